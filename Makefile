@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# make            build/mxlbd and build/mxlbctl, as an ordinary user
+# make install    DESTDIR= PREFIX=/usr/local
+# make check      all tests (root: network namespaces and BPF); installs what is missing
+# make demo       mail through the balancer in a lab of namespaces (root)
+# make unit       the unit tests alone, under ASan and UBSan
+# make model      the flow table against its model, packet by packet (root)
+# make games      sessions against ring changes, floods and forgeries, a minute each (root)
+# make bench      what a packet costs, as a table and as build/bench.json (root)
+# V=1 shows the commands.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+B       ?= build
+CC      ?= cc
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKGS     = libbpf libmnl openssl yaml-0.1 jansson libseccomp libcap
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0)
+
+WARN    = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
+CFLAGS ?= -O2 -g
+HARDEN  = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+ALLFLAGS = -std=gnu11 $(WARN) -Iinclude -Iuserspace -I$(B) -D_GNU_SOURCE \
+	   -DMXLB_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP
+LIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm
+SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+ifeq ($(V),1)
+Q =
+else
+Q = @
+endif
+
+UTIL     = addr.c log.c buf.c
+CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c reply.c dialog.c
+CONF     = conf.c file.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
+PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c
+DATAPATH = netlink.c request.c link.c neigh.c nexthop.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c
+CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c
+DAEMON   = daemon.c watch.c table.c reload.c notify.c
+
+SRC_util     = $(UTIL:%=userspace/util/%)
+SRC_core     = $(CORE:%=userspace/core/%)
+SRC_conf     = $(CONF:%=userspace/conf/%)
+SRC_probe    = $(PROBE:%=userspace/probe/%)
+SRC_datapath = $(DATAPATH:%=userspace/datapath/%)
+SRC_control  = $(CONTROL:%=userspace/control/%)
+SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
+SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
+	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
+SRC_ctl      = $(addprefix userspace/ctl/,ctl.c link.c text.c tables.c operate.c flows.c)
+SRC_mxlbctl  = userspace/mxlbctl.c $(SRC_ctl) $(SRC_util)
+obj = $(1:%.c=$(B)/%.o)
+
+.PHONY: all clean install check unit packet e2e games demo lint bench model
+all: $(B)/mxlbd $(B)/mxlbctl
+
+# The kernel program, then its skeleton, which mxlbd and the packet tests include.
+BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+$(B)/mxlb.bpf.o: bpf/mxlb.bpf.c $(wildcard bpf/*.h) $(wildcard include/mxlb/*.h)
+	@mkdir -p $(@D)
+	@echo "  BPF     $@"
+	$(Q)$(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -mllvm -no-stack-slot-sharing -D__TARGET_ARCH_$(BPF_ARCH) \
+		-Iinclude -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu -c $< -o $@
+
+$(B)/mxlb.skel.h: $(B)/mxlb.bpf.o
+	@echo "  SKEL    $@"
+	$(Q)$(BPFTOOL) gen skeleton $< name mxlb_bpf > $@.tmp && mv $@.tmp $@
+
+$(call obj,$(SRC_datapath)): | $(B)/mxlb.skel.h
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	$(Q)$(CC) $(CFLAGS) $(HARDEN) $(ALLFLAGS) -c $< -o $@
+
+$(B)/mxlbd: $(call obj,$(SRC_mxlbd))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $^ -o $@ $(LIBS)
+
+$(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $^ -o $@ -ljansson
+
+# Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
+core = $(1:%=userspace/core/%.c)
+UNIT = addr conf conffile allow endpoints core health tier maglev model reload reply dialog probe control listen status admin flowlist ctl forgery
+unit_srcs_addr   = $(SRC_util)
+unit_srcs_conf   = $(SRC_util) userspace/core/config.c $(SRC_conf) tests/unit/conf_bench.c
+unit_srcs_conffile = $(unit_srcs_conf)
+unit_srcs_allow  = $(unit_srcs_conf)
+unit_srcs_endpoints = $(unit_srcs_conf)
+unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) tests/unit/control_bench.c
+unit_srcs_listen = $(unit_srcs_control)
+unit_srcs_status = $(unit_srcs_control) userspace/ctl/text.c
+unit_srcs_admin  = $(unit_srcs_control)
+unit_srcs_flowlist = $(unit_srcs_status)
+unit_srcs_ctl    = $(unit_srcs_control) $(SRC_ctl) # mxlbctl.c: included
+unit_srcs_core   = $(SRC_util) $(call core,verdict event)
+unit_srcs_health = $(call core,verdict health)
+unit_srcs_tier   = $(call core,tier)
+unit_srcs_maglev = $(call core,maglev)
+unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
+unit_srcs_model  = $(SRC_util) $(call core,verdict health tier event change model) # plan.c: included
+unit_srcs_reload = $(SRC_util) $(call core,verdict health tier event change plan) # model.c: included
+unit_srcs_reply  = $(call core,reply)
+unit_srcs_dialog = userspace/util/log.c $(call core,dialog reply verdict)
+unit_srcs_probe  = userspace/probe/wire.c userspace/probe/certfacts.c
+
+define unit_rule
+$(B)/unit/test_$(1): $(patsubst %.c,$(B)/san/%.o,tests/unit/test_$(1).c $(unit_srcs_$(1)))
+	@echo "  LD      $$@"
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(SAN) $$^ -o $$@ $$(LIBS) -lcmocka
+endef
+$(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
+
+$(B)/san/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	$(Q)$(CC) $(SAN) $(ALLFLAGS) -c $< -o $@
+
+unit: $(UNIT:%=$(B)/unit/test_%)
+	$(Q)tests/run unit $^
+
+# Packet tests: the real program under BPF_PROG_TEST_RUN, with the real datapath/ around it. As root.
+PACKET = packets extensions flows icmp guard
+PACKET_SRC = tests/packet/bench.c $(SRC_util) $(SRC_core) $(SRC_datapath)
+$(B)/packet/test_%: $(B)/san/tests/packet/test_%.o $(PACKET_SRC:%.c=$(B)/san/%.o)
+	@echo "  LD      $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS) -lcmocka
+$(patsubst %.c,$(B)/san/%.o,$(SRC_datapath) $(wildcard tests/packet/*.c)): | $(B)/mxlb.skel.h
+.PRECIOUS: $(B)/san/tests/packet/%.o
+
+# The flow table's rules against their model; `make model` is 10^7 packets, without sanitizers.
+FLOWS_SRC = tests/model/flowmodel.c tests/model/forgery.c \
+	    $(patsubst %,tests/packet/flow%.c,bench beside cases forgery frame line places steps tally traffic)
+$(B)/packet/test_flows: $(FLOWS_SRC:%.c=$(B)/san/%.o)
+$(call obj,$(wildcard tests/packet/*.c)): | $(B)/mxlb.skel.h
+$(B)/model: $(call obj,tests/packet/test_flows.c $(FLOWS_SRC) $(PACKET_SRC))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) -pie $^ -o $@ $(LIBS) -lcmocka
+
+model: $(B)/model
+	$(Q)MXLB_PACKETS=$${MXLB_PACKETS:-10000000} $<
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# The benchmark: the datapath as it is shipped, and a kernel side of its own (root).
+BENCH = $(B)/tests/bench
+SRC_bench = $(patsubst %,tests/bench/%.c,bench sender subject rings report) $(SRC_util) $(SRC_core) $(SRC_datapath)
+$(BENCH)/bench.bpf.o: tests/bench/bench.bpf.c tests/bench/job.h $(wildcard include/mxlb/*.h)
+	@mkdir -p $(@D)
+	@echo "  BPF     $@"
+	$(Q)$(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Iinclude \
+		-I/usr/include/$(shell uname -m)-linux-gnu -c $< -o $@
+
+$(BENCH)/bench.skel.h: $(BENCH)/bench.bpf.o
+	@echo "  SKEL    $@"
+	$(Q)$(BPFTOOL) gen skeleton $< name bench_bpf > $@.tmp && mv $@.tmp $@
+
+$(call obj,$(filter tests/bench/%,$(SRC_bench))): ALLFLAGS += -I$(BENCH)
+$(call obj,$(filter tests/bench/%,$(SRC_bench))): | $(B)/mxlb.skel.h $(BENCH)/bench.skel.h
+$(BENCH)/bench: $(call obj,$(SRC_bench))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) -pie $^ -o $@ $(LIBS)
+
+bench: $(BENCH)/bench
+	$(Q)$< --json $(B)/bench.json
+
+# What tests/e2e/test_probe.py drives: the probe alone, as it is shipped and under the sanitizers.
+PROBE_ONCE = tests/tools/probe-once.c $(SRC_util) $(SRC_probe) $(call core,reply dialog verdict)
+$(B)/probe-once: $(call obj,$(PROBE_ONCE))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) -pie $^ -o $@ $(LIBS)
+
+$(B)/san/probe-once: $(PROBE_ONCE:%.c=$(B)/san/%.o)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
+
+# What tests/e2e/test_netlink.py drives: the netlink part alone, under the sanitizers.
+NETLINK = netlink request link neigh nexthop proberoute announce
+$(B)/netlink-drive: $(patsubst %.c,$(B)/san/%.o,tests/tools/netlink-drive.c $(SRC_util) \
+		$(NETLINK:%=userspace/datapath/%.c))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
+
+# What tests/e2e/test_flows.py floods the lab with.
+$(B)/forge-packets: $(call obj,tests/tools/forge-packets.c)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) -pie $^ -o $@
+
+lint:
+	$(Q)tests/run lint
+
+e2e: all
+	$(Q)MXLB_B=$(B) tests/run e2e
+
+# What `check` plays for seconds, for a minute each.
+games: all
+	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_flows.py
+
+# The build is a make of its own: what it needs may just have been installed.
+TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)
+TESTS_packet = $(PACKET:%=$(B)/packet/test_%)
+check:
+	$(Q)scripts/install-deps build lab test
+	$(Q)$(MAKE) --no-print-directory all $(TESTS_unit) $(TESTS_packet)
+	$(Q)MXLB_B=$(B) tests/run lint unit $(TESTS_unit) packet $(TESTS_packet) e2e
+
+demo:
+	$(Q)B=$(B) scripts/demo
+
+install: all
+	install -D -m 755 $(B)/mxlbd $(DESTDIR)$(PREFIX)/sbin/mxlbd
+	install -D -m 755 $(B)/mxlbctl $(DESTDIR)$(PREFIX)/bin/mxlbctl
+
+clean:
+	rm -rf $(B)
