@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The arithmetic of the flow table's rules (bpf/flow.h has their text): plain functions of an entry's word, that the
+ * kernel program and the controller, which reads the table through mapped memory, must agree on.
+ */
+#ifndef MXLB_FLOWRULES_H
+#define MXLB_FLOWRULES_H
+
+#include "mxlb/abi.h"
+
+/* Rule 0: how near a segment's sequence lies to where the entry's flow goes on, in units of 256 bytes. */
+#define FLOW_UNIT_BITS 8
+#define FLOW_MOVE      4096 /* 1 MiB: the entry moves, its data unmarks it */
+#define FLOW_SAME      512  /* 128 KiB: a SYN or a note is this flow's */
+#define FLOW_CLOSE     2    /* 512 bytes: FIN and RST close it */
+
+#define NOTE_REACH     65536 /* bytes behind the SYN that still follow its note */
+
+/* In epochs, that is seconds. */
+#define EPOCHS_CLOSED  2 /* after which a closed entry is nobody's */
+#define EPOCHS_COUNTED \
+	900		  /* 15 minutes: within them an entry that is not closed counts as a flow */
+#define EPOCHS_STRAY 60	  /* the same for one made by a miss and used once */
+#define EPOCHS_OLD   1800 /* 30 minutes */
+
+/* Rule 5: who gives way first. */
+enum flow_rank {
+	RANK_FREE,
+	RANK_CLOSED_UNUSED,
+	RANK_OLD,
+	RANK_CLOSED,
+	RANK_BY_MISS,
+	RANK_BESIDE,
+	RANK_ONE_EPOCH,
+	RANK_USED,
+	RANK_BUSY,
+};
+#define RANK_LIVE   RANK_BY_MISS /* from here on giving way is an eviction */
+
+#define FLOW_INLINE static inline __attribute__((always_inline))
+
+FLOW_INLINE __u32 flow_unit(__u32 seq)
+{
+	return seq >> FLOW_UNIT_BITS;
+}
+
+/* Of two units, the shorter way round. */
+FLOW_INLINE __u32 flow_distance(__u32 a, __u32 b)
+{
+	__s32 d = (__s32)((a - b) << FLOW_UNIT_BITS) >> FLOW_UNIT_BITS;
+
+	return d < 0 ? -d : d;
+}
+
+/* Rule 3: of a tuple's entries the one with the least order is the nearest. */
+FLOW_INLINE __u32 flow_order(union mxlb_entry e, __u32 unit)
+{
+	return flow_distance(e.seq, unit) << 1 | !!(e.marks & MXLB_MARK_BESIDE);
+}
+
+/* Rule 3: into which of a tuple's entries a note is promoted: the least; ~0: not into this one. */
+FLOW_INLINE __u32 flow_room(union mxlb_entry e, __u32 unit)
+{
+	if (e.marks & MXLB_MARK_CLOSED)
+		return flow_order(e, unit);
+	return e.marks & MXLB_MARK_BESIDE ? 1u << 31 | flow_order(e, unit) : ~0u;
+}
+
+FLOW_INLINE __u16 flow_age(union mxlb_entry e, __u16 epoch)
+{
+	return epoch - e.epoch;
+}
+
+FLOW_INLINE __u32 flow_rank(union mxlb_entry e, __u16 epoch)
+{
+	__u16 age = flow_age(e, epoch);
+
+	if (!e.backend)
+		return RANK_FREE;
+	if (e.backend == MXLB_ENTRY_BUSY)
+		return RANK_BUSY;
+	if ((e.marks & MXLB_MARK_CLOSED) && age >= EPOCHS_CLOSED)
+		return RANK_CLOSED_UNUSED;
+	if (age >= EPOCHS_OLD)
+		return RANK_OLD;
+	if (e.marks & MXLB_MARK_CLOSED)
+		return RANK_CLOSED;
+	if (e.marks & MXLB_MARK_BY_MISS)
+		return RANK_BY_MISS;
+	if (e.marks & MXLB_MARK_BESIDE)
+		return RANK_BESIDE;
+	return e.marks & MXLB_MARK_AGAIN ? RANK_USED : RANK_ONE_EPOCH;
+}
+
+/* The lower gives way: rank, then the longest unused. */
+FLOW_INLINE __u32 flow_score(union mxlb_entry e, __u16 epoch)
+{
+	return flow_rank(e, epoch) << 16 | (0xffff - flow_age(e, epoch));
+}
+
+/* Rule 0: an entry's marks after a segment. flags as in the TCP header: FIN 1, RST 4. */
+FLOW_INLINE __u8 flow_marks(union mxlb_entry e, __u32 distance, __u8 flags, int has_data,
+			    __u16 epoch)
+{
+	__u8 marks = e.marks;
+
+	if (e.epoch != epoch)
+		marks |= MXLB_MARK_AGAIN;
+	if (flags & 5)
+		return distance <= FLOW_CLOSE ? marks | MXLB_MARK_CLOSED : marks;
+	return has_data && distance <= FLOW_MOVE ? marks & ~MXLB_MARK_CLOSED : marks;
+}
+
+/* Rule 7: does it count as a flow? */
+FLOW_INLINE int flow_counts(union mxlb_entry e, __u16 epoch)
+{
+	/* One that nobody opened here and that was used once may be any stray segment's. */
+	int stray = (e.marks & (MXLB_MARK_BY_MISS | MXLB_MARK_AGAIN)) == MXLB_MARK_BY_MISS;
+
+	return e.backend && e.backend != MXLB_ENTRY_BUSY && !(e.marks & MXLB_MARK_CLOSED) &&
+	       flow_age(e, epoch) < (stray ? EPOCHS_STRAY : EPOCHS_COUNTED);
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The hashes that the kernel program and the controller must agree on. No helper, no memory: plain arithmetic.
+ *
+ * mxlb_mix is a keyed multiply-xorshift finaliser (constants: Stafford's variant 13 of the MurmurHash3
+ * finaliser). It is not a MAC; it is enough that a client who does not know the seed can't choose its slot
+ * better than by trying.
+ */
+#ifndef MXLB_HASH_H
+#define MXLB_HASH_H
+
+#include <linux/types.h>
+#include "mxlb/abi.h"
+
+static inline __attribute__((always_inline)) __u64 mxlb_mix(__u64 x)
+{
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+/*
+ * A flow: the client's address and port, and the service by its seed. Address and port as on the wire; hi is 0
+ * for IPv4 only. The port is spread by a multiplication, so that an owner of a prefix can't trade bits of the
+ * address for bits of the port.
+ */
+static inline __attribute__((always_inline)) __u64 mxlb_flow_hash(__u64 seed, __u64 hi, __u64 lo,
+								  __be16 port)
+{
+	if (!hi)
+		return mxlb_mix((lo | (__u64)port << 32) ^ seed);
+	return mxlb_mix((mxlb_mix(lo ^ seed) + port * 0x9e3779b97f4a7c15ULL) ^ hi);
+}
+
+/* The upper half of a flow's hash chooses its slot: multiply-shift, no division, 0 to MXLB_RING_SLOTS - 1. */
+static inline __attribute__((always_inline)) __u32 mxlb_ring_slot(__u64 hash)
+{
+	return ((hash >> 32) * MXLB_RING_SLOTS) >> 32;
+}
+
+/* Perfect hashing of VIPs and interfaces: the controller searches a factor without collisions. */
+static inline __attribute__((always_inline)) __u32 mxlb_vip_slot(__u64 factor, __u64 hi, __u64 lo)
+{
+	return ((hi * 0x9e3779b97f4a7c15ULL + lo) * factor) >> 56;
+}
+
+static inline __attribute__((always_inline)) __u32 mxlb_port_slot(__u32 factor, __u32 ifindex)
+{
+	return (ifindex * factor) >> 26;
+}
+
+#endif

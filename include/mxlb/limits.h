@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The caps that the kernel program, the controller and the configuration share.
+ * The memory that follows from them is in the budget table of bpf/maps.h.
+ */
+#ifndef MXLB_LIMITS_H
+#define MXLB_LIMITS_H
+
+#define MXLB_MAX_PORTS	   16	/* interfaces that carry the program */
+#define MXLB_MAX_SERVICES  64	/* VIP:port pairs */
+#define MXLB_MAX_VIP_PORTS 8	/* services that share one VIP address */
+#define MXLB_MAX_BACKENDS  4096 /* over all services; index 0 means "none" */
+#define MXLB_MAX_WEIGHT	   256
+#define MXLB_MAX_PREFIXES  16384 /* of allow-lists, over all services */
+
+#endif
