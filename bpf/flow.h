@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The flow table: which backend a segment follows. One line of the table is touched a packet, no helper is called, no
+ * clock is read. The rules are design.md's ("Datapath"), by their numbers; tests/model/ has them once more, simply.
+ *
+ *   0. An entry knows where its flow goes on: the number behind the last segment, by its upper 24 bits. Data within
+ *      FLOW_MOVE of it moves it, forward or back, and unmarks it; any other segment follows it and changes
+ *      nothing of that. FIN and RST, and what is answered with RST, mark it closed only within FLOW_CLOSE. Who can't
+ *      know the sequence can neither close nor replace a live flow.
+ *   1. A SYN is placed by the ring and noted. It changes no entry.
+ *   2. The same SYN again follows its note. A late copy, whose note is gone, follows the live entry that it lies within
+ *      FLOW_SAME of, and writes nothing. Both unless that backend is down: then rule 1.
+ *   3. Of a tuple's entries the nearest counts; of equally near ones that which is not marked BESIDE, then the first. If it
+ *      has the note's backend and lies within FLOW_SAME, it is the note's flow: rule 4. Else the segment behind a noted SYN
+ *      promotes the note to an entry: in place of the tuple's nearest closed one, else of its one marked BESIDE, else by
+ *      rule 5; marked BESIDE if another live one of the tuple remains. So pairs forged blindly replace each other and, but
+ *      for rule 5 in a full line, not the flow they stand beside. The note stays. A segment a little further
+ *      follows it where the tuple has no entry, or a closed one or one beyond FLOW_MOVE.
+ *   4. Any other segment follows its entry; without one the ring, and unless it is a RST an entry is made if there is a
+ *      place that is free, closed, old or made this way.
+ *   5. Who gives way in a full line: flow_rank().
+ *   6. A place is taken by compare-and-swap of its word. A reader loads the word, the key, the word again, of entries and of
+ *      notes; what changed in between is a miss.
+ */
+#ifndef MXLB_FLOW_H
+#define MXLB_FLOW_H
+
+#include "maps.h"
+#include "mxlb/flowrules.h"
+#include "parse.h"
+#include "ring.h"
+
+/*
+ * A line is a struct mxlb_line4 or mxlb_line6, as `family` says, a constant wherever these are inlined.
+ */
+static __always_inline void flow_key_set(struct packet *p, int family)
+{
+	if (family == 4) {
+		p->key.lo = p->source_lo | (__u64)p->source << 32 | (__u64)p->service << 48;
+		return;
+	}
+	p->key.hi = p->source_hi;
+	p->key.lo = p->source_lo;
+	p->key.tail = p->source | p->service << 16;
+}
+
+static __always_inline int key_equal(const void *at, int family, const struct flow_key *k)
+{
+	const volatile __u64 *words = at;
+
+	if (family == 4)
+		return words[0] == k->lo;
+	return words[1] == READ_ONCE(k->lo) && words[0] == READ_ONCE(k->hi) &&
+	       words[2] == READ_ONCE(k->tail);
+}
+
+static __always_inline void key_write(void *at, int family, const struct flow_key *k)
+{
+	volatile __u64 *words = at;
+
+	if (family == 4) {
+		words[0] = k->lo;
+		return;
+	}
+	words[0] = k->hi;
+	words[1] = k->lo;
+	words[2] = k->tail;
+}
+
+static __always_inline union mxlb_entry *line_entry(void *line, __u64 i)
+{
+	return &((struct mxlb_line4 *)line)->entry[i]; /* the same place in both */
+}
+
+static __always_inline void *line_key(void *line, int family, __u64 i)
+{
+	return family == 4 ? (void *)&((struct mxlb_line4 *)line)->key[i]
+			   : (void *)&((struct mxlb_line6 *)line)->key[i];
+}
+
+static __always_inline union mxlb_note *line_note(void *line, int family)
+{
+	return family == 4 ? &((struct mxlb_line4 *)line)->note
+			   : &((struct mxlb_line6 *)line)->note;
+}
+
+static __always_inline void *line_note_key(void *line, int family)
+{
+	return family == 4 ? (void *)&((struct mxlb_line4 *)line)->note_key
+			   : (void *)&((struct mxlb_line6 *)line)->note_key;
+}
+
+/*
+ * An index that the verifier does not know to be constant: without CAP_PERFMON it refuses a pointer plus a number that
+ * is another constant on another path. Any scalar that it knows nothing of serves as the veil.
+ */
+static __always_inline __u64 veil(__u64 index, __u64 with)
+{
+	asm volatile("%0 ^= %1\n%0 ^= %1" : "+r"(index) : "r"(with));
+	return index & 3;
+}
+
+/* Rule 6: the word of the entry in this place, if it is the tuple's; else 0. */
+static __always_inline __u64 flow_entry(void *line, int family, const struct packet *p, __u64 i)
+{
+	union mxlb_entry was = {.word = READ_ONCE(line_entry(line, i)->word)}, is;
+
+	if (!key_equal(line_key(line, family, i), family, &p->key))
+		return 0;
+	is.word = READ_ONCE(line_entry(line, i)->word);
+	if (!is.backend || is.backend == MXLB_ENTRY_BUSY || is.backend != was.backend)
+		return 0;
+	return is.word;
+}
+
+/* Rule 3: of several the nearest. Fills p->best. */
+static __always_inline void flow_look(void *line, int family, struct packet *p)
+{
+	__u32 order;
+	int i;
+
+	p->best.entry.word = 0;
+#pragma unroll
+	for (i = 0; i < MXLB_LINE_PLACES; i++) {
+		union mxlb_entry is = {.word = flow_entry(line, family, p, i)};
+
+		if (!is.word)
+			continue;
+		order = flow_order(is, flow_unit(bpf_ntohl(READ_ONCE(p->seq))));
+		if (READ_ONCE(p->best.entry.word) && order >= READ_ONCE(p->best.order))
+			continue;
+		*(volatile __u64 *)&p->best.entry.word = is.word;
+		*(volatile __u32 *)&p->best.place = i;
+		*(volatile __u32 *)&p->best.order = order;
+	}
+}
+
+static __always_inline __u32 flow_best_distance(const struct packet *p)
+{
+	return READ_ONCE(p->best.order) >> 1;
+}
+
+static __always_inline int flow_has_data(const struct packet *p)
+{
+	return p->segment > p->tcp_header;
+}
+
+/* Rule 0: where the flow goes on behind this segment. */
+static __always_inline __u32 flow_behind(const struct packet *p)
+{
+	return flow_unit(bpf_ntohl(p->seq) + p->segment - p->tcp_header + (p->flags & TCP_FIN));
+}
+
+/* Rule 0, and when the entry was last used. Stores only what changes, and only its own bytes. The seq_marks. */
+static __noinline __u32 flow_touch(void *line, const struct packet *p, __u16 epoch)
+{
+	union mxlb_entry was = {.word = READ_ONCE(p->best.entry.word)}, now = was;
+	union mxlb_entry *entry = line_entry(line, veil(p->best.place, p->seq));
+
+	if (was.epoch != epoch)
+		*(volatile __u16 *)&entry->epoch = epoch;
+	now.marks = flow_marks(was, flow_best_distance(p), p->flags, flow_has_data(p), epoch);
+	if (flow_best_distance(p) <= FLOW_MOVE && flow_has_data(p))
+		now.seq = flow_behind(p);
+	if (now.seq_marks != was.seq_marks)
+		*(volatile __u32 *)&entry->seq_marks = now.seq_marks;
+	return now.seq_marks;
+}
+
+/* A global function of numbers, so that the verifier looks at it once and not at every way through three entries. */
+__noinline __u32 flow_score_of(__u64 word, __u32 epoch)
+{
+	union mxlb_entry e = {.word = word};
+
+	return flow_score(e, epoch);
+}
+
+/* As flow_score_of(). */
+__noinline __u32 flow_room_of(__u64 word, __u32 unit)
+{
+	union mxlb_entry e = {.word = word};
+
+	return flow_room(e, unit);
+}
+
+/* Rules 5 and 6: marks the place busy that gives way first, if its rank is at most `rank`. The place, or -1. */
+static __always_inline int flow_claim(void *line, __u16 epoch, __u32 rank, int *evicted,
+				      __u64 veiled)
+{
+	union mxlb_entry busy = {.backend = MXLB_ENTRY_BUSY};
+	__u32 lowest = ~0u, score;
+	__u64 place = 0, word = 0;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < MXLB_LINE_PLACES; i++) {
+		union mxlb_entry e = {.word = READ_ONCE(line_entry(line, i)->word)};
+
+		score = flow_score_of(e.word, epoch);
+		if (score >= lowest)
+			continue;
+		lowest = score;
+		place = i;
+		word = e.word;
+	}
+	if (lowest >> 16 > rank)
+		return -1;
+	*evicted = lowest >> 16 >= RANK_LIVE;
+	place = veil(place, veiled);
+	if (__sync_val_compare_and_swap(&line_entry(line, place)->word, word, busy.word) != word)
+		return -1;
+	return place;
+}
+
+/* Rule 3: the mark of an entry in this place; live: the places, a bit each, of the tuple's live entries. */
+static __always_inline __u8 flow_beside(__u32 live, __u64 place)
+{
+	return live & ~(1u << place) ? MXLB_MARK_BESIDE : 0;
+}
+
+/* Writes an entry by rule 5: the key into a claimed place, then the word that makes it valid. live: flow_beside(). */
+static __always_inline int flow_put(void *line, __u32 family, const struct flow_key *k, __u64 word,
+				    __u32 rank, __u32 live)
+{
+	union mxlb_entry e = {.word = word};
+	int evicted = 0, place = flow_claim(line, e.epoch, rank, &evicted, k->lo);
+	__u64 i = veil(place, k->lo);
+
+	if (place < 0 || i >= MXLB_LINE_PLACES)
+		return -1;
+	key_write(line_key(line, family, i), family, k);
+	e.marks |= flow_beside(live, i);
+	*(volatile __u64 *)&line_entry(line, i)->word = e.word;
+	return evicted;
+}
+
+static __always_inline __u64 flow_word(__u32 backend, const struct packet *p, __u16 epoch,
+				       __u8 marks)
+{
+	union mxlb_entry e = {
+		.backend = backend,
+		.epoch = epoch,
+		.seq = flow_behind(p),
+		.marks = marks,
+	};
+
+	e.marks = flow_marks(e, 0, p->flags, 0, epoch);
+	return e.word;
+}
+
+static __noinline int flow_put4(void *line, const struct flow_key *k, __u64 word, __u32 rank,
+				__u32 live)
+{
+	return flow_put(line, 4, k, word, rank, live);
+}
+
+static __noinline int flow_put6(void *line, const struct flow_key *k, __u64 word, __u32 rank,
+				__u32 live)
+{
+	return flow_put(line, 6, k, word, rank, live);
+}
+
+/* Rule 3: the note becomes an entry. As flow_put() answers; what gives way to its own tuple is no eviction. */
+static __always_inline int flow_promote(void *line, __u32 family, struct packet *p, __u64 word)
+{
+	__u32 least = ~0u, live = 0, room;
+	union mxlb_entry e = {.word = word};
+	__u64 place = 0, old = 0;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < MXLB_LINE_PLACES; i++) {
+		union mxlb_entry is = {.word = flow_entry(line, family, p, i)};
+
+		if (!is.word)
+			continue;
+		live |= !(is.marks & MXLB_MARK_CLOSED) << i;
+		room = flow_room_of(is.word, flow_unit(bpf_ntohl(p->seq)));
+		if (room >= least)
+			continue;
+		least = room;
+		place = i;
+		old = is.word;
+	}
+	if (!old)
+		return family == 4 ? flow_put4(line, &p->key, word, RANK_USED, live)
+				   : flow_put6(line, &p->key, word, RANK_USED, live);
+	place = veil(place, p->hash);
+	e.marks |= flow_beside(live, place);
+	return __sync_val_compare_and_swap(&line_entry(line, place)->word, old, e.word) == old ? 0
+											       : -1;
+}
+
+static __noinline int flow_promote4(void *line, struct packet *p, __u64 word)
+{
+	return flow_promote(line, 4, p, word);
+}
+
+static __noinline int flow_promote6(void *line, struct packet *p, __u64 word)
+{
+	return flow_promote(line, 6, p, word);
+}
+
+/* Rule 6: the note's word, if it is the tuple's; else 0. */
+static __always_inline __u64 flow_note(void *line, __u32 family, const struct packet *p)
+{
+	__u64 word = READ_ONCE(line_note(line, family)->word);
+
+	if (!word || !key_equal(line_note_key(line, family), family, &p->key) ||
+	    READ_ONCE(line_note(line, family)->word) != word)
+		return 0;
+	return word;
+}
+
+/* Rule 2: does the backend that this SYN was sent to take it again? */
+static __always_inline int flow_takes(struct packet *p)
+{
+	const struct mxlb_backend *backend = bpf_map_lookup_elem(&backends, &p->backend);
+
+	return backend && (READ_ONCE(backend->way.flags) &
+			   (MXLB_BACKEND_NEXT_HOP | MXLB_BACKEND_DOWN)) == MXLB_BACKEND_NEXT_HOP;
+}
+
+/* Rules 1 and 2. A backend that is down takes no SYN again. */
+static __always_inline __u32 flow_syn(void *line, struct packet *p, __u32 family)
+{
+	union mxlb_entry own = {.word = READ_ONCE(p->best.entry.word)};
+	union mxlb_note note = {.word = flow_note(line, family, p)};
+
+	p->result.kind = FLOW_SYN;
+	p->backend = 0;
+	if (note.word && note.expect == bpf_ntohl(p->seq) + 1) {
+		p->result.kind = FLOW_RETRANSMIT;
+		p->backend = note.backend;
+	} else if (own.word && !(own.marks & MXLB_MARK_CLOSED) &&
+		   flow_best_distance(p) <= FLOW_SAME) {
+		p->backend = own.backend;
+	}
+	if (p->backend && flow_takes(p)) {
+		p->result.kind = FLOW_RETRANSMIT;
+		return p->backend;
+	}
+	note.backend = ring_place(p);
+	if (!note.backend)
+		return 0;
+	note.expect = bpf_ntohl(p->seq) + 1;
+	note.len = p->segment - p->tcp_header;
+	*(volatile __u64 *)&line_note(line, family)->word = 0;
+	key_write(line_note_key(line, family), family, &p->key);
+	*(volatile __u64 *)&line_note(line, family)->word = note.word;
+	return note.backend;
+}
+
+static __noinline __u32 flow_syn4(void *line, struct packet *p)
+{
+	return flow_syn(line, p, 4);
+}
+
+static __noinline __u32 flow_syn6(void *line, struct packet *p)
+{
+	return flow_syn(line, p, 6);
+}
+
+/* A flow that was ended from here counts no more. */
+static __always_inline void flow_close(void *line, const struct packet *p)
+{
+	union mxlb_entry now = {.seq_marks = p->result.seq_marks};
+
+	now.marks |= MXLB_MARK_CLOSED;
+	if (p->result.by_entry)
+		*(volatile __u32 *)&line_entry(line, veil(p->best.place, p->hash))->seq_marks =
+			now.seq_marks;
+}
+
+/* Rule 4, with an entry. Most segments only move it, or not even that: see flow_touch() and flow_marks(). */
+static __always_inline __u32 flow_follow(void *line, struct packet *p)
+{
+	union mxlb_entry e = {.word = READ_ONCE(p->best.entry.word)};
+	__u16 epoch = READ_ONCE(control.epoch);
+
+	p->result.by_entry = flow_best_distance(p) <= FLOW_CLOSE;
+	p->result.seq_marks = e.seq_marks;
+	if (e.epoch != epoch || (p->flags & (TCP_FIN | TCP_RST)) || (e.marks & MXLB_MARK_CLOSED)) {
+		p->result.seq_marks = flow_touch(line, p, epoch);
+	} else if (e.seq != flow_behind(p) && flow_has_data(p) &&
+		   flow_best_distance(p) <= FLOW_MOVE) {
+		e.seq = flow_behind(p);
+		p->result.seq_marks = e.seq_marks;
+		*(volatile __u32 *)&line_entry(line, veil(p->best.place, p->seq))->seq_marks =
+			e.seq_marks;
+	}
+	return e.backend;
+}
+
+/* What has no entry, or has a note that is not its entry's; p->best is set. */
+static __always_inline __u32 flow_other(void *line, struct packet *p, __u32 family, __u64 note_word)
+{
+	union mxlb_note note = {.word = note_word};
+	__u16 epoch = READ_ONCE(control.epoch);
+	const struct flow_best *best = &p->best;
+	__u32 beyond, placed;
+	__u64 word;
+
+	if (note.word && (p->flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK) { /* rule 3 */
+		beyond = bpf_ntohl(p->seq) - note.expect;
+		if (beyond <= note.len) {
+			p->result.kind = FLOW_PROMOTED;
+			word = flow_word(note.backend, p, epoch, 0);
+			p->result.put = family == 4 ? flow_promote4(line, p, word)
+						    : flow_promote6(line, p, word);
+			return note.backend;
+		}
+		if (beyond <= NOTE_REACH &&
+		    (!best->entry.backend || (best->entry.marks & MXLB_MARK_CLOSED) ||
+		     flow_best_distance(p) > FLOW_MOVE))
+			return note.backend;
+	}
+	if (best->entry.backend)
+		return flow_follow(line, p);
+	p->result.kind = FLOW_MISS;
+	placed = ring_place(p);
+	if (placed && !(p->flags & TCP_RST)) {
+		word = flow_word(placed, p, epoch, MXLB_MARK_BY_MISS);
+		p->result.put = family == 4 ? flow_put4(line, &p->key, word, RANK_BY_MISS, 0)
+					    : flow_put6(line, &p->key, word, RANK_BY_MISS, 0);
+	}
+	return placed;
+}
+
+static __noinline __u32 flow_other4(void *line, struct packet *p, __u64 note)
+{
+	return flow_other(line, p, 4, note);
+}
+
+static __noinline __u32 flow_other6(void *line, struct packet *p, __u64 note)
+{
+	return flow_other(line, p, 6, note);
+}
+
+/* The backend that this packet goes to; 0: nobody, as p->why says. */
+static __always_inline __u32 flow_choose(void *line, struct packet *p, __u32 family)
+{
+	union mxlb_note note;
+	union mxlb_entry own;
+
+	p->result.kind = FLOW_HIT;
+	p->result.put = 0;
+	p->result.by_entry = 0;
+	flow_key_set(p, family);
+	flow_look(line, family, p);
+	if (tcp_is_syn(p->flags))
+		return family == 4 ? flow_syn4(line, p) : flow_syn6(line, p);
+	note.word = flow_note(line, family, p);
+	own.word = READ_ONCE(p->best.entry.word);
+	if (own.word && (!note.word || (note.backend == own.backend &&
+					flow_best_distance(p) <= FLOW_SAME))) /* rule 3 */
+		return flow_follow(line, p);
+	return family == 4 ? flow_other4(line, p, note.word) : flow_other6(line, p, note.word);
+}
+
+/* The line of the flow table that a flow's hash leads to. */
+static __always_inline void *flow_line(struct packet *p, __u32 family)
+{
+	p->line = p->hash & line_mask;
+	return family == 4 ? bpf_map_lookup_elem(&flows4, &p->line)
+			   : bpf_map_lookup_elem(&flows6, &p->line);
+}
+
+#endif

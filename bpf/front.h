@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Which interface is this, is this address a VIP, and which service has that port. */
+#ifndef MXLB_FRONT_H
+#define MXLB_FRONT_H
+
+#include "maps.h"
+#include "mxlb/hash.h"
+#include "parse.h"
+
+static __always_inline const struct mxlb_front *front_current(void)
+{
+	return bpf_map_lookup_elem(&fronts, &control.front);
+}
+
+/* Is it an interface of ours? */
+static __always_inline int front_port(const struct mxlb_front *f, __u32 ifindex,
+				      const struct mxlb_port **out)
+{
+	*out = &f->ports[mxlb_port_slot(f->port_factor, ifindex) % MXLB_PORT_SLOTS];
+	return (*out)->ifindex == ifindex;
+}
+
+/* Is it a VIP? hi and lo: the address as on the wire, in two halves; IPv4 is the upper half of lo alone. */
+static __always_inline int front_vip(const struct mxlb_front *f, __u8 family, __u64 hi, __u64 lo,
+				     const struct mxlb_vip **out)
+{
+	const struct mxlb_vip *vip =
+		&f->vips[mxlb_vip_slot(f->vip_factor, hi, lo) % MXLB_VIP_SLOTS];
+
+	*out = vip;
+	return vip->family == family && *(const __u64 *)&vip->address[8] == lo &&
+	       (family == 4 || *(const __u64 *)&vip->address[0] == hi);
+}
+
+static __always_inline int front_vip4(const struct mxlb_front *f, __be32 address,
+				      const struct mxlb_vip **out)
+{
+	return front_vip(f, 4, 0, (__u64)address << 32, out);
+}
+
+static __always_inline int front_vip6(const struct mxlb_front *f, const void *address,
+				      const struct mxlb_vip **out)
+{
+	return front_vip(f, 6, load_u64(address), load_u64(address + 8), out);
+}
+
+/* The service of that port, or NO_SERVICE. Each pair is loaded whole, so that no pointer depends on the turn. */
+static __always_inline __u32 front_service(const struct mxlb_vip *vip, __be16 port)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < MXLB_MAX_VIP_PORTS; i++) {
+		__u32 pair = READ_ONCE(*(const __u32 *)&vip->ports[i]);
+
+		if (port && (__u16)pair == port)
+			return pair >> 16;
+	}
+	return NO_SERVICE;
+}
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Every map, and what it costs:
+ *
+ *   control           a page        switches
+ *   fronts            2 x 18 KiB    interfaces and VIPs
+ *   services          4 KiB
+ *   rings             80 x 128 KiB  = 10.0 MiB
+ *   backends          256 KiB
+ *   traffic           256 KiB       a CPU
+ *   counts            17 KiB        a CPU
+ *   scratch           200 bytes     a CPU
+ *   flows4            8 MiB         393,216 entries and 131,072 notes, by default
+ *   flows6            16 MiB        the same
+ *   buckets           32 KiB
+ *   syn_buckets       32 KiB
+ *   allow             56 B a prefix, none by default
+ *   records           1 MiB         for the next mxlbd
+ *
+ * Rings are whole values of one array: of the ways to keep them that were measured (a value a slot, a value a
+ * ring, one global, map in map) it was the quickest to read, if by little (4.2, 5.5, 4.8, 4.9 ns for the look-up
+ * of a random slot), the smallest, and the only one that is written by plain stores into mapped memory.
+ */
+#ifndef MXLB_MAPS_H
+#define MXLB_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "mxlb/abi.h"
+#include "packet.h"
+
+struct mxlb_control control;
+
+#define MAP_ARRAY(name, entries, of)               \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);  \
+		__uint(map_flags, BPF_F_MMAPABLE); \
+		__uint(max_entries, entries);      \
+		__type(key, __u32);                \
+		__type(value, of);                 \
+	} name SEC(".maps")
+
+#define MAP_PERCPU(name, entries, of)                    \
+	struct {                                         \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); \
+		__uint(max_entries, entries);            \
+		__type(key, __u32);                      \
+		__type(value, of);                       \
+	} name SEC(".maps")
+
+MAP_ARRAY(fronts, MXLB_FRONTS, struct mxlb_front);
+MAP_ARRAY(services, MXLB_MAX_SERVICES, struct mxlb_service);
+MAP_ARRAY(rings, MXLB_RINGS, struct mxlb_ring);
+MAP_ARRAY(backends, MXLB_MAX_BACKENDS, struct mxlb_backend);
+/* Sized when loaded: the number of lines is a power of two, line_mask is one less. */
+const volatile __u32 line_mask = 1;
+MAP_ARRAY(flows4, 2, struct mxlb_line4);
+MAP_ARRAY(flows6, 2, struct mxlb_line6);
+MAP_ARRAY(buckets, MXLB_BUCKETS, __u64);
+MAP_ARRAY(syn_buckets, MXLB_BUCKETS, __u64);
+MAP_ARRAY(records, MXLB_MAX_BACKENDS, struct mxlb_record);
+/* Not pinned: packet.h. */
+MAP_PERCPU(scratch, 1, struct packet);
+MAP_PERCPU(traffic, MXLB_MAX_BACKENDS, struct mxlb_traffic);
+MAP_PERCPU(counts, (MXLB_MAX_SERVICES + 1) * MXLB_COUNT_STRIDE, __u64);
+
+/* Two generations of all services' prefixes fit, so that a new list is whole before the old one goes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * MXLB_MAX_PREFIXES);
+	__type(key, struct mxlb_allow_key);
+	__type(value, __u32);
+} allow SEC(".maps");
+
+/* Where a frame leaves by another interface. Not pinned but filled anew by each mxlbd: the kernel adds a flag to a
+ * devmap (BPF_F_RDONLY_PROG), and libbpf then takes the pinned one for another map. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, MXLB_MAX_PORTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} ports SEC(".maps");
+
+#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
+
+#endif

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * The life of a packet: parse; is it for a VIP, and for this box's MAC address; is it sound; which service;
+ * which backend; forward. All else goes to the kernel, untouched and early: most packets are not ours.
+ */
+#include "maps.h"
+#include "stats.h"
+#include "parse.h"
+#include "front.h"
+#include "ring.h"
+#include "flow.h"
+#include "forward.h"
+#include "reset.h"
+#include "neighbour.h"
+#include "guard.h"
+#include "icmp.h"
+
+static const volatile __u32 key_scratch;
+
+/* What is known of the packet at hand: nothing yet. Never NULL, but the verifier can't know. */
+static __always_inline struct packet *packet_new(void)
+{
+	struct packet *p = bpf_map_lookup_elem(&scratch, (const void *)&key_scratch);
+
+	if (p)
+		p->service = NO_SERVICE;
+	return p;
+}
+
+static __always_inline int nobody(struct xdp_md *ctx, struct packet *p)
+{
+	if (p->why == MXLB_RING_NOT_READY)
+		return FATE_DROP(not_ready);
+	if (p->why == MXLB_RING_DROP)
+		return FATE_DROP(no_backend);
+	return reset_answer(ctx, p, MXLB_COUNT_no_backend, LIMIT_RESETS);
+}
+
+/* To its backend, chosen. */
+static __noinline int deliver(struct xdp_md *ctx, struct packet *p)
+{
+	const struct mxlb_backend *backend = bpf_map_lookup_elem(&backends, &p->backend);
+	void *line;
+	int fate;
+
+	if (!backend)
+		return FATE_DROP(error);
+	if ((READ_ONCE(backend->way.flags) & MXLB_BACKEND_RESET) &&
+	    (p->result.kind == FLOW_HIT || p->result.kind == FLOW_PROMOTED)) {
+		fate = reset_flow(ctx, p);
+		line = flow_line(p, p->family);
+		if ((fate & 0xff) == XDP_TX && line)
+			flow_close(line, p);
+		return fate;
+	}
+	fate = forward_l2(ctx, p, backend);
+	if (fate != FATE_DROP(no_next_hop))
+		count_traffic(p);
+	return fate;
+}
+
+/* A sound TCP packet to a service. */
+static __always_inline int serve(struct xdp_md *ctx, struct packet *p, __u8 family)
+{
+	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
+	void *line;
+	int reason;
+
+	if (!service)
+		return FATE_DROP(error);
+	if (!tcp_flags_ok(p->flags))
+		return FATE_DROP(flags);
+	if (p->hops <= 1)
+		return FATE_DROP(ttl);
+	if (guard_asked(service) && tcp_is_syn(p->flags)) {
+		reason = guard_syn(p);
+		if (reason >= 0)
+			return FATE(XDP_DROP, reason);
+	}
+	p->hash = mxlb_flow_hash(service->seed, family == 4 ? 0 : p->source_hi, p->source_lo,
+				 p->source);
+	line = flow_line(p, family);
+	if (!line)
+		return FATE_DROP(error);
+	p->backend = flow_choose(line, p, family);
+	return p->backend ? deliver(ctx, p) : nobody(ctx, p);
+}
+
+/* Functions of their own, that registers suffice; two, for the verifier must know the family. */
+static __noinline int serve4(struct xdp_md *ctx, struct packet *p)
+{
+	return serve(ctx, p, 4);
+}
+
+static __noinline int serve6(struct xdp_md *ctx, struct packet *p)
+{
+	return serve(ctx, p, 6);
+}
+
+/*
+ * The TCP header lies right behind an IP header without options: read it there. Else copy it: without CAP_PERFMON the
+ * verifier refuses a packet's pointer with a variable offset. -1, or the reason to drop.
+ */
+static __always_inline int find_tcp(struct xdp_md *ctx, const struct cursor *c, struct packet *p,
+				    __u8 family)
+{
+	struct tcphdr *tcp = c->pos + (family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+
+	if (p->tcp_at != ETH_HLEN + (family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr))) {
+		if (bpf_xdp_load_bytes(ctx, p->tcp_at, &p->tcp, sizeof(p->tcp)))
+			return MXLB_DROP_malformed;
+		return parse_tcp(p, &p->tcp);
+	}
+	if ((void *)(tcp + 1) > c->end)
+		return MXLB_DROP_malformed;
+	return parse_tcp(p, tcp);
+}
+
+/* Came it by an interface of ours, to its MAC address? */
+static __always_inline int for_us(struct xdp_md *ctx, const struct mxlb_front *front, __u32 *index)
+{
+	struct cursor c = {(void *)(long)ctx->data, (void *)(long)ctx->data_end};
+	const struct mxlb_port *in;
+
+	if (!cursor_has(&c, ETH_HLEN) || !front_port(front, ctx->ingress_ifindex, &in))
+		return 0;
+	*index = in->index;
+	return load_mac(c.pos) == load_mac(in->mac);
+}
+
+/* Walks an IPv6 packet's extension headers to what they lead to. -1: TCP; or the reason to drop. */
+static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
+{
+	struct extension_head *head = &p->extension;
+	__u32 len;
+	int i;
+
+	for (i = 0; i < EXTENSIONS_MAX && is_extension(p->next); i++) {
+		if (bpf_xdp_load_bytes(ctx, p->tcp_at, head, sizeof(*head)))
+			return MXLB_DROP_malformed;
+		len = (head->len + 1) * 8;
+		if (len > p->segment)
+			return MXLB_DROP_malformed;
+		if (p->next == IPPROTO_ROUTING && head->left)
+			return MXLB_DROP_protocol; /* on its way to somewhere else (RFC 5095) */
+		p->next = head->next;
+		p->tcp_at += len;
+		p->segment -= len;
+	}
+	if (p->next == IPPROTO_TCP)
+		return -1;
+	return p->next == IPPROTO_FRAGMENT ? MXLB_DROP_fragment : MXLB_DROP_protocol;
+}
+
+/* -1 and *p filled, or the reason to drop. */
+static __always_inline int parse(struct xdp_md *ctx, struct packet *p, __u8 family)
+{
+	struct cursor c;
+	int reason;
+
+	p->frame = bpf_xdp_get_buff_len(ctx);
+	c.pos = (void *)(long)ctx->data + ETH_HLEN;
+	c.end = (void *)(long)ctx->data_end;
+	reason = family == 4 ? parse_ipv4(&c, p) : parse_ipv6(&c, p);
+	if (family == 6 && reason == MXLB_DROP_protocol)
+		reason = skip_extensions(ctx, p);
+	return reason < 0 ? find_tcp(ctx, &c, p, family) : reason;
+}
+
+static __noinline int parse4(struct xdp_md *ctx, struct packet *p)
+{
+	return parse(ctx, p, 4);
+}
+
+static __noinline int parse6(struct xdp_md *ctx, struct packet *p)
+{
+	return parse(ctx, p, 6);
+}
+
+/* A packet to a VIP. */
+static __always_inline int vip_packet(struct xdp_md *ctx, struct packet *p,
+				      const struct mxlb_vip *vip, __u8 family)
+{
+	int reason = family == 4 ? parse4(ctx, p) : parse6(ctx, p);
+
+	if (reason == MXLB_DROP_icmp)
+		return icmp_packet(ctx, p, vip);
+	if (reason >= 0)
+		return FATE(XDP_DROP, reason);
+	p->service = front_service(vip, p->dest);
+	if (p->service == NO_SERVICE)
+		return reset_answer(ctx, p, MXLB_COUNT_not_our_port, LIMIT_RESETS);
+	return family == 4 ? serve4(ctx, p) : serve6(ctx, p);
+}
+
+/* ARP or neighbour discovery: fate as they say. */
+static __always_inline int finish_fate(int fate)
+{
+	struct packet *p = packet_new();
+
+	return p ? finish(p, fate) : XDP_DROP;
+}
+
+static __noinline int ipv4_packet(struct xdp_md *ctx)
+{
+	struct cursor c = {(void *)(long)ctx->data + ETH_HLEN, (void *)(long)ctx->data_end};
+	const struct mxlb_front *front = front_current();
+	struct iphdr *ip = c.pos;
+	const struct mxlb_vip *vip;
+	struct packet *p;
+
+	if (!front || !cursor_has(&c, sizeof(*ip)) || !front_vip4(front, ip->daddr, &vip))
+		return not_ours();
+	asm("" : "+r"(vip)); /* one register, not front and offset */
+	p = packet_new();
+	if (!p)
+		return XDP_DROP;
+	if (!for_us(ctx, front, &p->in))
+		return finish(p, FATE_PASS(not_our_mac));
+	return finish(p, vip_packet(ctx, p, vip, 4));
+}
+
+static __noinline int ipv6_packet(struct xdp_md *ctx)
+{
+	struct cursor c = {(void *)(long)ctx->data + ETH_HLEN, (void *)(long)ctx->data_end};
+	const struct mxlb_front *front = front_current();
+	struct ipv6hdr *ip = c.pos;
+	const struct mxlb_vip *vip;
+	struct packet *p;
+
+	if (!front || !cursor_has(&c, sizeof(*ip)) || !front_vip6(front, &ip->daddr, &vip))
+		return not_ours();
+	asm("" : "+r"(vip)); /* one register, not front and offset */
+	p = packet_new();
+	if (!p)
+		return XDP_DROP;
+	if (!for_us(ctx, front, &p->in))
+		return finish(p, FATE_PASS(not_our_mac));
+	return finish(p, vip_packet(ctx, p, vip, 6));
+}
+
+/* Aware of fragments, so that it may be attached where frames are jumbos; what is not in the linear part passes. */
+SEC("xdp.frags")
+int mxlb(struct xdp_md *ctx)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	struct ipv6hdr *ip6 = (void *)(eth + 1);
+	int fate;
+
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return not_ours();
+	switch (*(__be16 *)((void *)eth + offsetof(struct ethhdr, h_proto))) {
+	case bpf_htons(ETH_P_IP):
+		return ipv4_packet(ctx);
+	case bpf_htons(ETH_P_IPV6):
+		if ((void *)(ip6 + 1) > (void *)(long)ctx->data_end ||
+		    ip6->nexthdr != IPPROTO_ICMPV6)
+			return ipv6_packet(ctx);
+		fate = nd_packet(ctx);
+		return fate < 0 ? ipv6_packet(ctx) : finish_fate(fate);
+	case bpf_htons(ETH_P_ARP):
+		return finish_fate(arp_packet(ctx));
+	}
+	return not_ours();
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Where the ring in force places a flow: a backend's index; or 0, and p->why says what to do instead. */
+#ifndef MXLB_RING_H
+#define MXLB_RING_H
+
+#include "maps.h"
+#include "mxlb/hash.h"
+
+static __always_inline __u32 ring_place(struct packet *p)
+{
+	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
+	__u32 slot = mxlb_ring_slot(p->hash);
+	const struct mxlb_ring *ring;
+
+	if (!service)
+		return 0;
+	p->why = READ_ONCE(service->ring);
+	p->ring = p->why - MXLB_RING_FIRST; /* the words below MXLB_RING_FIRST wrap: not found */
+	ring = bpf_map_lookup_elem(&rings, &p->ring);
+	if (!ring || slot >= MXLB_RING_SLOTS)
+		return 0;
+	return ring->slot[slot];
+}
+
+#endif
