@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who may connect to a service: the prefixes of `allow` and of its allow-file, made one list.
+ *
+ *  1. Only prefixes of the VIP's family are kept; a list without one would lock everybody out, or, were it taken
+ *     for an empty one, let everybody in: it is refused.
+ *  2. A file that can't be read, isn't what it should be, has no such prefix, or less than half as many as are in
+ *     force from it, changes nothing: those in force are kept and a warning says why. With nothing in force
+ *     (at start, or a service or file that is new) it is an error, but for the size, of which nothing is known.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "conf/endpoints.h"
+#include "conf/file.h"
+#include "conf/schema.h"
+
+static bool is_v4(const struct service_conf *s)
+{
+	return addr_is_v4(&s->address);
+}
+
+static const char *family(const struct service_conf *s)
+{
+	return is_v4(s) ? "IPv4" : "IPv6";
+}
+
+static void add(struct reader *r, struct prefixes *to, const struct prefix *more, unsigned n)
+{
+	if (prefixes_add(to, more, n))
+		r->no_memory = true;
+}
+
+static void read_item(struct reader *r, const struct path *p, const yaml_node_t *n,
+		      const struct service_conf *s, struct prefixes *out)
+{
+	const struct value_kind kind = {.size = sizeof(struct prefix)};
+	char why[VALUE_WHY_SIZE];
+	struct prefix prefix;
+
+	if (n->type != YAML_SCALAR_NODE)
+		tree_error_at(r->tree, n, p, "must be a list of prefixes");
+	else if (strlen(tree_text(n)) != n->data.scalar.length)
+		tree_error_at(r->tree, n, p, "has a NUL in it");
+	else if (value_prefix(&kind, tree_text(n), &prefix, why))
+		tree_error_at(r->tree, n, p, "%s", why);
+	else if (addr_is_v4(&prefix.addr) == is_v4(s))
+		add(r, out, &prefix, 1);
+}
+
+/* Without an address, which was reported, there is no family to judge by. */
+static bool is_judged(const struct service_conf *s)
+{
+	return !addr_is_zero(&s->address);
+}
+
+static void read_list(struct reader *r, const struct path *p, yaml_node_t *n,
+		      const struct service_conf *s, struct prefixes *out)
+{
+	unsigned n_errors = r->tree->report->n_errors;
+
+	if (!n || tree_is_null(n))
+		return;
+	if (n->type != YAML_SEQUENCE_NODE) {
+		tree_error(r->tree, p, "must be a list");
+		return;
+	}
+	for (const int *id = n->data.sequence.items.start; id < n->data.sequence.items.top; id++)
+		read_item(r, p, tree_node(r->tree, *id), s, out);
+	if (!out->n && !tree_is_empty(n) && is_judged(s) && n_errors == r->tree->report->n_errors)
+		tree_error(r->tree, p, "has no %s prefix, as the address of %s needs", family(s),
+			   s->name); /* rule 1 */
+}
+
+/* The service in force whose prefixes may stand in for those of the file; NULL: none. */
+static const struct service_conf *in_force(const struct reader *r, const struct service_conf *s)
+{
+	for (unsigned i = 0; r->running && i < r->running->n_services; i++) {
+		const struct service_conf *was = &r->running->services[i];
+
+		if (!strcmp(was->name, s->name) && !strcmp(was->allow_file, s->allow_file) &&
+		    is_v4(was) == is_v4(s))
+			return was;
+	}
+	return NULL;
+}
+
+static int judge(const struct service_conf *s, const struct service_conf *was,
+		 const struct prefixes *file, char *why)
+{
+	if (!file->n)
+		snprintf(why, ENDPOINTS_WHY_SIZE, "has no %s prefix for TCP 25", family(s));
+	else if (was && 2 * file->n < was->n_from_file)
+		snprintf(why, ENDPOINTS_WHY_SIZE,
+			 "has only %u; if that is right, restart mxlbd (the datapath goes on)",
+			 file->n);
+	else
+		return 0;
+	return -EINVAL;
+}
+
+static void read_file(struct reader *r, const struct path *p, const struct service_conf *s,
+		      struct prefixes *out)
+{
+	const struct service_conf *was = in_force(r, s);
+	char why[ENDPOINTS_WHY_SIZE];
+	bool exposed = false;
+	int err = endpoints_read(s->allow_file, is_v4(s), out, &exposed, why);
+
+	if (exposed)
+		tree_warn(r->tree, p, FILE_EXPOSED);
+	prefixes_tidy(out);
+	if (!err)
+		err = judge(s, was, out, why);
+	if (!err)
+		return;
+	out->n = 0;
+	if (err == -ENOMEM) {
+		r->no_memory = true;
+	} else if (!was) {
+		tree_error(r->tree, p, "%s", why);
+	} else { /* rule 2 */
+		tree_warn(r->tree, p, "keeps the %u prefixes in force: %s", was->n_from_file, why);
+		add(r, out, was->from_file, was->n_from_file);
+	}
+}
+
+void allow_read(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	struct path file_path = {p->up, "allow-file"};
+	struct prefixes all = {.list = NULL}, file = {.list = NULL};
+	struct service_conf *s = object;
+
+	read_list(r, p, n, s, &all);
+	if (s->allow_file[0] && is_judged(s))
+		read_file(r, &file_path, s, &file);
+	add(r, &all, file.list, file.n);
+	prefixes_tidy(&all);
+	r->n_prefixes += all.n;
+	if (r->n_prefixes > MXLB_MAX_PREFIXES)
+		tree_error(r->tree, file.n ? &file_path : p, "more than %d prefixes in all",
+			   MXLB_MAX_PREFIXES);
+	s->allow = all.list;
+	s->n_allow = all.n;
+	s->from_file = file.list;
+	s->n_from_file = file.n;
+}

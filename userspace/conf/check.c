@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The rules that span several values of a configuration. A value that was refused by itself is not judged
+ * again here. Where a default meets a value that it does not fit, the default gives way.
+ */
+#include <string.h>
+#include "conf/schema.h"
+
+static const struct path services_path = {NULL, "services"}, probes_path = {NULL, "probes"};
+
+/* A time that must not be longer than another: an absent one is cut to it, a given one is an error. */
+static void check_longest(struct tree *t, const struct path *probe, const char *name, uint32_t *ms,
+			  const char *limit_name, uint32_t limit_ms)
+{
+	struct path p = {probe, name}, limit = {probe, limit_name};
+
+	if (*ms <= limit_ms || !tree_is_sound(t, &limit) || !tree_is_sound(t, &p))
+		return;
+	if (tree_get(t, &p))
+		tree_error(t, &p, "longer than %s", limit_name);
+	else
+		*ms = limit_ms;
+}
+
+static void check_probe(struct tree *t, struct probe_conf *c)
+{
+	struct path probe = {&probes_path, c->name}, depth = {&probe, "depth"},
+		    tls = {&probe, "tls"};
+
+	check_longest(t, &probe, "fast-interval", &c->fast_interval_ms, "interval", c->interval_ms);
+	check_longest(t, &probe, "connect-timeout", &c->connect_timeout_ms, "timeout",
+		      c->timeout_ms);
+	if (c->depth == DEPTH_STARTTLS && c->tls == TLS_NONE && tree_is_sound(t, &tls))
+		tree_error(t, &depth, "starttls needs tls: encryption-only");
+	if (c->depth < DEPTH_STARTTLS && c->tls != TLS_NONE)
+		tree_warn(t, &tls, "never reached: depth ends before STARTTLS");
+}
+
+/* Two services: not the same VIP and port, and one VIP is answered in one way. */
+static void check_pair(struct tree *t, const struct service_conf *a, const struct service_conf *b)
+{
+	struct path pa = {&services_path, a->name}, pb = {&services_path, b->name};
+	struct path port_a = {&pa, "port"}, port_b = {&pb, "port"}, address = {&pb, "address"};
+	struct path interface = {&pb, "interface"}, advertise = {&pb, "advertise"};
+	char text[ADDR_TEXT_SIZE];
+
+	addr_text(&b->address, text);
+	if (a->port == b->port && tree_is_sound(t, &port_a) && tree_is_sound(t, &port_b))
+		tree_error(t, &address, "%s port %u is service %s's already", text, b->port,
+			   a->name);
+	if (a->interface != b->interface && tree_is_sound(t, &interface))
+		tree_error(t, &interface, "%s has the same address on another interface", a->name);
+	if (a->advertise != b->advertise && tree_is_sound(t, &advertise))
+		tree_error(t, &advertise, "%s has the same address with the other way", a->name);
+}
+
+static void check_vips(struct tree *t, const struct config *c)
+{
+	for (unsigned i = 0; i < c->n_services; i++) {
+		const struct service_conf *s = &c->services[i], *first = NULL;
+		struct path service = {&services_path, s->name}, address = {&service, "address"};
+		unsigned same = 0;
+
+		for (unsigned j = 0; j < i && !addr_is_zero(&s->address); j++) {
+			if (!addr_equal(&s->address, &c->services[j].address))
+				continue;
+			same++;
+			if (!first || c->services[j].port == s->port)
+				first = &c->services[j];
+		}
+		if (first)
+			check_pair(t, first, s);
+		if (same == MXLB_MAX_VIP_PORTS)
+			tree_error(t, &address, "more than %d services on one address",
+				   MXLB_MAX_VIP_PORTS);
+	}
+}
+
+static void backend_error(struct tree *t, const struct service_conf *s,
+			  const struct backend_conf *b, const char *key, const char *what,
+			  const char *who)
+{
+	char preference[8];
+	struct path service = {&services_path, s->name}, tiers = {&service, "tiers"};
+	struct path tier = {&tiers, preference}, backend = {&tier, b->name},
+		    value = {&backend, key};
+
+	snprintf(preference, sizeof(preference), "%u", b->preference);
+	tree_error(t, key ? &value : &backend, "%s%s", what, who);
+}
+
+static void check_backend(struct tree *t, const struct config *c, const struct service_conf *s,
+			  const struct backend_conf *b)
+{
+	bool known = !addr_is_zero(&b->address);
+
+	for (unsigned i = 0; i < c->n_services && known; i++) {
+		if (addr_equal(&c->services[i].address, &b->address)) {
+			backend_error(t, s, b, "address", "this is the VIP of service ",
+				      c->services[i].name);
+			break;
+		}
+	}
+	for (const struct backend_conf *e = s->backends; e < b && known; e++) {
+		if (addr_equal(&e->address, &b->address)) {
+			backend_error(t, s, b, "address", "already the address of ", e->name);
+			break;
+		}
+	}
+	for (const struct backend_conf *e = s->backends; e < b; e++) {
+		if (!strcmp(e->name, b->name)) {
+			backend_error(t, s, b, NULL, "this name is taken in a better tier", "");
+			break;
+		}
+	}
+}
+
+static void check_tiers(struct tree *t, const struct service_conf *s)
+{
+	struct path service = {&services_path, s->name}, tiers = {&service, "tiers"};
+	struct path min_up = {&service, "min-up"};
+	unsigned weights = 0;
+
+	for (unsigned i = 0, n; i < s->n_backends; i += n) {
+		uint16_t preference = s->backends[i].preference;
+
+		for (n = 0; i + n < s->n_backends; n++) {
+			if (s->backends[i + n].preference != preference)
+				break;
+			weights += s->backends[i + n].weight;
+		}
+		if (s->min_up > n)
+			tree_warn(t, &min_up,
+				  "tier %u has %u: it is used only if no tier has enough",
+				  preference, n);
+	}
+	if (s->n_backends && !weights)
+		tree_error(t, &tiers, "every weight is 0: nobody would take mail");
+}
+
+void check_config(struct tree *t, struct config *c)
+{
+	for (unsigned i = 0; i < c->n_probes; i++)
+		check_probe(t, &c->probes[i]);
+	check_vips(t, c);
+	for (unsigned i = 0; i < c->n_services; i++) {
+		const struct service_conf *s = &c->services[i];
+
+		for (unsigned j = 0; j < s->n_backends; j++)
+			check_backend(t, c, s, &s->backends[j]);
+		check_tiers(t, s);
+	}
+}

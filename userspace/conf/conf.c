@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a file's name to a struct config: reads, parses, converts, checks, and prints what is wrong. Refuses
+ * NUL bytes.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "conf/conf.h"
+#include "conf/file.h"
+#include "conf/schema.h"
+
+static const struct place file_place = {1, 1};
+
+static int refuse_nul(const struct buf *text, struct report *report)
+{
+	const char *nul = text->len ? memchr(text->data, '\0', text->len) : NULL;
+	struct place at = file_place;
+
+	if (!nul)
+		return 0;
+	for (const char *c = text->data; c < nul; c++) {
+		at.column = *c == '\n' ? 1 : at.column + 1;
+		at.line += *c == '\n';
+	}
+	report_error(report, at, "a NUL byte: this is not text");
+	return -EINVAL;
+}
+
+static int read_text(const char *path, struct report *report, struct buf *text)
+{
+	char why[VALUE_WHY_SIZE];
+	bool exposed = false;
+	int err = file_read(path, CONF_FILE_MAX, text, &exposed, why);
+
+	if (exposed)
+		report_add(report, file_place, true, FILE_EXPOSED);
+	if (err == -EINVAL)
+		report_error(report, file_place, "%s", why);
+	return err ? err : refuse_nul(text, report);
+}
+
+static int read_config(const struct buf *text, const struct config *running, struct report *report,
+		       struct config *c)
+{
+	struct tree tree = {.report = report};
+	struct reader r = {.tree = &tree, .config = c, .running = running};
+	int err;
+
+	err = tree_parse(text->data ? text->data : "", text->len, report, &tree);
+	if (err)
+		goto out;
+	sections_read(&r);
+	check_config(&tree, c);
+	if (r.no_memory)
+		err = -ENOMEM;
+out:
+	tree_free(&tree);
+	return err;
+}
+
+int conf_load(const char *path, const struct config *running, struct config **out,
+	      struct buf *errors)
+{
+	struct report *report = calloc(1, sizeof(*report));
+	struct config *c = calloc(1, sizeof(*c));
+	struct buf text = {.data = NULL};
+	int err = -ENOMEM;
+
+	if (!report || !c)
+		goto out;
+	if (strlen(path) >= sizeof(c->file)) {
+		report_error(report, file_place, "the name of the file is too long");
+		err = -EINVAL;
+		goto out;
+	}
+	strcpy(c->file, path);
+	err = read_text(path, report, &text);
+	if (!err)
+		err = read_config(&text, running, report, c);
+	if (!err && report->n_errors)
+		err = -EINVAL;
+out:
+	if (report)
+		report_print(report, path, errors);
+	if (err == -ENOMEM)
+		buf_printf(errors, "%s:1:1: not enough memory\n", path);
+	buf_free(&text);
+	free(report);
+	if (err)
+		config_free(c);
+	else
+		*out = c;
+	return err;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration file: YAML text in, a checked struct config out, or every error with its place.
+ * Asks the system nothing but the file itself, those it names, and the host's name (the default of helo).
+ */
+#ifndef MXLB_CONF_H
+#define MXLB_CONF_H
+
+#include "core/config.h"
+#include "util/buf.h"
+
+#define CONF_FILE_MAX (1024 * 1024)
+
+/*
+ * 0 and *out, or -EINVAL and `errors` holds one "file:line:col: what is wrong" line for each error (and
+ * warnings, as "file:line:col: warning: ...", in either case). -ENOMEM likewise with a line.
+ *
+ * running is the configuration in force, borrowed, or NULL. Where it has a service of the same name with the same
+ * allow-file, a file that is no good or has lost more than half is only warned of, and what is in force is kept.
+ */
+int conf_load(const char *path, const struct config *running, struct config **out,
+	      struct buf *errors);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading a file that the administrator named. Refuses what is no regular file (a FIFO would hang, a device
+ * may do things) and too much.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "conf/file.h"
+
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* of UTF-8; Windows' editors put it first */
+
+static int refuse(char *why, const char *what, const char *reason)
+{
+	snprintf(why, VALUE_WHY_SIZE, "%s%s", what, reason);
+	return -EINVAL;
+}
+
+static int check_type(mode_t mode, char *why)
+{
+	if (S_ISREG(mode))
+		return 0;
+	return refuse(why, S_ISDIR(mode) ? "a directory" : "a device, FIFO or socket",
+		      ", not a regular file");
+}
+
+/* stat() before open(), since opening a device may set it off; fstat() after, since it may be another. */
+static int open_regular(const char *path, bool *exposed, int *out, char *why)
+{
+	struct stat st;
+	int fd, err;
+
+	if (stat(path, &st))
+		return refuse(why, "can't be read: ", strerror(errno));
+	err = check_type(st.st_mode, why);
+	if (err)
+		return err;
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st)) {
+		err = refuse(why, "can't be read: ", strerror(errno));
+		goto out;
+	}
+	err = check_type(st.st_mode, why);
+	if (err)
+		goto out;
+	*exposed = st.st_mode & S_IWOTH;
+	*out = fd;
+	return 0;
+out:
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/* At most one chunk beyond the limit, so that a file that grows meanwhile is noticed too. */
+static int read_all(int fd, size_t max, struct buf *text, char *why)
+{
+	char chunk[16384];
+	ssize_t n;
+
+	while (text->len <= max) {
+		n = read(fd, chunk, sizeof(chunk));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return refuse(why, "can't be read: ", strerror(errno));
+		if (!n)
+			return 0;
+		buf_append(text, chunk, (size_t)n);
+		if (text->failed)
+			return -ENOMEM;
+	}
+	snprintf(why, VALUE_WHY_SIZE, "larger than %zu MiB", max >> 20);
+	return -EINVAL;
+}
+
+int file_read(const char *path, size_t max, struct buf *text, bool *exposed,
+	      char why[VALUE_WHY_SIZE])
+{
+	int fd, err;
+
+	err = open_regular(path, exposed, &fd, why);
+	if (err)
+		return err;
+	err = read_all(fd, max, text, why);
+	close(fd);
+	if (!err && text->len >= 3 && !memcmp(text->data, BYTE_ORDER_MARK, 3))
+		buf_consume(text, 3);
+	return err;
+}

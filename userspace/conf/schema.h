@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every key of the configuration: one table a mapping, one row a key. Internal to conf/.
+ */
+#ifndef MXLB_CONF_SCHEMA_H
+#define MXLB_CONF_SCHEMA_H
+
+#include "conf/tree.h"
+#include "conf/value.h"
+#include "core/config.h"
+
+enum key_flag {
+	KEY_REQUIRED = 1 << 0,
+	KEY_PLAIN = 1 << 1, /* a number: not quoted */
+	KEY_LATER = 1 << 2, /* a later version's: accepted at its default or empty, else refused */
+};
+
+struct reader { /* what is carried along while reading */
+	struct tree *tree;
+	struct config *config;
+	const struct config *running;	 /* NULL: none */
+	unsigned n_backends, n_prefixes; /* over all services */
+	bool no_memory;
+};
+
+struct key;
+typedef void nested_fn(struct reader *r, const struct path *p, yaml_node_t *n, void *object);
+
+struct key {
+	const char *name;
+	value_fn *convert;   /* NULL: a nested or a later version's key */
+	size_t offset;	     /* of the field in the mapping's struct */
+	const char *initial; /* the default, as it would be written; NULL: none */
+	unsigned flags;
+	struct value_kind kind;
+	/* Called after all scalars, in the table's order; a NULL node: the key is absent. */
+	nested_fn *nested;
+};
+
+/*
+ * Fills object by the table (which ends with a NULL name) and reports what does not fit. A field whose value
+ * was refused has its default, or is zero.
+ */
+void schema_read(struct reader *r, const struct path *p, yaml_node_t *n, const struct key *keys,
+		 void *object);
+/* True, or the name was reported. */
+bool schema_name_ok(struct reader *r, const struct path *p, const yaml_node_t *key,
+		    value_fn *convert, char name[CONFIG_NAME_SIZE]);
+
+/* The whole file, into r->config. r->no_memory is the only error that is not in the report. */
+void sections_read(struct reader *r);
+/* A service's tiers; object is struct service_conf. */
+nested_fn tiers_read;
+/* A service's `allow`, then its allow-file, which was read before; object is struct service_conf. */
+nested_fn allow_read;
+
+/* The rules that span several values, once all are read. */
+void check_config(struct tree *t, struct config *c);
+
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The file's sections but for the tiers: their tables and what a table can't say (lists, names that refer to
+ * other sections, defaults that are asked of the system). A key of a later version loses its LATER here.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "conf/schema.h"
+
+#define SECOND	       1000ull
+#define MINUTE	       (60 * SECOND)
+#define HOUR	       (60 * MINUTE)
+#define DAY	       (24 * HOUR)
+
+/* The probe of services that name none, unless the file has one of this name. */
+#define BUILT_IN_PROBE "default"
+
+#define PRIORITY_MAX   32765 /* before the main table's rule, ip-rule(8) */
+#define TABLE_MIN      256   /* beyond default, main and local (253 to 255) */
+#define TABLE_MAX      (UINT32_MAX - MXLB_MAX_BACKENDS)
+
+#define FIELD(type, member) \
+	.offset = offsetof(struct type, member), .kind.size = sizeof(((struct type *)0)->member)
+#define NUMBER(fn, low, high) .convert = fn, .flags = KEY_PLAIN, .kind.min = low, .kind.max = high
+#define INTEGER(low, high)    NUMBER(value_integer, low, high)
+#define DURATION(low, high)   NUMBER(value_duration, low, high)
+#define WORDS(...)                                                 \
+	.convert = value_word, .kind.words = (const char *const[]) \
+	{                                                          \
+		__VA_ARGS__, NULL                                  \
+	}
+#define FIRST(n)     .kind.n_now = n /* the others are a later version's */
+#define LATER(value) .flags = KEY_LATER, .initial = value
+#define END                  \
+	{                    \
+		.name = NULL \
+	}
+
+/* A service while it is read: what it refers to is still a name. */
+struct service_draft {
+	struct service_conf conf;
+	char interface[CONFIG_NAME_SIZE];
+	char probe[CONFIG_NAME_SIZE];
+};
+
+_Static_assert(offsetof(struct datapath_conf, mark_mask) ==
+		       offsetof(struct datapath_conf, mark) + sizeof(uint32_t),
+	       "value_mark() fills both");
+
+static const struct key interface_keys[] = {
+	{"mode", FIELD(interface_conf, mode), WORDS("auto", "native", "generic"),
+	 .initial = "auto"},
+	{"vlan", LATER(NULL)},
+	END,
+};
+
+static const struct key datapath_keys[] = {
+	{"pin", FIELD(datapath_conf, pin), .convert = value_path, .initial = "/sys/fs/bpf/mxlb"},
+	{"flows", FIELD(datapath_conf, flows), INTEGER(1024, 1 << 24), .initial = "262144"},
+	{"hash-key", FIELD(datapath_conf, hash_key), .convert = value_text, .initial = ""},
+	{"mark", FIELD(datapath_conf, mark), .convert = value_mark, .flags = KEY_PLAIN,
+	 .initial = "0x6d780000/0xffff0000"},
+	{"table", FIELD(datapath_conf, table), INTEGER(TABLE_MIN, TABLE_MAX), .initial = "27000"},
+	{"priority", FIELD(datapath_conf, priority), INTEGER(1, PRIORITY_MAX), .initial = "27000"},
+	END,
+};
+
+static nested_fn read_operators, read_interfaces, read_datapath, read_control, read_probes,
+	read_services, read_decap;
+
+static const struct key control_keys[] = {
+	{"socket", FIELD(control_conf, socket), .convert = value_path,
+	 .initial = "/run/mxlb/mxlb.sock"},
+	{"group", FIELD(control_conf, group), .convert = value_account, .initial = "mxlb"},
+	{"operators", .nested = read_operators},
+	{"http", LATER(NULL)},
+	END,
+};
+
+static const struct key probe_keys[] = {
+	{"interval", FIELD(probe_conf, interval_ms), DURATION(100, HOUR), .initial = "10s"},
+	{"fast-interval", FIELD(probe_conf, fast_interval_ms), DURATION(100, HOUR),
+	 .initial = "2s"},
+	{"timeout", FIELD(probe_conf, timeout_ms), DURATION(100, 10 * MINUTE), .initial = "10s"},
+	{"connect-timeout", FIELD(probe_conf, connect_timeout_ms), DURATION(100, 10 * MINUTE),
+	 .initial = "3s"},
+	{"fall", FIELD(probe_conf, fall), INTEGER(1, 100), .initial = "3"},
+	{"rise", FIELD(probe_conf, rise), INTEGER(1, 100), .initial = "2"},
+	{"target", FIELD(probe_conf, target), WORDS("vip", "real"), .initial = "vip"},
+	{"depth", FIELD(probe_conf, depth),
+	 WORDS("connect", "banner", "ehlo", "starttls", "mail-from"), .initial = "mail-from"},
+	{"helo", FIELD(probe_conf, helo), .convert = value_host, .initial = ""},
+	{"tls", FIELD(probe_conf, tls),
+	 WORDS("none", "encryption-only", "certificate-validation", "domain-validation", "dane"),
+	 FIRST(2), .initial = "none"},
+	{"tls-domain", LATER("")},
+	{"tls-certificate-name", LATER("")},
+	{"tlsa", LATER(NULL)},
+	{"sni", FIELD(probe_conf, sni), .convert = value_host, .initial = ""},
+	{"ca-file", LATER("")},
+	{"min-tls-version", FIELD(probe_conf, min_tls_version), WORDS("1.0", "1.1", "1.2", "1.3"),
+	 .kind.min = 0x0301, .initial = "1.2"},
+	{"expiry-warn", LATER("21d")},
+	END,
+};
+
+static const struct key service_keys[] = {
+	{"address", FIELD(service_draft, conf.address), .convert = value_address,
+	 .flags = KEY_REQUIRED},
+	{"port", FIELD(service_draft, conf.port), INTEGER(1, 65535), .initial = "25"},
+	{"interface", FIELD(service_draft, interface), .convert = value_interface,
+	 .flags = KEY_REQUIRED},
+	{"advertise", FIELD(service_draft, conf.advertise), WORDS("arp", "none"), .initial = "arp"},
+	{"probe", FIELD(service_draft, probe), .convert = value_name, .initial = BUILT_IN_PROBE},
+	{"min-up", FIELD(service_draft, conf.min_up), INTEGER(1, MXLB_MAX_BACKENDS - 1),
+	 .initial = "1"},
+	{"tier-mode", FIELD(service_draft, conf.tier_mode), WORDS("switch", "add"),
+	 .initial = "switch"},
+	{"failback", FIELD(service_draft, conf.failback), WORDS("auto", "manual"), FIRST(1),
+	 .initial = "auto"},
+	{"failback-hold", FIELD(service_draft, conf.failback_hold_ms), DURATION(0, 7 * DAY),
+	 .initial = "30s"},
+	{"all-down", FIELD(service_draft, conf.all_down), WORDS("reset", "drop"),
+	 .initial = "reset"},
+	{"on-unreachable", FIELD(service_draft, conf.on_unreachable), WORDS("reset", "keep"),
+	 .initial = "reset"},
+	{"allow", FIELD(service_draft, conf), .nested = allow_read},
+	{"allow-file", FIELD(service_draft, conf.allow_file), .convert = value_file, .initial = ""},
+	{"allow-mode", FIELD(service_draft, conf.allow_mode), WORDS("enforce", "observe"),
+	 .initial = "enforce"},
+	{"syn-limit", FIELD(service_draft, conf.syn_limit), INTEGER(0, 1000000), .initial = "0"},
+	{"tiers", FIELD(service_draft, conf), .nested = tiers_read, .flags = KEY_REQUIRED},
+	END,
+};
+
+static const struct key decap_keys[] = {{"from", LATER(NULL)}, END};
+
+/* In this order: services refer to interfaces and probes. */
+static const struct key top_keys[] = {
+	{"interfaces", .nested = read_interfaces, .flags = KEY_REQUIRED},
+	{"datapath", FIELD(config, datapath), .nested = read_datapath},
+	{"control", FIELD(config, control), .nested = read_control},
+	{"probes", .nested = read_probes},
+	{"services", .nested = read_services, .flags = KEY_REQUIRED},
+	{"decap", .nested = read_decap},
+	END,
+};
+
+static void read_interface(struct path *p, yaml_node_t *key, yaml_node_t *value, void *ctx)
+{
+	struct interface_conf conf = {.mode = XDP_MODE_AUTO};
+	struct reader *r = ctx;
+	struct config *c = r->config;
+	char name[CONFIG_NAME_SIZE];
+	bool ok = schema_name_ok(r, p, key, value_interface, name);
+
+	schema_read(r, p, value, interface_keys, &conf);
+	if (!ok)
+		return;
+	if (c->n_interfaces == MXLB_MAX_PORTS) {
+		tree_error_at(r->tree, key, p, "more than %d interfaces", MXLB_MAX_PORTS);
+		return;
+	}
+	memcpy(conf.name, name, sizeof(conf.name));
+	c->interfaces[c->n_interfaces++] = conf;
+}
+
+static void read_interfaces(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	(void)object;
+	if (n && tree_each(r->tree, p, n, read_interface, r) && tree_is_empty(n))
+		tree_error(r->tree, p, "names no interface");
+}
+
+static void read_datapath(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	schema_read(r, p, n, datapath_keys, object);
+}
+
+static void read_control(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	schema_read(r, p, n, control_keys, object);
+}
+
+static void read_decap(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	schema_read(r, p, n, decap_keys, object);
+}
+
+static void read_operator(struct reader *r, const struct path *p, const yaml_node_t *n)
+{
+	const struct value_kind kind = {.size = CONFIG_NAME_SIZE};
+	struct control_conf *c = &r->config->control;
+	char why[VALUE_WHY_SIZE];
+
+	if (c->n_operators == CONFIG_MAX_OPERATORS)
+		tree_error_at(r->tree, n, p, "more than %d names", CONFIG_MAX_OPERATORS);
+	else if (n->type != YAML_SCALAR_NODE)
+		tree_error_at(r->tree, n, p, "must be a list of names");
+	else if (value_account(&kind, tree_text(n), c->operators[c->n_operators], why))
+		tree_error_at(r->tree, n, p, "%s", why);
+	else
+		c->n_operators++;
+}
+
+static void read_operators(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	(void)object;
+	if (!n || tree_is_null(n))
+		return;
+	if (n->type != YAML_SEQUENCE_NODE) {
+		tree_error(r->tree, p, "must be a list");
+		return;
+	}
+	for (const int *id = n->data.sequence.items.start; id < n->data.sequence.items.top; id++)
+		read_operator(r, p, tree_node(r->tree, *id));
+}
+
+/* The host's name, where it can be said in SMTP. */
+static void default_helo(char helo[CONFIG_TEXT_SIZE])
+{
+	const struct value_kind kind = {.size = CONFIG_TEXT_SIZE};
+	char name[CONFIG_TEXT_SIZE] = "", why[VALUE_WHY_SIZE];
+
+	gethostname(name, sizeof(name) - 1);
+	if (!name[0] || value_host(&kind, name, helo, why))
+		strcpy(helo, "localhost");
+}
+
+static void add_probe(struct reader *r, const struct path *p, yaml_node_t *value, const char *name)
+{
+	struct config *c = r->config;
+	struct probe_conf *conf = &c->probes[c->n_probes++];
+
+	schema_read(r, p, value, probe_keys, conf);
+	if (!conf->helo[0])
+		default_helo(conf->helo);
+	memcpy(conf->name, name, sizeof(conf->name));
+}
+
+static void read_probe(struct path *p, yaml_node_t *key, yaml_node_t *value, void *ctx)
+{
+	char name[CONFIG_NAME_SIZE] = "";
+	struct reader *r = ctx;
+	bool ok = schema_name_ok(r, p, key, value_name, name);
+
+	/* One is left for the built-in probe. */
+	if (r->config->n_probes == CONFIG_MAX_PROBES - 1) {
+		tree_error_at(r->tree, key, p, "more than %d probes", CONFIG_MAX_PROBES - 1);
+		return;
+	}
+	add_probe(r, p, value, name);
+	r->config->n_probes -= !ok;
+}
+
+static void read_probes(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	(void)object;
+	tree_each(r->tree, p, n, read_probe, r);
+}
+
+/* Finds the named probe; makes the built-in one when it is first wanted. */
+static bool find_probe(struct reader *r, const struct path *p, const char *name, unsigned *out)
+{
+	char built_in[CONFIG_NAME_SIZE] = BUILT_IN_PROBE;
+	struct config *c = r->config;
+
+	for (*out = 0; *out < c->n_probes; (*out)++)
+		if (!strcmp(c->probes[*out].name, name))
+			return true;
+	if (strcmp(name, built_in))
+		return false;
+	add_probe(r, p, NULL, built_in);
+	return true;
+}
+
+static void resolve_names(struct reader *r, const struct path *p, struct service_draft *draft)
+{
+	struct path interface = {p, "interface"}, probe = {p, "probe"};
+	struct config *c = r->config;
+	unsigned *i = &draft->conf.interface;
+
+	for (*i = 0; *i < c->n_interfaces; (*i)++)
+		if (!strcmp(c->interfaces[*i].name, draft->interface))
+			break;
+	if (*i == c->n_interfaces && draft->interface[0])
+		tree_error(r->tree, &interface, "%s is not one of the interfaces",
+			   draft->interface);
+	if (!find_probe(r, &probe, draft->probe, &draft->conf.probe) &&
+	    tree_is_sound(r->tree, &probe))
+		tree_error(r->tree, &probe, "no probe is named %s", draft->probe);
+}
+
+static void read_service(struct path *p, yaml_node_t *key, yaml_node_t *value, void *ctx)
+{
+	struct reader *r = ctx;
+	struct config *c = r->config;
+	struct service_draft draft;
+	bool ok;
+
+	memset(&draft, 0, sizeof(draft));
+	ok = schema_name_ok(r, p, key, value_name, draft.conf.name);
+	schema_read(r, p, value, service_keys, &draft);
+	resolve_names(r, p, &draft);
+	if (c->n_services == MXLB_MAX_SERVICES) {
+		tree_error_at(r->tree, key, p, "more than %d services", MXLB_MAX_SERVICES);
+		ok = false;
+	}
+	if (ok)
+		c->services[c->n_services++] = draft.conf;
+	else
+		config_free_service(&draft.conf);
+}
+
+static void read_services(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	(void)object;
+	if (n && tree_each(r->tree, p, n, read_service, r) && tree_is_empty(n))
+		tree_error(r->tree, p, "names no service");
+}
+
+void sections_read(struct reader *r)
+{
+	schema_read(r, NULL, tree_root(r->tree), top_keys, r->config);
+}

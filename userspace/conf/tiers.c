@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A service's tiers and their backends, into one array: by preference, then as in the file.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "conf/schema.h"
+
+#define BACKENDS_MAX (MXLB_MAX_BACKENDS - 1) /* over all services; index 0 is nobody */
+
+static const struct key backend_keys[] = {
+	{"address", .offset = offsetof(struct backend_conf, address), .convert = value_address,
+	 .flags = KEY_REQUIRED},
+	{"weight", .offset = offsetof(struct backend_conf, weight), .convert = value_integer,
+	 .flags = KEY_PLAIN, .kind = {.max = MXLB_MAX_WEIGHT, .size = sizeof(uint16_t)},
+	 .initial = "1"},
+	{"forward", .offset = offsetof(struct backend_conf, forward), .convert = value_word,
+	 .kind = {.words = (const char *const[]){"l2", "ipip", NULL},
+		  .n_now = 1,
+		  .size = sizeof(enum forward_mode)},
+	 .initial = "l2"},
+	{.name = NULL},
+};
+
+struct tier_reader {
+	struct reader *r;
+	struct service_conf *service;
+	uint16_t preference;
+};
+
+/* Keeps the order; the array's room is the next power of two. */
+static void insert_backend(struct reader *r, struct service_conf *s, const struct backend_conf *b)
+{
+	unsigned n = s->n_backends, at = n;
+	struct backend_conf *room = s->backends;
+
+	if (!(n & (n - 1))) {
+		room = realloc(room, (n ? 2 * n : 1) * sizeof(*room));
+		if (!room) {
+			r->no_memory = true;
+			return;
+		}
+		s->backends = room;
+	}
+	while (at && room[at - 1].preference > b->preference)
+		at--;
+	memmove(&room[at + 1], &room[at], (n - at) * sizeof(*room));
+	room[at] = *b;
+	s->n_backends++;
+}
+
+static void read_backend(struct path *p, yaml_node_t *key, yaml_node_t *value, void *ctx)
+{
+	struct tier_reader *t = ctx;
+	struct backend_conf conf;
+	bool ok;
+
+	memset(&conf, 0, sizeof(conf));
+	conf.preference = t->preference;
+	ok = schema_name_ok(t->r, p, key, value_name, conf.name);
+	schema_read(t->r, p, value, backend_keys, &conf);
+	if (t->r->n_backends == BACKENDS_MAX)
+		tree_error_at(t->r->tree, key, p, "more than %d backends in all", BACKENDS_MAX);
+	else if (ok)
+		insert_backend(t->r, t->service, &conf);
+	t->r->n_backends += ok && t->r->n_backends < BACKENDS_MAX;
+}
+
+static void read_tier(struct path *p, yaml_node_t *key, yaml_node_t *value, void *ctx)
+{
+	const struct value_kind preference = {.max = UINT16_MAX, .size = sizeof(uint16_t)};
+	struct tier_reader t = *(struct tier_reader *)ctx;
+	char why[VALUE_WHY_SIZE];
+
+	if (key->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+		tree_error_at(t.r->tree, key, p, "a preference must be written without quotes");
+	else if (value_integer(&preference, p->key, &t.preference, why))
+		tree_error_at(t.r->tree, key, p, "a tier's key is its preference: %s", why);
+	else if (tree_each(t.r->tree, p, value, read_backend, &t) && tree_is_empty(value))
+		tree_error_at(t.r->tree, key, p, "a tier without backends");
+}
+
+void tiers_read(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	struct tier_reader t = {.r = r, .service = object};
+
+	if (n && tree_each(r->tree, p, n, read_tier, &t) && tree_is_empty(n))
+		tree_error(r->tree, p, "a service without tiers");
+}

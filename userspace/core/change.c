@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What happens to a model: results, next hops, the operator's word, time. Owns the order (state first, then
+ * its event, then the service chooses anew) and is the one place where transitions are recorded. The
+ * verdicts are health.c's, the choice is tier.c's.
+ *
+ *  1. The last known MAC and its interface stay, whatever becomes of the neighbour entry: forwarding to them
+ *     is right until a probe says otherwise, and then the verdict decides.
+ *  2. A backend that leaves maint has not been probed since it entered: its verdict starts anew.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "core/model.h"
+
+static const char *const nexthops[] = {
+	[NEXTHOP_UNRESOLVED] = "unresolved",
+	[NEXTHOP_RESOLVED] = "resolved",
+	[NEXTHOP_FAILED] = "failed",
+};
+
+static struct event *note(struct model *m, enum event_kind kind, const struct service *s,
+			  const struct backend *b, struct now now)
+{
+	struct event *e = event_add(&m->events, kind, now.wall_ms);
+
+	snprintf(e->service, sizeof(e->service), "%s", s->conf.name);
+	if (b)
+		snprintf(e->backend, sizeof(e->backend), "%s", b->conf.name);
+	return e;
+}
+
+static void set_text(char *to, size_t size, const char *text)
+{
+	snprintf(to, size, "%s", text);
+}
+
+static void tier_text(char *to, size_t size, const struct tier_state *t)
+{
+	if (t->has_active)
+		snprintf(to, size, "%u", t->active);
+	else
+		set_text(to, size, "-");
+}
+
+static void note_service(struct model *m, const struct service *s, const struct tier_state *was,
+			 const char *cause, struct now now)
+{
+	const struct tier_state *is = &s->tier;
+	struct event *e;
+
+	if (is->state != was->state) {
+		e = note(m, EVENT_SERVICE_STATE, s, NULL, now);
+		set_text(e->from, sizeof(e->from), service_state_name(was->state));
+		set_text(e->to, sizeof(e->to), service_state_name(is->state));
+		set_text(e->cause, sizeof(e->cause), cause);
+	}
+	if (is->has_active != was->has_active || (is->has_active && is->active != was->active)) {
+		e = note(m, EVENT_SERVICE_TIER, s, NULL, now);
+		tier_text(e->from, sizeof(e->from), was);
+		tier_text(e->to, sizeof(e->to), is);
+		set_text(e->cause, sizeof(e->cause), cause);
+	}
+}
+
+static struct tier_view view_of(const struct backend *b)
+{
+	return (struct tier_view){
+		.preference = b->conf.preference,
+		.weight = b->conf.weight,
+		.verdict = health_effective(&b->health),
+		.reason = b->health.reason,
+		.probed = b->health.settled,
+		.admin = b->admin,
+		.reachable = b->nexthop.has_mac,
+	};
+}
+
+/* True when another state or other members came of it. */
+static bool decide(struct model *m, struct service *s, const char *cause, struct now now)
+{
+	const struct tier_conf conf = {
+		.min_up = s->conf.min_up,
+		.mode = s->conf.tier_mode,
+		.failback = s->conf.failback,
+		.failback_hold_ms = s->conf.failback_hold_ms,
+		.cold_start_ms = s->probe.timeout_ms,
+	};
+	const struct tier_state was = s->tier;
+	bool changed;
+
+	for (unsigned i = 0; i < s->n_backends; i++)
+		s->views[i] = view_of(&s->backends[i]);
+	s->ask_again_ms =
+		tier_choose(&s->tier, &conf, s->views, s->n_backends, now.mono_ms, s->chosen);
+	changed = s->tier.state != was.state;
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		changed = changed || s->backends[i].in_ring != s->chosen[i];
+		s->backends[i].in_ring = s->chosen[i];
+	}
+	note_service(m, s, &was, cause, now);
+	return changed;
+}
+
+void model_decide(struct model *m, const char *cause, struct now now)
+{
+	for (unsigned i = 0; i < m->n_services; i++)
+		decide(m, &m->services[i], cause, now);
+}
+
+/* "refused: connection refused": the reason's name, then the server's words or else our own. */
+static void cause_of(char *to, size_t size, const struct probe_result *r)
+{
+	snprintf(to, size, "%s: %s", reason_name(r->reason),
+		 *r->text ? r->text : reason_text(r->reason));
+}
+
+static bool is_unreachable(const struct backend *b)
+{
+	return b->health.verdict == VERDICT_DOWN && b->health.reason == REASON_unreachable;
+}
+
+bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,
+			struct now now)
+{
+	struct service *s;
+	struct backend *b = model_backend(m, backend_id, &s);
+	char cause[2 * EVENT_TEXT_SIZE];
+	struct health_conf conf;
+	struct event *e;
+	enum verdict was;
+
+	if (!b)
+		return false;
+	b->last = *r;
+	b->last_wall_ms = now.wall_ms;
+	was = b->health.verdict;
+	conf = (struct health_conf){.fall = s->probe.fall, .rise = s->probe.rise};
+	if (!health_take(&b->health, &conf, r->reason, now.mono_ms))
+		return false;
+	if (b->health.verdict != was)
+		b->since_wall_ms = now.wall_ms;
+	b->gone = b->gone && is_unreachable(b);
+
+	e = note(m, EVENT_BACKEND_VERDICT, s, b, now);
+	set_text(e->from, sizeof(e->from), verdict_name(was));
+	set_text(e->to, sizeof(e->to), verdict_name(b->health.verdict));
+	cause_of(e->cause, sizeof(e->cause), r);
+	snprintf(cause, sizeof(cause), "%s %s: %s", b->conf.name, e->to, e->cause);
+	decide(m, s, cause, now);
+	return true;
+}
+
+bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *nh, struct now now)
+{
+	struct service *s;
+	struct backend *b = model_backend(m, backend_id, &s);
+	char cause[2 * EVENT_TEXT_SIZE], mac[ADDR_TEXT_SIZE];
+	struct nexthop was;
+	bool moved;
+	struct event *e;
+
+	if (!b)
+		return false;
+	was = b->nexthop;
+	b->nexthop.state = nh->state;
+	if (nh->has_mac || !was.has_mac) { /* rule 1 */
+		b->nexthop.has_mac = nh->has_mac;
+		b->nexthop.mac = nh->mac;
+		b->nexthop.interface = nh->interface;
+	}
+	nh = &b->nexthop;
+	moved = nh->has_mac != was.has_mac || nh->interface != was.interface ||
+		memcmp(&nh->mac, &was.mac, sizeof(was.mac));
+	if (!moved && nh->state == was.state)
+		return false;
+
+	e = note(m, EVENT_BACKEND_NEXTHOP, s, b, now);
+	set_text(e->from, sizeof(e->from), nexthops[was.state]);
+	set_text(e->to, sizeof(e->to), nexthops[nh->state]);
+	snprintf(e->cause, sizeof(e->cause), "mac %s",
+		 nh->has_mac ? addr_mac_text(&nh->mac, mac) : "unknown");
+	snprintf(cause, sizeof(cause), "%s next hop %s: %s", b->conf.name, e->to, e->cause);
+	return decide(m, s, cause, now) || moved;
+}
+
+bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+		 struct now now)
+{
+	struct service *s;
+	struct backend *b = model_backend(m, backend_id, &s);
+	char cause[2 * EVENT_TEXT_SIZE];
+	enum admin_state was;
+	struct event *e;
+
+	if (!b || b->admin == admin)
+		return false;
+	was = b->admin;
+	b->admin = admin;
+	if (was == ADMIN_MAINT) { /* rule 2 */
+		health_init(&b->health, now.mono_ms);
+		b->since_wall_ms = now.wall_ms;
+	}
+	e = note(m, EVENT_BACKEND_ADMIN, s, b, now);
+	set_text(e->from, sizeof(e->from), admin_state_name(was));
+	set_text(e->to, sizeof(e->to), admin_state_name(admin));
+	set_text(e->cause, sizeof(e->cause), who);
+	snprintf(cause, sizeof(cause), "%s set to %s by %s", b->conf.name, e->to, who);
+	decide(m, s, cause, now);
+	return true;
+}
+
+bool model_gone(struct model *m, uint32_t backend_id)
+{
+	struct backend *b = model_backend(m, backend_id, NULL);
+
+	if (!b || b->gone || !is_unreachable(b))
+		return false;
+	b->gone = true;
+	return true;
+}
+
+bool model_tick(struct model *m, struct now now)
+{
+	bool changed = false;
+
+	for (unsigned i = 0; i < m->n_services; i++) {
+		struct service *s = &m->services[i];
+		const char *cause = s->tier.state == SERVICE_NOT_READY
+					    ? "the cold start has lasted as long as a probe may"
+					    : "failback-hold is over";
+
+		if (s->ask_again_ms && s->ask_again_ms <= now.mono_ms)
+			changed = decide(m, s, cause, now) || changed;
+	}
+	return changed;
+}
+
+uint64_t model_next_tick(const struct model *m)
+{
+	uint64_t next_ms = 0;
+
+	for (unsigned i = 0; i < m->n_services; i++) {
+		uint64_t ask_ms = m->services[i].ask_again_ms;
+
+		if (ask_ms && (!next_ms || ask_ms < next_ms))
+			next_ms = ask_ms;
+	}
+	return next_ms;
+}
+
+uint32_t model_probe_interval(const struct service *s, const struct backend *b)
+{
+	return health_wants_fast(&b->health) ? s->probe.fast_interval_ms : s->probe.interval_ms;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the administrator asked for: plain values, every default filled in, checked by conf/ before anyone
+ * else sees it. Read-only once conf_load() has returned it. Owner: the daemon; config_free() ends it.
+ */
+#ifndef MXLB_CONFIG_H
+#define MXLB_CONFIG_H
+
+#include <net/if.h>
+#include "mxlb/limits.h"
+#include "util/addr.h"
+
+#define CONFIG_NAME_SIZE     64	 /* names of services, backends, probes, with NUL */
+#define CONFIG_TEXT_SIZE     256 /* HELO, SNI, TLS domain */
+#define CONFIG_PATH_SIZE     256
+#define CONFIG_SOCKET_SIZE   108 /* sun_path */
+#define CONFIG_MAX_PROBES    64
+#define CONFIG_MAX_OPERATORS 32
+
+enum xdp_mode { XDP_MODE_AUTO, XDP_MODE_NATIVE, XDP_MODE_GENERIC };
+enum forward_mode { FORWARD_L2, FORWARD_IPIP };
+enum probe_target { PROBE_TARGET_VIP, PROBE_TARGET_REAL };
+enum probe_depth { DEPTH_CONNECT, DEPTH_BANNER, DEPTH_EHLO, DEPTH_STARTTLS, DEPTH_MAIL_FROM };
+enum tls_policy {
+	TLS_NONE,
+	TLS_ENCRYPTION_ONLY,
+	TLS_CERTIFICATE_VALIDATION,
+	TLS_DOMAIN_VALIDATION,
+	TLS_DANE,
+};
+enum advertise { ADVERTISE_ARP, ADVERTISE_NONE };
+enum tier_mode { TIER_MODE_SWITCH, TIER_MODE_ADD };
+enum failback { FAILBACK_AUTO, FAILBACK_MANUAL };
+enum all_down { ALL_DOWN_RESET, ALL_DOWN_DROP };
+enum on_unreachable { ON_UNREACHABLE_RESET, ON_UNREACHABLE_KEEP };
+enum allow_mode { ALLOW_ENFORCE, ALLOW_OBSERVE };
+
+struct interface_conf {
+	char name[IF_NAMESIZE];
+	enum xdp_mode mode;
+};
+
+struct datapath_conf {
+	char pin[CONFIG_PATH_SIZE];
+	uint32_t flows; /* established flows per address family */
+	char hash_key[CONFIG_TEXT_SIZE];
+	uint32_t mark, mark_mask; /* a probe's socket mark is mark | backend id */
+	uint32_t table;		  /* a probe's routing table is table + backend id */
+	uint32_t priority;	  /* of the probes' rules */
+};
+
+struct control_conf {
+	char socket[CONFIG_SOCKET_SIZE];
+	char group[CONFIG_NAME_SIZE];
+	char operators[CONFIG_MAX_OPERATORS][CONFIG_NAME_SIZE];
+	unsigned n_operators;
+};
+
+struct probe_conf {
+	char name[CONFIG_NAME_SIZE];
+	uint32_t interval_ms, fast_interval_ms, timeout_ms, connect_timeout_ms;
+	uint32_t fall, rise;
+	enum probe_target target;
+	enum probe_depth depth;
+	enum tls_policy tls;
+	char helo[CONFIG_TEXT_SIZE]; /* never empty once loaded */
+	char sni[CONFIG_TEXT_SIZE];  /* empty: none sent */
+	uint16_t min_tls_version;    /* 0x0303 is TLS 1.2, as on the wire */
+};
+
+struct backend_conf {
+	char name[CONFIG_NAME_SIZE];
+	struct addr address;
+	uint16_t preference; /* its tier; lower is better */
+	uint16_t weight;     /* 0 to MXLB_MAX_WEIGHT; 0 takes no new connections */
+	enum forward_mode forward;
+};
+
+struct service_conf {
+	char name[CONFIG_NAME_SIZE];
+	struct addr address;
+	uint16_t port;
+	unsigned interface; /* index into config.interfaces */
+	unsigned probe;	    /* index into config.probes */
+	enum advertise advertise;
+	uint32_t min_up;
+	enum tier_mode tier_mode;
+	enum failback failback;
+	uint32_t failback_hold_ms;
+	enum all_down all_down;
+	enum on_unreachable on_unreachable;
+	/*
+	 * Who may connect: the prefixes of the VIP's family from `allow` and from the file, sorted, none within another.
+	 * None: everyone; with a file there is at least one.
+	 */
+	struct prefix *allow;
+	unsigned n_allow;
+	char allow_file[CONFIG_PATH_SIZE]; /* empty: none */
+	/* The file's alone: a later file is judged by them, and they stand in for it. */
+	struct prefix *from_file;
+	unsigned n_from_file;
+	enum allow_mode allow_mode;
+	uint32_t syn_limit;	       /* SYNs a second and source prefix (/24, /64); 0: none */
+	struct backend_conf *backends; /* by preference, then as in the file */
+	unsigned n_backends;
+};
+
+struct config {
+	char file[CONFIG_PATH_SIZE];
+	struct interface_conf interfaces[MXLB_MAX_PORTS];
+	unsigned n_interfaces;
+	struct datapath_conf datapath;
+	struct control_conf control;
+	struct probe_conf probes[CONFIG_MAX_PROBES];
+	unsigned n_probes;
+	struct service_conf services[MXLB_MAX_SERVICES];
+	unsigned n_services;
+};
+
+void config_free(struct config *c); /* NULL is fine */
+/* What a service owns, not the struct itself. */
+void config_free_service(struct service_conf *s);
+
+#endif

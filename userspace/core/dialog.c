@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is said to the server, and what its answers mean. Owns the order of the commands and the reason each refusal
+ * stands for; refuses to speak before the greeting, to pipeline, and to go on after a reply that came with more
+ * behind it (CVE-2011-0411 seen from the client's side).
+ *
+ * Rules:
+ *  1. A code's first digit decides (RFC 5321 section 4.2.1), but for the 220 that STARTTLS needs (RFC 3207).
+ *  2. A refusal that speaks of a limit on this client is about the probe, not the server: per_source_limit.
+ *  3. The decision is made once. RSET and QUIT follow for the server's log (field-notes 0.5); their replies change nothing.
+ *  4. After a 421 too QUIT is sent: a server that closed does not see it, one that did not logs a clean end.
+ *  5. Who talks nonsense or too slowly is sent QUIT and not waited for; nothing is sent into a pending STARTTLS.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "core/dialog.h"
+#include "util/log.h"
+
+/* What a refusal stands for, by the stage it was met in. */
+static const struct {
+	enum reason code_421, code_4xx, code_5xx;
+} refusals[] = {
+	[STAGE_GREETING] = {REASON_greeting_421, REASON_greeting_4xx, REASON_greeting_5xx},
+	[STAGE_EHLO] = {REASON_ehlo_421, REASON_ehlo_4xx, REASON_ehlo_refused},
+	[STAGE_STARTTLS] = {REASON_starttls_refused, REASON_starttls_refused,
+			    REASON_starttls_refused},
+	[STAGE_EHLO_TLS] = {REASON_ehlo_421, REASON_ehlo_4xx, REASON_ehlo_refused},
+	[STAGE_MAIL_FROM] = {REASON_mail_421, REASON_mail_4xx, REASON_mail_refused},
+};
+
+/* Rule 2: Exchange (field-notes 3.4), Postfix smtpd.c, Exim smtp_in.c (smtp_accept_max_per_host). */
+static const char *const per_source_phrases[] = {
+	"per-source limit",
+	"too many connections from",
+	"too much mail from",
+	"too many new TLS sessions from",
+	"connections from this IP address",
+};
+
+void dialog_init(struct dialog *d, const struct dialog_conf *conf)
+{
+	memset(d, 0, sizeof(*d));
+	d->conf = *conf;
+	d->conf.helo[sizeof(d->conf.helo) - 1] = '\0';
+	d->stage = STAGE_CONNECT;
+	reply_init(&d->reply);
+}
+
+static void decide(struct dialog *d, enum reason reason, const char *text, size_t len)
+{
+	d->decided = true;
+	d->reason = reason;
+	log_quote(text, len, d->text, sizeof(d->text));
+}
+
+/* Decides by the reply just read: its code and words. */
+static void decide_by_reply(struct dialog *d, enum reason reason)
+{
+	char words[REPLY_TEXT_SIZE + 8];
+	int len = snprintf(words, sizeof(words), "%u %s", d->reply.code, d->reply.text);
+
+	d->smtp_code = d->reply.code;
+	decide(d, reason, words, (size_t)len);
+}
+
+static enum dialog_want say(struct dialog *d, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static enum dialog_want say(struct dialog *d, const char *format, ...)
+{
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(d->out, sizeof(d->out), format, args);
+	va_end(args);
+	d->out_len = (size_t)len;
+	reply_init(&d->reply);
+	return DIALOG_WRITE;
+}
+
+static enum dialog_want say_quit(struct dialog *d)
+{
+	d->quitting = true;
+	return say(d, "QUIT\r\n");
+}
+
+/* Rule 5: the last words to a server that is not waited for, where it can hear them. */
+static enum dialog_want leave(struct dialog *d)
+{
+	if (d->stage != STAGE_CONNECT && d->stage != STAGE_STARTTLS && d->stage != STAGE_TLS)
+		say(d, "QUIT\r\n");
+	return DIALOG_CLOSE;
+}
+
+static enum dialog_want enter(struct dialog *d, enum probe_stage stage)
+{
+	d->stage = stage;
+	if (stage == STAGE_STARTTLS)
+		return say(d, "STARTTLS\r\n");
+	if (stage == STAGE_MAIL_FROM)
+		return say(d, "MAIL FROM:<>\r\n");
+	return say(d, "EHLO %s\r\n", d->conf.helo);
+}
+
+static enum dialog_want succeed(struct dialog *d)
+{
+	bool mail_begun = d->stage == STAGE_MAIL_FROM;
+
+	d->stage = STAGE_DONE;
+	return mail_begun ? say(d, "RSET\r\n") : say_quit(d);
+}
+
+static enum dialog_want after_ehlo(struct dialog *d)
+{
+	if (d->conf.tls != TLS_NONE && !d->reply.starttls) {
+		decide_by_reply(d, REASON_no_starttls);
+		return say_quit(d);
+	}
+	if (d->conf.depth >= DEPTH_STARTTLS && d->conf.tls != TLS_NONE)
+		return enter(d, STAGE_STARTTLS);
+	if (d->conf.depth == DEPTH_MAIL_FROM)
+		return enter(d, STAGE_MAIL_FROM);
+	decide_by_reply(d, REASON_ok);
+	return succeed(d);
+}
+
+/* The server agreed: on to the next stage, or done at the depth asked for. */
+static enum dialog_want advance(struct dialog *d)
+{
+	if (d->stage == STAGE_EHLO)
+		return after_ehlo(d);
+	if (d->stage == STAGE_STARTTLS) {
+		d->stage = STAGE_TLS;
+		return DIALOG_START_TLS;
+	}
+	if (d->stage == STAGE_GREETING && d->conf.depth > DEPTH_BANNER)
+		return enter(d, STAGE_EHLO);
+	if (d->stage == STAGE_EHLO_TLS)
+		return enter(d, STAGE_MAIL_FROM);
+	decide_by_reply(d, REASON_ok);
+	return succeed(d);
+}
+
+static enum reason refusal(const struct dialog *d)
+{
+	uint16_t code = d->reply.code;
+
+	if (code / 100 == 4)
+		for (size_t i = 0; i < sizeof(per_source_phrases) / sizeof(per_source_phrases[0]);
+		     i++)
+			if (strcasestr(d->reply.text, per_source_phrases[i]))
+				return REASON_per_source_limit;
+	if (code == 421)
+		return refusals[d->stage].code_421;
+	if (code / 100 == 4)
+		return refusals[d->stage].code_4xx;
+	if (code / 100 == 5 || d->stage == STAGE_STARTTLS)
+		return refusals[d->stage].code_5xx;
+	return REASON_malformed; /* 3xx: nothing that was said asks for more */
+}
+
+static enum dialog_want judge(struct dialog *d, const char *rest, size_t rest_len)
+{
+	bool agreed = d->stage == STAGE_STARTTLS ? d->reply.code == 220 : d->reply.code / 100 == 2;
+
+	if (!agreed) {
+		decide_by_reply(d, refusal(d));
+		return say_quit(d);
+	}
+	if (rest_len) {
+		decide(d, d->stage == STAGE_STARTTLS ? REASON_starttls_injection : REASON_malformed,
+		       rest, rest_len);
+		return leave(d);
+	}
+	return advance(d);
+}
+
+enum dialog_want dialog_connected(struct dialog *d)
+{
+	d->out_len = 0;
+	if (d->conf.depth == DEPTH_CONNECT) {
+		decide(d, REASON_ok, "", 0);
+		d->stage = STAGE_DONE;
+		return DIALOG_CLOSE;
+	}
+	d->stage = STAGE_GREETING;
+	return DIALOG_READ;
+}
+
+enum dialog_want dialog_bytes(struct dialog *d, const char *bytes, size_t len)
+{
+	enum reply_status status;
+	size_t used;
+
+	d->out_len = 0;
+	if (d->stage == STAGE_TLS && !d->decided)
+		return dialog_fail(d, REASON_starttls_injection, bytes, len);
+	status = reply_feed(&d->reply, bytes, len, &used);
+	if (status == REPLY_MORE)
+		return DIALOG_READ;
+	if (d->decided)
+		return d->quitting ? DIALOG_CLOSE : say_quit(d);
+	if (status == REPLY_COMPLETE)
+		return judge(d, bytes + used, len - used);
+	decide(d, status == REPLY_TOO_LONG ? REASON_reply_too_long : REASON_malformed,
+	       d->reply.line, d->reply.line_len);
+	return leave(d);
+}
+
+enum dialog_want dialog_tls_done(struct dialog *d, bool ok, enum reason reason_if_not,
+				 const char *text)
+{
+	d->out_len = 0;
+	d->tls_on = ok || reason_if_not != REASON_tls_handshake;
+	if (!ok) {
+		decide(d, reason_if_not, text, strlen(text));
+		return d->tls_on ? say_quit(d) : DIALOG_CLOSE;
+	}
+	if (d->conf.depth >= DEPTH_MAIL_FROM)
+		return enter(d, STAGE_EHLO_TLS);
+	decide(d, REASON_ok, "", 0);
+	return succeed(d);
+}
+
+enum dialog_want dialog_fail(struct dialog *d, enum reason reason, const char *text, size_t len)
+{
+	d->out_len = 0;
+	if (!d->decided)
+		decide(d, reason, text, len);
+	return DIALOG_CLOSE;
+}
+
+enum dialog_want dialog_eof(struct dialog *d, const char *text)
+{
+	enum reason reason = d->stage == STAGE_TLS ? REASON_tls_handshake : REASON_closed_early;
+
+	return dialog_fail(d, reason, text, strlen(text));
+}
+
+enum dialog_want dialog_timeout(struct dialog *d)
+{
+	static const enum reason reasons[STAGE_DONE + 1] = {
+		[STAGE_CONNECT] = REASON_connect_timeout,
+		[STAGE_GREETING] = REASON_greeting_silent,
+	};
+	enum reason reason = reasons[d->stage] ? reasons[d->stage] : REASON_timeout;
+
+	d->out_len = 0;
+	if (d->decided)
+		return DIALOG_CLOSE;
+	decide(d, reason, d->reply.line, d->reply.line_len); /* what came of the reply, if any */
+	return d->stage == STAGE_GREETING ? DIALOG_CLOSE : leave(d);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ring of the last transitions, and their one-line form. Owns the numbering; what is worth an event is
+ * change.c's to say. Prints nothing.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "core/event.h"
+#include "util/log.h"
+
+static const char *const kinds[] = {
+	[EVENT_BACKEND_VERDICT] = "backend_verdict", [EVENT_BACKEND_ADMIN] = "backend_admin",
+	[EVENT_BACKEND_NEXTHOP] = "backend_nexthop", [EVENT_SERVICE_STATE] = "service_state",
+	[EVENT_SERVICE_TIER] = "service_tier",	     [EVENT_CONFIG] = "config",
+};
+
+const char *event_kind_name(enum event_kind k)
+{
+	return (unsigned)k < sizeof(kinds) / sizeof(*kinds) ? kinds[k] : "?";
+}
+
+struct event *event_add(struct event_log *log, enum event_kind kind, int64_t time_ms)
+{
+	struct event *e;
+
+	if (!log->next_seq)
+		log->next_seq = 1;
+	e = &log->ring[log->next_seq % EVENT_LOG_SIZE];
+	memset(e, 0, sizeof(*e));
+	e->seq = log->next_seq++;
+	e->time_ms = time_ms;
+	e->kind = kind;
+	return e;
+}
+
+const struct event *event_get(const struct event_log *log, uint64_t seq)
+{
+	const struct event *e = &log->ring[seq % EVENT_LOG_SIZE];
+
+	return seq && e->seq == seq ? e : NULL;
+}
+
+/* Appends " key=value" where there is a value. */
+static size_t put(char *buf, size_t size, size_t at, const char *key, const char *value)
+{
+	int n;
+
+	if (!*value || at >= size)
+		return at;
+	n = snprintf(buf + at, size - at, " %s=%s", key, value);
+	return n < 0 ? at : at + (size_t)n;
+}
+
+char *event_line(const struct event *e, char *buf, size_t size)
+{
+	char words[EVENT_TEXT_SIZE * 2], quoted[sizeof(words) + 2];
+	size_t at;
+
+	if (!size)
+		return buf;
+	at = (size_t)snprintf(buf, size, "event=%s", event_kind_name(e->kind));
+	at = put(buf, size, at, "service", e->service);
+	at = put(buf, size, at, "backend", e->backend);
+	at = put(buf, size, at, "from", e->from);
+	at = put(buf, size, at, "to", e->to);
+	if (*e->cause) {
+		log_quote(e->cause, strlen(e->cause), words, sizeof(words));
+		snprintf(quoted, sizeof(quoted), "\"%s\"", words);
+		put(buf, size, at, "cause", quoted);
+	}
+	return buf;
+}

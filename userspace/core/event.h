@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Transitions, from one place: the model appends, log lines and `events` are made from them. A ring of the
+ * last EVENT_LOG_SIZE; .seq never repeats, so a reader knows what it missed.
+ */
+#ifndef MXLB_EVENT_H
+#define MXLB_EVENT_H
+
+#include "core/tier.h"
+
+#define EVENT_LOG_SIZE	1024
+#define EVENT_TEXT_SIZE 320
+
+enum event_kind {
+	EVENT_BACKEND_VERDICT, /* from, to: verdict names */
+	EVENT_BACKEND_ADMIN,
+	EVENT_BACKEND_NEXTHOP,
+	EVENT_SERVICE_STATE, /* from, to: service state names */
+	EVENT_SERVICE_TIER,  /* from, to: preferences or "-" */
+	EVENT_CONFIG,
+};
+
+struct event {
+	uint64_t seq;
+	int64_t time_ms; /* wall clock, ms since 1970: given by the caller of the model */
+	enum event_kind kind;
+	char service[CONFIG_NAME_SIZE]; /* empty: not about a service */
+	char backend[CONFIG_NAME_SIZE];
+	char from[24], to[24];
+	char cause[EVENT_TEXT_SIZE]; /* reason name and the server's words */
+};
+
+struct event_log {
+	uint64_t next_seq; /* of the event to come; the first is 1 */
+	struct event ring[EVENT_LOG_SIZE];
+};
+
+const char *event_kind_name(enum event_kind k); /* "backend_verdict" ... */
+struct event *event_add(struct event_log *log, enum event_kind kind, int64_t time_ms);
+/* The event of that number, or NULL when it is gone or not yet there. */
+const struct event *event_get(const struct event_log *log, uint64_t seq);
+/* One key=value line without newline: what the log prints. Returns buf. */
+char *event_line(const struct event *e, char *buf, size_t size);
+
+#endif

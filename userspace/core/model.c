@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The model's making: from a config, from what an earlier mxlbd left, from the model before a reload. Owns
+ * which state is carried over and which ids are given. What happens to it afterwards is change.c's.
+ *
+ *  1. A model is built whole beside the old one, then swapped in: an error leaves the old one as it was.
+ *  2. A service keeps its state while name, VIP and port stay; a backend while its service does, and its own
+ *     name and address. Everything else about them may change.
+ *  3. Ids go round: the next free one after the last given, and never one that the model before used or an
+ *     earlier mxlbd left, since flows may still name it. That the id of a backend long removed comes round
+ *     again only after all others is all the protection there is until there is a flow table to ask.
+ *  4. What the pinned maps say is checked like any input: ids and enumerators out of range, or ids claimed
+ *     twice, are passed over.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/model.h"
+
+#define NO_SERVICE_ID UINT32_MAX
+
+struct source { /* where state comes from; either may be missing */
+	const struct model *old;
+	const struct model_adopted *adopted;
+	unsigned n_adopted;
+};
+
+static bool same_service(const struct service_conf *a, const struct service_conf *b)
+{
+	return !strcmp(a->name, b->name) && addr_equal(&a->address, &b->address) &&
+	       a->port == b->port;
+}
+
+static bool same_backend(const struct backend_conf *a, const struct backend_conf *b)
+{
+	return !strcmp(a->name, b->name) && addr_equal(&a->address, &b->address);
+}
+
+static const struct service *old_service(const struct source *src, const struct service_conf *conf)
+{
+	for (unsigned i = 0; src->old && i < src->old->n_services; i++) {
+		if (same_service(&src->old->services[i].conf, conf))
+			return &src->old->services[i];
+	}
+	return NULL;
+}
+
+static const struct backend *old_backend(const struct service *s, const struct backend_conf *conf)
+{
+	for (unsigned i = 0; s && i < s->n_backends; i++) {
+		if (same_backend(&s->backends[i].conf, conf))
+			return &s->backends[i];
+	}
+	return NULL;
+}
+
+static bool service_id_is_free(const struct model *m, uint32_t id)
+{
+	if (id >= MXLB_MAX_SERVICES)
+		return false;
+	for (unsigned i = 0; i < m->n_services; i++) {
+		if (m->services[i].id == id)
+			return false;
+	}
+	return true;
+}
+
+/* Flows and counters may still bear it. */
+static bool service_id_was_used(const struct source *src, uint32_t id)
+{
+	for (unsigned i = 0; src->old && i < src->old->n_services; i++) {
+		if (src->old->services[i].id == id)
+			return true;
+	}
+	for (unsigned i = 0; i < src->n_adopted; i++) {
+		if (src->adopted[i].service_id == id)
+			return true;
+	}
+	return false;
+}
+
+static void claim_id(struct model *m, struct service *s, struct backend *b, uint32_t id)
+{
+	b->id = id;
+	m->by_id[id] = (struct model_slot){s, b};
+}
+
+/* Rule 3. 0 where none is free. */
+static uint32_t free_id(const struct model *m, const bool *spoken_for)
+{
+	uint32_t id = m->last_id;
+
+	for (unsigned tries = 1; tries < MXLB_MAX_BACKENDS; tries++) {
+		id = id % (MXLB_MAX_BACKENDS - 1) + 1;
+		if (!m->by_id[id].backend && !spoken_for[id])
+			return id;
+	}
+	return 0;
+}
+
+static bool is_adoptable(const struct model_adopted *a)
+{
+	return (unsigned)a->verdict <= VERDICT_DOWN && (unsigned)a->reason < REASON_COUNT &&
+	       (unsigned)a->admin <= ADMIN_MAINT && a->backend_id &&
+	       a->backend_id < MXLB_MAX_BACKENDS;
+}
+
+static void adopt_backend(struct model *m, struct service *s, struct backend *b,
+			  const struct model_adopted *a, struct now now)
+{
+	static const struct mac no_mac;
+
+	claim_id(m, s, b, a->backend_id);
+	b->admin = a->admin;
+	if (a->verdict != VERDICT_UNKNOWN) {
+		health_adopt(&b->health, a->verdict, a->reason, now.mono_ms);
+		s->tier.served = true;
+	}
+	if (memcmp(&a->mac, &no_mac, sizeof(no_mac))) {
+		b->nexthop.mac = a->mac;
+		b->nexthop.has_mac = true;
+	}
+}
+
+/* Rule 4. */
+static void adopt(struct model *m, struct service *s, const struct source *src, struct now now)
+{
+	for (unsigned i = 0; i < src->n_adopted; i++) {
+		const struct model_adopted *a = &src->adopted[i];
+
+		if (strcmp(a->service, s->conf.name) || !is_adoptable(a))
+			continue;
+		if (s->id == NO_SERVICE_ID && service_id_is_free(m, a->service_id))
+			s->id = a->service_id;
+		for (unsigned j = 0; j < s->n_backends; j++) {
+			struct backend *b = &s->backends[j];
+
+			if (strcmp(a->backend, b->conf.name) ||
+			    !addr_equal(&a->address, &b->conf.address))
+				continue;
+			if (!b->id && !m->by_id[a->backend_id].backend)
+				adopt_backend(m, s, b, a, now);
+		}
+	}
+}
+
+/* An interface is a place in a list that may have changed: find its name again. */
+static void remap_nexthop(struct nexthop *nh, const struct config *from, const struct config *to,
+			  unsigned fallback)
+{
+	for (unsigned i = 0; i < to->n_interfaces && nh->interface < from->n_interfaces; i++) {
+		if (!strcmp(to->interfaces[i].name, from->interfaces[nh->interface].name)) {
+			nh->interface = i;
+			return;
+		}
+	}
+	*nh = (struct nexthop){.interface = fallback};
+}
+
+static void build_backend(struct model *m, struct service *s, struct backend *b,
+			  const struct backend_conf *conf, const struct backend *was,
+			  const struct config *was_config, struct now now)
+{
+	if (was) {
+		*b = *was;
+		claim_id(m, s, b, was->id);
+		remap_nexthop(&b->nexthop, was_config, m->config, s->conf.interface);
+	} else {
+		health_init(&b->health, now.mono_ms);
+		b->since_wall_ms = now.wall_ms;
+		b->nexthop.interface = s->conf.interface;
+	}
+	b->conf = *conf;
+}
+
+static int build_service(struct model *m, struct service *s, const struct service_conf *conf,
+			 const struct source *src, struct now now)
+{
+	const struct service *was = old_service(src, conf);
+
+	*s = (struct service){
+		.conf = *conf,
+		.probe = m->config->probes[conf->probe],
+		.id = was ? was->id : NO_SERVICE_ID,
+		.tier = {.started_ms = now.mono_ms},
+		.backends = calloc(conf->n_backends + 1, sizeof(*s->backends)),
+		.views = calloc(conf->n_backends + 1, sizeof(*s->views)),
+		.chosen = calloc(conf->n_backends + 1, sizeof(*s->chosen)),
+		.n_backends = conf->n_backends,
+	};
+	s->conf.backends = NULL;
+	if (was)
+		s->tier = was->tier;
+	if (!s->backends || !s->views || !s->chosen)
+		return -ENOMEM;
+	for (unsigned i = 0; i < s->n_backends; i++)
+		build_backend(m, s, &s->backends[i], &conf->backends[i],
+			      old_backend(was, &conf->backends[i]),
+			      src->old ? src->old->config : NULL, now);
+	adopt(m, s, src, now);
+	return 0;
+}
+
+/* Ids that flows may name: the old model's, and those an earlier mxlbd left. */
+static void mark_spoken_for(const struct source *src, bool *spoken_for)
+{
+	for (unsigned id = 0; src->old && id < MXLB_MAX_BACKENDS; id++)
+		spoken_for[id] = src->old->by_id[id].backend || src->old->held[id];
+	for (unsigned i = 0; i < src->n_adopted; i++) {
+		if (is_adoptable(&src->adopted[i]))
+			spoken_for[src->adopted[i].backend_id] = true;
+	}
+}
+
+/* Rule 3, after all ids that are kept have been claimed. */
+static int give_ids(struct model *m, const struct source *src)
+{
+	bool spoken_for[MXLB_MAX_BACKENDS] = {false};
+
+	mark_spoken_for(src, spoken_for);
+	for (unsigned i = 0; i < m->n_services; i++) {
+		struct service *s = &m->services[i];
+
+		for (uint32_t id = 0; s->id == NO_SERVICE_ID && id < MXLB_MAX_SERVICES; id++) {
+			if (service_id_is_free(m, id) && !service_id_was_used(src, id))
+				s->id = id;
+		}
+		for (uint32_t id = 0; s->id == NO_SERVICE_ID && id < MXLB_MAX_SERVICES; id++) {
+			if (service_id_is_free(m, id)) /* none else is left */
+				s->id = id;
+		}
+		for (unsigned j = 0; j < s->n_backends; j++) {
+			if (s->backends[j].id)
+				continue;
+			m->last_id = free_id(m, spoken_for);
+			if (!m->last_id)
+				return -ENOSPC;
+			claim_id(m, s, &s->backends[j], m->last_id);
+		}
+	}
+	/* the highest that an earlier mxlbd left stands for the last one given */
+	for (unsigned i = 0; !src->old && i < src->n_adopted; i++)
+		if (is_adoptable(&src->adopted[i]) && src->adopted[i].backend_id > m->last_id)
+			m->last_id = src->adopted[i].backend_id;
+	return 0;
+}
+
+/* Flows may name the ids of backends that are no more. */
+static void mark_held(struct model *m, const struct source *src)
+{
+	mark_spoken_for(src, m->held);
+	for (unsigned id = 0; id < MXLB_MAX_BACKENDS; id++)
+		m->held[id] = m->held[id] && !m->by_id[id].backend;
+}
+
+/* Rule 1. */
+static int build(const struct config *config, const struct source *src, struct now now,
+		 struct model **out)
+{
+	struct model *m = calloc(1, sizeof(*m));
+	int err = -ENOMEM;
+
+	if (!m)
+		return -ENOMEM;
+	m->config = config;
+	m->services = calloc(config->n_services + 1, sizeof(*m->services));
+	if (!m->services)
+		goto out;
+	for (unsigned i = 0; i < config->n_services; i++) {
+		err = build_service(m, &m->services[m->n_services++], &config->services[i], src,
+				    now);
+		if (err)
+			goto out;
+	}
+	if (src->old)
+		m->last_id = src->old->last_id;
+	err = give_ids(m, src);
+	if (!err)
+		mark_held(m, src);
+out:
+	if (err)
+		model_free(m);
+	else
+		*out = m;
+	return err;
+}
+
+static unsigned count_backends(const struct model *m)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m->n_services; i++)
+		n += m->services[i].n_backends;
+	return n;
+}
+
+static void note_config(struct model *m, unsigned added, unsigned removed, struct now now)
+{
+	struct event *e = event_add(&m->events, EVENT_CONFIG, now.wall_ms);
+
+	snprintf(e->cause, sizeof(e->cause),
+		 "%u services, %u backends in force: %u backends added, %u removed", m->n_services,
+		 count_backends(m), added, removed);
+}
+
+int model_create(const struct config *config, const struct model_adopted *adopted,
+		 unsigned n_adopted, struct now now, struct model **out)
+{
+	struct source src = {.adopted = adopted, .n_adopted = n_adopted};
+	int err = build(config, &src, now, out);
+
+	if (err)
+		return err;
+	note_config(*out, count_backends(*out), 0, now);
+	model_decide(*out, "start", now);
+	return 0;
+}
+
+static void free_services(struct service *services, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		free(services[i].backends);
+		free(services[i].views);
+		free(services[i].chosen);
+	}
+	free(services);
+}
+
+int model_reload(struct model *m, const struct config *config, struct now now)
+{
+	return model_reload_adopting(m, config, NULL, 0, now);
+}
+
+int model_reload_adopting(struct model *m, const struct config *config,
+			  const struct model_adopted *adopted, unsigned n_adopted, struct now now)
+{
+	struct source src = {.old = m, .adopted = adopted, .n_adopted = n_adopted};
+	unsigned kept = 0, before = count_backends(m);
+	struct model *next;
+	int err = build(config, &src, now, &next);
+
+	if (err)
+		return err;
+	for (unsigned id = 1; id < MXLB_MAX_BACKENDS; id++)
+		kept += m->by_id[id].backend && next->by_id[id].backend;
+	free_services(m->services, m->n_services);
+	m->config = next->config;
+	m->services = next->services;
+	m->n_services = next->n_services;
+	m->last_id = next->last_id;
+	memcpy(m->by_id, next->by_id, sizeof(m->by_id));
+	memcpy(m->held, next->held, sizeof(m->held));
+	free(next);
+	note_config(m, count_backends(m) - kept, before - kept, now);
+	model_decide(m, "reload", now);
+	return 0;
+}
+
+void model_free(struct model *m)
+{
+	if (!m)
+		return;
+	free_services(m->services, m->n_services);
+	free(m);
+}
+
+struct backend *model_backend(struct model *m, uint32_t backend_id,
+			      struct service **service_or_null)
+{
+	if (backend_id >= MXLB_MAX_BACKENDS)
+		return NULL;
+	if (service_or_null)
+		*service_or_null = m->by_id[backend_id].service;
+	return m->by_id[backend_id].backend;
+}
+
+struct backend *model_find(struct model *m, const char *service, const char *backend)
+{
+	for (unsigned i = 0; i < m->n_services; i++) {
+		struct service *s = &m->services[i];
+
+		for (unsigned j = 0; j < s->n_backends && !strcmp(s->conf.name, service); j++) {
+			if (!strcmp(s->backends[j].conf.name, backend))
+				return &s->backends[j];
+		}
+	}
+	return NULL;
+}

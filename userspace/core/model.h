@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The running state: config inside state, verdicts, tiers, events. Pure: every function takes the time, none
+ * does I/O. The daemon feeds what happened, then asks plan_build() for what should be. control/ reads it.
+ *
+ * Times: now.mono_ms is CLOCK_MONOTONIC, now.wall_ms is ms since 1970, for people.
+ */
+#ifndef MXLB_MODEL_H
+#define MXLB_MODEL_H
+
+#include "core/config.h"
+#include "core/event.h"
+#include "core/health.h"
+#include "core/tier.h"
+
+struct now {
+	uint64_t mono_ms;
+	int64_t wall_ms;
+};
+
+enum nexthop_state { NEXTHOP_UNRESOLVED, NEXTHOP_RESOLVED, NEXTHOP_FAILED };
+
+struct nexthop { /* what rtnetlink says about the way to a backend */
+	enum nexthop_state state;
+	bool has_mac; /* the last MAC stays until a probe fails */
+	struct mac mac;
+	unsigned interface; /* index into config.interfaces */
+};
+
+struct traffic { /* summed over CPUs, filled by the daemon from the datapath's counters */
+	uint64_t flows, new_flows, packets, bytes;
+	/* of the packets: SYNs seen before, segments without an entry, notes that became entries; and entries that gave way
+	 * for one of this backend's, flows that got no entry */
+	uint64_t retransmits, misses, promoted, evicted, unplaced;
+};
+
+struct backend {
+	struct backend_conf conf;
+	uint32_t id; /* index in the datapath's maps, and in marks and tables; 1.. */
+	struct health health;
+	int64_t since_wall_ms; /* when the verdict last changed */
+	enum admin_state admin;
+	struct probe_result last;
+	int64_t last_wall_ms; /* when .last ended; 0: never */
+	struct nexthop nexthop;
+	bool gone; /* unreachable, and a second question to its next hop said so: its flows are lost */
+	bool in_ring;
+	struct traffic traffic;
+};
+
+struct service {
+	struct service_conf conf; /* .backends is NULL here: they are below */
+	struct probe_conf probe;
+	uint32_t id;
+	struct tier_state tier;
+	uint64_t ask_again_ms; /* monotonic, when tier_choose() wants to be asked again; 0: never */
+	struct backend *backends; /* by preference, then as in the file */
+	unsigned n_backends;
+	struct tier_view *views; /* scratch of tier_choose(), n_backends each */
+	bool *chosen;
+};
+
+struct model_slot { /* where a backend id leads; NULL: a free id */
+	struct service *service;
+	struct backend *backend;
+};
+
+struct model {
+	const struct config *config; /* borrowed, until model_reload() replaces it */
+	struct service *services;
+	unsigned n_services;
+	struct model_slot by_id[MXLB_MAX_BACKENDS];
+	/* Ids that no backend has but flows may name: set when a backend goes, cleared by who reads the flow table. */
+	bool held[MXLB_MAX_BACKENDS];
+	uint32_t last_id; /* given out last; the search for a free one starts behind it */
+	struct event_log events;
+};
+
+/* What an earlier mxlbd left in the pinned maps. */
+struct model_adopted {
+	char service[CONFIG_NAME_SIZE];
+	char backend[CONFIG_NAME_SIZE];
+	struct addr address;
+	uint32_t service_id, backend_id;
+	enum verdict verdict; /* unknown: only the ids are taken */
+	enum reason reason;
+	enum admin_state admin;
+	struct mac mac; /* zero: none */
+};
+
+/*
+ * Builds the state for a config. Ids of adopted backends (same service, name and address) are kept; those of
+ * adopted backends that the config no longer has are given to nobody. 0, -ENOMEM, -ENOSPC (no free id).
+ */
+int model_create(const struct config *config, const struct model_adopted *adopted,
+		 unsigned n_adopted, struct now now, struct model **out);
+/*
+ * Takes over a new config: state of services (same name, VIP and port) and of their backends (same name and
+ * address) is kept. No new backend gets an id that the old config used. On error (-ENOMEM, -ENOSPC) nothing
+ * has changed. The caller frees the old config afterwards. Pointers into the model are stale, ids are not.
+ */
+int model_reload(struct model *m, const struct config *config, struct now now);
+/* The same, and a backend that comes back (same service, name and address) while flows name its id gets that id again,
+ * with what was known of it. */
+int model_reload_adopting(struct model *m, const struct config *config,
+			  const struct model_adopted *adopted, unsigned n_adopted, struct now now);
+void model_free(struct model *m);
+
+struct backend *model_backend(struct model *m, uint32_t backend_id,
+			      struct service **service_or_null);
+struct backend *model_find(struct model *m, const char *service, const char *backend);
+
+/* What happened. Each returns true when the plan may differ from before. */
+bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,
+			struct now now);
+bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *nh, struct now now);
+bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+		 struct now now);
+/* The second question to an unreachable backend's next hop has failed too: its flows are to be reset. */
+bool model_gone(struct model *m, uint32_t backend_id);
+bool model_tick(struct model *m, struct now now);
+/* When model_tick() is next needed, monotonic ms; 0: not at all. */
+uint64_t model_next_tick(const struct model *m);
+
+/* Chooses anew for every service, after the model was made or remade; for model.c. */
+void model_decide(struct model *m, const char *cause, struct now now);
+
+/* When the backend should next be probed, in ms after the last probe began. */
+uint32_t model_probe_interval(const struct service *s, const struct backend *b);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the datapath should be, read off the model. Decides nothing: tiers chose already. Owns only the
+ * translation, so that datapath/ needs to know neither verdicts nor tiers.
+ *
+ *  1. Mode: a cold start is not ready, whoever takes new connections makes a ring, else all-down says.
+ *  2. Flows of a backend are reset while it is down as unreachable, its next hop was asked twice, and
+ *     on-unreachable says so; not while unknown: what this side can't see is no reason to end a connection.
+ *  3. Retransmitted SYNs go elsewhere while new connections would: down, or in maint.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "core/model.h"
+#include "core/plan.h"
+
+static bool is_member(const struct backend *b)
+{
+	return b->in_ring && b->conf.weight > 0 && b->nexthop.has_mac;
+}
+
+/* Rule 1. */
+static enum plan_mode mode_of(const struct service *s, unsigned n_members)
+{
+	if (s->tier.state == SERVICE_NOT_READY)
+		return PLAN_NOT_READY;
+	if (n_members)
+		return PLAN_RING;
+	return s->conf.all_down == ALL_DOWN_DROP ? PLAN_DROP : PLAN_RESET;
+}
+
+static int plan_service(const struct service *s, struct plan_service *out)
+{
+	*out = (struct plan_service){
+		.id = s->id,
+		.name = s->conf.name,
+		.vip = s->conf.address,
+		.port = s->conf.port,
+		.interface = s->conf.interface,
+		.advertise = s->conf.advertise == ADVERTISE_ARP,
+		.allow = s->conf.allow,
+		.n_allow = s->conf.n_allow,
+		.allow_observe = s->conf.allow_mode == ALLOW_OBSERVE,
+		.syn_limit = s->conf.syn_limit,
+		.members = calloc(s->n_backends + 1, sizeof(*out->members)),
+	};
+	if (!out->members)
+		return -ENOMEM;
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct backend *b = &s->backends[i];
+
+		if (is_member(b))
+			out->members[out->n_members++] = (struct maglev_member){
+				.name = b->conf.name,
+				.id = b->id,
+				.weight = b->conf.weight,
+			};
+	}
+	out->mode = mode_of(s, out->n_members);
+	return 0;
+}
+
+static void plan_backend(const struct service *s, const struct backend *b, struct plan_backend *out)
+{
+	*out = (struct plan_backend){
+		.id = b->id,
+		.interface = b->nexthop.interface,
+		.reset_flows = b->gone && s->conf.on_unreachable == ON_UNREACHABLE_RESET,
+		.down = health_effective(&b->health) == VERDICT_DOWN || b->admin == ADMIN_MAINT,
+	};
+	if (b->nexthop.has_mac)
+		out->mac = b->nexthop.mac;
+}
+
+int plan_build(const struct model *m, struct plan *out)
+{
+	unsigned n_backends = 0;
+
+	for (unsigned i = 0; i < m->n_services; i++)
+		n_backends += m->services[i].n_backends;
+	*out = (struct plan){
+		.services = calloc(m->n_services + 1, sizeof(*out->services)),
+		.backends = calloc(n_backends + 1, sizeof(*out->backends)),
+	};
+	if (!out->services || !out->backends)
+		goto fail;
+	for (unsigned i = 0; i < m->n_services; i++) {
+		const struct service *s = &m->services[i];
+
+		if (plan_service(s, &out->services[out->n_services++]))
+			goto fail;
+		for (unsigned j = 0; j < s->n_backends; j++)
+			plan_backend(s, &s->backends[j], &out->backends[out->n_backends++]);
+	}
+	return 0;
+fail:
+	plan_free(out);
+	return -ENOMEM;
+}
+
+void plan_free(struct plan *p)
+{
+	for (unsigned i = 0; i < p->n_services; i++)
+		free(p->services[i].members);
+	free(p->services);
+	free(p->backends);
+	*p = (struct plan){0};
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the datapath should be, whole: the one thing that crosses from core/ to datapath/. Made anew from the
+ * model by plan_build() and given to datapath_apply(), which works out what differs from what is there.
+ */
+#ifndef MXLB_PLAN_H
+#define MXLB_PLAN_H
+
+#include "core/config.h"
+#include "core/maglev.h"
+
+struct model;
+
+enum plan_mode {
+	PLAN_NOT_READY, /* neither answered nor served: drop */
+	PLAN_RING,	/* members take new connections */
+	PLAN_RESET,	/* nobody: RST to a SYN */
+	PLAN_DROP,	/* nobody: drop */
+};
+
+struct plan_service {
+	uint32_t id; /* 0 to MXLB_MAX_SERVICES - 1, stable while the service lives */
+	const char *name;
+	struct addr vip;
+	uint16_t port;
+	unsigned interface; /* index into config.interfaces: where ARP/ND is answered */
+	bool advertise;
+	enum plan_mode mode;
+	const struct prefix *allow; /* of the config; n_allow 0: everyone */
+	unsigned n_allow;
+	bool allow_observe;
+	uint32_t syn_limit;
+	struct maglev_member *members; /* names point into the model */
+	unsigned n_members;
+};
+
+struct plan_backend {
+	uint32_t id;	    /* 1 to MXLB_MAX_BACKENDS - 1, stable while the backend lives */
+	struct mac mac;	    /* zero: not known, never forwarded to */
+	unsigned interface; /* index into config.interfaces: where its next hop is */
+	bool reset_flows;   /* unreachable and on-unreachable: reset */
+	bool down;	    /* down, in maint or unreachable: SYN retransmissions go elsewhere */
+};
+
+struct plan {
+	struct plan_service *services;
+	unsigned n_services;
+	struct plan_backend *backends;
+	unsigned n_backends;
+};
+
+/* 0 or -ENOMEM. Points into the model: use it before the model changes. plan_free() ends it. */
+int plan_build(const struct model *m, struct plan *out);
+void plan_free(struct plan *p);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which backends of a service take new connections. Owns the rules below; how a verdict came about is
+ * health.c's, what a ring looks like maglev.c's. Source: design.md, "Words".
+ *
+ *  1. Cold start: nothing is decided until a backend of the best tier is up and the rest of that tier has
+ *     verdicts, or cold_start_ms has passed. Backends that the operator keeps out are not waited for.
+ *  2. Only a backend with weight, in admin state ready and with a known next hop takes anything new.
+ *  3. The ladder: the first rung that any tier reaches decides, and on it the lowest preference.
+ *       a. at least min-up backends up
+ *       b. any backend up
+ *       c. nobody up: any backend draining by verdict
+ *     and below it nobody: all-down.
+ *  4. Failback: while the active tier still reaches the deciding rung, and that one is about being up, a
+ *     better tier is served only when it has reached it for failback_hold_ms. Otherwise at once.
+ *  5. Within the tier each backend that fits the rung takes part, without delay.
+ *  6. tier-mode add (F5's priority groups): the active tier is the best that has anybody up, and while fewer than min-up
+ *     backends take part the next tiers join in. A better tier joins at once, so there is nothing to hold.
+ */
+#include <string.h>
+#include "core/tier.h"
+
+static const char *const states[] = {
+	[SERVICE_NOT_READY] = "not-ready",
+	[SERVICE_UP] = "up",
+	[SERVICE_DRAINING_ONLY] = "draining-only",
+	[SERVICE_FAIL_OPEN] = "fail-open",
+	[SERVICE_DOWN] = "down",
+};
+
+static const char *const admins[] = {
+	[ADMIN_READY] = "ready",
+	[ADMIN_DRAIN] = "drain",
+	[ADMIN_MAINT] = "maint",
+};
+
+const char *service_state_name(enum service_state s)
+{
+	return (unsigned)s < sizeof(states) / sizeof(*states) ? states[s] : "?";
+}
+
+const char *admin_state_name(enum admin_state s)
+{
+	return (unsigned)s < sizeof(admins) / sizeof(*admins) ? admins[s] : "?";
+}
+
+static bool is_offered(const struct tier_view *v)
+{
+	return v->weight > 0 && v->admin == ADMIN_READY;
+}
+
+/* Rule 2. */
+static bool may_take(const struct tier_view *v)
+{
+	return is_offered(v) && v->reachable;
+}
+
+static bool takes_up(const struct tier_view *v)
+{
+	return may_take(v) && v->verdict == VERDICT_UP;
+}
+
+static bool takes_draining(const struct tier_view *v)
+{
+	return may_take(v) && v->verdict == VERDICT_DRAINING;
+}
+
+/* Rule 3. Which backends count, whether min-up of them are wanted, and what the service then is. */
+static const struct rung {
+	bool (*takes)(const struct tier_view *v);
+	bool wants_min_up;
+	enum service_state state;
+} ladder[] = {
+	{takes_up, true, SERVICE_UP},
+	{takes_up, false, SERVICE_UP},
+	{takes_draining, false, SERVICE_DRAINING_ONLY},
+};
+
+struct tier { /* backends first to end - 1 of the views: one preference */
+	unsigned first, end;
+};
+
+/* The tier after t ({0, 0} before the first); false after the last. */
+static bool next_tier(const struct tier_view *views, unsigned n, struct tier *t)
+{
+	t->first = t->end;
+	while (t->end < n && views[t->end].preference == views[t->first].preference)
+		t->end++;
+	return t->first < n;
+}
+
+static bool reaches(const struct tier *t, const struct rung *r, const struct tier_conf *conf,
+		    const struct tier_view *views)
+{
+	uint32_t wanted = r->wants_min_up && conf->min_up > 1 ? conf->min_up : 1;
+	uint32_t have = 0;
+
+	for (unsigned i = t->first; i < t->end; i++)
+		have += r->takes(&views[i]);
+	return have >= wanted;
+}
+
+/* Rule 1. */
+static bool cold_start_over(const struct tier_state *state, const struct tier_conf *conf,
+			    const struct tier_view *views, unsigned n, uint64_t now_ms)
+{
+	const struct tier_view *best = NULL;
+	bool any_up = false;
+
+	if (now_ms - state->started_ms >= conf->cold_start_ms)
+		return true;
+	for (unsigned i = 0; i < n; i++) {
+		if (!is_offered(&views[i]))
+			continue;
+		if (!best)
+			best = &views[i];
+		if (views[i].preference != best->preference)
+			break;
+		if (!views[i].probed)
+			return false;
+		any_up = any_up || takes_up(&views[i]);
+	}
+	return any_up;
+}
+
+/* Rule 3. The deciding rung and the best preference on it; NULL: nobody. */
+static const struct rung *climb(const struct tier_conf *conf, const struct tier_view *views,
+				unsigned n, uint16_t *best)
+{
+	for (unsigned r = 0; r < sizeof(ladder) / sizeof(*ladder); r++) {
+		if (ladder[r].wants_min_up && conf->mode == TIER_MODE_ADD)
+			continue; /* rule 6 */
+		for (struct tier t = {0, 0}; next_tier(views, n, &t);) {
+			if (!reaches(&t, &ladder[r], conf, views))
+				continue;
+			*best = views[t.first].preference;
+			return &ladder[r];
+		}
+	}
+	return NULL;
+}
+
+/* Is there a hold at all: somebody is up, and the active tier is as fit as the better one. */
+static bool may_stay(const struct tier_state *state, const struct rung *r,
+		     const struct tier_conf *conf, const struct tier_view *views, unsigned n)
+{
+	if (!state->has_active || r->state != SERVICE_UP || conf->mode == TIER_MODE_ADD)
+		return false;
+	for (struct tier t = {0, 0}; next_tier(views, n, &t);) {
+		if (views[t.first].preference == state->active)
+			return reaches(&t, r, conf, views);
+	}
+	return false;
+}
+
+static uint64_t held_since(const struct tier_state *state, uint16_t preference, uint64_t now_ms)
+{
+	for (unsigned i = 0; i < state->n_held; i++) {
+		if (state->held[i].preference == preference)
+			return state->held[i].since_ms;
+	}
+	return now_ms;
+}
+
+/* Rule 4. Notes the better tiers and since when; *best is the one to serve. When to ask again, or 0. */
+static uint64_t hold(struct tier_state *state, const struct rung *r, const struct tier_conf *conf,
+		     const struct tier_view *views, unsigned n, uint64_t now_ms, uint16_t *best)
+{
+	struct tier_held held[TIER_HELD_MAX];
+	unsigned n_held = 0;
+	uint64_t ask_ms = 0;
+
+	*best = state->active;
+	for (struct tier t = {0, 0}; n_held < TIER_HELD_MAX && next_tier(views, n, &t);) {
+		uint16_t preference = views[t.first].preference;
+		uint64_t since_ms = held_since(state, preference, now_ms);
+		uint64_t due_ms = since_ms + conf->failback_hold_ms;
+
+		if (preference >= state->active)
+			break;
+		if (!reaches(&t, r, conf, views))
+			continue;
+		if (due_ms <= now_ms) {
+			*best = preference;
+			break;
+		}
+		held[n_held++] = (struct tier_held){preference, since_ms};
+		if (!ask_ms || due_ms < ask_ms)
+			ask_ms = due_ms;
+	}
+	memcpy(state->held, held, n_held * sizeof(*held));
+	state->n_held = n_held;
+	return ask_ms;
+}
+
+/* Rules 5 and 6. */
+static void take_part(const struct rung *r, const struct tier_conf *conf,
+		      const struct tier_view *views, unsigned n, uint16_t best, bool *in_ring)
+{
+	bool add = conf->mode == TIER_MODE_ADD && r->state == SERVICE_UP;
+	uint32_t have = 0;
+
+	for (struct tier t = {0, 0}; next_tier(views, n, &t);) {
+		uint16_t preference = views[t.first].preference;
+
+		if (preference < best || (preference > best && (!add || have >= conf->min_up)))
+			continue;
+		for (unsigned i = t.first; i < t.end; i++) {
+			in_ring[i] = r->takes(&views[i]);
+			have += in_ring[i];
+		}
+	}
+}
+
+uint64_t tier_choose(struct tier_state *state, const struct tier_conf *conf,
+		     const struct tier_view *views, unsigned n, uint64_t now_ms, bool *in_ring)
+{
+	const struct rung *r;
+	uint64_t ask_ms = 0;
+	uint16_t best = 0;
+
+	memset(in_ring, 0, n * sizeof(*in_ring));
+	if (!state->served && !cold_start_over(state, conf, views, n, now_ms)) {
+		state->state = SERVICE_NOT_READY;
+		return state->started_ms + conf->cold_start_ms;
+	}
+	state->served = true;
+
+	r = climb(conf, views, n, &best);
+	if (r && may_stay(state, r, conf, views, n))
+		ask_ms = hold(state, r, conf, views, n, now_ms, &best);
+	else
+		state->n_held = 0;
+
+	state->state = r ? r->state : SERVICE_DOWN;
+	state->has_active = r;
+	state->active = best;
+	if (r)
+		take_part(r, conf, views, n, best, in_ring);
+	return ask_ms;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The names and meanings of verdicts, reasons and stages. Owns no decision: what a reason does to a verdict
+ * is health.c's. A number that is none of ours reads as "?", verdict unknown, and changes nothing.
+ */
+#include <stddef.h>
+#include "core/verdict.h"
+
+struct reason_row {
+	const char *name, *exo_code, *text;
+	enum verdict verdict;
+	enum effect effect;
+};
+
+static const struct reason_row reasons[REASON_COUNT] = {
+#define R(name, verdict, effect, exo, text) \
+	[REASON_##name] = {#name, exo, text, VERDICT_##verdict, EFFECT_##effect},
+	MXLB_REASONS(R)
+#undef R
+};
+
+static const struct reason_row no_reason = {"?", "", "?", VERDICT_UNKNOWN, EFFECT_NONE};
+
+static const char *const verdicts[] = {
+	[VERDICT_UNKNOWN] = "unknown",
+	[VERDICT_UP] = "up",
+	[VERDICT_DRAINING] = "draining",
+	[VERDICT_DOWN] = "down",
+};
+
+static const char *const stages[] = {
+	[STAGE_NONE] = "none",	       [STAGE_CONNECT] = "connect",
+	[STAGE_GREETING] = "greeting", [STAGE_EHLO] = "ehlo",
+	[STAGE_STARTTLS] = "starttls", [STAGE_TLS] = "tls",
+	[STAGE_EHLO_TLS] = "ehlo-tls", [STAGE_MAIL_FROM] = "mail-from",
+	[STAGE_DONE] = "done",
+};
+
+static const struct reason_row *row(enum reason r)
+{
+	return (unsigned)r < REASON_COUNT ? &reasons[r] : &no_reason;
+}
+
+static const char *name_of(const char *const *names, size_t n, unsigned i)
+{
+	return i < n ? names[i] : "?";
+}
+
+const char *verdict_name(enum verdict v)
+{
+	return name_of(verdicts, sizeof(verdicts) / sizeof(*verdicts), v);
+}
+
+const char *stage_name(enum probe_stage s)
+{
+	return name_of(stages, sizeof(stages) / sizeof(*stages), s);
+}
+
+const char *reason_name(enum reason r)
+{
+	return row(r)->name;
+}
+
+enum verdict reason_verdict(enum reason r)
+{
+	return row(r)->verdict;
+}
+
+enum effect reason_effect(enum reason r)
+{
+	return row(r)->effect;
+}
+
+const char *reason_exo_code(enum reason r)
+{
+	return row(r)->exo_code;
+}
+
+const char *reason_text(enum reason r)
+{
+	return row(r)->text;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a probe found: stage + reason + the server's words + times. The one list of reasons, each with the
+ * verdict it stands for, whether it acts at once, and the code that Exchange Online would report
+ * (field-notes 0.1). Reason names are part of the contract: they appear in JSON, logs and metrics.
+ */
+#ifndef MXLB_VERDICT_H
+#define MXLB_VERDICT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum verdict { VERDICT_UNKNOWN, VERDICT_UP, VERDICT_DRAINING, VERDICT_DOWN };
+
+/* What a result does to the verdict: counts towards fall/rise, acts at once, or changes nothing. */
+enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
+
+/* name, verdict, effect, Exchange Online's code, what it means in a sentence */
+#define MXLB_REASONS(R)                                                                            \
+	R(not_probed, UNKNOWN, NOW, "", "no probe has ended yet")                                  \
+	R(local_error, UNKNOWN, NOW, "", "this box could not probe")                               \
+	R(local_carrier, UNKNOWN, NOW, "", "this box's own interface has no link")                 \
+	R(local_stall, UNKNOWN, NOW, "", "this box stalled during the probe")                      \
+	R(ok, UP, COUNT, "", "every stage passed")                                                 \
+	R(per_source_limit, UNKNOWN, NONE, "", "the server limits connections from the probe")     \
+	R(greeting_421, DRAINING, NOW, "4.4.317", "the greeting was 421")                          \
+	R(greeting_4xx, DRAINING, COUNT, "4.4.317", "the greeting was a temporary refusal")        \
+	R(ehlo_421, DRAINING, NOW, "4.4.317", "the answer to EHLO was 421")                        \
+	R(ehlo_4xx, DRAINING, COUNT, "4.4.317", "EHLO was refused for now")                        \
+	R(mail_421, DRAINING, NOW, "4.4.317", "the answer to MAIL FROM was 421 (maintenance)")     \
+	R(mail_4xx, DRAINING, COUNT, "4.4.317", "MAIL FROM was refused for now (back pressure)")   \
+	R(unreachable, DOWN, NOW, "4.4.315", "the host is gone")                                   \
+	R(refused, DOWN, NOW, "4.4.316", "connection refused")                                     \
+	R(connect_timeout, DOWN, COUNT, "4.4.315", "no answer to the connection attempt")          \
+	R(vip_missing, DOWN, COUNT, "4.4.315", "the host answers, but not on the VIP")             \
+	R(greeting_silent, DOWN, COUNT, "4.4.315", "connected, but no greeting came in time")      \
+	R(greeting_5xx, DOWN, NOW, "4.4.317", "the greeting was a permanent refusal")              \
+	R(timeout, DOWN, COUNT, "4.4.315", "the dialogue did not end in time")                     \
+	R(closed_early, DOWN, COUNT, "4.4.318", "the server closed the connection abruptly")       \
+	R(malformed, DOWN, COUNT, "4.4.317", "the reply was not SMTP")                             \
+	R(reply_too_long, DOWN, COUNT, "4.4.317", "the reply went on beyond any reason")           \
+	R(ehlo_refused, DOWN, COUNT, "4.4.317", "EHLO was refused")                                \
+	R(no_starttls, DOWN, COUNT, "4.4.317", "the server does not offer STARTTLS")               \
+	R(starttls_refused, DOWN, COUNT, "4.4.317", "the server refused STARTTLS")                 \
+	R(starttls_injection, DOWN, COUNT, "4.4.317", "plaintext followed the answer to STARTTLS") \
+	R(tls_handshake, DOWN, COUNT, "4.4.317", "the TLS handshake failed")                       \
+	R(tls_version, DOWN, COUNT, "4.4.317", "the TLS version is below min-tls-version")         \
+	R(mail_refused, DOWN, COUNT, "4.4.317", "MAIL FROM was refused")
+
+enum reason {
+#define R(name, verdict, effect, exo, text) REASON_##name,
+	MXLB_REASONS(R)
+#undef R
+		REASON_COUNT
+};
+
+enum probe_stage {
+	STAGE_NONE,
+	STAGE_CONNECT,
+	STAGE_GREETING,
+	STAGE_EHLO,
+	STAGE_STARTTLS,
+	STAGE_TLS,
+	STAGE_EHLO_TLS,
+	STAGE_MAIL_FROM,
+	STAGE_DONE,
+};
+
+#define TLS_NAMES_MAX	8
+#define TLS_NAME_SIZE	128
+#define PROBE_TEXT_SIZE 256
+
+/* The certificate and session as seen after the handshake; .version empty: no TLS was spoken. */
+struct tls_info {
+	char version[16]; /* "TLSv1.3" */
+	char cipher[64];
+	char subject
+		[PROBE_TEXT_SIZE]; /* as Windows prints it (CertNameToStr, CERT_X500_NAME_STR, reversed) */
+	char issuer[PROBE_TEXT_SIZE];
+	char names[TLS_NAMES_MAX][TLS_NAME_SIZE];
+	uint8_t n_names;
+	int64_t not_before, not_after; /* seconds since 1970, UTC */
+	uint8_t sha1[20];	       /* of the certificate: Exchange's thumbprint */
+	uint8_t spki_sha256[32];       /* TLSA 3 1 1 */
+};
+
+/* Plain values, no pointers: crosses from the probe child by copy. Text is printable ASCII, NUL-terminated. */
+struct probe_result {
+	enum reason reason;
+	enum probe_stage stage;				    /* the last one entered */
+	uint16_t smtp_code;				    /* of the reply that decided; 0: none */
+	uint32_t connect_ms, greeting_ms, tls_ms, total_ms; /* 0: stage not reached */
+	char text[PROBE_TEXT_SIZE]; /* the server's own words or the local error, escaped */
+	struct tls_info tls;
+};
+
+const char *verdict_name(enum verdict v); /* "up" */
+const char *reason_name(enum reason r);	  /* "greeting_421" */
+enum verdict reason_verdict(enum reason r);
+enum effect reason_effect(enum reason r);
+const char *reason_exo_code(enum reason r); /* "4.4.317" or "" */
+const char *reason_text(enum reason r);
+const char *stage_name(enum probe_stage s); /* "connect" "greeting" "ehlo" "starttls" ... */
+
+#endif
