@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The facts of a certificate, for people to read and compare. Owns how names are printed: as Windows does
+ * (CertNameToStr with CERT_X500_NAME_STR and CERT_NAME_STR_REVERSE_FLAG, field-notes 1.1), so that they can be pasted
+ * into PowerShell. Judges nothing; whatever is not printable ASCII is printed as \xNN.
+ */
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include "probe/tls.h"
+
+/* Windows' names where they are not "OID.x.y.z"; OpenSSL's differ for S, E, G, T and others. */
+static const struct {
+	int nid;
+	const char *name;
+} attributes[] = {
+	{NID_commonName, "CN"},
+	{NID_surname, "SN"},
+	{NID_serialNumber, "SERIALNUMBER"},
+	{NID_countryName, "C"},
+	{NID_localityName, "L"},
+	{NID_stateOrProvinceName, "S"},
+	{NID_streetAddress, "STREET"},
+	{NID_organizationName, "O"},
+	{NID_organizationalUnitName, "OU"},
+	{NID_title, "T"},
+	{NID_description, "Description"},
+	{NID_postalCode, "PostalCode"},
+	{NID_givenName, "G"},
+	{NID_initials, "I"},
+	{NID_dnQualifier, "dnQualifier"},
+	{NID_domainComponent, "DC"},
+	{NID_pkcs9_emailAddress, "E"},
+};
+
+/* A text of fixed size under construction: what does not fit is cut. */
+struct line {
+	char *text;
+	size_t len, size;
+};
+
+static void put(struct line *l, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n >= l->size - l->len)
+		n = l->size - l->len - 1;
+	memcpy(l->text + l->len, text, n);
+	l->len += n;
+	l->text[l->len] = '\0';
+}
+
+static void put_byte(struct line *l, unsigned char c)
+{
+	char text[8];
+
+	snprintf(text, sizeof(text), c >= ' ' && c <= '~' ? "%c" : "\\x%02x", c);
+	put(l, text);
+}
+
+static void put_attribute(struct line *l, const ASN1_OBJECT *type)
+{
+	int nid = OBJ_obj2nid(type);
+	char oid[80];
+
+	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
+		if (attributes[i].nid == nid) {
+			put(l, attributes[i].name);
+			return;
+		}
+	}
+	OBJ_obj2txt(oid, sizeof(oid), type, 1);
+	put(l, "OID.");
+	put(l, oid);
+}
+
+static bool is_blank(unsigned char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool needs_quotes(const unsigned char *v, int len)
+{
+	if (len > 0 && (is_blank(v[0]) || is_blank(v[len - 1])))
+		return true;
+	for (int i = 0; i < len; i++)
+		if (v[i] && strchr(",+=\"\n<>#;", v[i]))
+			return true;
+	return false;
+}
+
+static void put_value(struct line *l, const ASN1_STRING *value)
+{
+	unsigned char *v = NULL;
+	int len = ASN1_STRING_to_UTF8(&v, value); /* < 0: no string at all, printed as nothing */
+	const char *quote = needs_quotes(v, len) ? "\"" : "";
+
+	put(l, quote);
+	for (int i = 0; i < len; i++) {
+		if (v[i] == '"')
+			put(l, "\"");
+		put_byte(l, v[i]);
+	}
+	put(l, quote);
+	OPENSSL_free(v);
+}
+
+/* The entries of one RDN lie together and share its number; they keep their order while the RDNs are reversed. */
+void certfacts_name(const X509_NAME *name, char *out, size_t size)
+{
+	struct line l = {.text = out, .size = size};
+	int end = X509_NAME_entry_count(name), start;
+
+	out[0] = '\0';
+	for (; end > 0; end = start) {
+		int rdn = X509_NAME_ENTRY_set(X509_NAME_get_entry(name, end - 1));
+
+		for (start = end - 1; start > 0; start--)
+			if (X509_NAME_ENTRY_set(X509_NAME_get_entry(name, start - 1)) != rdn)
+				break;
+		for (int i = start; i < end; i++) {
+			const X509_NAME_ENTRY *e = X509_NAME_get_entry(name, i);
+
+			put(&l, i > start ? " + " : l.len ? ", " : "");
+			put_attribute(&l, X509_NAME_ENTRY_get_object(e));
+			put(&l, "=");
+			put_value(&l, X509_NAME_ENTRY_get_data(e));
+		}
+	}
+}
+
+static void describe_names(X509 *cert, struct tls_info *info)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && info->n_names < TLS_NAMES_MAX; i++) {
+		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+		struct line l = {.text = info->names[info->n_names], .size = TLS_NAME_SIZE};
+
+		if (n->type != GEN_DNS)
+			continue;
+		for (int k = 0; k < ASN1_STRING_length(n->d.dNSName); k++)
+			put_byte(&l, ASN1_STRING_get0_data(n->d.dNSName)[k]);
+		info->n_names++;
+	}
+	GENERAL_NAMES_free(names);
+}
+
+/* Without libc's calendar, whose time zone is a file. */
+static int64_t seconds_since_1970(const ASN1_TIME *t)
+{
+	ASN1_TIME *epoch = ASN1_TIME_new();
+	int days = 0, seconds = 0;
+
+	if (epoch && ASN1_TIME_set_string(epoch, "19700101000000Z"))
+		ASN1_TIME_diff(&days, &seconds, epoch, t);
+	ASN1_TIME_free(epoch);
+	return (int64_t)days * 86400 + seconds;
+}
+
+static void describe_digests(X509 *cert, struct tls_info *info)
+{
+	unsigned char *spki = NULL;
+	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
+
+	X509_digest(cert, EVP_sha1(), info->sha1, NULL);
+	if (len > 0)
+		SHA256(spki, (size_t)len, info->spki_sha256);
+	OPENSSL_free(spki);
+}
+
+void certfacts_describe(X509 *cert, struct tls_info *info)
+{
+	certfacts_name(X509_get_subject_name(cert), info->subject, sizeof(info->subject));
+	certfacts_name(X509_get_issuer_name(cert), info->issuer, sizeof(info->issuer));
+	describe_names(cert, info);
+	info->not_before = seconds_since_1970(X509_get0_notBefore(cert));
+	info->not_after = seconds_since_1970(X509_get0_notAfter(cert));
+	describe_digests(cert, info);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The probe child's life: load what must be loaded, go behind the walls (sandbox.c), then turn requests into sessions
+ * and results into answers until the parent is gone. Refuses to run on outside the walls.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include "mxlb/limits.h"
+#include "probe/prober.h"
+#include "probe/sandbox.h"
+#include "probe/session.h"
+#include "util/log.h"
+
+#define SESSIONS_MAX	  (2 * MXLB_MAX_BACKENDS)
+#define REQUESTS_PER_TURN 64
+
+struct child {
+	struct session_host host;
+	struct ev_io io;
+	int fd;
+	int status;
+};
+
+static void stop(struct child *c, int status)
+{
+	c->status = status;
+	ev_break(c->host.loop, EVBREAK_ALL);
+}
+
+static void send_answer(struct session_host *h, const struct wire_answer *a)
+{
+	struct child *c = (struct child *)h; /* the first member */
+	int err = wire_send_answer(c->fd, a);
+
+	if (err)
+		stop(c, err == -EPIPE ? 0 : 1);
+}
+
+static void start_session(struct child *c, const struct wire_request *req, int socket)
+{
+	struct wire_answer no = {
+		.magic = WIRE_MAGIC,
+		.id = req->id,
+		.kind = WIRE_RESULT,
+		.result = {.reason = REASON_local_error, .stage = STAGE_NONE},
+	};
+	int err = -ENOMEM;
+
+	if (c->host.n_running < SESSIONS_MAX)
+		err = session_start(&c->host, req, socket);
+	if (!err)
+		return;
+	close(socket);
+	strcpy(no.result.text, "too many probes at once");
+	send_answer(&c->host, &no);
+}
+
+static void on_request(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	struct child *c = w->data;
+
+	(void)loop, (void)revents;
+	for (int i = 0; i < REQUESTS_PER_TURN; i++) {
+		struct wire_request req;
+		int socket, err = wire_recv_request(c->fd, &req, &socket);
+
+		if (err == -EAGAIN)
+			return;
+		if (err) {
+			stop(c, err == -EPIPE ? 0 : 1);
+			return;
+		}
+		start_session(c, &req, socket);
+	}
+}
+
+static int prepare(struct child *c, int fd)
+{
+	int err = tls_init(&c->host.tls);
+
+	if (err)
+		return err;
+	/* no ev_default_loop(): that one wants signals, and pipes for them */
+	c->host.loop = ev_loop_new(EVFLAG_NOENV | EVFLAG_NOTIMERFD | EVBACKEND_EPOLL);
+	if (!c->host.loop)
+		return -ENOMEM;
+	c->fd = fd;
+	c->host.answer = send_answer;
+	TAILQ_INIT(&c->host.running);
+	stall_start(&c->host.stall, c->host.loop);
+	ev_io_init(&c->io, on_request, fd, EV_READ);
+	c->io.data = c;
+	ev_io_start(c->host.loop, &c->io);
+	return 0;
+}
+
+int probe_child_main(int fd)
+{
+	struct child c = {.status = 1};
+	int err = prepare(&c, fd);
+
+	if (!err)
+		err = sandbox_enter();
+	if (err)
+		log_error("probe child cannot start error=\"%s\"", strerror(-err));
+	else
+		ev_run(c.host.loop, 0);
+	session_end_all(&c.host);
+	if (c.host.loop)
+		ev_loop_destroy(c.host.loop);
+	SSL_CTX_free(c.host.tls);
+	return c.status;
+}

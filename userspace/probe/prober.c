@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parent's half of probing. Owns every probe from prober_start() to its one result, and the child as long as it behaves:
+ * one that ends, answers nonsense or misses a deadline is replaced, after 100 ms, doubling to 5 s. Judges no server
+ * itself but for one thing: a VIP that is silent on a host that answers is missing (vip_missing).
+ *
+ * A run waits in .queued until its socket is made and sent, then in .sent until the child's answer.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "probe/prober.h"
+#include "probe/spawn.h"
+#include "probe/stall.h"
+#include "probe/wire.h"
+#include "util/log.h"
+
+/* A run's id on the wire: its backend, whether it is the fallback's connect, and a number against old answers. */
+#define ID_BACKEND  0x1fffu
+#define ID_FALLBACK 0x2000u
+#define ID_SEQUENCE 0x4000u
+_Static_assert(MXLB_MAX_BACKENDS <= ID_BACKEND, "a backend's id does not fit");
+
+#define PER_TURN	 64 /* requests or answers, before other watchers have their turn */
+#define GRACE_MS	 2000
+#define SWEEP_MS	 500
+#define BACKOFF_MIN_MS	 100
+#define BACKOFF_MAX_MS	 5000
+#define CHILD_SOUND_MS	 10000 /* who lived that long starts with the shortest back-off again */
+#define FALLBACK_MIN_MS	 200
+#define FALLBACK_MAX_MS	 1000
+#define CHILD_LEAVING_MS 1000
+
+enum fallback_state { FALLBACK_UNASKED, FALLBACK_PENDING, FALLBACK_ANSWERS, FALLBACK_SILENT };
+
+struct run {
+	TAILQ_ENTRY(run) link;
+	uint32_t backend_id, mark;
+	struct wire_request req;
+	struct addr fallback;
+	enum fallback_state fallback_state;
+	bool sent, answered;
+	uint32_t stalls;
+	uint64_t deadline_ms; /* on the awake clock: a stall of ours is no fault of the child */
+	struct probe_result result; /* once answered, while the fallback is waited for */
+};
+
+TAILQ_HEAD(run_list, run);
+
+struct prober {
+	struct ev_loop *loop;
+	struct prober_callbacks cb;
+	struct stall stall;
+	struct spawned child;
+	struct ev_io readable, writable;
+	struct ev_timer restart, sweep;
+	uint64_t born_ms, restarts;
+	uint32_t backoff_ms, sequence;
+	struct run_list queued, sent;
+	struct run *runs[MXLB_MAX_BACKENDS + 1];
+};
+
+static void forget(struct prober *p, struct run *r)
+{
+	TAILQ_REMOVE(r->sent ? &p->sent : &p->queued, r, link);
+	p->runs[r->backend_id] = NULL;
+}
+
+static void finish(struct prober *p, struct run *r)
+{
+	forget(p, r);
+	p->cb.on_result(p->cb.ctx, r->backend_id, &r->result);
+	free(r);
+}
+
+static void finish_local_error(struct prober *p, struct run *r, const char *text)
+{
+	memset(&r->result, 0, sizeof(r->result));
+	r->result.reason = REASON_local_error;
+	snprintf(r->result.text, sizeof(r->result.text), "%s", text);
+	finish(p, r);
+}
+
+static int make_socket(const struct addr *to, uint32_t mark, int *out)
+{
+	int one = 1, fd, err;
+
+	fd = socket(addr_is_v4(to) ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		    0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) ||
+	    (mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*out = fd;
+	return 0;
+}
+
+static int send_request(struct prober *p, const struct wire_request *req, uint32_t mark)
+{
+	int fd, err = make_socket(&req->address, mark, &fd);
+
+	if (err)
+		return err;
+	err = wire_send_request(p->child.fd, req, fd);
+	close(fd);
+	return err;
+}
+
+static void start_child(struct prober *p)
+{
+	int err = spawn_child(&p->child);
+
+	if (err) {
+		log_error("probe child cannot start error=\"%s\"", strerror(-err));
+		ev_timer_set(&p->restart, p->backoff_ms / 1000.0, 0);
+		ev_timer_start(p->loop, &p->restart);
+		return;
+	}
+	p->born_ms = stall_clock_ms();
+	ev_io_set(&p->readable, p->child.fd, EV_READ);
+	ev_io_start(p->loop, &p->readable);
+	ev_io_set(&p->writable, p->child.fd, EV_WRITE);
+	if (!TAILQ_EMPTY(&p->queued))
+		ev_io_start(p->loop, &p->writable);
+}
+
+/* Its probes end as our own trouble; those it never got wait for the next child. */
+static void replace_child(struct prober *p, const char *why, int grace_ms)
+{
+	char how[32];
+
+	ev_io_stop(p->loop, &p->readable);
+	ev_io_stop(p->loop, &p->writable);
+	spawn_end(&p->child, grace_ms, how, sizeof(how));
+	if (stall_clock_ms() - p->born_ms >= CHILD_SOUND_MS)
+		p->backoff_ms = BACKOFF_MIN_MS;
+	log_error("probe child replaced why=\"%s\" status=\"%s\" restart_in_ms=%u", why, how,
+		  p->backoff_ms);
+	ev_timer_set(&p->restart, p->backoff_ms / 1000.0, 0);
+	ev_timer_start(p->loop, &p->restart);
+	while (!TAILQ_EMPTY(&p->sent))
+		finish_local_error(p, TAILQ_FIRST(&p->sent), why);
+}
+
+static void on_restart(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	struct prober *p = w->data;
+
+	(void)loop, (void)revents;
+	p->restarts++;
+	p->backoff_ms *= 2;
+	if (p->backoff_ms > BACKOFF_MAX_MS)
+		p->backoff_ms = BACKOFF_MAX_MS;
+	start_child(p);
+}
+
+/* A bare connect to the backend's own address, over the ordinary way. Unsent, the question stays open. */
+static void ask_fallback(struct prober *p, struct run *r)
+{
+	struct wire_request req = r->req;
+	uint32_t ms = req.connect_timeout_ms;
+
+	if (r->fallback_state != FALLBACK_UNASKED || addr_is_zero(&r->fallback))
+		return;
+	ms = ms > WIRE_SLOW_MS + FALLBACK_MIN_MS ? ms - WIRE_SLOW_MS : FALLBACK_MIN_MS;
+	if (ms > FALLBACK_MAX_MS)
+		ms = FALLBACK_MAX_MS;
+	req.id |= ID_FALLBACK;
+	req.address = r->fallback;
+	req.timeout_ms = req.connect_timeout_ms = ms;
+	req.dialog.depth = DEPTH_CONNECT;
+	if (!send_request(p, &req, 0))
+		r->fallback_state = FALLBACK_PENDING;
+}
+
+/* Finishes an answered run, unless what it says depends on a fallback that is still out. */
+static void conclude(struct prober *p, struct run *r)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	if (r->stalls != p->stall.count)
+		r->result.reason = stall_excuse(r->result.reason);
+	if (r->result.reason == REASON_connect_timeout) {
+		ask_fallback(p, r);
+		if (r->fallback_state == FALLBACK_PENDING)
+			return;
+		if (r->fallback_state == FALLBACK_ANSWERS) {
+			r->result.reason = REASON_vip_missing;
+			snprintf(r->result.text, sizeof(r->result.text), "%s answers",
+				 addr_text(&r->fallback, text));
+		}
+	}
+	finish(p, r);
+}
+
+static void take_fallback(struct prober *p, struct run *r, const struct wire_answer *a)
+{
+	bool answers = a->result.reason == REASON_ok || a->result.reason == REASON_refused;
+
+	if (a->kind != WIRE_RESULT || r->fallback_state != FALLBACK_PENDING)
+		return;
+	r->fallback_state = answers ? FALLBACK_ANSWERS : FALLBACK_SILENT;
+	if (r->answered)
+		conclude(p, r);
+}
+
+/* Answers to what was cancelled meanwhile find no run, or one with another number. */
+static void take_answer(struct prober *p, const struct wire_answer *a)
+{
+	uint32_t id = a->id & ID_BACKEND;
+	struct run *r = id <= MXLB_MAX_BACKENDS ? p->runs[id] : NULL;
+
+	if (!r || !r->sent || (a->id & ~ID_FALLBACK) != r->req.id)
+		return;
+	if (a->id & ID_FALLBACK) {
+		take_fallback(p, r, a);
+	} else if (r->answered) {
+		return;
+	} else if (a->kind != WIRE_RESULT) {
+		if (a->kind == WIRE_SLOW_CONNECT)
+			ask_fallback(p, r);
+		p->cb.on_slow_connect(p->cb.ctx, id);
+	} else {
+		r->answered = true;
+		r->result = a->result;
+		conclude(p, r);
+	}
+}
+
+static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	struct prober *p = w->data;
+
+	(void)loop, (void)revents;
+	for (int i = 0; i < PER_TURN; i++) {
+		struct wire_answer a;
+		int err = wire_recv_answer(p->child.fd, &a);
+
+		if (err == -EAGAIN)
+			return;
+		if (err) {
+			replace_child(p, err == -EBADMSG ? "sent nonsense" : "ended",
+				      err == -EBADMSG ? 0 : CHILD_LEAVING_MS);
+			return;
+		}
+		take_answer(p, &a);
+	}
+}
+
+static void on_writable(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	struct prober *p = w->data;
+	struct run *r;
+
+	(void)revents;
+	for (int i = 0; i < PER_TURN && (r = TAILQ_FIRST(&p->queued)); i++) {
+		int err = send_request(p, &r->req, r->mark);
+
+		if (err == -EAGAIN || err == -EPIPE)
+			return; /* no room yet, or on_readable() is about to learn of its end */
+		if (err) {
+			finish_local_error(p, r, strerror(-err));
+			continue;
+		}
+		TAILQ_REMOVE(&p->queued, r, link);
+		TAILQ_INSERT_TAIL(&p->sent, r, link);
+		r->sent = true;
+	}
+	if (TAILQ_EMPTY(&p->queued))
+		ev_io_stop(loop, &p->writable);
+}
+
+static struct run *first_overdue(const struct prober *p, const struct run_list *list)
+{
+	struct run *r;
+
+	TAILQ_FOREACH(r, list, link)
+	if (p->stall.awake_ms >= r->deadline_ms)
+		break;
+	return r;
+}
+
+/* The guard against a child that hangs: it has deadlines of its own, and this one is later. */
+static void on_sweep(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	struct prober *p = w->data;
+	struct run *r;
+
+	(void)loop, (void)revents;
+	if (first_overdue(p, &p->sent))
+		replace_child(p, "missed a deadline", 0);
+	while ((r = first_overdue(p, &p->queued)))
+		finish_local_error(p, r, "no probe child");
+}
+
+int prober_new(struct ev_loop *loop, const struct prober_callbacks *cb, struct prober **out)
+{
+	struct prober *p = calloc(1, sizeof(*p));
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	err = spawn_child(&p->child);
+	if (err) {
+		free(p);
+		return err;
+	}
+	p->loop = loop;
+	p->cb = *cb;
+	p->backoff_ms = BACKOFF_MIN_MS;
+	p->born_ms = stall_clock_ms();
+	TAILQ_INIT(&p->queued);
+	TAILQ_INIT(&p->sent);
+	ev_io_init(&p->readable, on_readable, p->child.fd, EV_READ);
+	ev_io_init(&p->writable, on_writable, p->child.fd, EV_WRITE);
+	ev_timer_init(&p->restart, on_restart, 0, 0);
+	ev_timer_init(&p->sweep, on_sweep, 0, SWEEP_MS / 1000.0);
+	p->readable.data = p->writable.data = p->restart.data = p->sweep.data = p;
+	stall_start(&p->stall, loop);
+	ev_io_start(loop, &p->readable);
+	ev_timer_again(loop, &p->sweep);
+	*out = p;
+	return 0;
+}
+
+static void fill_request(struct prober *p, struct run *r, const struct prober_job *job)
+{
+	const struct probe_conf *c = job->conf;
+
+	r->req = (struct wire_request){
+		.magic = WIRE_MAGIC,
+		.id = job->backend_id | p->sequence,
+		.address = job->address,
+		.port = job->port,
+		.min_tls_version = c->min_tls_version,
+		.timeout_ms = c->timeout_ms,
+		.connect_timeout_ms = c->connect_timeout_ms,
+		.dialog = {.depth = c->depth, .tls = c->tls},
+	};
+	memcpy(r->req.dialog.helo, c->helo, sizeof(r->req.dialog.helo));
+	memcpy(r->req.sni, c->sni, sizeof(r->req.sni));
+	p->sequence += ID_SEQUENCE;
+}
+
+int prober_start(struct prober *p, const struct prober_job *job)
+{
+	struct run *r;
+
+	if (job->backend_id > MXLB_MAX_BACKENDS)
+		return -EINVAL;
+	if (p->runs[job->backend_id])
+		return -EBUSY;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->backend_id = job->backend_id;
+	r->mark = job->mark;
+	r->fallback = job->fallback;
+	r->stalls = p->stall.count;
+	r->deadline_ms = p->stall.awake_ms + job->conf->timeout_ms + GRACE_MS;
+	fill_request(p, r, job);
+	p->runs[r->backend_id] = r;
+	TAILQ_INSERT_TAIL(&p->queued, r, link);
+	if (p->child.fd >= 0)
+		ev_io_start(p->loop, &p->writable);
+	return 0;
+}
+
+void prober_cancel(struct prober *p, uint32_t backend_id)
+{
+	struct run *r = backend_id <= MXLB_MAX_BACKENDS ? p->runs[backend_id] : NULL;
+
+	if (!r)
+		return;
+	forget(p, r);
+	free(r);
+}
+
+uint64_t prober_child_restarts(const struct prober *p)
+{
+	return p->restarts;
+}
+
+void prober_free(struct prober *p)
+{
+	char how[32];
+
+	if (!p)
+		return;
+	for (uint32_t id = 0; id <= MXLB_MAX_BACKENDS; id++)
+		prober_cancel(p, id);
+	ev_io_stop(p->loop, &p->readable);
+	ev_io_stop(p->loop, &p->writable);
+	ev_timer_stop(p->loop, &p->restart);
+	ev_timer_stop(p->loop, &p->sweep);
+	stall_stop(&p->stall);
+	if (p->child.fd >= 0)
+		spawn_end(&p->child, CHILD_LEAVING_MS, how, sizeof(how));
+	free(p);
+}

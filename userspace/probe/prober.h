@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parent's half of probing: starts and restarts the child (exec of our own binary with --probe-child),
+ * makes each TCP socket (marked, unconnected) and sends it over, checks what comes back, keeps the deadlines.
+ * Every accepted prober_start() ends in exactly one on_result(), or none after prober_cancel()/prober_free().
+ */
+#ifndef MXLB_PROBER_H
+#define MXLB_PROBER_H
+
+#include <ev.h>
+#include "core/config.h"
+#include "core/verdict.h"
+
+struct prober;
+
+struct prober_job {
+	uint32_t backend_id;
+	struct addr address; /* the VIP, or the backend's own address (target: real) */
+	uint16_t port;
+	uint32_t mark;		       /* SO_MARK; 0: none */
+	const struct probe_conf *conf; /* copied */
+	struct addr
+		fallback; /* asked (a bare connect, no mark) when the VIP does not answer: tells vip_missing
+				 from a dead host; zero: not asked */
+};
+
+struct prober_callbacks {
+	void (*on_result)(void *ctx, uint32_t backend_id, const struct probe_result *r);
+	/* nobody answered for 300 ms, at whatever stage: a hint to ask the neighbour */
+	void (*on_slow_connect)(void *ctx, uint32_t backend_id);
+	void *ctx;
+};
+
+int prober_new(struct ev_loop *loop, const struct prober_callbacks *cb, struct prober **out);
+/* One probe a backend at a time: -EBUSY while one runs. */
+int prober_start(struct prober *p, const struct prober_job *job);
+void prober_cancel(struct prober *p, uint32_t backend_id);
+uint64_t prober_child_restarts(const struct prober *p);
+void prober_free(struct prober *p); /* ends the child, by pid */
+
+/* The child's main(): never returns to the caller's loop; exit status. fd is the SEQPACKET end. */
+int probe_child_main(int fd);
+
+#endif

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The driver of one dialogue: socket, deadline and TLS around core/dialog.c, which decides. Owns the clock of the
+ * probe: one absolute deadline for the whole, QUIT's 2 s within it. Refuses more than SESSION_BYTES_MAX from a peer,
+ * whatever they are. A callback ends in settle(), the one place where a session can end.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "probe/session.h"
+
+#define SESSION_BYTES_MAX \
+	(256 * 1024) /* replies of all stages and a chain of certificates have room */
+#define READ_SIZE   (16 * 1024)
+#define FAREWELL_MS 2000
+
+#define HINTS_MAX   8 /* silences that a session tells of: one that drips may not flood the parent */
+
+struct session {
+	TAILQ_ENTRY(session) link;
+	struct session_host *host;
+	struct wire_request req;
+	struct dialog dialog;
+	struct tls *tls;
+	struct buf out;
+	struct ev_io io;
+	struct ev_timer timer;
+	int fd;
+	bool connecting, handshaking, closing;
+	unsigned hints_left; /* how often its silence may still be told */
+	uint64_t heard_ms;   /* when it last gave a sign, or the silence was told */
+	uint32_t stalls;     /* of the host, when the session began */
+	size_t received;
+	enum probe_stage stage; /* the one being timed */
+	uint64_t began_ms, stage_ms, deadline_ms;
+	struct wire_answer answer;
+};
+
+/* What connect() says about the server, and what about this box (local_error: all others). */
+static const struct {
+	int error;
+	enum reason reason;
+} connect_errors[] = {
+	{ECONNREFUSED, REASON_refused},	     {ECONNRESET, REASON_refused},
+	{ETIMEDOUT, REASON_connect_timeout}, {EHOSTUNREACH, REASON_unreachable},
+	{EHOSTDOWN, REASON_unreachable},
+};
+
+static void act(struct session *s, enum dialog_want want);
+
+static uint32_t *stage_slot(struct probe_result *r, enum probe_stage stage)
+{
+	switch (stage) {
+	case STAGE_CONNECT:
+		return &r->connect_ms;
+	case STAGE_GREETING:
+		return &r->greeting_ms;
+	case STAGE_TLS:
+		return &r->tls_ms;
+	default:
+		return NULL;
+	}
+}
+
+/* 0 stands for "not reached", so nothing takes less than a millisecond. */
+static uint32_t ms_since(uint64_t then, uint64_t now)
+{
+	return now > then ? (uint32_t)(now - then) : 1;
+}
+
+/* Notes the times when the dialogue left a stage, or decided in one. */
+static void take_times(struct session *s)
+{
+	struct probe_result *r = &s->answer.result;
+	uint32_t *slot = stage_slot(r, s->stage);
+	uint64_t now = stall_clock_ms();
+
+	if (r->total_ms || (s->dialog.stage == s->stage && !s->dialog.decided))
+		return;
+	if (slot)
+		*slot = ms_since(s->stage_ms, now);
+	s->stage = s->dialog.stage;
+	s->stage_ms = now;
+	if (!s->dialog.decided)
+		return;
+	r->total_ms = ms_since(s->began_ms, now);
+	if (s->deadline_ms > now + FAREWELL_MS)
+		s->deadline_ms = now + FAREWELL_MS;
+}
+
+static void watch(struct session *s)
+{
+	int events = s->connecting || s->out.len ? EV_READ | EV_WRITE : EV_READ;
+
+	if (s->io.events == events && ev_is_active(&s->io))
+		return;
+	ev_io_stop(s->host->loop, &s->io);
+	ev_io_set(&s->io, s->fd, events);
+	ev_io_start(s->host->loop, &s->io);
+}
+
+/* A peer that no longer listens may have said why before: that is for the next read to find. */
+static void flush(struct session *s)
+{
+	ssize_t n;
+
+	if (s->tls)
+		tls_drain(s->tls, &s->out);
+	if (s->out.failed) {
+		act(s, dialog_fail(&s->dialog, REASON_local_error, "no memory", 9));
+		return;
+	}
+	if (!s->out.len)
+		return;
+	n = send(s->fd, s->out.data, s->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		n = (ssize_t)s->out.len;
+	if (n > 0)
+		buf_consume(&s->out, (size_t)n);
+}
+
+static void say(struct session *s)
+{
+	if (!s->tls)
+		buf_append(&s->out, s->dialog.out, s->dialog.out_len);
+	else if (s->dialog.out_len)
+		tls_write(s->tls, s->dialog.out, s->dialog.out_len);
+}
+
+static void tls_failed(struct session *s, int err)
+{
+	const char *text = err == -ENOMEM ? "no memory" : tls_error(s->tls);
+
+	if (err == -EPIPE)
+		act(s, dialog_eof(&s->dialog, "close_notify"));
+	else
+		act(s, dialog_fail(&s->dialog,
+				   err == -ENOMEM ? REASON_local_error : REASON_tls_handshake, text,
+				   strlen(text)));
+}
+
+static void shake_hands(struct session *s)
+{
+	int err = tls_handshake(s->tls);
+	struct tls_info *info = &s->answer.result.tls;
+
+	if (err == -EAGAIN)
+		return;
+	s->handshaking = false;
+	if (err) {
+		tls_failed(s, err);
+		return;
+	}
+	tls_describe(s->tls, info);
+	act(s, dialog_tls_done(&s->dialog, tls_version(s->tls) >= s->req.min_tls_version,
+			       REASON_tls_version, info->version));
+}
+
+/* As far as the bytes at hand allow: handshake, then replies. */
+static void pump_tls(struct session *s)
+{
+	char bytes[READ_SIZE];
+	ssize_t n = 1;
+
+	if (s->handshaking)
+		shake_hands(s);
+	while (!s->closing && !s->handshaking && n > 0) {
+		n = tls_read(s->tls, bytes, sizeof(bytes));
+		if (n > 0)
+			act(s, dialog_bytes(&s->dialog, bytes, (size_t)n));
+		else if (n != -EAGAIN)
+			tls_failed(s, (int)n);
+	}
+	if (!s->closing)
+		flush(s);
+}
+
+static void start_tls(struct session *s)
+{
+	char early[64];
+	ssize_t n = recv(s->fd, early, sizeof(early), MSG_DONTWAIT);
+
+	if (n > 0) { /* nobody speaks before our ClientHello but an injector */
+		act(s, dialog_bytes(&s->dialog, early, (size_t)n));
+		return;
+	}
+	s->tls = tls_new(s->host->tls, s->req.sni);
+	if (!s->tls) {
+		act(s, dialog_fail(&s->dialog, REASON_local_error, "no memory", 9));
+		return;
+	}
+	s->handshaking = true;
+	pump_tls(s);
+}
+
+static void act(struct session *s, enum dialog_want want)
+{
+	take_times(s);
+	if (want == DIALOG_START_TLS) {
+		start_tls(s);
+	} else if (want == DIALOG_WRITE) {
+		say(s);
+		flush(s);
+	} else if (want == DIALOG_CLOSE && !s->closing) {
+		s->closing = true;
+		say(s);
+		if (s->tls)
+			tls_shutdown(s->tls);
+		flush(s);
+	}
+}
+
+static void read_peer(struct session *s)
+{
+	char bytes[READ_SIZE];
+	ssize_t n = recv(s->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		act(s, dialog_eof(&s->dialog, n ? strerror(errno) : "closed by the server"));
+		return;
+	}
+	s->received += (size_t)n;
+	if (s->received > SESSION_BYTES_MAX) {
+		act(s, dialog_fail(&s->dialog, REASON_reply_too_long, "", 0));
+	} else if (!s->tls) {
+		act(s, dialog_bytes(&s->dialog, bytes, (size_t)n));
+	} else if (tls_feed(s->tls, bytes, (size_t)n)) {
+		act(s, dialog_fail(&s->dialog, REASON_local_error, "no memory", 9));
+	} else {
+		pump_tls(s);
+	}
+}
+
+static void connect_failed(struct session *s, int error)
+{
+	enum reason reason = REASON_local_error;
+	const char *text = strerror(error);
+
+	for (size_t i = 0; i < sizeof(connect_errors) / sizeof(connect_errors[0]); i++)
+		if (connect_errors[i].error == error)
+			reason = connect_errors[i].reason;
+	act(s, dialog_fail(&s->dialog, reason, text, strlen(text)));
+}
+
+static void connect_ended(struct session *s)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		error = errno;
+	s->connecting = false;
+	if (error)
+		connect_failed(s, error);
+	else
+		act(s, dialog_connected(&s->dialog));
+}
+
+static void free_session(struct session *s)
+{
+	ev_io_stop(s->host->loop, &s->io);
+	ev_timer_stop(s->host->loop, &s->timer);
+	TAILQ_REMOVE(&s->host->running, s, link);
+	s->host->n_running--;
+	tls_free(s->tls);
+	buf_free(&s->out);
+	close(s->fd);
+	free(s);
+}
+
+static void report(struct session *s)
+{
+	struct probe_result *r = &s->answer.result;
+
+	r->reason = s->dialog.reason;
+	if (s->stalls != s->host->stall.count)
+		r->reason = stall_excuse(r->reason);
+	r->stage = s->dialog.stage;
+	r->smtp_code = s->dialog.smtp_code;
+	memcpy(r->text, s->dialog.text, sizeof(r->text));
+	s->answer.kind = WIRE_RESULT;
+	s->host->answer(s->host, &s->answer);
+}
+
+/* A server may die at any stage: its next hop is worth a question after each silence. */
+static uint64_t slow_at(const struct session *s)
+{
+	return s->heard_ms + WIRE_SLOW_MS;
+}
+
+/* Once while it connects, and then after each silence. */
+static bool may_hint(const struct session *s)
+{
+	return s->connecting ? s->hints_left == HINTS_MAX : s->hints_left;
+}
+
+static uint64_t connect_deadline(const struct session *s)
+{
+	return s->began_ms + s->req.connect_timeout_ms;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void arm_timer(struct session *s)
+{
+	uint64_t now = s->host->stall.now_ms, at = s->deadline_ms;
+
+	if (s->connecting)
+		at = earlier(at, connect_deadline(s));
+	if (may_hint(s))
+		at = earlier(at, slow_at(s));
+	s->timer.repeat = ms_since(now, at) / 1000.0;
+	ev_timer_again(s->host->loop, &s->timer);
+}
+
+/* After every event: the end of the session, or what it waits for next. */
+static void settle(struct session *s)
+{
+	if (s->closing) {
+		report(s);
+		free_session(s);
+		return;
+	}
+	watch(s);
+	arm_timer(s);
+}
+
+static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	struct session *s = w->data;
+
+	(void)loop;
+	s->heard_ms = s->host->stall.now_ms;
+	if (s->connecting) {
+		connect_ended(s);
+	} else {
+		if (revents & EV_WRITE)
+			flush(s);
+		if (revents & EV_READ && !s->closing)
+			read_peer(s);
+	}
+	settle(s);
+}
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	struct session *s = w->data;
+	uint64_t now = s->host->stall.now_ms;
+
+	(void)loop, (void)revents;
+	if (may_hint(s) && now >= slow_at(s)) {
+		s->hints_left--;
+		s->heard_ms = now;
+		s->answer.kind = s->connecting ? WIRE_SLOW_CONNECT : WIRE_SLOW_ANSWER;
+		s->host->answer(s->host, &s->answer);
+	}
+	if (now >= s->deadline_ms || (s->connecting && now >= connect_deadline(s)))
+		act(s, dialog_timeout(&s->dialog));
+	settle(s);
+}
+
+static void begin_connect(struct session *s)
+{
+	struct sockaddr_storage to;
+	socklen_t len = addr_to_sockaddr(&s->req.address, s->req.port, &to);
+
+	s->connecting = true;
+	if (!connect(s->fd, (struct sockaddr *)&to, len))
+		connect_ended(s);
+	else if (errno != EINPROGRESS)
+		connect_failed(s, errno);
+}
+
+int session_start(struct session_host *h, const struct wire_request *req, int socket)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->host = h;
+	s->req = *req;
+	s->req.sni[sizeof(s->req.sni) - 1] = '\0';
+	s->fd = socket;
+	s->out.cap = 2 * SESSION_BYTES_MAX; /* OpenSSL answers what it is asked */
+	s->stalls = h->stall.count;
+	s->stage = STAGE_CONNECT;
+	s->began_ms = s->stage_ms = s->heard_ms = stall_clock_ms();
+	s->hints_left = HINTS_MAX;
+	s->deadline_ms = s->began_ms + req->timeout_ms;
+	s->answer.magic = WIRE_MAGIC;
+	s->answer.id = req->id;
+	dialog_init(&s->dialog, &req->dialog);
+	ev_init(&s->io, on_io);
+	ev_init(&s->timer, on_timer);
+	s->io.data = s->timer.data = s;
+	TAILQ_INSERT_TAIL(&h->running, s, link);
+	h->n_running++;
+	begin_connect(s);
+	settle(s);
+	return 0;
+}
+
+void session_end_all(struct session_host *h)
+{
+	while (!TAILQ_EMPTY(&h->running))
+		free_session(TAILQ_FIRST(&h->running));
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Notices that this process did not run for a while (SIGSTOP, a starved machine): a time that passed while nobody
+ * looked says nothing about a server. Used by both halves of probing.
+ */
+#ifndef MXLB_STALL_H
+#define MXLB_STALL_H
+
+#include <ev.h>
+#include "core/verdict.h"
+
+struct stall {
+	struct ev_loop *loop;
+	struct ev_check check;
+	struct ev_timer tick;
+	uint64_t now_ms; /* monotonic, of this turn of the loop */
+	uint64_t
+		awake_ms; /* the same without the stalls: for deadlines that a stall must not bring nearer */
+	uint32_t count; /* stalls so far */
+};
+
+uint64_t stall_clock_ms(void); /* CLOCK_MONOTONIC, now */
+void stall_start(struct stall *s, struct ev_loop *loop);
+void stall_stop(struct stall *s);
+/* What a result is worth that a stall fell into: its timeouts are local_stall, all else stays. */
+enum reason stall_excuse(enum reason r);
+
+#endif

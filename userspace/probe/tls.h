@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One TLS client session over memory: bytes from the peer go in, bytes for the peer come out; the socket is the
+ * caller's. The handshake judges nothing (field-notes 0.6): a server that is refused in it writes errors into its log.
+ * What it showed is in struct tls_info, and what that is worth is decided elsewhere.
+ */
+#ifndef MXLB_TLS_H
+#define MXLB_TLS_H
+
+#include <openssl/ssl.h>
+#include <sys/types.h>
+#include "core/verdict.h"
+#include "util/buf.h"
+
+struct tls;
+
+/* Loads all that OpenSSL would ever want from files, or nothing: before the sandbox. 0 or -ENOMEM. */
+int tls_init(SSL_CTX **out);
+/* sni: empty for none. NULL when there is no memory. */
+struct tls *tls_new(SSL_CTX *ctx, const char *sni);
+void tls_free(struct tls *t); /* NULL is fine */
+
+int tls_feed(struct tls *t, const void *bytes, size_t len); /* from the peer; 0 or -ENOMEM */
+void tls_drain(struct tls *t, struct buf *out);		    /* for the peer: appended to out */
+
+/* Each 0 (read: bytes), or -EAGAIN: feed more; -ENOMEM; -EPIPE: close_notify; -EPROTO: tls_error() says why. */
+int tls_handshake(struct tls *t);
+ssize_t tls_read(struct tls *t, char *bytes, size_t size);
+int tls_write(struct tls *t, const char *bytes, size_t len);
+void tls_shutdown(
+	struct tls *t); /* close_notify, for tls_drain() to fetch; the peer's is not waited for */
+
+const char *tls_error(const struct tls *t);
+uint16_t tls_version(const struct tls *t); /* as on the wire: 0x0303 */
+void tls_describe(const struct tls *t, struct tls_info *info);
+
+/* certfacts.c: everything in info that comes from the certificate. */
+void certfacts_describe(X509 *cert, struct tls_info *info);
+/* The name as Windows prints it: field-notes 1.1. Always terminates; cuts at size. */
+void certfacts_name(const X509_NAME *name, char *out, size_t size);
+
+#endif
