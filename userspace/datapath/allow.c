@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Allow-lists in the trie: a service's prefixes stand there under a set number. A changed list is written whole under a new
+ * number, put into force by one store, and the old set is deleted GRACE_MS later, when no packet can be looking for it
+ * any more. A list that can't be written leaves the old one in force.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "datapath/datapath_internal.h"
+
+/* An IPv4 prefix's bytes are already ::ffff:a.b.c.d, and its len counts them. */
+static struct mxlb_allow_key key_of(uint32_t set, const struct prefix *p)
+{
+	struct mxlb_allow_key key = {.prefixlen = 32 + p->len, .set = set};
+
+	memcpy(key.address, p->addr.b, sizeof(key.address));
+	return key;
+}
+
+static void set_delete(struct datapath *dp, const struct allow_set *s)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		struct mxlb_allow_key key = key_of(s->number, &s->prefixes[i]);
+
+		bpf_map_delete_elem(bpf_map__fd(dp->skel->maps.allow), &key);
+	}
+}
+
+static void set_free(struct allow_set *s)
+{
+	free(s->prefixes);
+	*s = (struct allow_set){0};
+}
+
+static int set_write(struct datapath *dp, struct allow_set *s)
+{
+	uint32_t one = 1;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		struct mxlb_allow_key key = key_of(s->number, &s->prefixes[i]);
+
+		if (bpf_map_update_elem(bpf_map__fd(dp->skel->maps.allow), &key, &one, BPF_ANY)) {
+			int err = -errno;
+
+			s->n = i;
+			set_delete(dp, s);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static bool set_equals(const struct allow_set *s, const struct plan_service *plan)
+{
+	return s->n == plan->n_allow &&
+	       (!s->n || !memcmp(s->prefixes, plan->allow, s->n * sizeof(*s->prefixes)));
+}
+
+/* The sets that were replaced: deleted when their time has come. The ms until the next one's, or 0. */
+static int retire(struct datapath *dp, uint64_t now_ms)
+{
+	int wait_ms = 0;
+
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
+		struct allow_set *s = &dp->allow_old[i];
+
+		if (!s->number)
+			continue;
+		if (s->free_ms > now_ms) {
+			wait_ms = GRACE_MS;
+			continue;
+		}
+		set_delete(dp, s);
+		set_free(s);
+	}
+	return wait_ms;
+}
+
+static int allow_replace(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms)
+{
+	struct allow_set next = {.n = plan->n_allow}, *in_force = &dp->allow[plan->id];
+	int err;
+
+	if (next.n) {
+		next.number = ++dp->allow_last;
+		next.prefixes = malloc(next.n * sizeof(*next.prefixes));
+		if (!next.prefixes)
+			return -ENOMEM;
+		memcpy(next.prefixes, plan->allow, next.n * sizeof(*next.prefixes));
+		err = set_write(dp, &next);
+		if (err) {
+			set_free(&next);
+			return err;
+		}
+	}
+	__atomic_store_n(&dp->services[plan->id].allow_set, next.number, __ATOMIC_RELEASE);
+	dp->allow_old[plan->id] = *in_force;
+	dp->allow_old[plan->id].free_ms = now_ms + GRACE_MS;
+	*in_force = next;
+	return 0;
+}
+
+int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms)
+{
+	struct mxlb_service *s = &dp->services[plan->id];
+	uint32_t interval_ns = plan->syn_limit ? 1000000000u / plan->syn_limit : 0;
+	int wait_ms = retire(dp, now_ms), err;
+
+	__atomic_store_n(&s->syn_interval_ns, interval_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->allow_observe, plan->allow_observe, __ATOMIC_RELAXED);
+	if (set_equals(&dp->allow[plan->id], plan) && s->allow_set == dp->allow[plan->id].number)
+		return wait_ms;
+	if (dp->allow_old[plan->id].number)
+		return GRACE_MS; /* its last change is not over yet */
+	err = allow_replace(dp, plan, now_ms);
+	return err ? err : GRACE_MS;
+}
+
+void allow_forget(struct datapath *dp, uint32_t service_id)
+{
+	__atomic_store_n(&dp->services[service_id].allow_set, 0, __ATOMIC_RELEASE);
+	set_delete(dp, &dp->allow[service_id]);
+	set_free(&dp->allow[service_id]);
+}
+
+/* Clears the trie of every set that is not in force; at the start, and once the first plan has replaced what was there. */
+void allow_purge(struct datapath *dp)
+{
+	int fd = bpf_map__fd(dp->skel->maps.allow);
+	struct mxlb_allow_key key, next;
+	void *prev = NULL;
+
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
+		if (dp->services[i].allow_set > dp->allow_last)
+			dp->allow_last = dp->services[i].allow_set;
+	while (!bpf_map_get_next_key(fd, prev, &next)) {
+		bool in_force = false;
+
+		for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
+			in_force |= dp->services[i].allow_set == next.set;
+		if (in_force) {
+			key = next;
+			prev = &key;
+			continue;
+		}
+		if (bpf_map_delete_elem(fd, &next))
+			return;
+		/* The walk goes on behind the last key that stays, or anew. */
+	}
+}
+
+void allow_free_all(struct datapath *dp)
+{
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
+		set_free(&dp->allow[i]);
+		set_free(&dp->allow_old[i]);
+	}
+}

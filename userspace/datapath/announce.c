@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns what this box says unasked about a VIP: gratuitous ARP (RFC 5227 section 3: a request; and a reply, for
+ * switches and hosts that learn from replies only), the unsolicited neighbour advertisement (RFC 4861 section
+ * 7.2.6), and membership of an IPv6 VIP's solicited-node group, without which no solicitation arrives here.
+ * Answers nobody: that is the kernel program's.
+ */
+#include "datapath/netlink_internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/ethernet.h>
+#include <netinet/icmp6.h>
+#include <netinet/if_ether.h>
+#include <netinet/in.h>
+#include <netinet/ip6.h>
+#include <netpacket/packet.h>
+#include <string.h>
+#include <unistd.h>
+#include "util/log.h"
+
+struct arp_frame {
+	struct ether_header eth;
+	struct ether_arp arp;
+} __attribute__((packed));
+
+struct na_frame {
+	struct ether_header eth;
+	struct ip6_hdr ip6;
+	struct nd_neighbor_advert na;
+	struct nd_opt_hdr opt; /* target link-layer address */
+	struct mac mac;
+} __attribute__((packed));
+
+/* Source and target are the VIP. The reply's target MAC is ours too, as in iputils' arping -A. */
+static void arp_fill(struct arp_frame *f, uint16_t op, const struct mac *mac,
+		     const struct addr *vip)
+{
+	uint8_t v4[16];
+
+	addr_to_bytes(vip, v4);
+	memset(f, 0, sizeof(*f));
+	memset(f->eth.ether_dhost, 0xff, ETH_ALEN);
+	memcpy(f->eth.ether_shost, mac, ETH_ALEN);
+	f->eth.ether_type = htons(ETHERTYPE_ARP);
+	f->arp.arp_hrd = htons(ARPHRD_ETHER);
+	f->arp.arp_pro = htons(ETHERTYPE_IP);
+	f->arp.arp_hln = ETH_ALEN;
+	f->arp.arp_pln = 4;
+	f->arp.arp_op = htons(op);
+	memcpy(f->arp.arp_sha, mac, ETH_ALEN);
+	memcpy(f->arp.arp_spa, v4, 4);
+	if (op == ARPOP_REPLY)
+		memcpy(f->arp.arp_tha, mac, ETH_ALEN);
+	memcpy(f->arp.arp_tpa, v4, 4);
+}
+
+static uint32_t sum16(const void *bytes, size_t len, uint32_t sum)
+{
+	const uint8_t *p = bytes;
+
+	for (size_t i = 0; i + 1 < len; i += 2)
+		sum += p[i] << 8 | p[i + 1];
+	return sum;
+}
+
+static void na_fill(struct na_frame *f, const struct mac *mac, const struct addr *vip)
+{
+	static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};
+	static const uint8_t all_nodes_mac[ETH_ALEN] = {0x33, 0x33, 0, 0, 0, 1};
+	const size_t payload = sizeof(*f) - offsetof(struct na_frame, na);
+	uint32_t sum;
+
+	memset(f, 0, sizeof(*f));
+	memcpy(f->eth.ether_dhost, all_nodes_mac, ETH_ALEN);
+	memcpy(f->eth.ether_shost, mac, ETH_ALEN);
+	f->eth.ether_type = htons(ETHERTYPE_IPV6);
+	f->ip6.ip6_flow = htonl(6U << 28);
+	f->ip6.ip6_plen = htons(payload);
+	f->ip6.ip6_nxt = IPPROTO_ICMPV6;
+	f->ip6.ip6_hlim = 255; /* anything less is ignored: RFC 4861 7.1.2 */
+	memcpy(&f->ip6.ip6_src, vip->b, 16);
+	memcpy(&f->ip6.ip6_dst, all_nodes, 16);
+	f->na.nd_na_type = ND_NEIGHBOR_ADVERT;
+	f->na.nd_na_flags_reserved = ND_NA_FLAG_OVERRIDE;
+	memcpy(&f->na.nd_na_target, vip->b, 16);
+	f->opt.nd_opt_type = ND_OPT_TARGET_LINKADDR;
+	f->opt.nd_opt_len = 1;
+	f->mac = *mac;
+	/* RFC 4443 2.3: addresses, length, next header, then the message. */
+	sum = sum16(&f->ip6.ip6_src, 32, payload + IPPROTO_ICMPV6);
+	sum = sum16((const uint8_t *)f + offsetof(struct na_frame, na), payload, sum);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	f->na.nd_na_cksum = htons(~sum & 0xffff);
+}
+
+static int frame_send(int fd, int ifindex, const void *frame, size_t len)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = ifindex};
+
+	while (sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+/* Once, and not for each VIP and announcement: what keeps one back keeps back all. */
+static void announce_outcome(struct port *p, int err)
+{
+	if (err && err != p->announce_err)
+		log_warn(
+			"event=announce_failed interface=%s error=\"%s\" advice=\"%s\"", p->name,
+			strerror(-err),
+			err == -EPERM
+				? "give mxlbd CAP_NET_RAW; till then routers learn late that a VIP moved"
+				: "routers learn a VIP's move when they next ask");
+	p->announce_err = err;
+}
+
+int netlink_announce(struct netlink *n, unsigned interface, const struct addr *vip)
+{
+	const struct netlink_link *link = netlink_link(n, interface);
+	struct arp_frame arp;
+	struct na_frame na;
+	int fd, err;
+
+	if (!link || !link->ifindex)
+		return -ENODEV;
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		    0); /* 0: receives nothing */
+	if (fd < 0) {
+		err = -errno;
+		goto out;
+	}
+	if (addr_is_v4(vip)) {
+		arp_fill(&arp, ARPOP_REQUEST, &link->mac, vip);
+		err = frame_send(fd, link->ifindex, &arp, sizeof(arp));
+		if (err)
+			goto out;
+		arp_fill(&arp, ARPOP_REPLY, &link->mac, vip);
+		err = frame_send(fd, link->ifindex, &arp, sizeof(arp));
+	} else {
+		na_fill(&na, &link->mac, vip);
+		err = frame_send(fd, link->ifindex, &na, sizeof(na));
+	}
+out:
+	if (fd >= 0)
+		close(fd);
+	announce_outcome(&n->ports[interface], err);
+	return err;
+}
+
+static struct ipv6_mreq solicited(const struct netlink *n, const struct group *g)
+{
+	struct ipv6_mreq r = {.ipv6mr_interface = n->ports[g->interface].link.ifindex};
+
+	memcpy(&r.ipv6mr_multiaddr, "\xff\x02\0\0\0\0\0\0\0\0\0\1\xff", 13);
+	memcpy(r.ipv6mr_multiaddr.s6_addr + 13, g->vip.b + 13, 3);
+	return r;
+}
+
+static int group_join(struct netlink *n, const struct group *g)
+{
+	struct ipv6_mreq r = solicited(n, g);
+	int err = 0;
+
+	if (!r.ipv6mr_interface)
+		return 0; /* announce_rejoin() when the interface comes */
+	if (setsockopt(n->group_socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, &r, sizeof(r)) &&
+	    errno != EADDRINUSE) /* another VIP with the same last three bytes */
+		err = -errno;
+	if (err)
+		log_warn("announce what=join_solicited interface=%s error=\"%s\"",
+			 n->ports[g->interface].name, strerror(-err));
+	return err;
+}
+
+static struct group *group_find(struct netlink *n, unsigned interface, const struct addr *vip)
+{
+	for (unsigned i = 0; i < n->n_groups; i++)
+		if (n->groups[i].interface == interface && addr_equal(&n->groups[i].vip, vip))
+			return &n->groups[i];
+	return NULL;
+}
+
+int netlink_join_solicited(struct netlink *n, unsigned interface, const struct addr *vip)
+{
+	struct group g = {.interface = interface, .vip = *vip};
+	int err;
+
+	if (interface >= n->n_ports || addr_is_v4(vip))
+		return -EINVAL;
+	if (group_find(n, interface, vip))
+		return 0;
+	if (n->n_groups == MXLB_MAX_SERVICES)
+		return -ENOSPC;
+	if (n->group_socket < 0)
+		n->group_socket = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (n->group_socket < 0)
+		return -errno;
+	err = group_join(n, &g);
+	if (!err)
+		n->groups[n->n_groups++] = g;
+	return err;
+}
+
+int netlink_leave_solicited(struct netlink *n, unsigned interface, const struct addr *vip)
+{
+	struct group *g = group_find(n, interface, vip);
+	struct ipv6_mreq left, other;
+
+	if (!g)
+		return -ENOENT;
+	left = solicited(n, g);
+	*g = n->groups[--n->n_groups];
+	for (unsigned i = 0; i < n->n_groups; i++) {
+		other = solicited(n, &n->groups[i]);
+		if (!memcmp(&other, &left, sizeof(other)))
+			return 0; /* another VIP needs it */
+	}
+	if (left.ipv6mr_interface &&
+	    setsockopt(n->group_socket, IPPROTO_IPV6, IPV6_LEAVE_GROUP, &left, sizeof(left)))
+		return -errno;
+	return 0;
+}
+
+void announce_rejoin(struct netlink *n, unsigned port)
+{
+	for (unsigned i = 0; i < n->n_groups; i++)
+		if (n->groups[i].interface == port)
+			group_join(n, &n->groups[i]);
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Makes the maps equal to a plan. The order is what keeps every moment sound:
+ *   1. next hops, so that whatever a ring names can be sent to;
+ *   2. allow-lists, then rings: built aside, then one store;
+ *   3. the front: filled aside, then one store; a new VIP appears when its ring is there;
+ *   4. what the plan no longer names is emptied; a backend only when no flow names it (flows.c).
+ * A copy is written again only GRACE_MS after it went out of force.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/maglev.h"
+#include "datapath/datapath_internal.h"
+#include "util/log.h"
+
+_Static_assert(MAGLEV_SLOTS == MXLB_RING_SLOTS, "one ring size");
+_Static_assert(sizeof(((struct mxlb_record *)0)->service) == CONFIG_NAME_SIZE, "one name size");
+
+static void backends_write(struct datapath *dp, const struct plan *plan)
+{
+	static const struct mac unknown;
+
+	for (unsigned i = 0; i < plan->n_backends; i++) {
+		const struct plan_backend *b = &plan->backends[i];
+		union mxlb_way way = {.port = b->interface};
+
+		memcpy(way.mac, b->mac.b, sizeof(way.mac));
+		if (memcmp(&b->mac, &unknown, sizeof(unknown)))
+			way.flags |= MXLB_BACKEND_NEXT_HOP;
+		if (b->down)
+			way.flags |= MXLB_BACKEND_DOWN;
+		if (b->reset_flows)
+			way.flags |= MXLB_BACKEND_RESET;
+		if (dp->backends[b->id].way.word != way.word)
+			__atomic_store_n(&dp->backends[b->id].way.word, way.word, __ATOMIC_RELEASE);
+	}
+}
+
+static uint64_t text_hash(const char *text, uint64_t key)
+{
+	for (; *text; text++)
+		key = mxlb_mix(key ^ (uint8_t)*text);
+	return key;
+}
+
+static bool built_equals(const struct ring_built *built, const struct plan_service *s)
+{
+	if (!built->known || built->n != s->n_members)
+		return false;
+	for (unsigned i = 0; i < s->n_members; i++)
+		if (built->members[i].id != s->members[i].id ||
+		    built->members[i].weight != s->members[i].weight)
+			return false;
+	return true;
+}
+
+static int built_set(struct ring_built *built, const struct plan_service *s)
+{
+	void *members = realloc(built->members, (s->n_members + 1) * sizeof(*built->members));
+
+	if (!members)
+		return -ENOMEM;
+	built->members = members;
+	for (unsigned i = 0; i < s->n_members; i++) {
+		built->members[i].id = s->members[i].id;
+		built->members[i].weight = s->members[i].weight;
+	}
+	built->n = s->n_members;
+	built->known = true;
+	return 0;
+}
+
+static void ring_switch(struct datapath *dp, uint32_t service, uint32_t word, uint64_t now_ms)
+{
+	uint32_t old = dp->services[service].ring;
+
+	if (old == word)
+		return;
+	__atomic_store_n(&dp->services[service].ring, word, __ATOMIC_RELEASE);
+	if (old >= MXLB_RING_FIRST && old - MXLB_RING_FIRST < MXLB_RINGS) {
+		dp->ring_used[old - MXLB_RING_FIRST] = false;
+		dp->ring_free_ms[old - MXLB_RING_FIRST] = now_ms + GRACE_MS;
+	}
+}
+
+/* A copy that nobody can be reading; or -1 and *wait_ms says when there may be one. */
+static int ring_spare(const struct datapath *dp, uint64_t now_ms, int *wait_ms)
+{
+	for (int i = 0; i < MXLB_RINGS; i++)
+		if (!dp->ring_used[i] && dp->ring_free_ms[i] <= now_ms)
+			return i;
+	*wait_ms = GRACE_MS;
+	return -1;
+}
+
+/* Builds and publishes a service's ring. 0, -errno, or the ms to wait. */
+static int ring_publish(struct datapath *dp, const struct plan_service *s, uint64_t now_ms)
+{
+	struct ring_built *built = &dp->built[s->id];
+	int wait_ms = 0, err, ring;
+
+	if (dp->services[s->id].ring >= MXLB_RING_FIRST && built_equals(built, s))
+		return 0;
+	ring = ring_spare(dp, now_ms, &wait_ms);
+	if (ring < 0)
+		return wait_ms;
+	err = maglev_fill(dp->rings[ring].slot, s->members, s->n_members,
+			  text_hash(s->name, dp->control->hash_key[1]));
+	if (!err)
+		err = built_set(built, s);
+	if (err)
+		return err;
+	dp->ring_used[ring] = true;
+	ring_switch(dp, s->id, ring + MXLB_RING_FIRST, now_ms);
+	return 0;
+}
+
+static int service_write(struct datapath *dp, const struct plan_service *s, uint64_t now_ms)
+{
+	static const uint32_t word[] = {
+		[PLAN_NOT_READY] = MXLB_RING_NOT_READY,
+		[PLAN_RESET] = MXLB_RING_RESET,
+		[PLAN_DROP] = MXLB_RING_DROP,
+	};
+	uint64_t seed = text_hash(s->name, dp->control->hash_key[0]);
+	int allow, ring;
+
+	allow = allow_apply(dp, s, now_ms);
+	if (allow < 0)
+		return allow;
+	if (dp->services[s->id].seed != seed)
+		__atomic_store_n(&dp->services[s->id].seed, seed, __ATOMIC_RELEASE);
+	if (s->mode == PLAN_RING) {
+		ring = ring_publish(dp, s, now_ms);
+		return ring < 0 || ring > allow ? ring : allow;
+	}
+	ring_switch(dp, s->id, word[s->mode], now_ms);
+	return allow;
+}
+
+static int front_write(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
+{
+	struct mxlb_front *front = malloc(sizeof(*front));
+	uint32_t current = dp->control->front % MXLB_FRONTS, other = (current + 1) % MXLB_FRONTS;
+	int err;
+
+	if (!front)
+		return -ENOMEM;
+	err = front_build(dp, plan, front);
+	if (err || !memcmp(&dp->fronts[current], front, sizeof(*front)))
+		goto out;
+	if (now_ms < dp->front_free_ms) {
+		err = dp->front_free_ms - now_ms;
+		goto out;
+	}
+	memcpy(&dp->fronts[other], front, sizeof(*front));
+	__atomic_store_n(&dp->control->front, other, __ATOMIC_RELEASE);
+	dp->front_free_ms = now_ms + GRACE_MS;
+out:
+	free(front);
+	return err;
+}
+
+/* Services and backends that the plan does not name. */
+static void forget_rest(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
+{
+	bool service[MXLB_MAX_SERVICES] = {false};
+	bool backend[MXLB_MAX_BACKENDS] = {false};
+
+	for (unsigned i = 0; i < plan->n_services; i++)
+		service[plan->services[i].id] = true;
+	for (unsigned i = 0; i < plan->n_backends; i++)
+		backend[plan->backends[i].id] = true;
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
+		if (service[i])
+			continue;
+		ring_switch(dp, i, MXLB_RING_NOT_READY, now_ms);
+		if (dp->services[i].allow_set)
+			allow_forget(dp, i);
+		dp->built[i].known = false;
+	}
+	for (unsigned i = 1; i < MXLB_MAX_BACKENDS; i++)
+		dp->removed[i] = !backend[i] && (dp->records[i].used || dp->backends[i].way.word);
+}
+
+int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
+{
+	int wait_ms = 0, ret;
+
+	backends_write(dp, plan);
+	for (unsigned i = 0; i < plan->n_services; i++) {
+		ret = service_write(dp, &plan->services[i], now_ms);
+		if (ret < 0) {
+			log_error("event=apply_failed service=%s error=\"%s\"",
+				  plan->services[i].name, strerror(-ret));
+			return ret;
+		}
+		wait_ms = ret > wait_ms ? ret : wait_ms;
+	}
+	ret = front_write(dp, plan, now_ms);
+	if (ret < 0) {
+		log_error("event=apply_failed what=front error=\"%s\"", strerror(-ret));
+		return ret;
+	}
+	if (ret > 0 || wait_ms > 0)
+		return ret > wait_ms ? ret : wait_ms;
+	forget_rest(dp, plan, now_ms);
+	if (dp->allow_stale)
+		allow_purge(dp);
+	dp->allow_stale = false;
+	return 0;
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Puts the program on interfaces through pinned links. A link that is there is taken over by replacing its
+ * program, so that no packet passes in between. A dead link (its device was deleted: ENOLINK) is removed. One in
+ * another mode than is wanted must go first, since a device has no two modes at once; where the wanted mode turns
+ * out to be impossible the old one is put back: a start that is refused must not stop the mail. Nor does it leave
+ * more programs than it found.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "datapath/datapath_internal.h"
+#include "util/log.h"
+
+#define PIN_SIZE (CONFIG_PATH_SIZE + 48)
+
+static const char *link_pin(const struct datapath *dp, int ifindex, char pin[PIN_SIZE])
+{
+	snprintf(pin, PIN_SIZE, "%s/link_%d", dp->dir, ifindex);
+	return pin;
+}
+
+/* Off the interface at once: a link that dies with its pin does so some time later. */
+static void remove_link(const char *pin, int fd)
+{
+	bpf_link_detach(fd);
+	unlink(pin);
+	close(fd);
+}
+
+static int mode_flags(enum xdp_mode mode)
+{
+	return mode == XDP_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+}
+
+static int attached_mode(int ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
+
+	return bpf_xdp_query(ifindex, 0, &opts) ? XDP_ATTACHED_NONE : opts.attach_mode;
+}
+
+static bool mode_fits(enum xdp_mode wanted, int attached)
+{
+	return wanted == XDP_MODE_AUTO ||
+	       attached == (wanted == XDP_MODE_NATIVE ? XDP_ATTACHED_DRV : XDP_ATTACHED_SKB);
+}
+
+/* Is there a device behind the link, and this one? It has none after the device's deletion or a forced detach. */
+static bool link_is_alive(int fd, int ifindex)
+{
+	struct bpf_link_info info = {0};
+	__u32 len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &len) && (int)info.xdp.ifindex == ifindex;
+}
+
+/*
+ * The pinned link of this interface, with our program in it: its fd, or -errno. -ENOENT: there is none, or no more;
+ * *was then is the mode that was attached, or XDP_ATTACHED_NONE.
+ */
+static int take_over(struct datapath *dp, const char *pin, const struct interface_conf *conf,
+		     int ifindex, int *was)
+{
+	int prog = bpf_program__fd(dp->skel->progs.mxlb), fd, err;
+
+	*was = XDP_ATTACHED_NONE;
+	fd = bpf_obj_get(pin);
+	if (fd < 0)
+		return -errno;
+	err = link_is_alive(fd, ifindex) ? 0 : -ENOLINK;
+	if (!err && mode_fits(conf->mode, attached_mode(ifindex))) {
+		if (!bpf_link_update(fd, prog, NULL))
+			return fd;
+		err = -errno;
+	} else if (!err) {
+		*was = attached_mode(ifindex);
+	}
+	if (err && err != -ENOLINK) {
+		close(fd);
+		return err; /* the old program goes on */
+	}
+	log_warn("event=link_replaced interface=%s cause=\"%s\"", conf->name,
+		 err ? "its device is gone" : "another mode is wanted");
+	remove_link(pin, fd);
+	return -ENOENT;
+}
+
+/* The mode that was there before, for packets to go on; whoever asked for another one is refused all the same. */
+static void put_back(struct datapath *dp, const char *pin, int ifindex, int was)
+{
+	int prog = bpf_program__fd(dp->skel->progs.mxlb), fd;
+	LIBBPF_OPTS(bpf_link_create_opts, opts,
+		    .flags = was == XDP_ATTACHED_SKB ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+
+	if (was == XDP_ATTACHED_NONE)
+		return;
+	fd = bpf_link_create(prog, ifindex, BPF_XDP, &opts);
+	if (fd < 0 || bpf_obj_pin(fd, pin))
+		log_error("event=detached ifindex=%d error=\"%s\"", ifindex, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+static int create_link(struct datapath *dp, const struct interface_conf *conf, int ifindex)
+{
+	int prog = bpf_program__fd(dp->skel->progs.mxlb), fd;
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = mode_flags(conf->mode));
+
+	fd = bpf_link_create(prog, ifindex, BPF_XDP, &opts);
+	if (fd < 0 && conf->mode == XDP_MODE_AUTO && fd != -EBUSY && fd != -EPERM) {
+		log_warn(
+			"event=xdp_native_impossible interface=%s error=\"%s\" advice=\"packets cost more in generic mode\"",
+			conf->name, strerror(-fd));
+		opts.flags = XDP_FLAGS_SKB_MODE;
+		fd = bpf_link_create(prog, ifindex, BPF_XDP, &opts);
+	}
+	return fd;
+}
+
+static int explain(const struct interface_conf *conf, int ifindex, int err)
+{
+	char advice[160] = "see the system's log";
+	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
+
+	if (err == -EBUSY || err == -EEXIST) {
+		bpf_xdp_query(ifindex, 0, &opts);
+		snprintf(
+			advice, sizeof(advice),
+			"another XDP program (id %u) is there; remove it: ip link set dev %s xdp off",
+			opts.prog_id, conf->name);
+	} else if (err == -EPERM) {
+		snprintf(advice, sizeof(advice),
+			 "run mxlbd as root, or with CAP_BPF and CAP_NET_ADMIN");
+	} else if (conf->mode == XDP_MODE_NATIVE) {
+		snprintf(advice, sizeof(advice),
+			 "the driver refuses native XDP; try mode: auto or generic");
+	}
+	log_error("event=refused what=\"attach to %s\" error=\"%s\" advice=\"%s\"", conf->name,
+		  strerror(-err), advice);
+	return err;
+}
+
+int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const struct mac *mac)
+{
+	__u32 key = interface;
+
+	/* Also when the index is the same: the kernel empties the place of a device that is deleted. */
+	if (bpf_map_update_elem(bpf_map__fd(dp->skel->maps.ports), &key, &ifindex, BPF_ANY)) {
+		log_error("event=declare_failed ifindex=%d error=\"%s\"", ifindex, strerror(errno));
+		return -errno;
+	}
+	dp->ports[interface].ifindex = ifindex;
+	dp->ports[interface].mac = *mac;
+	return 0;
+}
+
+/* A link whose device is gone: its pin would stay for ever. */
+static void forget_link(struct datapath *dp, unsigned interface)
+{
+	char pin[PIN_SIZE];
+
+	if (dp->ports[interface].link_fd < 0)
+		return;
+	unlink(link_pin(dp, dp->ports[interface].attached, pin));
+	close(dp->ports[interface].link_fd);
+	dp->ports[interface].link_fd = -1;
+}
+
+int datapath_attach(struct datapath *dp, unsigned interface, const struct interface_conf *conf)
+{
+	int ifindex = dp->ports[interface].ifindex, fd, was;
+	char pin[PIN_SIZE];
+
+	if (dp->ports[interface].link_fd >= 0 &&
+	    link_is_alive(dp->ports[interface].link_fd, ifindex))
+		return 0;
+	forget_link(dp, interface);
+	fd = take_over(dp, link_pin(dp, ifindex, pin), conf, ifindex, &was);
+	dp->ports[interface].fresh = fd == -ENOENT && was == XDP_ATTACHED_NONE;
+	if (fd == -ENOENT) {
+		fd = create_link(dp, conf, ifindex);
+		if (fd >= 0 && bpf_obj_pin(fd, pin)) {
+			int err = -errno;
+
+			close(fd);
+			fd = err;
+		}
+		if (fd < 0)
+			put_back(dp, pin, ifindex, was);
+	}
+	if (fd < 0)
+		return explain(conf, ifindex, fd);
+	dp->ports[interface].link_fd = fd;
+	dp->ports[interface].attached = ifindex;
+	log_info("event=attached interface=%s mode=%s", conf->name,
+		 datapath_xdp_mode(dp, interface));
+	return 0;
+}
+
+void datapath_detach_new(struct datapath *dp)
+{
+	char pin[PIN_SIZE];
+
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++) {
+		if (!dp->ports[i].fresh || dp->ports[i].link_fd < 0)
+			continue;
+		remove_link(link_pin(dp, dp->ports[i].attached, pin), dp->ports[i].link_fd);
+		dp->ports[i].link_fd = -1;
+	}
+}
+
+static bool is_declared(const struct datapath *dp, int ifindex)
+{
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
+		if (dp->ports[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+void datapath_detach_undeclared(struct datapath *dp)
+{
+	DIR *dir = opendir(dp->dir);
+	struct dirent *entry;
+	int ifindex, fd;
+	char pin[PIN_SIZE], more;
+
+	while (dir && (entry = readdir(dir))) {
+		if (sscanf(entry->d_name, "link_%d%c", &ifindex, &more) != 1 ||
+		    is_declared(dp, ifindex))
+			continue;
+		fd = bpf_obj_get(link_pin(dp, ifindex, pin));
+		if (fd < 0) {
+			log_warn("event=detach_failed ifindex=%d error=\"%s\"", ifindex,
+				 strerror(errno));
+			continue;
+		}
+		remove_link(pin, fd);
+		log_info("event=detached ifindex=%d cause=\"not in the configuration\"", ifindex);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+const char *datapath_xdp_mode(const struct datapath *dp, unsigned interface)
+{
+	int ifindex = dp->ports[interface].ifindex;
+	int mode = ifindex ? attached_mode(ifindex) : XDP_ATTACHED_NONE;
+
+	return mode == XDP_ATTACHED_DRV	  ? "native"
+	       : mode == XDP_ATTACHED_SKB ? "generic"
+					  : "detached";
+}

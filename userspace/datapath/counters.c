@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Reads the counters, and keeps the records that the next mxlbd adopts. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/verdict.h"
+#include "datapath/datapath_internal.h"
+
+void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out)
+{
+	struct mxlb_traffic *cpu = dp->cpu_values;
+
+	memset(out, 0, sizeof(*out));
+	if (bpf_map_lookup_elem(bpf_map__fd(dp->skel->maps.traffic), &backend_id, cpu))
+		return;
+	for (int i = 0; i < dp->n_cpus; i++) {
+		out->new_flows += cpu[i].syn;
+		out->packets += cpu[i].packets;
+		out->retransmits += cpu[i].retransmit;
+		out->misses += cpu[i].miss;
+		out->promoted += cpu[i].promoted;
+		out->evicted += cpu[i].evicted;
+		out->unplaced += cpu[i].unplaced;
+		out->bytes += cpu[i].bytes;
+	}
+}
+
+static uint64_t count_sum(struct datapath *dp, uint32_t service, uint32_t counter)
+{
+	uint32_t key = service * MXLB_COUNT_STRIDE + counter;
+	uint64_t *cpu = dp->cpu_values, sum = 0;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(dp->skel->maps.counts), &key, cpu))
+		return 0;
+	for (int i = 0; i < dp->n_cpus; i++)
+		sum += cpu[i];
+	return sum;
+}
+
+void datapath_counts(struct datapath *dp, struct datapath_counts *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (uint32_t service = 0; service <= MXLB_MAX_SERVICES; service++) {
+		for (uint32_t c = 0; c < MXLB_COUNT_COUNT; c++) {
+			uint64_t sum = count_sum(dp, service, c);
+
+			out->total[c] += sum;
+			if (service < MXLB_MAX_SERVICES && c < MXLB_DROP_COUNT)
+				out->service[service][c] = sum;
+		}
+	}
+}
+
+void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b)
+{
+	struct mxlb_record r = {.used = 1,
+				.service_id = s->id,
+				.verdict = health_effective(&b->health),
+				.admin = b->admin};
+
+	strcpy(r.service, s->conf.name);
+	strcpy(r.backend, b->conf.name);
+	strncpy(r.reason, reason_name(b->health.reason), sizeof(r.reason) - 1);
+	memcpy(r.address, b->conf.address.b, sizeof(r.address));
+	if (b->nexthop.has_mac)
+		memcpy(r.mac, b->nexthop.mac.b, sizeof(b->nexthop.mac.b));
+	if (memcmp(&dp->records[b->id], &r, sizeof(r)))
+		dp->records[b->id] = r;
+}
+
+static enum reason reason_by_name(const char *name)
+{
+	for (int i = 0; i < REASON_COUNT; i++)
+		if (!strcmp(name, reason_name(i)))
+			return i;
+	return REASON_not_probed;
+}
+
+/* The record as an adopted backend; false when it is free or not to be believed. */
+static bool record_read(const struct mxlb_record *from, uint32_t id, struct model_adopted *out)
+{
+	struct mxlb_record r = *from;
+
+	if (!r.used || r.service_id >= MXLB_MAX_SERVICES || r.verdict > VERDICT_DOWN ||
+	    r.admin > ADMIN_MAINT)
+		return false;
+	r.service[sizeof(r.service) - 1] = r.backend[sizeof(r.backend) - 1] =
+		r.reason[sizeof(r.reason) - 1] = 0;
+	memset(out, 0, sizeof(*out));
+	strcpy(out->service, r.service);
+	strcpy(out->backend, r.backend);
+	memcpy(out->address.b, r.address, sizeof(r.address));
+	out->service_id = r.service_id;
+	out->backend_id = id;
+	out->verdict = r.verdict;
+	out->reason = reason_by_name(r.reason);
+	out->admin = r.admin;
+	memcpy(out->mac.b, r.mac, sizeof(out->mac.b));
+	return true;
+}
+
+int datapath_adopted(struct datapath *dp, struct model_adopted **out, unsigned *n)
+{
+	struct model_adopted *all = calloc(MXLB_MAX_BACKENDS, sizeof(*all));
+
+	*n = 0;
+	*out = NULL;
+	if (!all)
+		return -ENOMEM;
+	for (uint32_t i = 1; i < MXLB_MAX_BACKENDS; i++)
+		if (record_read(&dp->records[i], i, &all[*n]))
+			(*n)++;
+	*out = all;
+	return 0;
+}

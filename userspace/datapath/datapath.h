@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel side, as the controller sees it: load, pin, attach, bring a plan into force, read counters.
+ *
+ * The pins: <pin>/v<MXLB_LAYOUT>/ holds every map under its name ("control" is the program's globals) and
+ * link_<ifindex> for each interface. flock() on <pin> keeps a second mxlbd out, whatever its layout. Whoever holds
+ * the lock adopts the maps that are there, loads its own program and puts it into the links in place of the old.
+ * Nothing is unpinned at exit: the kernel goes on forwarding.
+ */
+#ifndef MXLB_DATAPATH_H
+#define MXLB_DATAPATH_H
+
+#include "core/config.h"
+#include "core/flow.h"
+#include "core/model.h"
+#include "core/plan.h"
+#include "mxlb/counters.h"
+
+struct datapath;
+
+/* Locks, loads, pins. 0 or -errno, and a line in the log that says what to do: -EPERM (no rights), -ENOSYS (no
+ * BPF), -ENOTDIR (no bpffs there), -EBUSY (a second mxlbd). The caller ends it with datapath_close(). */
+int datapath_open(const struct datapath_conf *conf, struct datapath **out);
+/* Unlocks; everything stays in force. NULL is fine. */
+void datapath_close(struct datapath *dp);
+
+/* What an earlier mxlbd left. *out is the caller's to free; may be NULL with *n 0. 0 or -ENOMEM. */
+int datapath_adopted(struct datapath *dp, struct model_adopted **out, unsigned *n);
+
+/* Says which interface (index of config.interfaces) is which; all are declared before the first is attached. 0 or
+ * -errno, logged. */
+int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const struct mac *mac);
+/*
+ * Attaches to a declared interface, or takes over the link that is pinned for it; nothing when that is done.
+ * -EBUSY: another XDP program is there. -errno otherwise, logged.
+ */
+int datapath_attach(struct datapath *dp, unsigned interface, const struct interface_conf *conf);
+/* A start that is refused: takes the program off the interfaces that carried none before this process. */
+void datapath_detach_new(struct datapath *dp);
+/* Takes it off those that an earlier mxlbd attached to and that are not declared now. */
+void datapath_detach_undeclared(struct datapath *dp);
+/* "native", "generic" or "detached", as the kernel says. */
+const char *datapath_xdp_mode(const struct datapath *dp, unsigned interface);
+
+/*
+ * Makes the kernel side equal to the plan, writing what differs. Returns 0 when all is in force; or the
+ * number of ms after which it must be called again because no spare copy could be written yet; or -errno, logged
+ * (what was in force stays in force).
+ */
+int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms);
+
+/* Remembers for the next mxlbd what is known of a backend. */
+void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b);
+
+/*
+ * The flow table, read through memory (a pass takes about 10 ms for the default size).
+ *
+ * datapath_flows counts the flows of every backend (rule 7: not closed, used within 15 minutes) into counts, of
+ * MXLB_MAX_BACKENDS. datapath_sweep also frees the entries of backends that the plan no longer names once none of them
+ * counts: held[id] says that flows still name that id, so it must not be given to another backend.
+ */
+void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS]);
+void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS]);
+/* A second has passed: once a second, never more often to catch up. */
+void datapath_step_epoch(struct datapath *dp);
+
+/* Calls fn for each entry, until it returns false. */
+void datapath_each_flow(struct datapath *dp, bool (*fn)(void *ctx, const struct flow_row *row),
+			void *ctx);
+/* Where this client of a service goes. 0 or -ENOENT: no such service. */
+int datapath_explain(struct datapath *dp, uint32_t service_id, const struct addr *client,
+		     uint16_t port, struct flow_place *out);
+
+struct datapath_counts { /* packets that were not forwarded */
+	uint64_t total[MXLB_COUNT_COUNT];
+	uint64_t service[MXLB_MAX_SERVICES][MXLB_DROP_COUNT];
+};
+
+/* Sums over CPUs. What can't be read counts as zero. */
+void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out);
+void datapath_counts(struct datapath *dp, struct datapath_counts *out);
+
+#endif

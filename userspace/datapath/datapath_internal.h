@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What load.c, attach.c, apply.c, front.c and counters.c share. Nobody else includes this. */
+#ifndef MXLB_DATAPATH_INTERNAL_H
+#define MXLB_DATAPATH_INTERNAL_H
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "mxlb/abi.h"
+#include "mxlb/hash.h"
+#include "mxlb.skel.h"
+#include "datapath/datapath.h"
+
+/* How long after a switch a reader may still look at the old copy: far more than any packet takes. */
+#define GRACE_MS 50
+
+struct ring_built { /* what the ring in force was made from */
+	struct {
+		uint32_t id, weight;
+	} * members;
+	unsigned n;
+	bool known; /* false: adopted, not built by us */
+};
+
+struct allow_set {	 /* a service's prefixes as they stand in the trie */
+	uint32_t number; /* 0: none */
+	struct prefix *prefixes;
+	unsigned n;
+	uint64_t free_ms; /* of a replaced one: when it may be deleted */
+};
+
+struct datapath {
+	char dir[CONFIG_PATH_SIZE + 16]; /* <pin>/v<layout> */
+	int lock_fd;
+	struct mxlb_bpf *skel;
+	bool adopted; /* the maps were there already */
+	int n_cpus;
+	void *cpu_values; /* room for one value of a per-CPU map, of every CPU */
+
+	/* the maps, mapped */
+	struct mxlb_front *fronts;
+	struct mxlb_service *services;
+	struct mxlb_ring *rings;
+	struct mxlb_backend *backends;
+	struct mxlb_record *records;
+	struct mxlb_line4 *flows4;
+	struct mxlb_line6 *flows6;
+	struct mxlb_control *control;
+	uint32_t lines; /* of each of the two flow tables */
+
+	struct allow_set allow[MXLB_MAX_SERVICES], allow_old[MXLB_MAX_SERVICES];
+	uint32_t allow_last;		 /* the set number given last */
+	bool allow_stale;		 /* an earlier mxlbd's sets may be left */
+	bool removed[MXLB_MAX_BACKENDS]; /* not in the plan, but flows may name it */
+
+	struct ring_built built[MXLB_MAX_SERVICES];
+	bool ring_used[MXLB_RINGS];
+	uint64_t ring_free_ms[MXLB_RINGS];
+	uint64_t front_free_ms; /* when the copy not in force may be written */
+
+	struct {
+		int ifindex, link_fd;
+		int attached; /* the ifindex that link_fd belongs to */
+		bool fresh;   /* there was no program before this process */
+		struct mac mac;
+	} ports[MXLB_MAX_PORTS];
+};
+
+/* front.c: fills *out from plan and ports; -EEXIST when no perfect hash was found. */
+int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_front *out);
+
+/* allow.c: a service's list. 0, -errno, or the ms after which to come again. */
+int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms);
+void allow_forget(struct datapath *dp, uint32_t service_id);
+void allow_purge(struct datapath *dp);
+void allow_free_all(struct datapath *dp);
+
+#endif

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Reads the flow table through mapped memory: counts, lists, sweeps, explains. The program writes it meanwhile, so
+ * every word is loaded once and then looked at; what is freed is taken by compare-and-swap, as in the program.
+ */
+#include <errno.h>
+#include <string.h>
+#include "datapath/datapath_internal.h"
+#include "mxlb/flowrules.h"
+
+static union mxlb_entry entry_load(union mxlb_entry *at)
+{
+	return (union mxlb_entry){.word = __atomic_load_n(&at->word, __ATOMIC_ACQUIRE)};
+}
+
+static uint16_t epoch_now(const struct datapath *dp)
+{
+	return __atomic_load_n(&dp->control->epoch, __ATOMIC_RELAXED);
+}
+
+void datapath_step_epoch(struct datapath *dp)
+{
+	__atomic_store_n(&dp->control->epoch, epoch_now(dp) + 1, __ATOMIC_RELAXED);
+}
+
+/* Entry i of all entries of both tables, IPv4 first; NULL: no more. */
+static union mxlb_entry *entry_at(struct datapath *dp, uint64_t i)
+{
+	uint64_t n = (uint64_t)dp->lines * MXLB_LINE_PLACES;
+
+	if (i < n)
+		return &dp->flows4[i / MXLB_LINE_PLACES].entry[i % MXLB_LINE_PLACES];
+	i -= n;
+	return i < n ? &dp->flows6[i / MXLB_LINE_PLACES].entry[i % MXLB_LINE_PLACES] : NULL;
+}
+
+void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS])
+{
+	uint16_t epoch = epoch_now(dp);
+	union mxlb_entry *at;
+
+	memset(counts, 0, MXLB_MAX_BACKENDS * sizeof(*counts));
+	for (uint64_t i = 0; (at = entry_at(dp, i)); i++) {
+		union mxlb_entry e = entry_load(at);
+
+		if (flow_counts(e, epoch) && e.backend < MXLB_MAX_BACKENDS)
+			counts[e.backend]++;
+	}
+}
+
+static void free_entries_of_removed(struct datapath *dp, const bool held[MXLB_MAX_BACKENDS])
+{
+	union mxlb_entry *at;
+
+	for (uint64_t i = 0; (at = entry_at(dp, i)); i++) {
+		union mxlb_entry e = entry_load(at);
+
+		if (!e.backend || e.backend >= MXLB_MAX_BACKENDS || !dp->removed[e.backend] ||
+		    held[e.backend])
+			continue;
+		__atomic_compare_exchange_n(&at->word, &e.word, 0, false, __ATOMIC_ACQ_REL,
+					    __ATOMIC_RELAXED);
+	}
+}
+
+/* An entry's epoch has 16 bits: one that was not used for half their range would look young again. */
+static void free_ancient(struct datapath *dp, uint16_t epoch)
+{
+	union mxlb_entry *at;
+
+	for (uint64_t i = 0; (at = entry_at(dp, i)); i++) {
+		union mxlb_entry e = entry_load(at);
+
+		if (e.backend && e.backend != MXLB_ENTRY_BUSY && flow_age(e, epoch) > 0x8000)
+			__atomic_compare_exchange_n(&at->word, &e.word, 0, false, __ATOMIC_ACQ_REL,
+						    __ATOMIC_RELAXED);
+	}
+}
+
+void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS])
+{
+	static uint32_t counts[MXLB_MAX_BACKENDS];
+	bool any = false;
+
+	datapath_flows(dp, counts);
+	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++) {
+		held[id] = (held[id] || dp->removed[id]) && counts[id];
+		any |= dp->removed[id] && !counts[id];
+	}
+	free_ancient(dp, epoch_now(dp));
+	if (!any)
+		return;
+	free_entries_of_removed(dp, held);
+	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++) {
+		if (!dp->removed[id] || held[id])
+			continue;
+		__atomic_store_n(&dp->backends[id].way.word, 0, __ATOMIC_RELEASE);
+		memset(&dp->records[id], 0, sizeof(dp->records[id]));
+		dp->removed[id] = false;
+	}
+}
+
+static void client_of(struct datapath *dp, uint64_t i, struct flow_row *flow)
+{
+	uint64_t n = (uint64_t)dp->lines * MXLB_LINE_PLACES;
+
+	if (i < n) {
+		struct mxlb_key4 k = dp->flows4[i / MXLB_LINE_PLACES].key[i % MXLB_LINE_PLACES];
+
+		addr_from_bytes(&k.address, 4, &flow->client);
+		flow->port = be16toh(k.port);
+		flow->service_id = k.service;
+	} else {
+		struct mxlb_key6 k =
+			dp->flows6[(i - n) / MXLB_LINE_PLACES].key[(i - n) % MXLB_LINE_PLACES];
+
+		addr_from_bytes(&k, 16, &flow->client);
+		flow->port = be16toh(k.port);
+		flow->service_id = k.service;
+	}
+}
+
+void datapath_each_flow(struct datapath *dp, bool (*fn)(void *ctx, const struct flow_row *flow),
+			void *ctx)
+{
+	uint16_t epoch = epoch_now(dp);
+	union mxlb_entry *at;
+
+	for (uint64_t i = 0; (at = entry_at(dp, i)); i++) {
+		union mxlb_entry e = entry_load(at);
+		struct flow_row flow = {
+			.backend_id = e.backend,
+			.idle_s = flow_age(e, epoch),
+			.closed = e.marks & MXLB_MARK_CLOSED,
+			.counts = flow_counts(e, epoch),
+		};
+
+		if (!e.backend || e.backend >= MXLB_MAX_BACKENDS)
+			continue;
+		client_of(dp, i, &flow);
+		if (entry_load(at).backend == e.backend && !fn(ctx, &flow))
+			return;
+	}
+}
+
+static void halves(const struct addr *a, uint64_t *hi, uint64_t *lo)
+{
+	uint32_t v4;
+
+	if (addr_is_v4(a)) {
+		memcpy(&v4, a->b + 12, 4);
+		*hi = 0;
+		*lo = v4;
+		return;
+	}
+	memcpy(hi, a->b, 8);
+	memcpy(lo, a->b + 8, 8);
+}
+
+static void explain_entry(union mxlb_entry e, uint16_t epoch, struct flow_place *out)
+{
+	if (!e.backend || e.backend == MXLB_ENTRY_BUSY)
+		return;
+	if (out->entry_backend && flow_age(e, epoch) > out->idle_s)
+		return; /* of several, the one used last */
+	out->entry_backend = e.backend;
+	out->closed = e.marks & MXLB_MARK_CLOSED;
+	out->by_miss = e.marks & MXLB_MARK_BY_MISS;
+	out->idle_s = flow_age(e, epoch);
+}
+
+int datapath_explain(struct datapath *dp, uint32_t service_id, const struct addr *client,
+		     uint16_t port, struct flow_place *out)
+{
+	uint64_t hi, lo, hash;
+	uint32_t ring, line;
+
+	memset(out, 0, sizeof(*out));
+	if (service_id >= MXLB_MAX_SERVICES)
+		return -ENOENT;
+	halves(client, &hi, &lo);
+	hash = mxlb_flow_hash(dp->services[service_id].seed, hi, lo, htobe16(port));
+	out->slot = mxlb_ring_slot(hash);
+	ring = dp->services[service_id].ring - MXLB_RING_FIRST;
+	if (ring < MXLB_RINGS)
+		out->ring_backend = dp->rings[ring].slot[out->slot];
+	line = hash & (dp->lines - 1);
+	for (int i = 0; i < MXLB_LINE_PLACES; i++) {
+		struct mxlb_key4 want4 = {
+			.address = lo, .port = htobe16(port), .service = service_id};
+		struct mxlb_key6 want6 = {
+			.hi = hi, .lo = lo, .port = htobe16(port), .service = service_id};
+
+		if (addr_is_v4(client) && !memcmp(&dp->flows4[line].key[i], &want4, sizeof(want4)))
+			explain_entry(entry_load(&dp->flows4[line].entry[i]), epoch_now(dp), out);
+		if (!addr_is_v4(client) && !memcmp(&dp->flows6[line].key[i], &want6, sizeof(want6)))
+			explain_entry(entry_load(&dp->flows6[line].entry[i]), epoch_now(dp), out);
+	}
+	return 0;
+}

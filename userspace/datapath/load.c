@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Loads the program and pins its maps, or adopts the pinned ones. Owns the lock, the directory and the mappings.
+ * Refuses to touch anything that another mxlbd holds.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include "datapath/datapath_internal.h"
+#include "util/log.h"
+
+static char first_libbpf_error[256];
+
+/* libbpf's own words: the first complaint is kept for our error line, all of it shows at debug level. That of
+ * RLIMIT_MEMLOCK comes before the true one where rights are missing, and Linux 5.11 and later don't ask for it. */
+static int on_libbpf_print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char line[1024], quoted[1024];
+
+	vsnprintf(line, sizeof(line), format, args);
+	log_quote(line, strcspn(line, "\n"), quoted, sizeof(quoted));
+	log_debug("event=libbpf text=\"%s\"", quoted);
+	if (level == LIBBPF_WARN && !first_libbpf_error[0] && !strstr(line, "RLIMIT_MEMLOCK"))
+		snprintf(first_libbpf_error, sizeof(first_libbpf_error), "%.255s", quoted);
+	return 0;
+}
+
+static int refuse(int err, const char *what, const char *advice)
+{
+	log_error("event=refused what=\"%s\" error=\"%s\" advice=\"%s\"", what, strerror(-err),
+		  advice);
+	return err;
+}
+
+/* The pin directory must be on a bpf file system; the last component is made if it is missing. */
+static int make_pin_dir(struct datapath *dp, const char *pin)
+{
+	struct statfs fs;
+
+	if (mkdir(pin, 0700) && errno != EEXIST && errno != ENOENT && errno != EACCES &&
+	    errno != EPERM)
+		return refuse(-errno, pin, "give datapath.pin a directory on a bpf file system");
+	if (statfs(pin, &fs))
+		return refuse(-errno, pin,
+			      errno == ENOENT
+				      ? "mount a bpf file system: mount -t bpf bpf /sys/fs/bpf"
+				      : "run mxlbd as root, or give it the pin directory");
+	if (fs.f_type != BPF_FS_MAGIC) {
+		rmdir(pin); /* only if it is empty, as when it was just made */
+		return refuse(-ENOTDIR, pin,
+			      "this is no bpf file system: mount -t bpf bpf /sys/fs/bpf");
+	}
+	dp->lock_fd = open(pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dp->lock_fd < 0)
+		return refuse(-errno, pin, "run mxlbd as root, or give it the pin directory");
+	if (flock(dp->lock_fd, LOCK_EX | LOCK_NB))
+		return refuse(
+			errno == EWOULDBLOCK ? -EBUSY : -errno, pin,
+			"another mxlbd runs with this datapath.pin; stop it first or give each its own");
+	snprintf(dp->dir, sizeof(dp->dir), "%s/v%d", pin, MXLB_LAYOUT);
+	if (mkdir(dp->dir, 0700) && errno != EEXIST)
+		return refuse(-errno, dp->dir, "run mxlbd as root, or give it the pin directory");
+	return 0;
+}
+
+static int set_pins(struct datapath *dp)
+{
+	char path[sizeof(dp->dir) + 64];
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_map(map, dp->skel->obj)
+	{
+		const char *name = map == dp->skel->maps.bss ? "control" : bpf_map__name(map);
+
+		if (map == dp->skel->maps.ports || map == dp->skel->maps.rodata ||
+		    map == dp->skel->maps.scratch)
+			continue; /* see maps.h; constants and scratch are the program's own */
+		snprintf(path, sizeof(path), "%s/%s", dp->dir, name);
+		if (!access(path, F_OK))
+			dp->adopted = true;
+		err = bpf_map__set_pin_path(map, path);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* The maps that are read and written through memory. NULL: no such map. */
+static struct bpf_map *mapped(struct datapath *dp, unsigned i, void ***at)
+{
+	struct {
+		struct bpf_map *map;
+		void **at;
+	} all[] = {
+		{dp->skel->maps.fronts, (void **)&dp->fronts},
+		{dp->skel->maps.services, (void **)&dp->services},
+		{dp->skel->maps.rings, (void **)&dp->rings},
+		{dp->skel->maps.backends, (void **)&dp->backends},
+		{dp->skel->maps.records, (void **)&dp->records},
+		{dp->skel->maps.flows4, (void **)&dp->flows4},
+		{dp->skel->maps.flows6, (void **)&dp->flows6},
+	};
+
+	if (i >= sizeof(all) / sizeof(all[0]))
+		return NULL;
+	*at = all[i].at;
+	return all[i].map;
+}
+
+/* Array elements are rounded up to 8 bytes, the whole to pages (kernel/bpf/arraymap.c). */
+static size_t mapped_len(const struct bpf_map *map)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	size_t len = (size_t)bpf_map__max_entries(map) * ((bpf_map__value_size(map) + 7) / 8 * 8);
+
+	return (len + page - 1) / page * page;
+}
+
+static int map_all(struct datapath *dp)
+{
+	struct bpf_map *map;
+	void **at;
+
+	dp->control = &dp->skel->bss->control;
+	for (unsigned i = 0; (map = mapped(dp, i, &at)); i++) {
+		*at = mmap(NULL, mapped_len(map), PROT_READ | PROT_WRITE, MAP_SHARED,
+			   bpf_map__fd(map), 0);
+		if (*at == MAP_FAILED) {
+			*at = NULL;
+			return refuse(-errno, bpf_map__name(map), "give this box more memory");
+		}
+	}
+	return 0;
+}
+
+static void unmap_all(struct datapath *dp)
+{
+	struct bpf_map *map;
+	void **at;
+
+	for (unsigned i = 0; (map = mapped(dp, i, &at)); i++)
+		if (*at)
+			munmap(*at, mapped_len(map));
+}
+
+/* Keys: from the configuration's text, or made once and kept with the pins. FNV-1a, then mixed. */
+static int set_keys(struct datapath *dp, const char *text)
+{
+	uint64_t h[2] = {0xcbf29ce484222325ULL, 0x84222325cbf29ce4ULL};
+
+	if (!dp->control->secret && getrandom(&dp->control->secret, sizeof(dp->control->secret),
+					      0) != sizeof(dp->control->secret))
+		return -errno;
+	if (!*text) {
+		if (dp->control->hash_key[0])
+			return 0;
+		return getrandom(dp->control->hash_key, 16, 0) == 16 ? 0 : -errno;
+	}
+	for (const char *c = text; *c; c++)
+		for (int i = 0; i < 2; i++)
+			h[i] = (h[i] ^ (uint8_t)*c) * 0x100000001b3ULL;
+	dp->control->hash_key[0] = mxlb_mix(h[0]) | 1;
+	dp->control->hash_key[1] = mxlb_mix(h[1]);
+	return 0;
+}
+
+static void adopt_rings(struct datapath *dp)
+{
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
+		uint32_t word = dp->services[i].ring;
+
+		if (word >= MXLB_RING_FIRST && word - MXLB_RING_FIRST < MXLB_RINGS)
+			dp->ring_used[word - MXLB_RING_FIRST] = true;
+	}
+}
+
+/* The number of lines of a pinned flow table, 0 when there is none. */
+static uint32_t pinned_lines(const struct datapath *dp)
+{
+	struct bpf_map_info info = {0};
+	char path[sizeof(dp->dir) + 16];
+	__u32 len = sizeof(info);
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/flows4", dp->dir);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		info.max_entries = 0;
+	close(fd);
+	return info.max_entries;
+}
+
+/* A power of two of lines, with room for so many entries. A table that is there keeps its size: flows live in it. */
+static int size_flows(struct datapath *dp, uint32_t flows)
+{
+	uint32_t lines = 1, pinned = pinned_lines(dp);
+	int err;
+
+	while ((uint64_t)lines * MXLB_LINE_PLACES < flows)
+		lines *= 2;
+	if (pinned && pinned != lines && !(pinned & (pinned - 1))) {
+		log_warn(
+			"event=flows_kept entries=%u asked=%u advice=\"the table changes its size when "
+			"the datapath is detached and started again\"",
+			pinned * MXLB_LINE_PLACES, flows);
+		lines = pinned;
+	}
+	dp->lines = lines;
+	dp->skel->rodata->line_mask = lines - 1;
+	err = bpf_map__set_max_entries(dp->skel->maps.flows4, lines);
+	return err ? err : bpf_map__set_max_entries(dp->skel->maps.flows6, lines);
+}
+
+static int load(struct datapath *dp, uint32_t flows)
+{
+	int err;
+
+	dp->skel = mxlb_bpf__open();
+	if (!dp->skel)
+		return refuse(-errno, "open the BPF object", "report this");
+	err = size_flows(dp, flows);
+	if (!err)
+		err = set_pins(dp);
+	if (!err)
+		err = mxlb_bpf__load(dp->skel);
+	if (!err)
+		return 0;
+	log_error("event=libbpf text=\"%s\"", first_libbpf_error);
+	if (err == -EPERM || err == -EACCES)
+		return refuse(err, "load the BPF program",
+			      "run mxlbd as root, or with CAP_BPF and CAP_NET_ADMIN");
+	if (err == -ENOSYS)
+		return refuse(err, "load the BPF program",
+			      "this kernel has no BPF; Linux 5.18 or newer is needed");
+	return refuse(
+		err, "load the BPF program",
+		"see the line above; pins of another build go with: rm -r the datapath.pin directory");
+}
+
+int datapath_open(const struct datapath_conf *conf, struct datapath **out)
+{
+	struct datapath *dp = calloc(1, sizeof(*dp));
+	int err;
+
+	if (!dp)
+		return -ENOMEM;
+	dp->lock_fd = -1;
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
+		dp->ports[i].link_fd = -1;
+	libbpf_set_print(on_libbpf_print);
+	dp->n_cpus = libbpf_num_possible_cpus();
+	err = dp->n_cpus < 0 ? dp->n_cpus : 0;
+	if (!err)
+		dp->cpu_values = calloc(dp->n_cpus, sizeof(struct mxlb_traffic));
+	if (!err && !dp->cpu_values)
+		err = -ENOMEM;
+	if (!err)
+		err = make_pin_dir(dp, conf->pin);
+	if (!err)
+		err = load(dp, conf->flows);
+	if (!err)
+		err = map_all(dp);
+	if (!err)
+		err = set_keys(dp, conf->hash_key);
+	if (err) {
+		datapath_close(dp);
+		return err;
+	}
+	adopt_rings(dp);
+	allow_purge(dp);
+	dp->allow_stale = true;
+	*out = dp;
+	return 0;
+}
+
+void datapath_close(struct datapath *dp)
+{
+	if (!dp)
+		return;
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
+		if (dp->ports[i].link_fd >= 0)
+			close(dp->ports[i].link_fd);
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
+		free(dp->built[i].members);
+	allow_free_all(dp);
+	if (dp->skel)
+		unmap_all(dp);
+	mxlb_bpf__destroy(dp->skel);
+	if (dp->lock_fd >= 0)
+		close(dp->lock_fd);
+	free(dp->cpu_values);
+	free(dp);
+}

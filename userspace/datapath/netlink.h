@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the kernel's network knows, by rtnetlink (libmnl): our interfaces, the way to each backend, and the
+ * rules and tables of the probes. Follows changes; after ENOBUFS dumps everything again. The last MAC of a
+ * next hop stays known while the kernel re-resolves it.
+ */
+#ifndef MXLB_NETLINK_H
+#define MXLB_NETLINK_H
+
+#include <ev.h>
+#include "core/config.h"
+#include "core/model.h"
+
+struct netlink;
+
+struct netlink_link { /* one of config.interfaces */
+	int ifindex;  /* 0: does not exist */
+	struct mac mac;
+	uint32_t mtu;
+	bool up;      /* IFF_UP */
+	bool carrier; /* IFF_LOWER_UP */
+	/* Monotonic: when up and carrier last became true; 0 at start when they were. */
+	uint64_t up_since_ms;
+};
+
+struct netlink_callbacks {
+	void (*on_link)(void *ctx, unsigned interface, const struct netlink_link *link);
+	/* state, MAC or interface of a backend's next hop changed */
+	void (*on_nexthop)(void *ctx, uint32_t backend_id, const struct nexthop *nh);
+	void *ctx;
+};
+
+/*
+ * loop may be NULL for a caller that only asks (no changes are followed and nothing can be watched then). 0 or
+ * -errno, logged. Interfaces are those of config, in its order; what is needed of config is copied. A config with
+ * other interfaces or marks needs a new one.
+ * Callbacks come from the loop only, never from inside a call; they may call all below but netlink_free().
+ * netlink_free() leaves rules, routes and timers of the kernel as they are; groups are left with it.
+ */
+int netlink_new(struct ev_loop *loop, const struct config *config,
+		const struct netlink_callbacks *cb, struct netlink **out);
+void netlink_free(struct netlink *n);
+
+const struct netlink_link *netlink_link(const struct netlink *n, unsigned interface);
+/* Is this address one of the box's own (local table)? 1, 0 or -errno. */
+int netlink_is_local(struct netlink *n, const struct addr *a);
+
+/* Follow the next hop towards address for this backend (asks route and neighbour, starts resolution).
+ * Replaces what was followed under the same id; the same address again only asks anew. The first answer to each call
+ * comes by on_nexthop. A next hop behind an undeclared interface is UNRESOLVED without a MAC. 0 or -errno. */
+int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *address);
+void netlink_unwatch(struct netlink *n, uint32_t backend_id);
+/*
+ * Asks the neighbour again (NUD_PROBE; resolution from the start where there is no usable entry). 0: exactly one
+ * on_nexthop with the outcome follows, RESOLVED or FAILED, also when nothing changed; a call while one is under way
+ * joins it. FAILED takes 0.7 s with netlink_fast_neighbours(), else 3 s, and 8 s at most. An entry set by hand
+ * counts as RESOLVED. -ENOENT: not watched, -ENETUNREACH: no next hop, or -errno: no outcome will come.
+ */
+int netlink_reprobe(struct netlink *n, uint32_t backend_id);
+
+/*
+ * The probe's own way: rule "fwmark mark/mask lookup table" and, in the table, a route to vip by the backend's
+ * next hop (IPv4: via the backend; IPv6: via a permanent link-local neighbour with its MAC). Idempotent:
+ * adopts what is there. Then kept up by itself: follows the next hop, its MAC and the interface, and is put back when
+ * somebody removes it. 0 or -errno (-ENOENT: not watched; -ENETUNREACH: next hop not known yet, installed when it is).
+ * Behind the route a "prohibit" keeps a probe from straying when the route goes with its link: connect() gets EACCES.
+ */
+int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip);
+int netlink_probe_route_remove(struct netlink *n, uint32_t backend_id);
+/* Removes every rule, table and neighbour that any mxlbd with these marks made; puts retrans_time back: to what it
+ * was where this process changed it, to the table's default where an earlier one did (still 200). */
+int netlink_detach_all(struct netlink *n);
+
+/* Sets retrans_time_ms of the config's interfaces to 200 (v4 and v6), remembering the old value. */
+int netlink_fast_neighbours(struct netlink *n);
+
+/* IPv6 VIPs with advertise: arp: be in the VIP's solicited-node group on that interface (RFC 4291 2.7.1). Joining
+ * twice is joining once. An interface that is made anew, or not there yet, is joined when it comes. */
+int netlink_join_solicited(struct netlink *n, unsigned interface, const struct addr *vip);
+int netlink_leave_solicited(struct netlink *n, unsigned interface, const struct addr *vip);
+/* Gratuitous ARP (request and reply, RFC 5227 section 3) or unsolicited NA (RFC 4861 7.2.6) for a VIP. */
+int netlink_announce(struct netlink *n, unsigned interface, const struct addr *vip);
+
+#endif

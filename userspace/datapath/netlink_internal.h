@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files behind netlink.h share: the state, the request socket, and one section a file.
+ *
+ * Two rules keep it simple. Events only change state and set "due" flags; requests are sent and callbacks
+ * called from one place, settle() in netlink.c, so that a callback may call anything in netlink.h but
+ * netlink_free(). And what an event says is never the only source: every watch is asked again every few
+ * seconds, so a lost event costs seconds, not correctness.
+ */
+#ifndef MXLB_NETLINK_INTERNAL_H
+#define MXLB_NETLINK_INTERNAL_H
+
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+#include "datapath/netlink.h"
+
+#define PROBE_PROTOCOL \
+	157 /* rtm_protocol of our routes and rules; unused in rtnetlink.h and rt_protos */
+#define N_NEIGH_TABLES 2 /* arp_cache, ndisc_cache */
+
+struct port { /* one of config.interfaces */
+	char name[IF_NAMESIZE];
+	struct netlink_link link;
+	bool changed;	  /* on_link is due */
+	int prepared;	  /* the ifindex that groups and timers were last set on; 0: none */
+	int announce_err; /* of the last announcement there, and said so; 0: it went out */
+	uint64_t old_retrans_ms[N_NEIGH_TABLES]; /* 0: not known, or not changed by us */
+};
+
+struct watch { /* one followed backend */
+	uint32_t id;
+	struct addr address;
+	struct addr via; /* the gateway, or address itself */
+	int ifindex;	 /* of the declared interface it is behind; 0: none */
+	struct nexthop nh, told;
+	bool answered;		      /* the kernel has been asked once */
+	bool told_once;		      /* told has been told */
+	bool ask;		      /* route and neighbour are to be asked */
+	bool probe;		      /* the neighbour is to be probed */
+	bool report;		      /* on_nexthop is due, changed or not */
+	uint64_t reprobe_deadline_ms; /* 0: no reprobe is waiting for its outcome */
+	const char *trouble;	      /* why there is no next hop, as last logged */
+	bool has_vip, install;	      /* a probe route is wanted; is to be installed */
+	bool install_failed;	      /* and said so */
+	struct addr vip;
+};
+
+struct group { /* an IPv6 VIP whose solicited-node group we are in */
+	unsigned interface;
+	struct addr vip;
+};
+
+struct netlink {
+	struct ev_loop *loop; /* NULL: only asks */
+	struct netlink_callbacks cb;
+	struct ev_io readable;
+	struct ev_timer soon; /* settle() is due */
+	struct ev_timer tick;
+	unsigned ticks;
+	int events;   /* subscribed, non-blocking */
+	int requests; /* request and answer */
+	uint32_t seq;
+	char kernel_says[128]; /* the kernel's extended ack of the last request */
+	bool resync;
+	uint64_t overflow_logged_ms;
+
+	struct port ports[MXLB_MAX_PORTS];
+	unsigned n_ports;
+	uint32_t mark, mark_mask, table, priority;
+
+	struct watch *watches[MXLB_MAX_BACKENDS];
+	uint32_t watches_end; /* one past the highest id in use */
+
+	bool fast;
+	int group_socket; /* -1 until needed */
+	struct group groups[MXLB_MAX_SERVICES];
+	unsigned n_groups;
+};
+
+/* netlink.c */
+
+#define NETLINK_NOW	 0.0
+#define NETLINK_DEBOUNCE 0.05
+
+/* settle() runs in so many seconds, or earlier. Nothing without a loop. */
+void netlink_soon(struct netlink *n, double seconds);
+/* Takes in what waits on the event socket; calls nobody back. */
+void netlink_drain(struct netlink *n);
+uint64_t netlink_now_ms(void);
+
+/* request.c */
+
+union netlink_msg {
+	struct nlmsghdr h;
+	char room[512];
+};
+
+typedef void netlink_reader(const struct nlmsghdr *h, void *arg);
+
+/* Starts a request with `extra` zeroed bytes after the header, and returns these. */
+void *request_start(union netlink_msg *m, uint16_t type, uint16_t flags, size_t extra);
+void request_put_addr(union netlink_msg *m, uint16_t type, const struct addr *a);
+/*
+ * Sends and waits for the acknowledgement, or for a dump's end (a dump that the kernel calls inconsistent is
+ * begun again: reader must bear repetition). 0, the kernel's -errno, -ETIMEDOUT after 1 s of silence.
+ */
+int request_send(struct netlink *n, struct nlmsghdr *h, netlink_reader *reader, void *arg);
+/* Of the last failed request: 'error="..."', with the kernel's own words if it gave some. */
+const char *request_error(const struct netlink *n, int err, char *buf, size_t size);
+int request_open(int *out);
+/* Fills tb[0..max] with the attributes after `offset` bytes of payload. */
+void request_attrs(const struct nlmsghdr *h, size_t offset, const struct nlattr **tb, uint16_t max);
+void request_nested(const struct nlattr *nest, const struct nlattr **tb, uint16_t max);
+bool request_get_addr(const struct nlattr *a, struct addr *out);
+
+/* link.c */
+
+int port_dump(struct netlink *n);
+void port_event(struct netlink *n, const struct nlmsghdr *h);
+/* Sets up what a new ifindex lost, calls on_link where due. */
+void port_settle(struct netlink *n);
+/* Index into ports, or -1. */
+int port_by_ifindex(const struct netlink *n, int ifindex);
+
+/* neigh.c */
+
+struct neigh {
+	int ifindex;
+	struct addr address;
+	uint16_t nud; /* 0: no entry */
+	bool has_mac;
+	struct mac mac;
+};
+
+bool neigh_parse(const struct nlmsghdr *h, struct neigh *out);
+/* Asks for the entry of out->ifindex and out->address; no entry is nud 0 and success. */
+int neigh_get(struct netlink *n, struct neigh *out);
+/* Start or refresh resolution, as a packet would. Makes the entry if there is none. */
+int neigh_use(struct netlink *n, const struct neigh *e);
+int neigh_probe(struct netlink *n, const struct neigh *e);
+int neigh_set_permanent(struct netlink *n, const struct neigh *e);
+/* Sets retrans_time on one port, if netlink_fast_neighbours() was asked for. */
+int neigh_fast_port(struct netlink *n, unsigned port);
+void neigh_restore_ports(struct netlink *n);
+
+/* nexthop.c */
+
+void nexthop_neigh_event(struct netlink *n, const struct nlmsghdr *h);
+void nexthop_route_event(struct netlink *n, const struct nlmsghdr *h);
+void nexthop_ask_all(struct netlink *n);
+void nexthop_tick(struct netlink *n);
+/* Asks what is due, installs probe routes that are due, calls on_nexthop where due. */
+void nexthop_settle(struct netlink *n);
+struct watch *nexthop_watch(const struct netlink *n, uint32_t backend_id);
+/* rtm_type, and *out's ifindex and address of the next hop. -errno is also a route's own verdict. */
+int nexthop_route(struct netlink *n, const struct addr *to, struct neigh *out);
+
+/* proberoute.c */
+
+int proberoute_install(struct netlink *n, struct watch *w);
+/* The id whose table this is, or 0. */
+uint32_t proberoute_id(const struct netlink *n, uint32_t table);
+
+/* announce.c */
+
+/* Joins again the groups of a port that got a new ifindex. */
+void announce_rejoin(struct netlink *n, unsigned port);
+
+#endif

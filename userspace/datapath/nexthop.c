@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns the way to each followed backend: route, then neighbour, as the kernel sees them.
+ *
+ *  1. The next hop is the gateway of the route to the backend's address, or the address itself. It counts only
+ *     behind a declared interface: the datapath is on no other.
+ *  2. The state follows the kernel's: an entry with a usable MAC is RESOLVED, NUD_FAILED is FAILED, anything else
+ *     is UNRESOLVED; but FAILED stays until something resolves, so that retries don't flap.
+ *  3. The last MAC stays known in every state, while the next hop is behind the same interface.
+ *  4. Nothing else talks to the backends from here, so entries are used every few seconds as if it did
+ *     (NTF_USE); failed ones every second. Never an entry set by hand: NTF_USE would take its NUD_PERMANENT
+ *     away (__neigh_update, Linux 5.16 and later). Only next hops are touched, never remote addresses.
+ *  5. A reprobe ends in one report: at the entry's next REACHABLE or FAILED, or as FAILED at its deadline.
+ */
+#include "datapath/netlink_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "util/log.h"
+
+#define NUD_STATIC    (NUD_PERMANENT | NUD_NOARP)
+#define NUD_USABLE    (NUD_STATIC | NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE)
+#define REFRESH_TICKS 4 /* below delay_first_probe_time (5 s): what is used then is kept fresh */
+#define REPROBE_DEADLINE_MS \
+	8000 /* above a probe and a resolution at the default of 1 s, 3 times each */
+
+struct watch *nexthop_watch(const struct netlink *n, uint32_t backend_id)
+{
+	return backend_id < MXLB_MAX_BACKENDS ? n->watches[backend_id] : NULL;
+}
+
+int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *address)
+{
+	struct watch *w = nexthop_watch(n, backend_id);
+
+	if (!n->loop || !backend_id || backend_id >= MXLB_MAX_BACKENDS)
+		return -EINVAL;
+	if (!w) {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return -ENOMEM;
+		n->watches[backend_id] = w;
+		if (n->watches_end <= backend_id)
+			n->watches_end = backend_id + 1;
+	}
+	if (!addr_equal(&w->address, address))
+		*w = (struct watch){.id = backend_id,
+				    .address = *address,
+				    .has_vip = w->has_vip,
+				    .vip = w->vip};
+	w->ask = w->report = true;
+	netlink_soon(n, NETLINK_NOW);
+	return 0;
+}
+
+void netlink_unwatch(struct netlink *n, uint32_t backend_id)
+{
+	if (!nexthop_watch(n, backend_id))
+		return;
+	free(n->watches[backend_id]);
+	n->watches[backend_id] = NULL;
+	while (n->watches_end && !n->watches[n->watches_end - 1])
+		n->watches_end--;
+}
+
+/* Rules 2, 3 and 5. */
+static void entry_seen(struct watch *w, const struct neigh *e)
+{
+	struct nexthop *nh = &w->nh;
+
+	if (e->nud & NUD_USABLE && e->has_mac) {
+		nh->state = NEXTHOP_RESOLVED;
+		nh->has_mac = true;
+		nh->mac = e->mac;
+	} else if (e->nud & NUD_FAILED) {
+		nh->state = NEXTHOP_FAILED;
+	} else if (nh->state == NEXTHOP_RESOLVED) {
+		nh->state = NEXTHOP_UNRESOLVED;
+	}
+	if (!w->reprobe_deadline_ms)
+		return;
+	if (e->nud & (NUD_REACHABLE | NUD_STATIC | NUD_FAILED)) {
+		w->reprobe_deadline_ms = 0;
+		w->report = true;
+	} else if (!(e->nud & (NUD_PROBE | NUD_INCOMPLETE))) {
+		/* Gone, or a stray ARP replaced the MAC and stopped the probe (STALE): once more. */
+		w->probe = true;
+	}
+}
+
+void nexthop_neigh_event(struct netlink *n, const struct nlmsghdr *h)
+{
+	struct neigh e;
+
+	if (!neigh_parse(h, &e))
+		return;
+	for (uint32_t id = 1; id < n->watches_end; id++) {
+		struct watch *w = n->watches[id];
+
+		if (!w || w->ifindex != e.ifindex || !addr_equal(&w->via, &e.address))
+			continue;
+		entry_seen(w, &e);
+		netlink_soon(n, NETLINK_NOW);
+	}
+}
+
+void nexthop_ask_all(struct netlink *n)
+{
+	for (uint32_t id = 1; id < n->watches_end; id++)
+		if (n->watches[id])
+			n->watches[id]->ask = true;
+	netlink_soon(n, NETLINK_DEBOUNCE);
+}
+
+static bool prefix_covers(const struct addr *prefix, unsigned len, const struct addr *a)
+{
+	unsigned bytes = len / 8, bits = len % 8;
+
+	if (addr_is_v4(prefix) != addr_is_v4(a) || memcmp(prefix->b, a->b, bytes))
+		return false;
+	return !bits || !((prefix->b[bytes] ^ a->b[bytes]) >> (8 - bits));
+}
+
+/* Asks again only those whose address the route covers: a full BGP table may pass by here. */
+void nexthop_route_event(struct netlink *n, const struct nlmsghdr *h)
+{
+	const struct rtmsg *msg = mnl_nlmsg_get_payload(h);
+	const struct nlattr *tb[RTA_TABLE + 1];
+	struct addr dst = {{0}};
+	unsigned len;
+	uint32_t own;
+	bool v4;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*msg) || msg->rtm_flags & RTM_F_CLONED ||
+	    (msg->rtm_family != AF_INET && msg->rtm_family != AF_INET6))
+		return;
+	v4 = msg->rtm_family == AF_INET;
+	len = msg->rtm_dst_len + (v4 ? 96 : 0);
+	request_attrs(h, sizeof(*msg), tb, RTA_TABLE);
+	if (!request_get_addr(tb[RTA_DST], &dst) && v4)
+		addr_from_bytes("\0\0\0\0", 4, &dst); /* the default route has no RTA_DST */
+	own = proberoute_id(n, tb[RTA_TABLE] ? mnl_attr_get_u32(tb[RTA_TABLE]) : msg->rtm_table);
+	for (uint32_t id = 1; id < n->watches_end; id++) {
+		struct watch *w = n->watches[id];
+
+		if (!w)
+			continue;
+		if (own == id && h->nlmsg_type == RTM_DELROUTE && addr_equal(&dst, &w->vip))
+			w->install = w->has_vip;
+		else if (!own && prefix_covers(&dst, len, &w->address))
+			w->ask = true;
+		else
+			continue;
+		netlink_soon(n, NETLINK_DEBOUNCE);
+	}
+}
+
+struct route {
+	int type; /* RTN_* */
+	struct neigh *via;
+	bool has_via;
+};
+
+static void route_got(const struct nlmsghdr *h, void *arg)
+{
+	const struct rtmsg *msg = mnl_nlmsg_get_payload(h);
+	const struct nlattr *tb[RTA_VIA + 1];
+	struct route *r = arg;
+
+	if (h->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(h) < sizeof(*msg))
+		return;
+	r->type = msg->rtm_type;
+	request_attrs(h, sizeof(*msg), tb, RTA_VIA);
+	if (tb[RTA_OIF])
+		r->via->ifindex = mnl_attr_get_u32(tb[RTA_OIF]);
+	if (tb[RTA_GATEWAY])
+		request_get_addr(tb[RTA_GATEWAY], &r->via->address);
+	else if (tb[RTA_VIA] && mnl_attr_get_payload_len(tb[RTA_VIA]) == sizeof(struct rtvia) + 16)
+		addr_from_bytes((const char *)mnl_attr_get_payload(tb[RTA_VIA]) +
+					sizeof(struct rtvia),
+				16, &r->via->address);
+}
+
+int nexthop_route(struct netlink *n, const struct addr *to, struct neigh *out)
+{
+	struct route r = {.via = out};
+	union netlink_msg m;
+	struct rtmsg *msg = request_start(&m, RTM_GETROUTE, 0, sizeof(*msg));
+	int err;
+
+	*out = (struct neigh){.address = *to};
+	msg->rtm_family = addr_is_v4(to) ? AF_INET : AF_INET6;
+	msg->rtm_dst_len = addr_is_v4(to) ? 32 : 128;
+	request_put_addr(&m, RTA_DST, to);
+	err = request_send(n, &m.h, route_got, &r);
+	return err ?: r.type;
+}
+
+/* What a route says by failing, as against a failure to ask. EINVAL: blackhole, EACCES: prohibit. */
+static bool route_refuses(int err)
+{
+	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EINVAL || err == -EACCES;
+}
+
+int netlink_is_local(struct netlink *n, const struct addr *a)
+{
+	struct neigh via;
+	int type = nexthop_route(n, a, &via);
+
+	if (type < 0 && !route_refuses(type))
+		return type;
+	return type == RTN_LOCAL;
+}
+
+/* Logs why a backend has no next hop, once per cause. */
+static void trouble(struct watch *w, const char *why)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	if (why && w->trouble != why)
+		log_warn("nexthop backend=%u address=%s reason=\"%s\"", w->id,
+			 addr_text(&w->address, text), why);
+	w->trouble = why;
+}
+
+/* Rule 1: false when there is no next hop that the datapath could use. */
+static bool take_route(struct netlink *n, struct watch *w, int type, const struct neigh *via)
+{
+	int port = type == RTN_UNICAST ? port_by_ifindex(n, via->ifindex) : -1;
+
+	if (port < 0) {
+		w->ifindex = 0;
+		w->nh.state = NEXTHOP_UNRESOLVED;
+		if (type == RTN_UNICAST || type == RTN_LOCAL)
+			w->nh.has_mac = false; /* elsewhere now; without a route it may come back */
+		trouble(w, type == RTN_UNICAST ? "behind an interface that is not declared"
+			   : type == RTN_LOCAL ? "an address of this box"
+					       : "no route");
+		return false;
+	}
+	if (w->ifindex != via->ifindex || !addr_equal(&w->via, &via->address)) {
+		w->nh.state = NEXTHOP_UNRESOLVED;
+		w->nh.has_mac = w->nh.has_mac && w->nh.interface == (unsigned)port;
+		w->nh.interface = port;
+		w->ifindex = via->ifindex;
+		w->via = via->address;
+		w->install = w->has_vip;
+	}
+	trouble(w, NULL);
+	return true;
+}
+
+static int ask(struct netlink *n, struct watch *w)
+{
+	struct neigh e;
+	int type = nexthop_route(n, &w->address, &e);
+	int err;
+
+	if (type < 0 && !route_refuses(type))
+		return type;
+	if (!take_route(n, w, type, &e))
+		return 0;
+	err = neigh_get(n, &e);
+	if (err)
+		return err;
+	entry_seen(w, &e);
+	return e.nud & NUD_STATIC ? 0 : neigh_use(n, &e);
+}
+
+/* Rule 5. An entry with a MAC is asked by unicast, any other is resolved anew. */
+static int probe(struct netlink *n, struct watch *w)
+{
+	struct neigh e = {.ifindex = w->ifindex, .address = w->via};
+	int err = neigh_get(n, &e);
+
+	if (err)
+		return err;
+	if (e.nud & NUD_STATIC) {
+		entry_seen(w, &e); /* set by hand: it is as good as asked */
+		return 0;
+	}
+	if (e.nud & NUD_USABLE && e.has_mac)
+		err = neigh_probe(n, &e);
+	if (!(e.nud & NUD_USABLE) || err == -ENOENT)
+		err = neigh_use(n, &e);
+	return err;
+}
+
+int netlink_reprobe(struct netlink *n, uint32_t backend_id)
+{
+	struct watch *w = nexthop_watch(n, backend_id);
+	int err;
+
+	if (!w)
+		return -ENOENT;
+	if (!w->ifindex)
+		return -ENETUNREACH;
+	if (w->reprobe_deadline_ms)
+		return 0; /* one is under way: its outcome serves both */
+	netlink_drain(n); /* what comes after this is the outcome, not history */
+	w->reprobe_deadline_ms = netlink_now_ms() + REPROBE_DEADLINE_MS;
+	err = probe(n, w);
+	if (err)
+		w->reprobe_deadline_ms = 0;
+	netlink_soon(n, NETLINK_NOW);
+	return err;
+}
+
+void nexthop_tick(struct netlink *n)
+{
+	uint64_t now = netlink_now_ms();
+
+	n->ticks++;
+	for (uint32_t id = 1; id < n->watches_end; id++) {
+		struct watch *w = n->watches[id];
+
+		if (!w)
+			continue;
+		if (w->nh.state != NEXTHOP_RESOLVED || (id + n->ticks) % REFRESH_TICKS == 0)
+			w->ask = true;
+		if (w->reprobe_deadline_ms && now >= w->reprobe_deadline_ms) {
+			w->reprobe_deadline_ms = 0;
+			w->nh.state = NEXTHOP_FAILED;
+			w->report = true;
+		}
+	}
+}
+
+static bool nexthop_equal(const struct nexthop *a, const struct nexthop *b)
+{
+	return a->state == b->state && a->has_mac == b->has_mac && a->interface == b->interface &&
+	       (!a->has_mac || !memcmp(&a->mac, &b->mac, sizeof(a->mac)));
+}
+
+static void log_failure(struct netlink *n, const struct watch *w, const char *what, int err)
+{
+	char why[192];
+
+	log_debug("netlink what=%s backend=%u %s", what, w->id,
+		  request_error(n, err, why, sizeof(why)));
+}
+
+static void settle_one(struct netlink *n, struct watch *w)
+{
+	int err;
+
+	if (w->ask) {
+		w->ask = false;
+		err = ask(n, w);
+		if (err)
+			log_failure(n, w, "ask", err);
+		w->answered |= !err;
+	}
+	if (w->probe) {
+		w->probe = false;
+		err = w->reprobe_deadline_ms && w->ifindex ? probe(n, w) : 0;
+		if (err)
+			log_failure(n, w, "reprobe", err);
+	}
+}
+
+void nexthop_settle(struct netlink *n)
+{
+	for (uint32_t id = 1; id < n->watches_end; id++) {
+		struct watch *w = n->watches[id];
+		struct nexthop nh;
+
+		if (!w)
+			continue;
+		settle_one(n, w);
+		nh = w->nh;
+		if (w->has_vip && (w->install || memcmp(&nh.mac, &w->told.mac, sizeof(nh.mac))))
+			proberoute_install(n, w);
+		if (!w->answered || (w->told_once && !w->report && nexthop_equal(&nh, &w->told)))
+			continue;
+		w->told = nh;
+		w->told_once = true;
+		w->report = false;
+		if (n->cb.on_nexthop)
+			n->cb.on_nexthop(n->cb.ctx, id, &nh); /* may end or replace w */
+	}
+}
