@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns one connection: bytes to lines, lines to commands at ';', replies out. Never blocks, and takes one
+ * command a turn of the loop, the next when the reply has been read: so a client can hold neither the loop nor
+ * more memory than one line and one reply. Refuses long lines and bytes that are not text.
+ *
+ * A line is answered and the connection closed, unless `prompt` made it interactive (HAProxy 2.6).
+ */
+#include "control/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "util/log.h"
+
+struct client {
+	struct client_host *host;
+	int fd;
+	uid_t uid;
+	ev_io io;
+	int waiting; /* for EV_READ or EV_WRITE */
+	ev_timer idle;
+	uint64_t last_act;
+	struct caller caller;
+	char in[CLIENT_LINE_MAX];
+	size_t in_len;
+	size_t line_len; /* of the line being answered, with its newline; 0: none */
+	char *next;	 /* what is left of it */
+	struct buf out;
+	bool eof;  /* the peer will send nothing more */
+	bool done; /* close when the output has been read */
+};
+
+static void end(struct client *c)
+{
+	c->host->gone(c->host, c);
+	client_free(c);
+}
+
+static void restart_idle(struct client *c)
+{
+	c->last_act = ++c->host->acts;
+	c->idle.repeat = c->caller.idle_s;
+	ev_timer_again(c->host->loop, &c->idle);
+}
+
+static void refuse(struct client *c, const char *sentence)
+{
+	buf_printf(&c->out, "%s\n\n", sentence);
+	c->done = true;
+}
+
+/* A line begins to be answered when all of it is there. */
+static bool begin_line(struct client *c)
+{
+	char *newline = memchr(c->in, '\n', c->in_len);
+
+	if (!newline)
+		return false;
+	*newline = '\0';
+	c->line_len = newline - c->in + 1;
+	c->next = c->in;
+	return true;
+}
+
+static void end_line(struct client *c)
+{
+	c->in_len -= c->line_len;
+	memmove(c->in, c->in + c->line_len, c->in_len);
+	c->line_len = 0;
+	if (!c->caller.interactive)
+		c->done = true;
+}
+
+static void run_command(struct client *c)
+{
+	struct client_host *host = c->host;
+	char *command = c->next, *semicolon = strchr(command, ';');
+
+	c->next = NULL;
+	if (semicolon) {
+		*semicolon = '\0';
+		c->next = semicolon + 1;
+		if (!c->next[strspn(c->next, " \t\r")])
+			c->next = NULL;
+	}
+	operators_update(&host->operators, &host->env.model->config->control);
+	c->caller.who = operators_name(&host->operators, c->uid);
+	commands_run(&host->env, &c->caller, command, &c->out);
+	if (c->out.failed) {
+		log_warn("control_reply=failed uid=%u error=\"over %d bytes, or no memory\"",
+			 c->uid, CLIENT_UNREAD_MAX);
+		buf_free(&c->out);
+		c->out = (struct buf){.cap = CLIENT_UNREAD_MAX};
+		refuse(c, "The reply is too long.");
+	}
+	if (c->caller.quit)
+		c->done = true;
+	restart_idle(c); /* by commands, not by bytes: half a line keeps nobody's place */
+	if (!c->next)
+		end_line(c);
+}
+
+static void take_bytes(struct client *c)
+{
+	ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
+
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			c->eof = true;
+		return;
+	}
+	if (n == 0)
+		c->eof = true;
+	for (ssize_t i = 0; i < n; i++) {
+		unsigned char byte = c->in[c->in_len + i];
+
+		if ((byte < ' ' || byte > '~') && !strchr("\t\r\n", byte ? byte : 1)) {
+			refuse(c, "Invalid character in the command line.");
+			return;
+		}
+	}
+	c->in_len += n;
+	if (c->in_len == sizeof(c->in) && !memchr(c->in, '\n', c->in_len))
+		refuse(c, "The command line is too long.");
+}
+
+/* False when the peer is gone. */
+static bool give_bytes(struct client *c)
+{
+	ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	buf_consume(&c->out, n);
+	if (!c->out.len) { /* an idle client keeps no memory of its last reply */
+		buf_free(&c->out);
+		c->out = (struct buf){.cap = CLIENT_UNREAD_MAX};
+	}
+	restart_idle(c);
+	return true;
+}
+
+static void wait_for(struct client *c, int events)
+{
+	if (events == c->waiting)
+		return;
+	c->waiting = events;
+	ev_io_stop(c->host->loop, &c->io);
+	ev_io_set(&c->io, c->fd, events);
+	ev_io_start(c->host->loop, &c->io);
+}
+
+static void on_ready(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct client *c = io->data;
+
+	(void)loop;
+	if (events & EV_READ)
+		take_bytes(c);
+	if (!c->done && !c->out.len && (c->line_len || begin_line(c)))
+		run_command(c);
+	if (c->out.len && !give_bytes(c)) {
+		end(c);
+		return;
+	}
+	if (c->out.len)
+		wait_for(c, EV_WRITE);
+	else if (c->done)
+		end(c);
+	else if (c->line_len || memchr(c->in, '\n', c->in_len))
+		wait_for(c,
+			 EV_WRITE); /* writable at once: the next command in the loop's next turn */
+	else if (c->eof)
+		end(c);
+	else
+		wait_for(c, EV_READ);
+}
+
+static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	end(timer->data);
+}
+
+int client_new(struct client_host *host, int fd, struct client **out)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (!c) {
+		close(fd);
+		return -ENOMEM;
+	}
+	c->host = host;
+	c->fd = fd;
+	c->uid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ? (uid_t)-1 : peer.uid;
+	c->caller.idle_s = COMMANDS_IDLE_S;
+	c->out.cap = CLIENT_UNREAD_MAX;
+	ev_io_init(&c->io, on_ready, fd, EV_READ);
+	c->io.data = c;
+	wait_for(c, EV_READ);
+	ev_init(&c->idle, on_idle);
+	c->idle.data = c;
+	restart_idle(c);
+	*out = c;
+	return 0;
+}
+
+uint64_t client_idle_since(const struct client *c)
+{
+	bool busy = c->line_len || c->out.len || memchr(c->in, '\n', c->in_len);
+
+	return busy ? UINT64_MAX : c->last_act;
+}
+
+void client_free(struct client *c)
+{
+	if (!c)
+		return;
+	ev_io_stop(c->host->loop, &c->io);
+	ev_timer_stop(c->host->loop, &c->idle);
+	close(c->fd);
+	buf_free(&c->out);
+	free(c);
+}

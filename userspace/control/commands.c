@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the table of commands and HAProxy's sentences (as 2.6 prints them). Refuses changes to callers without
+ * a name, and every word that a row does not expect. A new command is a row and a function.
+ */
+#include "control/request.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "control/render.h"
+
+#define WORDS_MAX 16
+
+struct command {
+	const char *words; /* what it is called, one blank between words */
+	const char *args;  /* for the help */
+	const char *help;
+	unsigned max_args;
+	bool change; /* needs a name */
+	void (*run)(struct request *r);
+};
+
+static int64_t wall_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+struct service *request_service(struct request *r, const char *name)
+{
+	struct model *m = r->env->model;
+
+	for (unsigned i = 0; i < m->n_services; i++)
+		if (!strcmp(m->services[i].conf.name, name))
+			return &m->services[i];
+	buf_printf(r->out, "No such service.\n");
+	return NULL;
+}
+
+static struct control_info fresh_info(const struct command_env *env)
+{
+	struct control_info info = {0};
+
+	env->cb.refresh(env->cb.ctx, &info);
+	return info;
+}
+
+/* Text of others: only its printable bytes, and no empty line, which would end the reply. */
+static void append_lines(struct buf *out, const char *text)
+{
+	char last = '\n';
+
+	for (; text && *text; text++) {
+		char c = isprint((unsigned char)*text) || *text == '\n' ? *text : '?';
+
+		if (c != '\n' || last != '\n')
+			buf_append(out, &c, 1);
+		last = c;
+	}
+	if (last != '\n')
+		buf_append(out, "\n", 1);
+}
+
+static void run_show_status(struct request *r)
+{
+	struct control_info info = fresh_info(r->env);
+
+	if (render_status(r->env->model, &info, wall_ms(), r->out))
+		r->out->failed = true;
+}
+
+static void run_show_info(struct request *r)
+{
+	struct control_info info = fresh_info(r->env);
+
+	render_info(r->env->model, &info, wall_ms(), r->out);
+}
+
+static void run_show_events(struct request *r)
+{
+	char *end = NULL;
+	uint64_t first = 0;
+
+	if (r->n_args) {
+		errno = 0;
+		first = strtoull(r->args[0], &end, 10);
+		if (!isdigit((unsigned char)r->args[0][0]) || *end || errno) {
+			buf_printf(r->out, "Expects the number of an event.\n");
+			return;
+		}
+	}
+	render_events(&r->env->model->events, first, r->out);
+}
+
+static void run_set_timeout(struct request *r)
+{
+	char *end = NULL;
+	unsigned long s;
+
+	if (!r->n_args) {
+		buf_printf(r->out, "Expects an integer value.\n");
+		return;
+	}
+	errno = 0;
+	s = strtoul(r->args[0], &end, 10);
+	if (!isdigit((unsigned char)r->args[0][0]) || (*end && strcmp(end, "s")) || errno || !s) {
+		buf_printf(r->out, "Invalid timeout value.\n");
+		return;
+	}
+	r->caller->idle_s = s < COMMANDS_IDLE_MAX_S ? s : COMMANDS_IDLE_MAX_S;
+}
+
+static void run_reload(struct request *r)
+{
+	const struct control_callbacks *cb = &r->env->cb;
+	struct buf errors = {0};
+	int rc = cb->reload(cb->ctx, r->caller->who, &errors);
+
+	/* Warnings of a load that succeeded are the log's: success is an empty line. */
+	if (rc && errors.len)
+		append_lines(r->out, errors.data);
+	else if (rc)
+		buf_printf(r->out, "Reload failed: %s.\n", strerror(-rc));
+	buf_free(&errors);
+}
+
+static void run_help(struct request *r);
+
+static void run_prompt(struct request *r)
+{
+	r->caller->interactive = !r->caller->interactive;
+}
+
+static void run_quit(struct request *r)
+{
+	r->caller->quit = true;
+}
+
+static const struct command commands[] = {
+	{"disable server", "<s>/<b>", "take nothing new to it and do not probe it: state maint", 1,
+	 true, admin_disable_server},
+	{"enable server", "<s>/<b>", "let its verdict decide again: state ready", 1, true,
+	 admin_enable_server},
+	{"explain", "<s> <address>:<port> [json]", "where this client goes, and why", 3, false,
+	 explain_run},
+	{"reload", "", "read the configuration again and apply it", 0, true, run_reload},
+	{"set server", "<s>/<b> state <state>", "say ready, drain or maint", 3, true,
+	 admin_set_server},
+	{"set timeout cli", "<delay>", "seconds this connection may idle, at most 60", 1, false,
+	 run_set_timeout},
+	{"show events", "[<number>]", "list transitions, from that number on", 1, false,
+	 run_show_events},
+	{"show flows", "<s>[/<b>] [<max>] [json]", "list the flow table's entries", 3, false,
+	 flowlist_run},
+	{"show info", "", "report information about the running process", 0, false, run_show_info},
+	{"show status", "", "everything that is known, as one JSON document", 0, false,
+	 run_show_status},
+	{"help", "[<command>]", "list matching or all commands", WORDS_MAX, false, run_help},
+	{"prompt", "", "toggle interactive mode with prompt", 0, false, run_prompt},
+	{"quit", "", "disconnect", 0, false, run_quit},
+};
+
+#define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))
+#define COMMANDS_BASIC \
+	3 /* the last ones: every list of commands ends with them, as HAProxy's does */
+
+/* How many of the words are the command's own, in order; *whole when all of its words were there. */
+static unsigned match(const struct command *c, char *const *words, unsigned n, bool *whole)
+{
+	const char *p = c->words;
+	unsigned i = 0;
+
+	for (; i < n && *p; i++) {
+		size_t len = strcspn(p, " ");
+
+		if (strlen(words[i]) != len || memcmp(words[i], p, len))
+			break;
+		p += len + (p[len] == ' ');
+	}
+	*whole = !*p;
+	return i;
+}
+
+static bool may_run(const struct caller *caller, const struct command *c)
+{
+	return !c->change || caller->who;
+}
+
+/* Is there a command that shares a beginning with the words? */
+static bool matches_any(const struct caller *caller, char *const *words, unsigned n)
+{
+	bool whole;
+
+	for (size_t i = 0; i < COMMANDS_COUNT - COMMANDS_BASIC; i++)
+		if (may_run(caller, &commands[i]) && match(&commands[i], words, n, &whole))
+			return true;
+	return false;
+}
+
+static void list_commands(struct request *r, bool all)
+{
+	bool whole;
+
+	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+		const struct command *c = &commands[i];
+		char name[48];
+
+		if (!may_run(r->caller, c))
+			continue;
+		if (!all && i < COMMANDS_COUNT - COMMANDS_BASIC &&
+		    !match(c, r->args, r->n_args, &whole))
+			continue;
+		snprintf(name, sizeof(name), "%s%s%s", c->words, *c->args ? " " : "", c->args);
+		buf_printf(r->out, "  %-40s: %s\n", name, c->help);
+	}
+}
+
+static void run_help(struct request *r)
+{
+	buf_printf(r->out, "The following commands are valid at this level:\n");
+	list_commands(r, !matches_any(r->caller, r->args, r->n_args));
+}
+
+static void run_unknown(struct request *r)
+{
+	bool some = matches_any(r->caller, r->args, r->n_args);
+
+	buf_printf(r->out, "%s\n",
+		   some ? "Unknown command, but maybe one of the following ones is a better match:"
+			: "Unknown command. Please enter one of the following commands only:");
+	list_commands(r, !some);
+}
+
+static const struct command *find(char *const *words, unsigned n, unsigned *own)
+{
+	bool whole;
+
+	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+		*own = match(&commands[i], words, n, &whole);
+		if (whole && n - *own <= commands[i].max_args)
+			return &commands[i];
+	}
+	*own = 0;
+	return NULL;
+}
+
+void commands_run(const struct command_env *env, struct caller *caller, char *command,
+		  struct buf *out)
+{
+	struct request r = {.env = env, .caller = caller, .out = out};
+	const struct command *c = NULL;
+	char *words[WORDS_MAX], *word, *rest = NULL;
+	unsigned n = 0, own = 0;
+
+	for (word = strtok_r(command, " \t\r", &rest); word && n < WORDS_MAX; n++) {
+		words[n] = word;
+		word = strtok_r(NULL, " \t\r", &rest);
+	}
+	if (!word)
+		c = find(words, n, &own);
+	r.args = words + own;
+	r.n_args = n - own;
+	if (!c)
+		run_unknown(&r);
+	else if (!may_run(caller, c))
+		buf_printf(out, "Permission denied\n");
+	else
+		c->run(&r);
+	if (!caller->quit)
+		buf_printf(out, caller->interactive ? "\n> " : "\n");
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of commands: one command in, its reply out. Knows nothing of sockets.
+ */
+#ifndef MXLB_CONTROL_COMMANDS_H
+#define MXLB_CONTROL_COMMANDS_H
+
+#include "control/control.h"
+
+#define COMMANDS_IDLE_S	    10 /* a client that does nothing for so long is sent away */
+#define COMMANDS_IDLE_MAX_S 60 /* the most that `set timeout cli` grants */
+
+struct command_env { /* the same for all clients */
+	struct model *model;
+	struct control_callbacks cb;
+};
+
+struct caller {		  /* one client, as commands see and change it */
+	const char *who;  /* may change things, by this name; NULL: may only read */
+	bool interactive; /* `prompt` was given */
+	bool quit;	  /* nothing more is to be said */
+	unsigned idle_s;
+};
+
+/* Runs one command (no ';' or newline in it; it is cut up in place) and appends the reply with what ends it: an
+ * empty line, or HAProxy's prompt. */
+void commands_run(const struct command_env *env, struct caller *caller, char *command,
+		  struct buf *out);
+
+#endif

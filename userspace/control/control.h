@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control socket: one line in, a reply, an empty line ends it (HAProxy's runtime API). Reads the model;
+ * changes nothing itself: it asks the daemon through the callbacks. Clients, line length, idle time and
+ * unread output are capped.
+ */
+#ifndef MXLB_CONTROL_H
+#define MXLB_CONTROL_H
+
+#include <ev.h>
+#include <sys/types.h>
+#include "core/flow.h"
+#include "core/model.h"
+#include "mxlb/counters.h"
+#include "util/buf.h"
+
+struct control;
+
+struct control_info { /* what the model does not know; filled by the daemon when asked */
+	const char *version;
+	pid_t pid;
+	uint64_t uptime_s;
+	const char *config_file;
+	int64_t config_loaded_wall_ms;
+	const char *config_last_error; /* "" when the last load was good */
+	const uint64_t *drops; /* of the whole box; by enum mxlb_drop of include/mxlb/counters.h */
+	const uint64_t (*service_drops)
+		[MXLB_DROP_COUNT]; /* MXLB_MAX_SERVICES rows, by service.id; NULL: zeros */
+	const char *
+		xdp_mode[MXLB_MAX_PORTS]; /* per config.interfaces: "native" "generic" "detached" */
+	uint64_t probe_child_restarts;
+};
+
+struct control_callbacks {
+	/* Refreshes traffic counters in the model and fills info. */
+	void (*refresh)(void *ctx, struct control_info *info);
+	/* Reloads the config; 0, or -errno and the errors' text. */
+	int (*reload)(void *ctx, const char *who, struct buf *errors);
+	/* Brings the model's change into force (after an admin command). */
+	void (*changed)(void *ctx);
+	/* Calls row for each entry of the flow table, until it returns false. */
+	void (*each_flow)(void *ctx, bool (*row)(void *row_ctx, const struct flow_row *r),
+			  void *row_ctx);
+	/* Where this client of the service goes. 0 or -errno. */
+	int (*explain)(void *ctx, const struct service *s, const struct addr *client, uint16_t port,
+		       struct flow_place *out);
+	void *ctx;
+};
+
+/* Binds the socket (mode 0660 and group, else 0600), replacing a dead one only. 0 or -errno, logged. */
+int control_new(struct ev_loop *loop, const struct control_conf *conf, struct model *model,
+		const struct control_callbacks *cb, struct control **out);
+void control_free(struct control *c); /* unlinks the socket */
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns `explain`: to which backend a client's packets go and why, and why not to another. Reports what the flow
+ * table and the ring in force say; the reasons against the others follow the rules of tier.c.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "control/render.h"
+#include "control/request.h"
+
+#define WHY_SIZE 512
+
+struct question {
+	struct model *model;
+	const struct service *service;
+	struct addr client;
+	uint16_t port;
+	struct flow_place place;
+};
+
+struct answer {
+	const char *why;     /* "entry" "ring" "reset" "nobody" */
+	uint32_t backend_id; /* whom segments of an open connection reach; 0: nobody */
+};
+
+/* "192.0.2.1:40000" or "[2001:db8::1]:40000"; cut up in place. */
+static bool parse_client(char *text, struct addr *client, uint16_t *port)
+{
+	char *colon = strrchr(text, ':'), *end;
+	bool bracketed = *text == '[';
+	unsigned long number;
+
+	if (!colon || colon == text || !isdigit((unsigned char)colon[1]) ||
+	    bracketed != (colon[-1] == ']'))
+		return false;
+	number = strtoul(colon + 1, &end, 10);
+	if (*end || end - colon > 6 || number > UINT16_MAX)
+		return false;
+	*port = number;
+	colon[bracketed ? -1 : 0] = '\0';
+	text += bracketed;
+	return bracketed == !!strchr(text, ':') && !addr_parse(text, client);
+}
+
+/* Why a better tier than the active one, or a worse one, is not served. */
+static void why_not_tier(const struct service *s, const struct backend *b, char why[WHY_SIZE])
+{
+	const struct tier_state *t = &s->tier;
+	unsigned preference = b->conf.preference;
+
+	for (unsigned i = 0; i < t->n_held; i++) {
+		if (t->held[i].preference == preference) {
+			snprintf(why, WHY_SIZE, "tier %u is active, tier %u waits for failback",
+				 t->active, preference);
+			return;
+		}
+	}
+	if (preference < t->active)
+		snprintf(why, WHY_SIZE, "tier %u is active, tier %u has too few up (min-up %u)",
+			 t->active, preference, s->conf.min_up);
+	else
+		snprintf(why, WHY_SIZE, "tier %u stands by, tier %u is active", preference,
+			 t->active);
+}
+
+static void why_not(const struct service *s, const struct backend *b, char why[WHY_SIZE])
+{
+	if (b->in_ring)
+		snprintf(why, WHY_SIZE, "takes new connections, of its own slots");
+	else if (b->admin != ADMIN_READY)
+		snprintf(why, WHY_SIZE, "the operator's word is %s", admin_state_name(b->admin));
+	else if (!b->conf.weight)
+		snprintf(why, WHY_SIZE, "its weight is 0");
+	else if (!b->nexthop.has_mac)
+		snprintf(why, WHY_SIZE, "the MAC address of its next hop is not known");
+	else if (s->tier.state == SERVICE_NOT_READY)
+		snprintf(why, WHY_SIZE, "cold start: nothing is served yet");
+	else if (health_effective(&b->health) != VERDICT_UP)
+		snprintf(why, WHY_SIZE, "%s: %s: %s", verdict_name(b->health.verdict),
+			 reason_name(b->health.reason), render_reason(b));
+	else
+		why_not_tier(s, b, why);
+}
+
+static struct answer answer(const struct question *q)
+{
+	struct backend *owner = model_backend(q->model, q->place.entry_backend, NULL);
+
+	if (owner && owner->gone && q->service->conf.on_unreachable == ON_UNREACHABLE_RESET)
+		return (struct answer){"reset", 0};
+	if (q->place.entry_backend)
+		return (struct answer){"entry", q->place.entry_backend};
+	if (q->place.ring_backend)
+		return (struct answer){"ring", q->place.ring_backend};
+	return (struct answer){"nobody", 0};
+}
+
+static const char *nobody_means(const struct service *s)
+{
+	if (s->tier.state == SERVICE_NOT_READY)
+		return "dropped in silence (cold start)";
+	return s->conf.all_down == ALL_DOWN_DROP ? "dropped in silence (all-down: drop)"
+						 : "answered with a reset (all-down: reset)";
+}
+
+static void say_ring(const struct question *q, struct buf *out)
+{
+	char name[RENDER_BACKEND_SIZE];
+
+	if (q->place.ring_backend)
+		buf_printf(out, "%s, by slot %u of the ring",
+			   render_backend(q->model, q->place.ring_backend, name), q->place.slot);
+	else
+		buf_printf(out, "nobody: %s", nobody_means(q->service));
+}
+
+static void say_goes_to(const struct question *q, struct buf *out)
+{
+	const struct flow_place *p = &q->place;
+	struct answer a = answer(q);
+	char name[RENDER_BACKEND_SIZE];
+
+	buf_printf(out, "goes to: ");
+	if (!p->entry_backend) {
+		say_ring(q, out);
+		buf_printf(out, "; the flow table has no entry for it\n");
+		return;
+	}
+	render_backend(q->model, p->entry_backend, name);
+	if (a.backend_id)
+		buf_printf(out, "%s, which has the flow", name);
+	else
+		buf_printf(out, "nobody: reset, for %s, which has the flow, is unreachable", name);
+	buf_printf(out, "; idle %u s%s%s\n", p->idle_s, p->closed ? ", closed" : "",
+		   p->by_miss ? ", first seen in its middle" : "");
+}
+
+static void say_text(const struct question *q, struct buf *out)
+{
+	const struct service *s = q->service;
+	char client[RENDER_CLIENT_SIZE], vip[RENDER_CLIENT_SIZE], why[WHY_SIZE];
+
+	buf_printf(out, "# %s to %s, %s\n", render_client(&q->client, q->port, client),
+		   s->conf.name, render_client(&s->conf.address, s->conf.port, vip));
+	say_goes_to(q, out);
+	buf_printf(out, "a new connection: ");
+	say_ring(q, out);
+	buf_printf(out, "\n");
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct backend *b = &s->backends[i];
+
+		if (b->id == q->place.ring_backend)
+			continue;
+		why_not(s, b, why);
+		buf_printf(out, "not %s (tier %u): %s\n", b->conf.name, b->conf.preference, why);
+	}
+}
+
+static json_t *json_backend(const struct question *q, uint32_t id)
+{
+	char name[RENDER_BACKEND_SIZE];
+
+	return id ? json_string(render_backend(q->model, id, name)) : json_null();
+}
+
+static json_t *json_entry(const struct question *q)
+{
+	const struct flow_place *p = &q->place;
+
+	if (!p->entry_backend)
+		return json_null();
+	return json_pack("{s:o, s:i, s:b, s:b}", "backend", json_backend(q, p->entry_backend),
+			 "idle_s", p->idle_s, "closed", p->closed, "by_miss", p->by_miss);
+}
+
+static json_t *json_backends(const struct service *s)
+{
+	json_t *list = json_array();
+	char why[WHY_SIZE];
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct backend *b = &s->backends[i];
+
+		why_not(s, b, why);
+		list = render_json_append(list,
+					  json_pack("{s:s, s:i, s:s, s:s, s:b, s:o}", "name",
+						    b->conf.name, "preference", b->conf.preference,
+						    "verdict", verdict_name(b->health.verdict),
+						    "admin", admin_state_name(b->admin), "in_ring",
+						    b->in_ring, "why", render_json_text(why)));
+	}
+	return list;
+}
+
+static void say_json(const struct question *q, struct buf *out)
+{
+	struct answer a = answer(q);
+	char client[ADDR_TEXT_SIZE];
+	json_t *fresh = json_pack("{s:o, s:i}", "backend", json_backend(q, q->place.ring_backend),
+				  "slot", q->place.slot);
+	json_t *json = json_pack("{s:s, s:s, s:i, s:o, s:s, s:o, s:o, s:o}", "service",
+				 q->service->conf.name, "client", addr_text(&q->client, client),
+				 "port", q->port, "goes_to", json_backend(q, a.backend_id), "why",
+				 a.why, "entry", json_entry(q), "new_connection", fresh, "backends",
+				 json_backends(q->service));
+
+	if (render_json(json, out))
+		out->failed = true;
+	buf_append(out, "\n", 1);
+}
+
+void explain_run(struct request *r)
+{
+	const struct control_callbacks *cb = &r->env->cb;
+	struct question q = {.model = r->env->model};
+	int rc;
+
+	if (r->n_args < 2 || (r->n_args > 2 && strcmp(r->args[2], "json"))) {
+		buf_printf(r->out, "usage: explain <service> <client>:<port> [json]\n");
+		return;
+	}
+	q.service = request_service(r, r->args[0]);
+	if (!q.service)
+		return;
+	if (!parse_client(r->args[1], &q.client, &q.port)) {
+		buf_printf(r->out, "Expects <address>:<port>, an IPv6 address in brackets.\n");
+		return;
+	}
+	if (addr_is_v4(&q.client) != addr_is_v4(&q.service->conf.address)) {
+		buf_printf(r->out, "The service is of the other address family.\n");
+		return;
+	}
+	rc = cb->explain(cb->ctx, q.service, &q.client, q.port, &q.place);
+	if (rc)
+		buf_printf(r->out, "Cannot tell: %s.\n", strerror(-rc));
+	else if (r->n_args > 2)
+		say_json(&q, r->out);
+	else
+		say_text(&q, r->out);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns `show flows`: a line for each entry of a service, or of one backend of it. Refuses to say more than
+ * FLOWS_MAX of them, which is half of what a reply may hold; the rest is counted.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "control/render.h"
+#include "control/request.h"
+
+#define FLOWS_MAX 10000
+
+struct listing {
+	struct request *r;
+	const struct service *service;
+	uint32_t backend_id; /* 0: all of the service's */
+	unsigned long max;
+	bool json;
+	uint64_t shown, left_out;
+};
+
+static void add_line(struct listing *l, const struct flow_row *row)
+{
+	char client[RENDER_CLIENT_SIZE], name[RENDER_BACKEND_SIZE];
+
+	buf_printf(l->r->out, "%s %s %u%s\n", render_client(&row->client, row->port, client),
+		   render_backend(l->r->env->model, row->backend_id, name), row->idle_s,
+		   row->closed	 ? " closed"
+		   : row->counts ? ""
+				 : " old");
+}
+
+static void add_json(struct listing *l, const struct flow_row *row)
+{
+	char client[ADDR_TEXT_SIZE], name[RENDER_BACKEND_SIZE];
+
+	if (l->shown)
+		buf_append(l->r->out, ",", 1);
+	if (render_json(json_pack("{s:s, s:i, s:s, s:i, s:b, s:b}", "client",
+				  addr_text(&row->client, client), "port", row->port, "backend",
+				  render_backend(l->r->env->model, row->backend_id, name), "idle_s",
+				  row->idle_s, "closed", row->closed, "counts", row->counts),
+			l->r->out))
+		l->r->out->failed = true;
+}
+
+static bool on_row(void *ctx, const struct flow_row *row)
+{
+	struct listing *l = ctx;
+
+	if (row->service_id != l->service->id ||
+	    (l->backend_id && row->backend_id != l->backend_id))
+		return true;
+	if (l->shown >= l->max) {
+		l->left_out++;
+		return true;
+	}
+	if (l->json)
+		add_json(l, row);
+	else
+		add_line(l, row);
+	l->shown++;
+	return !l->r->out->failed;
+}
+
+static void list(struct listing *l)
+{
+	const struct control_callbacks *cb = &l->r->env->cb;
+	struct buf *out = l->r->out;
+
+	buf_printf(out,
+		   l->json ? "{\"service\":\"%s\",\"flows\":[" : "# %s: client backend idle_s\n",
+		   l->service->conf.name);
+	cb->each_flow(cb->ctx, on_row, l);
+	buf_printf(out,
+		   l->json ? "],\"shown\":%llu,\"left_out\":%llu}\n"
+			   : "# %llu shown, %llu left out\n",
+		   (unsigned long long)l->shown, (unsigned long long)l->left_out);
+}
+
+/* "[max] [json]". False, and said so, for anything else. */
+static bool take_options(struct listing *l)
+{
+	for (unsigned i = 1; i < l->r->n_args; i++) {
+		const char *word = l->r->args[i];
+		char *end;
+
+		if (!strcmp(word, "json")) {
+			l->json = true;
+			continue;
+		}
+		errno = 0;
+		l->max = strtoul(word, &end, 10);
+		if (!isdigit((unsigned char)*word) || *end || errno) {
+			buf_printf(l->r->out, "Expects a number of flows, or 'json'.\n");
+			return false;
+		}
+	}
+	if (l->max > FLOWS_MAX)
+		l->max = FLOWS_MAX;
+	return true;
+}
+
+void flowlist_run(struct request *r)
+{
+	struct listing l = {.r = r, .max = FLOWS_MAX};
+	char *name = r->n_args ? r->args[0] : NULL, *slash = name ? strchr(name, '/') : NULL;
+	struct backend *b;
+
+	if (!name) {
+		buf_printf(r->out, "Expects a service, or 'service/backend'.\n");
+		return;
+	}
+	if (slash)
+		*slash = '\0';
+	l.service = request_service(r, name);
+	if (!l.service || !take_options(&l))
+		return;
+	if (slash) {
+		b = model_find(r->env->model, name, slash + 1);
+		if (!b) {
+			buf_printf(r->out, "No such server.\n");
+			return;
+		}
+		l.backend_id = b->id;
+	}
+	list(&l);
+}

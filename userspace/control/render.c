@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the JSON of `show status`: every key of design.md is always there, null where nothing is known.
+ * Refuses nothing: text that is not UTF-8 is escaped, times that no calendar has are null.
+ */
+#include "control/render.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+#include "mxlb/counters.h"
+#include "util/log.h"
+
+#define DAY_S	   86400
+#define TIME_MAX_S 253402300799LL /* 9999-12-31T23:59:59Z: the last that RFC 3339 can say */
+
+static const char *const drop_names[] = {
+#define X(name, text) #name,
+	MXLB_DROPS(X)
+#undef X
+};
+
+static const char *const forward_names[] = {[FORWARD_L2] = "l2", [FORWARD_IPIP] = "ipip"};
+
+static const char *const nexthop_names[] = {
+	[NEXTHOP_UNRESOLVED] = "unresolved",
+	[NEXTHOP_RESOLVED] = "resolved",
+	[NEXTHOP_FAILED] = "failed",
+};
+
+const char *render_time(int64_t wall_ms, char text[RENDER_TIME_SIZE])
+{
+	time_t s = wall_ms / 1000;
+	struct tm tm;
+	size_t len;
+
+	if (wall_ms < 0 || s > TIME_MAX_S || !gmtime_r(&s, &tm))
+		return NULL;
+	len = strftime(text, RENDER_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text + len, RENDER_TIME_SIZE - len, ".%03dZ", (int)(wall_ms % 1000));
+	return text;
+}
+
+json_t *render_json_text(const char *text)
+{
+	char quoted[1024];
+	json_t *json;
+
+	if (!text)
+		return json_null();
+	json = json_string(text);
+	return json ? json : json_string(log_quote(text, strlen(text), quoted, sizeof(quoted)));
+}
+
+char *render_client(const struct addr *a, uint16_t port, char text[RENDER_CLIENT_SIZE])
+{
+	char address[ADDR_TEXT_SIZE];
+
+	snprintf(text, RENDER_CLIENT_SIZE, addr_is_v4(a) ? "%s:%u" : "[%s]:%u",
+		 addr_text(a, address), port);
+	return text;
+}
+
+char *render_backend(struct model *m, uint32_t id, char text[RENDER_BACKEND_SIZE])
+{
+	const struct backend *b = model_backend(m, id, NULL);
+
+	if (b)
+		snprintf(text, RENDER_BACKEND_SIZE, "%s", b->conf.name);
+	else
+		snprintf(text, RENDER_BACKEND_SIZE, "#%u", id);
+	return text;
+}
+
+/* 0 is never. */
+static json_t *json_time(int64_t wall_ms)
+{
+	char text[RENDER_TIME_SIZE];
+
+	return render_json_text(wall_ms ? render_time(wall_ms, text) : NULL);
+}
+
+static json_t *json_hex(const uint8_t *bytes, size_t len)
+{
+	char text[2 * 32 + 1];
+
+	for (size_t i = 0; i < len; i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	return json_string(text);
+}
+
+static json_t *json_address(const struct addr *a)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	return json_string(addr_text(a, text));
+}
+
+static json_t *json_days_left(int64_t not_after_s, int64_t now_wall_ms)
+{
+	int64_t left;
+
+	if (not_after_s < 0 || not_after_s > TIME_MAX_S)
+		return json_null();
+	left = not_after_s - now_wall_ms / 1000;
+	return json_integer(left / DAY_S -
+			    (left % DAY_S < 0)); /* rounded down: expired is below zero */
+}
+
+static json_t *json_last_probe(const struct backend *b)
+{
+	const struct probe_result *r = &b->last;
+
+	if (!b->last_wall_ms)
+		return json_null();
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "at", json_time(b->last_wall_ms),
+			 "stage", stage_name(r->stage), "connect_ms", (json_int_t)r->connect_ms,
+			 "greeting_ms", (json_int_t)r->greeting_ms, "tls_ms", (json_int_t)r->tls_ms,
+			 "total_ms", (json_int_t)r->total_ms);
+}
+
+json_t *render_json_append(json_t *array, json_t *item)
+{
+	if (!json_array_append_new(array, item))
+		return array;
+	json_decref(array);
+	return NULL;
+}
+
+static json_t *json_names(const struct tls_info *tls)
+{
+	json_t *names = json_array();
+
+	for (unsigned i = 0; i < tls->n_names && i < TLS_NAMES_MAX; i++)
+		names = render_json_append(names, render_json_text(tls->names[i]));
+	return names;
+}
+
+static json_t *json_tls(const struct backend *b, int64_t now_wall_ms)
+{
+	const struct tls_info *tls = &b->last.tls;
+	bool sane = tls->not_after >= 0 && tls->not_after <= TIME_MAX_S;
+
+	if (!b->last_wall_ms || !tls->version[0])
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+			 render_json_text(tls->version), "cipher", render_json_text(tls->cipher),
+			 "subject", render_json_text(tls->subject), "issuer",
+			 render_json_text(tls->issuer), "names", json_names(tls), "not_after",
+			 sane ? json_time(tls->not_after * 1000) : json_null(), "days_left",
+			 json_days_left(tls->not_after, now_wall_ms), "sha1",
+			 json_hex(tls->sha1, sizeof(tls->sha1)), "spki_sha256",
+			 json_hex(tls->spki_sha256, sizeof(tls->spki_sha256)));
+}
+
+static json_t *json_neighbour(const struct nexthop *nh)
+{
+	char mac[ADDR_TEXT_SIZE];
+
+	return json_pack("{s:s, s:o}", "state", nexthop_names[nh->state], "mac",
+			 nh->has_mac ? json_string(addr_mac_text(&nh->mac, mac)) : json_null());
+}
+
+const char *render_reason(const struct backend *b)
+{
+	bool same = b->last_wall_ms && b->last.reason == b->health.reason;
+
+	return same && b->last.text[0] ? b->last.text : reason_text(b->health.reason);
+}
+
+static json_t *json_flow_table(const struct traffic *t)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "misses", (json_int_t)t->misses,
+			 "retransmits", (json_int_t)t->retransmits, "promoted",
+			 (json_int_t)t->promoted, "evicted", (json_int_t)t->evicted, "unplaced",
+			 (json_int_t)t->unplaced);
+}
+
+static json_t *json_backend(const struct backend *b, int64_t now_wall_ms)
+{
+	enum reason reason = b->health.reason;
+	json_t *json =
+		json_pack("{s:o, s:o, s:s, s:i, s:s, s:s, s:s, s:o, s:s, s:o, s:b}", "name",
+			  render_json_text(b->conf.name), "address", json_address(&b->conf.address),
+			  "forward", forward_names[b->conf.forward], "weight", b->conf.weight,
+			  "verdict", verdict_name(b->health.verdict), "admin",
+			  admin_state_name(b->admin), "reason", reason_name(reason), "text",
+			  render_json_text(render_reason(b)), "exo_code", reason_exo_code(reason),
+			  "since", json_time(b->since_wall_ms), "in_ring", b->in_ring);
+	json_t *more = json_pack(
+		"{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "last_probe", json_last_probe(b), "tls",
+		json_tls(b, now_wall_ms), "neighbour", json_neighbour(&b->nexthop), "flows",
+		(json_int_t)b->traffic.flows, "new", (json_int_t)b->traffic.new_flows, "packets",
+		(json_int_t)b->traffic.packets, "bytes", (json_int_t)b->traffic.bytes, "flow_table",
+		json_flow_table(&b->traffic));
+
+	if (json_object_update(json, more)) {
+		json_decref(json);
+		json = NULL;
+	}
+	json_decref(more);
+	return json;
+}
+
+/* Backends are in order of preference: a tier is a run of them, from `first`. */
+static json_t *json_tier(const struct service *s, unsigned first, unsigned *next,
+			 int64_t now_wall_ms)
+{
+	uint16_t preference = s->backends[first].conf.preference;
+	json_t *backends = json_array();
+	unsigned i, up = 0;
+
+	for (i = first; i < s->n_backends && s->backends[i].conf.preference == preference; i++) {
+		up += s->backends[i].health.verdict == VERDICT_UP;
+		backends = render_json_append(backends, json_backend(&s->backends[i], now_wall_ms));
+	}
+	*next = i;
+	return json_pack("{s:i, s:b, s:i, s:o}", "preference", preference, "active",
+			 s->tier.has_active && s->tier.active == preference, "up", up, "backends",
+			 backends);
+}
+
+/* NULL counts as zeros: the reasons are listed in any case. */
+static json_t *json_drops(const uint64_t *drops)
+{
+	json_t *json = json_object();
+
+	for (unsigned i = 0; i < MXLB_DROP_COUNT; i++)
+		json_object_set_new(json, drop_names[i],
+				    json_integer(drops ? (json_int_t)drops[i] : 0));
+	return json;
+}
+
+static json_t *json_service(const struct service *s, const struct control_info *info,
+			    int64_t now_wall_ms)
+{
+	const uint64_t *drops = NULL;
+	json_t *tiers = json_array();
+
+	if (info->service_drops && s->id < MXLB_MAX_SERVICES)
+		drops = info->service_drops[s->id];
+	for (unsigned i = 0; i < s->n_backends;)
+		tiers = render_json_append(tiers, json_tier(s, i, &i, now_wall_ms));
+	return json_pack("{s:o, s:o, s:i, s:s, s:o, s:o, s:o}", "name",
+			 render_json_text(s->conf.name), "address", json_address(&s->conf.address),
+			 "port", s->conf.port, "state", service_state_name(s->tier.state),
+			 "active_tier",
+			 s->tier.has_active ? json_integer(s->tier.active) : json_null(), "tiers",
+			 tiers, "drops", json_drops(drops));
+}
+
+static json_t *json_config(const struct control_info *info)
+{
+	return json_pack("{s:o, s:o, s:o}", "file", render_json_text(info->config_file),
+			 "loaded_at", json_time(info->config_loaded_wall_ms), "last_error",
+			 render_json_text(info->config_last_error));
+}
+
+static int append_json(const char *text, size_t len, void *buf)
+{
+	struct buf *out = buf;
+
+	buf_append(out, text, len);
+	return out->failed ? -1 : 0;
+}
+
+int render_json(json_t *json, struct buf *out)
+{
+	int rc = json && !json_dump_callback(json, append_json, out, JSON_COMPACT) ? 0 : -ENOMEM;
+
+	json_decref(json);
+	return rc;
+}
+
+int render_status(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
+		  struct buf *out)
+{
+	json_t *services = json_array(), *json;
+	int rc;
+
+	for (unsigned i = 0; i < m->n_services; i++)
+		services = render_json_append(services,
+					      json_service(&m->services[i], info, now_wall_ms));
+	json = json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "version",
+			 render_json_text(info->version), "pid", (json_int_t)info->pid, "uptime_s",
+			 (json_int_t)info->uptime_s, "time", json_time(now_wall_ms), "config",
+			 json_config(info), "services", services, "drops", json_drops(info->drops));
+	rc = render_json(json, out);
+	buf_append(out, "\n", 1);
+	return rc;
+}

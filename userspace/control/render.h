@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The model as text. Pure: the same state and time give the same bytes.
+ */
+#ifndef MXLB_CONTROL_RENDER_H
+#define MXLB_CONTROL_RENDER_H
+
+#include <jansson.h>
+#include "control/control.h"
+
+#define RENDER_TIME_SIZE    32
+#define RENDER_CLIENT_SIZE  (ADDR_TEXT_SIZE + sizeof("[]:65535"))
+#define RENDER_BACKEND_SIZE CONFIG_NAME_SIZE
+
+/* Appends the JSON document of design.md, "Control socket", as one line. 0, or -ENOMEM and out holds no document. */
+int render_status(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
+		  struct buf *out);
+/* Appends HAProxy's "Key: value" lines, as far as they mean something here, and our own. */
+void render_info(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
+		 struct buf *out);
+/* Appends one line for each event from that number on that is still there. */
+void render_events(const struct event_log *log, uint64_t first, struct buf *out);
+
+/* "2026-01-31T12:00:00.000Z" (RFC 3339), or NULL for a time that no four-digit year has. Returns text. */
+const char *render_time(int64_t wall_ms, char text[RENDER_TIME_SIZE]);
+/* "192.0.2.1:40000" or "[2001:db8::1]:40000". Returns text. */
+char *render_client(const struct addr *a, uint16_t port, char text[RENDER_CLIENT_SIZE]);
+/* The name, or "#17" for an id that flows still name after its backend has gone. Returns text. */
+char *render_backend(struct model *m, uint32_t id, char text[RENDER_BACKEND_SIZE]);
+/* The server's words where they are about the verdict's reason, else what the reason means. */
+const char *render_reason(const struct backend *b);
+
+/* Appends the JSON, without a newline, and drops it. 0 or -ENOMEM, also where json is NULL. */
+int render_json(json_t *json, struct buf *out);
+/* null for NULL. json_string() wants UTF-8 and gives NULL for all else: that is escaped here. */
+json_t *render_json_text(const char *text);
+/* NULL where either is: json_pack() then gives NULL too, and so one failure fails the whole document. */
+json_t *render_json_append(json_t *array, json_t *item);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a command gets, and the commands that have a file of their own. For the files of control/ alone.
+ */
+#ifndef MXLB_CONTROL_REQUEST_H
+#define MXLB_CONTROL_REQUEST_H
+
+#include "control/commands.h"
+
+struct request {
+	const struct command_env *env;
+	struct caller *caller;
+	char *const *args; /* the words after the command's own */
+	unsigned n_args;
+	struct buf *out;
+};
+
+/* NULL, and said so, where there is none. */
+struct service *request_service(struct request *r, const char *name);
+
+void admin_set_server(struct request *r);
+void admin_enable_server(struct request *r);
+void admin_disable_server(struct request *r);
+void flowlist_run(struct request *r);
+void explain_run(struct request *r);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns how a command asks and how it says no. Takes the daemon's answer as data.
+ */
+#include "ctl/ctl.h"
+
+#include <string.h>
+#include "ctl/text.h"
+
+void ctl_print_json(const json_t *json)
+{
+	json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
+void ctl_print_lines(FILE *to, const char *text)
+{
+	for (; *text; text++)
+		putc(*text == '\n' || (*text >= ' ' && *text <= '~') ? *text : '?', to);
+}
+
+static enum ctl_exit say_no(const struct ctl *ctl, const char *what, const char *sentence)
+{
+	json_t *json;
+
+	if (ctl->json) {
+		json = json_string(sentence);
+		json = json_pack("{s:o}", "error",
+				 json ? json : json_string("text that is not UTF-8"));
+		ctl_print_json(json);
+		json_decref(json);
+	} else {
+		fprintf(stderr, "mxlbctl: %s", what);
+		ctl_print_lines(stderr, sentence);
+	}
+	return CTL_REFUSED;
+}
+
+enum ctl_exit ctl_refused(const struct ctl *ctl, const char *sentence)
+{
+	return say_no(ctl, "refused: ", sentence);
+}
+
+enum ctl_exit ctl_failed(const struct ctl *ctl, const char *sentence)
+{
+	return say_no(ctl, "", sentence);
+}
+
+enum ctl_exit ctl_status(const struct ctl *ctl, json_t **document)
+{
+	struct buf reply = {0};
+	enum ctl_exit rc = link_ask(ctl->socket, "show status", &reply);
+
+	*document = NULL;
+	if (!rc) {
+		*document = json_loadb(reply.data, reply.len, JSON_REJECT_DUPLICATES, NULL);
+		if (!json_is_array(json_object_get(*document, "services"))) {
+			json_decref(*document);
+			*document = NULL;
+			rc = ctl_refused(ctl, reply.len && *reply.data != '{'
+						      ? reply.data
+						      : "no status document came\n");
+		}
+	}
+	buf_free(&reply);
+	return rc;
+}
+
+static bool is_named(const char *wanted, const char *service, const char *backend)
+{
+	size_t len = strlen(service);
+
+	if (!strcmp(wanted, backend))
+		return true;
+	return !strncmp(wanted, service, len) && wanted[len] == '/' &&
+	       !strcmp(wanted + len + 1, backend);
+}
+
+size_t ctl_find(const json_t *document, const char *wanted, struct ctl_found out[CTL_FOUND_MAX])
+{
+	json_t *service, *tier, *backend;
+	size_t i, k, n, found = 0;
+
+	json_array_foreach(json_object_get(document, "services"), i, service)
+		json_array_foreach(json_object_get(service, "tiers"), k, tier)
+			json_array_foreach(json_object_get(tier, "backends"), n, backend)
+	{
+		if (found < CTL_FOUND_MAX &&
+		    is_named(wanted, field_text(service, "name"), field_text(backend, "name")))
+			out[found++] = (struct ctl_found){service, tier, backend};
+	}
+	return found;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What mxlbctl's commands share: the options, asking the daemon, finding a backend in its answer, and saying no.
+ */
+#ifndef MXLB_CTL_CTL_H
+#define MXLB_CTL_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include "ctl/link.h"
+#include "mxlb/limits.h"
+
+struct ctl {
+	const char *socket;
+	bool json;
+	bool wait;	    /* until the last flow has gone */
+	unsigned timeout_s; /* for so long at most; 0: for ever */
+};
+
+struct ctl_found { /* borrowed from the document */
+	json_t *service, *tier, *backend;
+};
+
+#define CTL_FOUND_MAX MXLB_MAX_SERVICES /* a name is there once in a service */
+
+/* The status document; the caller's to json_decref(). */
+enum ctl_exit ctl_status(const struct ctl *ctl, json_t **document);
+/* All that "BACKEND" or "SERVICE/BACKEND" means. How many. */
+size_t ctl_find(const json_t *document, const char *wanted, struct ctl_found out[CTL_FOUND_MAX]);
+
+void ctl_print_json(const json_t *json);
+/* Text of others, safe for a terminal. */
+void ctl_print_lines(FILE *to, const char *text);
+/* Says the daemon's sentence, on stderr or as JSON. CTL_REFUSED. */
+enum ctl_exit ctl_refused(const struct ctl *ctl, const char *sentence);
+/* The same for a sentence of our own. */
+enum ctl_exit ctl_failed(const struct ctl *ctl, const char *sentence);
+
+#endif

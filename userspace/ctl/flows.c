@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns what is asked of the flow table. The words are the daemon's. Refuses arguments that would be more than one
+ * word to it: the command is what the person typed, and no other.
+ */
+#include "ctl/flows.h"
+
+#include <string.h>
+
+static bool is_word(const char *arg)
+{
+	for (const char *p = arg; *p; p++)
+		if (*p <= ' ' || *p > '~' || *p == ';')
+			return false;
+	return *arg;
+}
+
+static enum ctl_exit print_document(const struct ctl *ctl, const struct buf *reply)
+{
+	json_t *json = json_loadb(reply->data, reply->len, JSON_REJECT_DUPLICATES, NULL);
+
+	if (!json_is_object(json)) {
+		json_decref(json);
+		return ctl_refused(ctl, reply->len ? reply->data : "no document came\n");
+	}
+	ctl_print_json(json);
+	json_decref(json);
+	return CTL_DONE;
+}
+
+/* A reply of text begins with '#'; any other is a sentence about what is wrong. */
+static enum ctl_exit ask(const struct ctl *ctl, const char *command, const char *args)
+{
+	struct buf line = {0}, reply = {0};
+	enum ctl_exit rc;
+
+	buf_printf(&line, "%s %s%s", command, args, ctl->json ? " json" : "");
+	rc = line.failed ? ctl_failed(ctl, "no memory\n")
+			 : link_ask(ctl->socket, line.data, &reply);
+	if (!rc && ctl->json)
+		rc = print_document(ctl, &reply);
+	else if (!rc && reply.len && *reply.data == '#')
+		ctl_print_lines(stdout, reply.data);
+	else if (!rc)
+		rc = ctl_refused(ctl, reply.len ? reply.data : "no reply came\n");
+	buf_free(&line);
+	buf_free(&reply);
+	return rc;
+}
+
+static enum ctl_exit refuse_words(void)
+{
+	fputs("mxlbctl: names and addresses have no blanks, ';' or bytes beyond ASCII\n", stderr);
+	return CTL_USAGE;
+}
+
+enum ctl_exit flows_list(const struct ctl *ctl, char **args)
+{
+	return is_word(args[0]) ? ask(ctl, "show flows", args[0]) : refuse_words();
+}
+
+enum ctl_exit flows_explain(const struct ctl *ctl, char **args)
+{
+	struct buf words = {0};
+	enum ctl_exit rc;
+
+	if (!is_word(args[0]) || !is_word(args[1]))
+		return refuse_words();
+	buf_printf(&words, "%s %s", args[0], args[1]);
+	rc = words.failed ? ctl_failed(ctl, "no memory\n") : ask(ctl, "explain", words.data);
+	buf_free(&words);
+	return rc;
+}

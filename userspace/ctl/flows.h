@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The flow table, as the daemon tells it: `flows SERVICE` and `explain SERVICE CLIENT:PORT`.
+ */
+#ifndef MXLB_CTL_FLOWS_H
+#define MXLB_CTL_FLOWS_H
+
+#include "ctl/ctl.h"
+
+enum ctl_exit flows_list(const struct ctl *ctl, char **args);
+enum ctl_exit flows_explain(const struct ctl *ctl, char **args);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the connection to mxlbd. Refuses to wait for ever, and replies beyond any reason.
+ */
+#include "ctl/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define REPLY_MAX (16 * 1024 * 1024)
+#define WAIT_S	  15 /* for each step: a reload reads files and writes maps */
+
+static enum ctl_exit complain(const char *path, int err)
+{
+	switch (err) {
+	case ENOENT:
+	case ECONNREFUSED:
+		fprintf(stderr,
+			"mxlbctl: mxlbd is not there: %s: %s\n"
+			"  Start it (systemctl start mxlbd), or name its socket with -s.\n",
+			path, strerror(err));
+		return CTL_NO_DAEMON;
+	case EACCES:
+	case EPERM:
+		fprintf(stderr,
+			"mxlbctl: %s: %s\n"
+			"  Become root, or a member of the group that control.group names.\n",
+			path, strerror(err));
+		return CTL_REFUSED;
+	case EAGAIN:
+		fprintf(stderr, "mxlbctl: mxlbd does not answer on %s: nothing within %d s\n", path,
+			WAIT_S);
+		return CTL_NO_DAEMON;
+	default:
+		fprintf(stderr, "mxlbctl: %s: %s\n", path, strerror(err));
+		return CTL_NO_DAEMON;
+	}
+}
+
+/* Blocking, but each call for WAIT_S at most. The descriptor or -errno. */
+static int link_open(const char *path)
+{
+	struct timeval wait = {.tv_sec = WAIT_S};
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd, err;
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(sun.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) ||
+	    connect(fd, (struct sockaddr *)&sun, sizeof(sun))) {
+		err = errno;
+		close(fd);
+		return -err;
+	}
+	return fd;
+}
+
+/* 0 or -errno. */
+static int send_line(int fd, const char *command)
+{
+	struct buf line = {0};
+	int rc = 0;
+
+	buf_printf(&line, "%s\n", command);
+	if (line.failed)
+		rc = -ENOMEM;
+	while (!rc && line.len) {
+		ssize_t n = send(fd, line.data, line.len, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			buf_consume(&line, n);
+		else if (errno != EINTR)
+			rc = -errno;
+	}
+	buf_free(&line);
+	return rc;
+}
+
+/* Reads to the end of the connection. 0 or -errno. */
+static int read_reply(int fd, struct buf *reply)
+{
+	char bytes[65536];
+	ssize_t n;
+
+	while ((n = recv(fd, bytes, sizeof(bytes), 0)) != 0) {
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			buf_append(reply, bytes, n);
+		if (reply->failed)
+			return -EMSGSIZE;
+	}
+	if (!reply->len) /* not even the empty line */
+		return -ECONNRESET;
+	reply->data[--reply->len] = '\0';
+	return 0;
+}
+
+enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf *reply)
+{
+	int fd = link_open(socket_path), rc;
+
+	if (fd < 0)
+		return complain(socket_path, -fd);
+	reply->cap = REPLY_MAX;
+	rc = send_line(fd, command);
+	if (!rc)
+		rc = read_reply(fd, reply);
+	close(fd);
+	return rc ? complain(socket_path, -rc) : CTL_DONE;
+}

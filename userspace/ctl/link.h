@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mxlbctl's way to the daemon: one command, one reply.
+ */
+#ifndef MXLB_CTL_LINK_H
+#define MXLB_CTL_LINK_H
+
+#include "util/buf.h"
+
+enum ctl_exit { /* design.md, "exit codes of mxlbctl" */
+		CTL_DONE = 0,
+		CTL_REFUSED = 1,
+		CTL_USAGE = 2,
+		CTL_NO_DAEMON = 3,
+};
+
+/*
+ * Sends the command and reads the reply, without the empty line that ends it. What went wrong is said on
+ * stderr, with what to do about it.
+ */
+enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf *reply);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns drain, maint and ready, and waiting for the last flow. Refuses a name that several services have. Nothing
+ * here has to be undone: whoever waits only looks, and may be interrupted at any time.
+ *
+ *  1. No flow counts as the last before SETTLE_MS have passed: a client that was on its way in when the state
+ *     changed has no entry yet, and its SYN may have to be sent again (after 1 s, RFC 6298).
+ *  2. Whoever sets another state meanwhile ends the wait: the flows may never end then.
+ */
+#include "ctl/operate.h"
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "ctl/text.h"
+
+#define SETTLE_MS 3000
+#define POLL_MS	  1000
+#define PART_SIZE 128 /* a service's name, or a backend's */
+#define NAME_SIZE (2 * PART_SIZE)
+
+struct seen { /* of one backend, at one time */
+	char name[NAME_SIZE];
+	char service[PART_SIZE], state[24];
+	char admin[16];
+	long long flows;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+	interrupted = signal_number;
+}
+
+static long long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+static enum ctl_exit refuse_many(const struct ctl *ctl, const struct ctl_found *found, size_t n)
+{
+	struct buf text = {0};
+	enum ctl_exit rc;
+
+	buf_printf(&text, "several services have it; which one?");
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&text, " %s/%s", field_text(found[i].service, "name"),
+			   field_text(found[i].backend, "name"));
+	buf_append(&text, "\n", 1);
+	rc = ctl_failed(ctl, text.data ? text.data : "no memory\n");
+	buf_free(&text);
+	return rc;
+}
+
+/* wanted may be out->name: it is not needed any more when that is written. */
+static enum ctl_exit look(const struct ctl *ctl, const char *wanted, struct seen *out)
+{
+	struct ctl_found found[CTL_FOUND_MAX];
+	char name[PART_SIZE];
+	json_t *document;
+	enum ctl_exit rc = ctl_status(ctl, &document);
+	size_t n = rc ? 0 : ctl_find(document, wanted, found);
+
+	if (!rc && n == 0)
+		rc = ctl_refused(ctl, "No such server.\n");
+	else if (!rc && n > 1)
+		rc = refuse_many(ctl, found, n);
+	if (!rc) {
+		text_fit(field_text(found->service, "name"), PART_SIZE - 1, out->service,
+			 PART_SIZE);
+		text_fit(field_text(found->backend, "name"), PART_SIZE - 1, name, PART_SIZE);
+		snprintf(out->name, sizeof(out->name), "%s/%s", out->service, name);
+		text_fit(field_text(found->backend, "admin"), 15, out->admin, sizeof(out->admin));
+		text_fit(field_text(found->service, "state"), 23, out->state, sizeof(out->state));
+		out->flows = field_number(found->backend, "flows");
+	}
+	json_decref(document);
+	return rc;
+}
+
+static void report(const struct ctl *ctl, const struct seen *s)
+{
+	json_t *json;
+
+	if (!ctl->json) {
+		printf("%s: %s, %lld flows; %s: %s\n", s->name, s->admin, s->flows, s->service,
+		       s->state);
+		return;
+	}
+	json = json_pack("{s:s, s:s, s:I, s:s}", "backend", s->name, "admin", s->admin, "flows",
+			 (json_int_t)s->flows, "service_state", s->state);
+	ctl_print_json(json);
+	json_decref(json);
+}
+
+/* One line that the next one is written over, where somebody looks; "" takes it away. */
+static void progress(const char *text)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "%-78.78s\r", text);
+}
+
+static void progress_seen(const struct seen *s, long long waited_ms)
+{
+	char line[NAME_SIZE + 64], age[TEXT_SHORT_SIZE];
+
+	snprintf(line, sizeof(line), "%s: %s, %lld flows, waiting for %s", s->name, s->admin,
+		 s->flows, text_age(waited_ms / 1000, age));
+	progress(line);
+}
+
+static void pause_ms(long long ms)
+{
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+	if (ms > 0)
+		nanosleep(&ts, NULL); /* a signal ends it: that is what it is for */
+}
+
+/* The shell is to see what ended us. */
+static void end_interrupted(const struct seen *s)
+{
+	progress("");
+	fprintf(stderr, "mxlbctl: no longer waiting: %s stays in %s, with %lld flows\n", s->name,
+		s->admin, s->flows);
+	signal(interrupted, SIG_DFL);
+	raise(interrupted);
+}
+
+static enum ctl_exit stop_waiting(const struct ctl *ctl, const struct seen *s, const char *why)
+{
+	char line[NAME_SIZE + 128];
+
+	progress("");
+	snprintf(line, sizeof(line), "%s: %s, %lld flows: %s\n", s->name, s->admin, s->flows, why);
+	return ctl_failed(ctl, line);
+}
+
+/* Rules 1 and 2. What was seen last is in s. */
+static enum ctl_exit wait_for_last(const struct ctl *ctl, const char *state, struct seen *s)
+{
+	long long start = now_ms(), limit = ctl->timeout_s * 1000LL;
+
+	for (;;) {
+		enum ctl_exit rc = look(ctl, s->name, s);
+		long long waited = now_ms() - start;
+		bool late = limit && waited >= limit;
+
+		if (rc)
+			return rc;
+		if (strcmp(s->admin, state))
+			return stop_waiting(ctl, s, "somebody has set another state meanwhile");
+		if (!s->flows && (late || waited >= SETTLE_MS))
+			return CTL_DONE;
+		if (late)
+			return stop_waiting(ctl, s, "the time is up, the state stays");
+		progress_seen(s, waited);
+		if (!interrupted)
+			pause_ms(limit && limit - waited < POLL_MS ? limit - waited : POLL_MS);
+		if (interrupted)
+			end_interrupted(s);
+	}
+}
+
+static enum ctl_exit set_state(const struct ctl *ctl, const struct seen *s, const char *state)
+{
+	char command[NAME_SIZE + 64];
+	struct buf reply = {0};
+	enum ctl_exit rc;
+
+	snprintf(command, sizeof(command), "set server %s state %s", s->name, state);
+	rc = link_ask(ctl->socket, command, &reply);
+	if (!rc && reply.len)
+		rc = ctl_refused(ctl, reply.data);
+	buf_free(&reply);
+	return rc;
+}
+
+static enum ctl_exit operate(const struct ctl *ctl, const char *wanted, const char *state)
+{
+	struct sigaction act = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+	struct seen s;
+	enum ctl_exit rc = look(ctl, wanted, &s);
+
+	if (!rc)
+		rc = set_state(ctl, &s, state);
+	if (!rc && ctl->wait) {
+		sigaction(SIGINT, &act, NULL);
+		rc = wait_for_last(ctl, state, &s);
+		progress("");
+	} else if (!rc) {
+		rc = look(ctl, s.name, &s);
+	}
+	if (!rc)
+		report(ctl, &s);
+	return rc;
+}
+
+enum ctl_exit operate_drain(const struct ctl *ctl, char **args)
+{
+	return operate(ctl, args[0], "drain");
+}
+
+enum ctl_exit operate_maint(const struct ctl *ctl, char **args)
+{
+	return operate(ctl, args[0], "maint");
+}
+
+enum ctl_exit operate_ready(const struct ctl *ctl, char **args)
+{
+	return operate(ctl, args[0], "ready");
+}

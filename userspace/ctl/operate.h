@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The operator's word about a backend. args[0]: "BACKEND", where one service has it, or "SERVICE/BACKEND".
+ * With ctl->wait, drain and maint return when its last flow has gone (CTL_DONE) or when ctl->timeout_s have
+ * passed (CTL_REFUSED); the state stays in either case.
+ */
+#ifndef MXLB_CTL_OPERATE_H
+#define MXLB_CTL_OPERATE_H
+
+#include "ctl/ctl.h"
+
+enum ctl_exit operate_drain(const struct ctl *ctl, char **args);
+enum ctl_exit operate_maint(const struct ctl *ctl, char **args);
+enum ctl_exit operate_ready(const struct ctl *ctl, char **args);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns how `mxlbctl status` looks. Takes every field as data: absent or of another type, it is shown empty.
+ */
+#include "ctl/tables.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "ctl/text.h"
+
+#define WIDTH	   80
+#define NAME_WIDTH 24
+#define LINE_SIZE  1024
+
+static void print_fit(const char *line)
+{
+	char fit[WIDTH + 1];
+
+	puts(text_fit(line, WIDTH, fit, sizeof(fit)));
+}
+
+static const char *vip_text(const json_t *service, char *buf, size_t size)
+{
+	const char *address = field_text(service, "address");
+
+	snprintf(buf, size, strchr(address, ':') ? "[%s]:%lld" : "%s:%lld", address,
+		 field_number(service, "port"));
+	return buf;
+}
+
+static void print_service(const json_t *service)
+{
+	const json_t *active = json_object_get(service, "active_tier");
+	char vip[128], tier[32] = "", name[WIDTH + 1], fit[WIDTH + 1];
+	const char *state = field_text(service, "state");
+	size_t rest;
+
+	vip_text(service, vip, sizeof(vip));
+	if (json_is_integer(active))
+		snprintf(tier, sizeof(tier), "  tier %lld", (long long)json_integer_value(active));
+	rest = strlen(vip) + strlen(state) + strlen(tier) + 4;
+	text_name(field_text(service, "name"), rest + 16 < WIDTH ? WIDTH - rest : 16, name,
+		  sizeof(name));
+	text_fit(vip, 48, fit, sizeof(fit));
+	printf("%s  %s  ", name, fit);
+	text_fit(state, 16, fit, sizeof(fit));
+	printf("%s%s%s%s\n", text_colour(fit), fit, text_colour_end(), tier);
+}
+
+/* Why it is not simply up, in the words of the server or of this box. */
+static void print_reason(const json_t *backend)
+{
+	const char *code = field_text(backend, "exo_code"), *text = field_text(backend, "text");
+	char line[LINE_SIZE];
+
+	if (!strcmp(field_text(backend, "reason"), "ok"))
+		return;
+	snprintf(line, sizeof(line), "        %s%s%s%s%s%s", field_text(backend, "reason"),
+		 *code ? " (" : "", code, *code ? ")" : "", *text ? ": " : "", text);
+	print_fit(line);
+}
+
+static void print_backend(const json_t *tier, const json_t *backend, time_t now)
+{
+	char name[NAME_WIDTH + 1], verdict[16], admin[8], since[TEXT_SHORT_SIZE] = "-";
+	char flows[TEXT_SHORT_SIZE], fresh[TEXT_SHORT_SIZE];
+	time_t changed = field_time(backend, "since");
+
+	text_name(field_text(backend, "name"), NAME_WIDTH, name, sizeof(name));
+	text_fit(field_text(backend, "verdict"), 8, verdict, sizeof(verdict));
+	text_fit(field_text(backend, "admin"), 5, admin, sizeof(admin));
+	if (changed)
+		text_age(now - changed, since);
+	printf("%c %5lld %-24s %6lld %s%-8s%s %-5s %7s %6s %6s\n",
+	       field_true(backend, "in_ring") ? '*' : ' ', field_number(tier, "preference"), name,
+	       field_number(backend, "weight"), text_colour(verdict), verdict, text_colour_end(),
+	       admin, since, text_count(field_number(backend, "flows"), flows),
+	       text_count(field_number(backend, "new"), fresh));
+	print_reason(backend);
+}
+
+static void print_daemon(const json_t *document, time_t now)
+{
+	const json_t *config = json_object_get(document, "config");
+	const char *error = field_text(config, "last_error");
+	char line[LINE_SIZE], up[TEXT_SHORT_SIZE], age[TEXT_SHORT_SIZE];
+	time_t loaded = field_time(config, "loaded_at");
+
+	snprintf(line, sizeof(line), "mxlbd %s, pid %lld, up %s; %s loaded %s ago",
+		 field_text(document, "version"), field_number(document, "pid"),
+		 text_age(field_number(document, "uptime_s"), up), field_text(config, "file"),
+		 loaded ? text_age(now - loaded, age) : "?");
+	print_fit(line);
+	if (*error) {
+		puts("The last reload failed; the configuration before it is in force:");
+		for (size_t len; *error; error += len + (error[len] == '\n')) {
+			len = strcspn(error, "\n");
+			snprintf(line, sizeof(line), "  %.*s", len < 900 ? (int)len : 900, error);
+			print_fit(line);
+		}
+	}
+}
+
+void tables_status(const json_t *document)
+{
+	const json_t *service, *tier, *backend;
+	time_t now = field_time(document, "time");
+	size_t i, k, n;
+
+	print_daemon(document, now);
+	json_array_foreach(json_object_get(document, "services"), i, service)
+	{
+		putchar('\n');
+		print_service(service);
+		puts("   PREF BACKEND                  WEIGHT VERDICT  ADMIN   SINCE  FLOWS    NEW");
+		json_array_foreach(json_object_get(service, "tiers"), k, tier)
+			json_array_foreach(json_object_get(tier, "backends"), n, backend)
+				print_backend(tier, backend, now);
+	}
+	puts("\n* takes new connections");
+}
+
+/* One "label  text" line, its text made safe but never cut: a subject is to be pasted elsewhere. */
+static void print_field(const char *label, const char *text)
+{
+	char safe[LINE_SIZE];
+
+	printf("  %-11s %s\n", label, text_fit(text, sizeof(safe) - 1, safe, sizeof(safe)));
+}
+
+static void print_tls(const json_t *tls)
+{
+	const json_t *name;
+	char line[LINE_SIZE];
+	size_t i;
+
+	if (!json_is_object(tls)) {
+		print_field("tls", "none spoken");
+		return;
+	}
+	snprintf(line, sizeof(line), "%s %s", field_text(tls, "version"),
+		 field_text(tls, "cipher"));
+	print_field("tls", line);
+	print_field("subject", field_text(tls, "subject"));
+	print_field("issuer", field_text(tls, "issuer"));
+	json_array_foreach(json_object_get(tls, "names"), i, name) if (json_is_string(name))
+		print_field("name", json_string_value(name));
+	snprintf(line, sizeof(line), "%s (%lld days)", field_text(tls, "not_after"),
+		 field_number(tls, "days_left"));
+	print_field("expires", line);
+	print_field("thumbprint", field_text(tls, "sha1"));
+	print_field("tlsa 3 1 1", field_text(tls, "spki_sha256"));
+}
+
+static void print_last_probe(const json_t *probe)
+{
+	char line[LINE_SIZE];
+
+	if (!json_is_object(probe)) {
+		print_field("last probe", "never");
+		return;
+	}
+	snprintf(line, sizeof(line),
+		 "%s to stage %s; ms: connect %lld, greeting %lld, tls %lld, total %lld",
+		 field_text(probe, "at"), field_text(probe, "stage"),
+		 field_number(probe, "connect_ms"), field_number(probe, "greeting_ms"),
+		 field_number(probe, "tls_ms"), field_number(probe, "total_ms"));
+	print_field("last probe", line);
+}
+
+void tables_backend(const json_t *service, const json_t *tier, const json_t *backend, time_t now)
+{
+	const json_t *neighbour = json_object_get(backend, "neighbour");
+	const json_t *table = json_object_get(backend, "flow_table");
+	const char *code = field_text(backend, "exo_code"), *mac = field_text(neighbour, "mac");
+	char line[LINE_SIZE], vip[128], age[TEXT_SHORT_SIZE];
+
+	snprintf(line, sizeof(line), "%s/%s", field_text(service, "name"),
+		 field_text(backend, "name"));
+	print_fit(line);
+	snprintf(line, sizeof(line), "%s, preference %lld%s, weight %lld, forward %s",
+		 field_text(backend, "address"), field_number(tier, "preference"),
+		 field_true(tier, "active") ? " (active)" : "", field_number(backend, "weight"),
+		 field_text(backend, "forward"));
+	print_field("address", line);
+	print_field("service", vip_text(service, vip, sizeof(vip)));
+	snprintf(line, sizeof(line), "%s since %s (%s), %s", field_text(backend, "verdict"),
+		 field_text(backend, "since"), text_age(now - field_time(backend, "since"), age),
+		 field_true(backend, "in_ring") ? "takes new connections"
+						: "takes no new connections");
+	print_field("verdict", line);
+	snprintf(line, sizeof(line), "%s%s%s", field_text(backend, "reason"),
+		 *code ? "; Exchange Online would say " : "", code);
+	print_field("reason", line);
+	print_field("text", field_text(backend, "text"));
+	print_field("admin", field_text(backend, "admin"));
+	snprintf(line, sizeof(line), "%s%s%s", field_text(neighbour, "state"), *mac ? ", " : "",
+		 mac);
+	print_field("next hop", line);
+	print_last_probe(json_object_get(backend, "last_probe"));
+	print_tls(json_object_get(backend, "tls"));
+	snprintf(line, sizeof(line), "%lld flows, %lld new, %lld packets, %lld bytes",
+		 field_number(backend, "flows"), field_number(backend, "new"),
+		 field_number(backend, "packets"), field_number(backend, "bytes"));
+	print_field("traffic", line);
+	snprintf(line, sizeof(line),
+		 "%lld promoted, %lld misses, %lld retransmits, %lld evicted, %lld unplaced",
+		 field_number(table, "promoted"), field_number(table, "misses"),
+		 field_number(table, "retransmits"), field_number(table, "evicted"),
+		 field_number(table, "unplaced"));
+	print_field("flow table", line);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns what may reach a terminal. Refuses control bytes: a mail server's words end up here.
+ */
+#include "ctl/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Keeps the first bytes and the last `tail` ones; ".." stands for what is cut out between them. */
+static char *shorten(const char *text, size_t width, size_t tail, char *buf, size_t size)
+{
+	size_t len = strlen(text), head;
+
+	if (width >= size)
+		width = size - 1;
+	if (tail + 2 > width)
+		tail = 0;
+	head = width > 2 ? width - tail - 2 : 0;
+	if (len <= width)
+		snprintf(buf, size, "%s", text);
+	else
+		snprintf(buf, size, "%.*s..%s", (int)head, text, text + len - tail);
+	for (char *p = buf; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	return buf;
+}
+
+char *text_name(const char *name, size_t width, char *buf, size_t size)
+{
+	return shorten(name, width, width > 8 ? width / 3 : 0, buf, size);
+}
+
+char *text_fit(const char *text, size_t width, char *buf, size_t size)
+{
+	return shorten(text, width, 0, buf, size);
+}
+
+char *text_age(long long s, char buf[TEXT_SHORT_SIZE])
+{
+	if (s < 0) /* the clock was set */
+		s = 0;
+	if (s < 60)
+		snprintf(buf, TEXT_SHORT_SIZE, "%llds", s);
+	else if (s < 3600)
+		snprintf(buf, TEXT_SHORT_SIZE, "%lldm", s / 60);
+	else if (s < 86400)
+		snprintf(buf, TEXT_SHORT_SIZE, "%lldh%02lldm", s / 3600, s / 60 % 60);
+	else if (s < 100 * 86400)
+		snprintf(buf, TEXT_SHORT_SIZE, "%lldd%lldh", s / 86400, s / 3600 % 24);
+	else
+		snprintf(buf, TEXT_SHORT_SIZE, "%lldd", s / 86400);
+	return buf;
+}
+
+char *text_count(long long n, char buf[TEXT_SHORT_SIZE])
+{
+	static const char units[] = " kMGTPE";
+	unsigned unit = 0;
+
+	for (; n > 99999 || (unit && n > 9999); unit++)
+		n /= 1000;
+	snprintf(buf, TEXT_SHORT_SIZE, unit ? "%lld%c" : "%lld", n, units[unit]);
+	return buf;
+}
+
+unsigned text_seconds(const char *text)
+{
+	static const struct {
+		const char *unit;
+		unsigned s;
+	} units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+	size_t digits = strspn(text, "0123456789");
+	unsigned long long n = digits && digits < 9 ? strtoull(text, NULL, 10) : 0;
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (!strcmp(text + digits, units[i].unit) && n * units[i].s <= 366 * 86400)
+			return n * units[i].s;
+	return 0;
+}
+
+static bool wants_colour(void)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM"); /* no-color.org */
+
+	return isatty(STDOUT_FILENO) && !(no && *no) && term && strcmp(term, "dumb");
+}
+
+const char *text_colour(const char *verdict)
+{
+	static const struct {
+		const char *verdict, *sequence;
+	} colours[] = {
+		{"up", "\033[32m"},	   {"draining", "\033[33m"}, {"draining-only", "\033[33m"},
+		{"fail-open", "\033[33m"}, {"unknown", "\033[33m"},  {"not-ready", "\033[33m"},
+		{"down", "\033[31m"},
+	};
+
+	if (!wants_colour())
+		return "";
+	for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)
+		if (!strcmp(verdict, colours[i].verdict))
+			return colours[i].sequence;
+	return "";
+}
+
+const char *text_colour_end(void)
+{
+	return wants_colour() ? "\033[0m" : "";
+}
+
+const char *field_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+long long field_number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+bool field_true(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+time_t field_time(const json_t *object, const char *key)
+{
+	struct tm tm = {0};
+
+	if (!strptime(field_text(object, key), "%Y-%m-%dT%H:%M:%S", &tm))
+		return 0;
+	return timegm(&tm);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a terminal is shown: safe, short, and coloured only where somebody looks. And the fields of the daemon's
+ * JSON, which is data: a field of another type counts as missing.
+ */
+#ifndef MXLB_CTL_TEXT_H
+#define MXLB_CTL_TEXT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#define TEXT_SHORT_SIZE 24 /* ages and counts */
+
+/* Copies with '?' for all but printable ASCII, at most width (2 or more) characters. Returns buf. */
+char *text_fit(const char *text, size_t width, char *buf, size_t size);
+/* The same for names, which tend to differ at their end: what is too long is cut out of the middle. */
+char *text_name(const char *name, size_t width, char *buf, size_t size);
+/* "59s" "12m" "3h12m" "4d2h" "300d". */
+char *text_age(long long s, char buf[TEXT_SHORT_SIZE]);
+/* At most five characters: "99999" "1234k" "56M". */
+char *text_count(long long n, char buf[TEXT_SHORT_SIZE]);
+/* "90" "90s" "15m" "1h" "2d", in seconds; 0: not one of these, or nothing, or beyond a year. */
+unsigned text_seconds(const char *text);
+
+/* The escape sequences for a verdict or service state, "" where stdout is no terminal or NO_COLOR is set. */
+const char *text_colour(const char *verdict);
+const char *text_colour_end(void);
+
+const char *field_text(const json_t *object, const char *key); /* never NULL */
+long long field_number(const json_t *object, const char *key); /* 0 when missing */
+bool field_true(const json_t *object, const char *key);
+time_t field_time(const json_t *object, const char *key); /* of RFC 3339 text; 0 when missing */
+
+#endif

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The daemon's life: start in the order in which things can be refused, run the loop, stop. What happens is carried
+ * to the model by small callbacks that set .dirty; once before the loop sleeps settle() logs the model's new
+ * events and brings its plan into force, however much happened in between.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+#define ANNOUNCEMENTS	    3 /* RFC 5227 section 2.3 asks for two; one more, for a frame may be lost */
+#define ANNOUNCE_INTERVAL_S 1.0
+
+struct now daemon_now(void)
+{
+	struct timespec mono, wall;
+
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (struct now){
+		.mono_ms = mono.tv_sec * 1000ULL + mono.tv_nsec / 1000000,
+		.wall_ms = wall.tv_sec * 1000LL + wall.tv_nsec / 1000000,
+	};
+}
+
+void daemon_changed(struct daemon *d)
+{
+	d->dirty = true;
+}
+
+static void log_events(struct daemon *d)
+{
+	char line[1024];
+
+	for (; d->logged_seq + 1 < d->model->events.next_seq; d->logged_seq++) {
+		const struct event *e = event_get(&d->model->events, d->logged_seq + 1);
+
+		if (e)
+			log_info("%s", event_line(e, line, sizeof(line)));
+	}
+}
+
+static void announce_all(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service *s = &d->model->services[i];
+
+		if (s->conf.advertise != ADVERTISE_ARP || s->tier.state == SERVICE_NOT_READY)
+			continue;
+		netlink_join_solicited(d->netlink, s->conf.interface, &s->conf.address);
+		netlink_announce(d->netlink, s->conf.interface, &s->conf.address);
+	}
+}
+
+void daemon_announce(struct daemon *d)
+{
+	d->announcements_left = ANNOUNCEMENTS;
+	ev_timer_stop(d->loop, &d->announce);
+	ev_timer_set(&d->announce, 0, ANNOUNCE_INTERVAL_S);
+	ev_timer_start(d->loop, &d->announce);
+}
+
+static void on_announce(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+
+	(void)events;
+	announce_all(d);
+	if (--d->announcements_left == 0)
+		ev_timer_stop(loop, timer);
+}
+
+_Static_assert(MXLB_MAX_SERVICES <= 64, "a bit each");
+
+/* A bit for each service, by its id. */
+static uint64_t ready_services(const struct model *m)
+{
+	uint64_t ready = 0;
+
+	for (unsigned i = 0; i < m->n_services; i++)
+		if (m->services[i].tier.state != SERVICE_NOT_READY)
+			ready |= 1ULL << m->services[i].id;
+	return ready;
+}
+
+static void remember_all(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++)
+		for (unsigned j = 0; j < d->model->services[i].n_backends; j++)
+			datapath_remember(d->datapath, &d->model->services[i],
+					  &d->model->services[i].backends[j]);
+}
+
+static void again_in(struct daemon *d, int ms)
+{
+	ev_timer_stop(d->loop, &d->again);
+	ev_timer_set(&d->again, ms / 1000.0, 0);
+	ev_timer_start(d->loop, &d->again);
+}
+
+static void apply(struct daemon *d)
+{
+	struct plan plan;
+	int ret = plan_build(d->model, &plan);
+
+	if (!ret) {
+		remember_all(d);
+		ret = datapath_apply(d->datapath, &plan, daemon_now().mono_ms);
+		plan_free(&plan);
+	}
+	if (ret)
+		again_in(d, ret > 0 ? ret : 1000);
+}
+
+static void set_tick(struct daemon *d)
+{
+	uint64_t at = model_next_tick(d->model), now = daemon_now().mono_ms;
+
+	ev_timer_stop(d->loop, &d->tick);
+	if (!at)
+		return;
+	ev_timer_set(&d->tick, at > now ? (at - now) / 1000.0 : 0, 0);
+	ev_timer_start(d->loop, &d->tick);
+}
+
+/* Brings into force what has changed; runs before the loop sleeps. */
+static void settle(struct daemon *d)
+{
+	uint64_t ready = ready_services(d->model);
+
+	log_events(d);
+	if (!d->dirty)
+		return;
+	d->dirty = false;
+	apply(d);
+	set_tick(d);
+	if (ready & ~d->ready)
+		daemon_announce(d);
+	d->ready = ready;
+}
+
+static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
+{
+	(void)loop;
+	(void)events;
+	settle(prepare->data);
+}
+
+static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	daemon_changed(timer->data);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (model_tick(d->model, daemon_now()))
+		daemon_changed(d);
+	set_tick(d);
+}
+
+static void on_heartbeat(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)timer;
+	(void)events;
+	notify_send("WATCHDOG=1");
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	struct daemon *d = signal->data;
+	struct buf errors = {0};
+
+	(void)events;
+	if (signal->signum != SIGHUP) {
+		ev_break(loop, EVBREAK_ALL);
+		return;
+	}
+	daemon_reload(d, "SIGHUP", &errors);
+	buf_free(&errors);
+}
+
+static void on_link(void *ctx, unsigned interface, const struct netlink_link *link)
+{
+	struct daemon *d = ctx;
+	const struct interface_conf *conf = &d->config->interfaces[interface];
+
+	log_info("event=link interface=%s ifindex=%d up=%d carrier=%d", conf->name, link->ifindex,
+		 link->up, link->carrier);
+	if (!d->datapath || !link->ifindex ||
+	    datapath_declare(d->datapath, interface, link->ifindex, &link->mac) ||
+	    datapath_attach(d->datapath, interface, conf))
+		return;
+	daemon_changed(d);
+	if (link->up && link->carrier)
+		daemon_announce(d);
+}
+
+static void on_refresh(void *ctx, struct control_info *info)
+{
+	struct daemon *d = ctx;
+
+	for (unsigned i = 0; i < d->model->n_services; i++)
+		for (unsigned j = 0; j < d->model->services[i].n_backends; j++) {
+			struct backend *b = &d->model->services[i].backends[j];
+
+			datapath_traffic(d->datapath, b->id, &b->traffic);
+		}
+	table_refresh(d);
+	datapath_counts(d->datapath, &d->counts);
+	info->version = MXLB_VERSION;
+	info->pid = getpid();
+	info->uptime_s = (daemon_now().mono_ms - d->started_ms) / 1000;
+	info->config_file = d->file;
+	info->config_loaded_wall_ms = d->loaded_wall_ms;
+	info->config_last_error = d->last_error;
+	info->drops = d->counts.total;
+	info->service_drops = d->counts.service;
+	for (unsigned i = 0; i < d->config->n_interfaces; i++)
+		info->xdp_mode[i] = datapath_xdp_mode(d->datapath, i);
+	info->probe_child_restarts = prober_child_restarts(d->prober);
+}
+
+static int on_reload(void *ctx, const char *who, struct buf *errors)
+{
+	return daemon_reload(ctx, who, errors);
+}
+
+static void on_changed(void *ctx)
+{
+	daemon_changed(ctx);
+}
+
+static void on_each_flow(void *ctx, bool (*row)(void *row_ctx, const struct flow_row *r),
+			 void *row_ctx)
+{
+	struct daemon *d = ctx;
+
+	datapath_each_flow(d->datapath, row, row_ctx);
+}
+
+static int on_explain(void *ctx, const struct service *s, const struct addr *client, uint16_t port,
+		      struct flow_place *out)
+{
+	struct daemon *d = ctx;
+
+	return datapath_explain(d->datapath, s->id, client, port, out);
+}
+
+static int start_model(struct daemon *d)
+{
+	struct model_adopted *adopted;
+	unsigned n;
+	int err = datapath_adopted(d->datapath, &adopted, &n);
+
+	if (err)
+		return err;
+	err = model_create(d->config, adopted, n, daemon_now(), &d->model);
+	/* the rule, table and neighbour of one that is no more are nobody's now */
+	for (unsigned i = 0; i < n && !err; i++)
+		if (!model_backend(d->model, adopted[i].backend_id, NULL))
+			netlink_probe_route_remove(d->netlink, adopted[i].backend_id);
+	free(adopted);
+	if (!err && n)
+		log_info("event=adopted backends=%u", n);
+	return err;
+}
+
+static int start_interfaces(struct daemon *d)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++) {
+		const struct netlink_link *link = netlink_link(d->netlink, i);
+
+		err = datapath_declare(d->datapath, i, link->ifindex, &link->mac);
+	}
+	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++)
+		err = datapath_attach(d->datapath, i, &d->config->interfaces[i]);
+	if (!err)
+		err = netlink_fast_neighbours(d->netlink);
+	if (err)
+		datapath_detach_new(d->datapath);
+	else
+		datapath_detach_undeclared(d->datapath);
+	return err;
+}
+
+static int start_parts(struct daemon *d)
+{
+	struct prober_callbacks probing = {
+		.on_result = on_result, .on_slow_connect = on_slow_connect, .ctx = d};
+	struct control_callbacks asking = {
+		.refresh = on_refresh,
+		.reload = on_reload,
+		.changed = on_changed,
+		.each_flow = on_each_flow,
+		.explain = on_explain,
+		.ctx = d,
+	};
+	struct netlink_callbacks network = {.on_link = on_link, .on_nexthop = on_nexthop, .ctx = d};
+	int err;
+
+	err = netlink_new(d->loop, d->config, &network, &d->netlink);
+	if (!err)
+		err = daemon_check_system(d->netlink, d->config);
+	if (!err)
+		err = datapath_open(&d->config->datapath, &d->datapath);
+	if (!err)
+		err = start_model(d);
+	if (!err)
+		err = control_new(d->loop, &d->config->control, d->model, &asking, &d->control);
+	if (!err)
+		err = prober_new(d->loop, &probing, &d->prober);
+	if (!err)
+		err = start_interfaces(d);
+	if (!err)
+		err = table_start(d);
+	if (!err)
+		watches_start(d);
+	return err;
+}
+
+static void timer_init(ev_timer *timer, struct daemon *d,
+		       void (*cb)(struct ev_loop *, ev_timer *, int))
+{
+	ev_timer_init(timer, cb, 0, 0);
+	timer->data = d;
+}
+
+static void signal_start(ev_signal *signal, struct daemon *d, int number)
+{
+	ev_signal_init(signal, on_signal, number);
+	signal->data = d;
+	ev_signal_start(d->loop, signal);
+}
+
+static void start_loop(struct daemon *d)
+{
+	double watchdog_s = notify_watchdog_s();
+
+	signal_start(&d->on_term, d, SIGTERM);
+	signal_start(&d->on_int, d, SIGINT);
+	signal_start(&d->on_hup, d, SIGHUP);
+	ev_prepare_init(&d->settle, on_settle);
+	d->settle.data = d;
+	ev_prepare_start(d->loop, &d->settle);
+	timer_init(&d->heartbeat, d, on_heartbeat);
+	if (watchdog_s > 0) {
+		ev_timer_set(&d->heartbeat, watchdog_s, watchdog_s);
+		ev_timer_start(d->loop, &d->heartbeat);
+	}
+	d->dirty = true;
+}
+
+static void stop(struct daemon *d)
+{
+	control_free(d->control);
+	if (d->prober)
+		watches_stop_all(d);
+	prober_free(d->prober);
+	table_stop(d);
+	if (d->datapath && d->model)
+		remember_all(d);
+	datapath_close(d->datapath);
+	netlink_free(d->netlink);
+	model_free(d->model);
+	config_free(d->config);
+	if (d->loop)
+		ev_loop_destroy(d->loop);
+	free(d);
+}
+
+enum exit_code daemon_run(const char *file, struct config *config)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+	enum exit_code code = EXIT_SYSTEM;
+
+	if (!d) {
+		config_free(config);
+		return EXIT_SYSTEM;
+	}
+	d->file = file;
+	d->config = config;
+	d->started_ms = daemon_now().mono_ms;
+	d->loaded_wall_ms = daemon_now().wall_ms;
+	d->loop = ev_loop_new(EVFLAG_AUTO);
+	if (!d->loop)
+		goto out;
+	signal(SIGPIPE, SIG_IGN);
+	timer_init(&d->tick, d, on_tick);
+	timer_init(&d->again, d, on_again);
+	timer_init(&d->announce, d, on_announce);
+	if (start_parts(d))
+		goto out;
+	start_loop(d);
+	log_info("event=started version=%s pid=%d file=%s", MXLB_VERSION, getpid(), file);
+	notify_send("READY=1");
+	ev_run(d->loop, 0);
+	notify_send("STOPPING=1");
+	log_info("event=stopped note=\"the datapath goes on forwarding\"");
+	code = EXIT_CLEAN;
+out:
+	stop(d);
+	return code;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon: the only room that sees all others. It owns the loop and every part, carries what happens
+ * (probes, neighbours, links, people) to the model, and the model's plan to the datapath.
+ */
+#ifndef MXLB_DAEMON_H
+#define MXLB_DAEMON_H
+
+#include <ev.h>
+#include "control/control.h"
+#include "core/model.h"
+#include "datapath/datapath.h"
+#include "datapath/forge.h"
+#include "datapath/netlink.h"
+#include "probe/prober.h"
+
+enum exit_code { EXIT_CLEAN, EXIT_CONFIG, EXIT_SYSTEM };
+
+struct watch { /* the daemon's side of one backend */
+	struct daemon *daemon;
+	uint32_t id; /* 0: free */
+	ev_timer due;
+	uint64_t began_ms; /* when its last probe began; 0: none did */
+	bool asked;	   /* a next hop question that a slow connect raised is open */
+	bool confirming;   /* the second question, after the verdict, is open */
+};
+
+struct daemon {
+	struct ev_loop *loop;
+	const char *file;
+	struct config *config;
+	struct model *model;
+	struct datapath *datapath;
+	struct netlink *netlink;
+	struct prober *prober;
+	struct control *control;
+
+	bool dirty;	/* the plan may differ from what is in force */
+	uint64_t ready; /* services that were ready when it last was made so, a bit each */
+	uint64_t logged_seq;
+	ev_prepare settle;
+	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets;
+	unsigned announcements_left;
+	ev_signal on_term, on_int, on_hup;
+	struct watch watches[MXLB_MAX_BACKENDS];
+
+	uint64_t started_ms;
+	int64_t loaded_wall_ms;
+	char last_error[1024];
+	struct datapath_counts counts;
+	uint32_t flows[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
+	uint64_t flows_ms;
+	struct forge *forge;
+	struct idle_flow *idle; /* flows of gone backends that are still to be told */
+	unsigned n_idle;
+	struct reset_rounds {
+		uint64_t at_ms; /* the next one */
+		unsigned left;
+	} rounds[MXLB_MAX_BACKENDS];
+};
+
+/* Runs until told to stop. file: the configuration's path; config: loaded and checked, now the daemon's. */
+enum exit_code daemon_run(const char *file, struct config *config);
+
+struct now daemon_now(void);
+/* The plan must be made anew before the loop sleeps. */
+void daemon_changed(struct daemon *d);
+/* Says whose the VIPs are, a few times, after anything that may have changed what the neighbours believe. */
+void daemon_announce(struct daemon *d);
+
+/* reload.c: reads the file again and takes it over. 0, or -errno with the reasons in errors. */
+int daemon_reload(struct daemon *d, const char *who, struct buf *errors);
+/* Can this system carry the configuration? 0, or -errno and a logged line that says what to do. */
+int daemon_check_system(struct netlink *netlink, const struct config *config);
+
+/* watch.c: probes and next hops. */
+/* For every backend of the model that is not watched yet; those that are follow their probe's new interval. */
+void watches_start(struct daemon *d);
+void watches_stop_removed(struct daemon *d);
+void watches_stop_all(struct daemon *d);
+void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh);
+void on_slow_connect(void *ctx, uint32_t backend_id);
+void on_result(void *ctx, uint32_t backend_id, const struct probe_result *r);
+
+/* table.c: what needs the flow table. */
+int table_start(struct daemon *d); /* 0 or -errno, logged */
+void table_stop(struct daemon *d);
+/* Fills the model's flow counts, from a pass over the table that is at most a second old. */
+void table_refresh(struct daemon *d);
+/* A backend is gone: its idle flows are to be reset, now and again while it is. */
+void table_reset_idle(struct daemon *d, uint32_t backend_id);
+
+/* notify.c: systemd's notify protocol (sd_notify(3)); nothing when NOTIFY_SOCKET is not set. */
+void notify_send(const char *state);
+/* Half of WATCHDOG_USEC in seconds, 0 when there is no watchdog for us. */
+double notify_watchdog_s(void);
+
+#endif

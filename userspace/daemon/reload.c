@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A new configuration for a running daemon: parsed whole, checked whole, taken over whole. A file that fails leaves
+ * everything as it is and says why. What can't change while running is refused with the way to do it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include "conf/conf.h"
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+static bool interface_is_there(struct netlink *netlink, const struct config *c, unsigned i)
+{
+	if (netlink_link(netlink, i)->ifindex)
+		return true;
+	log_error("event=refused what=\"interface %s\" error=\"it does not exist\" "
+		  "advice=\"ip link shows what there is; correct interfaces: in %s\"",
+		  c->interfaces[i].name, c->file);
+	return false;
+}
+
+static int vip_is_free(struct netlink *netlink, const struct service_conf *s)
+{
+	char text[ADDR_TEXT_SIZE];
+	int local = netlink_is_local(netlink, &s->address);
+
+	if (local <= 0)
+		return local;
+	addr_text(&s->address, text);
+	log_error(
+		"event=refused what=\"VIP %s of service %s\" error=\"it is an address of this box\" "
+		"advice=\"remove it: ip addr del %s/%d dev ...; mxlb answers for it\"",
+		text, s->name, text, addr_is_v4(&s->address) ? 32 : 128);
+	return -EADDRINUSE;
+}
+
+int daemon_check_system(struct netlink *netlink, const struct config *config)
+{
+	int err = 0, ret;
+
+	for (unsigned i = 0; i < config->n_interfaces; i++)
+		if (!interface_is_there(netlink, config, i))
+			err = -ENODEV;
+	for (unsigned i = 0; i < config->n_services; i++) {
+		ret = vip_is_free(netlink, &config->services[i]);
+		err = ret < 0 ? ret : err;
+	}
+	return err;
+}
+
+static bool same_interfaces(const struct config *a, const struct config *b)
+{
+	return a->n_interfaces == b->n_interfaces &&
+	       !memcmp(a->interfaces, b->interfaces, sizeof(a->interfaces));
+}
+
+/* The sections that only a start can take in; a restart costs no connection. NULL: all the same. */
+static const char *fixed_section_changed(const struct config *a, const struct config *b)
+{
+	if (!same_interfaces(a, b))
+		return "interfaces";
+	if (memcmp(&a->datapath, &b->datapath, sizeof(a->datapath)))
+		return "datapath";
+	if (memcmp(&a->control, &b->control, sizeof(a->control)))
+		return "control";
+	return NULL;
+}
+
+static int check(struct daemon *d, const struct config *config, struct buf *errors)
+{
+	const char *fixed = fixed_section_changed(d->config, config);
+	int err = 0, ret;
+
+	if (fixed) {
+		buf_printf(
+			errors,
+			"%s: %s: can't change while running; restart mxlbd (the datapath goes on)\n",
+			d->file, fixed);
+		return -EBUSY;
+	}
+	for (unsigned i = 0; i < config->n_services; i++) {
+		ret = vip_is_free(d->netlink, &config->services[i]);
+		if (!ret)
+			continue;
+		buf_printf(errors, "%s: services.%s.address: %s\n", d->file,
+			   config->services[i].name,
+			   ret == -EADDRINUSE ? "is an address of this box" : strerror(-ret));
+		err = ret;
+	}
+	return err;
+}
+
+static void leave_groups(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service_conf *s = &d->model->services[i].conf;
+
+		netlink_leave_solicited(d->netlink, s->interface, &s->address);
+	}
+}
+
+static int take_over(struct daemon *d, struct config *config)
+{
+	struct config *old = d->config;
+	struct model_adopted *left = NULL; /* backends that went, but whose flows are open */
+	unsigned n = 0;
+	int err;
+
+	leave_groups(d);
+	err = datapath_adopted(d->datapath, &left, &n);
+	if (!err)
+		err = model_reload_adopting(d->model, config, left, n, daemon_now());
+	free(left);
+	daemon_announce(d); /* in either case: what is still served is joined again */
+	if (err)
+		return err;
+	d->config = config;
+	config_free(old);
+	watches_stop_removed(d);
+	watches_start(d);
+	return 0;
+}
+
+/* One line each: what a configuration that was taken over warns of. */
+static void log_warnings(struct buf *warnings)
+{
+	char *rest = warnings->data, *line, quoted[1024];
+
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_warn("event=config_warning text=\"%s\"",
+				 log_quote(line, strlen(line), quoted, sizeof(quoted)));
+}
+
+int daemon_reload(struct daemon *d, const char *who, struct buf *errors)
+{
+	struct config *config = NULL;
+	int err;
+
+	notify_send("RELOADING=1");
+	err = conf_load(d->file, d->config, &config, errors);
+	if (!err)
+		err = check(d, config, errors);
+	if (!err)
+		err = take_over(d, config);
+	daemon_changed(d);
+	if (err) {
+		char quoted[sizeof(d->last_error)];
+
+		config_free(config);
+		if (!errors->len)
+			buf_printf(errors, "%s: %s\n", d->file, strerror(-err));
+		snprintf(d->last_error, sizeof(d->last_error), "%s",
+			 errors->data ? errors->data : "");
+		log_quote(d->last_error, strlen(d->last_error), quoted, sizeof(quoted));
+		log_error("event=reload_failed who=%s errors=\"%s\"", who, quoted);
+	} else {
+		d->last_error[0] = 0;
+		d->loaded_wall_ms = daemon_now().wall_ms;
+		log_info("event=reloaded who=%s file=%s", who, d->file);
+		log_warnings(errors);
+	}
+	notify_send("READY=1");
+	return err;
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * When each backend is probed, and what its next hop says. Rules of reachability (design.md, "Words"):
+ *   1. a connect that nobody answers for 300 ms asks the next hop again; FAILED after that is definite;
+ *   2. any other FAILED is a hint: probe now, at most every HINT_MS;
+ *   3. what happens while our own interface has no carrier, is down, or came up less than 2 s ago is our trouble;
+ *   4. a next hop that has never answered has no way to probe: FAILED is definite there too;
+ *   5. after the verdict the next hop is asked a second time, and only when that fails too are its flows reset.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+#define HINT_MS	      250
+#define MAINT_MS      250
+#define LINK_YOUNG_MS 2000
+
+static void take(struct daemon *d, uint32_t id, const struct probe_result *r)
+{
+	if (model_probe_result(d->model, id, r, daemon_now()))
+		daemon_changed(d);
+}
+
+static bool link_is_ours_to_blame(struct daemon *d, unsigned interface)
+{
+	const struct netlink_link *link = netlink_link(d->netlink, interface);
+
+	if (!link->ifindex || !link->up || !link->carrier)
+		return true;
+	return link->up_since_ms && daemon_now().mono_ms - link->up_since_ms < LINK_YOUNG_MS;
+}
+
+/* Rule 3. Where the route went with the interface, connect() says EACCES, which would send people astray. */
+static void blame_link(struct daemon *d, unsigned interface, struct probe_result *r)
+{
+	if (r->reason != REASON_unreachable && r->reason != REASON_local_error)
+		return;
+	if (!link_is_ours_to_blame(d, interface))
+		return;
+	r->reason = REASON_local_carrier;
+	snprintf(r->text, sizeof(r->text), "%s is down, has no carrier, or came up just now",
+		 d->config->interfaces[interface].name);
+}
+
+static void schedule(struct watch *w, double in_ms)
+{
+	ev_timer_stop(w->daemon->loop, &w->due);
+	ev_timer_set(&w->due, in_ms > 0 ? in_ms / 1000 : 0, 0);
+	ev_timer_start(w->daemon->loop, &w->due);
+}
+
+static void schedule_next(struct watch *w, const struct service *s, const struct backend *b)
+{
+	schedule(w,
+		 (double)(w->began_ms + model_probe_interval(s, b)) - (double)daemon_now().mono_ms);
+}
+
+static void local_failure(struct watch *w, int err)
+{
+	struct probe_result r = {.reason = REASON_local_error, .stage = STAGE_CONNECT};
+
+	strncpy(r.text, strerror(-err), sizeof(r.text) - 1);
+	take(w->daemon, w->id, &r);
+}
+
+static int start_probe(struct watch *w, const struct service *s, const struct backend *b)
+{
+	const struct datapath_conf *conf = &w->daemon->config->datapath;
+	bool to_vip = s->probe.target == PROBE_TARGET_VIP;
+	struct prober_job job = {
+		.backend_id = w->id,
+		.address = to_vip ? s->conf.address : b->conf.address,
+		.port = s->conf.port,
+		.mark = to_vip ? conf->mark | w->id : 0,
+		.conf = &s->probe,
+	};
+
+	if (to_vip)
+		job.fallback = b->conf.address;
+	return prober_start(w->daemon->prober, &job);
+}
+
+/* Rule 5: asks once more; flows are lost only when that fails too. */
+static void confirm(struct watch *w, const struct backend *b)
+{
+	if (!b->gone && !w->confirming && !netlink_reprobe(w->daemon->netlink, w->id))
+		w->confirming = true;
+}
+
+static void gone(struct watch *w)
+{
+	struct daemon *d = w->daemon;
+	const struct backend *b = model_backend(d->model, w->id, NULL);
+
+	w->confirming = false;
+	if (!b || b->admin == ADMIN_MAINT || link_is_ours_to_blame(d, b->nexthop.interface) ||
+	    !model_gone(d->model, w->id))
+		return;
+	daemon_changed(d);
+	table_reset_idle(d, w->id);
+}
+
+static void unreachable(struct watch *w, const struct service *s, const struct backend *b)
+{
+	struct probe_result r = {.reason = REASON_unreachable, .stage = STAGE_CONNECT};
+
+	strcpy(r.text, "the next hop does not answer ARP or neighbour discovery");
+	blame_link(w->daemon, b->nexthop.interface, &r);
+	prober_cancel(w->daemon->prober, w->id);
+	take(w->daemon, w->id, &r);
+	if (r.reason == REASON_unreachable)
+		confirm(w, b);
+	schedule_next(w, s, b);
+}
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct watch *w = timer->data;
+	struct service *s;
+	struct backend *b = model_backend(w->daemon->model, w->id, &s);
+	int err;
+
+	(void)loop;
+	(void)events;
+	if (!b)
+		return;
+	if (b->admin == ADMIN_MAINT) { /* not probed; asked about again soon */
+		schedule(w, MAINT_MS);
+		return;
+	}
+	w->began_ms = daemon_now().mono_ms;
+	if (b->nexthop.state == NEXTHOP_FAILED && !b->nexthop.has_mac) { /* rule 4 */
+		unreachable(w, s, b);
+		return;
+	}
+	err = start_probe(w, s, b);
+	if (err == -EBUSY)
+		return; /* its result schedules the next */
+	if (!err)
+		return;
+	local_failure(w, err);
+	schedule_next(w, s, b);
+}
+
+void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result)
+{
+	struct daemon *d = ctx;
+	struct watch *w = &d->watches[backend_id];
+	struct probe_result r = *result;
+	struct service *s;
+	struct backend *b = model_backend(d->model, backend_id, &s);
+
+	if (!b || !w->id)
+		return;
+	w->asked = false;
+	/* IPv6 goes by a stand-in neighbour: the kernel can't say that the host is gone. */
+	if (r.reason == REASON_connect_timeout && b->nexthop.state == NEXTHOP_FAILED)
+		r.reason = REASON_unreachable;
+	blame_link(d, b->nexthop.interface, &r);
+	take(d, backend_id, &r);
+	if (r.reason == REASON_unreachable)
+		confirm(w, b);
+	schedule_next(w, s, b);
+}
+
+void on_slow_connect(void *ctx, uint32_t backend_id)
+{
+	struct daemon *d = ctx;
+	struct watch *w = &d->watches[backend_id];
+
+	if (w->id && !netlink_reprobe(d->netlink, backend_id))
+		w->asked = true; /* rule 1 */
+}
+
+void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
+{
+	struct daemon *d = ctx;
+	struct watch *w = &d->watches[backend_id];
+	bool asked = w->asked, confirming = w->confirming;
+	struct service *s;
+	struct backend *b = model_backend(d->model, backend_id, &s);
+
+	if (!b || !w->id)
+		return;
+	w->asked = w->confirming = false;
+	if (model_nexthop(d->model, backend_id, nh, daemon_now()))
+		daemon_changed(d);
+	if (nh->state == NEXTHOP_RESOLVED && !w->began_ms)
+		schedule(w, 0); /* the first probe waited for it */
+	if (nh->state != NEXTHOP_FAILED)
+		return;
+	if (confirming)
+		gone(w);
+	else if (asked || !nh->has_mac)
+		unreachable(w, s, b);
+	else if (daemon_now().mono_ms - w->began_ms >= HINT_MS)
+		schedule(w, 0); /* rule 2 */
+}
+
+static void watch_start(struct daemon *d, const struct service *s, const struct backend *b)
+{
+	struct watch *w = &d->watches[b->id];
+	int err;
+
+	w->daemon = d;
+	w->id = b->id;
+	w->asked = w->confirming = false;
+	w->began_ms = 0;
+	ev_timer_init(&w->due, on_due, 0, 0);
+	w->due.data = w;
+	err = netlink_watch(d->netlink, b->id, &b->conf.address);
+	if (err)
+		log_error("event=watch_failed backend=%s error=\"%s\"", b->conf.name,
+			  strerror(-err));
+	/* The route follows the next hop by itself; -ENETUNREACH is "not known yet". */
+	err = netlink_probe_route(d->netlink, b->id, &s->conf.address);
+	if (err && err != -ENETUNREACH)
+		log_error("event=route_failed backend=%s error=\"%s\"", b->conf.name,
+			  strerror(-err));
+	/* At once when the way is known; else when it is, or it took as long as a connect may. */
+	schedule(w, b->nexthop.has_mac ? 0 : s->probe.connect_timeout_ms);
+}
+
+/* A probe that the timer waits for may be due sooner by now: the interval is a new configuration's. */
+static void watch_renew(struct daemon *d, const struct service *s, const struct backend *b)
+{
+	struct watch *w = &d->watches[b->id];
+
+	if (ev_is_active(&w->due) && w->began_ms)
+		schedule_next(w, s, b);
+}
+
+void watches_start(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service *s = &d->model->services[i];
+
+		for (unsigned j = 0; j < s->n_backends; j++)
+			if (d->watches[s->backends[j].id].id)
+				watch_renew(d, s, &s->backends[j]);
+			else
+				watch_start(d, s, &s->backends[j]);
+	}
+}
+
+static void watch_stop(struct daemon *d, struct watch *w)
+{
+	ev_timer_stop(d->loop, &w->due);
+	prober_cancel(d->prober, w->id);
+	netlink_unwatch(d->netlink, w->id);
+	w->id = 0;
+}
+
+void watches_stop_removed(struct daemon *d)
+{
+	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++) {
+		if (!d->watches[id].id || model_backend(d->model, id, NULL))
+			continue;
+		watch_stop(d, &d->watches[id]);
+		netlink_probe_route_remove(d->netlink, id);
+	}
+}
+
+void watches_stop_all(struct daemon *d)
+{
+	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++)
+		if (d->watches[id].id)
+			watch_stop(d, &d->watches[id]);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* mxlbd's command line. Owns nothing: it loads the configuration and hands over. */
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "conf/conf.h"
+#include "daemon/daemon.h"
+#include "probe/prober.h"
+#include "util/log.h"
+
+#define DEFAULT_FILE   "/etc/mxlb/mxlb.yaml"
+#define PROBE_CHILD_FD 3
+
+static const char usage_text[] =
+	"Usage: mxlbd [-c FILE] [-d] [-t]\n"
+	"Balances SMTP connections to a VIP over servers, by their preference and health.\n"
+	"\n"
+	"  -c, --config FILE  the configuration (" DEFAULT_FILE ")\n"
+	"  -t, --test         check the configuration and exit: 0, or 1 with every error\n"
+	"  -d, --debug        log more\n"
+	"  -V, --version      print the version and exit\n"
+	"  -h, --help         print this and exit\n"
+	"\n"
+	"mxlbd stays in the foreground and logs to stderr. Signals: HUP reloads, TERM and INT stop; the kernel\n"
+	"goes on forwarding. Exit: 0 stopped, 1 bad configuration or usage, 2 the system refuses.\n";
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
+	{"debug", no_argument, NULL, 'd'},	  {"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},	  {0},
+};
+
+struct arguments {
+	const char *file;
+	bool test, debug;
+	int done; /* -1: go on, else exit with it */
+};
+
+static struct arguments parse(int argc, char **argv)
+{
+	struct arguments a = {.file = DEFAULT_FILE, .done = -1};
+	int c;
+
+	while (a.done < 0 && (c = getopt_long(argc, argv, "c:tdVh", long_options, NULL)) >= 0) {
+		switch (c) {
+		case 'c':
+			a.file = optarg;
+			break;
+		case 't':
+			a.test = true;
+			break;
+		case 'd':
+			a.debug = true;
+			break;
+		case 'V':
+			printf("mxlbd %s\n", MXLB_VERSION);
+			a.done = EXIT_CLEAN;
+			break;
+		case 'h':
+			fputs(usage_text, stdout);
+			a.done = EXIT_CLEAN;
+			break;
+		default:
+			fputs("Try 'mxlbd --help'.\n", stderr);
+			a.done = EXIT_CONFIG;
+		}
+	}
+	if (a.done < 0 && optind < argc) {
+		fprintf(stderr, "mxlbd: unexpected argument '%s'\nTry 'mxlbd --help'.\n",
+			argv[optind]);
+		a.done = EXIT_CONFIG;
+	}
+	return a;
+}
+
+/* Else one of the three would be a socket or a map, and a log line would be written into it. */
+static int open_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -1;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct config *config = NULL;
+	struct buf errors = {0};
+	struct arguments a;
+	int err;
+
+	if (open_standard_files())
+		return EXIT_SYSTEM;
+	if (argc == 2 && !strcmp(argv[1], "--probe-child"))
+		return probe_child_main(PROBE_CHILD_FD);
+	a = parse(argc, argv);
+	if (a.done >= 0)
+		return a.done;
+	log_init("mxlbd", a.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+	err = conf_load(a.file, NULL, &config, &errors);
+	if (errors.len)
+		fputs(errors.data, stderr);
+	buf_free(&errors);
+	if (err)
+		return EXIT_CONFIG;
+	if (a.test) {
+		printf("%s: configuration is valid\n", a.file);
+		config_free(config);
+		return EXIT_CLEAN;
+	}
+	return daemon_run(a.file, config);
+}
