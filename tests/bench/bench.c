@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Measures every path at every number of flows, all targets of a round one after the other, and keeps the least of
+ * all rounds: the machine changes its speed, and the least changes less.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include "bench.h"
+#include "util/log.h"
+
+#define SHARE_MIN 0.95 /* of the packets on the path that they are measured for */
+
+volatile sig_atomic_t bench_stopped;
+
+const uint32_t flows_steps[FLOWS_STEPS] = {1, 1000, 100000, 1000000};
+/* datapath.flows for each: places enough, and as small as the flows; the default at 100k, the most there is at 1M. */
+static const uint32_t tables[FLOWS_STEPS] = {6, 6000, 262144, 2097152};
+
+const struct path paths[PATHS] = {
+	{"floor", "floor: swap MACs, XDP_TX", PATH_FLOOR, 4},
+	{"lru", "floor and a kernel LRU hit", PATH_LRU, 4},
+	{"established", "established", PATH_ESTABLISHED, 4},
+	{"established", "established", PATH_ESTABLISHED, 6},
+	{"syn", "new SYN", PATH_SYN, 4},
+	{"syn", "new SYN", PATH_SYN, 6},
+	{"flow_miss", "flow_miss, entry made", PATH_MISS, 4},
+	{"flow_miss", "flow_miss, entry made", PATH_MISS, 6},
+	{"not_ours", "not ours", PATH_NOT_OURS, 4},
+	{"not_ours", "not ours", PATH_NOT_OURS, 6},
+};
+const struct column columns[COLUMNS] = {
+	[COLUMN_PLAIN] = {"plain", SUBJECT_PLAIN, false},
+	[COLUMN_PERFMON] = {"perfmon", SUBJECT_PERFMON, false},
+	[COLUMN_APART] = {"apart", SUBJECT_PLAIN, true},
+};
+
+struct bench {
+	struct datapath *subject[SUBJECTS];
+	uint32_t flows;
+	unsigned rounds, packets;
+};
+
+static void on_signal(int number)
+{
+	(void)number;
+	bench_stopped = 1;
+}
+
+bool path_is_own(const struct path *path)
+{
+	return path->kind == PATH_FLOOR || path->kind == PATH_LRU;
+}
+
+static uint64_t on_path(const struct path *path, const struct subject_counts *before,
+			const struct subject_counts *after)
+{
+	const struct traffic *b = &before->traffic, *a = &after->traffic;
+
+	switch (path->kind) {
+	case PATH_ESTABLISHED:
+		return (a->packets - b->packets) - (a->new_flows - b->new_flows) -
+		       (a->retransmits - b->retransmits) - (a->misses - b->misses) -
+		       (a->promoted - b->promoted);
+	case PATH_SYN:
+		return a->new_flows - b->new_flows;
+	case PATH_MISS:
+		return a->misses - b->misses;
+	default:
+		return after->not_ours - before->not_ours;
+	}
+}
+
+/* Times the program under test, and sees to it that the packets took this path. */
+static double time_subject(struct bench *b, const struct path *path, const struct column *column,
+			   struct cost *cost)
+{
+	struct datapath *dp = b->subject[column->subject];
+	struct subject_counts before, after;
+	double ns, share;
+
+	subject_count(dp, &before);
+	ns = sender_time(path, bpf_program__fd(dp->skel->progs.mxlb), column->apart, b->flows,
+			 b->packets);
+	subject_count(dp, &after);
+	if (ns < 0)
+		return ns;
+	share = (double)on_path(path, &before, &after) / (b->packets + 1);
+	if (share < cost->share || !cost->share) {
+		cost->share = share;
+		cost->unplaced = (double)(after.traffic.unplaced - before.traffic.unplaced) /
+				 (b->packets + 1);
+	}
+	if (share >= SHARE_MIN)
+		return ns;
+	fprintf(stderr, "bench: IPv%d %s, %u flows: only %.3f of the packets did that\n",
+		path->family, path->name, b->flows, share);
+	return -EIO;
+}
+
+static int keep_least(double *least, double ns)
+{
+	if (ns < 0)
+		return (int)ns;
+	if (ns < *least || !*least)
+		*least = ns;
+	return 0;
+}
+
+/* One path of a round, in one column: bare, then as it is. .bare and .ns hold gross minima. */
+static int time_path(struct bench *b, const struct path *path, const struct column *column,
+		     struct cost *cost)
+{
+	int err = keep_least(&cost->bare, sender_time(path, sender_own_target(PATH_BARE),
+						      column->apart, b->flows, b->packets));
+
+	if (err)
+		return err;
+	if (!path_is_own(path))
+		return keep_least(&cost->ns, time_subject(b, path, column, cost));
+	return keep_least(&cost->ns, sender_time(path, sender_own_target(path->kind), column->apart,
+						 b->flows, b->packets));
+}
+
+static int time_round(struct bench *b, struct bench_results *r, unsigned step)
+{
+	int err = 0;
+
+	for (int kind = 0; kind < SUBJECTS; kind++)
+		datapath_step_epoch(b->subject[kind]); /* so that entries are written, as in life */
+	for (unsigned p = 0; p < PATHS; p++)
+		for (unsigned c = 0; c < COLUMNS && !err; c++) {
+			if (bench_stopped)
+				return -EINTR;
+			if (!path_is_own(&paths[p]) || columns[c].subject == SUBJECT_PLAIN)
+				err = time_path(b, &paths[p], &columns[c], &r->cost[p][step][c]);
+		}
+	return err;
+}
+
+/* Every flow goes once through SYN and ACK, so that it has its entry. */
+static int bench_open(struct bench *b, uint32_t table)
+{
+	int err = sender_open(b->flows), fd;
+
+	for (int kind = 0; kind < SUBJECTS && !err; kind++) {
+		b->subject[kind] = subject_open(kind, table);
+		if (!b->subject[kind])
+			return -EPERM;
+		fd = bpf_program__fd(b->subject[kind]->skel->progs.mxlb);
+		err = subject_plan(b->subject[kind], 2, 1);
+		if (!err)
+			err = sender_walk(4, fd, b->flows);
+		if (!err)
+			err = sender_walk(6, fd, b->flows);
+	}
+	return err;
+}
+
+static void bench_close(struct bench *b)
+{
+	sender_close();
+	for (int kind = 0; kind < SUBJECTS; kind++) {
+		subject_close(b->subject[kind], kind);
+		b->subject[kind] = NULL;
+	}
+}
+
+static int measure(struct bench *b, struct bench_results *r, unsigned step)
+{
+	int err;
+
+	b->flows = flows_steps[step];
+	err = bench_open(b, tables[step]);
+	for (unsigned i = 0; i < b->rounds && !err; i++)
+		err = time_round(b, r, step);
+	bench_close(b);
+	return err;
+}
+
+/* The last CPU that we may use, for all of it. */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t all, one;
+
+	CPU_ZERO(&one);
+	if (sched_getaffinity(0, sizeof(all), &all))
+		return;
+	for (int cpu = CPU_SETSIZE - 1; cpu >= 0; cpu--) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+		return;
+	}
+}
+
+static int measure_all(struct bench_results *r)
+{
+	struct bench b = {.rounds = r->rounds, .packets = r->packets};
+	int err = rings_measure(r);
+
+	for (unsigned i = 0; i < r->steps && !err; i++)
+		err = measure(&b, r, i);
+	return err;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: bench [--json FILE] [--rounds N] [--packets N] [--steps 1..4]\n");
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"json", required_argument, NULL, 'j'},
+						{"rounds", required_argument, NULL, 'r'},
+						{"packets", required_argument, NULL, 'p'},
+						{"steps", required_argument, NULL, 's'},
+						{0}};
+	static struct bench_results r = {.rounds = 25, .packets = 100000, .steps = FLOWS_STEPS};
+	struct sigaction act = {.sa_handler = on_signal};
+	const char *json = NULL;
+	int option, err;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		unsigned *number = option == 'r'   ? &r.rounds
+				   : option == 'p' ? &r.packets
+						   : &r.steps;
+
+		if (option == '?')
+			return usage();
+		if (option == 'j')
+			json = optarg;
+		else
+			*number = strtoul(optarg, NULL, 10);
+	}
+	if (optind != argc || !r.rounds || !r.packets || !r.steps || r.steps > FLOWS_STEPS)
+		return usage();
+	log_init("bench", LOG_LEVEL_WARN);
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	stay_on_one_cpu();
+	err = measure_all(&r);
+	if (err) {
+		fprintf(stderr, "bench: %s\n", strerror(-err));
+		return 1;
+	}
+	report_table(&r, stdout);
+	return json && report_json(&r, json) ? 1 : 0;
+}

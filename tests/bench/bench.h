@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * make bench: what a packet costs. bench.c measures, sender.c sends the packets, subject.c holds the program under
+ * test, rings.c times the ring and adds up the maps, report.c prints. Nothing is asserted but that a measured packet took the path it is named
+ * after.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/capability.h>
+#include "datapath/datapath_internal.h"
+#include "job.h"
+
+/* Set by SIGINT and SIGTERM: end soon, so that no pins are left. */
+extern volatile sig_atomic_t bench_stopped;
+
+/* Loaded as in production, with CAP_BPF and CAP_NET_ADMIN alone; and with CAP_PERFMON, that spares it the kernel's
+ * measures against Spectre. */
+enum { SUBJECT_PLAIN, SUBJECT_PERFMON, SUBJECTS };
+
+#define FLOWS_STEPS 4 /* 1, 1k, 100k, 1M */
+
+enum path_kind {
+	PATH_BARE,
+	PATH_FLOOR,
+	PATH_LRU,
+	PATH_ESTABLISHED,
+	PATH_SYN,
+	PATH_MISS,
+	PATH_NOT_OURS
+};
+
+struct path {
+	const char *name, *text;
+	enum path_kind kind;
+	int family;
+};
+#define PATHS 10
+extern const struct path paths[PATHS];
+extern const uint32_t flows_steps[FLOWS_STEPS];
+
+/* How: which subject; and packets back to back, or one at a time, with a barrier between (see bench.bpf.c). */
+enum { COLUMN_PLAIN, COLUMN_PERFMON, COLUMN_APART, COLUMNS };
+
+struct column {
+	const char *name;
+	int subject;
+	bool apart;
+};
+extern const struct column columns[COLUMNS];
+
+/* The floor and the kernel's LRU hash: programs of the benchmark's own. Columns of SUBJECT_PLAIN alone. */
+bool path_is_own(const struct path *path);
+
+struct cost {
+	double ns,
+		bare; /* of a packet, and of the loop and the wrapper alone: the least of all rounds */
+	/* Of the packets sent: those that took the path, and those that found no place for an entry. */
+	double share, unplaced;
+};
+
+#define RING_STEPS 3 /* 2, 100, 1,000 backends */
+
+struct ring_time {
+	unsigned backends;
+	double build_ms, apply_ms; /* maglev_fill(); datapath_apply(), which calls it */
+};
+
+struct bench_results {
+	unsigned rounds, packets, steps; /* steps: of flows_steps, from the first */
+	struct cost cost[PATHS][FLOWS_STEPS][COLUMNS];
+	struct ring_time ring[RING_STEPS];
+	uint64_t map_bytes; /* with the default configuration */
+};
+
+/* sender.c: the benchmark's kernel side. */
+
+int sender_open(uint32_t flows); /* 0 or -errno */
+void sender_close(void);
+/* The fd of a program of the benchmark's own. */
+int sender_own_target(enum path_kind kind);
+/* ns a packet, gross; or -errno as a number. */
+double sender_time(const struct path *path, int target_fd, bool apart, uint32_t flows,
+		   unsigned packets);
+/* Sends each flow's SYN and the ACK behind it. 0 or -errno. */
+int sender_walk(int family, int target_fd, uint32_t flows);
+
+/* subject.c: the program under test. */
+
+/* Leaves in effect what such a subject is loaded with. The caps before, for subject_caps_back(); or NULL. */
+cap_t subject_caps(int kind);
+int subject_caps_back(cap_t before);
+
+/* Opens it with a flow table for so many flows, pinned under a name of its own. NULL, logged. */
+struct datapath *subject_open(int kind, uint32_t flows);
+/* Closes it and removes its pins. NULL is fine. */
+void subject_close(struct datapath *dp, int kind);
+/* One service of IPv4 and one of IPv6, n backends each, the first of which has this weight. 0 or -errno. */
+int subject_plan(struct datapath *dp, unsigned n, uint32_t weight);
+extern const uint8_t subject_mac[6];
+
+struct subject_counts {
+	struct traffic traffic;
+	uint64_t not_ours;
+};
+void subject_count(struct datapath *dp, struct subject_counts *out);
+
+/* rings.c. 0 or -errno. */
+int rings_measure(struct bench_results *r);
+
+/* report.c. 0 or -errno. */
+void report_table(const struct bench_results *r, FILE *to);
+int report_json(const struct bench_results *r, const char *file);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* What the benchmark tells its kernel side to send, and what that measured: bench.bpf.c's one global. */
+#ifndef BENCH_JOB_H
+#define BENCH_JOB_H
+
+#include <linux/types.h>
+
+#define BENCH_FRAME   128 /* bytes of every packet */
+#define BENCH_HEADERS 74  /* Ethernet, IPv6, TCP: what is rewritten before each run, at most */
+
+enum bench_order {
+	BENCH_WALK,   /* each flow in turn: a SYN, then the ACK behind it */
+	BENCH_RANDOM, /* one of .flows at random */
+	BENCH_FRESH,  /* a tuple never seen before */
+};
+
+struct bench_job {
+	__u8 header[80];
+	__u32 order; /* enum bench_order */
+	__u32 flows;
+	__u32 first;	/* the number of the first of .flows */
+	__u64 salt;	/* of BENCH_FRESH: another one, other tuples */
+	__u32 seq_add;	/* a packet's sequence number: its flow's, plus this, */
+	__u32 seq_step; /* plus so much for each packet before it */
+	__u32 pad;
+	__u64 packets; /* to be timed; one more is sent */
+
+	__u64 sent;
+	__u64 start_ns, end_ns;
+	__u64 lru_misses; /* look-ups of the kernel's LRU hash that found nothing: none is expected */
+};
+
+/* A key of the kernel's LRU hash. */
+struct bench_key {
+	__be32 address;
+	__u32 port;
+	__u32 service;
+};
+
+/* Of flow number i: what the kernel side puts into packets, and userspace into the LRU hash. */
+static inline __attribute__((always_inline)) __u32 bench_address(__u64 i)
+{
+	return 0x14000000 | (i & 0xffffff); /* 20.0.0.0/8 */
+}
+
+static inline __attribute__((always_inline)) __u16 bench_port(__u64 i)
+{
+	return 1024 + ((i ^ i >> 24) & 0x7fff);
+}
+
+#endif

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Prints what was measured, and beside it what design.md ("What it may cost") aims at. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+#include "bench.h"
+
+struct goal {
+	char what[64];
+	const char *unit;
+	double value, limit;
+};
+#define GOALS_MAX 16
+
+static double net(const struct bench_results *r, enum path_kind kind, int family, unsigned step,
+		  unsigned column)
+{
+	for (unsigned p = 0; p < PATHS; p++)
+		if (paths[p].kind == kind && paths[p].family == family)
+			return r->cost[p][step][column].ns - r->cost[p][step][column].bare;
+	abort();
+}
+
+/* Half of what the look-up alone costs. */
+static double half_lru_hit(const struct bench_results *r, unsigned step, unsigned column)
+{
+	return (net(r, PATH_LRU, 4, step, column) - net(r, PATH_FLOOR, 4, step, column)) / 2;
+}
+
+static const struct aim {
+	const char *what;
+	enum path_kind kind;
+	unsigned step, column;
+	double limit; /* 0: half an LRU hit */
+} aims[] = {
+	{"established, 1 flow", PATH_ESTABLISHED, 0, COLUMN_PLAIN, 25},
+	{"established, 100k flows: half an LRU hit", PATH_ESTABLISHED, 2, COLUMN_PLAIN, 0},
+	{"established, 1M flows: half an LRU hit", PATH_ESTABLISHED, 3, COLUMN_PLAIN, 0},
+	{"the same one at a time, 100k flows", PATH_ESTABLISHED, 2, COLUMN_APART, 0},
+	{"the same one at a time, 1M flows", PATH_ESTABLISHED, 3, COLUMN_APART, 0},
+	{"SYN, warm", PATH_SYN, 0, COLUMN_PLAIN, 35},
+	{"not ours", PATH_NOT_OURS, 0, COLUMN_PLAIN, 8},
+};
+#define AIMS (sizeof(aims) / sizeof(aims[0]))
+
+static unsigned goals_list(const struct bench_results *r, struct goal goals[GOALS_MAX])
+{
+	const struct ring_time *ring = &r->ring[RING_STEPS - 1];
+	unsigned n = 0;
+
+	for (int family = 4; family <= 6; family += 2)
+		for (unsigned i = 0; i < AIMS; i++) {
+			const struct aim *a = &aims[i];
+			struct goal *g = &goals[n];
+
+			if (a->step >= r->steps)
+				continue;
+			n++;
+			snprintf(g->what, sizeof(g->what), "IPv%d %s", family, a->what);
+			g->unit = "ns";
+			g->value = net(r, a->kind, family, a->step, a->column);
+			g->limit = a->limit > 0 ? a->limit : half_lru_hit(r, a->step, a->column);
+		}
+	goals[n++] = (struct goal){"ring of 1,000 backends built and published", "ms",
+				   ring->apply_ms, 5};
+	goals[n++] = (struct goal){"maps by default", "MiB", r->map_bytes / 1048576.0, 64};
+	return n;
+}
+
+static void print_costs(const struct bench_results *r, FILE *to)
+{
+	fprintf(to,
+		"ns a packet, net of the loop: the least of %u rounds of %u packets. First the packets back to\n"
+		"back (and with CAP_PERFMON), then one at a time: [no packet waits for memory while another runs]\n"
+		"%-29s",
+		r->rounds, r->packets, "flows");
+	for (unsigned s = 0; s < r->steps; s++)
+		fprintf(to, "%10u             ", flows_steps[s]);
+	fputc('\n', to);
+	for (unsigned p = 0; p < PATHS; p++) {
+		bool own = path_is_own(&paths[p]);
+
+		fprintf(to, "%s%-*s",
+			own		       ? ""
+			: paths[p].family == 4 ? "IPv4 "
+					       : "IPv6 ",
+			own ? 29 : 24, paths[p].text);
+		for (unsigned s = 0; s < r->steps; s++) {
+			const struct cost *c = r->cost[p][s];
+
+			fprintf(to, "%6.1f ", c[COLUMN_PLAIN].ns - c[COLUMN_PLAIN].bare);
+			if (own)
+				fprintf(to, "%8s", "");
+			else
+				fprintf(to, "(%5.1f) ",
+					c[COLUMN_PERFMON].ns - c[COLUMN_PERFMON].bare);
+			fprintf(to, "[%5.1f] ", c[COLUMN_APART].ns - c[COLUMN_APART].bare);
+		}
+		fputc('\n', to);
+	}
+}
+
+/* The measured packets that did something else, where there are any worth a word. */
+static void print_shares(const struct bench_results *r, FILE *to)
+{
+	for (unsigned p = 0; p < PATHS; p++) {
+		for (unsigned s = 0; s < r->steps && !path_is_own(&paths[p]); s++) {
+			const struct cost *c = &r->cost[p][s][COLUMN_PLAIN];
+
+			if (c->share < 0.999 || c->unplaced > 0.001)
+				fprintf(to,
+					"IPv%d %s, %u flows: %.2f %% of the packets did that; for %.2f %% "
+					"there was no place for an entry\n",
+					paths[p].family, paths[p].name, flows_steps[s],
+					c->share * 100, c->unplaced * 100);
+		}
+	}
+}
+
+void report_table(const struct bench_results *r, FILE *to)
+{
+	struct goal goals[GOALS_MAX];
+	unsigned n = goals_list(r, goals);
+
+	print_costs(r, to);
+	print_shares(r, to);
+	for (unsigned i = 0; i < RING_STEPS; i++)
+		fprintf(to,
+			"ring of %4u backends: %.2f ms to build, %.2f ms to build and publish\n",
+			r->ring[i].backends, r->ring[i].build_ms, r->ring[i].apply_ms);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(to, "goal %-46s %6.1f of %5.1f %-3s %s\n", goals[i].what, goals[i].value,
+			goals[i].limit, goals[i].unit,
+			goals[i].value <= goals[i].limit ? "met" : "MISSED");
+}
+
+static json_t *cost_json(const struct bench_results *r, unsigned p, unsigned s, unsigned column)
+{
+	const struct cost *c = &r->cost[p][s][column];
+	json_t *one = json_pack("{ss si si ss sf sf}", "path", paths[p].name, "family",
+				paths[p].family, "flows", (int)flows_steps[s], "how",
+				columns[column].name, "ns", c->ns - c->bare, "bare_ns", c->bare);
+
+	if (!path_is_own(&paths[p]))
+		json_object_update_new(
+			one, json_pack("{sf sf}", "share", c->share, "unplaced", c->unplaced));
+	return one;
+}
+
+static json_t *costs_json(const struct bench_results *r)
+{
+	json_t *all = json_array();
+
+	for (unsigned p = 0; p < PATHS; p++)
+		for (unsigned s = 0; s < r->steps; s++)
+			for (unsigned c = 0; c < COLUMNS; c++)
+				if (!path_is_own(&paths[p]) || columns[c].subject == SUBJECT_PLAIN)
+					json_array_append_new(all, cost_json(r, p, s, c));
+	return all;
+}
+
+static json_t *rings_json(const struct bench_results *r)
+{
+	json_t *all = json_array();
+
+	for (unsigned i = 0; i < RING_STEPS; i++)
+		json_array_append_new(all,
+				      json_pack("{si sf sf}", "backends", (int)r->ring[i].backends,
+						"build_ms", r->ring[i].build_ms, "apply_ms",
+						r->ring[i].apply_ms));
+	return all;
+}
+
+static json_t *goals_json(const struct bench_results *r)
+{
+	struct goal goals[GOALS_MAX];
+	unsigned n = goals_list(r, goals);
+	json_t *all = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(all, json_pack("{ss ss sf sf sb}", "what", goals[i].what,
+						     "unit", goals[i].unit, "value", goals[i].value,
+						     "limit", goals[i].limit, "met",
+						     goals[i].value <= goals[i].limit));
+	return all;
+}
+
+int report_json(const struct bench_results *r, const char *file)
+{
+	struct utsname u;
+	json_t *all;
+	int err;
+
+	uname(&u);
+	all = json_pack("{ss ss si si so so so sI}", "version", MXLB_VERSION, "kernel", u.release,
+			"rounds", (int)r->rounds, "packets", (int)r->packets, "costs",
+			costs_json(r), "rings", rings_json(r), "goals", goals_json(r), "map_bytes",
+			(json_int_t)r->map_bytes);
+	err = json_dump_file(all, file, JSON_INDENT(1));
+	json_decref(all);
+	if (err)
+		fprintf(stderr, "bench: %s can't be written\n", file);
+	return err ? -EIO : 0;
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Owns the benchmark's kernel side: fills the jobs, sends the packets, holds the kernel's LRU hash. */
+#include <errno.h>
+#include <string.h>
+#include "bench.h"
+#include "bench.skel.h"
+
+static struct bench_bpf *senders[2]; /* [1]: with a barrier between packets, see bench.bpf.c */
+
+/* To the VIP, or its neighbour; data in it unless it is a SYN. */
+static void header_fill(uint8_t *h, const struct path *path)
+{
+	static const uint8_t ip4[] = {0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 61,  6,
+				      0,    0, 0, 0, 0,	   0,	 203,  0, 113, 25};
+	static const uint8_t ip6[40] = {
+		0x60, 0, 0, 0,		 0,    0,    6,	   61,	 0x20, 0x01,	   0x0d,
+		0xb8, 0, 1, [24] = 0x20, 0x01, 0x0d, 0xb8, 0x01, 0x13, [39] = 0x25};
+	static const uint8_t tcp[20] = {[3] = 25, [12] = 0x50, [14] = 0xfa, 0xf0};
+	unsigned ip = path->family == 4 ? sizeof(ip4) : sizeof(ip6);
+	bool syn = path->kind == PATH_SYN;
+	unsigned segment = syn ? 20 : BENCH_FRAME - 14 - ip;
+	unsigned len = path->family == 4 ? ip + segment : segment;
+
+	memcpy(h, subject_mac, 6);
+	memcpy(h + 6, (uint8_t[]){2, 0, 0, 0, 0, 1}, 6);
+	memcpy(h + 12, path->family == 4 ? (uint8_t[]){0x08, 0} : (uint8_t[]){0x86, 0xdd}, 2);
+	memcpy(h + 14, path->family == 4 ? ip4 : ip6, ip);
+	memcpy(h + 14 + ip, tcp, sizeof(tcp));
+	h[path->family == 4 ? 16 : 18] = len >> 8;
+	h[path->family == 4 ? 17 : 19] = len;
+	if (path->kind == PATH_NOT_OURS)
+		h[14 + ip - 1]++;
+	h[14 + ip + 13] = syn ? 0x02 : 0x18;
+}
+
+/*
+ * A SYN's sequence never comes twice for a tuple: else it would be a retransmission. And it is of a tuple that has no
+ * entry: a note beside an entry keeps that flow's segments off the fast path until it is promoted.
+ */
+static void job_fill(struct bench_job *job, const struct path *path, uint32_t flows)
+{
+	static uint64_t number = 88172645463325252ULL;
+
+	memset(job, 0, sizeof(*job));
+	header_fill(job->header, path);
+	job->order = path->kind == PATH_MISS ? BENCH_FRESH : BENCH_RANDOM;
+	job->flows = flows;
+	job->salt = mxlb_mix(number++);
+	job->seq_add = 1;
+	if (path->kind == PATH_SYN) {
+		job->seq_add = (uint32_t)job->salt;
+		job->seq_step = 1;
+		job->first = 0x800000;
+	}
+}
+
+static int run(struct bench_bpf *sender, int target_fd, int family)
+{
+	static uint8_t frame[BENCH_FRAME];
+	struct bpf_program *wrapper =
+		family == 4 ? sender->progs.bench_wrap4 : sender->progs.bench_wrap6;
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
+	struct bench_job *job = &sender->bss->job;
+	__u32 key = 0;
+
+	run.repeat = job->packets + 1;
+	if (bpf_map_update_elem(bpf_map__fd(sender->maps.target), &key, &target_fd, BPF_ANY) ||
+	    bpf_prog_test_run_opts(bpf_program__fd(wrapper), &run))
+		return -errno;
+	if (job->sent != job->packets + 1 || run.retval == XDP_ABORTED)
+		return -EIO;
+	return senders[0]->bss->job.lru_misses ? -ENOENT : 0;
+}
+
+int sender_own_target(enum path_kind kind)
+{
+	return bpf_program__fd(kind == PATH_FLOOR ? senders[0]->progs.bench_floor
+			       : kind == PATH_LRU ? senders[0]->progs.bench_lru
+						  : senders[0]->progs.bench_bare);
+}
+
+double sender_time(const struct path *path, int target_fd, bool apart, uint32_t flows,
+		   unsigned packets)
+{
+	struct bench_job *job = &senders[apart]->bss->job;
+	int err;
+
+	job_fill(job, path, flows);
+	job->packets = packets;
+	err = run(senders[apart], target_fd, path->family);
+	return err ? err : (double)(job->end_ns - job->start_ns) / packets;
+}
+
+int sender_walk(int family, int target_fd, uint32_t flows)
+{
+	struct bench_job *job = &senders[0]->bss->job;
+
+	job_fill(job, &(struct path){.kind = PATH_SYN, .family = family}, flows);
+	job->order = BENCH_WALK;
+	job->seq_add = job->seq_step = job->first = 0;
+	job->packets = 2 * (uint64_t)flows - 1;
+	return run(senders[0], target_fd, family);
+}
+
+static int lru_fill(uint32_t flows)
+{
+	__u64 value = 1;
+
+	for (uint32_t i = 0; i < flows; i++) {
+		struct bench_key key = {.address = htobe32(bench_address(i)),
+					.port = htobe16(bench_port(i)),
+					.service = 1};
+
+		if (bpf_map_update_elem(bpf_map__fd(senders[0]->maps.lru), &key, &value, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+/* Room for twice as many flows in the LRU hash, that it evicts none. */
+static int load(bool apart, uint32_t flows)
+{
+	struct bench_bpf *sender = senders[apart] = bench_bpf__open();
+	cap_t before = apart ? subject_caps(SUBJECT_PLAIN) : NULL;
+	int err;
+
+	if (!sender || (apart && !before))
+		return -errno;
+	err = apart ? bpf_map__reuse_fd(sender->maps.lru, bpf_map__fd(senders[0]->maps.lru))
+		    : bpf_map__set_max_entries(sender->maps.lru, flows < 512 ? 1024 : 2 * flows);
+	if (!err)
+		err = bench_bpf__load(sender);
+	if (apart)
+		err = subject_caps_back(before) ? -EPERM : err;
+	return err;
+}
+
+int sender_open(uint32_t flows)
+{
+	int err = load(false, flows);
+
+	if (!err)
+		err = load(true, flows);
+	return err ? err : lru_fill(flows);
+}
+
+void sender_close(void)
+{
+	for (int i = 0; i < 2; i++) {
+		bench_bpf__destroy(senders[i]);
+		senders[i] = NULL;
+	}
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Owns the program under test: loads it with the rights of production, gives it a plan, reads its counters. */
+#include <errno.h>
+#include <ftw.h>
+#include <string.h>
+#include <unistd.h>
+#include "bench.h"
+
+#define BACKENDS_MAX 1000
+
+const uint8_t subject_mac[6] = {0x02, 0, 0, 0, 0, 0x05};
+static uint64_t now_ms = 1000; /* the datapath's clock: as quick as we like */
+
+static void pin_name(char *out, size_t size, int kind)
+{
+	snprintf(out, size, "/sys/fs/bpf/mxlb-bench-%d-%d", (int)getpid(), kind);
+}
+
+cap_t subject_caps(int kind)
+{
+	static const cap_value_t keep[] = {CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
+	cap_t before = cap_get_proc(), now = cap_get_proc();
+	int n = kind == SUBJECT_PERFMON ? 3 : 2;
+
+	if (!before || !now || cap_clear_flag(now, CAP_EFFECTIVE) ||
+	    cap_set_flag(now, CAP_EFFECTIVE, n, keep, CAP_SET) || cap_set_proc(now)) {
+		cap_free(before);
+		before = NULL;
+	}
+	cap_free(now);
+	return before;
+}
+
+int subject_caps_back(cap_t before)
+{
+	int err = cap_set_proc(before);
+
+	cap_free(before);
+	return err;
+}
+
+struct datapath *subject_open(int kind, uint32_t flows)
+{
+	struct datapath_conf conf = {.hash_key = "bench", .flows = flows};
+	struct datapath *dp = NULL;
+	cap_t before = subject_caps(kind);
+
+	if (!before) {
+		perror("capabilities (make bench needs root)");
+		return NULL;
+	}
+	pin_name(conf.pin, sizeof(conf.pin), kind);
+	if (datapath_open(&conf, &dp))
+		dp = NULL;
+	if (subject_caps_back(before) || !dp) {
+		subject_close(dp, kind);
+		return NULL;
+	}
+	dp->ports[0].ifindex = 1; /* the test run's interface is loopback */
+	memcpy(dp->ports[0].mac.b, subject_mac, 6);
+	return dp;
+}
+
+static int unlink_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+void subject_close(struct datapath *dp, int kind)
+{
+	char pin[64];
+
+	datapath_close(dp);
+	pin_name(pin, sizeof(pin), kind);
+	if (nftw(pin, unlink_one, 8, FTW_DEPTH | FTW_PHYS) && errno != ENOENT)
+		perror(pin);
+}
+
+int subject_plan(struct datapath *dp, unsigned n, uint32_t weight)
+{
+	static char names[BACKENDS_MAX][16];
+	static struct maglev_member members[BACKENDS_MAX];
+	static struct plan_backend backends[BACKENDS_MAX];
+	struct plan_service s[2] = {
+		{.id = 0, .name = "mail", .port = 25, .mode = PLAN_RING},
+		{.id = 1, .name = "mail6", .port = 25, .mode = PLAN_RING},
+	};
+	struct plan plan = {s, 2, backends, n};
+	int ret = 1;
+
+	if (n > BACKENDS_MAX || addr_parse("203.0.113.25", &s[0].vip) ||
+	    addr_parse("2001:db8:113::25", &s[1].vip))
+		return -EINVAL;
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(names[i], sizeof(names[i]), "backend-%u", i);
+		members[i] = (struct maglev_member){names[i], i + 1, i ? 1 : weight};
+		backends[i] = (struct plan_backend){.id = i + 1, .mac = {{2, 0, 0, 1, i >> 8, i}}};
+	}
+	s[0].members = s[1].members = members;
+	s[0].n_members = s[1].n_members = n;
+	for (now_ms += 1000; ret > 0; now_ms += ret) /* a positive answer asks to come again */
+		ret = datapath_apply(dp, &plan, now_ms);
+	return ret;
+}
+
+void subject_count(struct datapath *dp, struct subject_counts *out)
+{
+	struct datapath_counts counts;
+	struct traffic one;
+
+	memset(out, 0, sizeof(*out));
+	for (uint32_t id = 1; id <= 2; id++) {
+		datapath_traffic(dp, id, &one);
+		out->traffic.packets += one.packets;
+		out->traffic.new_flows += one.new_flows;
+		out->traffic.retransmits += one.retransmits;
+		out->traffic.misses += one.misses;
+		out->traffic.promoted += one.promoted;
+		out->traffic.unplaced += one.unplaced;
+	}
+	datapath_counts(dp, &counts);
+	out->not_ours = counts.total[MXLB_COUNT_not_ours];
+}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures: the build, one lab for all tests, and mxlbd in it for one test. Root only."""
+import os
+from pathlib import Path
+
+import pytest
+
+from lab import ROOT, Balancer, Lab, command
+
+MEASURED = []  # lines that the terminal summary shows
+
+
+@pytest.fixture(scope="session")
+def build():
+    """The directory of the binaries, up to date."""
+    directory = os.environ.get("MXLB_B", "build")
+    command("make", "-s", f"B={directory}", "all", cwd=ROOT, timeout=600)
+    return ROOT / directory
+
+
+@pytest.fixture(scope="session")
+def lab(build):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    site = Lab(os.environ.get("MXLB_LAB", "mxlbtest"), build)
+    site("down")  # what an interrupted run left
+    site("up")
+    yield site
+    site("down")
+    assert not site.run.exists() and not site.pin.exists()
+    assert not list(Path("/run/netns").glob(f"{site.name}-*"))
+
+
+@pytest.fixture
+def balancer(lab):
+    """mxlbd, not yet started; the lab is whole again after the test."""
+    mxlbd = Balancer(lab)
+    mxlbd.configure()
+    yield mxlbd
+    mxlbd.end()
+    lab.mend()
+
+
+@pytest.fixture
+def measured(request):
+    """measured("text"): a figure for the end of the report."""
+    return lambda text: MEASURED.append(f"{request.node.name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in MEASURED:
+        terminalreporter.write_line(f"measured  {line}")

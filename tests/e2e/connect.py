@@ -1,0 +1,50 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Opens a new SMTP connection to ADDRESS every 25 ms until SIGTERM and prints one JSON line for each: when it was
+begun, which server greeted, or what went wrong. A SYN has no time to be sent again: lost is lost."""
+import asyncio
+import json
+import signal
+import sys
+import time
+
+EVERY_S = 0.025
+CONNECT_S = 0.9  # below the second after which Linux sends a SYN again
+GREETING_S = 15
+
+
+async def attempt(address):
+    at, server, error = time.monotonic(), None, ""
+    try:
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(address, 25), CONNECT_S)
+        try:
+            line = (await asyncio.wait_for(reader.readline(), GREETING_S)).decode(errors="replace")
+            if line.startswith("220 "):
+                server = line.split()[1].split(".")[0]
+            else:
+                error = f"greeting {line!r}"
+            writer.write(b"QUIT\r\n")
+            await asyncio.wait_for(reader.read(), GREETING_S)
+        finally:
+            writer.close()
+    except (asyncio.TimeoutError, OSError) as failed:
+        error = error or type(failed).__name__
+    print(json.dumps({"at": at, "server": server, "error": error}), flush=True)
+
+
+async def main(address):
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    attempts = []
+    begin = time.monotonic()
+    while not stop.is_set():
+        attempts.append(asyncio.create_task(attempt(address)))
+        wait = begin + EVERY_S * len(attempts) - time.monotonic()
+        try:
+            await asyncio.wait_for(stop.wait(), max(wait, 0.001))
+        except asyncio.TimeoutError:
+            pass
+    await asyncio.gather(*attempts)
+
+
+asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What test_flows.py plays with: open sessions, a ring that never rests, forged packets, and who resets whom."""
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from lab import HERE, OXFORD, SERVERS, command, wait_until
+
+REPLY_S = 120  # of the session holder: quitting under a flood takes its time
+
+
+@dataclass
+class Session:
+    busy: bool
+    port: int  # the client's
+    server: str  # who greeted
+    noops: int
+    mails: int
+    error: str  # None: it lives; "": ended by QUIT
+    at: float  # wall clock, when it broke
+
+
+class Sessions:
+    """SMTP sessions from the client, held open by smtp_sessions.py."""
+
+    def __init__(self, lab, address, seed=1):
+        self.process = subprocess.Popen(
+            [*lab.nsenter("client"), "/usr/bin/python3", "-B", str(HERE / "smtp_sessions.py"), address, str(seed)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.lab, self.address = lab, address
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+    def ask(self, line):
+        timer = threading.Timer(REPLY_S, self.process.kill)
+        timer.start()
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            reply = self.process.stdout.readline()
+        finally:
+            timer.cancel()
+        assert reply, f"the session holder did not answer {line!r} within {REPLY_S} s"
+        return [Session(**s) for s in json.loads(reply)]
+
+    def open(self, idle, busy, mail_every=50):
+        sessions = self.ask(f"open {idle} {busy} {mail_every}")
+        assert_alive(sessions)
+        return sessions
+
+    def report(self):
+        return self.ask("report")
+
+    def noop(self):
+        return self.ask("noop")
+
+    def quit(self, *ports):
+        return self.ask(f"quit {' '.join(map(str, ports))}")
+
+    def owners(self):
+        """By the servers' own lists of connections: {client port: {servers}}."""
+        owners = {}
+        for host in SERVERS:
+            listed = self.lab.within(host, "ss", "-Htn", "state", "established", "sport", "=", ":25", "and", "src",
+                                     f"[{self.address}]" if ":" in self.address else self.address)
+            for port in re.findall(r":(\d+)\s*$", listed, re.M):
+                owners.setdefault(int(port), set()).add(host)
+        return owners
+
+    def assert_one_server_each(self):
+        owners = self.owners()
+        wrong = [(s, owners.get(s.port)) for s in self.report() if owners.get(s.port) != {s.server}]
+        assert not wrong, f"{len(wrong)} sessions are not just where they were greeted: {wrong[:3]}"
+
+
+def assert_alive(sessions):
+    broken = [s for s in sessions if s.error is not None]
+    assert not broken, f"{len(broken)} of {len(sessions)} sessions broke: {broken[:3]}"
+
+
+def assert_ended_well(sessions):
+    broken = [s for s in sessions if s.error != ""]
+    assert not broken, f"{len(broken)} of {len(sessions)} sessions did not end by QUIT: {broken[:3]}"
+
+
+class RingChanges:
+    """Changes a service's ring every 10 ms, over one connection: {b}, {nuneaton}, {a}, {a, b} and round again. Every
+    now and then it asks where a new client would go, to see that the ring in force is the one just made (unless a probe
+    was lost in a flood, and the verdicts have a say in it)."""
+
+    EVERY_S = 0.01
+    ASK_EVERY = 25
+    STEPS = ((OXFORD[0], "drain", {OXFORD[1]}), (OXFORD[1], "drain", {"nuneaton"}),
+             (OXFORD[0], "ready", {OXFORD[0]}), (OXFORD[1], "ready", set(OXFORD)))
+
+    def __init__(self, balancer, service, client, seed=1):
+        self.path = str(balancer.lab.run / "mxlb.sock")
+        self.service, self.client = service, f"[{client}]" if ":" in client else client
+        self.random = random.Random(seed)
+        self.thread = threading.Thread(target=self.run)
+        self.stop = threading.Event()
+        self.changes = self.asked = 0
+        self.failure = None
+
+    def __enter__(self):
+        self.began = time.monotonic()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        self.seconds = time.monotonic() - self.began
+
+    def wait(self, changes):
+        """Until so many more were made; they may take three times as long as they should."""
+        goal = self.changes + changes
+        wait_until(lambda: self.failure or self.changes >= goal, changes * self.EVERY_S * 3 + 5,
+                   f"{goal} ring changes")
+        assert not self.failure, self.failure
+
+    def command(self, text):
+        self.socket.sendall(text.encode() + b"\n")
+        reply = b""
+        while not reply.endswith(b"> "):
+            more = self.socket.recv(65536)
+            assert more, f"mxlbd hung up at {text!r}"
+            reply += more
+        return reply.decode()[:-2].strip()
+
+    def change(self, step):
+        host, state, ring = self.STEPS[step % len(self.STEPS)]
+        reply = self.command(f"set server {self.service}/{host} state {state}")
+        assert not reply, f"{host} {state}: {reply!r}"
+        self.changes += 1
+        if self.changes % self.ASK_EVERY:
+            return
+        told = json.loads(self.command(f"explain {self.service} {self.client}:{self.random.randint(1, 65535)} json"))
+        if all(b["verdict"] == "up" for b in told["backends"]):
+            assert told["new_connection"]["backend"] in ring, f"{host} {state}: {told['new_connection']}"
+            self.asked += 1
+
+    def run(self):
+        try:
+            with socket.socket(socket.AF_UNIX) as self.socket:
+                self.socket.settimeout(20)
+                self.socket.connect(self.path)
+                self.command("prompt")
+                step = 0
+                while not self.stop.is_set() or step % len(self.STEPS):  # ends with all of them ready
+                    self.change(step)
+                    step += 1
+                    due = self.began + step * self.EVERY_S
+                    late = time.monotonic() - due
+                    if late > 1:
+                        self.began += late  # a stall is not made up for
+                    self.stop.wait(max(-late, 0)) or time.sleep(0)
+        except (AssertionError, OSError, ValueError) as failed:
+            self.failure = f"ring changes: {type(failed).__name__} {failed}"
+
+
+class Resets:
+    """RSTs from the VIP's port 25 that the client saw."""
+
+    def __init__(self, lab, vip):
+        self.lab, self.file = lab, lab.run / "resets.txt"
+        self.filter = (f"ip6 src {vip} and tcp src port 25 and ip6[53] & 4 != 0" if ":" in vip else
+                       f"ip src {vip} and tcp src port 25 and tcp[tcpflags] & tcp-rst != 0")
+
+    def __enter__(self):
+        with self.file.open("w") as out:
+            self.process = subprocess.Popen(
+                [*self.lab.nsenter("client"), "tcpdump", "-Z", "root", "-Q", "in", "-i", "eth0", "-nn", "-q", "-l",
+                 self.filter], stdout=out, stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            if "listening on" in line:
+                return self
+        raise AssertionError("tcpdump did not start")
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        summary = self.process.stderr.read()
+        self.process.wait(10)
+        assert re.search(r"^0 packets dropped by kernel", summary, re.M), summary
+
+    def ports(self):
+        """The client's ports that were sent one."""
+        return [int(port) for port in re.findall(r" > \S+\.(\d+): ", self.file.read_text())]
+
+
+class Forgery:
+    """Forged packets to the VIP from the router: SYNs from nowhere, or all kinds on the tuples of open sessions."""
+
+    def __init__(self, lab, build, vip, client=None, ports=(), seed=1, rate=0):
+        what = [client, *map(str, ports)] if client else ["syn"]
+        self.argv = [*lab.nsenter("router"), str(build / "forge-packets"), "lan", lab.mac("lb"), vip, "25", str(seed),
+                     str(rate), *what]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        out, _ = self.process.communicate(timeout=20)
+        assert self.process.returncode == 0 and out, "the forger failed"
+        self.done = json.loads(out)
+
+    def text(self):
+        return f"{self.done['sent']} forged packets, {self.done['sent'] / self.done['seconds']:.0f} a second"
+
+
+def swallow_forged_sources(lab):
+    """The servers have no way back to the sources of a flood: it is not their strength that is tested."""
+    for host in SERVERS:
+        for prefix in ("100.64.0.0/10", "2001:db8:64::/64"):
+            family = "-6" if ":" in prefix else "-4"
+            lab.undo.callback(lab.within, host, "ip", family, "route", "del", "blackhole", prefix)
+            lab.within(host, "ip", family, "route", "add", "blackhole", prefix)
+
+
+def challenges(lab):
+    """Challenge ACKs (RFC 5961) that the servers' sockets answered forged segments with, since the lab is up."""
+    return sum(int(n) for host in SERVERS
+               for n in re.findall(r"^Tcp\S+ +(\d+)", lab.within(host, "nstat", "-asz", "TcpExtTCPSYNChallenge"), re.M))
+
+
+def verdict_times(balancer, service, verdict="down"):
+    """{backend: when, by the wall clock, its last verdict of this kind was reached}."""
+    times = {}
+    for line in balancer.ask("show events").splitlines():
+        found = re.match(rf"\d+ (\S+) event=backend_verdict service={service} backend=(\S+) from=\S+ to={verdict}\b", line)
+        if found:
+            times[found[2]] = datetime.fromisoformat(found[1].replace("Z", "+00:00")).timestamp()
+    return times
+
+
+def flows(balancer, service):
+    """{backend: flows counted}."""
+    return {b["name"]: b["flows"] for tier in balancer.service(service)["tiers"] for b in tier["backends"]}
+
+
+def queue_per_cpu(lab):
+    """The balancer's cable gets two queues, and a frame sent on CPU n (the softirq stays where the sender is) arrives
+    by queue n. By steps: no end may send on a queue that the other, with a program, does not receive on."""
+    def channels(*steps):
+        for host, device, what, n in steps:
+            lab.within(host, "ethtool", "-L", device, what, n)
+    both = ("lb", "eth0"), ("switch", "lb")
+    lab.undo.callback(channels, *((*end, what, "1") for what in ("tx", "rx") for end in both))
+    channels(*((*end, what, "2") for what in ("rx", "tx") for end in both))
+    lab.within("switch", "unshare", "-m", "sh", "-ec", "mount -t sysfs none /sys; cd /sys/class/net/lb/queues; "
+               "echo 1 >tx-0/xps_cpus; echo 2 >tx-1/xps_cpus")
+
+
+def received(lab):
+    """Frames that the program saw, by queue."""
+    lines = lab.within("lb", "ethtool", "-S", "eth0")
+    return [int(n) for _, n in sorted(re.findall(r"rx_queue_(\d+)_xdp_packets: (\d+)", lines))]
+
+
+def forwarded(lab):
+    """Packets that the program sent to backends, by the CPU it ran on."""
+    bpftool = shutil.which("bpftool", path="/usr/sbin:" + os.environ["PATH"])
+    cpus = {}
+    for backend in json.loads(command(bpftool, "-j", "map", "dump", "pinned", str(next(lab.pin.glob("v*/traffic"))))):
+        for each in backend["values"]:
+            packets = int.from_bytes(bytes(int(byte, 16) for byte in each["value"][:8]), "little")
+            cpus[each["cpu"]] = cpus.get(each["cpu"], 0) + packets
+    return cpus

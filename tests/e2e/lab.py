@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The lab, mxlbd in it, and mail traffic, as objects for the tests. Times are time.monotonic(), in seconds."""
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+OXFORD = ("oxford-a", "oxford-b")
+SERVERS = (*OXFORD, "nuneaton")
+VIP, VIP6 = "203.0.113.25", "2001:db8:113::25"
+CLIENT, CLIENT6 = "198.51.100.10", "2001:db8:100::10"
+
+
+def wait_until(condition, seconds, what):
+    """The first true value of condition(), or a failure that names what did not happen."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if value := condition():
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def command(*argv, status=0, **options):
+    """Runs a command to its end and returns its output; fails unless its exit status is as expected."""
+    options = {"text": True, "timeout": 120, **options}
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
+    assert status in (None, done.returncode), f"{' '.join(argv)}: status {done.returncode}: {done.stdout}"
+    return done.stdout
+
+
+class Lab:
+    """One lab of scripts/lab under a name of its own, so that it can stand beside a demo."""
+
+    def __init__(self, name, build):
+        self.name = name
+        self.run = Path("/var/lib/mxlb-lab") / name
+        self.pin = Path("/sys/fs/bpf") / f"mxlb-{name}"
+        self.config_file = self.run / "mxlb.yaml"
+        self.env = {**os.environ, "MXLB_LAB": name, "MXLB_BUILD": str(build)}
+        self.undo = contextlib.ExitStack()
+
+    def __call__(self, *words, **options):
+        return command(str(ROOT / "scripts/lab"), *words, env=self.env, **options)
+
+    def popen(self, *words, **options):
+        """The process is the command itself: scripts/lab becomes it."""
+        return subprocess.Popen([str(ROOT / "scripts/lab"), *words], env=self.env, **options)
+
+    def within(self, host, *argv, **options):
+        return command(*self.nsenter(host), *argv, **options)
+
+    def nsenter(self, host):
+        return "nsenter", f"--net=/run/netns/{self.name}-{host}", "--"
+
+    # What a test breaks is mended when it ends, however it ends.
+
+    def stop(self, host):
+        self.undo.callback(self.start, host)
+        self("server", "stop", host)
+
+    def start(self, host):
+        self("server", "start", host)
+
+    def cut(self, host):
+        self.undo.callback(self.join, host)
+        self("cut", host)
+
+    def join(self, host):
+        self("join", host)
+
+    def take_down(self, host):
+        self.within(host, "sysctl", "-qw", "net.ipv6.conf.eth0.keep_addr_on_down=1")
+        routes = [(family, self.within(host, "ip", family, "route", "show", "default").split()) for family in ("-4", "-6")]
+        self.undo.callback(self.bring_up, host, routes)
+        self.within(host, "ip", "link", "set", "dev", "eth0", "down")
+
+    def bring_up(self, host, routes):
+        self.within(host, "ip", "link", "set", "dev", "eth0", "up")
+        for family, route in routes:  # an IPv6 network is there a moment after its interface
+            wait_until(lambda: "rror" not in self.within(host, "ip", family, "route", "replace", *route, status=None),
+                       5, f"{host} has its routes back")
+
+    def remove_vip(self, host):
+        self.undo.callback(self.add_vip, host)
+        self.within(host, "ip", "address", "del", f"{VIP}/32", "dev", "lo")
+
+    def add_vip(self, host):
+        self.within(host, "ip", "address", "replace", f"{VIP}/32", "dev", "lo")
+
+    def router_knows_vip(self):
+        entry = (VIP, "lladdr", self.mac("lb"), "dev", "lan")
+        self.undo.callback(self.within, "router", "ip", "neigh", "del", *entry)
+        self.within("router", "ip", "neigh", "replace", *entry, "nud", "permanent")
+
+    def mend(self):
+        self.undo.close()
+
+    def xdp(self, device="eth0"):
+        """The mode of the XDP program on an interface of the balancer: "native", "generic"; None: there is none."""
+        link, = json.loads(self.within("lb", "ip", "-json", "link", "show", "dev", device))
+        return {1: "native", 2: "generic"}[link["xdp"]["mode"]] if "xdp" in link else None
+
+    def mac(self, host):
+        return re.search(r"link/ether (\S+)", self.within(host, "ip", "link", "show", "dev", "eth0"))[1]
+
+    def log(self, host):
+        return (self.run / host / "mail.log").read_text(errors="replace")
+
+    def log_sizes(self):
+        return {host: len(self.log(host)) for host in SERVERS}
+
+    def connections(self, since, address=CLIENT):
+        """Connections from that address that each server's log shows since log_sizes()."""
+        line = re.compile(rf"smtpd\[\d+\]: connect from \S+\[{re.escape(address)}\]")
+        return {host: len(line.findall(self.log(host)[since[host]:])) for host in SERVERS}
+
+    def accepted(self, since):
+        """Messages taken by each server since log_sizes(): the queue manager has them, so they are on its disk."""
+        return {host: len(re.findall(r"qmgr\[\d+\]: \w+: from=<sender@example.net>", self.log(host)[since[host]:]))
+                for host in SERVERS}
+
+
+class Balancer:
+    """mxlbd in the lab, with the three capabilities it needs and no more."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.process = None
+        self.log_file = lab.run / "mxlbd.log"
+
+    def configure(self, mode="auto", replace=None):
+        """The lab's configuration with pieces of its text replaced."""
+        text = self.lab("config", mode)
+        for old, new in (replace or {}).items():
+            assert old in text, f"the lab's configuration has no {old!r}"
+            text = text.replace(old, new)
+        self.lab.config_file.write_text(text)
+
+    def start(self, *words, **env):
+        """Starts mxlbd (words: the command of scripts/lab, `mxlbd` by default) and waits for its socket."""
+        with self.log_file.open("w") as log:
+            self.process = subprocess.Popen([str(ROOT / "scripts/lab"), *(words or ["mxlbd"])],
+                                            env={**self.lab.env, **env}, stdin=subprocess.DEVNULL, stderr=log)
+        wait_until(self.answers, 20, f"mxlbd answers on its socket\n{self.log()}")
+
+    def answers(self):
+        assert self.process.poll() is None, f"mxlbd ended with {self.process.returncode}:\n{self.log()}"
+        try:
+            return self.status()
+        except (OSError, json.JSONDecodeError):
+            return None
+
+    def stop(self, seconds=10):
+        """Exit status."""
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+    def end(self):
+        """Whatever it takes, pins too: the next test starts cold."""
+        if self.process and self.process.poll() is None:
+            orphans = children(self.process.pid)
+            self.process.kill()
+            self.process.wait()
+            wait_until(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in orphans), 5,
+                       "the probe child ends when mxlbd was killed")
+        for path in self.lab.pin.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (self.lab.run / "mxlb.sock").unlink(missing_ok=True)
+
+    def log(self):
+        return self.log_file.read_text(errors="replace")
+
+    def ask(self, line):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(5)
+            s.connect(str(self.lab.run / "mxlb.sock"))
+            s.sendall(line.encode() + b"\n")
+            return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+
+    def status(self):
+        return json.loads(self.ask("show status"))
+
+    def service(self, name="hybrid-mail"):
+        return next(s for s in self.status()["services"] if s["name"] == name)
+
+    def backend(self, name, service="hybrid-mail"):
+        return next(b for tier in self.service(service)["tiers"] for b in tier["backends"] if b["name"] == name)
+
+    def verdicts(self, service="hybrid-mail"):
+        return {b["name"]: b["verdict"] for tier in self.service(service)["tiers"] for b in tier["backends"]}
+
+    def wait_for(self, expected, seconds=10, service="hybrid-mail"):
+        """Until verdicts are as expected, for instance {"oxford-a": "down"}."""
+        def met():
+            return expected.items() <= self.verdicts(service).items()
+        try:
+            wait_until(met, seconds, f"verdicts {expected}")
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {self.verdicts(service)}\n{self.log()}") from None
+
+    def wait_all_up(self, services=("hybrid-mail", "hybrid-mail6")):
+        for service in services:
+            self.wait_for({host: "up" for host in SERVERS}, 15, service)
+
+    def descriptors(self):
+        """Open files of mxlbd and of its children; 0 for one that is just ending."""
+        pids = [self.process.pid, *children(self.process.pid)]
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids if os.path.isdir(f"/proc/{pid}/fd"))
+
+
+def children(pid):
+    with contextlib.suppress(FileNotFoundError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+@dataclass
+class Attempt:
+    at: float  # when the connection was begun
+    server: str  # who greeted; None: nobody
+    error: str
+
+
+class Traffic:
+    """New connections to the VIP from the client, one every 25 ms, each noting which server greets it."""
+
+    def __init__(self, lab, address=VIP):
+        self.lab, self.address = lab, address
+        self.file = lab.run / "traffic.jsonl"
+
+    def __enter__(self):
+        with self.file.open("w") as out:
+            self.process = subprocess.Popen(
+                [*self.lab.nsenter("client"), "/usr/bin/python3", "-B", str(HERE / "connect.py"), self.address],
+                stdout=out)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)  # it still waits for the connections it has begun
+        self.process.wait(30)
+
+    def attempts(self, since=0.0):
+        with self.file.open() as lines:
+            done = [Attempt(**json.loads(line)) for line in lines if line.endswith("\n")]
+        return [a for a in done if a.at >= since]
+
+    def seen(self, since=0.0):
+        return {a.server for a in self.attempts(since)}
+
+    def wait_seen(self, servers, seconds=10):
+        """Until, from now on, exactly these have greeted (nobody failed), over a dozen connections."""
+        since = time.monotonic()
+        def met():
+            attempts = self.attempts(since)
+            return len(attempts) > 12 and {a.server for a in attempts} == set(servers)
+        wait_until(met, seconds, f"greetings from {servers} and no others")
+
+
+class Capture:
+    """TCP packets to and from the VIP seen on the balancer's own cable, at the switch's end of it."""
+
+    def __init__(self, lab, vip, client):
+        self.lab, self.vip, self.client = lab, vip, client
+        self.file = lab.run / "capture.txt"
+
+    def __enter__(self):
+        with self.file.open("w") as out:
+            self.process = subprocess.Popen(
+                [*self.lab.nsenter("switch"), "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-q", "-l", "-B", "16384",
+                 f"tcp and host {self.vip} and host {self.client}"], stdout=out, stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            if "listening on" in line:
+                return self
+        raise AssertionError("tcpdump did not start")
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        summary = self.process.stderr.read()
+        self.process.wait(10)
+        assert re.search(r"^0 packets dropped by kernel", summary, re.M), summary
+
+    def count(self, source):
+        return len(re.findall(rf"^\S+ IP6? {re.escape(source)}\.\d+ > ", self.file.read_text(), re.M))

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""For test_netlink.py: a balancer and two backends on one bridge, each a namespace, and tests/tools/netlink-drive.c
+in the balancer's, with CAP_NET_ADMIN and CAP_NET_RAW and nothing else."""
+
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("MXLB_B", "build")
+DRIVER = os.path.join(ROOT, BUILD, "netlink-drive")
+PATIENCE = 15  # s; a test waits for a condition, this only ends it when the condition never comes
+
+A4, B4, LB4, VIP4 = "192.0.2.11", "192.0.2.12", "192.0.2.5", "203.0.113.25"
+A6, B6, LB6, VIP6 = "2001:db8::11", "2001:db8::12", "2001:db8::5", "2001:db8:25::25"
+MAC = {"lb": "02:00:00:00:00:05", "a": "02:00:00:00:00:11", "b": "02:00:00:00:00:12"}
+BEHIND = "198.51.100.7"  # reached by a gateway
+
+SERVER = """
+import socket, sys
+s = socket.create_server(("::", 2525), family=socket.AF_INET6, dualstack_ipv6=True)
+print("ready", flush=True)
+while True:
+    c, _ = s.accept()
+    c.sendall(sys.argv[1].encode())
+    c.close()
+"""
+CLIENT = """
+import socket, sys
+vip, mark = sys.argv[1], int(sys.argv[2], 0)
+s = socket.socket(socket.AF_INET6 if ":" in vip else socket.AF_INET)
+s.settimeout(5)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+try:
+    s.connect((vip, 2525))
+    print(s.recv(16).decode())
+except OSError as e:
+    print(e.errno)
+"""
+SNIFFER = """
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind(("eth0", 3))
+print("ready", flush=True)
+while True:
+    print(s.recv(2048).hex(), flush=True)
+"""
+ARP_ANNOUNCEMENT = """
+import socket, sys
+mac, ip = bytes.fromhex(sys.argv[1].replace(":", "")), socket.inet_aton(sys.argv[2])
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0))
+s.send(b"\\xff" * 6 + mac + b"\\x08\\x06\\0\\1\\x08\\0\\6\\4\\0\\1" + mac + ip + b"\\0" * 6 + ip)
+print("ready", flush=True)
+"""
+
+
+class Lines:
+    """A child process whose lines of output are waited for."""
+
+    def __init__(self, argv):
+        self.lines, self.seen = queue.Queue(), []
+        self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.p.stdout:
+            self.lines.put(line.rstrip("\n"))
+
+    def expect(self, pattern, seconds=PATIENCE):
+        """The match of the next line that fits; the ones before are dropped."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                line = self.lines.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no line like {pattern!r} in {seconds} s; seen: {self.seen}") from None
+            self.seen.append(line)
+            m = re.fullmatch(pattern, line)
+            if m:
+                return m
+
+    def waiting(self):
+        """The lines that are there already."""
+        out = []
+        while not self.lines.empty():
+            out.append(self.lines.get())
+        return out
+
+    def stop(self):
+        if self.p.poll() is None:
+            self.p.stdin.close()
+            try:
+                return self.p.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.p.kill()
+        return self.p.wait()
+
+
+class Driver(Lines):
+    def do(self, command):
+        """The command's answer; events that come before it stay to be expected."""
+        self.p.stdin.write(command + "\n")
+        early = []
+        while not (line := self.lines.get(timeout=PATIENCE)).startswith("= "):
+            early.append(line)
+        for event in early + self.waiting():
+            self.lines.put(event)
+        return int(line[2:])
+
+    def resolve(self, backend, address, mac):
+        assert self.do(f"watch {backend} {address}") == 0
+        self.expect(f"nexthop {backend} resolved {mac} eth0")
+
+
+class Net:
+    def __init__(self):
+        self.prefix = f"mxnl{os.getpid()}"
+        self.children = []
+
+    def name(self, ns):
+        return f"{self.prefix}-{ns}"
+
+    def argv(self, ns, *command):
+        return ["nsenter", f"--net=/run/netns/{self.name(ns)}", *command]
+
+    def run(self, ns, command):
+        r = subprocess.run(self.argv(ns, *command.split()), capture_output=True, text=True)
+        assert r.returncode == 0, f"{command}: {r.stderr}"
+        return r.stdout
+
+    def python(self, ns, script, *args):
+        return Lines(self.argv(ns, sys.executable, "-c", script, *args))
+
+    def start(self, ns, script, *args):
+        child = self.python(ns, script, *args)
+        self.children.append(child)
+        child.expect("ready")
+        return child
+
+    def driver(self, *interfaces):
+        caps = "-all,+net_admin,+net_raw"
+        d = Driver(self.argv("lb", "setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", DRIVER,
+                             *(interfaces or ("eth0",))))
+        self.children.append(d)
+        d.expect("= 0")
+        return d
+
+    def connect(self, vip, backend):
+        """Which server answers a socket with the backend's mark, or the errno."""
+        c = self.python("lb", CLIENT, vip, hex(0x6D780000 | backend))
+        try:
+            return c.expect(".+")[0]
+        finally:
+            c.stop()
+
+    def up(self):
+        for ns in ("sw", "lb", "a", "b"):
+            subprocess.run(["ip", "netns", "add", self.name(ns)], check=True)
+            self.run(ns, "ip link set lo up")
+        self.run("sw", "ip link add br0 type bridge")
+        self.run("sw", "ip link set br0 up")
+        for ns, v4, v6 in (("lb", LB4, LB6), ("a", A4, A6), ("b", B4, B6)):
+            self.plug(ns)
+            self.run(ns, f"ip addr add {v4}/24 dev eth0")
+            self.run(ns, f"ip addr add {v6}/64 dev eth0 nodad")
+        for ns in ("a", "b"):
+            self.run(ns, "sysctl -qw net.ipv4.conf.all.arp_ignore=1")
+            self.run(ns, f"ip addr add {VIP4}/32 dev lo")
+            self.run(ns, f"ip addr add {VIP6}/128 dev lo nodad")
+
+    def plug(self, ns):
+        self.run("sw", f"ip link add p-{ns} type veth peer name eth0 netns {self.name(ns)}")
+        self.run("sw", f"ip link set p-{ns} master br0 up")
+        self.run(ns, "sysctl -qw net.ipv6.conf.eth0.accept_dad=0")
+        self.run(ns, f"ip link set eth0 address {MAC[ns]} up")
+
+    def down(self):
+        codes = [c.stop() for c in self.children if isinstance(c, Driver)]
+        for c in self.children:
+            if not isinstance(c, Driver):
+                c.p.kill()
+                c.p.wait()
+        for ns in ("sw", "lb", "a", "b"):
+            subprocess.run(["ip", "netns", "del", self.name(ns)], stderr=subprocess.DEVNULL)
+        return codes
+
+
+def wait_for(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "the condition never came"
+        time.sleep(0.05)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which servers take new connections when servers stop, vanish, come back or lose the VIP. The limits are promises
+for interval 1s, fast-interval 250ms, connect-timeout 1s, fall 2, rise 2, failback-hold 0s: the lab's configuration."""
+import time
+
+import pytest
+
+from lab import OXFORD, SERVERS, VIP, Traffic, wait_until
+
+
+def time_of_last(attempts, bad, since):
+    return max((a.at - since for a in attempts if bad(a)), default=0.0)
+
+
+def fault(traffic, act, allowed, limit):
+    """Does act(); fails unless all connections begun more than `limit` seconds later are greeted by `allowed`.
+    Returns the seconds until the last one that was not."""
+    since = time.monotonic()
+    act()
+    def bad(a):
+        return a.server not in allowed
+    wait_until(lambda: traffic.attempts(since + limit + 1), limit + 20, "connections after the limit")
+    last = time_of_last(traffic.attempts(since), bad, since)
+    late = [a for a in traffic.attempts(since + limit) if bad(a)]
+    assert not late, f"still at {last:.2f} s: {late[:3]}"
+    return last
+
+
+def comeback(traffic, act, host, limit):
+    """Does act(); returns the seconds until the first connection begun after it that `host` greets."""
+    since = time.monotonic()
+    act()
+    first = wait_until(lambda: next((a for a in traffic.attempts(since) if a.server == host), None), limit + 20,
+                       f"{host} greets again")
+    assert first.at - since <= limit
+    return first.at - since
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_stopped_servers_leave_the_ring_and_the_tier_fails_over_and_back_in_time(lab, balancer, measured, mode):
+    balancer.configure(mode)
+    balancer.start()
+    balancer.wait_all_up()
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        one = fault(traffic, lambda: lab.stop("oxford-a"), {"oxford-b"}, 1.5)
+        both = fault(traffic, lambda: lab.stop("oxford-b"), {"nuneaton"}, 1.5)
+        assert balancer.service()["active_tier"] == 20
+        assert balancer.backend("oxford-a")["reason"] == "refused"
+        back = comeback(traffic, lambda: lab.start("oxford-a"), "oxford-a", 4)
+        traffic.wait_seen({"oxford-a"})
+    measured(f"one stopped: out after {one:.2f} s; both: {both:.2f} s; one back after {back:.2f} s")
+
+
+def test_a_server_whose_cable_is_cut_leaves_the_ring_in_time_as_unreachable(lab, balancer, measured):
+    balancer.start()
+    balancer.wait_all_up()
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        out = fault(traffic, lambda: lab.cut("oxford-a"), {"oxford-b"}, 4)
+        assert balancer.backend("oxford-a")["verdict"] == "down"
+        assert balancer.backend("oxford-a")["reason"] == "unreachable"
+        back = comeback(traffic, lambda: lab.join("oxford-a"), "oxford-a", 20)
+        traffic.wait_seen(OXFORD)
+    measured(f"out after {out:.2f} s, back after {back:.2f} s")
+
+
+def test_a_server_that_lost_the_vip_is_down_and_the_reason_says_so(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    lab.remove_vip("oxford-a")
+    balancer.wait_for({"oxford-a": "down", "oxford-b": "up"}, 15)
+    backend = balancer.backend("oxford-a")
+    assert backend["reason"] == "vip_missing"
+    assert "203.0.113.11" in backend["text"], "its own address answers, and that is said"
+    assert balancer.verdicts("hybrid-mail6")["oxford-a"] == "up", "the IPv6 VIP is still there"
+    with Traffic(lab) as traffic:
+        traffic.wait_seen({"oxford-b"})
+    lab.add_vip("oxford-a")
+    balancer.wait_for({"oxford-a": "up"})
+
+
+def test_senders_are_refused_at_once_when_no_server_is_up_and_served_again_afterwards(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    for host in SERVERS:
+        lab.stop(host)
+    wait_until(lambda: balancer.service()["state"] == "down", 10, "the service is down")
+    with Traffic(lab) as traffic:
+        wait_until(lambda: len(traffic.attempts()) > 12, 10, "a dozen connections")
+    assert {a.error for a in traffic.attempts()} == {"ConnectionRefusedError"}
+    lab.start("nuneaton")
+    with Traffic(lab) as traffic:
+        wait_until(lambda: "nuneaton" in traffic.seen(), 5, "nuneaton serves")
+
+
+def test_started_before_any_server_mxlbd_refuses_no_sender_and_mail_flows_once_one_is_up(lab, balancer, measured):
+    for host in SERVERS:
+        lab.stop(host)
+    balancer.start()
+    # The VIP is not answered yet; a router that still knows it from before sends to us all the same.
+    lab.router_knows_vip()
+    with Traffic(lab) as traffic:
+        begun = time.monotonic()
+        wait_until(lambda: traffic.attempts(begun + 3), 10, "three seconds of connections")
+        assert {a.error for a in traffic.attempts()} == {"TimeoutError"}, "dropped, not refused"
+        assert balancer.service()["state"] == "not-ready"
+        assert balancer.status()["drops"]["not_ready"] > 50
+        first = comeback(traffic, lambda: lab.start("oxford-b"), "oxford-b", 4)
+        traffic.wait_seen({"oxford-b"})
+    assert balancer.service()["state"] == "up"
+    measured(f"first mail {first:.2f} s after the first server's start")
+
+
+def test_a_waiting_sender_gets_through_when_the_first_server_comes_up(lab, balancer):
+    for host in SERVERS:
+        lab.stop(host)
+    balancer.start()
+    sender = lab.popen("exec", "client", "bash", "-c", f"exec 3<>/dev/tcp/{VIP}/25 && read -r line <&3 && echo $line",
+                       stdout=-1, text=True)
+    lab.start("oxford-a")
+    out, _ = sender.communicate(timeout=30)
+    assert out.startswith("220 oxford-a"), out
+
+
+def test_the_servers_answer_no_arp_for_the_vip_and_the_balancer_does(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    lab.within("router", "ip", "neigh", "flush", "dev", "lan")
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+    seen = lab.within("router", "ip", "neigh", "show", VIP, "dev", "lan").split()
+    assert seen[seen.index("lladdr") + 1] == lab.mac("lb")

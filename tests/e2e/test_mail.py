@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Mail through the VIP: who gets it, whose address the servers see, which way the answers go."""
+import pytest
+
+from lab import CLIENT, CLIENT6, OXFORD, SERVERS, VIP, VIP6, Capture, wait_until
+
+
+def send_and_count(lab, messages, vip, client):
+    since = lab.log_sizes()
+    with Capture(lab, vip, client) as capture:
+        lab("send", str(messages), vip)
+        wait_until(lambda: sum(lab.accepted(since).values()) >= messages, 30,
+                   f"{messages} messages in the servers' logs: {lab.accepted(since)}")
+    return lab.connections(since, client), lab.accepted(since), capture
+
+
+def assert_even_split(connections, messages):
+    assert sum(connections.values()) == messages, "each message's connection is logged with the client's address"
+    for host in OXFORD:
+        assert 0.35 <= connections[host] / messages <= 0.65, connections
+    assert connections["nuneaton"] == 0
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+@pytest.mark.parametrize("vip, client", [(VIP, CLIENT), (VIP6, CLIENT6)], ids=["IPv4", "IPv6"])
+def test_1000_messages_are_split_over_oxford_with_the_clients_address_and_answered_directly(
+        lab, balancer, measured, mode, vip, client):
+    balancer.configure(mode)
+    balancer.start()
+    balancer.wait_all_up()
+    connections, accepted, capture = send_and_count(lab, 1000, vip, client)
+    assert sum(accepted.values()) == 1000
+    assert_even_split(connections, 1000)
+    assert capture.count(client) > 5000, "the capture does see the client's packets on their way in and out"
+    assert capture.count(vip) == 0, "no reply crosses the balancer"
+    measured(f"{connections}, {capture.count(client)} packets from the client, {capture.count(vip)} replies")
+
+
+def test_messages_are_on_the_servers_disk_after_they_were_accepted(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    def stored():
+        return sum(len(list((lab.run / host / "mail/new").glob("*"))) for host in SERVERS)
+    before = stored()
+    lab("send", "50")
+    wait_until(lambda: stored() == before + 50, 30, "50 more messages in the mailboxes")
+
+
+def test_a_stopped_or_killed_mxlbd_leaves_mail_flowing_and_the_next_one_takes_over(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    assert balancer.stop() == 0
+    lab("send", "50")
+    balancer.start()
+    balancer.wait_all_up()
+    balancer.process.kill()
+    balancer.process.wait()
+    lab("send", "50")
+    balancer.start()
+    balancer.wait_all_up()
+    lab("send", "50")

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What mxlbd refuses to start with: bad configurations (exit 1) and a system that will not do (exit 2)."""
+import re
+
+import pytest
+
+from lab import VIP, command, wait_until
+
+GOOD = """\
+interfaces:
+  eth0: {mode: auto}
+probes:
+  exo: {tls: none}
+services:
+  mail:
+    address: 203.0.113.25
+    interface: eth0
+    probe: exo
+    tiers:
+      10:
+        oxford-a: {address: 203.0.113.11}
+"""
+
+
+def changed(old, new):
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+# What is wrong, the file, and the lines in which an error must be reported.
+BAD = {
+    "an unknown key": (changed("probe: exo", "prode: exo"), [9]),
+    "a repeated key": (changed("    probe: exo\n", "    probe: exo\n    probe: exo\n"), [10]),
+    "a wrong type": (changed("{mode: auto}", "[auto]"), [2]),
+    "a bad address": (changed("203.0.113.11", "203.0.113.256"), [12]),
+    "port 70000": (changed("    probe: exo", "    port: 70000\n    probe: exo"), [9]),
+    "port 025": (changed("    probe: exo", "    port: 025\n    probe: exo"), [9]),
+    "a probe that is not there": (changed("probe: exo", "probe: eox"), [9]),
+    "a backend that is a VIP": (changed("203.0.113.11", "203.0.113.25"), [12]),
+    "a tier without backends": (changed("\n        oxford-a: {address: 203.0.113.11}", " {}"), [11]),
+    "a service without tiers": (GOOD[:GOOD.index("    tiers:")], [None]),
+    "an alias": (changed("eth0: {mode: auto}", "eth0: &x {mode: auto}\n  eth1: *x"), [None]),
+    "an end too soon": (GOOD[:-3], [None]),
+    "three errors at once": (changed("probe: exo", "prode: exo").replace("113.11", "113.999")
+                             .replace("tls: none", "tls: perhaps"), [4, 9, 12]),
+}
+
+
+@pytest.fixture
+def check(build, tmp_path):
+    """check(path): exit status 1 of mxlbd -t is expected; its output."""
+    return lambda path: command(str(build / "mxlbd"), "-t", "-c", str(path), status=1, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_configuration_is_refused_with_the_place_of_every_error(check, tmp_path, what):
+    text, lines = BAD[what]
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    output = check(file)
+    places = [int(line) for line in re.findall(rf"^{re.escape(str(file))}:(\d+):\d+: \S", output, re.M)]
+    assert places, output
+    assert {line for line in lines if line} <= set(places), output
+
+
+def test_the_good_configuration_passes_the_check_with_no_privilege_at_all(build, tmp_path):
+    file = tmp_path / "good.yaml"
+    file.write_text(GOOD)
+    command(str(build / "mxlbd"), "-t", "-c", str(file))
+
+
+def test_a_directory_and_a_file_of_10_mb_are_no_configuration(check, tmp_path):
+    assert str(tmp_path) in check(tmp_path)
+    file = tmp_path / "big.yaml"
+    file.write_text(GOOD + "# filler\n" * (10 * 1024 * 1024 // 9))
+    assert str(file) in check(file)
+
+
+def test_a_bad_configuration_starts_nothing(lab, balancer):
+    balancer.configure(replace={"probe: exo": "prode: exo"})
+    output = lab("mxlbd", status=1)
+    assert output.count("prode") == 2, "one error for each service"
+    assert not (lab.run / "mxlb.sock").exists()
+    assert not list(lab.pin.iterdir())
+    assert no_program(lab)
+
+
+def refused(output, names):
+    """One line of the output names the trouble and says what to do."""
+    assert [line for line in output.splitlines()
+            if re.search(names, line) and re.search(r'advice="[^"]+"', line)], output
+
+
+def no_program(lab):
+    return "xdp" not in command("ip", "-n", f"{lab.name}-lb", "link", "show", "eth0")
+
+
+@pytest.mark.parametrize("privileges", [
+    ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"],
+    ["--inh-caps=-all", "--bounding-set=-all,+net_admin,+net_raw"],
+], ids=["without root", "without CAP_BPF"])
+def test_without_the_privileges_mxlbd_says_what_it_needs(lab, balancer, privileges):
+    lab("mxlbd", "--help", status=None)  # has the binaries copied to where anybody may run them
+    output = lab.within("lb", "setpriv", *privileges, "--", str(lab.run / "bin/mxlbd"), "-c", str(lab.config_file),
+                        status=2)
+    refused(output, "root|CAP_BPF")
+    assert "RLIMIT_MEMLOCK" not in output, "libbpf's wrong guess"
+    assert no_program(lab)
+
+
+def test_an_interface_that_is_missing_is_named(lab, balancer):
+    balancer.configure(replace={"  eth0:": "  eth7:", "interface: eth0": "interface: eth7"})
+    refused(lab("mxlbd", status=2), "eth7")
+
+
+def test_a_control_socket_without_a_place_is_refused(lab, balancer):
+    balancer.configure(replace={f"socket: {lab.run}/mxlb.sock": f"socket: {lab.run}/no/such/mxlb.sock"})
+    refused(lab("mxlbd", status=2), f"{lab.run}/no/such")
+    assert no_program(lab)
+
+
+def test_a_vip_that_is_an_address_of_this_box_is_refused(lab, balancer):
+    address = ("address", "add", f"{VIP}/32", "dev", "lo")
+    lab.within("lb", "ip", *address)
+    try:
+        refused(lab("mxlbd", status=2), re.escape(VIP))
+    finally:
+        lab.within("lb", "ip", "address", "del", *address[2:])
+    assert no_program(lab)
+
+
+@pytest.mark.parametrize("mode", ["xdpdrv", "xdpgeneric"], ids=["native", "generic"])
+def test_another_xdp_program_on_the_interface_is_left_alone(lab, balancer, mode):
+    lab.within("lb", "bpftool", "net", "attach", mode, "pinned", f"{lab.pin}-pass", "dev", "eth0")
+    try:
+        refused(lab("mxlbd", status=2), "XDP")
+        assert not no_program(lab), "the other program is still there"
+    finally:
+        lab.within("lb", "bpftool", "net", "detach", mode, "dev", "eth0")
+
+
+def test_a_second_mxlbd_is_refused_and_the_first_one_goes_on(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    refused(lab("mxlbd", status=2), "another mxlbd")
+    assert balancer.answers()
+    lab("send", "20")
+    wait_until(lambda: balancer.verdicts()["oxford-a"] == "up", 5, "still up")

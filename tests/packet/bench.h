@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The packet tests' workbench: the real program with the real datapath/ code around it, fed by BPF_PROG_TEST_RUN.
+ * The test run's interface is loopback (index 1), which is declared here with a MAC address of our choice.
+ */
+#ifndef PACKET_BENCH_H
+#define PACKET_BENCH_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include "datapath/datapath_internal.h"
+
+#define FRAME_MAX 2048
+
+struct frame {
+	uint8_t b[FRAME_MAX];
+	unsigned len;
+};
+
+enum { BACKEND_A = 11, BACKEND_B = 12, BACKEND_DR = 13, BACKEND_NO_MAC = 14 };
+
+extern const uint8_t our_mac[6], router_mac[6], backend_mac[16][6];
+
+/* What a test run left behind, against what was there before it. */
+struct outcome {
+	int action;
+	struct frame out;
+	int counter;	      /* the one that rose; -1: a backend's traffic */
+	uint32_t backend;     /* whose traffic rose; 0: nobody's */
+	uint64_t syns, bytes; /* of that rise */
+};
+
+int bench_up(void **state);
+int bench_down(void **state);
+struct datapath *bench_datapath(void);
+/* The site of the tests: VIPs 203.0.113.25:25 and [2001:db8:113::25]:25 (A, B), :2525 nobody (reset), :2526 nobody
+ * (drop), :2527 cold start, :2528 a backend without MAC. */
+void bench_plan(void);
+/* Runs one packet; fails the test unless exactly one thing was counted. */
+void bench_run(const struct frame *in, struct outcome *out);
+/* Runs one packet and looks at nothing but the action: hundreds of times faster. */
+int bench_send(const struct frame *in);
+
+/* A sound SYN from a client to the VIP's port. family 4 or 6. */
+void frame_syn(struct frame *f, int family, uint16_t dport, uint32_t client);
+void frame_set(struct frame *f, unsigned at, const char *hex);
+uint16_t frame_get16(const struct frame *f, unsigned at);
+/* True when the IPv4 header's and the TCP, or ICMPv6, checksum hold. */
+int frame_checksums_ok(const struct frame *f);
+void frame_fix_ip_checksum(struct frame *f);
+
+/* C01: MAC addresses and the hop change, the IP checksum with it; every other byte is as it was. */
+void expect_forwarded(const struct frame *in, const struct outcome *o);
+
+#endif

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Rules 4, 5 and 7, and resets: who gets a place, who gives way, who is answered. Each case starts from an empty table, all
+ * backends up, every service on ring 0. Cases check what matters of what the model says; that the program does the same is
+ * flowbench_run()'s affair.
+ */
+#include "flowsteps.h"
+
+static void a_miss_makes_an_entry_that_stands_against_the_ring(int family)
+{
+	struct flowmodel_tuple t = client(family, 0);
+	uint32_t backend = segment(&t, ACK, ISN, 100);
+
+	assert_int_equal(last.kind, FLOWMODEL_MISS);
+	assert_int_equal(backend, flowbench_placed(&t));
+	assert_true(entry_of(&t)->by_miss);
+	ring_away(&t, backend);
+	assert_int_equal(segment(&t, ACK, ISN + 100, 100), backend);
+	assert_int_equal(last.kind, FLOWMODEL_HIT);
+}
+
+static void a_RST_makes_no_entry(int family)
+{
+	struct flowmodel_tuple t = client(family, 0);
+
+	assert_int_equal(segment(&t, RST, ISN, 0), flowbench_placed(&t));
+	assert_int_equal(segment(&t, RST | ACK, ISN, 0), flowbench_placed(&t));
+	assert_int_equal(entries_of(&t), 0);
+	assert_false(last.unplaced);
+}
+
+/* How an entry comes to give way as rule 5 says, in its order. Seconds before now at which something is done. */
+enum { NONE, MADE, MADE_CLOSED, MADE_BY_MISS, USED };
+
+static const struct kind {
+	int at_1800, at_2, at_1;
+	bool live; /* its giving way is an eviction */
+} kinds[] = {
+	{NONE, MADE_CLOSED, NONE, false}, /* closed and unused for two epochs */
+	{MADE, NONE, NONE, false},	  /* unused for 30 minutes */
+	{NONE, NONE, MADE_CLOSED, false}, /* other closed ones */
+	{NONE, NONE, MADE_BY_MISS, true}, /* made by a miss */
+	{NONE, NONE, MADE, true},	  /* seen in one epoch only */
+	{NONE, MADE, USED, true},	  /* the longest unused */
+};
+#define KINDS 6
+
+static void act(const struct flowmodel_tuple *t, int what)
+{
+	if (what == MADE || what == MADE_CLOSED)
+		establish(t, ISN);
+	if (what == MADE_CLOSED)
+		segment(t, FIN | ACK, ISN + 1, 0);
+	if (what == MADE_BY_MISS || what == USED)
+		segment(t, ACK, ISN + 1, 100);
+}
+
+/* A line of three entries of these kinds, whose tuples are clients 0, 1 and 2. */
+static void fill_line(int family, const struct kind *of[3])
+{
+	flowbench_clear(0x1f000);
+	for (unsigned i = 0; i < 3; i++) {
+		struct flowmodel_tuple t = client(family, i);
+
+		act(&t, of[i]->at_1800);
+	}
+	flowbench_epochs(1798);
+	for (unsigned i = 0; i < 3; i++) {
+		struct flowmodel_tuple t = client(family, i);
+
+		act(&t, of[i]->at_2);
+	}
+	flowbench_epochs(1);
+	for (unsigned i = 0; i < 3; i++) {
+		struct flowmodel_tuple t = client(family, i);
+
+		act(&t, of[i]->at_1);
+		assert_int_equal(entries_of(&t), 1);
+	}
+	flowbench_epochs(1);
+}
+
+static void of_a_full_line_the_lowest_rank_gives_way(int family)
+{
+	struct flowmodel_tuple t[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		t[i] = client(family, i);
+	for (unsigned low = 0; low < KINDS; low++) {
+		for (unsigned high = low + 1; high < KINDS; high++) {
+			for (unsigned at = 0; at < 3; at++) {
+				const struct kind *of[3] = {&kinds[high], &kinds[high],
+							    &kinds[high]};
+
+				of[at] = &kinds[low];
+				fill_line(family, of);
+				establish(&t[3], ISN);
+				assert_int_equal(last.evicted, kinds[low].live);
+				for (unsigned i = 0; i < 4; i++)
+					assert_int_equal(entries_of(&t[i]), i != at);
+			}
+		}
+	}
+}
+
+static void of_one_rank_the_longest_unused_gives_way(int family)
+{
+	for (unsigned at = 0; at < 3; at++) {
+		struct flowmodel_tuple t;
+
+		flowbench_clear(0x1fff0);
+		for (unsigned i = 0; i < 3; i++) {
+			t = client(family, i);
+			establish(&t, ISN);
+		}
+		for (unsigned i = 1; i <= 3; i++) { /* `at` is the first of them to be used again */
+			t = client(family, (at + i - 1) % 3);
+			flowbench_epochs(1);
+			segment(&t, ACK, ISN + 1, 100);
+		}
+		t = client(family, 3);
+		establish(&t, ISN);
+		assert_true(last.evicted);
+		t = client(family, at);
+		assert_int_equal(entries_of(&t), 0);
+	}
+}
+
+static void a_miss_takes_no_place_of_a_flow_that_had_its_handshake(int family)
+{
+	struct flowmodel_tuple t = client(family, 3);
+
+	for (unsigned k = 0; k < KINDS; k++) {
+		const struct kind *of[3] = {&kinds[k], &kinds[k], &kinds[k]};
+
+		fill_line(family, of);
+		assert_int_equal(segment(&t, ACK, ISN, 100),
+				 flowbench_placed(&t)); /* in any case */
+		assert_int_equal(last.kind, FLOWMODEL_MISS);
+		assert_int_equal(last.unplaced, k >= 4);
+		assert_int_equal(entries_of(&t), k < 4);
+	}
+}
+
+static void a_flow_of_a_backend_to_be_reset_draws_RST_and_a_new_SYN_does_not(int family)
+{
+	struct flowmodel_tuple t = client(family, 0), half = client(family, 1);
+	uint32_t backend = establish(&t, ISN);
+
+	while (flowbench_placed(&half) != backend)
+		half = client(family, half.port % 64 + 1);
+	syn(&half, ISN);
+	put_state(backend, FLOWBENCH_RESET);
+	segment(&t, RST, FAR, 0);
+	assert_int_equal(last.action, FLOWMODEL_DROP); /* never to a RST */
+	segment(&t, ACK, FAR, 100);
+	assert_int_equal(last.action, FLOWMODEL_RESET);
+	assert_false(entry_of(&t)->closed); /* it may have been forged */
+	segment(&t, ACK, ISN + 1, 100);
+	assert_int_equal(last.action, FLOWMODEL_RESET);
+	assert_int_equal(last.seq, ACK_SEQ);
+	assert_false(last.ack);
+	assert_true(entry_of(&t)->closed);
+	segment(&t, FIN, ISN + 1, 10);
+	assert_int_equal(last.action, FLOWMODEL_RESET);
+	assert_int_equal(last.ack_seq, ISN + 12);
+	assert_true(last.ack);
+	segment(&half, ACK, ISN + 1, 0);
+	assert_int_equal(last.action, FLOWMODEL_RESET);
+	ring_away(&t, backend);
+	assert_int_equal(syn(&t, FAR), flowbench_placed(&t));
+	assert_int_equal(segment(&t, ACK, FAR + 1, 0), flowbench_placed(&t));
+}
+
+static void when_nobody_is_there_flows_go_on_and_SYNs_are_turned_away(int family)
+{
+	struct flowmodel_tuple t = client(family, 0), other = client(family, 1);
+	uint32_t backend = establish(&t, ISN);
+
+	for (unsigned why = 0; why <= FLOWMODEL_SILENCE; why++) {
+		flowbench_ring(t.service, FLOWBENCH_RINGS + why);
+		assert_int_equal(syn(&other, ISN), 0);
+		assert_int_equal(segment(&other, ACK, ISN + 1, 0), 0);
+		assert_int_equal(segment(&t, ACK, ISN + 1, 100), backend);
+		assert_int_equal(entries_of(&other), 0);
+	}
+}
+
+static void a_flow_counts_until_closed_or_unused_for_15_minutes(int family)
+{
+	struct flowmodel_tuple t = client(family, 0), closed = client(family, 1);
+
+	establish(&t, ISN);
+	establish(&closed, ISN);
+	flowbench_compare();
+	segment(&closed, FIN | ACK, ISN + 1, 0);
+	flowbench_compare();
+	flowbench_epochs(899);
+	assert_true(flowmodel_counts(entry_of(&t), flowbench_epoch()));
+	flowbench_compare();
+	flowbench_epochs(1);
+	assert_false(flowmodel_counts(entry_of(&t), flowbench_epoch()));
+	flowbench_compare();
+}
+
+#define CASE(name)          \
+	{                   \
+#name, name \
+	}
+
+const struct flowcase flowcases_places[] = {
+	CASE(a_miss_makes_an_entry_that_stands_against_the_ring),
+	CASE(a_RST_makes_no_entry),
+	CASE(of_a_full_line_the_lowest_rank_gives_way),
+	CASE(of_one_rank_the_longest_unused_gives_way),
+	CASE(a_miss_takes_no_place_of_a_flow_that_had_its_handshake),
+	CASE(a_flow_of_a_backend_to_be_reset_draws_RST_and_a_new_SYN_does_not),
+	CASE(when_nobody_is_there_flows_go_on_and_SYNs_are_turned_away),
+	CASE(a_flow_counts_until_closed_or_unused_for_15_minutes),
+	{0},
+};

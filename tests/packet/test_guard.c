@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Who may open a connection: rows C41 and C42 of conformance.md. Clients are 198.51.100.x + 256 y; 2001:db8:100::x. */
+#include <linux/if_link.h>
+#include <stdlib.h>
+#include <string.h>
+#include "bench.h"
+
+#define PREFIXES 8
+
+struct list {
+	struct prefix p[PREFIXES];
+	unsigned n;
+};
+
+static uint64_t now_ms = 100000;
+
+static struct list list_of(const char *const *text)
+{
+	struct list l = {.n = 0};
+
+	for (; *text; text++)
+		assert_int_equal(addr_parse_prefix(*text, &l.p[l.n++]), 0);
+	return l;
+}
+
+/* Puts a list in force for "mail" and "mail6"; waits out what datapath_apply asks for. */
+static void allow(const struct list *l, bool observe, uint32_t syn_limit)
+{
+	struct maglev_member member = {"a", BACKEND_A, 1};
+	struct plan_backend backend = {.id = BACKEND_A};
+	struct plan_service s[2] = {{0}};
+	struct plan plan = {s, 2, &backend, 1};
+
+	memcpy(backend.mac.b, backend_mac[BACKEND_A], 6);
+	for (int i = 0; i < 2; i++) {
+		s[i] = (struct plan_service){.id = i,
+					     .name = i ? "mail6" : "mail",
+					     .port = 25,
+					     .mode = PLAN_RING,
+					     .members = &member,
+					     .n_members = 1,
+					     .allow = l ? l->p : NULL,
+					     .n_allow = l ? l->n : 0,
+					     .allow_observe = observe,
+					     .syn_limit = syn_limit};
+		assert_int_equal(addr_parse(i ? "2001:db8:113::25" : "203.0.113.25", &s[i].vip), 0);
+	}
+	for (int ret = 1; ret; now_ms += ret) {
+		ret = datapath_apply(bench_datapath(), &plan, now_ms);
+		assert_true(ret >= 0);
+	}
+}
+
+static int syn_counter(int family, uint32_t client)
+{
+	struct outcome o;
+	struct frame f;
+
+	frame_syn(&f, family, 25, client);
+	bench_run(&f, &o);
+	return o.counter;
+}
+
+static void test_C41_the_longest_prefix_that_matches_lets_a_source_in(void **state)
+{
+	static const char *const text[] = {"198.51.100.0/28", "198.51.101.7/32",
+					   "2001:db8:100::/126", NULL};
+	static const struct {
+		int family;
+		uint32_t client;
+		bool in;
+	} rows[] = {
+		{4, 0, true},	 {4, 15, true},	     {4, 16, false},
+		{4, 255, false}, {4, 256 + 7, true}, {4, 256 + 6, false},
+		{6, 0, true},	 {6, 3, true},	     {6, 4, false},
+	};
+	struct list l = list_of(text);
+
+	(void)state;
+	allow(&l, false, 0);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint32_t client = rows[i].family == 4 ? 100 * 256 + rows[i].client : rows[i].client;
+		int want = rows[i].in ? -1 : (int)MXLB_COUNT_denied;
+
+		assert_int_equal(syn_counter(rows[i].family, client), want);
+	}
+	allow(NULL, false, 0);
+	assert_int_equal(syn_counter(4, 16), -1);
+}
+
+static void test_C41_slash_0_lets_its_family_in_and_not_the_other(void **state)
+{
+	static const char *const text[] = {"0.0.0.0/0", NULL};
+	struct list l = list_of(text);
+
+	(void)state;
+	allow(&l, false, 0);
+	assert_int_equal(syn_counter(4, 12345), -1);
+	assert_int_equal(syn_counter(6, 12345), MXLB_COUNT_denied);
+	allow(NULL, false, 0);
+}
+
+static void test_C41_a_connection_that_is_open_stays_open(void **state)
+{
+	static const char *const text[] = {"192.0.2.0/24", NULL};
+	struct list l = list_of(text);
+	struct outcome o;
+	struct frame f;
+
+	(void)state;
+	allow(NULL, false, 0);
+	frame_syn(&f, 4, 25, 77);
+	bench_run(&f, &o);
+	frame_set(&f, 38, "11223345");
+	f.b[47] = 0x10;
+	bench_run(&f, &o);
+	assert_int_equal(o.counter, -1);
+	allow(&l, false, 0);
+	bench_run(&f, &o);
+	assert_int_equal(o.counter, -1);
+	assert_int_equal(syn_counter(4, 77), MXLB_COUNT_denied);
+	allow(NULL, false, 0);
+}
+
+static void test_C41_observe_counts_and_drops_nothing(void **state)
+{
+	static const char *const text[] = {"192.0.2.0/24", NULL};
+	struct list l = list_of(text);
+	struct datapath_counts before, after;
+
+	(void)state;
+	allow(&l, true, 0);
+	datapath_counts(bench_datapath(), &before);
+	for (uint32_t i = 0; i < 10; i++)
+		assert_int_equal(syn_counter(4, i), -1);
+	datapath_counts(bench_datapath(), &after);
+	assert_int_equal(after.total[MXLB_COUNT_would_deny] - before.total[MXLB_COUNT_would_deny],
+			 10);
+	allow(NULL, false, 0);
+}
+
+static void test_a_replaced_list_leaves_nothing_behind(void **state)
+{
+	static const char *const one[] = {"192.0.2.0/24", "198.51.100.0/24", NULL};
+	static const char *const two[] = {"203.0.113.0/24", NULL};
+	struct list a = list_of(one), b = list_of(two);
+	int fd = bpf_map__fd(bench_datapath()->skel->maps.allow);
+	struct mxlb_allow_key key, next;
+	void *prev = NULL;
+	unsigned n = 0;
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		allow(i % 2 ? &a : &b, false, 0);
+	allow(&b, false, 0);
+	while (!bpf_map_get_next_key(fd, prev, &next)) {
+		key = next;
+		prev = &key;
+		n++;
+	}
+	assert_int_equal(n, 2); /* one prefix of each of the two services */
+	allow(NULL, false, 0);
+	assert_int_not_equal(bpf_map_get_next_key(fd, NULL, &next), 0);
+}
+
+static void test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are_not(void **state)
+{
+	unsigned passed = 0;
+
+	(void)state;
+	allow(NULL, false, 5);
+	for (int i = 0; i < 1000; i++) /* of one /24 */
+		passed += syn_counter(4, 30 * 256 + i % 256) == -1;
+	assert_in_range(passed, 5, 900);
+	assert_int_equal(syn_counter(4, 30 * 256 + 9), MXLB_COUNT_syn_limit);
+	assert_int_equal(syn_counter(4, 31 * 256), -1);
+	passed = 0;
+	for (int i = 0; i < 1000; i++) /* of one /64 */
+		passed += syn_counter(6, i) == -1;
+	assert_in_range(passed, 5, 900);
+	allow(NULL, false, 0);
+	assert_int_equal(syn_counter(4, 30 * 256 + 9), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_C41_the_longest_prefix_that_matches_lets_a_source_in),
+		cmocka_unit_test(test_C41_slash_0_lets_its_family_in_and_not_the_other),
+		cmocka_unit_test(test_C41_a_connection_that_is_open_stays_open),
+		cmocka_unit_test(test_C41_observe_counts_and_drops_nothing),
+		cmocka_unit_test(test_a_replaced_list_leaves_nothing_behind),
+		cmocka_unit_test(
+			test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are_not),
+	};
+
+	return cmocka_run_group_tests_name("guard", tests, bench_up, bench_down);
+}

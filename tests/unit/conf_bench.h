@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the tests of conf/ share: one file in a directory of its own, loaded, and the report's lines without its
+ * name.
+ */
+#ifndef MXLB_CONF_BENCH_H
+#define MXLB_CONF_BENCH_H
+
+#include "conf/conf.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The least that loads. What follows it begins at line 10: indented by 4 a key of the service, by 8 a backend. */
+#define LEAST                                  \
+	"interfaces: {eth0: {}}\n"             \
+	"services:\n"                          \
+	"  a:\n"                               \
+	"    address: 203.0.113.25\n"          \
+	"    interface: eth0\n"                \
+	"    tiers:\n"                         \
+	"      10:\n"                          \
+	"        x: {address: 203.0.113.11}\n" \
+	"        y: {address: 203.0.113.12}\n"
+
+extern char bench_file[];		   /* the one that each test writes anew */
+extern const struct config *bench_running; /* what is in force while the bench loads */
+
+/* Group fixtures. */
+int bench_open(void **state);
+int bench_close(void **state);
+
+void bench_write(const void *bytes, size_t len);
+int bench_load(struct config **out, struct buf *errors);
+int bench_load_text(const char *text, struct config **out, struct buf *errors);
+/* Fails with both texts unless the text gives these errors; warnings alone are a success. */
+void bench_expect(const char *what, const char *text, int expected_err, const char *expected);
+/* Loads what must load, with these warnings. The caller's to free. */
+struct config *bench_load_good(const char *text, const char *warnings);
+
+#endif

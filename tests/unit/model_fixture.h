@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What test_model.c and test_reload.c share: the service of the README, what can happen to it, and what comes
+ * of it, as text. Also an allocator that fails when told: a .c file compiled in behind
+ * "#define calloc failing_calloc" uses it.
+ */
+#ifndef MODEL_FIXTURE_H
+#define MODEL_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "core/model.h"
+#include "core/plan.h"
+
+static unsigned fail_at; /* the allocation that fails, counted from 1; 0: none */
+static unsigned allocated;
+
+static inline void *failing_calloc(size_t n, size_t size)
+{
+	return ++allocated == fail_at ? NULL : calloc(n, size);
+}
+
+static inline struct now at(uint64_t mono_ms)
+{
+	return (struct now){.mono_ms = mono_ms, .wall_ms = 1700000000000 + (int64_t)mono_ms};
+}
+
+static inline struct addr address(uint8_t last)
+{
+	return (struct addr){{[10] = 0xff, [11] = 0xff, 192, 0, 2, last}};
+}
+
+static inline struct backend_conf backend(const char *name, uint8_t last, uint16_t preference)
+{
+	struct backend_conf b = {.address = address(last), .preference = preference, .weight = 1};
+
+	snprintf(b.name, sizeof(b.name), "%s", name);
+	return b;
+}
+
+/* One service of `n` backends; the caller may change it before use. free_config() ends it. */
+static inline struct config *make_config(const struct backend_conf *backends, unsigned n)
+{
+	struct config *c = calloc(1, sizeof(*c));
+	struct service_conf *s;
+
+	assert_non_null(c);
+	strcpy(c->interfaces[0].name, "eth0");
+	c->n_interfaces = c->n_probes = c->n_services = 1;
+	c->probes[0] = (struct probe_conf){.interval_ms = 10000,
+					   .fast_interval_ms = 2000,
+					   .timeout_ms = 8000,
+					   .fall = 3,
+					   .rise = 2};
+	s = &c->services[0];
+	*s = (struct service_conf){.name = "hybrid-mail",
+				   .address = address(25),
+				   .port = 25,
+				   .min_up = 1,
+				   .failback_hold_ms = 30000,
+				   .n_backends = n};
+	s->backends = calloc(n + 1, sizeof(*s->backends));
+	assert_non_null(s->backends);
+	memcpy(s->backends, backends, n * sizeof(*backends));
+	return c;
+}
+
+static inline void free_config(struct config *c)
+{
+	for (unsigned i = 0; i < c->n_services; i++)
+		free(c->services[i].backends);
+	free(c);
+}
+
+static inline struct config *oxford(void)
+{
+	const struct backend_conf backends[] = {backend("oxford-a", 11, 10),
+						backend("oxford-b", 12, 10),
+						backend("nuneaton", 13, 20)};
+
+	return make_config(backends, 3);
+}
+
+/* hybrid-mail at port 25, and the same again as "relay" at port 587. */
+static inline struct config *two_services(void)
+{
+	struct config *c = oxford(), *d = oxford();
+
+	c->services[1] = d->services[0];
+	strcpy(c->services[1].name, "relay");
+	c->services[1].port = 587;
+	c->n_services = 2;
+	free(d);
+	return c;
+}
+
+static inline struct model *create(const struct config *c, uint64_t now_ms)
+{
+	struct model *m = NULL;
+
+	assert_int_equal(model_create(c, NULL, 0, at(now_ms), &m), 0);
+	return m;
+}
+
+static inline bool result(struct model *m, uint32_t id, enum reason r, uint64_t now_ms)
+{
+	struct probe_result p = {.reason = r, .stage = STAGE_GREETING};
+
+	snprintf(p.text, sizeof(p.text), "words");
+	return model_probe_result(m, id, &p, at(now_ms));
+}
+
+static inline bool resolve(struct model *m, uint32_t id, uint64_t now_ms)
+{
+	struct nexthop nh = {
+		.state = NEXTHOP_RESOLVED, .has_mac = true, .mac = {{2, 0, 0, 0, 0, (uint8_t)id}}};
+
+	return model_nexthop(m, id, &nh, at(now_ms));
+}
+
+/* Oxford, all resolved, all up, out of the cold start. */
+static inline struct model *running(const struct config *c)
+{
+	struct model *m = create(c, 1000);
+
+	for (uint32_t id = 1; id <= c->services[0].n_backends; id++)
+		resolve(m, id, 1001);
+	for (uint32_t id = 1; id <= c->services[0].n_backends; id++)
+		result(m, id, REASON_ok, 1100);
+	assert_int_equal(m->services[0].tier.state, SERVICE_UP);
+	return m;
+}
+
+/* "oxford-a oxford-b" of the first service's ring, or "not-ready", "reset", "drop". */
+static inline const char *ring(const struct model *m)
+{
+	static const char *const modes[] = {"not-ready", "", "reset", "drop"};
+	static char text[256];
+	struct plan p;
+
+	assert_int_equal(plan_build(m, &p), 0);
+	snprintf(text, sizeof(text), "%s", modes[p.services[0].mode]);
+	assert_int_equal(p.services[0].n_members > 0, p.services[0].mode == PLAN_RING);
+	for (unsigned i = 0; i < p.services[0].n_members; i++) {
+		size_t len = strlen(text);
+
+		snprintf(text + len, sizeof(text) - len, "%s%s", i ? " " : "",
+			 p.services[0].members[i].name);
+	}
+	plan_free(&p);
+	return text;
+}
+
+/* The events from `seq` on, one a line, against the lines given. */
+static inline void check_events(const struct model *m, uint64_t seq, const char *want)
+{
+	char got[8192] = "", line[EVENT_TEXT_SIZE * 3];
+	const struct event *e;
+
+	for (; (e = event_get(&m->events, seq)); seq++) {
+		size_t len = strlen(got);
+
+		snprintf(got + len, sizeof(got) - len, "%s\n", event_line(e, line, sizeof(line)));
+	}
+	assert_string_equal(got, want);
+}
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What operators say about servers over the control socket: HAProxy 2.6's sentences (its replies, byte for byte),
+ * what becomes of the model, who is noted, and that readers may not.
+ */
+#include "control_bench.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "control/commands.h"
+
+/* One command of this caller, without a socket. Valid until the next. */
+static const char *say(struct bench *b, const char *who, const char *words)
+{
+	struct command_env env = {.model = b->model, .cb = *bench_callbacks(b)};
+	struct caller caller = {.who = who};
+	static char reply[8192];
+	struct buf out = {0};
+	char line[256];
+
+	snprintf(line, sizeof(line), "%s", words);
+	commands_run(&env, &caller, line, &out);
+	assert_false(out.failed);
+	snprintf(reply, sizeof(reply), "%s", out.data);
+	buf_free(&out);
+	return reply;
+}
+
+static enum admin_state state_of(struct bench *b, const char *backend)
+{
+	return model_find(b->model, "hybrid-mail", backend)->admin;
+}
+
+static void each_sentence_about_a_server_is_haproxys(void **state)
+{
+	static const char require[] = "Require 'backend/server'.\n\n";
+	static const char expects[] =
+		"'set server <srv> state' expects 'ready', 'drain' and 'maint'.\n\n";
+	static const struct {
+		const char *say, *hear;
+	} rows[] = {
+		{"set server", require},
+		{"set server hybrid-mail", require},
+		{"set server hybrid-mail/", require},
+		{"set server /oxford-a", require},
+		{"set server / state ready", require},
+		{"set server hybrid-mail state ready", require},
+		{"set server other/oxford-a", "No such backend.\n\n"},
+		{"set server other/oxford-a state ready", "No such backend.\n\n"},
+		{"set server hybrid-mail/x state ready", "No such server.\n\n"},
+		{"set server hybrid-mail/x foo", "No such server.\n\n"},
+		{"set server hybrid-mail/oxford-a/x state ready", "No such server.\n\n"},
+		{"set server HYBRID-MAIL/oxford-a state ready", "No such backend.\n\n"},
+		{"set server hybrid-mail/oxford-a state", expects},
+		{"set server hybrid-mail/oxford-a state foo", expects},
+		{"set server hybrid-mail/oxford-a state Ready", expects},
+		{"set server hybrid-mail/oxford-a state ?", expects},
+		{"enable server", require},
+		{"enable server hybrid-mail", require},
+		{"enable server hybrid-mail/x", "No such server.\n\n"},
+		{"disable server", require},
+		{"disable server other/oxford-a", "No such backend.\n\n"},
+		{"disable server hybrid-mail/oxford-a/2", "No such server.\n\n"},
+	};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strcmp(say(b, "root", rows[i].say), rows[i].hear))
+			fail_msg("to \"%s\" it said \"%s\"", rows[i].say,
+				 say(b, "root", rows[i].say));
+	bench_assert_begins(say(b, "root", "set server hybrid-mail/oxford-a"),
+			    "usage: set server <backend>/<server> ");
+	bench_assert_begins(say(b, "root", "set server hybrid-mail/oxford-a foo ready"),
+			    "usage: set server <backend>/<server> ");
+	bench_assert_begins(say(b, "root", "set server hybrid-mail/oxford-a state ready now"),
+			    "Unknown command, but maybe");
+	bench_assert_begins(say(b, "root", "enable server hybrid-mail/oxford-a now"),
+			    "Unknown command, but maybe");
+	assert_int_equal(b->changes, 0);
+	assert_int_equal(state_of(b, "oxford-a"), ADMIN_READY);
+}
+
+static void each_state_reaches_the_server_that_was_named_and_no_other(void **state)
+{
+	static const struct {
+		const char *say;
+		enum admin_state state;
+	} rows[] = {
+		{"set server hybrid-mail/oxford-b state drain", ADMIN_DRAIN},
+		{"set server hybrid-mail/oxford-b state maint", ADMIN_MAINT},
+		{"set server hybrid-mail/oxford-b state ready", ADMIN_READY},
+		{"disable server hybrid-mail/oxford-b", ADMIN_MAINT},
+		{"enable server hybrid-mail/oxford-b", ADMIN_READY},
+	};
+	struct bench *b = *state;
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int again = 0; again < 2; again++) { /* the second time nothing changes */
+			assert_string_equal(say(b, "root", rows[i].say), "\n");
+			assert_int_equal(state_of(b, "oxford-b"), rows[i].state);
+			assert_int_equal(b->changes, i + 1);
+		}
+		assert_int_equal(state_of(b, "oxford-a"), ADMIN_READY);
+		assert_int_equal(state_of(b, "nuneaton"), ADMIN_READY);
+	}
+}
+
+static void a_change_is_noted_with_who_made_it(void **state)
+{
+	struct bench *b = *state;
+	const struct event *e;
+	uint64_t seq = b->model->events.next_seq;
+	char line[1024];
+
+	say(b, "alice", "set server hybrid-mail/oxford-a state drain");
+	e = event_get(&b->model->events, seq);
+	assert_non_null(e);
+	assert_string_equal(event_line(e, line, sizeof(line)),
+			    "event=backend_admin service=hybrid-mail backend=oxford-a from=ready "
+			    "to=drain cause=\"alice\"");
+	assert_true(e->time_ms > bench_start.wall_ms);
+}
+
+static void who_may_only_read_changes_nothing_and_is_not_told_how(void **state)
+{
+	static const char *const lines[] = {
+		"set server", "set server hybrid-mail/oxford-a state maint",
+		"enable server hybrid-mail/x", "disable server hybrid-mail/oxford-a"};
+	struct bench *b = *state;
+	const char *help;
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		assert_string_equal(say(b, NULL, lines[i]), "Permission denied\n\n");
+	assert_int_equal(b->changes, 0);
+	assert_int_equal(state_of(b, "oxford-a"), ADMIN_READY);
+	help = say(b, NULL, "help");
+	assert_null(strstr(help, "server <s>/<b>"));
+	assert_non_null(strstr(help, "  show flows "));
+	assert_non_null(strstr(help, "  explain "));
+	help = say(b, "root", "help");
+	assert_non_null(strstr(help, "  set server "));
+	assert_non_null(strstr(help, "  enable server "));
+	assert_non_null(strstr(help, "  disable server "));
+}
+
+static void several_changes_may_be_made_on_one_line(void **state)
+{
+	struct bench *b = *state;
+
+	if (geteuid()) {
+		print_message("skip: needs root\n");
+		skip();
+	}
+	assert_string_equal(bench_ask(b, "set server hybrid-mail/oxford-a state drain; disable "
+					 "server hybrid-mail/nuneaton; enable server x/y\n"),
+			    "\n\nNo such backend.\n\n");
+	assert_int_equal(state_of(b, "oxford-a"), ADMIN_DRAIN);
+	assert_int_equal(state_of(b, "nuneaton"), ADMIN_MAINT);
+	assert_int_equal(b->changes, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(each_sentence_about_a_server_is_haproxys),
+		BENCH_TEST(each_state_reaches_the_server_that_was_named_and_no_other),
+		BENCH_TEST(a_change_is_noted_with_who_made_it),
+		BENCH_TEST(who_may_only_read_changes_nothing_and_is_not_told_how),
+		BENCH_TEST(several_changes_may_be_made_on_one_line),
+	};
+
+	return cmocka_run_group_tests_name("admin", tests, NULL, NULL);
+}

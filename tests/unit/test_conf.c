@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conf/: bad configurations give every error with its place, word for word.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include "conf_bench.h"
+
+struct row {
+	const char *what, *text, *errors;
+};
+
+/* Issue 2, "What it must show", 5. */
+static const struct row shown[] = {
+	{"unknown key", LEAST "    prot: 25\n",
+	 "10:5: services.a.prot: unknown key: did you mean port?\n"},
+	{"unknown key like no other", LEAST "    colour: 25\n",
+	 "10:5: services.a.colour: unknown key\n"},
+	{"repeated key", LEAST "    port: 25\n    port: 26\n",
+	 "11:5: services.a.port: repeated: it was given at line 10, column 5\n"},
+	{"list for a value", LEAST "    port: [25]\n",
+	 "10:11: services.a.port: must be a single value, not a list\n"},
+	{"mapping for a value", LEAST "    probe: {interval: 1s}\n",
+	 "10:12: services.a.probe: must be a single value, not a mapping\n"},
+	{"value for a mapping", LEAST "probes: exo\n",
+	 "10:9: probes: must be a mapping (key: value), not a single value\n"},
+	{"bad address", LEAST "        z: {address: 203.0.113.256}\n",
+	 "10:22: services.a.tiers.10.z.address: \"203.0.113.256\" is not an IPv4 or IPv6 "
+	 "address\n"},
+	{"port too high", LEAST "    port: 70000\n",
+	 "10:11: services.a.port: 70000 is not between 1 and 65535\n"},
+	{"octal port", LEAST "    port: 025\n",
+	 "10:11: services.a.port: 025 has a leading zero: write 25 (there is no octal here)\n"},
+	{"dangling probe", LEAST "    probe: exo\n",
+	 "10:12: services.a.probe: no probe is named exo\n"},
+	{"a backend that is a VIP", LEAST "        z: {address: 203.0.113.25}\n",
+	 "10:22: services.a.tiers.10.z.address: this is the VIP of service a\n"},
+	{"a backend that is another service's VIP",
+	 LEAST "  b:\n    address: 203.0.113.11\n    interface: eth0\n"
+	       "    tiers: {10: {z: {address: 203.0.113.13}}}\n",
+	 "8:22: services.a.tiers.10.x.address: this is the VIP of service b\n"},
+	{"a tier without backends", LEAST "      20: {}\n",
+	 "10:7: services.a.tiers.20: a tier without backends\n"},
+	{"a tier of nothing", LEAST "      20:\n",
+	 "10:7: services.a.tiers.20: a tier without backends\n"},
+	{"a service without tiers", LEAST "  b: {address: 203.0.113.26, interface: eth0}\n",
+	 "10:3: services.b.tiers: is required\n"},
+	{"a service with no tier in tiers",
+	 LEAST "  b: {address: 203.0.113.26, interface: eth0, tiers: {}}\n",
+	 "10:47: services.b.tiers: a service without tiers\n"},
+	{"an alias", LEAST "        z: &z {address: 203.0.113.13}\n        w: *z\n",
+	 "10:12: anchors are refused: write the value where it is needed\n"
+	 "11:12: aliases are refused: write the value out\n"},
+	{"an alias to its own parent", "interfaces: &i {eth0: *i}\n",
+	 "1:13: anchors are refused: write the value where it is needed\n"
+	 "1:23: aliases are refused: write the value out\n"},
+	{"truncated", "interfaces: {eth0: {mode: au",
+	 "2:1: did not find expected ',' or '}' while parsing a flow mapping that began at line 1, "
+	 "column 20\n"},
+	{"several at once",
+	 "interfaces: {eth0: {mode: fast}}\nservices:\n  a:\n    address: mail.example.net\n"
+	 "    port: 0\n    interface: eth1\n    probe: exo\n    tiers: {x: {}, 10: {}}\n",
+	 "1:27: interfaces.eth0.mode: \"fast\" is not one of auto, native, generic\n"
+	 "4:14: services.a.address: \"mail.example.net\" is not an IPv4 or IPv6 address\n"
+	 "5:11: services.a.port: 0 is not between 1 and 65535\n"
+	 "6:16: services.a.interface: eth1 is not one of the interfaces\n"
+	 "7:12: services.a.probe: no probe is named exo\n"
+	 "8:13: services.a.tiers.x: a tier's key is its preference: \"x\" is not a whole number\n"
+	 "8:20: services.a.tiers.10: a tier without backends\n"},
+};
+
+static const struct row of_yaml[] = {
+	{"nothing", "", "1:1: interfaces: is required\n1:1: services: is required\n"},
+	{"only a comment", "# none\n",
+	 "1:1: interfaces: is required\n1:1: services: is required\n"},
+	{"a word", "mail\n", "1:1: must be a mapping (key: value), not a single value\n"},
+	{"a list", "- a\n- b\n", "1:1: must be a mapping (key: value), not a list\n"},
+	{"a second document", LEAST "---\n" LEAST, "10:1: a second document begins here\n"},
+	{"a tag", LEAST "    port: !!int 25\n",
+	 "10:11: tags are refused: a value's key says what it is\n"},
+	{"a tab", "interfaces:\n\teth0: {}\n",
+	 "2:1: found character that cannot start any token while scanning for the next token\n"},
+	{"a control character", "interfaces:\n  eth0: \x01\n",
+	 "2:9: control characters are not allowed\n"},
+	{"bytes that are no UTF-8", "# caf\xc3\xa9\nx: \xff\n",
+	 "2:4: invalid leading UTF-8 octet\n"},
+	{"columns are characters", "\xc3\xa9: 1\n" LEAST "\xc3\xa9\xc3\xa9: [\xc3\xa9, 2]x\n",
+	 "11:11: did not find expected key while parsing a block mapping that began at line 1, "
+	 "column 1\n"},
+	{"a key that is a list", LEAST "? [a]\n: b\n", "10:3: a key must be a word\n"},
+	{"a key with a NUL in it", LEAST "\"control\\0x\": b\n", "10:1: a key must be a word\n"},
+	{"a value with a NUL in it", LEAST "datapath: {hash-key: \"a\\0b\"}\n",
+	 "10:22: datapath.hash-key: has a NUL in it\n"},
+	{"a merge key", LEAST "    <<: {port: 25}\n", "10:5: services.a.<<: unknown key\n"},
+	{"nesting", "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n",
+	 "1:19: nested deeper than 16 levels\n"},
+	{"an escape in a key", LEAST "\"a\\e[2J\\nb\": 1\n", "10:1: a\\x1b[2J\\nb: unknown key\n"},
+};
+
+static const struct row of_values[] = {
+	{"numbers in quotes", LEAST "    port: \"25\"\n",
+	 "10:11: services.a.port: must be written without quotes\n"},
+	{"hexadecimal", LEAST "    port: 0x19\n",
+	 "10:11: services.a.port: \"0x19\" is not a whole number\n"},
+	{"a sign", LEAST "    port: +25\n",
+	 "10:11: services.a.port: \"+25\" is not a whole number\n"},
+	{"a number beyond 64 bits", LEAST "    port: 18446744073709551641\n",
+	 "10:11: services.a.port: 18446744073709551641 is not between 1 and 65535\n"},
+	{"zeros beyond what is shown",
+	 LEAST "    failback-hold: 00000000000000000000000000000000000000000000000000"
+	       "000000000000000000000000000000000000000000000000001\n",
+	 "10:20: services.a.failback-hold: 0000000000000000000000000000000000000000000000000000000000000000000000000000... has a "
+	 "leading zero: write 1 (there is no octal here)\n"},
+	{"no value", LEAST "    port:\n", "10:10: services.a.port: has no value\n"},
+	{"null", LEAST "    interface: null\n",
+	 "10:5: services.a.interface: repeated: it was given at line 5, column 5\n"},
+	{"a duration without unit", LEAST "    failback-hold: 30\n",
+	 "10:20: services.a.failback-hold: 30 has no unit: write 30s, or another of ms, s, m, h, d\n"},
+	{"a duration of two parts", LEAST "    failback-hold: 1h30m\n",
+	 "10:20: services.a.failback-hold: \"1h30m\" is not a duration like 250ms, 10s, 15m, 1h or "
+	 "21d\n"},
+	{"a fraction", LEAST "    failback-hold: 1.5s\n",
+	 "10:20: services.a.failback-hold: \"1.5s\" is not a duration like 250ms, 10s, 15m, 1h or "
+	 "21d\n"},
+	{"a long duration", LEAST "    failback-hold: 8d\n",
+	 "10:20: services.a.failback-hold: 8d is not between 0s and 7d\n"},
+	{"a duration that would overflow", LEAST "    failback-hold: 99999999999999999999d\n",
+	 "10:20: services.a.failback-hold: 99999999999999999999d is not between 0s and 7d\n"},
+	{"a duration with a leading zero", LEAST "    failback-hold: 010s\n",
+	 "10:20: services.a.failback-hold: 010s has a leading zero: write 10s (there is no octal "
+	 "here)\n"},
+	{"a boolean", LEAST "    all-down: yes\n",
+	 "10:15: services.a.all-down: \"yes\" is not one of reset, drop\n"},
+	{"words know case", LEAST "    advertise: ARP\n",
+	 "10:16: services.a.advertise: \"ARP\" is not one of arp, none\n"},
+	{"martians",
+	 LEAST "        z: {address: 127.0.0.1}\n"
+	       "  b: {address: 'ff02::1', interface: eth0, tiers: {10: {z: {address: 1.2.3.4}}}}\n",
+	 "10:22: services.a.tiers.10.z.address: 127.0.0.1 is a loopback, link-local, multicast, "
+	 "broadcast or reserved address\n"
+	 "11:16: services.b.address: ff02::1 is a loopback, link-local, multicast, broadcast or "
+	 "reserved address\n"},
+	{"weights", LEAST "        z: {address: 203.0.113.13, weight: 257}\n",
+	 "10:44: services.a.tiers.10.z.weight: 257 is not between 0 and 256\n"},
+	{"preferences",
+	 LEAST "      65536: {p: {address: 1.2.3.4}}\n      010: {q: {address: 1.2.3.5}}\n"
+	       "      \"20\": {r: {address: 1.2.3.6}}\n",
+	 "10:7: services.a.tiers.65536: a tier's key is its preference: 65536 is not between 0 and "
+	 "65535\n"
+	 "11:7: services.a.tiers.010: a tier's key is its preference: 010 has a leading zero: write 10 "
+	 "(there is no octal here)\n"
+	 "12:7: services.a.tiers.20: a preference must be written without quotes\n"},
+	{"names",
+	 LEAST
+	 "        -z: {address: 1.2.3.4}\n        z/y: {address: 1.2.3.5}\n"
+	 "        aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff1234: {address: "
+	 "1.2.3.6}\n  \"\": {}\n",
+	 "10:9: services.a.tiers.10.-z: \"-z\" is not a name: letters, digits, dots, hyphens and "
+	 "underscores, beginning with a letter or digit\n"
+	 "11:9: services.a.tiers.10.z/y: \"z/y\" is not a name: letters, digits, dots, hyphens and "
+	 "underscores, beginning with a letter or digit\n"
+	 "12:9: services.a.tiers.10."
+	 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff1234: longer than 63 "
+	 "characters\n"
+	 "13:3: services.: \"\" is not a name: letters, digits, dots, hyphens and underscores, "
+	 "beginning with a letter or digit\n"
+	 "13:3: services..address: is required\n"
+	 "13:3: services..interface: is required\n"
+	 "13:3: services..tiers: is required\n"},
+	{"interfaces' names",
+	 "interfaces: {a/b: , eth0123456789abc: , ..: , \"e 0\": }\nservices:\n",
+	 "1:14: interfaces.a/b: \"a/b\" is no name of an interface\n"
+	 "1:21: interfaces.eth0123456789abc: \"eth0123456789abc\" is no name of an interface\n"
+	 "1:41: interfaces...: \"..\" is no name of an interface\n"
+	 "1:47: interfaces.e 0: \"e 0\" is no name of an interface\n"
+	 "2:10: services: names no service\n"},
+	{"no interface", "interfaces: {}\nservices: {}\n",
+	 "1:1: interfaces: names no interface\n2:1: services: names no service\n"},
+	{"the datapath's numbers",
+	 LEAST "datapath:\n  pin: mxlb\n  flows: 262_144\n  hash-key: \"caf\xc3\xa9\"\n"
+	       "  table: 255\n  priority: 32766\n",
+	 "11:8: datapath.pin: must be an absolute path\n"
+	 "12:10: datapath.flows: \"262_144\" is not a whole number\n"
+	 "13:13: datapath.hash-key: has characters that are not printable ASCII\n"
+	 "14:10: datapath.table: 255 is not between 256 and 4294963199\n"
+	 "15:13: datapath.priority: 32766 is not between 1 and 32765\n"},
+	{"a mark without mask", LEAST "datapath: {mark: 0x6d780000}\n",
+	 "10:18: datapath.mark: \"0x6d780000\" is not a mark and mask like 0x6d780000/0xffff0000\n"},
+	{"a mark of nothing", LEAST "datapath: {mark: 0x0/0xffff0000}\n",
+	 "10:18: datapath.mark: a mark of 0 would be on every packet\n"},
+	{"a mark outside of its mask", LEAST "datapath: {mark: 0x6d781000/0xffff0000}\n",
+	 "10:18: datapath.mark: 0x6d781000 has bits outside of its mask 0xffff0000\n"},
+	{"a mask over the backends' bits", LEAST "datapath: {mark: 0x6d780000/0xfffff800}\n",
+	 "10:18: datapath.mark: the mask 0xfffff800 does not leave the low 12 bits to the backends\n"},
+	{"a mark beyond 32 bits", LEAST "datapath: {mark: 0x16d780000/0xffff0000}\n",
+	 "10:18: datapath.mark: \"0x16d780000/0xffff0000\" is not a mark and mask like "
+	 "0x6d780000/0xffff0000\n"},
+	{"the control socket",
+	 LEAST "control:\n  socket: run/mxlb.sock\n  group: a b\n  operators: [\"\", [x], -x]\n",
+	 "11:11: control.socket: must be an absolute path\n"
+	 "12:10: control.group: \"a b\" is no name of a user or group\n"
+	 "13:15: control.operators: \"\" is no name of a user or group\n"
+	 "13:19: control.operators: must be a list of names\n"
+	 "13:24: control.operators: \"-x\" is no name of a user or group\n"},
+	{"a socket's path that is too long",
+	 LEAST "control:\n  operators: root\n  socket: /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+	 "11:14: control.operators: must be a list\n"
+	 "12:11: control.socket: longer than 107 characters\n"},
+	{"a HELO that would end its command",
+	 LEAST "probes: {p: {helo: \"a\\r\\nDATA\", sni: \"a b\"}, q: {helo: '[192.0.2.1'}}\n",
+	 "10:20: probes.p.helo: \"a\\r\\nDATA\" is neither a host name nor an address literal\n"
+	 "10:38: probes.p.sni: \"a b\" is neither a host name nor an address literal\n"
+	 "10:56: probes.q.helo: \"[192.0.2.1\" is neither a host name nor an address literal\n"},
+	{"a probe's ranges",
+	 LEAST "probes:\n  p:\n    interval: 99ms\n    timeout: 11m\n    fall: 0\n    rise: 101\n"
+	       "    depth: quit\n    min-tls-version: 1.4\n",
+	 "12:15: probes.p.interval: 99ms is not between 100ms and 1h\n"
+	 "13:14: probes.p.timeout: 11m is not between 100ms and 10m\n"
+	 "14:11: probes.p.fall: 0 is not between 1 and 100\n"
+	 "15:11: probes.p.rise: 101 is not between 1 and 100\n"
+	 "16:12: probes.p.depth: \"quit\" is not one of connect, banner, ehlo, starttls, mail-from\n"
+	 "17:22: probes.p.min-tls-version: \"1.4\" is not one of 1.0, 1.1, 1.2, 1.3\n"},
+};
+
+static const struct row of_several[] = {
+	{"one name in two tiers", LEAST "      20:\n        x: {address: 203.0.113.13}\n",
+	 "11:9: services.a.tiers.20.x: this name is taken in a better tier\n"},
+	{"one name twice in a tier", LEAST "        x: {address: 203.0.113.13}\n",
+	 "10:9: services.a.tiers.10.x: repeated: it was given at line 8, column 9\n"},
+	{"one address twice", LEAST "      5:\n        z: {address: 203.0.113.11}\n",
+	 "8:22: services.a.tiers.10.x.address: already the address of z\n"},
+	{"one VIP and port twice",
+	 LEAST "    port: 25\n  b:\n    address: 203.0.113.25\n    interface: eth0\n"
+	       "    tiers: {10: {z: {address: 203.0.113.11}}}\n",
+	 "12:14: services.b.address: 203.0.113.25 port 25 is service a's already\n"},
+	{"one VIP in two ways",
+	 LEAST
+	 "  b:\n    address: 203.0.113.25\n    interface: eth1\n    port: 587\n    advertise: none\n"
+	 "    tiers: {10: {z: {address: 203.0.113.11}}}\n"
+	 "interfaces: {}\n",
+	 "12:16: services.b.interface: eth1 is not one of the interfaces\n"
+	 "14:16: services.b.advertise: a has the same address with the other way\n"
+	 "16:1: interfaces: repeated: it was given at line 1, column 1\n"},
+	{"one VIP on two interfaces",
+	 "interfaces: {eth0: , eth1: }\nservices:\n"
+	 "  a: {address: 1.2.3.4, interface: eth0, tiers: {1: {x: {address: 1.2.3.5}}}}\n"
+	 "  b: {address: 1.2.3.4, interface: eth1, port: 26, tiers: {1: {x: {address: 1.2.3.5}}}}\n",
+	 "4:36: services.b.interface: a has the same address on another interface\n"},
+	{"weights that are all 0",
+	 "interfaces: {eth0: }\nservices:\n  a:\n    address: 1.2.3.4\n    interface: eth0\n    tiers:\n"
+	 "      10: {x: {address: 1.2.3.5, weight: 0}, y: {address: 1.2.3.6, weight: 0}}\n"
+	 "      20: {z: {address: 1.2.3.7, weight: 0}}\n",
+	 "6:5: services.a.tiers: every weight is 0: nobody would take mail\n"},
+	{"times longer than what holds them",
+	 LEAST "probes:\n  p:\n    interval: 1s\n    fast-interval: 1001ms\n    timeout: 2s\n"
+	       "    connect-timeout: 3s\n",
+	 "13:20: probes.p.fast-interval: longer than interval\n"
+	 "15:22: probes.p.connect-timeout: longer than timeout\n"},
+	{"a refused time is not judged again",
+	 LEAST
+	 "probes:\n  p: {interval: 1s, fast-interval: 2x}\n  q: {interval: 1x, fast-interval: "
+	 "1m}\n",
+	 "11:36: probes.p.fast-interval: \"2x\" is not a duration like 250ms, 10s, 15m, 1h or 21d\n"
+	 "12:17: probes.q.interval: \"1x\" is not a duration like 250ms, 10s, 15m, 1h or 21d\n"},
+	{"a refused port is not judged again",
+	 LEAST
+	 "    port: x\n  b: {address: 203.0.113.25, interface: eth0, tiers: {1: {x: {address: "
+	 "1.2.3.4}}}}\n",
+	 "10:11: services.a.port: \"x\" is not a whole number\n"},
+	{"STARTTLS with no TLS", LEAST "probes: {p: {depth: starttls}}\n",
+	 "10:21: probes.p.depth: starttls needs tls: encryption-only\n"},
+};
+
+/* Accepted, as they say nothing or what is so anyway. */
+#define LATER_AT_DEFAULT                                                                  \
+	"    tier-mode: switch\n    failback: auto\n"                                     \
+	"control: {http: }\ndecap: {from: []}\n"                                          \
+	"probes: {p: {tls-domain: '', tls-certificate-name: \"\", tlsa: [], ca-file: ~, " \
+	"expiry-warn: 21d}}\n"
+
+static const struct row later[] = {
+	{"vlan",
+	 "interfaces: {eth0: {vlan: 7}}\nservices: {a: {address: 1.2.3.4, interface: eth0, tiers: {1: "
+	 "{x: {address: 1.2.3.5}}}}}\n",
+	 "1:27: interfaces.eth0.vlan: not supported by this version\n"},
+	{"forward: ipip", LEAST "        z: {address: 203.0.113.13, forward: ipip}\n",
+	 "10:45: services.a.tiers.10.z.forward: not supported by this version\n"},
+	{"a service's keys", LEAST "    failback: manual\n",
+	 "10:15: services.a.failback: not supported by this version\n"},
+	{"a probe's keys",
+	 LEAST "probes:\n  p:\n    tls: certificate-validation\n    tls-domain: a.example\n"
+	       "    tls-certificate-name: \"<I>CN=a<S>CN=b\"\n    tlsa: [\"3 1 1 00\"]\n"
+	       "    ca-file: /x\n    expiry-warn: 22d\n"
+	       "  q: {tls: domain-validation}\n  r: {tls: dane}\n",
+	 "12:10: probes.p.tls: not supported by this version\n"
+	 "13:17: probes.p.tls-domain: not supported by this version\n"
+	 "14:27: probes.p.tls-certificate-name: not supported by this version\n"
+	 "15:11: probes.p.tlsa: not supported by this version\n"
+	 "16:14: probes.p.ca-file: not supported by this version\n"
+	 "17:18: probes.p.expiry-warn: not supported by this version\n"
+	 "18:12: probes.q.tls: not supported by this version\n"
+	 "19:12: probes.r.tls: not supported by this version\n"},
+	{"control.http and decap",
+	 LEAST "control: {http: 127.0.0.1:9125}\ndecap: {from: [203.0.113.5]}\n",
+	 "10:17: control.http: not supported by this version\n"
+	 "11:15: decap.from: not supported by this version\n"},
+};
+
+static void expect_rows(const struct row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		bench_expect(rows[i].what, rows[i].text, -EINVAL, rows[i].errors);
+}
+
+static void every_error_that_was_promised_has_its_place(void **state)
+{
+	(void)state;
+	expect_rows(shown, N(shown));
+}
+
+static void what_is_no_plain_yaml_is_refused(void **state)
+{
+	(void)state;
+	expect_rows(of_yaml, N(of_yaml));
+}
+
+static void values_with_two_readings_or_out_of_range_are_refused(void **state)
+{
+	(void)state;
+	expect_rows(of_values, N(of_values));
+}
+
+static void values_that_do_not_fit_each_other_are_refused(void **state)
+{
+	(void)state;
+	expect_rows(of_several, N(of_several));
+}
+
+static void what_a_later_version_brings_is_refused_unless_it_says_nothing(void **state)
+{
+	(void)state;
+	expect_rows(later, N(later));
+	bench_expect("at their defaults", LEAST LATER_AT_DEFAULT, 0, "");
+}
+
+static void warnings_do_not_refuse(void **state)
+{
+	(void)state;
+	bench_expect(
+		"min-up", LEAST "      20: {z: {address: 1.2.3.4}}\n    min-up: 2\n", 0,
+		"11:13: warning: services.a.min-up: tier 20 has 1: it is used only if no tier has "
+		"enough\n");
+	bench_expect("TLS out of reach", LEAST "probes: {p: {tls: encryption-only, depth: ehlo}}\n",
+		     0,
+		     "10:19: warning: probes.p.tls: never reached: depth ends before STARTTLS\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_error_that_was_promised_has_its_place),
+		cmocka_unit_test(what_is_no_plain_yaml_is_refused),
+		cmocka_unit_test(values_with_two_readings_or_out_of_range_are_refused),
+		cmocka_unit_test(values_that_do_not_fit_each_other_are_refused),
+		cmocka_unit_test(what_a_later_version_brings_is_refused_unless_it_says_nothing),
+		cmocka_unit_test(warnings_do_not_refuse),
+	};
+
+	return cmocka_run_group_tests_name("conf: errors", tests, bench_open, bench_close);
+}

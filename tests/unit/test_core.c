@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core/verdict.c and core/event.c: the list of reasons keeps design.md's table; the ring of events its numbers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "core/event.h"
+#include "core/verdict.h"
+
+static void every_reason_has_a_name_of_its_own_and_a_sentence(void **state)
+{
+	(void)state;
+	for (enum reason r = 0; r < REASON_COUNT; r++) {
+		assert_string_not_equal(reason_name(r), "");
+		assert_string_not_equal(reason_text(r), "");
+		for (enum reason q = 0; q < r; q++)
+			assert_string_not_equal(reason_name(r), reason_name(q));
+	}
+}
+
+static void what_acts_at_once_is_what_the_contract_lists(void **state)
+{
+	static const enum reason at_once[] = {REASON_greeting_5xx, REASON_greeting_421,
+					      REASON_ehlo_421,	   REASON_mail_421,
+					      REASON_refused,	   REASON_unreachable};
+	const unsigned n = sizeof(at_once) / sizeof(*at_once);
+
+	(void)state;
+	for (enum reason r = 0; r < REASON_COUNT; r++) {
+		bool listed = reason_verdict(r) == VERDICT_UNKNOWN && r != REASON_per_source_limit;
+
+		for (unsigned i = 0; i < n; i++)
+			listed = listed || r == at_once[i];
+		if ((reason_effect(r) == EFFECT_NOW) != listed)
+			fail_msg("%s", reason_name(r));
+	}
+	assert_int_equal(reason_effect(REASON_per_source_limit), EFFECT_NONE);
+	assert_int_equal(reason_effect(REASON_ok), EFFECT_COUNT);
+}
+
+static void every_way_to_fail_has_exchange_onlines_code_and_no_other_has(void **state)
+{
+	(void)state;
+	for (enum reason r = 0; r < REASON_COUNT; r++) {
+		bool fails =
+			reason_verdict(r) == VERDICT_DOWN || reason_verdict(r) == VERDICT_DRAINING;
+
+		assert_int_equal(*reason_exo_code(r) != 0, fails);
+	}
+}
+
+static void a_number_that_is_no_reason_changes_nothing(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		enum reason r = (const enum reason[]){REASON_COUNT, 4711, (enum reason) - 1}[i];
+
+		assert_string_equal(reason_name(r), "?");
+		assert_int_equal(reason_verdict(r), VERDICT_UNKNOWN);
+		assert_int_equal(reason_effect(r), EFFECT_NONE);
+		assert_string_equal(reason_exo_code(r), "");
+	}
+	assert_string_equal(verdict_name((enum verdict)4), "?");
+	assert_string_equal(stage_name((enum probe_stage)99), "?");
+	assert_string_equal(event_kind_name((enum event_kind)99), "?");
+}
+
+static void verdicts_and_stages_have_their_names(void **state)
+{
+	(void)state;
+	assert_string_equal(verdict_name(VERDICT_UNKNOWN), "unknown");
+	assert_string_equal(verdict_name(VERDICT_UP), "up");
+	assert_string_equal(verdict_name(VERDICT_DRAINING), "draining");
+	assert_string_equal(verdict_name(VERDICT_DOWN), "down");
+	assert_string_equal(stage_name(STAGE_CONNECT), "connect");
+	assert_string_equal(stage_name(STAGE_MAIL_FROM), "mail-from");
+	assert_string_equal(stage_name(STAGE_DONE), "done");
+}
+
+static void the_ring_keeps_the_last_events_and_their_numbers(void **state)
+{
+	struct event_log *log = calloc(1, sizeof(*log));
+
+	(void)state;
+	assert_non_null(log);
+	assert_null(event_get(log, 0));
+	assert_null(event_get(log, 1));
+	for (uint64_t i = 1; i <= EVENT_LOG_SIZE + 10; i++) {
+		struct event *e = event_add(log, EVENT_CONFIG, (int64_t)i * 1000);
+
+		assert_int_equal(e->seq, i);
+		assert_string_equal(e->cause, "");
+		snprintf(e->cause, sizeof(e->cause), "left over unless wiped");
+	}
+	assert_null(event_get(log, 0));
+	assert_null(event_get(log, 10));
+	assert_non_null(event_get(log, 11));
+	assert_int_equal(event_get(log, 11)->time_ms, 11000);
+	assert_int_equal(event_get(log, EVENT_LOG_SIZE + 10)->seq, EVENT_LOG_SIZE + 10);
+	assert_null(event_get(log, EVENT_LOG_SIZE + 11));
+	free(log);
+}
+
+static const struct event sample = {
+	.kind = EVENT_BACKEND_VERDICT,
+	.service = "hybrid-mail",
+	.backend = "oxford-a",
+	.from = "up",
+	.to = "down",
+	.cause = "greeting_5xx: 554 \"no\"\nevent=forged",
+};
+
+static void an_event_is_one_line_of_keys_and_values_with_strange_words_escaped(void **state)
+{
+	struct event e = {.kind = EVENT_CONFIG};
+	char line[EVENT_TEXT_SIZE * 3];
+
+	(void)state;
+	assert_ptr_equal(event_line(&sample, line, sizeof(line)), line);
+	assert_string_equal(line,
+			    "event=backend_verdict service=hybrid-mail backend=oxford-a from=up "
+			    "to=down cause=\"greeting_5xx: 554 \\\"no\\\"\\nevent=forged\"");
+	assert_string_equal(event_line(&e, line, sizeof(line)), "event=config");
+}
+
+static void a_line_that_does_not_fit_is_cut_at_any_size(void **state)
+{
+	char whole[EVENT_TEXT_SIZE * 3];
+
+	(void)state;
+	event_line(&sample, whole, sizeof(whole));
+	for (size_t size = 1; size < strlen(whole) + 2; size++) {
+		char *line = malloc(size); /* exact, so that the sanitizer sees one byte too many */
+
+		assert_non_null(line);
+		event_line(&sample, line, size);
+		assert_int_equal(strlen(line), size - 1 < strlen(whole) ? size - 1 : strlen(whole));
+		assert_memory_equal(line, whole, strlen(line));
+		free(line);
+	}
+	assert_null(event_line(&sample, NULL, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_reason_has_a_name_of_its_own_and_a_sentence),
+		cmocka_unit_test(what_acts_at_once_is_what_the_contract_lists),
+		cmocka_unit_test(every_way_to_fail_has_exchange_onlines_code_and_no_other_has),
+		cmocka_unit_test(a_number_that_is_no_reason_changes_nothing),
+		cmocka_unit_test(verdicts_and_stages_have_their_names),
+		cmocka_unit_test(the_ring_keeps_the_last_events_and_their_numbers),
+		cmocka_unit_test(
+			an_event_is_one_line_of_keys_and_values_with_strange_words_escaped),
+		cmocka_unit_test(a_line_that_does_not_fit_is_cut_at_any_size),
+	};
+
+	return cmocka_run_group_tests_name("core", tests, NULL, NULL);
+}

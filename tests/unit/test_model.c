@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * core/model.c, change.c and plan.c: what follows from what happens, what is recorded, what the datapath is
+ * told. plan.c is compiled in here so that each of its allocations can be made to fail.
+ */
+#include "model_fixture.h"
+
+#define calloc failing_calloc
+#include "core/plan.c"
+#undef calloc
+
+static struct plan_backend planned(const struct model *m, uint32_t id)
+{
+	struct plan_backend b = {0};
+	struct plan p;
+
+	assert_int_equal(plan_build(m, &p), 0);
+	for (unsigned i = 0; i < p.n_backends; i++) {
+		if (p.backends[i].id == id)
+			b = p.backends[i];
+	}
+	plan_free(&p);
+	assert_int_equal(b.id, id);
+	return b;
+}
+
+/* ---- a day at Oxford ---- */
+
+static void a_fresh_model_is_not_ready_and_says_what_is_in_force(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = create(c, 1000);
+	struct service *s;
+
+	(void)state;
+	assert_string_equal(ring(m), "not-ready");
+	assert_int_equal(m->services[0].id, 0);
+	for (uint32_t id = 1; id <= 3; id++) {
+		assert_ptr_equal(model_backend(m, id, &s), &m->services[0].backends[id - 1]);
+		assert_ptr_equal(s, &m->services[0]);
+	}
+	assert_null(model_backend(m, 0, NULL));
+	assert_null(model_backend(m, 4, NULL));
+	assert_null(model_backend(m, MXLB_MAX_BACKENDS, NULL));
+	assert_null(model_backend(m, UINT32_MAX, NULL));
+	assert_int_equal(model_find(m, "hybrid-mail", "nuneaton")->id, 3);
+	assert_null(model_find(m, "hybrid-mail", "oxford-c"));
+	assert_null(model_find(m, "other", "nuneaton"));
+	assert_int_equal(model_next_tick(m), 9000);
+	check_events(
+		m, 1,
+		"event=config cause=\"1 services, 3 backends in force: 3 backends added, 0 removed\"\n");
+	model_free(m);
+	free_config(c);
+}
+
+static void mail_follows_the_verdicts_and_each_transition_is_recorded_once(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq = m->events.next_seq;
+
+	(void)state;
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	assert_false(result(m, 1, REASON_ok, 2000));
+	assert_false(result(m, 1, REASON_timeout, 2100));
+	check_events(m, seq, "");
+
+	assert_true(result(m, 1, REASON_refused, 2200));
+	assert_false(result(m, 1, REASON_refused, 2300));
+	assert_string_equal(ring(m), "oxford-b");
+	assert_int_equal(m->services[0].backends[0].since_wall_ms, at(2200).wall_ms);
+	assert_int_equal(m->services[0].backends[0].last_wall_ms, at(2300).wall_ms);
+	check_events(m, seq,
+		     "event=backend_verdict service=hybrid-mail backend=oxford-a from=up to=down "
+		     "cause=\"refused: words\"\n");
+
+	seq = m->events.next_seq;
+	assert_true(result(m, 2, REASON_mail_421, 3000));
+	assert_string_equal(ring(m), "nuneaton");
+	check_events(
+		m, seq,
+		"event=backend_verdict service=hybrid-mail backend=oxford-b from=up to=draining "
+		"cause=\"mail_421: words\"\n"
+		"event=service_tier service=hybrid-mail from=10 to=20 "
+		"cause=\"oxford-b draining: mail_421: words\"\n");
+
+	seq = m->events.next_seq;
+	assert_true(result(m, 3, REASON_greeting_5xx, 4000));
+	assert_string_equal(ring(m), "oxford-b");
+	assert_true(result(m, 2, REASON_unreachable, 5000));
+	assert_string_equal(ring(m), "reset");
+	check_events(
+		m, seq,
+		"event=backend_verdict service=hybrid-mail backend=nuneaton from=up to=down "
+		"cause=\"greeting_5xx: words\"\n"
+		"event=service_state service=hybrid-mail from=up to=draining-only "
+		"cause=\"nuneaton down: greeting_5xx: words\"\n"
+		"event=service_tier service=hybrid-mail from=20 to=10 "
+		"cause=\"nuneaton down: greeting_5xx: words\"\n"
+		"event=backend_verdict service=hybrid-mail backend=oxford-b from=draining to=down "
+		"cause=\"unreachable: words\"\n"
+		"event=service_state service=hybrid-mail from=draining-only to=down "
+		"cause=\"oxford-b down: unreachable: words\"\n"
+		"event=service_tier service=hybrid-mail from=10 to=- "
+		"cause=\"oxford-b down: unreachable: words\"\n");
+	assert_int_equal(model_next_tick(m), 0);
+	model_free(m);
+	free_config(c);
+}
+
+static void a_better_tier_comes_back_when_its_hold_is_over(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq;
+
+	(void)state;
+	result(m, 1, REASON_refused, 2000);
+	result(m, 2, REASON_refused, 2000);
+	result(m, 1, REASON_ok, 3000);
+	assert_true(result(m, 1, REASON_ok, 4000));
+	assert_string_equal(ring(m), "nuneaton");
+	assert_int_equal(model_next_tick(m), 34000);
+	seq = m->events.next_seq;
+	assert_false(model_tick(m, at(33999)));
+	assert_true(model_tick(m, at(34000)));
+	assert_false(model_tick(m, at(34001)));
+	assert_string_equal(ring(m), "oxford-a");
+	assert_int_equal(model_next_tick(m), 0);
+	check_events(
+		m, seq,
+		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"failback-hold is over\"\n");
+	model_free(m);
+	free_config(c);
+}
+
+static void a_cold_start_ends_by_verdicts_or_by_the_probes_timeout(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = create(c, 1000);
+
+	(void)state;
+	resolve(m, 1, 1001);
+	result(m, 1, REASON_ok, 1100);
+	assert_string_equal(ring(m), "not-ready");
+	assert_true(result(m, 2, REASON_refused, 1200));
+	assert_string_equal(ring(m), "oxford-a");
+	model_free(m);
+
+	m = create(c, 1000);
+	assert_false(model_tick(m, at(8999)));
+	assert_true(model_tick(m, at(9000)));
+	assert_string_equal(ring(m), "reset");
+	model_free(m);
+	free_config(c);
+}
+
+static void trouble_on_this_side_changes_nothing_for_mail(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	for (uint32_t id = 1; id <= 3; id++)
+		assert_true(result(m, id, REASON_local_error, 2000));
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	assert_int_equal(m->services[0].backends[0].health.verdict, VERDICT_UNKNOWN);
+	model_free(m);
+	free_config(c);
+}
+
+static void the_next_tick_is_that_of_the_service_that_is_due_first(void **state)
+{
+	struct config *c = two_services();
+	struct model *m;
+
+	(void)state;
+	c->probes[1] = c->probes[0];
+	c->probes[1].timeout_ms = 500;
+	c->services[1].probe = 1;
+	m = create(c, 1000);
+	assert_int_equal(model_next_tick(m), 1500);
+	assert_true(model_tick(m, at(1500)));
+	assert_int_equal(m->services[0].tier.state, SERVICE_NOT_READY);
+	assert_int_equal(m->services[1].tier.state, SERVICE_DOWN);
+	assert_int_equal(model_next_tick(m), 9000);
+	model_free(m);
+	free_config(c);
+}
+
+static void another_reason_for_being_down_is_an_event_of_its_own(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq;
+
+	(void)state;
+	result(m, 1, REASON_refused, 2000);
+	seq = m->events.next_seq;
+	assert_true(result(m, 1, REASON_unreachable, 3000));
+	check_events(m, seq,
+		     "event=backend_verdict service=hybrid-mail backend=oxford-a from=down to=down "
+		     "cause=\"unreachable: words\"\n");
+	assert_int_equal(m->services[0].backends[0].since_wall_ms, at(2000).wall_ms);
+	model_free(m);
+	free_config(c);
+}
+
+static void probes_are_fast_while_a_backend_is_down_or_in_doubt(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	struct service *s;
+	struct backend *b = model_backend(m, 1, &s);
+
+	(void)state;
+	assert_int_equal(model_probe_interval(s, b), 10000);
+	result(m, 1, REASON_timeout, 2000);
+	assert_int_equal(model_probe_interval(s, b), 2000);
+	result(m, 1, REASON_ok, 2100);
+	assert_int_equal(model_probe_interval(s, b), 10000);
+	result(m, 1, REASON_refused, 2200);
+	assert_int_equal(model_probe_interval(s, b), 2000);
+	model_free(m);
+	free_config(c);
+}
+
+static void what_is_said_of_a_backend_that_is_not_there_changes_nothing(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq = m->events.next_seq;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		uint32_t id = (const uint32_t[]){0, 4, MXLB_MAX_BACKENDS, UINT32_MAX}[i];
+
+		assert_false(result(m, id, REASON_refused, 2000));
+		assert_false(resolve(m, id, 2000));
+		assert_false(model_admin(m, id, ADMIN_MAINT, "uid=0", at(2000)));
+	}
+	check_events(m, seq, "");
+	model_free(m);
+	free_config(c);
+}
+
+/* ---- next hops ---- */
+
+static void a_backend_without_a_mac_takes_nothing_until_it_has_one(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = create(c, 1000);
+	uint64_t seq;
+
+	(void)state;
+	for (uint32_t id = 1; id <= 3; id++)
+		result(m, id, REASON_ok, 1100);
+	assert_string_equal(ring(m), "not-ready");
+	assert_true(resolve(m, 2, 1200));
+	assert_string_equal(ring(m), "oxford-b");
+	seq = m->events.next_seq;
+	assert_true(resolve(m, 1, 1300));
+	assert_false(resolve(m, 1, 1400));
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	check_events(m, seq,
+		     "event=backend_nexthop service=hybrid-mail backend=oxford-a from=unresolved "
+		     "to=resolved cause=\"mac 02:00:00:00:00:01\"\n");
+	model_free(m);
+	free_config(c);
+}
+
+static void a_failed_neighbour_keeps_its_last_mac_and_its_place(void **state)
+{
+	const struct nexthop failed = {.state = NEXTHOP_FAILED, .interface = 7};
+	struct config *c = oxford();
+	struct model *m = running(c);
+	struct nexthop moved;
+
+	(void)state;
+	assert_false(model_nexthop(m, 1, &failed, at(2000)));
+	assert_int_equal(m->services[0].backends[0].nexthop.state, NEXTHOP_FAILED);
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	assert_int_equal(planned(m, 1).mac.b[5], 1);
+	assert_int_equal(planned(m, 1).interface, 0);
+
+	moved = m->services[0].backends[0].nexthop;
+	moved.state = NEXTHOP_RESOLVED;
+	moved.mac.b[5] = 99;
+	assert_true(model_nexthop(m, 1, &moved, at(2100)));
+	assert_int_equal(planned(m, 1).mac.b[5], 99);
+	model_free(m);
+	free_config(c);
+}
+
+/* ---- what the datapath is told ---- */
+
+static void flows_are_reset_only_while_the_host_is_gone_and_the_config_wants_it(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	result(m, 1, REASON_refused, 2000);
+	assert_false(model_gone(m, 1)); /* the host lives */
+	assert_true(planned(m, 1).down && !planned(m, 1).reset_flows);
+	result(m, 1, REASON_unreachable, 2100);
+	assert_true(planned(m, 1).down && !planned(m, 1).reset_flows); /* asked once */
+	assert_true(model_gone(m, 1));
+	assert_false(model_gone(m, 1));
+	assert_true(planned(m, 1).down && planned(m, 1).reset_flows);
+	result(m, 1, REASON_local_carrier, 2200);
+	assert_true(planned(m, 1).down && !planned(m, 1).reset_flows);
+	result(m, 1, REASON_unreachable, 2300);
+	assert_false(planned(m, 1).reset_flows); /* to be asked anew */
+	assert_true(model_gone(m, 1));
+	m->services[0].conf.on_unreachable = ON_UNREACHABLE_KEEP;
+	assert_true(planned(m, 1).down && !planned(m, 1).reset_flows);
+	result(m, 2, REASON_mail_421, 2400);
+	assert_false(planned(m, 2).down);
+	model_free(m);
+	free_config(c);
+}
+
+static void flows_of_a_backend_adopted_as_up_are_not_reset_whatever_reason_was_left(void **state)
+{
+	struct model_adopted row = {.service = "hybrid-mail",
+				    .backend = "oxford-a",
+				    .address = address(11),
+				    .backend_id = 1,
+				    .verdict = VERDICT_UP,
+				    .reason = REASON_unreachable};
+	struct config *c = oxford();
+	struct model *m;
+
+	(void)state;
+	assert_int_equal(model_create(c, &row, 1, at(1000), &m), 0);
+	assert_false(planned(m, 1).down || planned(m, 1).reset_flows);
+	model_free(m);
+	free_config(c);
+}
+
+static void nobody_up_is_reset_or_drop_as_the_config_says(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	for (uint32_t id = 1; id <= 3; id++)
+		result(m, id, REASON_refused, 2000);
+	assert_string_equal(ring(m), "reset");
+	m->services[0].conf.all_down = ALL_DOWN_DROP;
+	assert_string_equal(ring(m), "drop");
+	model_free(m);
+	free_config(c);
+}
+
+static void a_plan_names_the_vip_and_each_members_weight(void **state)
+{
+	struct config *c = oxford();
+	struct model *m;
+	struct plan p;
+
+	(void)state;
+	c->services[0].backends[1].weight = 200;
+	c->services[0].advertise = ADVERTISE_NONE;
+	m = running(c);
+	assert_int_equal(plan_build(m, &p), 0);
+	assert_int_equal(p.n_services, 1);
+	assert_int_equal(p.n_backends, 3);
+	assert_string_equal(p.services[0].name, "hybrid-mail");
+	assert_true(addr_equal(&p.services[0].vip, &c->services[0].address));
+	assert_int_equal(p.services[0].port, 25);
+	assert_false(p.services[0].advertise);
+	assert_int_equal(p.services[0].members[1].id, 2);
+	assert_int_equal(p.services[0].members[1].weight, 200);
+	plan_free(&p);
+	model_free(m);
+	free_config(c);
+}
+
+static void a_plan_that_finds_no_memory_leaves_nothing_behind(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	struct plan p;
+
+	(void)state;
+	for (fail_at = 1;; fail_at++) {
+		int err;
+
+		allocated = 0;
+		err = plan_build(m, &p);
+		if (!err)
+			break;
+		assert_int_equal(err, -ENOMEM);
+		assert_null(p.services);
+		assert_int_equal(p.n_backends, 0);
+	}
+	assert_int_equal(fail_at, 4); /* services, backends, members, and then it fits */
+	fail_at = 0;
+	plan_free(&p);
+	model_free(m);
+	free_config(c);
+}
+
+/* ---- the operator ---- */
+
+static void drain_and_maint_take_nothing_new_and_ready_does(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq = m->events.next_seq;
+
+	(void)state;
+	assert_true(model_admin(m, 1, ADMIN_DRAIN, "uid=0", at(2000)));
+	assert_false(model_admin(m, 1, ADMIN_DRAIN, "uid=0", at(2001)));
+	assert_string_equal(ring(m), "oxford-b");
+	assert_false(planned(m, 1).down);
+	assert_true(model_admin(m, 2, ADMIN_MAINT, "uid=0", at(2002)));
+	assert_string_equal(ring(m), "nuneaton");
+	assert_true(planned(m, 2).down && !planned(m, 2).reset_flows);
+	assert_true(model_admin(m, 3, ADMIN_DRAIN, "uid=0", at(2003)));
+	assert_string_equal(ring(m), "reset");
+	assert_true(model_admin(m, 1, ADMIN_READY, "uid=1000", at(2004)));
+	assert_string_equal(ring(m), "oxford-a");
+	check_events(
+		m, seq,
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain cause=\"uid=0\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-b from=ready to=maint cause=\"uid=0\"\n"
+		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"oxford-b set to maint by uid=0\"\n"
+		"event=backend_admin service=hybrid-mail backend=nuneaton from=ready to=drain cause=\"uid=0\"\n"
+		"event=service_state service=hybrid-mail from=up to=down cause=\"nuneaton set to drain by uid=0\"\n"
+		"event=service_tier service=hybrid-mail from=20 to=- cause=\"nuneaton set to drain by uid=0\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=ready cause=\"uid=1000\"\n"
+		"event=service_state service=hybrid-mail from=down to=up cause=\"oxford-a set to ready by uid=1000\"\n"
+		"event=service_tier service=hybrid-mail from=- to=10 cause=\"oxford-a set to ready by uid=1000\"\n");
+	model_free(m);
+	free_config(c);
+}
+
+static void after_maint_only_a_new_probe_counts(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	model_admin(m, 1, ADMIN_MAINT, "uid=0", at(2000));
+	model_admin(m, 1, ADMIN_READY, "uid=0", at(9000));
+	assert_int_equal(m->services[0].backends[0].health.verdict, VERDICT_UNKNOWN);
+	assert_string_equal(ring(m), "oxford-b");
+	assert_true(result(m, 1, REASON_ok, 9100));
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	model_free(m);
+	free_config(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_fresh_model_is_not_ready_and_says_what_is_in_force),
+		cmocka_unit_test(mail_follows_the_verdicts_and_each_transition_is_recorded_once),
+		cmocka_unit_test(a_better_tier_comes_back_when_its_hold_is_over),
+		cmocka_unit_test(a_cold_start_ends_by_verdicts_or_by_the_probes_timeout),
+		cmocka_unit_test(trouble_on_this_side_changes_nothing_for_mail),
+		cmocka_unit_test(the_next_tick_is_that_of_the_service_that_is_due_first),
+		cmocka_unit_test(another_reason_for_being_down_is_an_event_of_its_own),
+		cmocka_unit_test(probes_are_fast_while_a_backend_is_down_or_in_doubt),
+		cmocka_unit_test(what_is_said_of_a_backend_that_is_not_there_changes_nothing),
+		cmocka_unit_test(a_backend_without_a_mac_takes_nothing_until_it_has_one),
+		cmocka_unit_test(a_failed_neighbour_keeps_its_last_mac_and_its_place),
+		cmocka_unit_test(
+			flows_are_reset_only_while_the_host_is_gone_and_the_config_wants_it),
+		cmocka_unit_test(
+			flows_of_a_backend_adopted_as_up_are_not_reset_whatever_reason_was_left),
+		cmocka_unit_test(nobody_up_is_reset_or_drop_as_the_config_says),
+		cmocka_unit_test(a_plan_names_the_vip_and_each_members_weight),
+		cmocka_unit_test(a_plan_that_finds_no_memory_leaves_nothing_behind),
+		cmocka_unit_test(drain_and_maint_take_nothing_new_and_ready_does),
+		cmocka_unit_test(after_maint_only_a_new_probe_counts),
+	};
+
+	return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the control socket says: the status document key by key, HAProxy's info lines, events; and how mxlbctl makes
+ * text fit for a terminal.
+ */
+#include "control_bench.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include "control/render.h"
+#include "ctl/text.h"
+
+static void assert_keys(json_t *object, const char *const *keys)
+{
+	size_t n = 0;
+
+	for (; keys[n]; n++)
+		if (!json_object_get(object, keys[n]))
+			fail_msg("no key \"%s\"", keys[n]);
+	assert_int_equal(json_object_size(object), n);
+}
+
+#define KEYS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static json_t *get_status(struct bench *b)
+{
+	const char *text = bench_ask(b, "show status\n");
+	json_t *json;
+
+	bench_assert_ends(text, "}\n\n");
+	assert_ptr_equal(strstr(text, "\n\n"), text + strlen(text) - 2); /* no empty line inside */
+	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(json);
+	return json;
+}
+
+static json_t *at(json_t *json, const char *key, size_t index)
+{
+	json = json_array_get(json_object_get(json, key), index);
+	assert_non_null(json);
+	return json;
+}
+
+static void show_status_has_every_key_and_null_where_nothing_is_known(void **state)
+{
+	json_t *json = get_status(*state), *service = at(json, "services", 0);
+	json_t *tier = at(service, "tiers", 0), *backend = at(tier, "backends", 0);
+
+	assert_keys(json,
+		    KEYS("version", "pid", "uptime_s", "time", "config", "services", "drops"));
+	assert_keys(json_object_get(json, "config"), KEYS("file", "loaded_at", "last_error"));
+	assert_keys(service,
+		    KEYS("name", "address", "port", "state", "active_tier", "tiers", "drops"));
+	assert_keys(tier, KEYS("preference", "active", "up", "backends"));
+	assert_keys(backend,
+		    KEYS("name", "address", "forward", "weight", "verdict", "admin", "reason",
+			 "text", "exo_code", "since", "in_ring", "last_probe", "tls", "neighbour",
+			 "flows", "new", "packets", "bytes", "flow_table"));
+	assert_keys(json_object_get(backend, "flow_table"),
+		    KEYS("misses", "retransmits", "promoted", "evicted", "unplaced"));
+	assert_keys(json_object_get(backend, "neighbour"), KEYS("state", "mac"));
+	assert_int_equal(json_object_size(json_object_get(service, "drops")), MXLB_DROP_COUNT);
+	assert_string_equal(field_text(json_object_get(json, "config"), "loaded_at"),
+			    "2026-01-01T00:00:00.000Z");
+	assert_int_equal(strlen(field_text(json, "time")), strlen("2026-01-01T00:00:00.000Z"));
+	assert_int_equal(json_array_size(json_object_get(service, "tiers")), 2);
+	assert_int_equal(json_array_size(json_object_get(tier, "backends")), 2);
+	assert_int_equal(field_number(at(service, "tiers", 1), "preference"), 20);
+	assert_string_equal(field_text(service, "state"), "not-ready");
+	assert_true(json_is_null(json_object_get(service, "active_tier")));
+	assert_true(json_is_null(json_object_get(backend, "last_probe")));
+	assert_true(json_is_null(json_object_get(backend, "tls")));
+	assert_true(json_is_null(json_object_get(json_object_get(backend, "neighbour"), "mac")));
+	assert_string_equal(field_text(backend, "verdict"), "unknown");
+	assert_string_equal(field_text(backend, "reason"), "not_probed");
+	json_decref(json);
+}
+
+static void make_probed(struct bench *b)
+{
+	struct backend *backend = model_find(b->model, "hybrid-mail", "oxford-a");
+	struct probe_result *r = &backend->last;
+
+	backend->health.verdict = VERDICT_DOWN;
+	backend->health.reason = r->reason = REASON_greeting_5xx;
+	backend->since_wall_ms = bench_start.wall_ms + 1;
+	backend->last_wall_ms = bench_start.wall_ms + 1234;
+	r->stage = STAGE_GREETING;
+	r->connect_ms = 3;
+	r->greeting_ms = 40;
+	r->total_ms = 43;
+	strcpy(r->text, "554 \"no\" \\n caf\xc3"); /* not UTF-8 */
+	strcpy(r->tls.version, "TLSv1.3");
+	strcpy(r->tls.names[0], "mail.contoso.com");
+	r->tls.n_names = 1;
+	r->tls.not_after =
+		1767225600 - 1; /* expired long ago for the clock, which is past 2026-01-01 */
+	r->tls.sha1[0] = 0xAB;
+	r->tls.spki_sha256[31] = 0x0f;
+	backend->nexthop = (struct nexthop){
+		.state = NEXTHOP_RESOLVED, .has_mac = true, .mac = {{2, 0, 0, 0, 0, 0xaa}}};
+	backend->admin = ADMIN_DRAIN;
+	backend->traffic = (struct traffic){.flows = 1,
+					    .new_flows = 2,
+					    .packets = 3,
+					    .bytes = UINT32_MAX + 1ULL,
+					    .retransmits = 11,
+					    .misses = 12,
+					    .promoted = 13,
+					    .evicted = 14,
+					    .unplaced = UINT64_MAX / 2};
+	b->service_drops[b->model->services[0].id][MXLB_DROP_not_ready] = 5;
+	b->drops[MXLB_DROP_not_ready] = 7;
+}
+
+static void show_status_says_what_the_model_knows(void **state)
+{
+	struct bench *b = *state;
+	json_t *json, *service, *backend, *probe, *tls, *table;
+
+	make_probed(b);
+	json = get_status(b);
+	service = at(json, "services", 0);
+	backend = at(at(service, "tiers", 0), "backends", 0);
+	probe = json_object_get(backend, "last_probe");
+	tls = json_object_get(backend, "tls");
+	table = json_object_get(backend, "flow_table");
+	assert_keys(probe, KEYS("at", "stage", "connect_ms", "greeting_ms", "tls_ms", "total_ms"));
+	assert_keys(tls, KEYS("version", "cipher", "subject", "issuer", "names", "not_after",
+			      "days_left", "sha1", "spki_sha256"));
+	assert_string_equal(field_text(backend, "verdict"), "down");
+	assert_string_equal(field_text(backend, "reason"), "greeting_5xx");
+	assert_string_equal(field_text(backend, "exo_code"), "4.4.317");
+	assert_non_null(strstr(field_text(backend, "text"), "\\xc3"));
+	assert_string_equal(field_text(backend, "since"), "2026-01-01T00:00:00.001Z");
+	assert_string_equal(field_text(probe, "at"), "2026-01-01T00:00:01.234Z");
+	assert_string_equal(field_text(probe, "stage"), "greeting");
+	assert_int_equal(field_number(probe, "greeting_ms"), 40);
+	assert_string_equal(field_text(tls, "not_after"), "2025-12-31T23:59:59.000Z");
+	assert_true(field_number(tls, "days_left") < 0);
+	assert_string_equal(field_text(tls, "sha1"), "ab00000000000000000000000000000000000000");
+	bench_assert_ends(field_text(tls, "spki_sha256"), "000f");
+	assert_int_equal(strlen(field_text(tls, "spki_sha256")), 64);
+	assert_string_equal(field_text(json_object_get(backend, "neighbour"), "mac"),
+			    "02:00:00:00:00:aa");
+	assert_string_equal(field_text(backend, "admin"), "drain");
+	assert_int_equal(field_number(backend, "flows"), 1);
+	assert_int_equal(field_number(backend, "bytes"), UINT32_MAX + 1ULL);
+	assert_int_equal(field_number(table, "retransmits"), 11);
+	assert_int_equal(field_number(table, "misses"), 12);
+	assert_int_equal(field_number(table, "promoted"), 13);
+	assert_int_equal(field_number(table, "evicted"), 14);
+	assert_int_equal(field_number(table, "unplaced"), UINT64_MAX / 2);
+	assert_int_equal(field_number(json_object_get(service, "drops"), "not_ready"), 5);
+	assert_int_equal(field_number(json_object_get(json, "drops"), "not_ready"), 7);
+	json_decref(json);
+}
+
+static void days_left_is_rounded_down_and_null_for_dates_without_a_calendar(void **state)
+{
+	static const struct {
+		int64_t not_after;
+		int days; /* INT32_MAX: null */
+	} rows[] = {
+		{1767225600, 0},	 {1767225600 + 86399, 0},   {1767225600 + 86400, 1},
+		{1767225600 - 1, -1},	 {INT64_MAX, INT32_MAX},    {INT64_MIN, INT32_MAX},
+		{253402300799, 2912442}, {253402300800, INT32_MAX},
+	};
+	struct bench *b = *state;
+	struct control_info info = {0};
+
+	make_probed(b);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf out = {0};
+		json_t *json, *tls;
+
+		model_find(b->model, "hybrid-mail", "oxford-a")->last.tls.not_after =
+			rows[i].not_after;
+		assert_int_equal(render_status(b->model, &info, bench_start.wall_ms, &out), 0);
+		json = json_loads(out.data, 0, NULL);
+		tls = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "backends", 0),
+				      "tls");
+		if (rows[i].days == INT32_MAX)
+			assert_true(json_is_null(json_object_get(tls, "days_left")) &&
+				    json_is_null(json_object_get(tls, "not_after")));
+		else
+			assert_int_equal(field_number(tls, "days_left"), rows[i].days);
+		json_decref(json);
+		buf_free(&out);
+	}
+}
+
+static void show_info_has_all_that_hatop_asks_for(void **state)
+{
+	static const char *const keys[] = {"Name: mxlb\n",
+					   "Version: 1.2.3\n",
+					   "\nRelease_date: 20",
+					   "\nNbproc: 1\n",
+					   "\nProcess_num: 1\n",
+					   "\nPid: 4711\n",
+					   "\nUptime: 1d 1h01m01s\n",
+					   "\nUptime_sec: 90061\n",
+					   "\nMaxconn: 262144\n",
+					   "\nCurrConns: 1\n",
+					   "\nPipesUsed: 0\n",
+					   "\nMaxpipes: 0\n",
+					   "\nTasks: 3\n",
+					   "\nRun_queue: 0\n",
+					   "\nnode: ",
+					   "\nXdp_eth0: native\n"};
+	const char *text;
+
+	make_probed(*state);
+	text = bench_ask(*state, "show info\n");
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (!strstr(text, keys[i]))
+			fail_msg("no \"%s\" in\n%s", keys[i], text);
+	bench_assert_ends(text, "\n\n");
+}
+
+static void show_events_lists_from_the_number_asked_for(void **state)
+{
+	struct bench *b = *state;
+	uint64_t before = b->model->events.next_seq;
+	char line[64], want[64];
+
+	for (int i = 0; i < 2 * EVENT_LOG_SIZE; i++)
+		snprintf(event_add(&b->model->events, EVENT_CONFIG, bench_start.wall_ms)->to, 24,
+			 "n%d", i);
+	snprintf(line, sizeof(line), "show events %llu\n",
+		 (unsigned long long)(before ? before : 1) + 2 * EVENT_LOG_SIZE - 1);
+	snprintf(want, sizeof(want), "%llu 2026-01-01T00:00:00.000Z event=config to=n%d\n\n",
+		 (unsigned long long)(before ? before : 1) + 2 * EVENT_LOG_SIZE - 1,
+		 2 * EVENT_LOG_SIZE - 1);
+	assert_string_equal(bench_ask(b, line), want);
+	bench_assert_ends(bench_ask(b, "show events\n"), want);
+	assert_string_equal(bench_ask(b, "show events 18446744073709551615\n"), "\n");
+}
+
+static void a_terminal_gets_short_and_safe_text(void **state)
+{
+	static const struct {
+		const char *in;
+		size_t width;
+		const char *out; /* of text_fit() */
+	} fits[] = {
+		{"oxford-a", 8, "oxford-a"},
+		{"oxford-server-a", 12, "oxford-ser.."},
+		{"abcdef", 4, "ab.."},
+		{"a\033[31m\xc2\x9b\x7f", 20, "a?[31m???"},
+		{"", 5, ""},
+	};
+	static const struct {
+		long long n;
+		const char *age, *count;
+	} numbers[] = {
+		{-5, "0s", "-5"},	    {59, "59s", "59"},
+		{60, "1m", "60"},	    {11520, "3h12m", "11520"},
+		{99999, "1d3h", "99999"},   {100000, "1d3h", "100k"},
+		{8640000, "100d", "8640k"}, {123456789, "1428d", "123M"},
+		{INT64_MAX, NULL, "9223P"},
+	};
+	static const struct {
+		const char *text;
+		unsigned s;
+	} spans[] = {
+		{"90", 90},
+		{"90s", 90},
+		{"15m", 900},
+		{"1h", 3600},
+		{"2d", 172800},
+		{"", 0},
+		{"s", 0},
+		{"0", 0},
+		{"-5", 0},
+		{"1.5h", 0},
+		{"5 s", 0},
+		{"5ss", 0},
+		{"5ms", 0},
+		{"366d", 31622400},
+		{"367d", 0},
+		{" 5", 0},
+		{"+5", 0},
+		{"0x10", 0},
+		{"99999999999999", 0},
+		{"31622401", 0},
+	};
+	char buf[64], number[TEXT_SHORT_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fits) / sizeof(fits[0]); i++)
+		assert_string_equal(text_fit(fits[i].in, fits[i].width, buf, sizeof(buf)),
+				    fits[i].out);
+	assert_string_equal(text_name("oxford-server-a", 12, buf, sizeof(buf)), "oxford..er-a");
+	assert_string_equal(text_name("oxford-a", 8, buf, sizeof(buf)), "oxford-a");
+	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++)
+		assert_int_equal(text_seconds(spans[i].text), spans[i].s);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (numbers[i].age)
+			assert_string_equal(text_age(numbers[i].n, number), numbers[i].age);
+		assert_string_equal(text_count(numbers[i].n, number), numbers[i].count);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(show_status_has_every_key_and_null_where_nothing_is_known),
+		BENCH_TEST(show_status_says_what_the_model_knows),
+		BENCH_TEST(days_left_is_rounded_down_and_null_for_dates_without_a_calendar),
+		BENCH_TEST(show_info_has_all_that_hatop_asks_for),
+		BENCH_TEST(show_events_lists_from_the_number_asked_for),
+		cmocka_unit_test(a_terminal_gets_short_and_safe_text),
+	};
+
+	return cmocka_run_group_tests_name("status", tests, NULL, NULL);
+}
