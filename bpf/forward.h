@@ -52,7 +52,7 @@ static __always_inline int forward_l2(struct xdp_md *ctx, struct packet *p,
 	if (!front)
 		return FATE_DROP(error);
 	write_mac(frame, way.word);
-	write_mac(frame + ETH_ALEN, *(const __u64 *)front->mac[out]);
+	write_mac(frame + ETH_ALEN, *(const __u64 *)front->exits[out].mac);
 	return FATE_FORWARDED((int)bpf_redirect_map(&ports, out, XDP_DROP) & 0xff);
 }
 

@@ -13,7 +13,7 @@
 #include "mxlb/counters.h"
 #include "mxlb/limits.h"
 
-#define MXLB_LAYOUT	3
+#define MXLB_LAYOUT	4
 
 #define MXLB_RING_SLOTS 65537 /* a prime: Maglev's table size (NSDI 2016, section 5.3) */
 #define MXLB_RINGS	80 /* one a service in force, the rest for building and for readers to leave */
@@ -27,7 +27,7 @@
 /* An interface that carries the program. */
 struct mxlb_port {
 	__u32 ifindex; /* 0: free slot */
-	__u16 vlan;    /* reserved: 0 */
+	__u16 vlan;    /* mail arrives with this 802.1Q tag, and only with it; 0: untagged */
 	__u8 mac[6];   /* frames for other addresses are not ours */
 	__u32 index;   /* dense: 0 to MXLB_MAX_PORTS - 1; key of `ports` and mxlb_front.mac */
 };
@@ -47,6 +47,12 @@ struct mxlb_vip {
 	__u8 pad2[8];
 };
 
+/* How frames leave by an interface. */
+struct mxlb_exit {
+	__u8 mac[6]; /* their source */
+	__u16 vlan;  /* their tag; 0: none */
+};
+
 /*
  * What faces the clients: interfaces and VIPs, each in a perfect hash table (the factor is searched by the
  * controller), so that finding one is a multiplication and one comparison however many there are. Changed by
@@ -55,10 +61,11 @@ struct mxlb_vip {
 struct mxlb_front {
 	__u64 vip_factor;
 	__u32 port_factor;
-	__u32 pad;
+	__u32 n_peers;
 	struct mxlb_port ports[MXLB_PORT_SLOTS];
 	struct mxlb_vip vips[MXLB_VIP_SLOTS];
-	__u8 mac[MXLB_MAX_PORTS][8]; /* by dense index; the source of frames sent there */
+	struct mxlb_exit exits[MXLB_MAX_PORTS]; /* by dense index */
+	__u8 peers[MXLB_MAX_PEERS][16];		/* whose tunnels end here; IPv4 as ::ffff:a.b.c.d */
 };
 
 /* mxlb_service.ring: below MXLB_RING_FIRST a decision, from there on an index in `rings` plus MXLB_RING_FIRST. */
@@ -88,7 +95,9 @@ struct mxlb_ring {
 #define MXLB_BACKEND_NEXT_HOP (1 << 0) /* .mac is known */
 #define MXLB_BACKEND_DOWN \
 	(1 << 1) /* down, in maint or unreachable: SYN retransmissions go elsewhere */
-#define MXLB_BACKEND_RESET (1 << 2) /* segments of its flows are answered with RST */
+#define MXLB_BACKEND_RESET    (1 << 2) /* segments of its flows are answered with RST */
+#define MXLB_BACKEND_TUNNEL   (1 << 3) /* forward: ipip */
+#define MXLB_BACKEND_SOURCE_1 (1 << 4) /* which of the tunnel's two sources */
 
 /* A backend's way: eight bytes, replaced by one store, so that no reader sees half a next hop. */
 union mxlb_way {
@@ -100,10 +109,18 @@ union mxlb_way {
 	__u64 word;
 };
 
-/* A backend. One cache line. Index 0 is nobody. */
+/*
+ * A backend. One cache line. Index 0 is nobody. Of a tunnel the target is fixed as long as the way says that there is
+ * one; a new source is written into the copy that the way does not name, then the way is switched; the MTU is one store.
+ * IPv4 addresses lie in the first four bytes.
+ */
 struct mxlb_backend {
 	union mxlb_way way;
-	__u8 pad[56];
+	__u8 target[16];
+	__u8 source[2][16];
+	__u16 mtu;   /* of outer packets: the most bytes from their IP header on */
+	__u8 family; /* of the outer header: 4, 6 */
+	__u8 pad[5];
 };
 
 /* What a backend was sent; per CPU. One cache line. */
@@ -231,8 +248,8 @@ _Static_assert(MXLB_COUNT_COUNT <= MXLB_COUNT_STRIDE, "counters");
 #define MXLB_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
 MXLB_ASSERT_SIZE(struct mxlb_port, 16);
 MXLB_ASSERT_SIZE(struct mxlb_vip, MXLB_CACHE_LINE);
-MXLB_ASSERT_SIZE(struct mxlb_front,
-		 16 + 16 * MXLB_PORT_SLOTS + 64 * MXLB_VIP_SLOTS + 8 * MXLB_MAX_PORTS);
+MXLB_ASSERT_SIZE(struct mxlb_front, 16 + 16 * MXLB_PORT_SLOTS + 64 * MXLB_VIP_SLOTS +
+					    8 * MXLB_MAX_PORTS + 16 * MXLB_MAX_PEERS);
 MXLB_ASSERT_SIZE(struct mxlb_service, MXLB_CACHE_LINE);
 MXLB_ASSERT_SIZE(struct mxlb_allow_key, 24);
 MXLB_ASSERT_SIZE(struct mxlb_ring, 131080);

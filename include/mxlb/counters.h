@@ -7,29 +7,32 @@
 #define MXLB_COUNTERS_H
 
 /* name, what it means: the packet goes no further (some draw an answer first) */
-#define MXLB_DROPS(X)                                                                      \
-	X(malformed, "headers contradict each other or the frame")                         \
-	X(fragment, "a fragment of a packet to a VIP")                                     \
-	X(protocol, "to a VIP, but neither TCP nor anything answered for it")              \
-	X(icmp, "ICMP to a VIP that is neither a ping nor an error")                       \
-	X(martian, "a source address that no client can have")                             \
-	X(flags, "TCP flags that no client sends together")                                \
-	X(ttl, "time to live, or hop limit, is used up")                                   \
-	X(not_our_port, "TCP to a port of the VIP that no service has; answered with RST") \
-	X(not_ready, "cold start: no verdict yet, so neither answered nor served")         \
-	X(no_backend, "nobody takes it: RST or silence, as all-down says")                 \
-	X(unreachable, "of a flow whose backend is gone; answered with RST")               \
-	X(no_next_hop, "the backend's MAC address is not known")                           \
-	X(rate_limited, "an answer was due, but this source has had its share")            \
-	X(denied, "a SYN from a source that the service does not allow")                   \
-	X(syn_limit, "a SYN beyond what its source may send in a second")                  \
+#define MXLB_DROPS(X)                                                                        \
+	X(malformed, "headers contradict each other or the frame")                           \
+	X(fragment, "a fragment of a packet to a VIP")                                       \
+	X(protocol, "to a VIP, but neither TCP nor anything answered for it")                \
+	X(icmp, "ICMP to a VIP that is neither a ping nor an error")                         \
+	X(martian, "a source address that no client can have")                               \
+	X(flags, "TCP flags that no client sends together")                                  \
+	X(ttl, "time to live, or hop limit, is used up")                                     \
+	X(not_our_port, "TCP to a port of the VIP that no service has; answered with RST")   \
+	X(not_ready, "cold start: no verdict yet, so neither answered nor served")           \
+	X(no_backend, "nobody takes it: RST or silence, as all-down says")                   \
+	X(unreachable, "of a flow whose backend is gone; answered with RST")                 \
+	X(no_next_hop, "the backend's MAC address is not known")                             \
+	X(too_big, "does not fit into the tunnel; answered with ICMP that says what does")   \
+	X(congestion, "a tunnel's header says congested, the packet in it can't (RFC 6040)") \
+	X(rate_limited, "an answer was due, but this source has had its share")              \
+	X(denied, "a SYN from a source that the service does not allow")                     \
+	X(syn_limit, "a SYN beyond what its source may send in a second")                    \
 	X(error, "the kernel refused what the program asked for")
 
-/* The kernel gets the packet, untouched. */
-#define MXLB_PASSES(X)                                                 \
-	X(not_ours, "not about a VIP")                                 \
-	X(not_our_mac, "to a VIP, but for another host's MAC address") \
-	X(vip_conflict, "another host claims the VIP by ARP")          \
+/* The kernel gets the packet, untouched but where it says so. */
+#define MXLB_PASSES(X)                                                  \
+	X(not_ours, "not about a VIP")                                  \
+	X(not_our_mac, "to a VIP, but for another host's MAC address")  \
+	X(vip_conflict, "another host claims the VIP by ARP")           \
+	X(decapsulated, "from a peer's tunnel, for this box: stripped") \
 	X(icmp_unknown, "an ICMP error to a VIP that is about no flow of it")
 
 /* The packet was turned into its answer. */

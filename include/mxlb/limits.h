@@ -11,6 +11,7 @@
 #define MXLB_MAX_VIP_PORTS 8	/* services that share one VIP address */
 #define MXLB_MAX_BACKENDS  4096 /* over all services; index 0 means "none" */
 #define MXLB_MAX_WEIGHT	   256
+#define MXLB_MAX_PEERS	   16	 /* tunnels that end here */
 #define MXLB_MAX_PREFIXES  16384 /* of allow-lists, over all services */
 
 #endif

@@ -88,7 +88,7 @@ int subject_plan(struct datapath *dp, unsigned n, uint32_t weight)
 		{.id = 0, .name = "mail", .port = 25, .mode = PLAN_RING},
 		{.id = 1, .name = "mail6", .port = 25, .mode = PLAN_RING},
 	};
-	struct plan plan = {s, 2, backends, n};
+	struct plan plan = {.services = s, .n_services = 2, .backends = backends, .n_backends = n};
 	int ret = 1;
 
 	if (n > BACKENDS_MAX || addr_parse("203.0.113.25", &s[0].vip) ||

@@ -68,7 +68,7 @@ void bench_plan(void)
 	struct plan_backend backends[] = {
 		{.id = BACKEND_A}, {.id = BACKEND_B}, {.id = BACKEND_NO_MAC}};
 	struct plan_service s[6];
-	struct plan plan = {s, 6, backends, 3};
+	struct plan plan = {.services = s, .n_services = 6, .backends = backends, .n_backends = 3};
 
 	service(&s[0], 0, "mail", "203.0.113.25", 25, PLAN_RING);
 	service(&s[1], 1, "mail6", "2001:db8:113::25", 25, PLAN_RING);

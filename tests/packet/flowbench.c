@@ -58,7 +58,10 @@ static void apply(void)
 	struct maglev_member member = {"any", flowbench_backend_id[0], 1};
 	struct plan_backend backends[FLOWBENCH_BACKENDS] = {0};
 	struct plan_service s[FLOWBENCH_SERVICES];
-	struct plan plan = {s, FLOWBENCH_SERVICES, backends, FLOWBENCH_BACKENDS};
+	struct plan plan = {.services = s,
+			    .n_services = FLOWBENCH_SERVICES,
+			    .backends = backends,
+			    .n_backends = FLOWBENCH_BACKENDS};
 	uint64_t now_ms = 1000;
 
 	for (unsigned i = 0; i < FLOWBENCH_SERVICES; i++) {

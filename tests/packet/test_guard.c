@@ -29,7 +29,7 @@ static void allow(const struct list *l, bool observe, uint32_t syn_limit)
 	struct maglev_member member = {"a", BACKEND_A, 1};
 	struct plan_backend backend = {.id = BACKEND_A};
 	struct plan_service s[2] = {{0}};
-	struct plan plan = {s, 2, &backend, 1};
+	struct plan plan = {.services = s, .n_services = 2, .backends = &backend, .n_backends = 1};
 
 	memcpy(backend.mac.b, backend_mac[BACKEND_A], 6);
 	for (int i = 0; i < 2; i++) {

@@ -353,7 +353,8 @@ static void test_C37_the_controller_knows_where_the_program_sends_a_flow(void **
 static void test_C06_every_address_of_a_full_front_is_found_and_no_other(void **state)
 {
 	struct plan_service s[MXLB_MAX_SERVICES] = {0};
-	struct plan plan = {s, MXLB_MAX_SERVICES, NULL, 0};
+	struct plan plan = {
+		.services = s, .n_services = MXLB_MAX_SERVICES, .backends = NULL, .n_backends = 0};
 	struct mxlb_front *front = malloc(sizeof(*front));
 
 	(void)state;

@@ -38,6 +38,7 @@ enum allow_mode { ALLOW_ENFORCE, ALLOW_OBSERVE };
 struct interface_conf {
 	char name[IF_NAMESIZE];
 	enum xdp_mode mode;
+	uint16_t vlan; /* 802.1Q tag that mail arrives with; 0: none */
 };
 
 struct datapath_conf {
@@ -115,6 +116,8 @@ struct config {
 	unsigned n_probes;
 	struct service_conf services[MXLB_MAX_SERVICES];
 	unsigned n_services;
+	struct addr decap[MXLB_MAX_PEERS]; /* whose tunnels end here */
+	unsigned n_decap;
 };
 
 void config_free(struct config *c); /* NULL is fine */

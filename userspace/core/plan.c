@@ -69,6 +69,12 @@ static void plan_backend(const struct service *s, const struct backend *b, struc
 	};
 	if (b->nexthop.has_mac)
 		out->mac = b->nexthop.mac;
+	if (b->conf.forward == FORWARD_IPIP) {
+		out->tunnel = true;
+		out->source = b->nexthop.source;
+		out->target = b->conf.address;
+		out->mtu = b->nexthop.mtu;
+	}
 }
 
 int plan_build(const struct model *m, struct plan *out)
@@ -78,6 +84,8 @@ int plan_build(const struct model *m, struct plan *out)
 	for (unsigned i = 0; i < m->n_services; i++)
 		n_backends += m->services[i].n_backends;
 	*out = (struct plan){
+		.peers = m->config->decap,
+		.n_peers = m->config->n_decap,
 		.services = calloc(m->n_services + 1, sizeof(*out->services)),
 		.backends = calloc(n_backends + 1, sizeof(*out->backends)),
 	};

@@ -40,6 +40,9 @@ struct plan_backend {
 	unsigned interface; /* index into config.interfaces: where its next hop is */
 	bool reset_flows;   /* unreachable and on-unreachable: reset */
 	bool down;	    /* down, in maint or unreachable: SYN retransmissions go elsewhere */
+	bool tunnel;	    /* forward: ipip; then: */
+	struct addr source, target;
+	uint16_t mtu; /* of outer packets; 0: not known, never forwarded to */
 };
 
 struct plan {
@@ -47,6 +50,8 @@ struct plan {
 	unsigned n_services;
 	struct plan_backend *backends;
 	unsigned n_backends;
+	const struct addr *peers; /* whose tunnels end here */
+	unsigned n_peers;
 };
 
 /* 0 or -ENOMEM. Points into the model: use it before the model changes. plan_free() ends it. */

@@ -199,7 +199,8 @@ static void on_link(void *ctx, unsigned interface, const struct netlink_link *li
 	log_info("event=link interface=%s ifindex=%d up=%d carrier=%d", conf->name, link->ifindex,
 		 link->up, link->carrier);
 	if (!d->datapath || !link->ifindex ||
-	    datapath_declare(d->datapath, interface, link->ifindex, &link->mac) ||
+	    datapath_declare(d->datapath, interface, link->ifindex, &link->mac,
+			     d->config->interfaces[interface].vlan) ||
 	    datapath_attach(d->datapath, interface, conf))
 		return;
 	daemon_changed(d);
@@ -284,7 +285,8 @@ static int start_interfaces(struct daemon *d)
 	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++) {
 		const struct netlink_link *link = netlink_link(d->netlink, i);
 
-		err = datapath_declare(d->datapath, i, link->ifindex, &link->mac);
+		err = datapath_declare(d->datapath, i, link->ifindex, &link->mac,
+				       d->config->interfaces[i].vlan);
 	}
 	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++)
 		err = datapath_attach(d->datapath, i, &d->config->interfaces[i]);

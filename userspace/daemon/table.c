@@ -129,7 +129,8 @@ static void gather_due(struct daemon *d)
 		log_info("event=resets flows=%u left_out=%u", d->n_idle, g.left_out);
 	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++)
 		if (is_due(&d->rounds[id], g.now_ms))
-			d->rounds[id] = (struct reset_rounds){g.now_ms + AGAIN_MS, d->rounds[id].left - 1};
+			d->rounds[id] =
+				(struct reset_rounds){g.now_ms + AGAIN_MS, d->rounds[id].left - 1};
 }
 
 /* Sends a batch; when all are told, looks when the next round is due. */

@@ -144,7 +144,8 @@ static int explain(const struct interface_conf *conf, int ifindex, int err)
 	return err;
 }
 
-int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const struct mac *mac)
+int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const struct mac *mac,
+		     uint16_t vlan)
 {
 	__u32 key = interface;
 
@@ -155,6 +156,7 @@ int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const
 	}
 	dp->ports[interface].ifindex = ifindex;
 	dp->ports[interface].mac = *mac;
+	dp->ports[interface].vlan = vlan;
 	return 0;
 }
 

@@ -29,7 +29,8 @@ int datapath_adopted(struct datapath *dp, struct model_adopted **out, unsigned *
 
 /* Says which interface (index of config.interfaces) is which; all are declared before the first is attached. 0 or
  * -errno, logged. */
-int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const struct mac *mac);
+int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const struct mac *mac,
+		     uint16_t vlan);
 /*
  * Attaches to a declared interface, or takes over the link that is pinned for it; nothing when that is done.
  * -EBUSY: another XDP program is there. -errno otherwise, logged.

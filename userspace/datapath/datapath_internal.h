@@ -62,6 +62,7 @@ struct datapath {
 		int attached; /* the ifindex that link_fd belongs to */
 		bool fresh;   /* there was no program before this process */
 		struct mac mac;
+		uint16_t vlan;
 	} ports[MXLB_MAX_PORTS];
 };
 

@@ -69,8 +69,9 @@ static bool ports_place(const struct datapath *dp, struct mxlb_front *out)
 			return false;
 		at->ifindex = dp->ports[i].ifindex;
 		at->index = i;
+		at->vlan = out->exits[i].vlan = dp->ports[i].vlan;
 		memcpy(at->mac, dp->ports[i].mac.b, sizeof(at->mac));
-		memcpy(out->mac[i], dp->ports[i].mac.b, sizeof(at->mac));
+		memcpy(out->exits[i].mac, dp->ports[i].mac.b, sizeof(at->mac));
 	}
 	return true;
 }
@@ -81,6 +82,9 @@ int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_
 	bool done = false;
 
 	memset(out, 0, sizeof(*out));
+	out->n_peers = plan->n_peers;
+	for (unsigned i = 0; i < plan->n_peers; i++)
+		memcpy(out->peers[i], plan->peers[i].b, sizeof(out->peers[i]));
 	for (unsigned i = 0; i < FACTOR_TRIES && !done; i++) {
 		out->vip_factor = factor | 1;
 		done = vips_place(dp, plan, out);
