@@ -165,7 +165,6 @@ static __noinline int owner6(struct packet *p)
 static __always_inline int relay(struct xdp_md *ctx, struct packet *p, const struct mxlb_vip *vip)
 {
 	const struct mxlb_backend *backend;
-	int fate;
 
 	p->service = front_service(vip, p->dest);
 	if (p->service == NO_SERVICE)
@@ -177,10 +176,7 @@ static __always_inline int relay(struct xdp_md *ctx, struct packet *p, const str
 	if (p->hops <= 1)
 		return FATE_DROP(ttl);
 	p->result.kind = FLOW_HIT;
-	fate = forward_l2(ctx, p, backend);
-	if (fate != FATE_DROP(no_next_hop))
-		count_traffic(p);
-	return fate;
+	return forward(ctx, p, backend);
 }
 
 /* ICMP to a VIP, its IP header checked by the parser; p->tcp_at: where it begins in the frame. */

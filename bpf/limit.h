@@ -27,9 +27,9 @@ static __always_inline int limit_bucket(__u64 *full_at, __u64 interval_ns, __u64
 /*
  * Who asks for a VIP's MAC address has buckets of its own: else whoever may send TCP here from afar could use up the
  * router's share, by its address or by many, and the VIP would be gone from its neighbour table. So have resets of flows whose
- * server is gone, that a flood of SYNs can't use up.
+ * server is gone, and packets too big for a tunnel: a flood of SYNs can't use them up.
  */
-enum limit_kind { LIMIT_RESETS, LIMIT_NEIGHBOURS, LIMIT_FLOWS, LIMIT_KINDS };
+enum limit_kind { LIMIT_RESETS, LIMIT_NEIGHBOURS, LIMIT_FLOWS, LIMIT_TOO_BIG, LIMIT_KINDS };
 
 static __noinline int limit_take(__u64 source_hi, __u64 source_lo, enum limit_kind kind)
 {

@@ -9,7 +9,7 @@
  *   backends          256 KiB
  *   traffic           256 KiB       a CPU
  *   counts            17 KiB        a CPU
- *   scratch           200 bytes     a CPU
+ *   scratch           400 bytes     a CPU
  *   flows4            8 MiB         393,216 entries and 131,072 notes, by default
  *   flows6            16 MiB        the same
  *   buckets           32 KiB

@@ -53,10 +53,7 @@ static __noinline int deliver(struct xdp_md *ctx, struct packet *p)
 			flow_close(line, p);
 		return fate;
 	}
-	fate = forward_l2(ctx, p, backend);
-	if (fate != FATE_DROP(no_next_hop))
-		count_traffic(p);
-	return fate;
+	return forward(ctx, p, backend);
 }
 
 /* A sound TCP packet to a service. */

@@ -54,6 +54,14 @@ struct extension_head {
 	__u8 type, left; /* of a routing header */
 };
 
+/* What an ICMP error that is made here quotes: bytes of the packet, their sum, and a piece of it at a time. */
+#define QUOTE_PIECE 128 /* bytes */
+
+struct quote {
+	__u32 len, sum;
+	__be32 piece[QUOTE_PIECE / 4];
+};
+
 /* A packet to a VIP, once parsed. Addresses and ports as on the wire. */
 struct packet {
 	__u64 source_hi, source_lo; /* of the client; hi is 0 for IPv4 */
@@ -89,6 +97,10 @@ struct packet {
 		struct ipv6hdr ip6;
 	} quoted;
 	struct tcp_start quoted_tcp;
+
+	__u64 way;	  /* to the backend, for a tunnel */
+	__be32 fragments; /* of an outer IPv4 header: its second word */
+	struct quote quote;
 };
 
 #endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What every hop does to a packet, however it travels: the time to live goes down (RFC 1812 section 5.3.1, RFC 8200
+ * section 3), the frame gets its MAC addresses and leaves by its interface.
+ */
+#ifndef MXLB_HOP_H
+#define MXLB_HOP_H
+
+#include "front.h"
+#include "maps.h"
+#include "parse.h"
+#include "stats.h"
+
+static __always_inline void hop_take(void *ip, int family)
+{
+	struct iphdr *ip4 = ip;
+	__u32 sum;
+
+	if (family == 6) {
+		((struct ipv6hdr *)ip)->hop_limit--;
+		return;
+	}
+	/* RFC 1141: the checksum grows by what the word (TTL, protocol) shrinks; a wrong one stays as wrong. */
+	sum = ip4->check + bpf_htons(0x0100);
+	ip4->check = sum + (sum >= 0xffff);
+	ip4->ttl--;
+}
+
+/* A MAC address, in two stores: from the first six bytes of `mac`. */
+static __always_inline void write_mac(void *to, __u64 mac)
+{
+	*(__u32 *)to = mac;
+	*(__u16 *)(to + 4) = mac >> 32;
+}
+
+/* The fate of a frame that is ready but for its MAC addresses; its source is the one that it came to. */
+static __always_inline int hop_leave(void *frame, const struct packet *p, union mxlb_way way)
+{
+	const struct mxlb_front *front;
+	__u32 out = way.port % MXLB_MAX_PORTS;
+
+	write_mac(frame, way.word);
+	if (out == p->in)
+		return FATE_FORWARDED(XDP_TX);
+	front = front_current();
+	if (!front)
+		return FATE_DROP(error);
+	write_mac(frame + ETH_ALEN, *(const __u64 *)front->exits[out].mac);
+	return FATE_FORWARDED((int)bpf_redirect_map(&ports, out, XDP_DROP) & 0xff);
+}
+
+#endif
