@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Makes the maps equal to a plan. The order is what keeps every moment sound:
- *   1. next hops, so that whatever a ring names can be sent to;
+ *   1. next hops, with their tunnels, so that whatever a ring names can be sent to;
  *   2. allow-lists, then rings: built aside, then one store;
  *   3. the front: filled aside, then one store; a new VIP appears when its ring is there;
  *   4. what the plan no longer names is emptied; a backend only when no flow names it (flows.c).
@@ -17,9 +17,108 @@
 _Static_assert(MAGLEV_SLOTS == MXLB_RING_SLOTS, "one ring size");
 _Static_assert(sizeof(((struct mxlb_record *)0)->service) == CONFIG_NAME_SIZE, "one name size");
 
-static void backends_write(struct datapath *dp, const struct plan *plan)
+#define WAY_TUNNEL     (MXLB_BACKEND_TUNNEL | MXLB_BACKEND_SOURCE_1)
+/* IPv4's least (RFC 791 section 3.2) behind the longer outer header: a way narrower than that is no way. */
+#define TUNNEL_MTU_MIN (68 + 40)
+
+struct tunnel_want { /* as the map has it */
+	__u8 source[16], target[16], family;
+};
+
+static void tunnel_want(const struct plan_backend *b, struct tunnel_want *out)
+{
+	memset(out, 0, sizeof(*out));
+	addr_to_bytes(&b->source, out->source);
+	out->family = addr_to_bytes(&b->target, out->target) == 4 ? 4 : 6;
+}
+
+static bool tunnel_is_whole(const struct plan_backend *b)
+{
+	return b->mtu >= TUNNEL_MTU_MIN && !addr_is_zero(&b->source) &&
+	       addr_is_v4(&b->source) == addr_is_v4(&b->target);
+}
+
+static bool target_equals(const struct mxlb_backend *at, const struct tunnel_want *want)
+{
+	return at->family == want->family &&
+	       !memcmp(at->target, want->target, sizeof(want->target));
+}
+
+/* An earlier mxlbd's tunnel stays in force until this one knows the way. */
+static bool tunnel_is_adopted(const struct datapath *dp, const struct plan_backend *b,
+			      const struct tunnel_want *want)
+{
+	const struct mxlb_backend *at = &dp->backends[b->id];
+
+	return dp->adopted && !dp->tunnels[b->id].known && (at->way.flags & MXLB_BACKEND_TUNNEL) &&
+	       target_equals(at, want);
+}
+
+/*
+ * The tunnel behind a way that is to have one. Fields that a reader may be looking at are not written: not the target while
+ * the way, or one that was replaced less than GRACE_MS ago, says that there is a tunnel; nor so the source that it names.
+ * Changes *way to what may be stored now. 0, or the ms after which to come again.
+ */
+static int tunnel_write(struct datapath *dp, const struct plan_backend *b, uint64_t now_ms,
+			union mxlb_way *way)
+{
+	struct mxlb_backend *at = &dp->backends[b->id];
+	const union mxlb_way was = at->way;
+	const unsigned source = !!(was.flags & MXLB_BACKEND_SOURCE_1);
+	const bool open = was.flags & MXLB_BACKEND_TUNNEL;
+	struct tunnel_want want;
+
+	tunnel_want(b, &want);
+	if (!tunnel_is_whole(b) || !(way->flags & MXLB_BACKEND_NEXT_HOP)) {
+		if (!tunnel_is_adopted(dp, b, &want))
+			way->flags &= ~MXLB_BACKEND_NEXT_HOP;
+		way->flags |= was.flags & WAY_TUNNEL;
+		return 0;
+	}
+	dp->tunnels[b->id].known = true;
+	if (open && !target_equals(at, &want)) {
+		way->flags &= ~MXLB_BACKEND_NEXT_HOP;
+		return GRACE_MS;
+	}
+	if (open)
+		__atomic_store_n(&at->mtu, b->mtu, __ATOMIC_RELAXED);
+	if (open && !memcmp(at->source[source], want.source, sizeof(want.source))) {
+		way->flags |= was.flags & WAY_TUNNEL;
+		return 0;
+	}
+	if (now_ms < dp->tunnels[b->id].free_ms) { /* what was in force stays so */
+		memcpy(way->mac, was.mac, sizeof(way->mac));
+		way->port = was.port;
+		way->flags &= ~MXLB_BACKEND_NEXT_HOP;
+		way->flags |= was.flags & (WAY_TUNNEL | MXLB_BACKEND_NEXT_HOP);
+		return dp->tunnels[b->id].free_ms - now_ms;
+	}
+	memcpy(at->source[!source], want.source, sizeof(want.source));
+	if (!open) {
+		memcpy(at->target, want.target, sizeof(want.target));
+		at->family = want.family;
+		at->mtu = b->mtu;
+	}
+	way->flags |= MXLB_BACKEND_TUNNEL | (source ? 0 : MXLB_BACKEND_SOURCE_1);
+	return 0;
+}
+
+static void way_store(struct datapath *dp, uint32_t id, union mxlb_way way, uint64_t now_ms)
+{
+	const union mxlb_way was = dp->backends[id].way;
+
+	if (was.word == way.word)
+		return;
+	__atomic_store_n(&dp->backends[id].way.word, way.word, __ATOMIC_RELEASE);
+	if ((was.flags & MXLB_BACKEND_TUNNEL) && ((was.flags ^ way.flags) & WAY_TUNNEL))
+		dp->tunnels[id].free_ms = now_ms + GRACE_MS;
+}
+
+/* 0, or the ms after which to come again. */
+static int backends_write(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
 {
 	static const struct mac unknown;
+	int wait_ms = 0, ret;
 
 	for (unsigned i = 0; i < plan->n_backends; i++) {
 		const struct plan_backend *b = &plan->backends[i];
@@ -32,9 +131,11 @@ static void backends_write(struct datapath *dp, const struct plan *plan)
 			way.flags |= MXLB_BACKEND_DOWN;
 		if (b->reset_flows)
 			way.flags |= MXLB_BACKEND_RESET;
-		if (dp->backends[b->id].way.word != way.word)
-			__atomic_store_n(&dp->backends[b->id].way.word, way.word, __ATOMIC_RELEASE);
+		ret = b->tunnel ? tunnel_write(dp, b, now_ms, &way) : 0;
+		wait_ms = ret > wait_ms ? ret : wait_ms;
+		way_store(dp, b->id, way, now_ms);
 	}
+	return wait_ms;
 }
 
 static uint64_t text_hash(const char *text, uint64_t key)
@@ -186,9 +287,8 @@ static void forget_rest(struct datapath *dp, const struct plan *plan, uint64_t n
 
 int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
 {
-	int wait_ms = 0, ret;
+	int wait_ms = backends_write(dp, plan, now_ms), ret;
 
-	backends_write(dp, plan);
 	for (unsigned i = 0; i < plan->n_services; i++) {
 		ret = service_write(dp, &plan->services[i], now_ms);
 		if (ret < 0) {

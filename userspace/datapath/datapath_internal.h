@@ -52,6 +52,11 @@ struct datapath {
 	bool allow_stale;		 /* an earlier mxlbd's sets may be left */
 	bool removed[MXLB_MAX_BACKENDS]; /* not in the plan, but flows may name it */
 
+	struct {
+		uint64_t free_ms; /* when what its way does not name may be written */
+		bool known;	  /* this process has known the whole of it */
+	} tunnels[MXLB_MAX_BACKENDS];
+
 	struct ring_built built[MXLB_MAX_SERVICES];
 	bool ring_used[MXLB_RINGS];
 	uint64_t ring_free_ms[MXLB_RINGS];
