@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Owns the loaded program, its pins (removed at the end) and the frames' bytes. */
 #include <arpa/inet.h>
+#include <linux/if_link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,26 +22,40 @@ const uint8_t backend_mac[16][6] = {
 static struct datapath *dp;
 static char pin[64];
 static uint64_t now_ms = 1000;
+static int outer;
 
 struct datapath *bench_datapath(void)
 {
 	return dp;
 }
 
-int bench_up(void **state)
+static int open_datapath(void)
 {
 	struct datapath_conf conf = {.hash_key = "packet tests", .flows = 3072};
 
-	(void)state;
-	log_init("packet", LOG_LEVEL_WARN);
-	snprintf(pin, sizeof(pin), "/sys/fs/bpf/mxlb-packet-%d", getpid());
 	strcpy(conf.pin, pin);
 	if (datapath_open(&conf, &dp))
 		return -1;
 	dp->ports[0].ifindex = 1;
 	memcpy(dp->ports[0].mac.b, our_mac, 6);
+	return 0;
+}
+
+int bench_up(void **state)
+{
+	(void)state;
+	log_init("packet", LOG_LEVEL_WARN);
+	snprintf(pin, sizeof(pin), "/sys/fs/bpf/mxlb-packet-%d", getpid());
+	if (open_datapath())
+		return -1;
 	bench_plan();
 	return 0;
+}
+
+void bench_adopt(void)
+{
+	datapath_close(dp);
+	assert_int_equal(open_datapath(), 0);
 }
 
 int bench_down(void **state)
@@ -61,6 +76,35 @@ static void service(struct plan_service *s, uint32_t id, const char *name, const
 	assert_int_equal(addr_parse(vip, &s->vip), 0);
 }
 
+void bench_apply(const struct plan *plan)
+{
+	for (int ret = 1; ret; now_ms += ret) { /* a positive answer asks to come again */
+		ret = datapath_apply(dp, plan, now_ms);
+		assert_true(ret >= 0);
+	}
+}
+
+void bench_backend(struct plan_backend *b, int family)
+{
+	char target[ADDR_TEXT_SIZE];
+
+	memcpy(b->mac.b, backend_mac[b->id], 6);
+	if (!family)
+		return;
+	snprintf(target, sizeof(target), family == 4 ? "192.0.2.%u" : "2001:db8:2::%x", b->id);
+	b->tunnel = true;
+	b->mtu = TUNNEL_MTU;
+	assert_int_equal(addr_parse(target, &b->target), 0);
+	assert_int_equal(addr_parse(family == 4 ? "203.0.113.5" : "2001:db8:113::5", &b->source),
+			 0);
+}
+
+void bench_forward(int family)
+{
+	outer = family;
+	bench_plan();
+}
+
 void bench_plan(void)
 {
 	struct maglev_member two[] = {{"a", BACKEND_A, 1}, {"b", BACKEND_B, 1}};
@@ -79,14 +123,11 @@ void bench_plan(void)
 	for (int i = 0; i < 2; i++) {
 		s[i].members = two;
 		s[i].n_members = 2;
-		memcpy(backends[i].mac.b, backend_mac[backends[i].id], 6);
+		bench_backend(&backends[i], outer);
 	}
 	s[5].members = lost;
 	s[5].n_members = 1;
-	for (int ret = 1; ret; now_ms += ret) { /* a positive answer asks to come again */
-		ret = datapath_apply(dp, &plan, now_ms);
-		assert_true(ret >= 0);
-	}
+	bench_apply(&plan);
 }
 
 struct sums {
@@ -150,6 +191,27 @@ int bench_send(const struct frame *in)
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(dp->skel->progs.mxlb), &run), 0);
 	return run.retval;
+}
+
+void expect_limited(const struct frame *in, int answer)
+{
+	static struct datapath_counts before, after;
+	uint64_t answered = 0, limited = 0;
+
+	datapath_counts(dp, &before);
+	for (int i = 0; i < 2000; i++) {
+		int action = bench_send(in);
+
+		answered += action == XDP_TX;
+		limited += action == XDP_DROP;
+	}
+	datapath_counts(dp, &after);
+	assert_int_equal(answered + limited, 2000);
+	assert_true(answered >= 512 && limited > 0);
+	assert_int_equal(after.total[answer] - before.total[answer], answered);
+	assert_int_equal(after.total[MXLB_COUNT_rate_limited] -
+				 before.total[MXLB_COUNT_rate_limited],
+			 limited);
 }
 
 void frame_set(struct frame *f, unsigned at, const char *hex)
@@ -241,9 +303,43 @@ void frame_syn(struct frame *f, int family, uint16_t dport, uint32_t client)
 	put16(f, tcp + 16, payload_sum(f));
 }
 
+/* Checks the header of the tunnel, and takes it off. Its flow label is any. */
+static void take_outer(const struct frame *in, uint32_t backend, struct frame *f)
+{
+	int is_ipv4 = in->b[12] == 0x08;
+	unsigned head = outer == 4 ? 20 : 40;
+	unsigned len = is_ipv4 ? frame_get16(in, 16) : frame_get16(in, 18) + 40;
+	uint8_t tos = is_ipv4 ? in->b[15] : in->b[14] << 4 | in->b[15] >> 4;
+	struct frame want = {.len = 0};
+
+	if (outer == 4) {
+		frame_set(&want, 12, "0800 4500 0000 0000 4000 4004 0000 cb007105 c0000200");
+		want.b[15] = tos;
+		put16(&want, 16, len + head);
+		want.b[23] = is_ipv4 ? 4 : 41;
+		want.b[33] = backend;
+		frame_fix_ip_checksum(&want);
+	} else {
+		frame_set(&want, 12,
+			  "86dd 60000000 0000 04 40 20010db8011300000000000000000005 "
+			  "20010db8000200000000000000000000");
+		want.b[14] |= tos >> 4;
+		want.b[15] = tos << 4 | (f->b[15] & 15);
+		memcpy(want.b + 16, f->b + 16, 2);
+		put16(&want, 18, len);
+		want.b[20] = is_ipv4 ? 4 : 41;
+		want.b[53] = backend;
+	}
+	assert_int_equal(f->len, in->len + head);
+	assert_memory_equal(f->b + 12, want.b + 12, 2 + head);
+	f->len -= head;
+	memmove(f->b + 14, f->b + 14 + head, f->len - 14);
+	memcpy(f->b + 12, in->b + 12, 2);
+}
+
 void expect_forwarded(const struct frame *in, const struct outcome *o)
 {
-	struct frame want = *in;
+	struct frame want = *in, got = o->out;
 	int is_ipv4 = in->b[12] == 0x08;
 	uint32_t sum = frame_get16(in, 24);
 
@@ -257,7 +353,9 @@ void expect_forwarded(const struct frame *in, const struct outcome *o)
 		want.b[24] = sum >> 8;
 		want.b[25] = sum;
 	}
-	assert_int_equal(o->out.len, in->len);
-	assert_memory_equal(o->out.b, want.b, in->len);
+	if (outer)
+		take_outer(in, o->backend, &got);
+	assert_int_equal(got.len, in->len);
+	assert_memory_equal(got.b, want.b, in->len);
 	assert_int_equal(o->bytes, in->len);
 }

@@ -13,7 +13,8 @@
 #include <cmocka.h>
 #include "datapath/datapath_internal.h"
 
-#define FRAME_MAX 2048
+#define FRAME_MAX \
+	9216 /* the kernel's test run puts what is above 3,520 bytes into further buffers */
 
 struct frame {
 	uint8_t b[FRAME_MAX];
@@ -39,10 +40,21 @@ struct datapath *bench_datapath(void);
 /* The site of the tests: VIPs 203.0.113.25:25 and [2001:db8:113::25]:25 (A, B), :2525 nobody (reset), :2526 nobody
  * (drop), :2527 cold start, :2528 a backend without MAC. */
 void bench_plan(void);
+/* How A and B are reached from now on: 0 at layer 2, 4 or 6 through a tunnel of that family and of this MTU. */
+#define TUNNEL_MTU 1500
+void bench_forward(int outer);
+/* Makes *b (its .id set) such a backend: from 203.0.113.5 to 192.0.2.ID, or from 2001:db8:113::5 to 2001:db8:2::ID. */
+void bench_backend(struct plan_backend *b, int outer);
+/* Puts a plan in force, waiting out what datapath_apply() asks for. */
+void bench_apply(const struct plan *plan);
+/* Another mxlbd takes over what is there; it has no plan yet. */
+void bench_adopt(void);
 /* Runs one packet; fails the test unless exactly one thing was counted. */
 void bench_run(const struct frame *in, struct outcome *out);
 /* Runs one packet and looks at nothing but the action: hundreds of times faster. */
 int bench_send(const struct frame *in);
+/* Sends it 2,000 times in a row: a source draws at least 512 answers (counted as `answer`), then none for a while. */
+void expect_limited(const struct frame *in, int answer);
 
 /* A sound SYN from a client to the VIP's port. family 4 or 6. */
 void frame_syn(struct frame *f, int family, uint16_t dport, uint32_t client);
@@ -52,7 +64,10 @@ uint16_t frame_get16(const struct frame *f, unsigned at);
 int frame_checksums_ok(const struct frame *f);
 void frame_fix_ip_checksum(struct frame *f);
 
-/* C01: MAC addresses and the hop change, the IP checksum with it; every other byte is as it was. */
+/*
+ * C01, C02, C03: MAC addresses and the hop change, the IP checksum with it; every other byte is as it was. Where
+ * bench_forward() asked for a tunnel, in an outer packet with the right header (C04: with the inner one's DSCP and ECN).
+ */
 void expect_forwarded(const struct frame *in, const struct outcome *o);
 
 #endif

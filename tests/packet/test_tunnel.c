@@ -1,0 +1,638 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * forward: ipip. Rows C01 to C04, C27 to C30, C34, C43, C45 of conformance.md that a tunnel changes; and what
+ * datapath_apply() may write of one while packets flow. test_packets.c, test_extensions.c and test_icmp.c run their rows
+ * through tunnels, too.
+ */
+#include <linux/if_link.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "bench.h"
+
+#define HEAD(outer) ((outer) == 4 ? 20u : 40u)
+
+static const struct {
+	int inner, outer;
+} pairs[] = {{4, 4}, {6, 6}, {4, 6}, {6, 4}};
+#define PAIRS (sizeof(pairs) / sizeof(pairs[0]))
+
+static void put16(struct frame *f, unsigned at, unsigned value)
+{
+	f->b[at] = value >> 8;
+	f->b[at + 1] = value;
+}
+
+/* A segment with data of a client's flow: an IP packet of `len` bytes. In IPv4 with DF. */
+static void frame_data(struct frame *f, int family, uint32_t client, unsigned len)
+{
+	unsigned tcp = family == 4 ? 34 : 54;
+
+	frame_syn(f, family, 25, client);
+	f->b[tcp + 13] = 0x18;
+	for (unsigned i = f->len; i < 14 + len; i++)
+		f->b[i] = i * 7 + client;
+	f->len = 14 + len;
+	put16(f, family == 4 ? 16 : 18, family == 4 ? len : len - 40);
+	if (family == 4)
+		frame_fix_ip_checksum(f);
+}
+
+/* Both services with one backend, A, as it is given. */
+static void plan_one(struct plan_backend *b, uint64_t now_ms, int *ret)
+{
+	struct maglev_member member = {"a", BACKEND_A, 1};
+	struct plan_service s[2];
+	struct plan plan = {.services = s, .n_services = 2, .backends = b, .n_backends = 1};
+
+	for (int i = 0; i < 2; i++) {
+		s[i] = (struct plan_service){.id = i,
+					     .name = i ? "mail6" : "mail",
+					     .port = 25,
+					     .mode = PLAN_RING,
+					     .members = &member,
+					     .n_members = 1};
+		assert_int_equal(addr_parse(i ? "2001:db8:113::25" : "203.0.113.25", &s[i].vip), 0);
+	}
+	if (!ret) {
+		bench_apply(&plan);
+		return;
+	}
+	*ret = datapath_apply(bench_datapath(), &plan, now_ms);
+	assert_true(*ret >= 0);
+}
+
+static struct plan_backend backend_a(int outer)
+{
+	struct plan_backend b = {.id = BACKEND_A};
+
+	bench_backend(&b, outer);
+	return b;
+}
+
+/* A with a tunnel of this MTU. */
+static void narrow(int outer, uint16_t mtu)
+{
+	struct plan_backend b = backend_a(outer);
+
+	b.mtu = mtu;
+	plan_one(&b, 0, NULL);
+}
+
+static void test_C01_C02_C03_every_inner_family_goes_through_every_outer_one(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PAIRS; i++) {
+		bench_forward(pairs[i].outer);
+		for (unsigned len = 80; len <= TUNNEL_MTU - HEAD(pairs[i].outer); len += 71) {
+			struct outcome o;
+			struct frame in;
+
+			frame_data(&in, pairs[i].inner, 100 + len, len);
+			bench_run(&in, &o);
+			assert_int_equal(o.action, XDP_TX);
+			assert_int_equal(o.counter, -1);
+			expect_forwarded(&in, &o);
+		}
+	}
+	bench_forward(0);
+}
+
+static void test_C04_DSCP_and_ECN_are_copied_whatever_they_are(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PAIRS; i++) {
+		bench_forward(pairs[i].outer);
+		for (unsigned tos = 0; tos < 256; tos++) {
+			struct outcome o;
+			struct frame in;
+
+			frame_syn(&in, pairs[i].inner, 25, 300);
+			if (pairs[i].inner == 4) {
+				in.b[15] = tos;
+				frame_fix_ip_checksum(&in);
+			} else {
+				in.b[14] |= tos >> 4;
+				in.b[15] = tos << 4 | 5; /* and a flow label */
+			}
+			bench_run(&in, &o);
+			expect_forwarded(&in, &o);
+		}
+	}
+	bench_forward(0);
+}
+
+static void test_C28_the_outer_checksum_is_right_and_wrong_inner_ones_stay_as_wrong(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PAIRS; i++) {
+		bench_forward(pairs[i].outer);
+		for (unsigned n = 0; n < 200; n++) { /* lengths and sums of all kinds */
+			struct outcome o;
+			struct frame in;
+
+			frame_data(&in, pairs[i].inner, n * 331, 80 + n * 6);
+			if (pairs[i].inner == 4)
+				put16(&in, 24, n * 0x147);
+			put16(&in, pairs[i].inner == 4 ? 50 : 70, n);
+			bench_run(&in, &o);
+			expect_forwarded(&in, &o);
+		}
+	}
+	bench_forward(0);
+}
+
+static void test_C37_a_flow_keeps_its_outer_flow_label_and_flows_have_different_ones(void **state)
+{
+	uint32_t first = 0;
+	int differ = 0;
+
+	(void)state;
+	bench_forward(6);
+	for (unsigned client = 400; client < 420; client++) {
+		uint32_t label[2];
+
+		for (unsigned n = 0; n < 2; n++) {
+			struct outcome o;
+			struct frame in;
+
+			frame_data(&in, 4, client, 100 + n);
+			bench_run(&in, &o);
+			label[n] = (o.out.b[15] & 15) << 16 | frame_get16(&o.out, 16);
+		}
+		assert_int_equal(label[0], label[1]);
+		differ += label[0] != first;
+		first = label[0];
+	}
+	assert_true(differ >= 19);
+	bench_forward(0);
+}
+
+static uint32_t words(const struct frame *f, unsigned at, unsigned len, uint32_t sum)
+{
+	for (unsigned i = 0; i < len; i++)
+		sum += i % 2 ? f->b[at + i] : f->b[at + i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* RFC 1191, RFC 1812 section 4.3.2.3: from the VIP, 576 bytes at most. */
+static void expect_frag_needed(const struct frame *in, const struct outcome *o, unsigned mtu)
+{
+	const struct frame *f = &o->out;
+	unsigned quote = in->len - 14 < 548 ? in->len - 14 : 548;
+	struct frame want = {.len = 0};
+
+	frame_set(&want, 12, "0800 4500 0000 0000 4000 4001 0000");
+	put16(&want, 16, 28 + quote);
+	memcpy(want.b + 26, in->b + 30, 4);
+	memcpy(want.b + 30, in->b + 26, 4);
+	frame_fix_ip_checksum(&want);
+	frame_set(&want, 34, "0304 0000 0000 0000");
+	put16(&want, 40, mtu);
+	memcpy(want.b + 36, f->b + 36, 2);
+	assert_int_equal(f->len, 42 + quote);
+	assert_memory_equal(f->b + 12, want.b + 12, 30);
+	assert_memory_equal(f->b + 42, in->b + 14, quote);
+	assert_int_equal(words(f, 34, f->len - 34, 0), 0xffff);
+}
+
+/* RFC 4443 sections 2.3 and 3.2: from the VIP, 1280 bytes at most. */
+static void expect_packet_too_big(const struct frame *in, const struct outcome *o, unsigned mtu)
+{
+	const struct frame *f = &o->out;
+	unsigned quote = in->len - 14 < 1232 ? in->len - 14 : 1232;
+	struct frame want = {.len = 0};
+
+	frame_set(&want, 12, "86dd 60000000 0000 3a 40");
+	put16(&want, 18, 8 + quote);
+	memcpy(want.b + 22, in->b + 38, 16);
+	memcpy(want.b + 38, in->b + 22, 16);
+	frame_set(&want, 54, "0200 0000 0000 0000");
+	put16(&want, 60, mtu);
+	memcpy(want.b + 56, f->b + 56, 2);
+	assert_int_equal(f->len, 62 + quote);
+	assert_memory_equal(f->b + 12, want.b + 12, 50);
+	assert_memory_equal(f->b + 62, in->b + 14, quote);
+	assert_int_equal(words(f, 54, 8 + quote, words(f, 22, 32, 58 + 8 + quote)), 0xffff);
+}
+
+static void expect_too_big(const struct frame *in, const struct outcome *o, unsigned mtu)
+{
+	assert_int_equal(o->action, XDP_TX);
+	assert_int_equal(o->counter, MXLB_COUNT_too_big);
+	assert_memory_equal(o->out.b, router_mac, 6);
+	assert_memory_equal(o->out.b + 6, our_mac, 6);
+	if (in->b[12] == 0x08)
+		expect_frag_needed(in, o, mtu);
+	else
+		expect_packet_too_big(in, o, mtu);
+}
+
+static void test_C29_what_just_fits_goes_and_one_byte_more_is_answered_with_what_fits(void **state)
+{
+	static const uint16_t mtus[] = {1500, 1400, 1480, 9000};
+
+	(void)state;
+	for (unsigned i = 0; i < PAIRS * sizeof(mtus) / sizeof(mtus[0]); i++) {
+		uint16_t mtu = mtus[i / PAIRS], fits = mtu - HEAD(pairs[i % PAIRS].outer);
+		int inner = pairs[i % PAIRS].inner;
+
+		narrow(pairs[i % PAIRS].outer, mtu);
+		for (int df = 0; df < (inner == 4 ? 2 : 1); df++) {
+			struct outcome o;
+			struct frame in;
+
+			for (unsigned more = 0; more < 3; more++) {
+				frame_data(&in, inner, 500 + i * 8 + df, fits + more);
+				if (inner == 4 && !df)
+					put16(&in, 20, 0);
+				if (inner == 4)
+					frame_fix_ip_checksum(&in);
+				bench_run(&in, &o);
+				if (more)
+					expect_too_big(&in, &o, fits);
+				else
+					assert_int_equal(o.counter, -1);
+			}
+		}
+	}
+	bench_plan();
+}
+
+static void test_C29_the_quote_ends_with_the_packet_and_not_with_the_frame(void **state)
+{
+	(void)state;
+	narrow(4, 300);
+	for (unsigned len = 281; len < 600; len += 13) {
+		struct outcome o;
+		struct frame in, padded;
+
+		frame_data(&in, 4, 700 + len, len);
+		padded = in;
+		padded.len += 9;
+		bench_run(&padded, &o);
+		expect_too_big(&in, &o, 280);
+	}
+	bench_plan();
+}
+
+static void test_C29_no_IPv6_packet_of_1280_bytes_is_too_big(void **state)
+{
+	uint16_t id[2];
+
+	(void)state;
+	for (int outer = 4; outer <= 6; outer += 2) {
+		narrow(outer, 1290);
+		for (unsigned n = 0; n < 2; n++) {
+			struct frame in, check;
+			struct outcome o;
+
+			frame_data(&in, 6, 800 + n, 1281);
+			bench_run(&in, &o);
+			expect_too_big(&in, &o, 1280);
+			frame_data(&in, 6, 800 + n, 1280);
+			bench_run(&in, &o);
+			assert_int_equal(o.counter, -1);
+			assert_int_equal(o.out.len, 14 + HEAD(outer) + 1280);
+			assert_memory_equal(o.out.b + 14 + HEAD(outer) + 8, in.b + 22, 1272);
+			if (outer == 6)
+				continue;
+			assert_int_equal(frame_get16(&o.out, 20), 0); /* may be fragmented */
+			id[n] = frame_get16(&o.out, 18);
+			check = o.out;
+			frame_fix_ip_checksum(&check);
+			assert_memory_equal(check.b, o.out.b, 34);
+		}
+		assert_int_not_equal(id[0], id[1]);
+	}
+	bench_plan();
+}
+
+static void test_C29_too_big_is_answered_512_times_at_once_and_others_are_not_hurt(void **state)
+{
+	struct frame in, other, reset;
+
+	(void)state;
+	narrow(4, 1400);
+	frame_data(&in, 4, 900, 1381);
+	frame_data(&other, 4, 901, 1381);
+	frame_syn(&reset, 4, 24, 900);
+	expect_limited(&in, MXLB_COUNT_too_big);
+	assert_int_equal(bench_send(&other), XDP_TX);
+	for (int i = 0; i < 50; i++) /* another kind of answer, another bucket */
+		assert_int_equal(bench_send(&reset), XDP_TX);
+	bench_plan();
+}
+
+static void test_C29_an_ICMP_error_that_is_too_big_draws_no_other(void **state)
+{
+	struct outcome o;
+	struct frame in;
+
+	(void)state;
+	narrow(4, 600);
+	frame_syn(&in, 4, 25, 1000);
+	frame_set(&in, 23, "01");
+	frame_set(&in, 34, "0304 0000 0000 0578 4500 05dc 0000 4000 4006 0000 cb007119 c6336401");
+	frame_set(&in, 62, "0019 9c40 55667788");
+	in.len = 14 + 590;
+	put16(&in, 16, 590);
+	frame_fix_ip_checksum(&in);
+	bench_run(&in, &o);
+	assert_int_equal(o.action, XDP_DROP);
+	assert_int_equal(o.counter, MXLB_COUNT_too_big);
+	bench_plan();
+}
+
+static void test_C30_a_frame_in_several_buffers_goes_whole_or_is_quoted(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PAIRS; i++) {
+		struct outcome o;
+		struct frame in;
+
+		narrow(pairs[i].outer, 9000);
+		frame_data(&in, pairs[i].inner, 1100 + i, 8900);
+		bench_run(&in, &o);
+		assert_int_equal(o.counter, -1);
+		assert_int_equal(o.out.len, in.len + HEAD(pairs[i].outer));
+		assert_memory_equal(o.out.b + 14 + HEAD(pairs[i].outer) + 26, in.b + 40,
+				    in.len - 40);
+		narrow(pairs[i].outer, 1500);
+		bench_run(&in, &o);
+		expect_too_big(&in, &o, 1500 - HEAD(pairs[i].outer));
+	}
+	bench_plan();
+}
+
+static void test_C34_a_tunnel_that_is_not_known_whole_gets_nothing(void **state)
+{
+	static const char *const what[] = {"no source", "no mtu", "no mac", "an mtu of nothing",
+					   "a source of the other family"};
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * 5; i++) {
+		struct plan_backend whole = backend_a(i % 2 ? 6 : 4), b = whole,
+				    other = backend_a(i % 2 ? 4 : 6);
+		struct outcome o;
+		struct frame in;
+
+		if (i / 2 == 0)
+			memset(&b.source, 0, sizeof(b.source));
+		if (i / 2 == 1 || i / 2 == 3)
+			b.mtu = i / 2 == 1 ? 0 : 107;
+		if (i / 2 == 2)
+			memset(&b.mac, 0, sizeof(b.mac));
+		if (i / 2 == 4)
+			b.source = other.source;
+		for (int before = 0; before < 2;
+		     before++) { /* from nothing, and from a whole one */
+			plan_one(&b, 0, NULL);
+			frame_syn(&in, 4, 25, 1200 + i);
+			bench_run(&in, &o);
+			if (o.counter != (int)MXLB_COUNT_no_next_hop)
+				fail_msg("%s: counter %d", what[i / 2], o.counter);
+			plan_one(&whole, 0, NULL);
+			bench_run(&in, &o);
+			assert_int_equal(o.counter, -1);
+		}
+	}
+	bench_plan();
+}
+
+static void test_C46_a_tunnel_by_another_interface_leaves_there(void **state)
+{
+	struct datapath *dp = bench_datapath();
+	static const uint8_t other_mac[6] = {2, 0, 0, 0, 1, 5};
+	uint32_t index = 1, loopback = 1;
+
+	(void)state;
+	dp->ports[1].ifindex = 2;
+	memcpy(dp->ports[1].mac.b, other_mac, 6);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(dp->skel->maps.ports), &index, &loopback, 0), 0);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		struct plan_backend b = backend_a(pairs[i].outer);
+		struct outcome o;
+		struct frame in;
+
+		b.interface = 1;
+		plan_one(&b, 0, NULL);
+		frame_syn(&in, pairs[i].inner, 25, 1300);
+		bench_run(&in, &o);
+		assert_int_equal(o.action, XDP_REDIRECT);
+		assert_int_equal(o.counter, -1);
+		assert_memory_equal(o.out.b, backend_mac[BACKEND_A], 6);
+		assert_memory_equal(o.out.b + 6, other_mac, 6);
+		assert_int_equal(o.out.len, in.len + HEAD(pairs[i].outer));
+	}
+	dp->ports[1].ifindex = 0;
+	bench_plan();
+}
+
+static void test_a_source_that_a_way_names_is_not_written(void **state)
+{
+	struct mxlb_backend *at = &bench_datapath()->backends[BACKEND_A], before;
+	struct plan_backend b = backend_a(6);
+	uint64_t now = 1000000;
+	unsigned named;
+	int ret;
+
+	(void)state;
+	plan_one(&b, now, &ret);
+	for (unsigned n = 0; n < 4; n++) {
+		now += 1000;
+		before = *at;
+		named = !!(before.way.flags & MXLB_BACKEND_SOURCE_1);
+		b.source.b[15] = 0x50 + n;
+		b.mac.b[4] = n;
+		plan_one(&b, now, &ret); /* into the other copy, and switched */
+		assert_int_equal(ret, 0);
+		assert_int_equal(!!(at->way.flags & MXLB_BACKEND_SOURCE_1), !named);
+		assert_memory_equal(at->source[named], before.source[named], 16);
+		assert_int_equal(at->source[!named][15], 0x50 + n);
+		before = *at;
+		b.source.b[15] = 0x60 + n;
+		b.mac.b[4] = 0x10 + n;
+		b.down = true;
+		plan_one(&b, now + 20, &ret); /* a reader may be at the first copy still */
+		assert_in_range(ret, 1, 30);
+		assert_memory_equal(at->source, before.source, sizeof(at->source));
+		assert_memory_equal(at->way.mac, before.way.mac, 6);
+		assert_int_equal(at->way.flags, before.way.flags | MXLB_BACKEND_DOWN);
+		plan_one(&b, now + 20 + ret, &ret);
+		assert_int_equal(ret, 0);
+		assert_int_equal(at->source[named][15], 0x60 + n);
+		assert_int_equal(at->way.mac[4], 0x10 + n);
+		b.down = false;
+	}
+	bench_plan();
+}
+
+static void test_a_target_is_written_only_when_no_way_has_named_it_for_a_while(void **state)
+{
+	struct mxlb_backend *at = &bench_datapath()->backends[BACKEND_A], before;
+	struct plan_backend l2 = backend_a(0), four = backend_a(4), six = backend_a(6);
+	uint64_t now = 2000000;
+	int ret;
+
+	(void)state;
+	plan_one(&four, now, &ret);
+	now += 1000;
+	plan_one(&l2, now, &ret); /* at once, and back with another target not so */
+	assert_int_equal(ret, 0);
+	assert_false(at->way.flags & MXLB_BACKEND_TUNNEL);
+	before = *at;
+	plan_one(&six, now + 10, &ret);
+	assert_int_equal(ret, 40);
+	assert_memory_equal(at, &before, sizeof(before));
+	plan_one(&six, now + 50, &ret);
+	assert_int_equal(ret, 0);
+	assert_true(at->way.flags & MXLB_BACKEND_TUNNEL);
+	assert_int_equal(at->family, 6);
+	before = *at;
+	plan_one(&four, now + 60, &ret); /* nothing is sent while it changes */
+	assert_in_range(ret, 1, 50);
+	assert_int_equal(at->way.flags, 0);
+	assert_memory_equal(at->target, before.target, 16);
+	plan_one(&four, now + 60 + ret, &ret);
+	assert_int_equal(ret, 0);
+	assert_int_equal(at->family, 4);
+	assert_int_equal(at->target[4] | at->target[15], 0);
+	bench_plan();
+}
+
+static void test_the_next_mxlbd_keeps_the_tunnels_that_it_finds_until_it_knows_the_way(void **state)
+{
+	struct plan_backend whole = backend_a(6), blind = whole;
+	struct mxlb_backend before, *at;
+	struct outcome o;
+	struct frame in;
+
+	(void)state;
+	plan_one(&whole, 0, NULL);
+	before = bench_datapath()->backends[BACKEND_A];
+	bench_adopt();
+	at = &bench_datapath()->backends[BACKEND_A];
+	blind.mtu = 0; /* the MAC address is in the records */
+	memset(&blind.source, 0, sizeof(blind.source));
+	plan_one(&blind, 0, NULL);
+	assert_memory_equal(at, &before, sizeof(before));
+	frame_syn(&in, 4, 25, 1400);
+	bench_run(&in, &o);
+	assert_int_equal(o.counter, -1);
+	plan_one(&whole, 0, NULL);
+	assert_memory_equal(at, &before, sizeof(before));
+	plan_one(&blind, 0, NULL); /* it was known, and is no more */
+	assert_false(at->way.flags & MXLB_BACKEND_NEXT_HOP);
+	bench_plan();
+}
+
+/* C45: the MAC address's and the source's last byte tell which of 16 ways this is. */
+struct race {
+	atomic_bool stop;
+	atomic_ulong sent;
+};
+
+static void *send_all_the_time(void *arg)
+{
+	struct race *race = arg;
+	struct frame in;
+
+	frame_syn(&in, 4, 25, 1500);
+	while (!race->stop) {
+		static struct frame out;
+		LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = in.b, .data_size_in = in.len,
+			    .data_out = out.b, .data_size_out = sizeof(out.b), .repeat = 1);
+		const uint8_t *source = out.b + 22;
+
+		if (bpf_prog_test_run_opts(bpf_program__fd(bench_datapath()->skel->progs.mxlb),
+					   &run) ||
+		    run.retval != XDP_TX || run.data_size_out != in.len + 40)
+			return "a packet was lost";
+		for (unsigned i = 0; i < 16; i++)
+			if (source[i] != out.b[4])
+				return "half a source, or another way's";
+		race->sent++;
+	}
+	return NULL;
+}
+
+static uint64_t real_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000 + 10000000;
+}
+
+static void test_C45_while_the_source_changes_each_packet_has_one_of_them_whole(void **state)
+{
+	struct plan_backend b = backend_a(6);
+	struct race race = {.stop = false};
+	void *wrong = NULL;
+	pthread_t sender;
+	int ret = 1;
+
+	(void)state;
+	memset(b.source.b, 0x20, sizeof(b.source.b));
+	b.mac.b[4] = 0x20;
+	plan_one(&b, real_ms(), &ret);
+	assert_int_equal(ret, 0);
+	assert_int_equal(pthread_create(&sender, NULL, send_all_the_time, &race), 0);
+	for (unsigned n = 0; n < 20; n++) {
+		unsigned long sent = race.sent;
+
+		memset(b.source.b, 0x21 + n, sizeof(b.source.b));
+		b.mac.b[4] = 0x21 + n;
+		for (ret = 1; ret;) { /* it asks too early, too */
+			plan_one(&b, real_ms(), &ret);
+			usleep(ret * 300);
+		}
+		for (int i = 0; i < 5000 && race.sent == sent; i++)
+			usleep(1000);
+		if (race.sent == sent)
+			break; /* the sender says why */
+	}
+	race.stop = true;
+	assert_int_equal(pthread_join(sender, &wrong), 0);
+	if (wrong)
+		fail_msg("%s", (const char *)wrong);
+	assert_true(race.sent >= 20);
+	bench_plan();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_C01_C02_C03_every_inner_family_goes_through_every_outer_one),
+		cmocka_unit_test(test_C04_DSCP_and_ECN_are_copied_whatever_they_are),
+		cmocka_unit_test(
+			test_C28_the_outer_checksum_is_right_and_wrong_inner_ones_stay_as_wrong),
+		cmocka_unit_test(
+			test_C37_a_flow_keeps_its_outer_flow_label_and_flows_have_different_ones),
+		cmocka_unit_test(
+			test_C29_what_just_fits_goes_and_one_byte_more_is_answered_with_what_fits),
+		cmocka_unit_test(test_C29_the_quote_ends_with_the_packet_and_not_with_the_frame),
+		cmocka_unit_test(test_C29_no_IPv6_packet_of_1280_bytes_is_too_big),
+		cmocka_unit_test(
+			test_C29_too_big_is_answered_512_times_at_once_and_others_are_not_hurt),
+		cmocka_unit_test(test_C29_an_ICMP_error_that_is_too_big_draws_no_other),
+		cmocka_unit_test(test_C30_a_frame_in_several_buffers_goes_whole_or_is_quoted),
+		cmocka_unit_test(test_C34_a_tunnel_that_is_not_known_whole_gets_nothing),
+		cmocka_unit_test(test_C46_a_tunnel_by_another_interface_leaves_there),
+		cmocka_unit_test(test_a_source_that_a_way_names_is_not_written),
+		cmocka_unit_test(
+			test_a_target_is_written_only_when_no_way_has_named_it_for_a_while),
+		cmocka_unit_test(
+			test_the_next_mxlbd_keeps_the_tunnels_that_it_finds_until_it_knows_the_way),
+		cmocka_unit_test(
+			test_C45_while_the_source_changes_each_packet_has_one_of_them_whole),
+	};
+
+	return cmocka_run_group_tests_name("tunnel", tests, bench_up, bench_down);
+}
