@@ -118,6 +118,19 @@ int bench_bare(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
+/* What a tunnel costs the wrapper. */
+SEC("xdp.frags")
+int bench_bare4(struct xdp_md *ctx)
+{
+	return bpf_xdp_adjust_head(ctx, -20) ? XDP_ABORTED : XDP_TX;
+}
+
+SEC("xdp.frags")
+int bench_bare6(struct xdp_md *ctx)
+{
+	return bpf_xdp_adjust_head(ctx, -40) ? XDP_ABORTED : XDP_TX;
+}
+
 static __always_inline void swap_macs(struct ethhdr *eth)
 {
 	__u8 mac[ETH_ALEN];

@@ -20,16 +20,24 @@ const uint32_t flows_steps[FLOWS_STEPS] = {1, 1000, 100000, 1000000};
 static const uint32_t tables[FLOWS_STEPS] = {6, 6000, 262144, 2097152};
 
 const struct path paths[PATHS] = {
-	{"floor", "floor: swap MACs, XDP_TX", PATH_FLOOR, 4},
-	{"lru", "floor and a kernel LRU hit", PATH_LRU, 4},
-	{"established", "established", PATH_ESTABLISHED, 4},
-	{"established", "established", PATH_ESTABLISHED, 6},
-	{"syn", "new SYN", PATH_SYN, 4},
-	{"syn", "new SYN", PATH_SYN, 6},
-	{"flow_miss", "flow_miss, entry made", PATH_MISS, 4},
-	{"flow_miss", "flow_miss, entry made", PATH_MISS, 6},
-	{"not_ours", "not ours", PATH_NOT_OURS, 4},
-	{"not_ours", "not ours", PATH_NOT_OURS, 6},
+	{"floor", "floor: swap MACs, XDP_TX", PATH_FLOOR, 4, 0, false},
+	{"lru", "floor and a kernel LRU hit", PATH_LRU, 4, 0, false},
+	{"established", "established", PATH_ESTABLISHED, 4, 0, false},
+	{"established", "established", PATH_ESTABLISHED, 6, 0, false},
+	{"ipip4", "established, in IPv4", PATH_ESTABLISHED, 4, 4, false},
+	{"ipip6", "established, in IPv6", PATH_ESTABLISHED, 4, 6, false},
+	{"ipip4", "established, in IPv4", PATH_ESTABLISHED, 6, 4, false},
+	{"ipip6", "established, in IPv6", PATH_ESTABLISHED, 6, 6, false},
+	{"allow_established", "established, allow", PATH_ESTABLISHED, 4, 0, true},
+	{"allow_established", "established, allow", PATH_ESTABLISHED, 6, 0, true},
+	{"syn", "new SYN", PATH_SYN, 4, 0, false},
+	{"syn", "new SYN", PATH_SYN, 6, 0, false},
+	{"allow_syn", "new SYN, allow", PATH_SYN, 4, 0, true},
+	{"allow_syn", "new SYN, allow", PATH_SYN, 6, 0, true},
+	{"flow_miss", "flow_miss, entry made", PATH_MISS, 4, 0, false},
+	{"flow_miss", "flow_miss, entry made", PATH_MISS, 6, 0, false},
+	{"not_ours", "not ours", PATH_NOT_OURS, 4, 0, false},
+	{"not_ours", "not ours", PATH_NOT_OURS, 6, 0, false},
 };
 const struct column columns[COLUMNS] = {
 	[COLUMN_PLAIN] = {"plain", SUBJECT_PLAIN, false},
@@ -54,6 +62,12 @@ bool path_is_own(const struct path *path)
 	return path->kind == PATH_FLOOR || path->kind == PATH_LRU;
 }
 
+/* To move the head back costs what to move it there does: the program's own move stays in its cost. */
+double cost_net(const struct path *path, const struct cost *cost)
+{
+	return cost->ns - (path->outer ? (cost->bare + cost->bare_head) / 2 : cost->bare);
+}
+
 static uint64_t on_path(const struct path *path, const struct subject_counts *before,
 			const struct subject_counts *after)
 {
@@ -71,6 +85,12 @@ static uint64_t on_path(const struct path *path, const struct subject_counts *be
 	default:
 		return after->not_ours - before->not_ours;
 	}
+}
+
+static double time_own(struct bench *b, const struct path *path, const struct column *column,
+		       enum path_kind kind)
+{
+	return sender_time(path, sender_own_target(kind), column->apart, b->flows, b->packets);
 }
 
 /* Times the program under test, and sees to it that the packets took this path. */
@@ -113,15 +133,20 @@ static int keep_least(double *least, double ns)
 static int time_path(struct bench *b, const struct path *path, const struct column *column,
 		     struct cost *cost)
 {
-	int err = keep_least(&cost->bare, sender_time(path, sender_own_target(PATH_BARE),
-						      column->apart, b->flows, b->packets));
+	struct subject_shape shape = {
+		.n = 2, .weight = 1, .outer = path->outer, .allow = path->allow};
+	int err = keep_least(&cost->bare, time_own(b, path, column, PATH_BARE));
 
+	if (!err && path->outer)
+		err = keep_least(
+			&cost->bare_head,
+			time_own(b, path, column, path->outer == 4 ? PATH_BARE4 : PATH_BARE6));
 	if (err)
 		return err;
-	if (!path_is_own(path))
-		return keep_least(&cost->ns, time_subject(b, path, column, cost));
-	return keep_least(&cost->ns, sender_time(path, sender_own_target(path->kind), column->apart,
-						 b->flows, b->packets));
+	if (path_is_own(path))
+		return keep_least(&cost->ns, time_own(b, path, column, path->kind));
+	err = subject_plan(b->subject[column->subject], &shape);
+	return err ? err : keep_least(&cost->ns, time_subject(b, path, column, cost));
 }
 
 static int time_round(struct bench *b, struct bench_results *r, unsigned step)
@@ -143,6 +168,7 @@ static int time_round(struct bench *b, struct bench_results *r, unsigned step)
 /* Every flow goes once through SYN and ACK, so that it has its entry. */
 static int bench_open(struct bench *b, uint32_t table)
 {
+	static const struct subject_shape shape = {.n = 2, .weight = 1};
 	int err = sender_open(b->flows), fd;
 
 	for (int kind = 0; kind < SUBJECTS && !err; kind++) {
@@ -150,7 +176,7 @@ static int bench_open(struct bench *b, uint32_t table)
 		if (!b->subject[kind])
 			return -EPERM;
 		fd = bpf_program__fd(b->subject[kind]->skel->progs.mxlb);
-		err = subject_plan(b->subject[kind], 2, 1);
+		err = subject_plan(b->subject[kind], &shape);
 		if (!err)
 			err = sender_walk(4, fd, b->flows);
 		if (!err)

@@ -26,6 +26,8 @@ enum { SUBJECT_PLAIN, SUBJECT_PERFMON, SUBJECTS };
 
 enum path_kind {
 	PATH_BARE,
+	PATH_BARE4, /* and makes room for an outer header of that family, which the wrapper takes back */
+	PATH_BARE6,
 	PATH_FLOOR,
 	PATH_LRU,
 	PATH_ESTABLISHED,
@@ -38,8 +40,11 @@ struct path {
 	const char *name, *text;
 	enum path_kind kind;
 	int family;
+	int outer;  /* the backends are reached: 0 at layer 2, 4 or 6 through such tunnels */
+	bool allow; /* the services have allow-lists */
 };
-#define PATHS 10
+#define PATHS 18
+#define ALLOW 1000 /* prefixes in each list, the clients' among them */
 extern const struct path paths[PATHS];
 extern const uint32_t flows_steps[FLOWS_STEPS];
 
@@ -59,6 +64,7 @@ bool path_is_own(const struct path *path);
 struct cost {
 	double ns,
 		bare; /* of a packet, and of the loop and the wrapper alone: the least of all rounds */
+	double bare_head; /* of a tunnel's: of loop and wrapper with a head moved there and back */
 	/* Of the packets sent: those that took the path, and those that found no place for an entry. */
 	double share, unplaced;
 };
@@ -99,8 +105,15 @@ int subject_caps_back(cap_t before);
 struct datapath *subject_open(int kind, uint32_t flows);
 /* Closes it and removes its pins. NULL is fine. */
 void subject_close(struct datapath *dp, int kind);
-/* One service of IPv4 and one of IPv6, n backends each, the first of which has this weight. 0 or -errno. */
-int subject_plan(struct datapath *dp, unsigned n, uint32_t weight);
+/* What is asked of the subject: one service of IPv4 and one of IPv6, both with these backends. */
+struct subject_shape {
+	unsigned n;
+	uint32_t weight; /* of the first; of the others 1 */
+	int outer;	 /* as in struct path */
+	bool allow;
+};
+/* 0 or -errno. */
+int subject_plan(struct datapath *dp, const struct subject_shape *shape);
 extern const uint8_t subject_mac[6];
 
 struct subject_counts {
@@ -111,6 +124,9 @@ void subject_count(struct datapath *dp, struct subject_counts *out);
 
 /* rings.c. 0 or -errno. */
 int rings_measure(struct bench_results *r);
+
+/* ns a packet, net. */
+double cost_net(const struct path *path, const struct cost *cost);
 
 /* report.c. 0 or -errno. */
 void report_table(const struct bench_results *r, FILE *to);

@@ -46,8 +46,10 @@ static int apply_time(struct datapath *dp, unsigned n, double *least)
 
 	*least = 1e9;
 	for (int i = 0; i < REPEATS && !bench_stopped; i++) {
+		struct subject_shape shape = {.n = n, .weight = 1 + i % 2};
+
 		start = now_ms();
-		err = subject_plan(dp, n, 1 + i % 2);
+		err = subject_plan(dp, &shape);
 		took = (now_ms() - start) / 2;
 		if (err)
 			return err;

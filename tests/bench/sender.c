@@ -74,9 +74,15 @@ static int run(struct bench_bpf *sender, int target_fd, int family)
 
 int sender_own_target(enum path_kind kind)
 {
-	return bpf_program__fd(kind == PATH_FLOOR ? senders[0]->progs.bench_floor
-			       : kind == PATH_LRU ? senders[0]->progs.bench_lru
-						  : senders[0]->progs.bench_bare);
+	const struct bpf_program *of[] = {
+		[PATH_BARE] = senders[0]->progs.bench_bare,
+		[PATH_BARE4] = senders[0]->progs.bench_bare4,
+		[PATH_BARE6] = senders[0]->progs.bench_bare6,
+		[PATH_FLOOR] = senders[0]->progs.bench_floor,
+		[PATH_LRU] = senders[0]->progs.bench_lru,
+	};
+
+	return bpf_program__fd(of[kind]);
 }
 
 double sender_time(const struct path *path, int target_fd, bool apart, uint32_t flows,

@@ -79,28 +79,77 @@ void subject_close(struct datapath *dp, int kind)
 		perror(pin);
 }
 
-int subject_plan(struct datapath *dp, unsigned n, uint32_t weight)
+/* The clients' prefix of that family, and others. */
+static int allow_list(int family, struct prefix list[ALLOW])
+{
+	for (unsigned i = 0; i < ALLOW; i++) {
+		char text[ADDR_TEXT_SIZE];
+
+		if (family == 4)
+			snprintf(text, sizeof(text), i ? "100.%u.%u.0/24" : "20.0.0.0/8", i / 250,
+				 i % 250);
+		else
+			snprintf(text, sizeof(text), i ? "2001:db9:%x::/48" : "2001:db8:1::/48", i);
+		if (addr_parse_prefix(text, &list[i]))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int backend_fill(struct plan_backend *b, unsigned i, int outer)
+{
+	*b = (struct plan_backend){.id = i + 1, .mac = {{2, 0, 0, 1, i >> 8, i}}};
+	if (!outer)
+		return 0;
+	b->tunnel = true;
+	b->mtu = 1500;
+	if (addr_parse(outer == 4 ? "203.0.113.5" : "2001:db8:113::5", &b->source) ||
+	    addr_parse(outer == 4 ? "192.0.2.0" : "2001:db8:2::", &b->target))
+		return -EINVAL;
+	b->target.b[14] ^= i >> 8;
+	b->target.b[15] ^= i;
+	return 0;
+}
+
+static int service_fill(struct plan_service *s, unsigned id, struct maglev_member *members,
+			const struct subject_shape *shape)
+{
+	static struct prefix lists[2][ALLOW];
+
+	*s = (struct plan_service){
+		.id = id,
+		.name = id ? "mail6" : "mail",
+		.port = 25,
+		.mode = PLAN_RING,
+		.members = members,
+		.n_members = shape->n,
+		.allow = lists[id],
+		.n_allow = shape->allow ? ALLOW : 0,
+	};
+	if (addr_parse(id ? "2001:db8:113::25" : "203.0.113.25", &s->vip))
+		return -EINVAL;
+	return allow_list(id ? 6 : 4, lists[id]);
+}
+
+int subject_plan(struct datapath *dp, const struct subject_shape *shape)
 {
 	static char names[BACKENDS_MAX][16];
 	static struct maglev_member members[BACKENDS_MAX];
 	static struct plan_backend backends[BACKENDS_MAX];
-	struct plan_service s[2] = {
-		{.id = 0, .name = "mail", .port = 25, .mode = PLAN_RING},
-		{.id = 1, .name = "mail6", .port = 25, .mode = PLAN_RING},
-	};
-	struct plan plan = {.services = s, .n_services = 2, .backends = backends, .n_backends = n};
+	struct plan_service s[2];
+	struct plan plan = {
+		.services = s, .n_services = 2, .backends = backends, .n_backends = shape->n};
 	int ret = 1;
 
-	if (n > BACKENDS_MAX || addr_parse("203.0.113.25", &s[0].vip) ||
-	    addr_parse("2001:db8:113::25", &s[1].vip))
+	if (shape->n > BACKENDS_MAX || service_fill(&s[0], 0, members, shape) ||
+	    service_fill(&s[1], 1, members, shape))
 		return -EINVAL;
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < shape->n; i++) {
 		snprintf(names[i], sizeof(names[i]), "backend-%u", i);
-		members[i] = (struct maglev_member){names[i], i + 1, i ? 1 : weight};
-		backends[i] = (struct plan_backend){.id = i + 1, .mac = {{2, 0, 0, 1, i >> 8, i}}};
+		members[i] = (struct maglev_member){names[i], i + 1, i ? 1 : shape->weight};
+		if (backend_fill(&backends[i], i, shape->outer))
+			return -EINVAL;
 	}
-	s[0].members = s[1].members = members;
-	s[0].n_members = s[1].n_members = n;
 	for (now_ms += 1000; ret > 0; now_ms += ret) /* a positive answer asks to come again */
 		ret = datapath_apply(dp, &plan, now_ms);
 	return ret;
