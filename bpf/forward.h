@@ -17,7 +17,7 @@ static __always_inline int forward_l2(struct xdp_md *ctx, struct packet *p, unio
 		return FATE_DROP(error); /* it was seen to be longer */
 	hop_take(ip, p->family);
 	write_mac(frame + ETH_ALEN, load_mac(frame));
-	return hop_leave(frame, p, way);
+	return hop_leave(ctx, frame, p, way);
 }
 
 static __always_inline int forward(struct xdp_md *ctx, struct packet *p,

@@ -10,6 +10,7 @@
 #include "maps.h"
 #include "parse.h"
 #include "stats.h"
+#include "vlan.h"
 
 static __always_inline void hop_take(void *ip, int family)
 {
@@ -34,7 +35,8 @@ static __always_inline void write_mac(void *to, __u64 mac)
 }
 
 /* The fate of a frame that is ready but for its MAC addresses; its source is the one that it came to. */
-static __always_inline int hop_leave(void *frame, const struct packet *p, union mxlb_way way)
+static __always_inline int hop_leave(struct xdp_md *ctx, void *frame, const struct packet *p,
+				     union mxlb_way way)
 {
 	const struct mxlb_front *front;
 	__u32 out = way.port % MXLB_MAX_PORTS;
@@ -46,6 +48,8 @@ static __always_inline int hop_leave(void *frame, const struct packet *p, union 
 	if (!front)
 		return FATE_DROP(error);
 	write_mac(frame + ETH_ALEN, *(const __u64 *)front->exits[out].mac);
+	if (vlan_exit(ctx, front->exits[out].vlan))
+		return FATE_DROP(error);
 	return FATE_FORWARDED((int)bpf_redirect_map(&ports, out, XDP_DROP) & 0xff);
 }
 

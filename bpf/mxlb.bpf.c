@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * The life of a packet: parse; is it for a VIP, and for this box's MAC address; is it sound; which service;
- * which backend; forward. All else goes to the kernel, untouched and early: most packets are not ours.
+ * which backend; forward. A tag, and the outer header of a peer's tunnel, come off first. All else goes to the kernel,
+ * untouched and early: most packets are not ours.
  */
 #include "maps.h"
 #include "stats.h"
@@ -14,6 +15,8 @@
 #include "neighbour.h"
 #include "guard.h"
 #include "icmp.h"
+#include "decap.h"
+#include "vlan.h"
 
 static const volatile __u32 key_scratch;
 
@@ -113,16 +116,18 @@ static __always_inline int find_tcp(struct xdp_md *ctx, const struct cursor *c, 
 	return parse_tcp(p, tcp);
 }
 
-/* Came it by an interface of ours, to its MAC address? */
-static __always_inline int for_us(struct xdp_md *ctx, const struct mxlb_front *front, __u32 *index)
+/* Came it by an interface of ours and the network there that is, to its MAC address? -1, or the fate. */
+static __always_inline int for_us(struct xdp_md *ctx, const struct mxlb_front *front,
+				  struct packet *p)
 {
 	struct cursor c = {(void *)(long)ctx->data, (void *)(long)ctx->data_end};
 	const struct mxlb_port *in;
 
-	if (!cursor_has(&c, ETH_HLEN) || !front_port(front, ctx->ingress_ifindex, &in))
-		return 0;
-	*index = in->index;
-	return load_mac(c.pos) == load_mac(in->mac);
+	if (!cursor_has(&c, ETH_HLEN) || !front_port(front, ctx->ingress_ifindex, &in) ||
+	    in->vlan != p->vlan)
+		return FATE_PASS(not_ours);
+	p->in = in->index;
+	return load_mac(c.pos) == load_mac(in->mac) ? -1 : FATE_PASS(not_our_mac);
 }
 
 /* Walks an IPv6 packet's extension headers to what they lead to. -1: TCP; or the reason to drop. */
@@ -198,42 +203,127 @@ static __always_inline int finish_fate(int fate)
 	return p ? finish(p, fate) : XDP_DROP;
 }
 
-static __noinline int ipv4_packet(struct xdp_md *ctx)
+/* What is not about a VIP, before it is counted: to the kernel, unless it is a tunnel that ends here. */
+enum { NOT_OURS = -1, MAYBE_TUNNEL = -2 };
+
+/*
+ * The action, or one of the above. These two are global, so that the verifier looks at each once, and not once more for
+ * each way to get here.
+ */
+__noinline int ipv4_packet(struct xdp_md *ctx)
 {
-	struct cursor c = {(void *)(long)ctx->data + ETH_HLEN, (void *)(long)ctx->data_end};
 	const struct mxlb_front *front = front_current();
+	struct cursor c = {(void *)(long)ctx->data + ETH_HLEN, (void *)(long)ctx->data_end};
 	struct iphdr *ip = c.pos;
 	const struct mxlb_vip *vip;
 	struct packet *p;
+	int fate;
 
-	if (!front || !cursor_has(&c, sizeof(*ip)) || !front_vip4(front, ip->daddr, &vip))
-		return not_ours();
+	if (!front || !cursor_has(&c, sizeof(*ip)))
+		return NOT_OURS;
+	if (!front_vip4(front, ip->daddr, &vip))
+		return is_tunnel(ip->protocol) ? MAYBE_TUNNEL : NOT_OURS;
 	asm("" : "+r"(vip)); /* one register, not front and offset */
 	p = packet_new();
 	if (!p)
 		return XDP_DROP;
-	if (!for_us(ctx, front, &p->in))
-		return finish(p, FATE_PASS(not_our_mac));
-	return finish(p, vip_packet(ctx, p, vip, 4));
+	fate = for_us(ctx, front, p);
+	return finish(p, fate < 0 ? vip_packet(ctx, p, vip, 4) : fate);
 }
 
-static __noinline int ipv6_packet(struct xdp_md *ctx)
+__noinline int ipv6_packet(struct xdp_md *ctx)
 {
-	struct cursor c = {(void *)(long)ctx->data + ETH_HLEN, (void *)(long)ctx->data_end};
 	const struct mxlb_front *front = front_current();
+	struct cursor c = {(void *)(long)ctx->data + ETH_HLEN, (void *)(long)ctx->data_end};
 	struct ipv6hdr *ip = c.pos;
 	const struct mxlb_vip *vip;
 	struct packet *p;
+	int fate;
 
-	if (!front || !cursor_has(&c, sizeof(*ip)) || !front_vip6(front, &ip->daddr, &vip))
-		return not_ours();
+	if (!front || !cursor_has(&c, sizeof(*ip)))
+		return NOT_OURS;
+	if (!front_vip6(front, &ip->daddr, &vip))
+		return is_tunnel(ip->nexthdr) ? MAYBE_TUNNEL : NOT_OURS;
 	asm("" : "+r"(vip)); /* one register, not front and offset */
 	p = packet_new();
 	if (!p)
 		return XDP_DROP;
-	if (!for_us(ctx, front, &p->in))
-		return finish(p, FATE_PASS(not_our_mac));
-	return finish(p, vip_packet(ctx, p, vip, 6));
+	fate = for_us(ctx, front, p);
+	return finish(p, fate < 0 ? vip_packet(ctx, p, vip, 6) : fate);
+}
+
+/* Neighbour discovery, where it is about a VIP; else as any packet. */
+static __always_inline int ipv6_or_nd(struct xdp_md *ctx, __u16 vlan)
+{
+	struct ipv6hdr *ip6 = (void *)(long)ctx->data + ETH_HLEN;
+	int fate;
+
+	if ((void *)(ip6 + 1) > (void *)(long)ctx->data_end || ip6->nexthdr != IPPROTO_ICMPV6)
+		return ipv6_packet(ctx);
+	fate = nd_packet(ctx, vlan);
+	return fate < 0 ? ipv6_packet(ctx) : finish_fate(fate);
+}
+
+/* A tunnel's packet to no VIP. What was inside and is not for a VIP is the own stack's. Tunnels in it stay. */
+static __always_inline int tunnel_end(struct xdp_md *ctx)
+{
+	const struct mxlb_front *front = front_current();
+	struct packet *p = packet_new();
+	int fate, action;
+
+	if (!p || !front)
+		return XDP_DROP;
+	fate = FATE_PASS(not_ours);
+	if (front->n_peers && for_us(ctx, front, p) < 0)
+		fate = decap(ctx, p, front);
+	if (fate >= 0)
+		return finish(p, fate);
+	action = p->tunnel.family == 4 ? ipv4_packet(ctx) : ipv6_packet(ctx);
+	return action < 0 ? finish(p, FATE_PASS(decapsulated)) : action;
+}
+
+/* A frame without tag. vlan: that of the tag that was taken off; 0: there was none. */
+static __always_inline int untagged(struct xdp_md *ctx, __be16 type, __u16 vlan)
+{
+	int action = NOT_OURS;
+
+	if (type == bpf_htons(ETH_P_IP))
+		action = ipv4_packet(ctx);
+	else if (type == bpf_htons(ETH_P_IPV6))
+		action = ipv6_or_nd(ctx, vlan);
+	else if (type == bpf_htons(ETH_P_ARP))
+		action = finish_fate(arp_packet(ctx, vlan));
+	if (action >= 0)
+		return action;
+	return action == MAYBE_TUNNEL ? tunnel_end(ctx) : not_ours();
+}
+
+/* A tag that is the interface's is taken off, and back on what leaves by the same way or goes to the kernel. */
+static __always_inline int tagged(struct xdp_md *ctx)
+{
+	struct vlan_frame *f = (void *)(long)ctx->data;
+	const struct mxlb_front *front = front_current();
+	const struct mxlb_port *in;
+	struct packet *p = packet_new();
+	__be16 tci, type;
+	int action;
+
+	if (!p)
+		return XDP_DROP;
+	if (!front || !front_port(front, ctx->ingress_ifindex, &in) || !in->vlan)
+		return not_ours();
+	if ((void *)(f + 1) > (void *)(long)ctx->data_end)
+		return finish(p, FATE_DROP(malformed));
+	tci = f->tci;
+	type = f->type;
+	if ((bpf_ntohs(tci) & VLAN_ID) != in->vlan)
+		return not_ours();
+	p->vlan = in->vlan;
+	action = vlan_pop(ctx) ? finish(p, FATE_DROP(error)) : untagged(ctx, type, in->vlan);
+	p->vlan = 0;
+	if ((action == XDP_TX || action == XDP_PASS) && vlan_push(ctx, tci))
+		return XDP_DROP; /* never: there is the room that was left */
+	return action;
 }
 
 /* Aware of fragments, so that it may be attached where frames are jumbos; what is not in the linear part passes. */
@@ -241,24 +331,12 @@ SEC("xdp.frags")
 int mxlb(struct xdp_md *ctx)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
-	struct ipv6hdr *ip6 = (void *)(eth + 1);
-	int fate;
+	__be16 type;
 
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return not_ours();
-	switch (*(__be16 *)((void *)eth + offsetof(struct ethhdr, h_proto))) {
-	case bpf_htons(ETH_P_IP):
-		return ipv4_packet(ctx);
-	case bpf_htons(ETH_P_IPV6):
-		if ((void *)(ip6 + 1) > (void *)(long)ctx->data_end ||
-		    ip6->nexthdr != IPPROTO_ICMPV6)
-			return ipv6_packet(ctx);
-		fate = nd_packet(ctx);
-		return fate < 0 ? ipv6_packet(ctx) : finish_fate(fate);
-	case bpf_htons(ETH_P_ARP):
-		return finish_fate(arp_packet(ctx));
-	}
-	return not_ours();
+	type = *(__be16 *)((void *)eth + offsetof(struct ethhdr, h_proto));
+	return type == bpf_htons(ETH_P_8021Q) ? tagged(ctx) : untagged(ctx, type, 0);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

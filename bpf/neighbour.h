@@ -26,7 +26,8 @@ struct arp_ipv4 {
 	__be32 tpa;
 } __attribute__((packed));
 
-static __noinline int arp_packet(struct xdp_md *ctx)
+/* vlan: of the tag that it came with; 0: none. */
+static __noinline int arp_packet(struct xdp_md *ctx, __u16 vlan)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	struct arp_ipv4 *arp = (void *)(eth + 1);
@@ -39,7 +40,7 @@ static __noinline int arp_packet(struct xdp_md *ctx)
 	    arp->hardware != bpf_htons(ARP_ETHERNET) || arp->protocol != bpf_htons(ETH_P_IP) ||
 	    arp->hardware_len != ETH_ALEN || arp->protocol_len != 4)
 		return FATE_PASS(not_ours);
-	if (!front_port(front, ctx->ingress_ifindex, &port))
+	if (!front_port(front, ctx->ingress_ifindex, &port) || port->vlan != vlan)
 		return FATE_PASS(not_ours);
 	if (front_vip4(front, arp->spa, &vip) && vip->advertise == port->ifindex)
 		return FATE_PASS(vip_conflict);
@@ -119,7 +120,7 @@ static __noinline int nd_write(struct xdp_md *ctx, const struct mxlb_port *port)
 }
 
 /* Is this a neighbour solicitation for a VIP of ours? The fate, or -1: it is something else. */
-static __noinline int nd_packet(struct xdp_md *ctx)
+static __noinline int nd_packet(struct xdp_md *ctx, __u16 vlan)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	struct ipv6hdr *ip = (void *)(eth + 1);
@@ -131,7 +132,7 @@ static __noinline int nd_packet(struct xdp_md *ctx)
 	if (!front || (void *)(nd + 1) > (void *)(long)ctx->data_end ||
 	    ip->hop_limit != ND_HOP_LIMIT || nd->type != NEIGHBOUR_SOLICITATION || nd->code)
 		return -1;
-	if (!front_port(front, ctx->ingress_ifindex, &port) ||
+	if (!front_port(front, ctx->ingress_ifindex, &port) || port->vlan != vlan ||
 	    !front_vip6(front, &nd->target, &vip) || vip->advertise != port->ifindex)
 		return -1;
 	if (!limit_take(load_u64(&ip->saddr), load_u64((void *)&ip->saddr + 8), LIMIT_NEIGHBOURS))

@@ -62,6 +62,15 @@ struct quote {
 	__be32 piece[QUOTE_PIECE / 4];
 };
 
+/* A tunnel's packet: what its outer header says. */
+struct tunnel_end {
+	__u64 hi, lo; /* who sent it, as mxlb_front.peers has it */
+	__u32 at;     /* offset in the frame of what is inside */
+	__u32 room;   /* bytes for it */
+	__u8 family;  /* of what is inside */
+	__u8 ecn;     /* of the outer header, then of what is inside */
+};
+
 /* A packet to a VIP, once parsed. Addresses and ports as on the wire. */
 struct packet {
 	__u64 source_hi, source_lo; /* of the client; hi is 0 for IPv4 */
@@ -75,6 +84,7 @@ struct packet {
 	__u8 family;	 /* 4 or 6 */
 	__u8 hops;	 /* left when it came */
 	__u8 next;	 /* IPv6: the next header */
+	__u16 vlan;	 /* of the tag that was taken off; 0 once it is back */
 	__u32 in;	 /* the interface's dense index */
 
 	__u32 service; /* NO_SERVICE until it is known */
@@ -101,6 +111,7 @@ struct packet {
 	__u64 way;	  /* to the backend, for a tunnel */
 	__be32 fragments; /* of an outer IPv4 header: its second word */
 	struct quote quote;
+	struct tunnel_end tunnel;
 };
 
 #endif

@@ -261,7 +261,7 @@ static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 	else
 		outer6_write(frame + ETH_HLEN, source, backend->target, p->hash >> 32,
 			     inner_tos(ip, inner), len, protocol);
-	return hop_leave(frame, p, way);
+	return hop_leave(ctx, frame, p, way);
 }
 
 static __noinline int tunnel44(struct xdp_md *ctx, struct packet *p,

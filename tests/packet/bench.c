@@ -19,6 +19,9 @@ const uint8_t backend_mac[16][6] = {
 	[BACKEND_DR] = {0x02, 0, 0, 0, 0, 0x13},
 };
 
+const struct addr *bench_peers;
+unsigned bench_n_peers, bench_exit;
+
 static struct datapath *dp;
 static char pin[64];
 static uint64_t now_ms = 1000;
@@ -109,10 +112,16 @@ void bench_plan(void)
 {
 	struct maglev_member two[] = {{"a", BACKEND_A, 1}, {"b", BACKEND_B, 1}};
 	struct maglev_member lost[] = {{"no-mac", BACKEND_NO_MAC, 1}};
-	struct plan_backend backends[] = {
-		{.id = BACKEND_A}, {.id = BACKEND_B}, {.id = BACKEND_NO_MAC}};
+	struct plan_backend backends[] = {{.id = BACKEND_A, .interface = bench_exit},
+					  {.id = BACKEND_B, .interface = bench_exit},
+					  {.id = BACKEND_NO_MAC}};
 	struct plan_service s[6];
-	struct plan plan = {.services = s, .n_services = 6, .backends = backends, .n_backends = 3};
+	struct plan plan = {.services = s,
+			    .n_services = 6,
+			    .backends = backends,
+			    .n_backends = 3,
+			    .peers = bench_peers,
+			    .n_peers = bench_n_peers};
 
 	service(&s[0], 0, "mail", "203.0.113.25", 25, PLAN_RING);
 	service(&s[1], 1, "mail6", "2001:db8:113::25", 25, PLAN_RING);

@@ -49,6 +49,9 @@ void bench_backend(struct plan_backend *b, int outer);
 void bench_apply(const struct plan *plan);
 /* Another mxlbd takes over what is there; it has no plan yet. */
 void bench_adopt(void);
+/* Of that site, from the next bench_plan() on: whose tunnels end here, and the interface that A and B are behind. */
+extern const struct addr *bench_peers;
+extern unsigned bench_n_peers, bench_exit;
 /* Runs one packet; fails the test unless exactly one thing was counted. */
 void bench_run(const struct frame *in, struct outcome *out);
 /* Runs one packet and looks at nothing but the action: hundreds of times faster. */

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The far end of a peer's tunnel (RFC 2003, RFC 2473, RFC 4213): takes off one outer header, so that what is inside can be
+ * dealt with as if it had come so. What is not surely that is left as it is, for the kernel, which may have tunnels too.
+ *
+ *   1. From a configured peer, to this box's MAC address; no options, no extension header, no fragment.
+ *   2. What is inside is whole, by its own lengths and the outer ones.
+ *   3. It could have come from afar. A hop count of 255 could not, for the peer took one: else neighbour discovery and all
+ *      else that trusts the link by it (RFC 4861 section 7.1, RFC 5082) could be forged through the tunnel. Nor is it to a
+ *      group or broadcast, nor of an address that is valid on one link only (RFC 4007 section 9).
+ *   4. Congestion that routers marked on the way is handed on (RFC 6040 section 4.2).
+ */
+#ifndef MXLB_DECAP_H
+#define MXLB_DECAP_H
+
+#include "front.h"
+#include "icmp.h"
+#include "parse.h"
+#include "stats.h"
+
+#define HOPS_OF_THE_LINK 255
+
+#define ECN_MASK	 3
+#define ECN_ECT1	 1
+#define ECN_ECT0	 2
+#define ECN_CE		 3
+
+static __always_inline int is_tunnel(__u8 protocol)
+{
+	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
+}
+
+static __always_inline int outer4(const struct cursor *c, struct packet *p)
+{
+	const struct iphdr *ip = c->pos;
+	__u32 total;
+
+	if (!cursor_has(c, sizeof(*ip)) || ip->version != 4 || ip->ihl != 5 ||
+	    (ip->frag_off & bpf_htons(0x3fff)) || !is_tunnel(ip->protocol))
+		return -1;
+	total = bpf_ntohs(ip->tot_len);
+	if (total < sizeof(*ip) || total > p->frame - ETH_HLEN)
+		return -1;
+	p->tunnel.hi = 0;
+	p->tunnel.lo = (__u64)ip->saddr << 32 | bpf_htonl(0xffff); /* ::ffff:a.b.c.d */
+	p->tunnel.at = ETH_HLEN + sizeof(*ip);
+	p->tunnel.room = total - sizeof(*ip);
+	p->tunnel.family = ip->protocol == IPPROTO_IPIP ? 4 : 6;
+	p->tunnel.ecn = ip->tos & ECN_MASK;
+	return 0;
+}
+
+/* The octet of the traffic class whose lowest bits are ECN begins in the first byte and ends in the second. */
+static __always_inline __u8 ecn6(const struct ipv6hdr *ip)
+{
+	return ((const __u8 *)ip)[1] >> 4 & ECN_MASK;
+}
+
+static __always_inline int outer6(const struct cursor *c, struct packet *p)
+{
+	const struct ipv6hdr *ip = c->pos;
+	__u32 payload;
+
+	if (!cursor_has(c, sizeof(*ip)) || ip->version != 6 || !is_tunnel(ip->nexthdr))
+		return -1;
+	payload = bpf_ntohs(ip->payload_len);
+	if (payload > p->frame - ETH_HLEN - sizeof(*ip))
+		return -1;
+	p->tunnel.hi = load_u64(&ip->saddr);
+	p->tunnel.lo = load_u64((void *)&ip->saddr + 8);
+	p->tunnel.at = ETH_HLEN + sizeof(*ip);
+	p->tunnel.room = payload;
+	p->tunnel.family = ip->nexthdr == IPPROTO_IPIP ? 4 : 6;
+	p->tunnel.ecn = ecn6(ip);
+	return 0;
+}
+
+/* The outer header: rule 1, but for the peer. 0 and p->tunnel filled, or -1. */
+static __noinline int decap_outer(struct xdp_md *ctx, struct packet *p)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	struct cursor c = {eth + 1, (void *)(long)ctx->data_end};
+
+	if ((void *)(eth + 1) > c.end)
+		return -1;
+	p->frame = bpf_xdp_get_buff_len(ctx);
+	return eth->h_proto == bpf_htons(ETH_P_IP) ? outer4(&c, p) : outer6(&c, p);
+}
+
+/* Free places are all zero. Each address is loaded whole, so that no pointer depends on the turn. */
+static __noinline int is_peer(const struct mxlb_front *front, const struct packet *p)
+{
+	__u64 hi = p->tunnel.hi, lo = p->tunnel.lo;
+	int i;
+
+	if (!(hi | lo))
+		return 0;
+#pragma unroll
+	for (i = 0; i < MXLB_MAX_PEERS; i++) {
+		const __u64 *peer = (const __u64 *)front->peers[i];
+
+		if (!((READ_ONCE(peer[0]) ^ hi) | (READ_ONCE(peer[1]) ^ lo)))
+			return 1;
+	}
+	return 0;
+}
+
+static __always_inline int inner4(struct xdp_md *ctx, struct packet *p)
+{
+	const struct iphdr *ip = &p->quoted.ip4;
+	__u32 total;
+
+	if (bpf_xdp_load_bytes(ctx, p->tunnel.at, &p->quoted.ip4, sizeof(*ip)))
+		return -1;
+	total = bpf_ntohs(ip->tot_len);
+	if (ip->version != 4 || ip->ihl < 5 || ip->ihl * 4 > total || total > p->tunnel.room)
+		return -1;
+	return ip->ttl == HOPS_OF_THE_LINK || bpf_ntohl(ip->daddr) >> 24 >= 224 ? -1 : 0;
+}
+
+/* fe80::/10 or ff00::/8. */
+static __always_inline int of_one_link(const struct in6_addr *address)
+{
+	__u16 head = bpf_ntohs(address->s6_addr16[0]);
+
+	return (head & 0xffc0) == 0xfe80 || head >= 0xff00;
+}
+
+static __always_inline int inner6(struct xdp_md *ctx, struct packet *p)
+{
+	const struct ipv6hdr *ip = &p->quoted.ip6;
+
+	if (bpf_xdp_load_bytes(ctx, p->tunnel.at, &p->quoted.ip6, sizeof(*ip)))
+		return -1;
+	if (ip->version != 6 || bpf_ntohs(ip->payload_len) + sizeof(*ip) > p->tunnel.room)
+		return -1;
+	return ip->hop_limit == HOPS_OF_THE_LINK || of_one_link(&ip->saddr) ||
+			       of_one_link(&ip->daddr)
+		       ? -1
+		       : 0;
+}
+
+/* RFC 6040, figure 4: what is inside bears this from now on; -1: it must be dropped. */
+static __always_inline int ecn_merged(__u8 outer, __u8 inner)
+{
+	if (outer == ECN_CE)
+		return inner ? ECN_CE : -1;
+	return outer == ECN_ECT1 && inner == ECN_ECT0 ? ECN_ECT1 : inner;
+}
+
+/* What is inside: rules 2 to 4. -1: leave it. Else its ECN field now (p->quoted has it as it came). */
+static __noinline int decap_inner(struct xdp_md *ctx, struct packet *p)
+{
+	if (p->tunnel.family == 4 ? inner4(ctx, p) : inner6(ctx, p))
+		return -1;
+	return p->tunnel.family == 4 ? p->quoted.ip4.tos & ECN_MASK : ecn6(&p->quoted.ip6);
+}
+
+/* Moves the MAC addresses to right before what is inside, and cuts off what is before them. outer: a constant. */
+static __always_inline int strip(struct xdp_md *ctx, __u32 outer, __u8 family)
+{
+	__u32 *from = (void *)(long)ctx->data, *to = (void *)from + outer;
+
+	if ((void *)to + ETH_HLEN > (void *)(long)ctx->data_end)
+		return -1;
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
+	*(__be16 *)&to[3] = family == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	return bpf_xdp_adjust_head(ctx, outer);
+}
+
+/* Two, for without CAP_PERFMON a packet's pointer can't have an offset that differs by the way that led here. */
+static __noinline int strip4(struct xdp_md *ctx, __u8 family)
+{
+	return strip(ctx, sizeof(struct iphdr), family);
+}
+
+static __noinline int strip6(struct xdp_md *ctx, __u8 family)
+{
+	return strip(ctx, sizeof(struct ipv6hdr), family);
+}
+
+static __always_inline int decap_strip(struct xdp_md *ctx, const struct packet *p)
+{
+	return p->tunnel.at == ETH_HLEN + sizeof(struct iphdr) ? strip4(ctx, p->tunnel.family)
+							       : strip6(ctx, p->tunnel.family);
+}
+
+static __noinline int ecn_write(struct xdp_md *ctx, const struct packet *p)
+{
+	void *at = (void *)(long)ctx->data + ETH_HLEN;
+	__u16 *word = at,
+	      old; /* IPv4: version, header length, TOS; IPv6: version, traffic class, flow */
+	struct iphdr *ip = at;
+
+	if (at + sizeof(*ip) > (void *)(long)ctx->data_end)
+		return -1;
+	old = *word;
+	if (p->tunnel.family == 4) {
+		*word = (old & ~bpf_htons(ECN_MASK)) | bpf_htons(p->tunnel.ecn);
+		ip->check = sum_update(ip->check, old, *word);
+	} else {
+		*word = (old & ~bpf_htons(ECN_MASK << 4)) | bpf_htons(p->tunnel.ecn << 4);
+	}
+	return 0;
+}
+
+/* A packet for this box's MAC address. -1: stripped, p->tunnel.family is what it is now; or the fate. */
+static __noinline int decap(struct xdp_md *ctx, struct packet *p, const struct mxlb_front *front)
+{
+	int inner, ecn;
+
+	if (decap_outer(ctx, p) || !is_peer(front, p))
+		return FATE_PASS(not_ours);
+	inner = decap_inner(ctx, p);
+	if (inner < 0)
+		return FATE_PASS(not_ours);
+	ecn = ecn_merged(p->tunnel.ecn, inner);
+	if (ecn < 0)
+		return FATE_DROP(congestion);
+	p->tunnel.ecn = ecn;
+	if (decap_strip(ctx, p) || (ecn != inner && ecn_write(ctx, p)))
+		return FATE_DROP(error);
+	return -1;
+}
+
+#endif
