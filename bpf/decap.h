@@ -30,6 +30,13 @@ static __always_inline int is_tunnel(__u8 protocol)
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
 }
 
+/* Behind an outer header of a constant length: of a jumbo it could lie elsewhere. */
+static __always_inline int inner_is_linear(const struct cursor *c, __u32 outer, __u8 family)
+{
+	return cursor_has(c, outer + sizeof(struct iphdr)) &&
+	       (family == 4 || cursor_has(c, outer + sizeof(struct ipv6hdr)));
+}
+
 static __always_inline int outer4(const struct cursor *c, struct packet *p)
 {
 	const struct iphdr *ip = c->pos;
@@ -47,7 +54,7 @@ static __always_inline int outer4(const struct cursor *c, struct packet *p)
 	p->tunnel.room = total - sizeof(*ip);
 	p->tunnel.family = ip->protocol == IPPROTO_IPIP ? 4 : 6;
 	p->tunnel.ecn = ip->tos & ECN_MASK;
-	return 0;
+	return inner_is_linear(c, sizeof(*ip), p->tunnel.family) ? 0 : -1;
 }
 
 /* The octet of the traffic class whose lowest bits are ECN begins in the first byte and ends in the second. */
@@ -72,7 +79,7 @@ static __always_inline int outer6(const struct cursor *c, struct packet *p)
 	p->tunnel.room = payload;
 	p->tunnel.family = ip->nexthdr == IPPROTO_IPIP ? 4 : 6;
 	p->tunnel.ecn = ecn6(ip);
-	return 0;
+	return inner_is_linear(c, sizeof(*ip), p->tunnel.family) ? 0 : -1;
 }
 
 /* The outer header: rule 1, but for the peer. 0 and p->tunnel filled, or -1. */

@@ -106,13 +106,13 @@ static __always_inline int find_tcp(struct xdp_md *ctx, const struct cursor *c, 
 {
 	struct tcphdr *tcp = c->pos + (family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 
+	if ((void *)(tcp + 1) > c->end)
+		return MXLB_DROP_malformed;
 	if (p->tcp_at != ETH_HLEN + (family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr))) {
 		if (bpf_xdp_load_bytes(ctx, p->tcp_at, &p->tcp, sizeof(p->tcp)))
 			return MXLB_DROP_malformed;
 		return parse_tcp(p, &p->tcp);
 	}
-	if ((void *)(tcp + 1) > c->end)
-		return MXLB_DROP_malformed;
 	return parse_tcp(p, tcp);
 }
 
@@ -154,7 +154,17 @@ static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
 	return p->next == IPPROTO_FRAGMENT ? MXLB_DROP_fragment : MXLB_DROP_protocol;
 }
 
-/* -1 and *p filled, or the reason to drop. */
+/* Are a jumbo's headers not all in its linear part, where they can be read and written? */
+static __always_inline int headers_elsewhere(struct xdp_md *ctx, const struct packet *p,
+					     __u8 family)
+{
+	const __u32 len = family == 4 ? sizeof(struct reset4) : sizeof(struct reset6);
+	struct cursor c = {(void *)(long)ctx->data, (void *)(long)ctx->data_end};
+
+	return !cursor_has(&c, len) && p->frame >= len;
+}
+
+/* -1 and *p filled, or the fate. */
 static __always_inline int parse(struct xdp_md *ctx, struct packet *p, __u8 family)
 {
 	struct cursor c;
@@ -166,7 +176,11 @@ static __always_inline int parse(struct xdp_md *ctx, struct packet *p, __u8 fami
 	reason = family == 4 ? parse_ipv4(&c, p) : parse_ipv6(&c, p);
 	if (family == 6 && reason == MXLB_DROP_protocol)
 		reason = skip_extensions(ctx, p);
-	return reason < 0 ? find_tcp(ctx, &c, p, family) : reason;
+	if (reason < 0)
+		reason = find_tcp(ctx, &c, p, family);
+	if (reason < 0)
+		return -1;
+	return headers_elsewhere(ctx, p, family) ? FATE_PASS(not_ours) : FATE(XDP_DROP, reason);
 }
 
 static __noinline int parse4(struct xdp_md *ctx, struct packet *p)
@@ -183,12 +197,12 @@ static __noinline int parse6(struct xdp_md *ctx, struct packet *p)
 static __always_inline int vip_packet(struct xdp_md *ctx, struct packet *p,
 				      const struct mxlb_vip *vip, __u8 family)
 {
-	int reason = family == 4 ? parse4(ctx, p) : parse6(ctx, p);
+	int fate = family == 4 ? parse4(ctx, p) : parse6(ctx, p);
 
-	if (reason == MXLB_DROP_icmp)
+	if (fate == FATE_DROP(icmp))
 		return icmp_packet(ctx, p, vip);
-	if (reason >= 0)
-		return FATE(XDP_DROP, reason);
+	if (fate >= 0)
+		return fate;
 	p->service = front_service(vip, p->dest);
 	if (p->service == NO_SERVICE)
 		return reset_answer(ctx, p, MXLB_COUNT_not_our_port, LIMIT_RESETS);
@@ -228,7 +242,10 @@ __noinline int ipv4_packet(struct xdp_md *ctx)
 	if (!p)
 		return XDP_DROP;
 	fate = for_us(ctx, front, p);
-	return finish(p, fate < 0 ? vip_packet(ctx, p, vip, 4) : fate);
+	if (fate < 0)
+		fate = vip_packet(ctx, p, vip, 4);
+	asm("" : "+r"(p)); /* else the compiler keeps it on the stack: packet.h */
+	return finish(p, fate);
 }
 
 __noinline int ipv6_packet(struct xdp_md *ctx)
@@ -249,7 +266,10 @@ __noinline int ipv6_packet(struct xdp_md *ctx)
 	if (!p)
 		return XDP_DROP;
 	fate = for_us(ctx, front, p);
-	return finish(p, fate < 0 ? vip_packet(ctx, p, vip, 6) : fate);
+	if (fate < 0)
+		fate = vip_packet(ctx, p, vip, 6);
+	asm("" : "+r"(p)); /* else the compiler keeps it on the stack: packet.h */
+	return finish(p, fate);
 }
 
 /* Neighbour discovery, where it is about a VIP; else as any packet. */
