@@ -146,6 +146,14 @@ static const struct row of_values[] = {
 	 "reserved address\n"},
 	{"weights", LEAST "        z: {address: 203.0.113.13, weight: 257}\n",
 	 "10:44: services.a.tiers.10.z.weight: 257 is not between 0 and 256\n"},
+	{"ways to forward", LEAST "        z: {address: 203.0.113.13, forward: gre}\n",
+	 "10:45: services.a.tiers.10.z.forward: \"gre\" is not one of l2, ipip\n"},
+	{"tags",
+	 "interfaces: {a: {vlan: 0}, b: {vlan: 4095}, c: {vlan: \"7\"}, d: {vlan: 4094}}\n"
+	 "services: {a: {address: 1.2.3.4, interface: d, tiers: {1: {x: {address: 1.2.3.5}}}}}\n",
+	 "1:24: interfaces.a.vlan: 0 is not between 1 and 4094\n"
+	 "1:38: interfaces.b.vlan: 4095 is not between 1 and 4094\n"
+	 "1:55: interfaces.c.vlan: must be written without quotes\n"},
 	{"preferences",
 	 LEAST "      65536: {p: {address: 1.2.3.4}}\n      010: {q: {address: 1.2.3.5}}\n"
 	       "      \"20\": {r: {address: 1.2.3.6}}\n",
@@ -272,6 +280,30 @@ static const struct row of_several[] = {
 	 "    port: x\n  b: {address: 203.0.113.25, interface: eth0, tiers: {1: {x: {address: "
 	 "1.2.3.4}}}}\n",
 	 "10:11: services.a.port: \"x\" is not a whole number\n"},
+	{"peers of tunnels",
+	 LEAST "decap:\n  from:\n  - 203.0.113.5\n  - '::ffff:203.0.113.5'\n  - 203.0.113.25\n"
+	       "  - 224.0.0.1\n  - fe80::1\n  - 203.0.113.0/24\n  - [203.0.113.6]\n"
+	       "  - \"203.0.113.7\\0\"\n",
+	 "13:5: decap.from: 203.0.113.5 is listed already\n"
+	 "14:5: decap.from: 203.0.113.25 is the VIP of service a\n"
+	 "15:5: decap.from: 224.0.0.1 is a loopback, link-local, multicast, broadcast or reserved "
+	 "address\n"
+	 "16:5: decap.from: fe80::1 is a loopback, link-local, multicast, broadcast or reserved "
+	 "address\n"
+	 "17:5: decap.from: \"203.0.113.0/24\" is not an IPv4 or IPv6 address\n"
+	 "18:5: decap.from: must be a list of addresses\n"
+	 "19:5: decap.from: has a NUL in it\n"},
+	{"one peer without a list", LEAST "decap: {from: 203.0.113.5}\n",
+	 "10:15: decap.from: must be a list\n"},
+	{"peers beyond the limit",
+	 LEAST "decap:\n  from: [1.0.0.1, 1.0.0.2, 1.0.0.3, 1.0.0.4, 1.0.0.5, 1.0.0.6, 1.0.0.7, "
+	       "1.0.0.8, 1.0.0.9, 1.0.0.10, 1.0.0.11,\n    1.0.0.12, 1.0.0.13, 1.0.0.14, 1.0.0.15, "
+	       "1.0.0.16, 1.0.0.17]\n",
+	 "12:55: decap.from: more than 16 addresses\n"},
+	{"neither services nor peers", "interfaces: {eth0: }\ndecap: {from: []}\n",
+	 "1:1: services: is required\n"},
+	{"no services, and a peer that is none", "interfaces: {eth0: }\ndecap: {from: [x]}\n",
+	 "2:16: decap.from: \"x\" is not an IPv4 or IPv6 address\n"},
 	{"STARTTLS with no TLS", LEAST "probes: {p: {depth: starttls}}\n",
 	 "10:21: probes.p.depth: starttls needs tls: encryption-only\n"},
 };
@@ -284,12 +316,6 @@ static const struct row of_several[] = {
 	"expiry-warn: 21d}}\n"
 
 static const struct row later[] = {
-	{"vlan",
-	 "interfaces: {eth0: {vlan: 7}}\nservices: {a: {address: 1.2.3.4, interface: eth0, tiers: {1: "
-	 "{x: {address: 1.2.3.5}}}}}\n",
-	 "1:27: interfaces.eth0.vlan: not supported by this version\n"},
-	{"forward: ipip", LEAST "        z: {address: 203.0.113.13, forward: ipip}\n",
-	 "10:45: services.a.tiers.10.z.forward: not supported by this version\n"},
 	{"a service's keys", LEAST "    failback: manual\n",
 	 "10:15: services.a.failback: not supported by this version\n"},
 	{"a probe's keys",
@@ -305,10 +331,8 @@ static const struct row later[] = {
 	 "17:18: probes.p.expiry-warn: not supported by this version\n"
 	 "18:12: probes.q.tls: not supported by this version\n"
 	 "19:12: probes.r.tls: not supported by this version\n"},
-	{"control.http and decap",
-	 LEAST "control: {http: 127.0.0.1:9125}\ndecap: {from: [203.0.113.5]}\n",
-	 "10:17: control.http: not supported by this version\n"
-	 "11:15: decap.from: not supported by this version\n"},
+	{"control.http", LEAST "control: {http: 127.0.0.1:9125}\n",
+	 "10:17: control.http: not supported by this version\n"},
 };
 
 static void expect_rows(const struct row *rows, size_t n)

@@ -98,7 +98,7 @@ static const char everything[] =
 	"  mail_6.b: {address: '2001:db8::25', port: 587, interface: lan.7, probe: deep, tiers: {\n"
 	"    65535: {w: {address: 192.0.2.9, weight: 0}},\n"
 	"    20: {c: {address: '2001:db8::c', weight: 256}, B: {address: 192.0.2.8}},\n"
-	"    0: {z: {address: '2001:db8::a', forward: l2}, 0a: {address: 192.0.2.7}}},\n"
+	"    0: {z: {address: '2001:db8::a', forward: ipip}, 0a: {address: 192.0.2.7, forward: l2}}},\n"
 	"    advertise: none, min-up: 2, failback-hold: 0s, all-down: drop, on-unreachable: keep}\n"
 	"  other: {address: 192.0.2.25, interface: eth0, probe: quick, tiers: {1: {z: {address: "
 	"192.0.2.7}}}}\n"
@@ -109,7 +109,8 @@ static const char everything[] =
 	"control: {operators: [alice, bob], group: adm, socket: /run/x}\n"
 	"datapath: {pin: /sys/fs/bpf/b, flows: 1024, hash-key: 12 ab, mark: 0x10000000/0xF0000000,\n"
 	"  table: 256, priority: 1}\n"
-	"interfaces: {eth0: {mode: native}, lan.7: {mode: generic}}\n";
+	"interfaces: {eth0: {mode: native}, lan.7: {mode: generic, vlan: 4094}}\n"
+	"decap: {from: [192.0.2.5, '2001:db8::5']}\n";
 
 static void every_key_reaches_its_field(void **state)
 {
@@ -134,7 +135,12 @@ static void every_key_reaches_its_field(void **state)
 	assert_int_equal(c->control.n_operators, 2);
 	assert_string_equal(c->control.operators[1], "bob");
 	assert_int_equal(c->interfaces[0].mode, XDP_MODE_NATIVE);
+	assert_int_equal(c->interfaces[0].vlan, 0);
 	assert_int_equal(c->interfaces[1].mode, XDP_MODE_GENERIC);
+	assert_int_equal(c->interfaces[1].vlan, 4094);
+	assert_int_equal(c->n_decap, 2);
+	assert_address(&c->decap[0], "192.0.2.5");
+	assert_address(&c->decap[1], "2001:db8::5");
 
 	assert_int_equal(c->n_probes, 2);
 	assert_int_equal(quick->fast_interval_ms, 1000); /* the default is longer than interval */
@@ -168,6 +174,7 @@ static void every_key_reaches_its_field(void **state)
 		assert_string_equal(s->backends[i].name, order[i]);
 		assert_int_equal(s->backends[i].preference, preference[i]);
 		assert_int_equal(s->backends[i].weight, weight[i]);
+		assert_int_equal(s->backends[i].forward, i ? FORWARD_L2 : FORWARD_IPIP);
 	}
 	config_free(c);
 }
@@ -192,6 +199,24 @@ static void empty_sections_are_absent_ones(void **state)
 	(void)state;
 	assert_int_equal(c->datapath.table, 27000);
 	config_free(c);
+}
+
+static void a_far_end_that_only_strips_needs_no_services(void **state)
+{
+	static const char *const without[] = {"", "services:\n", "services: {}\n"};
+
+	(void)state;
+	for (unsigned i = 0; i < N(without); i++) {
+		char text[256];
+		struct config *c;
+
+		snprintf(text, sizeof(text), "interfaces: {eth0: }\ndecap: {from: [192.0.2.5]}\n%s",
+			 without[i]);
+		c = bench_load_good(text, "");
+		assert_int_equal(c->n_services, 0);
+		assert_int_equal(c->n_decap, 1);
+		config_free(c);
+	}
 }
 
 static void windows_editors_are_understood(void **state)
@@ -503,6 +528,7 @@ int main(void)
 		cmocka_unit_test(every_key_reaches_its_field),
 		cmocka_unit_test(a_probe_named_default_is_the_default),
 		cmocka_unit_test(empty_sections_are_absent_ones),
+		cmocka_unit_test(a_far_end_that_only_strips_needs_no_services),
 		cmocka_unit_test(windows_editors_are_understood),
 		cmocka_unit_test(the_example_loads_and_is_the_contracts),
 		cmocka_unit_test(every_truncation_of_the_example_loads_or_says_why),

@@ -51,7 +51,7 @@ _Static_assert(offsetof(struct datapath_conf, mark_mask) ==
 static const struct key interface_keys[] = {
 	{"mode", FIELD(interface_conf, mode), WORDS("auto", "native", "generic"),
 	 .initial = "auto"},
-	{"vlan", LATER(NULL)},
+	{"vlan", FIELD(interface_conf, vlan), INTEGER(1, 4094)},
 	END,
 };
 
@@ -66,8 +66,8 @@ static const struct key datapath_keys[] = {
 	END,
 };
 
-static nested_fn read_operators, read_interfaces, read_datapath, read_control, read_probes,
-	read_services, read_decap;
+static nested_fn read_operators, read_peers, read_interfaces, read_datapath, read_control,
+	read_probes, read_services, read_decap;
 
 static const struct key control_keys[] = {
 	{"socket", FIELD(control_conf, socket), .convert = value_path,
@@ -134,15 +134,15 @@ static const struct key service_keys[] = {
 	END,
 };
 
-static const struct key decap_keys[] = {{"from", LATER(NULL)}, END};
+static const struct key decap_keys[] = {{"from", .nested = read_peers}, END};
 
-/* In this order: services refer to interfaces and probes. */
+/* In this order: services refer to interfaces and probes, peers to services. */
 static const struct key top_keys[] = {
 	{"interfaces", .nested = read_interfaces, .flags = KEY_REQUIRED},
 	{"datapath", FIELD(config, datapath), .nested = read_datapath},
 	{"control", FIELD(config, control), .nested = read_control},
 	{"probes", .nested = read_probes},
-	{"services", .nested = read_services, .flags = KEY_REQUIRED},
+	{"services", .nested = read_services},
 	{"decap", .nested = read_decap},
 	END,
 };
@@ -204,17 +204,74 @@ static void read_operator(struct reader *r, const struct path *p, const yaml_nod
 		c->n_operators++;
 }
 
-static void read_operators(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+typedef void item_fn(struct reader *r, const struct path *p, const yaml_node_t *n);
+
+static void read_list(struct reader *r, const struct path *p, yaml_node_t *n, item_fn *item)
 {
-	(void)object;
 	if (!n || tree_is_null(n))
 		return;
 	if (n->type != YAML_SEQUENCE_NODE) {
 		tree_error(r->tree, p, "must be a list");
 		return;
 	}
-	for (const int *id = n->data.sequence.items.start; id < n->data.sequence.items.top; id++)
-		read_operator(r, p, tree_node(r->tree, *id));
+	for (const int *id = n->data.sequence.items.start; id < n->data.sequence.items.top; id++) {
+		const yaml_node_t *i = tree_node(r->tree, *id);
+
+		if (i->type == YAML_SCALAR_NODE && strlen(tree_text(i)) != i->data.scalar.length)
+			tree_error_at(r->tree, i, p, "has a NUL in it");
+		else
+			item(r, p, i);
+	}
+}
+
+static void read_operators(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	(void)object;
+	read_list(r, p, n, read_operator);
+}
+
+static bool is_peer(const struct config *c, const struct addr *a)
+{
+	for (unsigned i = 0; i < c->n_decap; i++)
+		if (addr_equal(&c->decap[i], a))
+			return true;
+	return false;
+}
+
+static const struct service_conf *service_at(const struct config *c, const struct addr *vip)
+{
+	for (unsigned i = 0; i < c->n_services; i++)
+		if (addr_equal(&c->services[i].address, vip))
+			return &c->services[i];
+	return NULL;
+}
+
+static void read_peer(struct reader *r, const struct path *p, const yaml_node_t *n)
+{
+	struct config *c = r->config;
+	char why[VALUE_WHY_SIZE], text[ADDR_TEXT_SIZE];
+	const struct service_conf *s = NULL;
+	struct addr peer;
+
+	if (n->type != YAML_SCALAR_NODE)
+		tree_error_at(r->tree, n, p, "must be a list of addresses");
+	else if (value_address(NULL, tree_text(n), &peer, why))
+		tree_error_at(r->tree, n, p, "%s", why);
+	else if ((s = service_at(c, &peer)))
+		tree_error_at(r->tree, n, p, "%s is the VIP of service %s", addr_text(&peer, text),
+			      s->name);
+	else if (is_peer(c, &peer))
+		tree_error_at(r->tree, n, p, "%s is listed already", addr_text(&peer, text));
+	else if (c->n_decap == MXLB_MAX_PEERS)
+		tree_error_at(r->tree, n, p, "more than %d addresses", MXLB_MAX_PEERS);
+	else
+		c->decap[c->n_decap++] = peer;
+}
+
+static void read_peers(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	(void)object;
+	read_list(r, p, n, read_peer);
 }
 
 /* The host's name, where it can be said in SMTP. */
@@ -313,10 +370,17 @@ static void read_service(struct path *p, yaml_node_t *key, yaml_node_t *value, v
 		config_free_service(&draft.conf);
 }
 
+/* A far end that only strips needs none. Peers that were refused have their own errors. */
 static void read_services(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
 {
+	struct path decap = {NULL, "decap"}, from = {&decap, "from"};
+	yaml_node_t *peers = tree_get(r->tree, &from);
+	bool required = !peers || tree_is_empty(peers);
+
 	(void)object;
-	if (n && tree_each(r->tree, p, n, read_service, r) && tree_is_empty(n))
+	if (!n && required)
+		tree_error(r->tree, p, "is required");
+	if (n && tree_each(r->tree, p, n, read_service, r) && tree_is_empty(n) && required)
 		tree_error(r->tree, p, "names no service");
 }
 

@@ -16,7 +16,6 @@ static const struct key backend_keys[] = {
 	 .initial = "1"},
 	{"forward", .offset = offsetof(struct backend_conf, forward), .convert = value_word,
 	 .kind = {.words = (const char *const[]){"l2", "ipip", NULL},
-		  .n_now = 1,
 		  .size = sizeof(enum forward_mode)},
 	 .initial = "l2"},
 	{.name = NULL},
