@@ -293,6 +293,97 @@ static void a_failed_neighbour_keeps_its_last_mac_and_its_place(void **state)
 	free_config(c);
 }
 
+static void assert_addr(struct addr got, struct addr want)
+{
+	assert_memory_equal(&got, &want, sizeof(want));
+}
+
+static void a_tunnel_takes_nothing_until_its_source_and_mtu_are_known(void **state)
+{
+	struct nexthop nh = {
+		.state = NEXTHOP_RESOLVED, .has_mac = true, .mac = {{2, 0, 0, 0, 0, 3}}};
+	struct config *c = oxford();
+	struct model *m;
+	uint64_t seq;
+
+	(void)state;
+	c->services[0].backends[0].forward = FORWARD_IPIP;
+	m = running(c);
+	assert_string_equal(ring(m), "oxford-b");
+	nh.source = address(5);
+	assert_false(model_nexthop(m, 1, &(struct nexthop){.state = NEXTHOP_RESOLVED}, at(1990)));
+	assert_true(model_nexthop(m, 1, &nh, at(2000)));
+	assert_string_equal(ring(m), "oxford-b");
+	assert_int_equal(planned(m, 1).mtu, 0);
+	seq = m->events.next_seq;
+	nh.mtu = 1500;
+	assert_true(model_nexthop(m, 1, &nh, at(2000)));
+	assert_false(model_nexthop(m, 1, &nh, at(2000)));
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	assert_true(planned(m, 1).tunnel && !planned(m, 2).tunnel);
+	assert_addr(planned(m, 1).source, nh.source);
+	assert_addr(planned(m, 1).target, c->services[0].backends[0].address);
+	assert_int_equal(planned(m, 1).mtu, 1500);
+	check_events(m, seq,
+		     "event=backend_nexthop service=hybrid-mail backend=oxford-a from=resolved "
+		     "to=resolved cause=\"mac 02:00:00:00:00:03, source 192.0.2.5, mtu 1500\"\n");
+	model_free(m);
+	free_config(c);
+}
+
+static void a_tunnel_follows_its_way_and_keeps_the_last_one_without_a_route(void **state)
+{
+	struct nexthop nh = {.state = NEXTHOP_RESOLVED,
+			     .has_mac = true,
+			     .mac = {{2, 0, 0, 0, 0, 3}},
+			     .routed = true,
+			     .source = address(5),
+			     .mtu = 1500};
+	struct config *c = oxford();
+	struct model *m;
+
+	(void)state;
+	c->services[0].backends[0].forward = FORWARD_IPIP;
+	m = running(c);
+	assert_true(model_nexthop(m, 1, &nh, at(2000)));
+	nh.mtu = 1400;
+	assert_true(model_nexthop(m, 1, &nh, at(2100)));
+	assert_int_equal(planned(m, 1).mtu, 1400);
+	nh.source = address(6);
+	assert_true(model_nexthop(m, 1, &nh, at(2200)));
+	assert_addr(planned(m, 1).source, nh.source);
+	assert_false(model_nexthop(m, 1, &(struct nexthop){.interface = 7}, at(2300)));
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	assert_int_equal(planned(m, 1).mtu, 1400);
+	assert_int_equal(planned(m, 1).interface, 0);
+	assert_addr(planned(m, 1).source, nh.source);
+	model_free(m);
+	free_config(c);
+}
+
+static void of_a_way_by_layer_2_the_mtu_changes_nothing_and_a_router_is_an_event(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	struct nexthop nh = m->services[0].backends[0].nexthop;
+	uint64_t seq = m->events.next_seq;
+
+	(void)state;
+	nh.mtu = 1400;
+	nh.source = address(5);
+	assert_false(model_nexthop(m, 1, &nh, at(2000)));
+	check_events(m, seq, "");
+	nh.routed = true;
+	assert_false(model_nexthop(m, 1, &nh, at(2100)));
+	check_events(m, seq,
+		     "event=backend_nexthop service=hybrid-mail backend=oxford-a from=resolved "
+		     "to=resolved cause=\"mac 02:00:00:00:00:01, a router's: forward: l2 needs a "
+		     "server on the same network\"\n");
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	model_free(m);
+	free_config(c);
+}
+
 /* ---- what the datapath is told ---- */
 
 static void flows_are_reset_only_while_the_host_is_gone_and_the_config_wants_it(void **state)
@@ -469,6 +560,10 @@ int main(void)
 		cmocka_unit_test(what_is_said_of_a_backend_that_is_not_there_changes_nothing),
 		cmocka_unit_test(a_backend_without_a_mac_takes_nothing_until_it_has_one),
 		cmocka_unit_test(a_failed_neighbour_keeps_its_last_mac_and_its_place),
+		cmocka_unit_test(a_tunnel_takes_nothing_until_its_source_and_mtu_are_known),
+		cmocka_unit_test(a_tunnel_follows_its_way_and_keeps_the_last_one_without_a_route),
+		cmocka_unit_test(
+			of_a_way_by_layer_2_the_mtu_changes_nothing_and_a_router_is_an_event),
 		cmocka_unit_test(
 			flows_are_reset_only_while_the_host_is_gone_and_the_config_wants_it),
 		cmocka_unit_test(

@@ -76,6 +76,8 @@ static void why_not(const struct service *s, const struct backend *b, char why[W
 		snprintf(why, WHY_SIZE, "its weight is 0");
 	else if (!b->nexthop.has_mac)
 		snprintf(why, WHY_SIZE, "the MAC address of its next hop is not known");
+	else if (!model_has_way(b))
+		snprintf(why, WHY_SIZE, "the source or MTU of its tunnel is not known");
 	else if (s->tier.state == SERVICE_NOT_READY)
 		snprintf(why, WHY_SIZE, "cold start: nothing is served yet");
 	else if (health_effective(&b->health) != VERDICT_UP)

@@ -4,8 +4,9 @@
  * its event, then the service chooses anew) and is the one place where transitions are recorded. The
  * verdicts are health.c's, the choice is tier.c's.
  *
- *  1. The last known MAC and its interface stay, whatever becomes of the neighbour entry: forwarding to them
- *     is right until a probe says otherwise, and then the verdict decides.
+ *  1. The last known MAC and its interface stay, whatever becomes of the neighbour entry, and a tunnel's source and
+ *     MTU, whatever becomes of the route: forwarding by them is right until a probe says otherwise, and then the
+ *     verdict decides.
  *  2. A backend that leaves maint has not been probed since it entered: its verdict starts anew.
  */
 #include <stdio.h>
@@ -71,7 +72,7 @@ static struct tier_view view_of(const struct backend *b)
 		.reason = b->health.reason,
 		.probed = b->health.settled,
 		.admin = b->admin,
-		.reachable = b->nexthop.has_mac,
+		.reachable = model_has_way(b),
 	};
 }
 
@@ -150,11 +151,55 @@ bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe
 	return true;
 }
 
+/* Rule 1. */
+static void take_nexthop(struct nexthop *to, const struct nexthop *from)
+{
+	to->state = from->state;
+	to->routed = from->routed;
+	if (from->has_mac || !to->has_mac) {
+		to->has_mac = from->has_mac;
+		to->mac = from->mac;
+		to->interface = from->interface;
+	}
+	if (!addr_is_zero(&from->source))
+		to->source = from->source;
+	if (from->mtu)
+		to->mtu = from->mtu;
+}
+
+/* Is a packet to the backend another one than before? */
+static bool has_moved(const struct backend *b, const struct nexthop *was)
+{
+	const struct nexthop *nh = &b->nexthop;
+
+	if (nh->has_mac != was->has_mac || nh->interface != was->interface ||
+	    memcmp(&nh->mac, &was->mac, sizeof(was->mac)))
+		return true;
+	return b->conf.forward == FORWARD_IPIP &&
+	       (nh->mtu != was->mtu || !addr_equal(&nh->source, &was->source));
+}
+
+static void nexthop_text(char *to, size_t size, const struct backend *b)
+{
+	const struct nexthop *nh = &b->nexthop;
+	char mac[ADDR_TEXT_SIZE], source[ADDR_TEXT_SIZE];
+	const char *known = nh->has_mac ? addr_mac_text(&nh->mac, mac) : "unknown";
+
+	if (b->conf.forward == FORWARD_IPIP)
+		snprintf(to, size, "mac %s, source %s, mtu %u", known,
+			 addr_is_zero(&nh->source) ? "unknown" : addr_text(&nh->source, source),
+			 nh->mtu);
+	else
+		snprintf(to, size, "mac %s%s", known,
+			 nh->routed ? ", a router's: forward: l2 needs a server on the same network"
+				    : "");
+}
+
 bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *nh, struct now now)
 {
 	struct service *s;
 	struct backend *b = model_backend(m, backend_id, &s);
-	char cause[2 * EVENT_TEXT_SIZE], mac[ADDR_TEXT_SIZE];
+	char cause[2 * EVENT_TEXT_SIZE];
 	struct nexthop was;
 	bool moved;
 	struct event *e;
@@ -162,23 +207,16 @@ bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *n
 	if (!b)
 		return false;
 	was = b->nexthop;
-	b->nexthop.state = nh->state;
-	if (nh->has_mac || !was.has_mac) { /* rule 1 */
-		b->nexthop.has_mac = nh->has_mac;
-		b->nexthop.mac = nh->mac;
-		b->nexthop.interface = nh->interface;
-	}
+	take_nexthop(&b->nexthop, nh);
 	nh = &b->nexthop;
-	moved = nh->has_mac != was.has_mac || nh->interface != was.interface ||
-		memcmp(&nh->mac, &was.mac, sizeof(was.mac));
-	if (!moved && nh->state == was.state)
+	moved = has_moved(b, &was);
+	if (!moved && nh->state == was.state && nh->routed == was.routed)
 		return false;
 
 	e = note(m, EVENT_BACKEND_NEXTHOP, s, b, now);
 	set_text(e->from, sizeof(e->from), nexthops[was.state]);
 	set_text(e->to, sizeof(e->to), nexthops[nh->state]);
-	snprintf(e->cause, sizeof(e->cause), "mac %s",
-		 nh->has_mac ? addr_mac_text(&nh->mac, mac) : "unknown");
+	nexthop_text(e->cause, sizeof(e->cause), b);
 	snprintf(cause, sizeof(cause), "%s next hop %s: %s", b->conf.name, e->to, e->cause);
 	return decide(m, s, cause, now) || moved;
 }

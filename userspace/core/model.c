@@ -375,6 +375,14 @@ struct backend *model_backend(struct model *m, uint32_t backend_id,
 	return m->by_id[backend_id].backend;
 }
 
+bool model_has_way(const struct backend *b)
+{
+	const struct nexthop *nh = &b->nexthop;
+
+	return nh->has_mac &&
+	       (b->conf.forward != FORWARD_IPIP || (nh->mtu && !addr_is_zero(&nh->source)));
+}
+
 struct backend *model_find(struct model *m, const char *service, const char *backend)
 {
 	for (unsigned i = 0; i < m->n_services; i++) {

@@ -26,8 +26,8 @@ struct nexthop { /* what rtnetlink says about the way to a backend */
 	struct mac mac;
 	unsigned interface; /* index into config.interfaces */
 	bool routed;	    /* behind a router: that it answers says nothing of the host */
-	struct addr source; /* this box's address on the way there */
-	uint16_t mtu;	    /* of the way, as the kernel knows it; 0: not known */
+	struct addr source; /* this box's address on the way there; zero: not known. Stays, like the MAC */
+	uint16_t mtu;	    /* of the way, as the kernel knows it; 0: not known. Stays, like the MAC */
 };
 
 struct traffic { /* summed over CPUs, filled by the daemon from the datapath's counters */
@@ -112,6 +112,8 @@ void model_free(struct model *m);
 struct backend *model_backend(struct model *m, uint32_t backend_id,
 			      struct service **service_or_null);
 struct backend *model_find(struct model *m, const char *service, const char *backend);
+/* Is all known that a packet to it needs: a MAC, and for a tunnel its source and MTU? */
+bool model_has_way(const struct backend *b);
 
 /* What happened. Each returns true when the plan may differ from before. */
 bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,

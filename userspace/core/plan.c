@@ -15,7 +15,7 @@
 
 static bool is_member(const struct backend *b)
 {
-	return b->in_ring && b->conf.weight > 0 && b->nexthop.has_mac;
+	return b->in_ring && b->conf.weight > 0 && model_has_way(b);
 }
 
 /* Rule 1. */
@@ -73,7 +73,7 @@ static void plan_backend(const struct service *s, const struct backend *b, struc
 		out->tunnel = true;
 		out->source = b->nexthop.source;
 		out->target = b->conf.address;
-		out->mtu = b->nexthop.mtu;
+		out->mtu = addr_is_zero(&out->source) ? 0 : b->nexthop.mtu;
 	}
 }
 
