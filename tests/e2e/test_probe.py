@@ -426,6 +426,46 @@ def test_a_silent_vip_on_a_silent_host_is_a_connect_timeout(probe_once):
     del fillers, other, more
 
 
+@pytest.mark.parametrize("fallback, port, reason", [("-f 127.0.0.2", "silent", "unreachable"),
+                                                    ("-f 127.0.0.2", "answers", "vip_missing"),
+                                                    ("", "", "unreachable")])
+def test_where_nothing_answers_behind_a_router_the_host_is_unreachable(probe_once, fallback, port, reason):
+    listener, fillers = black_hole("127.0.0.1")
+    other = black_hole("127.0.0.2", listener.getsockname()[1]) if port == "silent" else None
+    result, = asyncio.run(run_probe(probe_once, listener.getsockname()[1], f"-R -C 700 {fallback}"))
+    assert (result["reason"], result["stage"]) == (reason, "connect"), result
+    del fillers, other
+
+
+@pytest.mark.parametrize("network", ["192.0.2", "2001:db8:2:"])
+@pytest.mark.parametrize("route", ["unreachable", "prohibit", None])
+def test_what_a_router_says_is_about_the_host(probe_once, network, route):
+    if os.geteuid():
+        pytest.skip("needs root")
+    v6 = ":" in network
+    near, far = (f"mxpo{os.getpid()}-{end}" for end in ("near", "far"))
+    link, length = ("fd00::", 64) if v6 else ("10.0.0.", 24)
+    dot = ":" if v6 else "."
+    lines = [f"netns add {near}", f"netns add {far}", f"link add e0 netns {near} type veth peer name e0 netns {far}"]
+    for ns, last in ((near, 1), (far, 2)):
+        lines += [f"-n {ns} link set lo up", f"-n {ns} addr add {link}{last}/{length} dev e0 {'nodad' if v6 else ''}",
+                  f"-n {ns} link set e0 up"]
+    lines += [f"-n {near} route add {network}{dot}{'' if v6 else 0}/{length} via {link}2"]
+    lines += [f"-n {far} route add {route} {network}{dot}{'' if v6 else 0}/{length}"] if route else []
+    try:
+        for line in lines:
+            subprocess.run(["ip", *line.split()], check=True)
+        for forward in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            subprocess.run(["nsenter", f"--net=/run/netns/{far}", "sysctl", "-qw", f"{forward}=1"], check=True)
+        out = subprocess.run(["nsenter", f"--net=/run/netns/{near}", probe_once, "-C", "5000", "-T", "5000",
+                              f"{network}{dot}1", "25"], check=True, capture_output=True, text=True, timeout=30).stdout
+    finally:
+        for ns in (near, far):
+            subprocess.run(["ip", "netns", "del", ns])
+    result = json.loads(out)
+    assert (result["reason"], result["stage"]) == ("unreachable", "connect"), result
+
+
 ROUTES = {"unreachable": "unreachable", "prohibit": "local_error", "blackhole": "local_error", None: "local_error"}
 
 

@@ -2,7 +2,7 @@
 /*
  * The probe without a daemon: probes ADDRESS PORT and prints each result as one line of JSON.
  *
- *   probe-once [-d depth] [-t tls] [-T timeout_ms] [-C connect_ms] [-m min_tls, hex] [-s sni] [-f fallback]
+ *   probe-once [-d depth] [-t tls] [-T timeout_ms] [-C connect_ms] [-m min_tls, hex] [-s sni] [-f fallback] [-R: routed]
  *              [-n at_once] [-r rounds] ADDRESS PORT
  */
 #include <jansson.h>
@@ -122,6 +122,8 @@ static void option(int c)
 		once.at_once = strtoul(optarg, NULL, 10);
 	else if (c == 'r')
 		once.rounds = strtoul(optarg, NULL, 10);
+	else if (c == 'R')
+		once.job.routed = true;
 	else if (c != 'f' || addr_parse(optarg, &once.job.fallback))
 		exit(2);
 }
@@ -135,7 +137,7 @@ int main(int argc, char **argv)
 	log_init("probe-once", LOG_LEVEL_DEBUG);
 	if (argc == 2 && !strcmp(argv[1], "--probe-child"))
 		return probe_child_main(3);
-	while ((c = getopt(argc, argv, "d:t:T:C:m:s:f:n:r:")) != -1)
+	while ((c = getopt(argc, argv, "d:t:T:C:m:s:f:n:r:R")) != -1)
 		option(c);
 	if (argc - optind != 2 || addr_parse(argv[optind], &once.job.address))
 		return 2;

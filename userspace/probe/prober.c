@@ -45,7 +45,7 @@ struct run {
 	struct wire_request req;
 	struct addr fallback;
 	enum fallback_state fallback_state;
-	bool sent, answered;
+	bool routed, sent, answered;
 	uint32_t stalls;
 	uint64_t deadline_ms; /* on the awake clock: a stall of ours is no fault of the child */
 	struct probe_result result; /* once answered, while the fallback is waited for */
@@ -198,6 +198,11 @@ static void conclude(struct prober *p, struct run *r)
 			r->result.reason = REASON_vip_missing;
 			snprintf(r->result.text, sizeof(r->result.text), "%s answers",
 				 addr_text(&r->fallback, text));
+		} else if (r->routed &&
+			   (r->fallback_state == FALLBACK_SILENT || addr_is_zero(&r->fallback))) {
+			r->result.reason = REASON_unreachable;
+			snprintf(r->result.text, sizeof(r->result.text),
+				 "nothing answers on any of its addresses");
 		}
 	}
 	finish(p, r);
@@ -366,6 +371,7 @@ int prober_start(struct prober *p, const struct prober_job *job)
 	r->backend_id = job->backend_id;
 	r->mark = job->mark;
 	r->fallback = job->fallback;
+	r->routed = job->routed;
 	r->stalls = p->stall.count;
 	r->deadline_ms = p->stall.awake_ms + job->conf->timeout_ms + GRACE_MS;
 	fill_request(p, r, job);

@@ -22,6 +22,7 @@ struct prober_job {
 	struct addr
 		fallback; /* asked (a bare connect, no mark) when the VIP does not answer: tells vip_missing
 				 from a dead host; zero: not asked */
+	bool routed; /* behind a router: where neither answers, nobody else can say that the host lives */
 };
 
 struct prober_callbacks {
@@ -32,7 +33,10 @@ struct prober_callbacks {
 };
 
 int prober_new(struct ev_loop *loop, const struct prober_callbacks *cb, struct prober **out);
-/* One probe a backend at a time: -EBUSY while one runs. */
+/*
+ * One probe a backend at a time: -EBUSY while one runs. A VIP that does not answer is vip_missing when the fallback does;
+ * when that is silent too, or there is none, connect_timeout, and of a routed backend unreachable.
+ */
 int prober_start(struct prober *p, const struct prober_job *job);
 void prober_cancel(struct prober *p, uint32_t backend_id);
 uint64_t prober_child_restarts(const struct prober *p);

@@ -38,14 +38,21 @@ struct session {
 	struct wire_answer answer;
 };
 
-/* What connect() says about the server, and what about this box (local_error: all others). */
+/*
+ * What connect() says about the server, and what about this box (local_error: all others). Some mean our own routes
+ * when it says so at once, and a router's ICMP (no route; IPv6: prohibited) when it says so later.
+ */
 static const struct {
 	int error;
-	enum reason reason;
+	enum reason at_once, later;
 } connect_errors[] = {
-	{ECONNREFUSED, REASON_refused},	     {ECONNRESET, REASON_refused},
-	{ETIMEDOUT, REASON_connect_timeout}, {EHOSTUNREACH, REASON_unreachable},
-	{EHOSTDOWN, REASON_unreachable},
+	{ECONNREFUSED, REASON_refused, REASON_refused},
+	{ECONNRESET, REASON_refused, REASON_refused},
+	{ETIMEDOUT, REASON_connect_timeout, REASON_connect_timeout},
+	{EHOSTUNREACH, REASON_unreachable, REASON_unreachable},
+	{EHOSTDOWN, REASON_unreachable, REASON_unreachable},
+	{ENETUNREACH, REASON_local_error, REASON_unreachable},
+	{EACCES, REASON_local_error, REASON_unreachable},
 };
 
 static void act(struct session *s, enum dialog_want want);
@@ -235,14 +242,14 @@ static void read_peer(struct session *s)
 	}
 }
 
-static void connect_failed(struct session *s, int error)
+static void connect_failed(struct session *s, int error, bool at_once)
 {
 	enum reason reason = REASON_local_error;
 	const char *text = strerror(error);
 
 	for (size_t i = 0; i < sizeof(connect_errors) / sizeof(connect_errors[0]); i++)
 		if (connect_errors[i].error == error)
-			reason = connect_errors[i].reason;
+			reason = at_once ? connect_errors[i].at_once : connect_errors[i].later;
 	act(s, dialog_fail(&s->dialog, reason, text, strlen(text)));
 }
 
@@ -255,7 +262,7 @@ static void connect_ended(struct session *s)
 		error = errno;
 	s->connecting = false;
 	if (error)
-		connect_failed(s, error);
+		connect_failed(s, error, false);
 	else
 		act(s, dialog_connected(&s->dialog));
 }
@@ -375,7 +382,7 @@ static void begin_connect(struct session *s)
 	if (!connect(s->fd, (struct sockaddr *)&to, len))
 		connect_ended(s);
 	else if (errno != EINPROGRESS)
-		connect_failed(s, errno);
+		connect_failed(s, errno, true);
 }
 
 int session_start(struct session_host *h, const struct wire_request *req, int socket)
