@@ -36,7 +36,7 @@ UTIL     = addr.c log.c buf.c
 CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c reply.c dialog.c
 CONF     = conf.c file.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c
-DATAPATH = netlink.c request.c link.c neigh.c nexthop.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c
+DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c
 DAEMON   = daemon.c watch.c table.c reload.c notify.c
 
@@ -181,7 +181,7 @@ $(B)/san/probe-once: $(PROBE_ONCE:%.c=$(B)/san/%.o)
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
 
 # What tests/e2e/test_netlink.py drives: the netlink part alone, under the sanitizers.
-NETLINK = netlink request link neigh nexthop proberoute announce
+NETLINK = netlink request link neigh nexthop pmtu proberoute announce
 $(B)/netlink-drive: $(patsubst %.c,$(B)/san/%.o,tests/tools/netlink-drive.c $(SRC_util) \
 		$(NETLINK:%=userspace/datapath/%.c))
 	@echo "  LD      $@"

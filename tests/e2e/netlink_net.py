@@ -18,7 +18,7 @@ PATIENCE = 15  # s; a test waits for a condition, this only ends it when the con
 A4, B4, LB4, VIP4 = "192.0.2.11", "192.0.2.12", "192.0.2.5", "203.0.113.25"
 A6, B6, LB6, VIP6 = "2001:db8::11", "2001:db8::12", "2001:db8::5", "2001:db8:25::25"
 MAC = {"lb": "02:00:00:00:00:05", "a": "02:00:00:00:00:11", "b": "02:00:00:00:00:12"}
-BEHIND = "198.51.100.7"  # reached by a gateway
+BEHIND, BEHIND6 = "198.51.100.7", "2001:db8:51::7"  # reached by a gateway
 
 SERVER = """
 import socket, sys
@@ -44,7 +44,7 @@ except OSError as e:
 SNIFFER = """
 import socket, sys
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-s.bind(("eth0", 3))
+s.bind((sys.argv[1] if sys.argv[1:] else "eth0", 3))
 print("ready", flush=True)
 while True:
     print(s.recv(2048).hex(), flush=True)
@@ -59,12 +59,43 @@ print("ready", flush=True)
 """
 
 
+OUTER = """
+import socket, struct, sys
+protocol, source, target = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+if ":" in target:
+    s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    header = struct.pack("!IHBB", 6 << 28, 1460, protocol, 64)
+    header += socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, target)
+else:
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 1500, 0, 0x4000, 64, protocol, 0)
+    header += socket.inet_aton(source) + socket.inet_aton(target)
+s.sendto(header.ljust(1500, b"E"), (target, 0))
+print("ready", flush=True)
+"""
+TOO_BIG = """
+import socket, struct, sys
+source, target, mtu, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+quoted = struct.pack("!BBHHHBBH", 0x45, 0, 1500, 0, 0x4000, 64, 4, 0)
+quoted += socket.inet_aton(source) + socket.inet_aton(target) + b"E" * 8
+message = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + quoted
+total = sum(struct.unpack(f"!{len(message) // 2}H", message))
+total = (total & 0xFFFF) + (total >> 16)
+message = message[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + message[4:]
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+for _ in range(count):
+    s.sendto(message, (source, 0))
+print("ready", flush=True)
+"""
+
+
 class Lines:
     """A child process whose lines of output are waited for."""
 
-    def __init__(self, argv):
+    def __init__(self, argv, stderr=None):
         self.lines, self.seen = queue.Queue(), []
-        self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                                  text=True, bufsize=1)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -142,10 +173,9 @@ class Net:
         child.expect("ready")
         return child
 
-    def driver(self, *interfaces):
-        caps = "-all,+net_admin,+net_raw"
+    def driver(self, *interfaces, caps="-all,+net_admin,+net_raw", stderr=None):
         d = Driver(self.argv("lb", "setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", DRIVER,
-                             *(interfaces or ("eth0",))))
+                             *(interfaces or ("eth0",))), stderr)
         self.children.append(d)
         d.expect("= 0")
         return d

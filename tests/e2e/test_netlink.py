@@ -3,14 +3,15 @@
 
 import os
 import signal
+import socket
 import struct
 import subprocess
 import time
 
 import pytest
 
-from netlink_net import (A4, A6, ARP_ANNOUNCEMENT, B4, B6, BEHIND, BUILD, LB4, LB6, MAC, PATIENCE, ROOT, SERVER,
-                         SNIFFER, VIP4, VIP6, Net, wait_for)
+from netlink_net import (A4, A6, ARP_ANNOUNCEMENT, B4, B6, BEHIND, BEHIND6, BUILD, LB4, LB6, MAC, OUTER, PATIENCE,
+                         ROOT, SERVER, SNIFFER, TOO_BIG, VIP4, VIP6, Net, wait_for)
 
 
 @pytest.fixture(scope="session")
@@ -231,6 +232,171 @@ def test_retrans_time_of_an_earlier_process_goes_back_to_the_default(net):
     assert net.run("lb", "sysctl -n net.ipv4.neigh.eth0.retrans_time_ms").strip() == "1000"
 
 
+# The way of a tunnel
+
+
+@pytest.mark.parametrize("address, source", [(A4, LB4), (A6, LB6)])
+def test_the_way_on_the_link_has_this_boxs_address_and_the_links_mtu(net, address, source):
+    d = net.driver()
+    assert d.do(f"watch 5 {address}") == 0
+    d.expect(f"way 5 direct source={source} mtu=1500")
+
+
+@pytest.mark.parametrize("route, source", [(f"{BEHIND}/32 via {A4}", LB4), (f"{BEHIND6}/128 via {A6}", LB6),
+                                           (f"{BEHIND}/32 via inet6 {A6}", LB4)])
+def test_the_way_behind_a_gateway_is_routed_and_follows_the_route(net, route, source):
+    address = route.partition("/")[0]
+    net.run("lb", f"ip route add {route} mtu 1450")
+    d = net.driver()
+    assert d.do(f"watch 5 {address}") == 0
+    d.expect(f"way 5 routed source={source} mtu=1450")
+    net.run("lb", f"ip route replace {route} mtu 1400")
+    d.expect(f"way 5 routed source={source} mtu=1400", seconds=1)  # conformance D11
+    net.run("lb", f"ip route replace {route}")
+    d.expect(f"way 5 routed source={source} mtu=1500", seconds=1)
+    net.run("lb", f"ip route del {route.partition(' ')[0]}")
+    if source == LB4:  # the other is covered by the prefix of the link
+        d.expect(f"nexthop 5 unresolved {MAC['a']} eth0")
+        assert f"way 5 routed source={source} mtu=1500" in d.seen  # the last one stays
+
+
+@pytest.mark.parametrize("address", [A4, A6])
+def test_the_links_mtu_is_followed(net, address):
+    d = net.driver()
+    assert d.do(f"watch 5 {address}") == 0
+    d.expect("way 5 .* mtu=1500")
+    net.run("lb", "ip link set eth0 mtu 1400")
+    d.expect("way 5 .* mtu=1400", seconds=1)
+
+
+def test_the_source_is_followed_when_the_box_changes_its_address(net):
+    d = net.driver()
+    for backend, address, source in ((5, A4, LB4), (6, A6, LB6)):
+        assert d.do(f"watch {backend} {address}") == 0
+        d.expect(f"way {backend} direct source={source} .*")
+    net.run("lb", "sysctl -qw net.ipv4.conf.eth0.promote_secondaries=1")
+    net.run("lb", "ip addr add 192.0.2.6/24 dev eth0")
+    net.run("lb", f"ip addr del {LB4}/24 dev eth0")
+    d.expect("way 5 direct source=192.0.2.6 .*", seconds=1)
+    net.run("lb", "ip addr add 2001:db8::6/64 dev eth0 nodad")
+    net.run("lb", f"ip addr change {LB6}/64 dev eth0 preferred_lft 0")
+    d.expect("way 6 direct source=2001:db8::6 .*", seconds=1)
+
+
+@pytest.mark.parametrize("address, via, vip, least", [(BEHIND, A4, VIP4, 572), (BEHIND, A4, VIP6, 1300),
+                                                     (BEHIND6, A6, VIP4, 1280), (BEHIND6, A6, VIP6, 1320)])
+def test_no_mtu_is_believed_that_the_inner_family_could_not_live_with(net, address, via, vip, least):
+    family = "-6" if ":" in address else "-4"
+    net.run("lb", f"ip {family} route add {address} via {via} mtu lock 100")
+    d = net.driver()
+    assert d.do(f"watch 5 {address}") == 0
+    d.do(f"route 5 {vip}")
+    d.expect(f"way 5 routed .* mtu={least}")
+    net.run("lb", f"ip {family} route replace {address} via {via} mtu {least + 1}")
+    d.expect(f"way 5 routed .* mtu={least + 1}")
+
+
+TUNNELS = [(4, LB4, BEHIND), (41, LB4, BEHIND), (4, LB6, BEHIND6), (41, LB6, BEHIND6)]
+
+
+def narrow(net):
+    """Behind a, a link of MTU 1400 leads to what is BEHIND."""
+    net.run("a", "ip link add narrow0 type veth peer name worran0")
+    for line in ("ip link set narrow0 mtu 1400 up", "ip link set worran0 mtu 1400 up",
+                 "ip addr add 198.51.100.1/24 dev narrow0", "ip addr add 2001:db8:51::1/64 dev narrow0 nodad",
+                 "sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv6.conf.all.forwarding=1"):
+        net.run("a", line)
+    net.run("lb", f"ip route add {BEHIND}/32 via {A4}")
+    net.run("lb", f"ip route add {BEHIND6}/128 via {A6}")
+    for family in ("ipv4", "ipv6"):
+        net.run("lb", f"sysctl -qw net.{family}.route.mtu_expires=3")
+
+
+@pytest.mark.parametrize("protocol, source, target", TUNNELS)
+def test_a_too_big_error_about_an_outer_packet_lowers_the_mtu_until_it_expires(net, protocol, source, target):
+    narrow(net)
+    d = net.driver()
+    assert d.do("mtu 1") == 0
+    assert d.do(f"watch 5 {target}") == 0
+    d.expect(f"way 5 routed source={source} mtu=1500")
+    for _ in range(2):  # the second is learned as the first was
+        net.start("lb", OUTER, str(protocol), source, target)
+        d.expect(f"way 5 routed source={source} mtu=1400", seconds=1.5)
+        d.expect(f"way 5 routed source={source} mtu=1500")
+        assert d.do("mtu 1") == 0
+
+
+def raw_sockets(net):
+    """Of each family, the protocols of its tunnels that somebody listens to."""
+    return [sorted(int(line.split()[1].rpartition(":")[2], 16)
+                   for line in net.run("lb", f"cat /proc/self/net/{f}").splitlines()[1:]) for f in ("raw", "raw6")]
+
+
+def test_errors_are_listened_to_only_while_there_are_tunnels(net):
+    narrow(net)
+    d = net.driver()
+    assert d.do("mtu 0") == 0
+    assert raw_sockets(net) == [[], []]
+    for _ in range(2):
+        assert d.do("mtu 1") == 0
+        assert raw_sockets(net) == [[4, 41], [4, 41]]
+    assert d.do("mtu 0") == 0
+    assert raw_sockets(net) == [[], []]
+    assert d.do(f"watch 5 {BEHIND}") == 0
+    d.expect("way 5 routed .* mtu=1500")
+    sniffer = net.start("lb", SNIFFER)
+    net.start("lb", OUTER, "4", LB4, BEHIND)
+    next(frames(sniffer, lambda f: f[23:24] == b"\x01" and f[34:36] == b"\x03\x04"))  # the error has come
+    assert "1400" not in net.run("lb", f"ip route get {BEHIND}")  # and nobody told the kernel
+    assert d.do("mtu 1") == 0
+    net.start("lb", OUTER, "4", LB4, BEHIND)
+    d.expect("way 5 routed .* mtu=1400")
+
+
+def cpu_seconds(pid):
+    ticks = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_flood_of_errors_beyond_the_queue_is_read_in_bounds_and_leaves_no_busy_loop(net):
+    net.run("lb", f"ip route add {BEHIND}/32 via {A4}")
+    d = net.driver()
+    assert d.do("mtu 1") == 0
+    assert d.do(f"watch 5 {BEHIND}") == 0
+    d.expect("way 5 routed .* mtu=1500")
+    os.kill(d.p.pid, signal.SIGSTOP)
+    net.start("a", TOO_BIG, LB4, BEHIND, "1400", "1000")
+    os.kill(d.p.pid, signal.SIGCONT)
+    d.expect("way 5 routed .* mtu=1400")
+    before = cpu_seconds(d.p.pid)
+    time.sleep(3)
+    assert cpu_seconds(d.p.pid) - before < 1  # of 3, were it to turn without rest
+    net.start("a", TOO_BIG, LB4, BEHIND, "1300", "1")
+    d.expect("way 5 routed .* mtu=1300", seconds=1.5)
+
+
+def test_a_forged_error_lowers_the_mtu_no_further_than_mail_can_live_with(net):
+    net.run("lb", f"ip route add {BEHIND}/32 via {A4}")
+    d = net.driver()
+    assert d.do("mtu 1") == 0
+    assert d.do(f"watch 5 {BEHIND}") == 0
+    d.expect("way 5 routed .* mtu=1500")
+    net.start("a", TOO_BIG, LB4, BEHIND, "68", "1")
+    d.expect("way 5 routed .* mtu=572")
+    d.do(f"route 5 {VIP6}")
+    assert d.do(f"watch 5 {BEHIND}") == 0
+    d.expect("way 5 routed .* mtu=1300")
+
+
+def test_without_the_right_to_raw_sockets_it_warns_and_goes_on(net):
+    d = net.driver(caps="-all,+net_admin", stderr=subprocess.STDOUT)
+    assert d.do("mtu 1") == 0
+    d.expect(".*event=mtu_not_followed .*CAP_NET_RAW.*")
+    d.resolve(5, A4, MAC["a"])
+    time.sleep(1.5)
+    assert not [line for line in d.waiting() if "mtu_not_followed" in line]  # once
+
+
 # Links
 
 
@@ -282,6 +448,70 @@ def test_leaving_a_bridge_is_not_taken_for_deletion(net):
     d.do("link 0")
     d.expect("link eth0 .* since=0")
     assert not [line for line in d.seen if "ifindex=0" in line]
+
+
+# Tags. The kernel at hand may lack 8021q: a macvlan on eth0 is the device, and the driver is told that it is a VLAN's.
+
+
+@pytest.fixture
+def tagged(net):
+    """A driver for eth0 with tag 7 and the number of the device that may become that VLAN's."""
+    net.run("lb", "ip link add tagged0 link eth0 type macvlan mode bridge")
+    net.run("lb", "ip link set tagged0 up")
+    for address, length, extra in ((LB4, 24, ""), (LB6, 64, "nodad")):
+        net.run("lb", f"ip addr del {address}/{length} dev eth0")
+        net.run("lb", f"ip addr add {address}/{length} dev tagged0 {extra}")
+    d = net.driver("eth0:7", stderr=subprocess.STDOUT)
+    d.expect(".*event=no_vlan_device interface=eth0 vlan=7 advice=\"ip link add link eth0 name eth0.7 type vlan id 7.*")
+    time.sleep(1.1)  # a tick: it has looked once more, and at the real device
+    return d, int(net.run("lb", "ip -o link show tagged0").partition(":")[0])
+
+
+def test_next_hops_of_a_tagged_interface_are_those_of_its_vlan_device(net, tagged):
+    d, device = tagged
+    d.do("link 0")
+    d.expect("link eth0 ifindex=[1-9].* down no-carrier .*")
+    for backend, address in ((5, A4), (6, A6)):
+        assert d.do(f"watch {backend} {address}") == 0
+        d.expect(f"nexthop {backend} unresolved - eth0")
+    assert d.do(f"othervlan {device}") == 0  # another tag's
+    assert d.do("reprobe 5") == -101
+    assert d.do(f"vlan {device}") == 0
+    d.expect(f"link eth0 .* up carrier .* mac={MAC['lb']} since=1")
+    d.expect(f"way 5 direct source={LB4} mtu=1496")
+    d.expect(f"nexthop 5 resolved {MAC['a']} eth0")
+    d.expect(f"nexthop 6 resolved {MAC['a']} eth0")
+    assert d.do(f"unvlan {device}") == 0
+    d.expect("link eth0 .* down no-carrier .*")
+    d.expect("nexthop 5 unresolved - eth0")
+
+
+def test_a_next_hop_beside_the_tag_does_not_count(net, tagged):
+    d, device = tagged
+    assert d.do(f"vlan {device}") == 0
+    net.run("lb", f"ip route add {BEHIND}/32 dev eth0")
+    assert d.do(f"watch 5 {BEHIND}") == 0
+    d.expect(".*reason=\"behind the interface itself, not behind the VLAN device of its tag\".*")
+    d.expect("nexthop 5 unresolved - eth0")
+
+
+def test_timers_groups_and_announcements_of_a_tagged_interface_are_its_vlan_devices(net, tagged):
+    d, device = tagged
+    assert d.do("fast") == 0
+    assert d.do(f"join 0 {VIP6}") == 0  # before it is there
+    assert d.do(f"announce 0 {VIP4}") == -19
+    assert d.do(f"vlan {device}") == 0
+    d.expect("link eth0 .* up carrier .*")
+    wait_for(lambda: "ff02::1:ff00:25" in net.run("lb", "ip maddr show dev tagged0"))
+    assert "ff02::1:ff00:25" not in net.run("lb", "ip maddr show dev eth0")
+    assert net.run("lb", "sysctl -n net.ipv4.neigh.tagged0.retrans_time_ms").strip() == "200"
+    assert net.run("lb", "sysctl -n net.ipv4.neigh.eth0.retrans_time_ms").strip() == "1000"
+    for vip in (VIP4, VIP6):
+        sniffer = net.start("lb", SNIFFER, "tagged0")
+        assert d.do(f"announce 0 {vip}") == 0
+        mac, raw = bytes.fromhex(MAC["lb"].replace(":", "")), socket.inet_pton(
+            socket.AF_INET6 if ":" in vip else socket.AF_INET, vip)
+        next(frames(sniffer, lambda f: f[6:12] == mac and raw in f))
 
 
 # Lost events

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Drives userspace/datapath's netlink part for tests/e2e/test_netlink.py: arguments are interface names, commands
- * come as lines on stdin, what happens goes as lines to stdout. Every command is answered by "= NUMBER".
+ * Drives userspace/datapath's netlink part for tests/e2e/test_netlink.py: arguments are interface names (with a tag:
+ * "eth0:7"), commands come as lines on stdin, what happens goes as lines to stdout. Every command is answered by "=
+ * NUMBER".
  */
+#include <linux/if_ether.h>
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,12 +31,43 @@ static void print_link(void *ctx, unsigned interface, const struct netlink_link 
 static void print_nexthop(void *ctx, uint32_t id, const struct nexthop *nh)
 {
 	static const char *const states[] = {"unresolved", "resolved", "failed"};
-	char mac[ADDR_TEXT_SIZE];
+	char mac[ADDR_TEXT_SIZE], source[ADDR_TEXT_SIZE];
 
 	(void)ctx;
+	printf("way %u %s source=%s mtu=%u\n", id, nh->routed ? "routed" : "direct",
+	       addr_text(&nh->source, source), nh->mtu);
 	printf("nexthop %u %s %s %s\n", id, states[nh->state],
 	       nh->has_mac ? addr_mac_text(&nh->mac, mac) : "-",
 	       config.interfaces[nh->interface].name);
+}
+
+/*
+ * What the kernel would say of a VLAN device on the first interface, with its tag, if the device of this number were one:
+ * where there is no 8021q module, another kind of device on the interface stands in for it.
+ */
+static int pretend_vlan(unsigned ifindex, uint16_t type, uint16_t tag)
+{
+	union netlink_msg m;
+	struct ifinfomsg *msg = request_start(&m, type, 0, sizeof(*msg));
+	struct nlattr *info, *data;
+	char name[IF_NAMESIZE] = "";
+
+	if (!if_indextoname(ifindex, name))
+		return -errno;
+	msg->ifi_index = ifindex;
+	msg->ifi_flags = IFF_UP | 1 << 16; /* IFF_LOWER_UP, which <net/if.h> lacks */
+	mnl_attr_put_strz(&m.h, IFLA_IFNAME, name);
+	mnl_attr_put_u32(&m.h, IFLA_MTU, 1496);
+	mnl_attr_put_u32(&m.h, IFLA_LINK, netlink_link(netlink, 0)->ifindex);
+	info = mnl_attr_nest_start(&m.h, IFLA_LINKINFO);
+	mnl_attr_put_strz(&m.h, IFLA_INFO_KIND, "vlan");
+	data = mnl_attr_nest_start(&m.h, IFLA_INFO_DATA);
+	mnl_attr_put_u16(&m.h, IFLA_VLAN_ID, tag);
+	mnl_attr_put_u16(&m.h, IFLA_VLAN_PROTOCOL, htons(ETH_P_8021Q));
+	mnl_attr_nest_end(&m.h, data);
+	mnl_attr_nest_end(&m.h, info);
+	port_event(netlink, &m.h);
+	return 0;
 }
 
 static int command(const char *name, unsigned x, const struct addr *a)
@@ -64,6 +98,14 @@ static int command(const char *name, unsigned x, const struct addr *a)
 		return netlink_announce(netlink, x, a);
 	if (!strcmp(name, "link"))
 		return print_link(NULL, x, netlink_link(netlink, x)), 0;
+	if (!strcmp(name, "mtu"))
+		return netlink_follow_mtu(netlink, x), 0;
+	if (!strcmp(name, "vlan"))
+		return pretend_vlan(x, RTM_NEWLINK, config.interfaces[0].vlan);
+	if (!strcmp(name, "othervlan"))
+		return pretend_vlan(x, RTM_NEWLINK, config.interfaces[0].vlan + 1);
+	if (!strcmp(name, "unvlan"))
+		return pretend_vlan(x, RTM_DELLINK, config.interfaces[0].vlan);
 	if (!strcmp(name, "room")) /* of the event socket, to make it overflow */
 		return setsockopt(netlink->events, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	return -ENOSYS;
@@ -102,7 +144,8 @@ int main(int argc, char **argv)
 	config.datapath = (struct datapath_conf){
 		.mark = 0x6d780000, .mark_mask = 0xffff0000, .table = 27000, .priority = 27000};
 	for (int i = 1; i < argc && i <= MXLB_MAX_PORTS; i++) {
-		snprintf(config.interfaces[i - 1].name, IF_NAMESIZE, "%s", argv[i]);
+		sscanf(argv[i], "%15[^:]:%hu", config.interfaces[i - 1].name,
+		       &config.interfaces[i - 1].vlan);
 		config.n_interfaces = i;
 	}
 	if (netlink_new(loop, &config, &cb, &netlink))

@@ -26,8 +26,9 @@ struct nexthop { /* what rtnetlink says about the way to a backend */
 	struct mac mac;
 	unsigned interface; /* index into config.interfaces */
 	bool routed;	    /* behind a router: that it answers says nothing of the host */
-	struct addr source; /* this box's address on the way there; zero: not known. Stays, like the MAC */
-	uint16_t mtu;	    /* of the way, as the kernel knows it; 0: not known. Stays, like the MAC */
+	struct addr
+		source; /* this box's address on the way there; zero: not known. Stays, like the MAC */
+	uint16_t mtu; /* of the way, as the kernel knows it; 0: not known. Stays, like the MAC */
 };
 
 struct traffic { /* summed over CPUs, filled by the daemon from the datapath's counters */

@@ -123,9 +123,9 @@ int netlink_announce(struct netlink *n, unsigned interface, const struct addr *v
 	const struct netlink_link *link = netlink_link(n, interface);
 	struct arp_frame arp;
 	struct na_frame na;
-	int fd, err;
+	int fd, err, ifindex = link ? port_ip(&n->ports[interface])->ifindex : 0;
 
-	if (!link || !link->ifindex)
+	if (!ifindex)
 		return -ENODEV;
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 		    0); /* 0: receives nothing */
@@ -135,14 +135,14 @@ int netlink_announce(struct netlink *n, unsigned interface, const struct addr *v
 	}
 	if (addr_is_v4(vip)) {
 		arp_fill(&arp, ARPOP_REQUEST, &link->mac, vip);
-		err = frame_send(fd, link->ifindex, &arp, sizeof(arp));
+		err = frame_send(fd, ifindex, &arp, sizeof(arp));
 		if (err)
 			goto out;
 		arp_fill(&arp, ARPOP_REPLY, &link->mac, vip);
-		err = frame_send(fd, link->ifindex, &arp, sizeof(arp));
+		err = frame_send(fd, ifindex, &arp, sizeof(arp));
 	} else {
 		na_fill(&na, &link->mac, vip);
-		err = frame_send(fd, link->ifindex, &na, sizeof(na));
+		err = frame_send(fd, ifindex, &na, sizeof(na));
 	}
 out:
 	if (fd >= 0)
@@ -153,7 +153,7 @@ out:
 
 static struct ipv6_mreq solicited(const struct netlink *n, const struct group *g)
 {
-	struct ipv6_mreq r = {.ipv6mr_interface = n->ports[g->interface].link.ifindex};
+	struct ipv6_mreq r = {.ipv6mr_interface = port_ip(&n->ports[g->interface])->ifindex};
 
 	memcpy(&r.ipv6mr_multiaddr, "\xff\x02\0\0\0\0\0\0\0\0\0\1\xff", 13);
 	memcpy(r.ipv6mr_multiaddr.s6_addr + 13, g->vip.b + 13, 3);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Owns what is known about the config's interfaces. They are followed by name: one that is deleted and made
- * again, or renamed away, is another interface with another ifindex, and on_link says so.
+ * again, or renamed away, is another interface with another ifindex, and on_link says so. Where mail arrives with a
+ * tag, the program is on the interface and IP on the VLAN device above, which is found by its tag, whatever its name.
  */
 #include "datapath/netlink_internal.h"
 
 #include <linux/if.h>
+#include <linux/if_ether.h>
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include "util/log.h"
@@ -15,69 +18,93 @@ const struct netlink_link *netlink_link(const struct netlink *n, unsigned interf
 	return interface < n->n_ports ? &n->ports[interface].link : NULL;
 }
 
+const struct netlink_link *port_ip(const struct port *p)
+{
+	return p->vlan ? &p->tagged : &p->below;
+}
+
 int port_by_ifindex(const struct netlink *n, int ifindex)
 {
 	for (unsigned i = 0; i < n->n_ports && ifindex; i++)
-		if (n->ports[i].link.ifindex == ifindex)
+		if (port_ip(&n->ports[i])->ifindex == ifindex)
 			return i;
 	return -1;
 }
 
-static int port_by_name(const struct netlink *n, const char *name)
+/* The port's state is its interface's; and if mail arrives there with a tag, it is up only with the VLAN device. */
+static void port_merge(struct port *p)
 {
-	for (unsigned i = 0; i < n->n_ports; i++)
-		if (!strcmp(n->ports[i].name, name))
-			return i;
-	return -1;
+	const struct netlink_link *ip = port_ip(p), was = p->link;
+	bool ran;
+
+	p->link = p->below;
+	p->link.up = p->below.up && ip->up;
+	p->link.carrier = p->below.carrier && ip->carrier;
+	ran = was.ifindex == p->link.ifindex && was.up && was.carrier;
+	p->link.up_since_ms = 0;
+	if (p->link.up && p->link.carrier)
+		p->link.up_since_ms = ran ? was.up_since_ms : netlink_now_ms();
 }
 
-static void port_set(struct netlink *n, struct port *p, const struct netlink_link *now)
+/* What a message about `now` says of one of a port's two devices. */
+static void device_event(struct netlink *n, struct port *p, struct netlink_link *device, bool is_it,
+			 const struct netlink_link *now)
 {
-	struct netlink_link *old = &p->link;
-	bool ran = old->ifindex == now->ifindex && old->up && old->carrier;
-	uint64_t since = ran ? old->up_since_ms : netlink_now_ms();
-	bool same = old->ifindex == now->ifindex && old->up == now->up &&
-		    old->carrier == now->carrier && old->mtu == now->mtu &&
-		    !memcmp(&old->mac, &now->mac, sizeof(now->mac));
+	static const struct netlink_link none;
 
-	if (same)
+	if (!is_it && device->ifindex != now->ifindex)
 		return;
-	*old = *now;
-	old->up_since_ms = now->up && now->carrier ? since : 0;
+	if (!is_it)
+		now = &none;
+	if (device->ifindex == now->ifindex && device->up == now->up &&
+	    device->carrier == now->carrier && device->mtu == now->mtu &&
+	    !memcmp(&device->mac, &now->mac, sizeof(now->mac)))
+		return;
+	/* Its VLAN device may have been told of before. */
+	if (p->vlan && device == &p->below && now->ifindex && device->ifindex != now->ifindex)
+		n->resync = true;
+	*device = *now;
+	port_merge(p);
 	p->changed = true;
 	netlink_soon(n, NETLINK_NOW);
 }
 
-static void port_gone(struct netlink *n, int ifindex)
+/* The tag of a VLAN device whose parent is in *below; 0: it is none. */
+static uint16_t vlan_parse(const struct nlattr **tb, int *below)
 {
-	static const struct netlink_link none;
-	int i = port_by_ifindex(n, ifindex);
+	const struct nlattr *info[IFLA_INFO_DATA + 1], *data[IFLA_VLAN_PROTOCOL + 1];
 
-	if (i >= 0)
-		port_set(n, &n->ports[i], &none);
+	/* IFLA_LINK_NETNSID: the parent is in another namespace, and its number another interface's here */
+	if (!tb[IFLA_LINKINFO] || !tb[IFLA_LINK] || tb[IFLA_LINK_NETNSID])
+		return 0;
+	request_nested(tb[IFLA_LINKINFO], info, IFLA_INFO_DATA);
+	if (!info[IFLA_INFO_KIND] || !info[IFLA_INFO_DATA] ||
+	    strcmp(mnl_attr_get_str(info[IFLA_INFO_KIND]), "vlan"))
+		return 0;
+	request_nested(info[IFLA_INFO_DATA], data, IFLA_VLAN_PROTOCOL);
+	if (!data[IFLA_VLAN_ID] ||
+	    (data[IFLA_VLAN_PROTOCOL] &&
+	     mnl_attr_get_u16(data[IFLA_VLAN_PROTOCOL]) != htons(ETH_P_8021Q)))
+		return 0;
+	*below = mnl_attr_get_u32(tb[IFLA_LINK]);
+	return mnl_attr_get_u16(data[IFLA_VLAN_ID]);
 }
 
 void port_event(struct netlink *n, const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *msg = mnl_nlmsg_get_payload(h);
-	const struct nlattr *tb[IFLA_MTU + 1];
+	const struct nlattr *tb[IFLA_LINK_NETNSID + 1];
 	struct netlink_link now = {0};
-	int i;
+	int below = 0;
+	uint16_t vlan;
+	bool here;
 
 	/* A bridge speaks of its ports in messages of family AF_BRIDGE: leaving a bridge is not deletion. */
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*msg) || msg->ifi_family != AF_UNSPEC)
 		return;
 	nexthop_ask_all(n); /* IPv4 routes die with their link without a word (fib_sync_down_dev) */
-	request_attrs(h, sizeof(*msg), tb, IFLA_MTU);
-	if (h->nlmsg_type == RTM_DELLINK || !tb[IFLA_IFNAME]) {
-		port_gone(n, msg->ifi_index);
-		return;
-	}
-	i = port_by_name(n, mnl_attr_get_str(tb[IFLA_IFNAME]));
-	if (port_by_ifindex(n, msg->ifi_index) != i)
-		port_gone(n, msg->ifi_index); /* renamed */
-	if (i < 0)
-		return;
+	request_attrs(h, sizeof(*msg), tb, IFLA_LINK_NETNSID);
+	here = h->nlmsg_type != RTM_DELLINK && tb[IFLA_IFNAME];
 	now.ifindex = msg->ifi_index;
 	now.up = msg->ifi_flags & IFF_UP;
 	now.carrier = msg->ifi_flags & IFF_LOWER_UP;
@@ -85,24 +112,32 @@ void port_event(struct netlink *n, const struct nlmsghdr *h)
 		now.mtu = mnl_attr_get_u32(tb[IFLA_MTU]);
 	if (tb[IFLA_ADDRESS] && mnl_attr_get_payload_len(tb[IFLA_ADDRESS]) == sizeof(now.mac))
 		memcpy(&now.mac, mnl_attr_get_payload(tb[IFLA_ADDRESS]), sizeof(now.mac));
-	port_set(n, &n->ports[i], &now);
+	vlan = vlan_parse(tb, &below);
+	for (unsigned i = 0; i < n->n_ports; i++) {
+		struct port *p = &n->ports[i];
+
+		device_event(n, p, &p->below,
+			     here && !strcmp(mnl_attr_get_str(tb[IFLA_IFNAME]), p->name), &now);
+		device_event(n, p, &p->tagged,
+			     here && vlan && vlan == p->vlan && below == p->below.ifindex, &now);
+	}
 }
 
 struct seen {
 	struct netlink *n;
-	int ifindex[MXLB_MAX_PORTS]; /* each port's, as the dump has it */
+	bool below[MXLB_MAX_PORTS], tagged[MXLB_MAX_PORTS]; /* in the dump */
 };
 
 static void port_dumped(const struct nlmsghdr *h, void *arg)
 {
 	const struct ifinfomsg *msg = mnl_nlmsg_get_payload(h);
 	struct seen *s = arg;
-	int i;
 
 	port_event(s->n, h);
-	i = port_by_ifindex(s->n, msg->ifi_index);
-	if (i >= 0)
-		s->ifindex[i] = msg->ifi_index;
+	for (unsigned i = 0; i < s->n->n_ports; i++) {
+		s->below[i] |= s->n->ports[i].below.ifindex == msg->ifi_index;
+		s->tagged[i] |= s->n->ports[i].tagged.ifindex == msg->ifi_index;
+	}
 }
 
 int port_dump(struct netlink *n)
@@ -114,10 +149,28 @@ int port_dump(struct netlink *n)
 	request_start(&m, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
 	mnl_attr_put_u32(&m.h, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	err = request_send(n, &m.h, port_dumped, &s);
-	for (unsigned i = 0; i < n->n_ports && !err; i++)
-		if (n->ports[i].link.ifindex != s.ifindex[i])
-			port_gone(n, n->ports[i].link.ifindex);
+	for (unsigned i = 0; i < n->n_ports && !err; i++) {
+		struct port *p = &n->ports[i];
+
+		if (!s.tagged[i])
+			device_event(n, p, &p->tagged, false, &p->tagged);
+		if (!s.below[i])
+			device_event(n, p, &p->below, false, &p->below);
+	}
 	return err;
+}
+
+static void vlan_check(struct port *p)
+{
+	bool missing = p->vlan && p->below.ifindex && !p->tagged.ifindex;
+
+	if (missing && !p->no_vlan)
+		log_warn(
+			"event=no_vlan_device interface=%s vlan=%u advice=\"ip link add link %s name "
+			"%s.%u type vlan id %u, give it this box's address and set it up; until then "
+			"no server behind it is found\"",
+			p->name, p->vlan, p->name, p->name, p->vlan, p->vlan);
+	p->no_vlan = missing;
 }
 
 void port_settle(struct netlink *n)
@@ -126,14 +179,15 @@ void port_settle(struct netlink *n)
 		struct port *p = &n->ports[i];
 		struct netlink_link link;
 
+		vlan_check(p);
 		if (!p->changed)
 			continue;
 		p->changed = false;
-		if (p->prepared != p->link.ifindex) {
+		if (p->prepared != port_ip(p)->ifindex) {
 			memset(p->old_retrans_ms, 0, sizeof(p->old_retrans_ms));
 			neigh_fast_port(n, i);
 			announce_rejoin(n, i);
-			p->prepared = p->link.ifindex;
+			p->prepared = port_ip(p)->ifindex;
 		}
 		for (uint32_t id = 1; id < n->watches_end; id++)
 			if (n->watches[id])

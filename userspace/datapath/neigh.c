@@ -164,16 +164,16 @@ static void retrans_trouble(struct netlink *n, const struct port *p, int err)
 int neigh_fast_port(struct netlink *n, unsigned port)
 {
 	struct port *p = &n->ports[port];
+	int ifindex = port_ip(p)->ifindex, err;
 	struct retrans r;
-	int err;
 
-	if (!n->fast || !p->link.ifindex)
+	if (!n->fast || !ifindex)
 		return 0;
-	err = retrans_read(n, p->link.ifindex, &r);
+	err = retrans_read(n, ifindex, &r);
 	for (int t = 0; t < N_NEIGH_TABLES && !err; t++) {
 		if (!r.now_ms[t] || r.now_ms[t] == FAST_RETRANS_MS)
 			continue; /* the interface has no such family, or an earlier mxlbd did it */
-		err = retrans_write(n, p->link.ifindex, t, FAST_RETRANS_MS);
+		err = retrans_write(n, ifindex, t, FAST_RETRANS_MS);
 		if (!err)
 			p->old_retrans_ms[t] = r.now_ms[t];
 	}
@@ -201,14 +201,15 @@ int netlink_fast_neighbours(struct netlink *n)
  */
 static int restore_port(struct netlink *n, struct port *p)
 {
+	int ifindex = port_ip(p)->ifindex;
 	struct retrans r;
-	int err = retrans_read(n, p->link.ifindex, &r);
+	int err = retrans_read(n, ifindex, &r);
 
 	for (int t = 0; t < N_NEIGH_TABLES && !err; t++) {
 		uint64_t old = p->old_retrans_ms[t] ?: r.default_ms[t];
 
 		if (r.now_ms[t] == FAST_RETRANS_MS && old)
-			err = retrans_write(n, p->link.ifindex, t, old);
+			err = retrans_write(n, ifindex, t, old);
 		p->old_retrans_ms[t] = 0;
 	}
 	return err;
@@ -218,7 +219,7 @@ void neigh_restore_ports(struct netlink *n)
 {
 	n->fast = false;
 	for (unsigned i = 0; i < n->n_ports; i++) {
-		int err = n->ports[i].link.ifindex ? restore_port(n, &n->ports[i]) : 0;
+		int err = port_ip(&n->ports[i])->ifindex ? restore_port(n, &n->ports[i]) : 0;
 
 		if (err)
 			retrans_trouble(n, &n->ports[i], err);

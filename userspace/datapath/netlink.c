@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the lifetime, the event socket, and the one place where what is due is done (settle). What events mean is
+ * Owns the lifetime, the event socket, and the one place where what is due is done (netlink_settle). What events mean is
  * in link.c, neigh.c and nexthop.c.
  */
 #include "datapath/netlink_internal.h"
@@ -26,6 +26,13 @@ uint64_t netlink_now_ms(void)
 	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
 }
 
+/* A tunnel's source may be another one now. */
+static void address_event(struct netlink *n, const struct nlmsghdr *h)
+{
+	(void)h;
+	nexthop_ask_all(n);
+}
+
 static const struct {
 	uint16_t type;
 	void (*take)(struct netlink *n, const struct nlmsghdr *h);
@@ -33,6 +40,7 @@ static const struct {
 	{RTM_NEWLINK, port_event},	     {RTM_DELLINK, port_event},
 	{RTM_NEWNEIGH, nexthop_neigh_event}, {RTM_DELNEIGH, nexthop_neigh_event},
 	{RTM_NEWROUTE, nexthop_route_event}, {RTM_DELROUTE, nexthop_route_event},
+	{RTM_NEWADDR, address_event},	     {RTM_DELADDR, address_event},
 };
 
 static void take_event(struct netlink *n, const struct nlmsghdr *h)
@@ -94,12 +102,8 @@ void netlink_soon(struct netlink *n, double seconds)
 	ev_timer_start(n->loop, &n->soon);
 }
 
-static void settle(struct ev_loop *loop, struct ev_timer *w, int revents)
+void netlink_settle(struct netlink *n)
 {
-	struct netlink *n = w->data;
-
-	(void)loop;
-	(void)revents;
 	if (n->resync) {
 		n->resync = false;
 		if (port_dump(n))
@@ -110,20 +114,29 @@ static void settle(struct ev_loop *loop, struct ev_timer *w, int revents)
 	nexthop_settle(n);
 }
 
+static void on_soon(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	netlink_settle(w->data);
+}
+
 static void on_tick(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct netlink *n = w->data;
 
 	(void)loop;
 	(void)revents;
+	pmtu_tick(n);
 	nexthop_tick(n);
 	netlink_soon(n, NETLINK_NOW);
 }
 
 static int events_open(int *out)
 {
-	static const uint8_t groups[] = {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_ROUTE,
-					 RTNLGRP_IPV6_ROUTE};
+	static const uint8_t groups[] = {RTNLGRP_LINK,	      RTNLGRP_NEIGH,
+					 RTNLGRP_IPV4_ROUTE,  RTNLGRP_IPV6_ROUTE,
+					 RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
 	static const int room = EVENT_BUFFER;
 	struct sockaddr_nl me = {.nl_family = AF_NETLINK};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
@@ -147,7 +160,7 @@ static int events_open(int *out)
 static void follow(struct netlink *n)
 {
 	ev_io_init(&n->readable, on_readable, n->events, EV_READ);
-	ev_timer_init(&n->soon, settle, 0., 0.);
+	ev_timer_init(&n->soon, on_soon, 0., 0.);
 	ev_timer_init(&n->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
 	n->readable.data = n->soon.data = n->tick.data = n;
 	ev_io_start(n->loop, &n->readable);
@@ -157,8 +170,10 @@ static void follow(struct netlink *n)
 static void take_config(struct netlink *n, const struct config *config)
 {
 	n->n_ports = config->n_interfaces;
-	for (unsigned i = 0; i < n->n_ports; i++)
+	for (unsigned i = 0; i < n->n_ports; i++) {
 		memcpy(n->ports[i].name, config->interfaces[i].name, IF_NAMESIZE);
+		n->ports[i].vlan = config->interfaces[i].vlan;
+	}
 	n->mark_mask = config->datapath.mark_mask;
 	n->mark = config->datapath.mark & n->mark_mask;
 	n->table = config->datapath.table;
@@ -174,6 +189,7 @@ int netlink_new(struct ev_loop *loop, const struct config *config,
 	if (err)
 		goto out;
 	n->events = n->requests = n->group_socket = -1;
+	pmtu_init(n);
 	take_config(n, config);
 	if (cb)
 		n->cb = *cb;
@@ -186,7 +202,7 @@ int netlink_new(struct ev_loop *loop, const struct config *config,
 		goto out;
 	for (unsigned i = 0; i < n->n_ports; i++) {
 		n->ports[i].changed = false;
-		n->ports[i].prepared = n->ports[i].link.ifindex;
+		n->ports[i].prepared = port_ip(&n->ports[i])->ifindex;
 		n->ports[i].link.up_since_ms = 0;
 	}
 	n->loop = loop;
@@ -217,6 +233,7 @@ void netlink_free(struct netlink *n)
 	for (int i = 0; i < 3; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	pmtu_close(n);
 	for (uint32_t id = 0; id < n->watches_end; id++)
 		free(n->watches[id]);
 	free(n);

@@ -25,7 +25,7 @@ struct netlink_link { /* one of config.interfaces */
 
 struct netlink_callbacks {
 	void (*on_link)(void *ctx, unsigned interface, const struct netlink_link *link);
-	/* state, MAC or interface of a backend's next hop changed */
+	/* anything of a backend's next hop changed */
 	void (*on_nexthop)(void *ctx, uint32_t backend_id, const struct nexthop *nh);
 	void *ctx;
 };
@@ -50,6 +50,17 @@ int netlink_is_local(struct netlink *n, const struct addr *a);
  * comes by on_nexthop. A next hop behind an undeclared interface is UNRESOLVED without a MAC. 0 or -errno. */
 int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *address);
 void netlink_unwatch(struct netlink *n, uint32_t backend_id);
+/*
+ * Settles now what would be settled when the loop runs: asks what is to be asked, and calls back. So that the first plan
+ * knows what the kernel knows.
+ */
+void netlink_settle(struct netlink *n);
+/*
+ * From now on (or no longer) "too big" errors about packets that this box tunnels lower the MTU of the kernel's route to
+ * their target, for net.ipv4.route.mtu_expires or net.ipv6.route.mtu_expires seconds (600 by default), and so that of
+ * the next hop. Idempotent. Needs CAP_NET_RAW; what fails is logged once and changes nothing else.
+ */
+void netlink_follow_mtu(struct netlink *n, bool follow);
 /*
  * Asks the neighbour again (NUD_PROBE; resolution from the start where there is no usable entry). 0: exactly one
  * on_nexthop with the outcome follows, RESOLVED or FAILED, also when nothing changed; a call while one is under way

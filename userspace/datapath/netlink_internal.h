@@ -3,7 +3,7 @@
  * What the files behind netlink.h share: the state, the request socket, and one section a file.
  *
  * Two rules keep it simple. Events only change state and set "due" flags; requests are sent and callbacks
- * called from one place, settle() in netlink.c, so that a callback may call anything in netlink.h but
+ * called from one place, netlink_settle(), so that a callback may call anything in netlink.h but
  * netlink_free(). And what an event says is never the only source: every watch is asked again every few
  * seconds, so a lost event costs seconds, not correctness.
  */
@@ -20,8 +20,12 @@
 
 struct port { /* one of config.interfaces */
 	char name[IF_NAMESIZE];
-	struct netlink_link link;
-	bool changed;	  /* on_link is due */
+	uint16_t vlan;		    /* 0: none; else IP runs on the VLAN device above */
+	struct netlink_link link;   /* up and carrier: with the VLAN device's */
+	struct netlink_link below;  /* the interface's own */
+	struct netlink_link tagged; /* the VLAN device's */
+	bool no_vlan;		    /* and said so */
+	bool changed;		    /* on_link is due */
 	int prepared;	  /* the ifindex that groups and timers were last set on; 0: none */
 	int announce_err; /* of the last announcement there, and said so; 0: it went out */
 	uint64_t old_retrans_ms[N_NEIGH_TABLES]; /* 0: not known, or not changed by us */
@@ -50,11 +54,19 @@ struct group { /* an IPv6 VIP whose solicited-node group we are in */
 	struct addr vip;
 };
 
+#define N_PMTU_SOCKETS 4 /* IPv4 and IPv6 in each of IPv4 and IPv6 */
+
+struct pmtu {		     /* errors about tunnels' outer packets, as the kernel hands them on */
+	bool wanted, failed; /* failed: and said so */
+	int fds[N_PMTU_SOCKETS];
+	struct ev_io readable[N_PMTU_SOCKETS];
+};
+
 struct netlink {
 	struct ev_loop *loop; /* NULL: only asks */
 	struct netlink_callbacks cb;
 	struct ev_io readable;
-	struct ev_timer soon; /* settle() is due */
+	struct ev_timer soon; /* netlink_settle() is due */
 	struct ev_timer tick;
 	unsigned ticks;
 	int events;   /* subscribed, non-blocking */
@@ -63,6 +75,7 @@ struct netlink {
 	char kernel_says[128]; /* the kernel's extended ack of the last request */
 	bool resync;
 	uint64_t overflow_logged_ms;
+	struct pmtu pmtu;
 
 	struct port ports[MXLB_MAX_PORTS];
 	unsigned n_ports;
@@ -82,7 +95,7 @@ struct netlink {
 #define NETLINK_NOW	 0.0
 #define NETLINK_DEBOUNCE 0.05
 
-/* settle() runs in so many seconds, or earlier. Nothing without a loop. */
+/* netlink_settle() runs in so many seconds, or earlier. Nothing without a loop. */
 void netlink_soon(struct netlink *n, double seconds);
 /* Takes in what waits on the event socket; calls nobody back. */
 void netlink_drain(struct netlink *n);
@@ -119,8 +132,10 @@ int port_dump(struct netlink *n);
 void port_event(struct netlink *n, const struct nlmsghdr *h);
 /* Sets up what a new ifindex lost, calls on_link where due. */
 void port_settle(struct netlink *n);
-/* Index into ports, or -1. */
+/* The port whose IP runs on this device, as an index into ports, or -1. */
 int port_by_ifindex(const struct netlink *n, int ifindex);
+/* The device that the port's IP runs on: itself, or its VLAN device; not there: its ifindex is 0. */
+const struct netlink_link *port_ip(const struct port *p);
 
 /* neigh.c */
 
@@ -152,8 +167,27 @@ void nexthop_tick(struct netlink *n);
 /* Asks what is due, installs probe routes that are due, calls on_nexthop where due. */
 void nexthop_settle(struct netlink *n);
 struct watch *nexthop_watch(const struct netlink *n, uint32_t backend_id);
-/* rtm_type, and *out's ifindex and address of the next hop. -errno is also a route's own verdict. */
-int nexthop_route(struct netlink *n, const struct addr *to, struct neigh *out);
+/* Asks anew for the ways to this address, with the next netlink_settle(). */
+void nexthop_ask(struct netlink *n, const struct addr *to);
+
+struct route {
+	int type; /* RTN_* */
+	int ifindex;
+	struct addr via;    /* the gateway, or the address itself */
+	bool routed;	    /* there is a gateway */
+	struct addr source; /* zero: none */
+	uint32_t mtu;	    /* of the route or of an exception to it; 0: the link's */
+};
+
+/* out->type or -errno, which is also a route's own verdict. */
+int nexthop_route(struct netlink *n, const struct addr *to, struct route *out);
+
+/* pmtu.c */
+
+void pmtu_init(struct netlink *n);
+/* Lets it listen again. */
+void pmtu_tick(struct netlink *n);
+void pmtu_close(struct netlink *n);
 
 /* proberoute.c */
 

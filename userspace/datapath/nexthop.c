@@ -3,7 +3,7 @@
  * Owns the way to each followed backend: route, then neighbour, as the kernel sees them.
  *
  *  1. The next hop is the gateway of the route to the backend's address, or the address itself. It counts only
- *     behind a declared interface: the datapath is on no other.
+ *     behind a declared interface (or its VLAN device, if it has a tag): the datapath is on no other.
  *  2. The state follows the kernel's: an entry with a usable MAC is RESOLVED, NUD_FAILED is FAILED, anything else
  *     is UNRESOLVED; but FAILED stays until something resolves, so that retries don't flap.
  *  3. The last MAC stays known in every state, while the next hop is behind the same interface.
@@ -11,6 +11,9 @@
  *     (NTF_USE); failed ones every second. Never an entry set by hand: NTF_USE would take its NUD_PERMANENT
  *     away (__neigh_update, Linux 5.16 and later). Only next hops are touched, never remote addresses.
  *  5. A reprobe ends in one report: at the entry's next REACHABLE or FAILED, or as FAILED at its deadline.
+ *  6. A tunnel's MTU is the route's, or of an exception to it that a router's ICMP made; but never one that would not
+ *     let through what the inner family promises to everybody, for such an error is forged or helps nobody. Its source is
+ *     the one that the kernel would take.
  */
 #include "datapath/netlink_internal.h"
 
@@ -156,11 +159,22 @@ void nexthop_route_event(struct netlink *n, const struct nlmsghdr *h)
 	}
 }
 
-struct route {
-	int type; /* RTN_* */
-	struct neigh *via;
-	bool has_via;
-};
+void nexthop_ask(struct netlink *n, const struct addr *to)
+{
+	for (uint32_t id = 1; id < n->watches_end; id++)
+		if (n->watches[id] && addr_equal(&n->watches[id]->address, to))
+			n->watches[id]->ask = true;
+}
+
+static uint32_t metric_mtu(const struct nlattr *metrics)
+{
+	const struct nlattr *tb[RTAX_MTU + 1];
+
+	if (!metrics)
+		return 0;
+	request_nested(metrics, tb, RTAX_MTU);
+	return tb[RTAX_MTU] ? mnl_attr_get_u32(tb[RTAX_MTU]) : 0;
+}
 
 static void route_got(const struct nlmsghdr *h, void *arg)
 {
@@ -173,28 +187,30 @@ static void route_got(const struct nlmsghdr *h, void *arg)
 	r->type = msg->rtm_type;
 	request_attrs(h, sizeof(*msg), tb, RTA_VIA);
 	if (tb[RTA_OIF])
-		r->via->ifindex = mnl_attr_get_u32(tb[RTA_OIF]);
-	if (tb[RTA_GATEWAY])
-		request_get_addr(tb[RTA_GATEWAY], &r->via->address);
-	else if (tb[RTA_VIA] && mnl_attr_get_payload_len(tb[RTA_VIA]) == sizeof(struct rtvia) + 16)
+		r->ifindex = mnl_attr_get_u32(tb[RTA_OIF]);
+	request_get_addr(tb[RTA_PREFSRC], &r->source);
+	r->mtu = metric_mtu(tb[RTA_METRICS]);
+	r->routed = request_get_addr(tb[RTA_GATEWAY], &r->via);
+	if (tb[RTA_VIA] && mnl_attr_get_payload_len(tb[RTA_VIA]) == sizeof(struct rtvia) + 16) {
 		addr_from_bytes((const char *)mnl_attr_get_payload(tb[RTA_VIA]) +
 					sizeof(struct rtvia),
-				16, &r->via->address);
+				16, &r->via);
+		r->routed = true;
+	}
 }
 
-int nexthop_route(struct netlink *n, const struct addr *to, struct neigh *out)
+int nexthop_route(struct netlink *n, const struct addr *to, struct route *out)
 {
-	struct route r = {.via = out};
 	union netlink_msg m;
 	struct rtmsg *msg = request_start(&m, RTM_GETROUTE, 0, sizeof(*msg));
 	int err;
 
-	*out = (struct neigh){.address = *to};
+	*out = (struct route){.via = *to};
 	msg->rtm_family = addr_is_v4(to) ? AF_INET : AF_INET6;
 	msg->rtm_dst_len = addr_is_v4(to) ? 32 : 128;
 	request_put_addr(&m, RTA_DST, to);
-	err = request_send(n, &m.h, route_got, &r);
-	return err ?: r.type;
+	err = request_send(n, &m.h, route_got, out);
+	return err ?: out->type;
 }
 
 /* What a route says by failing, as against a failure to ask. EINVAL: blackhole, EACCES: prohibit. */
@@ -205,8 +221,8 @@ static bool route_refuses(int err)
 
 int netlink_is_local(struct netlink *n, const struct addr *a)
 {
-	struct neigh via;
-	int type = nexthop_route(n, a, &via);
+	struct route r;
+	int type = nexthop_route(n, a, &r);
 
 	if (type < 0 && !route_refuses(type))
 		return type;
@@ -224,29 +240,61 @@ static void trouble(struct watch *w, const char *why)
 	w->trouble = why;
 }
 
-/* Rule 1: false when there is no next hop that the datapath could use. */
-static bool take_route(struct netlink *n, struct watch *w, int type, const struct neigh *via)
+/*
+ * Rule 6: IPv6 carries 1280 bytes everywhere (RFC 8200 section 5); of IPv4, Linux believes no less than 552
+ * (net.ipv4.route.min_pmtu). Each with the outer header.
+ */
+static uint32_t least_mtu(const struct watch *w)
 {
-	int port = type == RTN_UNICAST ? port_by_ifindex(n, via->ifindex) : -1;
+	bool inner_v4 = !w->has_vip || addr_is_v4(&w->vip);
+
+	return addr_is_v4(&w->address) ? (inner_v4 ? 552 : 1280) + 20 : 1280 + (inner_v4 ? 0 : 40);
+}
+
+/* Rule 6. */
+static void take_tunnel(struct watch *w, const struct route *r, const struct netlink_link *link)
+{
+	uint32_t mtu = r->mtu && r->mtu < link->mtu ? r->mtu : link->mtu, least = least_mtu(w);
+
+	if (mtu < least)
+		mtu = link->mtu < least ? link->mtu : least;
+	w->nh.mtu = mtu < UINT16_MAX ? mtu : UINT16_MAX;
+	w->nh.source = r->source;
+	w->nh.routed = r->routed;
+}
+
+static const char *undeclared(const struct netlink *n, int ifindex)
+{
+	for (unsigned i = 0; i < n->n_ports; i++)
+		if (n->ports[i].below.ifindex == ifindex)
+			return "behind the interface itself, not behind the VLAN device of its tag";
+	return "behind an interface that is not declared";
+}
+
+/* Rule 1: false when there is no next hop that the datapath could use. */
+static bool take_route(struct netlink *n, struct watch *w, int type, const struct route *r)
+{
+	int port = type == RTN_UNICAST ? port_by_ifindex(n, r->ifindex) : -1;
 
 	if (port < 0) {
 		w->ifindex = 0;
 		w->nh.state = NEXTHOP_UNRESOLVED;
 		if (type == RTN_UNICAST || type == RTN_LOCAL)
 			w->nh.has_mac = false; /* elsewhere now; without a route it may come back */
-		trouble(w, type == RTN_UNICAST ? "behind an interface that is not declared"
+		trouble(w, type == RTN_UNICAST ? undeclared(n, r->ifindex)
 			   : type == RTN_LOCAL ? "an address of this box"
 					       : "no route");
 		return false;
 	}
-	if (w->ifindex != via->ifindex || !addr_equal(&w->via, &via->address)) {
+	if (w->ifindex != r->ifindex || !addr_equal(&w->via, &r->via)) {
 		w->nh.state = NEXTHOP_UNRESOLVED;
 		w->nh.has_mac = w->nh.has_mac && w->nh.interface == (unsigned)port;
 		w->nh.interface = port;
-		w->ifindex = via->ifindex;
-		w->via = via->address;
+		w->ifindex = r->ifindex;
+		w->via = r->via;
 		w->install = w->has_vip;
 	}
+	take_tunnel(w, r, port_ip(&n->ports[port]));
 	trouble(w, NULL);
 	return true;
 }
@@ -254,13 +302,15 @@ static bool take_route(struct netlink *n, struct watch *w, int type, const struc
 static int ask(struct netlink *n, struct watch *w)
 {
 	struct neigh e;
-	int type = nexthop_route(n, &w->address, &e);
+	struct route r;
+	int type = nexthop_route(n, &w->address, &r);
 	int err;
 
 	if (type < 0 && !route_refuses(type))
 		return type;
-	if (!take_route(n, w, type, &e))
+	if (!take_route(n, w, type, &r))
 		return 0;
+	e = (struct neigh){.ifindex = w->ifindex, .address = w->via};
 	err = neigh_get(n, &e);
 	if (err)
 		return err;
@@ -330,6 +380,7 @@ void nexthop_tick(struct netlink *n)
 static bool nexthop_equal(const struct nexthop *a, const struct nexthop *b)
 {
 	return a->state == b->state && a->has_mac == b->has_mac && a->interface == b->interface &&
+	       a->routed == b->routed && a->mtu == b->mtu && addr_equal(&a->source, &b->source) &&
 	       (!a->has_mac || !memcmp(&a->mac, &b->mac, sizeof(a->mac)));
 }
 
