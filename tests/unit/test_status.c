@@ -56,10 +56,11 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	assert_keys(backend,
 		    KEYS("name", "address", "forward", "weight", "verdict", "admin", "reason",
 			 "text", "exo_code", "since", "in_ring", "last_probe", "tls", "neighbour",
-			 "flows", "new", "packets", "bytes", "flow_table"));
+			 "tunnel", "flows", "new", "packets", "bytes", "flow_table"));
 	assert_keys(json_object_get(backend, "flow_table"),
 		    KEYS("misses", "retransmits", "promoted", "evicted", "unplaced"));
-	assert_keys(json_object_get(backend, "neighbour"), KEYS("state", "mac"));
+	assert_keys(json_object_get(backend, "neighbour"), KEYS("state", "mac", "routed"));
+	assert_true(json_is_null(json_object_get(backend, "tunnel")));
 	assert_int_equal(json_object_size(json_object_get(service, "drops")), MXLB_DROP_COUNT);
 	assert_string_equal(field_text(json_object_get(json, "config"), "loaded_at"),
 			    "2026-01-01T00:00:00.000Z");
@@ -74,6 +75,36 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	assert_true(json_is_null(json_object_get(json_object_get(backend, "neighbour"), "mac")));
 	assert_string_equal(field_text(backend, "verdict"), "unknown");
 	assert_string_equal(field_text(backend, "reason"), "not_probed");
+	json_decref(json);
+}
+
+static void show_status_says_from_where_to_where_a_tunnel_leads(void **state)
+{
+	struct bench *b = *state;
+	struct backend *backend = model_find(b->model, "hybrid-mail", "oxford-a");
+	json_t *json, *tunnel;
+
+	backend->conf.forward = FORWARD_IPIP;
+	json = get_status(b);
+	tunnel = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "backends", 0),
+				 "tunnel");
+	assert_keys(tunnel, KEYS("source", "target", "mtu"));
+	assert_true(json_is_null(json_object_get(tunnel, "source")));
+	assert_true(json_is_null(json_object_get(tunnel, "mtu")));
+	json_decref(json);
+	backend->nexthop.routed = true;
+	backend->nexthop.mtu = 1400;
+	assert_int_equal(addr_parse("2001:db8::5", &backend->nexthop.source), 0);
+	json = get_status(b);
+	tunnel = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "backends", 0),
+				 "tunnel");
+	assert_string_equal(field_text(tunnel, "source"), "2001:db8::5");
+	assert_string_equal(field_text(tunnel, "target"), "203.0.113.11");
+	assert_int_equal(field_number(tunnel, "mtu"), 1400);
+	assert_true(field_true(
+		json_object_get(at(at(at(json, "services", 0), "tiers", 0), "backends", 0),
+				"neighbour"),
+		"routed"));
 	json_decref(json);
 }
 
@@ -307,6 +338,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(show_status_has_every_key_and_null_where_nothing_is_known),
+		BENCH_TEST(show_status_says_from_where_to_where_a_tunnel_leads),
 		BENCH_TEST(show_status_says_what_the_model_knows),
 		BENCH_TEST(days_left_is_rounded_down_and_null_for_dates_without_a_calendar),
 		BENCH_TEST(show_info_has_all_that_hatop_asks_for),

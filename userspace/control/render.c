@@ -158,8 +158,22 @@ static json_t *json_neighbour(const struct nexthop *nh)
 {
 	char mac[ADDR_TEXT_SIZE];
 
-	return json_pack("{s:s, s:o}", "state", nexthop_names[nh->state], "mac",
-			 nh->has_mac ? json_string(addr_mac_text(&nh->mac, mac)) : json_null());
+	return json_pack("{s:s, s:o, s:b}", "state", nexthop_names[nh->state], "mac",
+			 nh->has_mac ? json_string(addr_mac_text(&nh->mac, mac)) : json_null(),
+			 "routed", nh->routed);
+}
+
+/* null: none. */
+static json_t *json_tunnel(const struct backend *b)
+{
+	const struct nexthop *nh = &b->nexthop;
+
+	if (b->conf.forward != FORWARD_IPIP)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o}", "source",
+			 addr_is_zero(&nh->source) ? json_null() : json_address(&nh->source),
+			 "target", json_address(&b->conf.address), "mtu",
+			 nh->mtu ? json_integer(nh->mtu) : json_null());
 }
 
 const char *render_reason(const struct backend *b)
@@ -189,11 +203,11 @@ static json_t *json_backend(const struct backend *b, int64_t now_wall_ms)
 			  render_json_text(render_reason(b)), "exo_code", reason_exo_code(reason),
 			  "since", json_time(b->since_wall_ms), "in_ring", b->in_ring);
 	json_t *more = json_pack(
-		"{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "last_probe", json_last_probe(b), "tls",
-		json_tls(b, now_wall_ms), "neighbour", json_neighbour(&b->nexthop), "flows",
-		(json_int_t)b->traffic.flows, "new", (json_int_t)b->traffic.new_flows, "packets",
-		(json_int_t)b->traffic.packets, "bytes", (json_int_t)b->traffic.bytes, "flow_table",
-		json_flow_table(&b->traffic));
+		"{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "last_probe", json_last_probe(b),
+		"tls", json_tls(b, now_wall_ms), "neighbour", json_neighbour(&b->nexthop), "tunnel",
+		json_tunnel(b), "flows", (json_int_t)b->traffic.flows, "new",
+		(json_int_t)b->traffic.new_flows, "packets", (json_int_t)b->traffic.packets,
+		"bytes", (json_int_t)b->traffic.bytes, "flow_table", json_flow_table(&b->traffic));
 
 	if (json_object_update(json, more)) {
 		json_decref(json);

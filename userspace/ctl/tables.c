@@ -168,6 +168,18 @@ static void print_last_probe(const json_t *probe)
 	print_field("last probe", line);
 }
 
+static void print_tunnel(const json_t *tunnel)
+{
+	const char *source = field_text(tunnel, "source");
+	char line[LINE_SIZE];
+
+	if (!json_is_object(tunnel))
+		return;
+	snprintf(line, sizeof(line), "from %s to %s, MTU %lld", *source ? source : "nowhere yet",
+		 field_text(tunnel, "target"), field_number(tunnel, "mtu"));
+	print_field("tunnel", line);
+}
+
 void tables_backend(const json_t *service, const json_t *tier, const json_t *backend, time_t now)
 {
 	const json_t *neighbour = json_object_get(backend, "neighbour");
@@ -194,9 +206,10 @@ void tables_backend(const json_t *service, const json_t *tier, const json_t *bac
 	print_field("reason", line);
 	print_field("text", field_text(backend, "text"));
 	print_field("admin", field_text(backend, "admin"));
-	snprintf(line, sizeof(line), "%s%s%s", field_text(neighbour, "state"), *mac ? ", " : "",
-		 mac);
+	snprintf(line, sizeof(line), "%s%s%s%s", field_text(neighbour, "state"), *mac ? ", " : "",
+		 mac, field_true(neighbour, "routed") ? ", a router" : "");
 	print_field("next hop", line);
+	print_tunnel(json_object_get(backend, "tunnel"));
 	print_last_probe(json_object_get(backend, "last_probe"));
 	print_tls(json_object_get(backend, "tls"));
 	snprintf(line, sizeof(line), "%lld flows, %lld new, %lld packets, %lld bytes",
