@@ -329,9 +329,12 @@ static int start_parts(struct daemon *d)
 		err = start_interfaces(d);
 	if (!err)
 		err = table_start(d);
-	if (!err)
-		watches_start(d);
-	return err;
+	if (err)
+		return err;
+	watches_start(d);
+	/* The first plan is made of what the kernel knows: a tunnel's MTU, say, is in no record of an earlier mxlbd. */
+	netlink_settle(d->netlink);
+	return 0;
 }
 
 static void timer_init(ev_timer *timer, struct daemon *d,

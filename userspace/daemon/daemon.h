@@ -20,9 +20,11 @@ struct watch { /* the daemon's side of one backend */
 	struct daemon *daemon;
 	uint32_t id; /* 0: free */
 	ev_timer due;
-	uint64_t began_ms; /* when its last probe began; 0: none did */
-	bool asked;	   /* a next hop question that a slow connect raised is open */
-	bool confirming;   /* the second question, after the verdict, is open */
+	uint64_t began_ms;  /* when its last probe began; 0: none did */
+	bool asked;	    /* a next hop question that a slow connect raised is open */
+	bool confirming;    /* the second question, after the verdict, is open */
+	bool silent;	    /* the last probe said that it is unreachable */
+	const char *warned; /* why its way leads nowhere, as last logged */
 };
 
 struct daemon {
@@ -74,7 +76,10 @@ int daemon_reload(struct daemon *d, const char *who, struct buf *errors);
 int daemon_check_system(struct netlink *netlink, const struct config *config);
 
 /* watch.c: probes and next hops. */
-/* For every backend of the model that is not watched yet; those that are follow their probe's new interval. */
+/*
+ * For every backend of the model that is not watched yet; those that are follow their probe's new interval. Errors about
+ * tunnels are followed if there are any.
+ */
 void watches_start(struct daemon *d);
 void watches_stop_removed(struct daemon *d);
 void watches_stop_all(struct daemon *d);

@@ -5,7 +5,9 @@
  *   2. any other FAILED is a hint: probe now, at most every HINT_MS;
  *   3. what happens while our own interface has no carrier, is down, or came up less than 2 s ago is our trouble;
  *   4. a next hop that has never answered has no way to probe: FAILED is definite there too;
- *   5. after the verdict the next hop is asked a second time, and only when that fails too are its flows reset.
+ *   5. after the verdict the next hop is asked a second time, and only when that fails too are its flows reset;
+ *   6. of a backend behind a router that is no answer: probes say that it is unreachable (prober.h), and a second one in
+ *      a row must say so before its flows are reset.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -79,6 +81,7 @@ static int start_probe(struct watch *w, const struct service *s, const struct ba
 
 	if (to_vip)
 		job.fallback = b->conf.address;
+	job.routed = b->nexthop.routed;
 	return prober_start(w->daemon->prober, &job);
 }
 
@@ -89,6 +92,7 @@ static void confirm(struct watch *w, const struct backend *b)
 		w->confirming = true;
 }
 
+/* A backend that is lost, if it is no trouble of ours. */
 static void gone(struct watch *w)
 {
 	struct daemon *d = w->daemon;
@@ -127,6 +131,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 	if (!b)
 		return;
 	if (b->admin == ADMIN_MAINT) { /* not probed; asked about again soon */
+		w->silent = false;
 		schedule(w, MAINT_MS);
 		return;
 	}
@@ -151,6 +156,7 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 	struct probe_result r = *result;
 	struct service *s;
 	struct backend *b = model_backend(d->model, backend_id, &s);
+	bool silent;
 
 	if (!b || !w->id)
 		return;
@@ -160,8 +166,12 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 		r.reason = REASON_unreachable;
 	blame_link(d, b->nexthop.interface, &r);
 	take(d, backend_id, &r);
-	if (r.reason == REASON_unreachable)
+	silent = r.reason == REASON_unreachable;
+	if (silent && !b->nexthop.routed)
 		confirm(w, b);
+	else if (silent && w->silent)
+		gone(w); /* rule 6 */
+	w->silent = silent;
 	schedule_next(w, s, b);
 }
 
@@ -172,6 +182,25 @@ void on_slow_connect(void *ctx, uint32_t backend_id)
 
 	if (w->id && !netlink_reprobe(d->netlink, backend_id))
 		w->asked = true; /* rule 1 */
+}
+
+/* Of ways that are there and lead nowhere: once per cause. */
+static void warn(struct watch *w, const struct service *s, const struct backend *b)
+{
+	const struct nexthop *nh = &b->nexthop;
+	const char *why = NULL;
+
+	if (nh->state != NEXTHOP_RESOLVED)
+		return;
+	if (b->conf.forward == FORWARD_L2 && nh->routed)
+		why = "it is behind a router, which would send the VIP's packets back here: use "
+		      "forward: ipip, or give this box an address in the server's network";
+	else if (!model_has_way(b))
+		why = "this box has no address that a tunnel to it could come from";
+	if (why && why != w->warned)
+		log_warn("event=no_way service=%s backend=%s reason=\"%s\"", s->conf.name,
+			 b->conf.name, why);
+	w->warned = why;
 }
 
 void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
@@ -187,6 +216,7 @@ void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
 	w->asked = w->confirming = false;
 	if (model_nexthop(d->model, backend_id, nh, daemon_now()))
 		daemon_changed(d);
+	warn(w, s, b);
 	if (nh->state == NEXTHOP_RESOLVED && !w->began_ms)
 		schedule(w, 0); /* the first probe waited for it */
 	if (nh->state != NEXTHOP_FAILED)
@@ -206,7 +236,8 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 
 	w->daemon = d;
 	w->id = b->id;
-	w->asked = w->confirming = false;
+	w->asked = w->confirming = w->silent = false;
+	w->warned = NULL;
 	w->began_ms = 0;
 	ev_timer_init(&w->due, on_due, 0, 0);
 	w->due.data = w;
@@ -232,6 +263,15 @@ static void watch_renew(struct daemon *d, const struct service *s, const struct 
 		schedule_next(w, s, b);
 }
 
+static bool has_tunnels(const struct model *m)
+{
+	for (unsigned i = 0; i < m->n_services; i++)
+		for (unsigned j = 0; j < m->services[i].n_backends; j++)
+			if (m->services[i].backends[j].conf.forward == FORWARD_IPIP)
+				return true;
+	return false;
+}
+
 void watches_start(struct daemon *d)
 {
 	for (unsigned i = 0; i < d->model->n_services; i++) {
@@ -243,6 +283,7 @@ void watches_start(struct daemon *d)
 			else
 				watch_start(d, s, &s->backends[j]);
 	}
+	netlink_follow_mtu(d->netlink, has_tunnels(d->model));
 }
 
 static void watch_stop(struct daemon *d, struct watch *w)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Ways to a server that lead over a router, and a box that is nothing but the far end of tunnels."""
+import json
+
+import pytest
+
+from games import Sessions, verdict_times
+from lab import VIP, VIP6, wait_until
+
+# oxford-a has an address of another network, which the balancer reaches by oxford-a's address in its own.
+BEHIND = {"hybrid-mail": ("203.0.113.11", "192.0.2.11", 32, VIP), "hybrid-mail6": ("2001:db8:113::11", "2001:db8:2::11", 128, VIP6)}
+FAMILIES = pytest.mark.parametrize("service", BEHIND, ids=["IPv4", "IPv6"])
+CONFIRMED_S = 0.9  # the second probe begins when the first has failed, and waits for its connect timeout of 1 s
+
+
+@pytest.fixture
+def routed(lab, balancer):
+    """Makes oxford-a of a service a routed server; returns a function that silences all its addresses at once."""
+    def address(word, where, length):
+        lab.within("oxford-a", "ip", "address", word, f"{where}/{length}", "dev", "lo", *(["nodad"] if ":" in where else []))
+
+    def begin(service):
+        near, behind, length, vip = BEHIND[service]
+        address("replace", behind, length)
+        lab.undo.callback(lab.within, "oxford-a", "ip", "address", "del", f"{behind}/{length}", "dev", "lo", status=None)
+        lab.within("lb", "ip", "route", "replace", f"{behind}/{length}", "via", near)
+        lab.undo.callback(lab.within, "lb", "ip", "route", "del", f"{behind}/{length}")
+        balancer.configure(replace={f'oxford-a: {{address: "{near}"}}': f'oxford-a: {{address: "{behind}"}}'})
+
+        def silence():
+            lab.undo.callback(address, "replace", vip, length)
+            for each in (behind, vip):
+                lab.within("oxford-a", "ip", "address", "del", f"{each}/{length}", "dev", "lo")
+        return silence
+    return begin
+
+
+def test_a_server_behind_a_router_is_warned_of_once_where_the_router_would_send_its_packets_back(balancer, routed):
+    routed("hybrid-mail")
+    balancer.start()
+    balancer.wait_all_up()  # the router is the server itself: this one sends nothing back
+    assert balancer.backend("oxford-a")["neighbour"]["routed"]
+    assert not balancer.backend("oxford-b")["neighbour"]["routed"]
+    assert balancer.log().count("event=no_way service=hybrid-mail backend=oxford-a reason=\"it is behind a router") == 1
+    assert balancer.log().count("event=no_way") == 1
+
+
+@FAMILIES
+def test_a_routed_server_that_falls_silent_is_unreachable_and_a_second_probe_resets_its_sessions(
+        lab, balancer, measured, routed, service):
+    silence = routed(service)
+    balancer.start()
+    balancer.wait_all_up()
+    with Sessions(lab, BEHIND[service][3]) as sessions:
+        sessions.open(30, 0)
+        silence()
+        lost = {s.port for s in sessions.report() if s.server == "oxford-a"}
+        assert lost and len(lost) < 30
+        wait_until(lambda: {s.port for s in sessions.report() if s.error is not None} == lost, 20,
+                   "oxford-a's sessions are reset, and no others: " + balancer.log())
+        ended = [s for s in sessions.report() if s.port in lost]
+    backend = balancer.backend("oxford-a", service)
+    assert (backend["verdict"], backend["reason"]) == ("down", "unreachable")
+    assert backend["text"] == "nothing answers on any of its addresses"
+    assert backend["neighbour"]["state"] == "resolved", "the router answers, and that says nothing"
+    assert {s.error for s in ended} == {"ConnectionResetError"}
+    after = [s.at - verdict_times(balancer, service)["oxford-a"] for s in ended]
+    assert min(after) >= CONFIRMED_S
+    measured(f"{len(lost)} resets {min(after):.2f} to {max(after):.2f} s after the verdict")
+
+
+def test_a_far_end_that_only_strips_runs_without_services_and_takes_some_in(lab, balancer):
+    whole = lab.config_file.read_text()
+    bare = whole[:whole.index("services:")] + "decap: {from: [203.0.113.1]}\n"
+    lab.config_file.write_text(bare)
+    balancer.start()
+    assert balancer.status()["services"] == []
+    assert json.loads(lab("ctl", "--json", "status"))["services"] == []
+    assert lab.xdp() in ("native", "generic")
+    lab.config_file.write_text(whole)
+    lab("ctl", "reload")
+    balancer.wait_all_up()
+    lab.config_file.write_text(bare)
+    lab("ctl", "reload")
+    assert balancer.status()["services"] == []
+    assert balancer.stop() == 0
