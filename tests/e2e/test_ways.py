@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Ways to a server that lead over a router, and a box that is nothing but the far end of tunnels."""
+"""Ways to a server that lead over a router or by a tunnel, and a box that is nothing but the far end of tunnels."""
 import json
 
 import pytest
 
 from games import Sessions, verdict_times
-from lab import VIP, VIP6, wait_until
+from lab import CLIENT, VIP, VIP6, wait_until
+from netlink_net import OUTER
 
 # oxford-a has an address of another network, which the balancer reaches by oxford-a's address in its own.
 BEHIND = {"hybrid-mail": ("203.0.113.11", "192.0.2.11", 32, VIP), "hybrid-mail6": ("2001:db8:113::11", "2001:db8:2::11", 128, VIP6)}
@@ -67,6 +68,36 @@ def test_a_routed_server_that_falls_silent_is_unreachable_and_a_second_probe_res
     after = [s.at - verdict_times(balancer, service)["oxford-a"] for s in ended]
     assert min(after) >= CONFIRMED_S
     measured(f"{len(lost)} resets {min(after):.2f} to {max(after):.2f} s after the verdict")
+
+
+def test_a_tunnel_is_as_narrow_as_the_narrowest_link_that_a_router_tells_of(lab, balancer):
+    """The datapath's outer packet is a raw socket's here: the kernel takes the router's answer for neither's."""
+    def listeners():
+        protocols = (int(line.split()[1].rpartition(":")[2], 16) for f in ("raw", "raw6")
+                     for line in lab.within("lb", "cat", f"/proc/self/net/{f}").splitlines()[1:])
+        return sorted(p for p in protocols if p in (4, 41))  # the others forge SYNs
+
+    balancer.start()
+    balancer.wait_all_up()
+    assert listeners() == [], "there is no tunnel"
+    balancer.configure(replace={'nuneaton: {address: "203.0.113.13"}': f'nuneaton: {{address: "{CLIENT}", forward: ipip}}'})
+    lab("ctl", "reload")
+    assert listeners() == [4, 4, 41, 41]
+    way = {"source": "203.0.113.5", "target": CLIENT, "mtu": 1500}
+    wait_until(lambda: balancer.backend("nuneaton")["tunnel"] == way, 5, f"{way}: {balancer.backend('nuneaton')}")
+    assert balancer.backend("oxford-a")["tunnel"] is None
+
+    lab.undo.callback(lab.within, "lb", "ip", "route", "flush", "cache")
+    lab.undo.callback(lab.within, "router", "ip", "link", "set", "dev", "wan", "mtu", "1500")
+    lab.within("router", "ip", "link", "set", "dev", "wan", "mtu", "1400")
+    lab.within("lb", "/usr/bin/python3", "-c", OUTER, "4", way["source"], CLIENT)
+    wait_until(lambda: balancer.backend("nuneaton")["tunnel"] == {**way, "mtu": 1400}, 5, "the router's word is taken")
+    assert "source 203.0.113.5, mtu 1400" in balancer.log()
+    assert f"from 203.0.113.5 to {CLIENT}, MTU 1400" in lab("ctl", "show", "hybrid-mail/nuneaton")
+
+    balancer.configure()
+    lab("ctl", "reload")
+    assert listeners() == []
 
 
 def test_a_far_end_that_only_strips_runs_without_services_and_takes_some_in(lab, balancer):
