@@ -36,7 +36,7 @@ UTIL     = addr.c log.c buf.c
 CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c reply.c dialog.c
 CONF     = conf.c file.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c
-DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c
+DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c
 DAEMON   = daemon.c watch.c table.c reload.c notify.c
 
@@ -125,7 +125,7 @@ unit: $(UNIT:%=$(B)/unit/test_%)
 	$(Q)tests/run unit $^
 
 # Packet tests: the real program under BPF_PROG_TEST_RUN, with the real datapath/ around it. As root.
-PACKET = packets extensions flows icmp guard tunnel decap vlan redirect jumbo
+PACKET = packets extensions flows icmp guard tunnel decap vlan redirect jumbo probe
 PACKET_SRC = tests/packet/bench.c $(SRC_util) $(SRC_core) $(SRC_datapath)
 $(B)/packet/test_%: $(B)/san/tests/packet/test_%.o $(PACKET_SRC:%.c=$(B)/san/%.o)
 	@echo "  LD      $@"

@@ -17,6 +17,7 @@
 #include "icmp.h"
 #include "decap.h"
 #include "vlan.h"
+#include "probe.h"
 
 static const volatile __u32 key_scratch;
 

@@ -34,7 +34,10 @@ struct datapath *bench_datapath(void)
 
 static int open_datapath(void)
 {
-	struct datapath_conf conf = {.hash_key = "packet tests", .flows = 3072};
+	struct datapath_conf conf = {.hash_key = "packet tests",
+				     .flows = 3072,
+				     .mark = 0x6d780000,
+				     .mark_mask = 0xffff0000};
 
 	strcpy(conf.pin, pin);
 	if (datapath_open(&conf, &dp))

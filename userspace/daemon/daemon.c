@@ -110,6 +110,7 @@ static void apply(struct daemon *d)
 
 	if (!ret) {
 		remember_all(d);
+		datapath_tunnel_probes(d->datapath, &plan);
 		ret = datapath_apply(d->datapath, &plan, daemon_now().mono_ms);
 		plan_free(&plan);
 	}

@@ -63,6 +63,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	datapath_sweep(d->datapath, d->model->held);
+	datapath_keep_probes_tunnelled(d->datapath);
 }
 
 struct gather {

@@ -157,6 +157,7 @@ int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const
 	dp->ports[interface].ifindex = ifindex;
 	dp->ports[interface].mac = *mac;
 	dp->ports[interface].vlan = vlan;
+	dp->ports[interface].tunnel = (struct probetunnel){0};
 	return 0;
 }
 
@@ -241,6 +242,7 @@ void datapath_detach_undeclared(struct datapath *dp)
 			continue;
 		}
 		remove_link(pin, fd);
+		probetunnel_remove(ifindex);
 		log_info("event=detached ifindex=%d cause=\"not in the configuration\"", ifindex);
 	}
 	if (dir)

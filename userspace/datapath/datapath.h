@@ -50,6 +50,14 @@ const char *datapath_xdp_mode(const struct datapath *dp, unsigned interface);
  */
 int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms);
 
+/*
+ * Has the probes of ipip backends take their tunnels too: a filter on the way out of the interfaces that lead to any, and of
+ * no others. Before the plan is applied: a probe must not go bare where mail does not. What fails is logged, once.
+ */
+void datapath_tunnel_probes(struct datapath *dp, const struct plan *plan);
+/* Every few seconds: the filter may be missing by now, or have failed before. */
+void datapath_keep_probes_tunnelled(struct datapath *dp);
+
 /* Remembers for the next mxlbd what is known of a backend. */
 void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b);
 

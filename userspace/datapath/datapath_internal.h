@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What load.c, attach.c, apply.c, front.c and counters.c share. Nobody else includes this. */
+/* What load.c, attach.c, apply.c, front.c, probetunnel.c and counters.c share. Nobody else includes this. */
 #ifndef MXLB_DATAPATH_INTERNAL_H
 #define MXLB_DATAPATH_INTERNAL_H
 
@@ -26,6 +26,11 @@ struct allow_set {	 /* a service's prefixes as they stand in the trie */
 	struct prefix *prefixes;
 	unsigned n;
 	uint64_t free_ms; /* of a replaced one: when it may be deleted */
+};
+
+struct probetunnel { /* of an interface: what is known of the probes' filter there */
+	bool known, wanted;
+	int err; /* as last logged */
 };
 
 struct datapath {
@@ -68,11 +73,15 @@ struct datapath {
 		bool fresh;   /* there was no program before this process */
 		struct mac mac;
 		uint16_t vlan;
+		struct probetunnel tunnel;
 	} ports[MXLB_MAX_PORTS];
 };
 
 /* front.c: fills *out from plan and ports; -EEXIST when no perfect hash was found. */
 int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_front *out);
+
+/* probetunnel.c: takes the probes' filter off an interface. 0 or -errno. */
+int probetunnel_remove(int ifindex);
 
 /* allow.c: a service's list. 0, -errno, or the ms after which to come again. */
 int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms);

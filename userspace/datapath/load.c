@@ -223,14 +223,16 @@ static int size_flows(struct datapath *dp, uint32_t flows)
 	return err ? err : bpf_map__set_max_entries(dp->skel->maps.flows6, lines);
 }
 
-static int load(struct datapath *dp, uint32_t flows)
+static int load(struct datapath *dp, const struct datapath_conf *conf)
 {
 	int err;
 
 	dp->skel = mxlb_bpf__open();
 	if (!dp->skel)
 		return refuse(-errno, "open the BPF object", "report this");
-	err = size_flows(dp, flows);
+	dp->skel->rodata->probe_mark = conf->mark;
+	dp->skel->rodata->probe_mask = conf->mark_mask;
+	err = size_flows(dp, conf->flows);
 	if (!err)
 		err = set_pins(dp);
 	if (!err)
@@ -269,7 +271,7 @@ int datapath_open(const struct datapath_conf *conf, struct datapath **out)
 	if (!err)
 		err = make_pin_dir(dp, conf->pin);
 	if (!err)
-		err = load(dp, conf->flows);
+		err = load(dp, conf);
 	if (!err)
 		err = map_all(dp);
 	if (!err)

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns the filter (bpf/probe.h) that puts the probes of ipip backends into their tunnels: on the way out of each
+ * interface that leads to such a backend, and of no other. It is known by its priority and handle, so whoever
+ * comes next takes it over, as with the probes' rules and routes.
+ *
+ *  1. The hook, clsact, is made where it is missing and never removed: others may have put their filters there by
+ *     then, and without any it costs next to nothing.
+ *  2. A filter that somebody removed, with the hook or alone, is put back within seconds.
+ *  3. Also where mail has a tag the filter is on the declared interface: packets of the VLAN device above leave by it,
+ *     the tag still beside them.
+ */
+#include <errno.h>
+#include <string.h>
+#include "datapath/datapath_internal.h"
+#include "util/log.h"
+
+#define FILTER_PRIORITY 0x6d78
+#define FILTER_HANDLE	0x6d786c62
+
+static struct bpf_tc_hook hook_of(int ifindex)
+{
+	return (struct bpf_tc_hook){.sz = sizeof(struct bpf_tc_hook),
+				    .ifindex = ifindex,
+				    .attach_point = BPF_TC_EGRESS};
+}
+
+static struct bpf_tc_opts filter(void)
+{
+	return (struct bpf_tc_opts){.sz = sizeof(struct bpf_tc_opts),
+				    .handle = FILTER_HANDLE,
+				    .priority = FILTER_PRIORITY};
+}
+
+/* The program's id, 0 when there is none. Without CAP_SYS_ADMIN ids can only be compared. */
+static __u32 filter_on(int ifindex)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex);
+	struct bpf_tc_opts opts = filter();
+
+	return bpf_tc_query(&hook, &opts) ? 0 : opts.prog_id;
+}
+
+static __u32 own_id(const struct datapath *dp)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(bpf_program__fd(dp->skel->progs.probe), &info, &len)
+		       ? 0
+		       : info.id;
+}
+
+static int put(const struct datapath *dp, int ifindex)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex);
+	struct bpf_tc_opts opts = filter();
+	__u32 there = filter_on(ifindex);
+	int err;
+
+	if (there && there == own_id(dp))
+		return 0;
+	err = bpf_tc_hook_create(&hook);
+	if (err && err != -EEXIST)
+		return err;
+	opts.prog_fd = bpf_program__fd(dp->skel->progs.probe);
+	opts.flags = BPF_TC_F_REPLACE;
+	err = bpf_tc_attach(&hook, &opts);
+	if (!err)
+		log_info("event=probe_tunnel_attached ifindex=%d", ifindex);
+	return err;
+}
+
+int probetunnel_remove(int ifindex)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex);
+	struct bpf_tc_opts opts = filter();
+	int err;
+
+	if (!filter_on(ifindex))
+		return 0;
+	err = bpf_tc_detach(&hook, &opts);
+	if (!err)
+		log_info("event=probe_tunnel_detached ifindex=%d", ifindex);
+	return err == -ENOENT ? 0 : err;
+}
+
+static void set(struct datapath *dp, unsigned port, bool wanted)
+{
+	struct probetunnel *t = &dp->ports[port].tunnel;
+	int ifindex = dp->ports[port].ifindex, err;
+
+	if (!ifindex)
+		return;
+	err = wanted ? put(dp, ifindex) : probetunnel_remove(ifindex);
+	if (err && err != -ENODEV && err != t->err)
+		log_error(
+			"event=probe_tunnel_failed ifindex=%d error=\"%s\" advice=\"probes can't take the "
+			"tunnel; the kernel needs clsact and cls_bpf (NET_SCH_INGRESS, NET_CLS_BPF)\"",
+			ifindex, strerror(-err));
+	*t = (struct probetunnel){.known = !err, .wanted = wanted, .err = err};
+}
+
+void datapath_tunnel_probes(struct datapath *dp, const struct plan *plan)
+{
+	bool wanted[MXLB_MAX_PORTS] = {false};
+
+	for (unsigned i = 0; i < plan->n_backends; i++)
+		if (plan->backends[i].tunnel)
+			wanted[plan->backends[i].interface] = true;
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
+		if (!dp->ports[i].tunnel.known || dp->ports[i].tunnel.wanted != wanted[i])
+			set(dp, i, wanted[i]);
+}
+
+void datapath_keep_probes_tunnelled(struct datapath *dp)
+{
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
+		if (dp->ports[i].tunnel.wanted)
+			set(dp, i, true);
+}
