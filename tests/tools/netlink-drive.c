@@ -81,7 +81,7 @@ static int command(const char *name, unsigned x, const struct addr *a)
 	if (!strcmp(name, "reprobe"))
 		return netlink_reprobe(netlink, x);
 	if (!strcmp(name, "route"))
-		return netlink_probe_route(netlink, x, a);
+		return netlink_probe_route(netlink, x, a, false);
 	if (!strcmp(name, "unroute"))
 		return netlink_probe_route_remove(netlink, x);
 	if (!strcmp(name, "detach"))

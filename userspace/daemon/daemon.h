@@ -21,6 +21,7 @@ struct watch { /* the daemon's side of one backend */
 	uint32_t id; /* 0: free */
 	ev_timer due;
 	uint64_t began_ms;  /* when its last probe began; 0: none did */
+	bool tunnel;	    /* its probe's route is for one */
 	bool asked;	    /* a next hop question that a slow connect raised is open */
 	bool confirming;    /* the second question, after the verdict, is open */
 	bool silent;	    /* the last probe said that it is unreachable */

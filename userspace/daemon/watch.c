@@ -229,6 +229,18 @@ void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
 		schedule(w, 0); /* rule 2 */
 }
 
+/* The route follows the next hop by itself; -ENETUNREACH is "not known yet". */
+static void probe_route(struct watch *w, const struct service *s, const struct backend *b)
+{
+	int err;
+
+	w->tunnel = b->conf.forward == FORWARD_IPIP;
+	err = netlink_probe_route(w->daemon->netlink, b->id, &s->conf.address, w->tunnel);
+	if (err && err != -ENETUNREACH)
+		log_error("event=route_failed backend=%s error=\"%s\"", b->conf.name,
+			  strerror(-err));
+}
+
 static void watch_start(struct daemon *d, const struct service *s, const struct backend *b)
 {
 	struct watch *w = &d->watches[b->id];
@@ -245,11 +257,7 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 	if (err)
 		log_error("event=watch_failed backend=%s error=\"%s\"", b->conf.name,
 			  strerror(-err));
-	/* The route follows the next hop by itself; -ENETUNREACH is "not known yet". */
-	err = netlink_probe_route(d->netlink, b->id, &s->conf.address);
-	if (err && err != -ENETUNREACH)
-		log_error("event=route_failed backend=%s error=\"%s\"", b->conf.name,
-			  strerror(-err));
+	probe_route(w, s, b);
 	/* At once when the way is known; else when it is, or it took as long as a connect may. */
 	schedule(w, b->nexthop.has_mac ? 0 : s->probe.connect_timeout_ms);
 }
@@ -259,6 +267,8 @@ static void watch_renew(struct daemon *d, const struct service *s, const struct 
 {
 	struct watch *w = &d->watches[b->id];
 
+	if (w->tunnel != (b->conf.forward == FORWARD_IPIP))
+		probe_route(w, s, b);
 	if (ev_is_active(&w->due) && w->began_ms)
 		schedule_next(w, s, b);
 }

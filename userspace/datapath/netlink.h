@@ -73,10 +73,11 @@ int netlink_reprobe(struct netlink *n, uint32_t backend_id);
  * The probe's own way: rule "fwmark mark/mask lookup table" and, in the table, a route to vip by the backend's
  * next hop (IPv4: via the backend; IPv6: via a permanent link-local neighbour with its MAC). Idempotent:
  * adopts what is there. Then kept up by itself: follows the next hop, its MAC and the interface, and is put back when
- * somebody removes it. 0 or -errno (-ENOENT: not watched; -ENETUNREACH: next hop not known yet, installed when it is).
+ * somebody removes it. tunnel: its packets get an outer header on the way (probetunnel.c), so the route's MTU is smaller. 0 or -errno (-ENOENT: not watched; -ENETUNREACH: next hop not known yet, installed when it is).
  * Behind the route a "prohibit" keeps a probe from straying when the route goes with its link: connect() gets EACCES.
  */
-int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip);
+int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip,
+			bool tunnel);
 int netlink_probe_route_remove(struct netlink *n, uint32_t backend_id);
 /* Removes every rule, table and neighbour that any mxlbd with these marks made; puts retrans_time back: to what it
  * was where this process changed it, to the table's default where an earlier one did (still 200). */

@@ -47,6 +47,7 @@ struct watch { /* one followed backend */
 	bool has_vip, install;	      /* a probe route is wanted; is to be installed */
 	bool install_failed;	      /* and said so */
 	struct addr vip;
+	bool tunnel; /* the probe's packets go in one, to .address */
 };
 
 struct group { /* an IPv6 VIP whose solicited-node group we are in */

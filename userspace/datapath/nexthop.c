@@ -51,7 +51,8 @@ int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *add
 		*w = (struct watch){.id = backend_id,
 				    .address = *address,
 				    .has_vip = w->has_vip,
-				    .vip = w->vip};
+				    .vip = w->vip,
+				    .tunnel = w->tunnel};
 	w->ask = w->report = true;
 	netlink_soon(n, NETLINK_NOW);
 	return 0;
@@ -421,7 +422,8 @@ void nexthop_settle(struct netlink *n)
 			continue;
 		settle_one(n, w);
 		nh = w->nh;
-		if (w->has_vip && (w->install || memcmp(&nh.mac, &w->told.mac, sizeof(nh.mac))))
+		if (w->has_vip && (w->install || memcmp(&nh.mac, &w->told.mac, sizeof(nh.mac)) ||
+				   (w->tunnel && nh.mtu != w->told.mtu)))
 			proberoute_install(n, w);
 		if (!w->answered || (w->told_once && !w->report && nexthop_equal(&nh, &w->told)))
 			continue;

@@ -5,6 +5,7 @@
  *	rule	fwmark mark|id, lookup table+id, at our priority
  *	table	VIP by the backend's next hop; and behind it "prohibit VIP", so that a probe whose route
  *		went away with its link fails here (EACCES) and does not stray to whoever else has the VIP
+ *	tunnel	the VIP's route has the MTU of what fits into it; the outer header is probetunnel.c's
  *	IPv6	the next hop is fe80::6d78:6c62:<mark|id>, permanent, with the backend's MAC
  *
  * All bear PROBE_PROTOCOL and the configured numbers; what bears only one of these is not ours and stays.
@@ -14,9 +15,13 @@
 #include <linux/fib_rules.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <string.h>
 #include "util/buf.h"
 #include "util/log.h"
+
+#define IPV6_MIN_MTU 1280 /* RFC 8200 section 5 */
 
 static const uint8_t link_local[12] = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 'm', 'x', 'l', 'b'};
 
@@ -78,6 +83,25 @@ static int route_forbid(struct netlink *n, const struct watch *w)
 	return request_send(n, &m.h, NULL, NULL);
 }
 
+/* The most that the probe's packets may have; 0: what the interface says. */
+static uint32_t route_mtu(const struct watch *w)
+{
+	uint32_t outer = addr_is_v4(&w->address) ? sizeof(struct iphdr) : sizeof(struct ip6_hdr);
+
+	if (!w->tunnel || w->nh.mtu <= outer)
+		return 0;
+	return addr_is_v4(&w->vip) || w->nh.mtu - outer > IPV6_MIN_MTU ? w->nh.mtu - outer
+								       : IPV6_MIN_MTU;
+}
+
+static void route_put_mtu(union netlink_msg *m, uint32_t mtu)
+{
+	struct nlattr *metrics = mnl_attr_nest_start(&m->h, RTA_METRICS);
+
+	mnl_attr_put_u32(&m->h, RTAX_MTU, mtu);
+	mnl_attr_nest_end(&m->h, metrics);
+}
+
 static int route_set(struct netlink *n, const struct watch *w, const struct addr *via)
 {
 	union netlink_msg m;
@@ -97,6 +121,8 @@ static int route_set(struct netlink *n, const struct watch *w, const struct addr
 		addr_to_bytes(via, v6.addr);
 		mnl_attr_put(&m.h, RTA_VIA, sizeof(v6), &v6);
 	}
+	if (route_mtu(w))
+		route_put_mtu(&m, route_mtu(w));
 	return request_send(n, &m.h, NULL, NULL);
 }
 
@@ -278,7 +304,7 @@ static int purge(struct netlink *n, struct purge p, const char *only)
 	return err;
 }
 
-int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip)
+int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip, bool tunnel)
 {
 	struct watch *w = nexthop_watch(n, backend_id);
 	int err = 0;
@@ -289,6 +315,7 @@ int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct add
 		err = purge(n, (struct purge){.n = n, .id = backend_id, .keep = vip}, "routes");
 	w->has_vip = true;
 	w->vip = *vip;
+	w->tunnel = tunnel;
 	return err ?: proberoute_install(n, w);
 }
 
