@@ -32,8 +32,15 @@ def lab(build):
 
 
 @pytest.fixture
-def balancer(lab):
+def forward():
+    """How the lab's configuration reaches the servers: see scripts/lab."""
+    return os.environ.get("MXLB_LAB_FORWARD", "l2")
+
+
+@pytest.fixture
+def balancer(lab, forward):
     """mxlbd, not yet started; the lab is whole again after the test."""
+    lab.set_forward(forward)
     mxlbd = Balancer(lab)
     mxlbd.configure()
     yield mxlbd

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 OXFORD = ("oxford-a", "oxford-b")
 SERVERS = (*OXFORD, "nuneaton")
+FAR = "far"  # of the far site
 VIP, VIP6 = "203.0.113.25", "2001:db8:113::25"
 CLIENT, CLIENT6 = "198.51.100.10", "2001:db8:100::10"
 
@@ -63,7 +64,36 @@ class Lab:
     def nsenter(self, host):
         return "nsenter", f"--net=/run/netns/{self.name}-{host}", "--"
 
+    def set_forward(self, how):
+        """l2, ipip or ipip6: how the configuration reaches the servers. Far ends of tunnels run where there are any."""
+        before = self.env.get("MXLB_LAB_FORWARD", "l2")
+        self.env["MXLB_LAB_FORWARD"] = how
+        if (how == "l2") != (before == "l2"):
+            for host in SERVERS:
+                self("farend", "stop" if how == "l2" else "start", host)
+
+    def add_farsite(self):
+        """Once for all tests: it disturbs none."""
+        if not Path(f"/run/netns/{self.name}-{FAR}").exists():
+            self("farsite")
+
     # What a test breaks is mended when it ends, however it ends.
+
+    def farend(self, host, config=None):
+        """mxlbd on a server, with this configuration or the one that only strips."""
+        self.undo.callback(self.restore_farend, host)
+        file = self.run / host / "own.yaml"
+        if config:
+            file.write_text(config)
+        self("farend", "start", host, *([str(file)] if config else []))
+
+    def stop_farend(self, host):
+        self.undo.callback(self.restore_farend, host)
+        self("farend", "stop", host)
+
+    def restore_farend(self, host):
+        tunnels = host in SERVERS and self.env.get("MXLB_LAB_FORWARD", "l2") != "l2"
+        self("farend", "start" if tunnels else "stop", host)
 
     def stop(self, host):
         self.undo.callback(self.start, host)
@@ -177,6 +207,7 @@ class Balancer:
         for path in self.lab.pin.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.lab.run / "mxlb.sock").unlink(missing_ok=True)
+        self.lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact", status=None)
 
     def log(self):
         return self.log_file.read_text(errors="replace")

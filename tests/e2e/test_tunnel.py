@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Servers that are reached through a tunnel: what fits and what does not, far ends that strip and that do not, and what
+is left of it in the kernel when mxlbd dies, restarts or changes its mind."""
+import hashlib
+import json
+import os
+import re
+
+import pytest
+
+from lab import CLIENT, CLIENT6, FAR, HERE, OXFORD, SERVERS, VIP, VIP6, Traffic, wait_until
+
+FAR4, FAR6 = "192.0.2.13", "2001:db8:2::13"
+SIZE = 25_000_000
+STALL_S = 2.0
+VIPS = pytest.mark.parametrize("vip, service", [(VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")], ids=["IPv4", "IPv6"])
+TUNNELS = pytest.mark.parametrize("forward", ["ipip", "ipip6"], indirect=True)
+
+
+@pytest.fixture
+def forward(request):
+    return getattr(request, "param", "ipip")
+
+
+@pytest.fixture
+def running(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    return balancer
+
+
+@pytest.fixture
+def far(lab):
+    """The far site, its server's far end at work."""
+    lab.add_farsite()
+    lab.farend(FAR)
+
+
+def set_tiers(balancer, mode="auto", **services):
+    """The lab's configuration with other tiers: set_tiers(balancer, name={10: {"far": "192.0.2.13"}})."""
+    balancer.configure(mode)
+    text = balancer.lab.config_file.read_text()
+    for name, tiers in services.items():
+        lines = "".join(f"      {preference}:\n" + "".join(f'        {backend}: {{address: "{address}", forward: ipip}}\n'
+                                                            for backend, address in backends.items())
+                        for preference, backends in tiers.items())
+        text, n = re.subn(rf"(  {name.replace('_', '-')}:\n(?:    .*\n)*?    tiers:\n)(?:      .*\n)+", rf"\1{lines}", text)
+        assert n == 1
+    balancer.lab.config_file.write_text(text)
+
+
+# --- packets that do not fit ---
+
+def forget_mtus(lab):
+    """What the client learned of the ways to the VIPs in earlier tests."""
+    for family in ("-4", "-6"):
+        lab.within("client", "ip", family, "route", "flush", "cache")
+
+
+def message_files(lab):
+    return {path for host in (*SERVERS, FAR) for path in (lab.run / host / "mail/new").glob("*")}
+
+
+def text_digest(path):
+    """Of the message as it was sent, behind what the server put before it."""
+    data = path.read_bytes()
+    return hashlib.sha256(data[data.index(b"From: sender@example.net\n"):]).hexdigest()
+
+
+def send_message(lab, vip, seed):
+    """Sends SIZE bytes; fails unless a server stored just these. What the sender saw."""
+    before = message_files(lab)
+    sent = json.loads(lab.within("client", "/usr/bin/python3", "-B", str(HERE / "send_message.py"), vip, str(SIZE), seed))
+    path, = wait_until(lambda: message_files(lab) - before, 30, "the message is in a mailbox")
+    assert text_digest(path) == sent["sha256"], "byte for byte"
+    path.unlink()
+    return sent
+
+
+def figures(sent):
+    return (f"{sent['bytes']} bytes in {sent['seconds']:.2f} s, nothing acknowledged for at most {sent['longest_s']:.3f} s, "
+            f"{sent['retransmitted']} segments sent again, path MTU {sent['pmtu']}")
+
+
+def overhead(outer):
+    return 40 if ":" in outer else 20
+
+
+@TUNNELS
+@VIPS
+def test_a_message_of_25_MB_in_full_segments_passes_the_tunnel_whole_and_without_a_stall(
+        lab, running, measured, vip, service):
+    forget_mtus(lab)
+    before = running.status()["drops"]["too_big"]
+    sent = send_message(lab, vip, f"{vip} 1500")
+    too_big = running.status()["drops"]["too_big"] - before
+    assert sent["pmtu"] == 1500 - overhead(running.backend("oxford-a", service)["address"])
+    assert sent["longest_s"] < STALL_S
+    assert too_big > 0, "the counter says why the path's MTU is smaller"
+    measured(f"{figures(sent)}, too_big {too_big}")
+
+
+def narrow_the_second_hop(lab, mtu):
+    for host, device in (("hop", FAR), (FAR, "eth0")):
+        lab.undo.callback(lab.within, host, "ip", "link", "set", "dev", device, "mtu", "1500")
+        lab.within(host, "ip", "link", "set", "dev", device, "mtu", str(mtu))
+
+
+@pytest.mark.parametrize("address", [FAR4, FAR6], ids=["outer-IPv4", "outer-IPv6"])
+@VIPS
+def test_a_message_of_25_MB_passes_a_link_of_1400_bytes_two_hops_behind_the_tunnels_beginning(
+        lab, balancer, far, measured, vip, service, address):
+    set_tiers(balancer, **{service: {10: {FAR: address}}})
+    balancer.start()
+    balancer.wait_for({FAR: "up"}, 15, service)
+    narrow_the_second_hop(lab, 1400)
+    forget_mtus(lab)
+    sent = send_message(lab, vip, f"{vip} {address} 1400")
+    assert sent["pmtu"] == 1400 - overhead(address)
+    assert sent["longest_s"] < STALL_S
+    assert balancer.backend(FAR, service)["mtu"] == 1400
+    assert balancer.verdicts(service)[FAR] == "up"
+    measured(f"{figures(sent)}, too_big {balancer.status()['drops']['too_big']}")
+
+
+# --- far ends ---
+
+def tunnelled(balancer, service="hybrid-mail"):
+    return {b["name"]: b["forward"] for tier in balancer.service(service)["tiers"] for b in tier["backends"]}
+
+
+@TUNNELS
+def test_the_servers_see_the_clients_own_address_and_answer_it_directly(lab, running, forward):
+    assert set(tunnelled(running).values()) == {"ipip"}
+    for vip, client in ((VIP, CLIENT), (VIP6, CLIENT6)):
+        since = lab.log_sizes()
+        lab("send", "40", vip)
+        wait_until(lambda: sum(lab.connections(since, client).values()) == 40, 20, "40 connections in the servers' logs")
+
+
+@TUNNELS
+def test_a_far_end_that_does_not_strip_is_down_until_it_does(lab, running):
+    lab.stop_farend("oxford-a")
+    for service in ("hybrid-mail", "hybrid-mail6"):
+        running.wait_for({"oxford-a": "down", "oxford-b": "up"}, 15, service)
+    assert running.backend("oxford-a")["reason"] == "vip_missing", "its own address answers"
+    with Traffic(lab) as traffic:
+        traffic.wait_seen({"oxford-b"})
+    lab.farend("oxford-a")
+    for service in ("hybrid-mail", "hybrid-mail6"):
+        running.wait_for({"oxford-a": "up"}, 15, service)
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+
+
+def farend_config(lab, host, rest, mode="auto"):
+    return f"""
+interfaces: {{eth0: {{mode: {mode}}}}}
+datapath: {{pin: {lab.pin}-{host}, flows: 1024}}
+control: {{socket: {lab.run}/{host}/mxlb.sock, group: root}}
+{rest}"""
+
+
+def test_a_far_end_strips_for_its_peers_only(lab, running):
+    lab.farend("oxford-a", farend_config(lab, "oxford-a", 'decap: {from: [203.0.113.99, "2001:db8:113::5"]}'))
+    running.wait_for({"oxford-a": "down", "oxford-b": "up"}, 15)
+    assert running.verdicts("hybrid-mail6")["oxford-a"] == "up", "of the other tunnel it knows the peer"
+    with Traffic(lab) as traffic:
+        traffic.wait_seen({"oxford-b"})
+
+
+def lose_vips(lab, host):
+    for address, family in ((f"{VIP}/32", "-4"), (f"{VIP6}/128", "-6")):
+        nodad = ["nodad"] if family == "-6" else []
+        lab.undo.callback(lab.within, host, "ip", family, "address", "replace", address, "dev", "lo", *nodad)
+        lab.within(host, "ip", family, "address", "del", address, "dev", "lo")
+
+
+OWN_TIERS = """
+decap: {from: [203.0.113.5, "2001:db8:113::5"]}
+probes:
+  exo: {interval: 1s, fast-interval: 250ms, connect-timeout: 1s, fall: 2, rise: 2, helo: probe.example.net, tls: encryption-only}
+services:
+  hybrid-mail:
+    {address: 203.0.113.25, interface: eth0, advertise: none, probe: exo,
+     tiers: {10: {oxford-a: {address: 203.0.113.11}, oxford-b: {address: 203.0.113.12}}}}
+  hybrid-mail6:
+    {address: "2001:db8:113::25", interface: eth0, advertise: none, probe: exo,
+     tiers: {10: {oxford-a: {address: "2001:db8:113::11"}, oxford-b: {address: "2001:db8:113::12"}}}}
+"""
+
+
+def test_a_far_end_with_tiers_of_its_own_serves_from_them(lab, balancer):
+    lose_vips(lab, "nuneaton")
+    # Generic: the switch's end of nuneaton's cable has no program, so that a native one could send nothing.
+    lab.farend("nuneaton", farend_config(lab, "nuneaton", OWN_TIERS, "generic"))
+    set_tiers(balancer, hybrid_mail={10: {"nuneaton": "203.0.113.13"}}, hybrid_mail6={10: {"nuneaton": "203.0.113.13"}})
+    balancer.start()
+    for vip, service, client in ((VIP, "hybrid-mail", CLIENT), (VIP6, "hybrid-mail6", CLIENT6)):
+        balancer.wait_for({"nuneaton": "up"}, 20, service)
+        since = lab.log_sizes()
+        with Traffic(lab, vip) as traffic:
+            traffic.wait_seen(OXFORD)
+        wait_until(lambda: all(lab.connections(since, client)[host] for host in OXFORD), 10, "with the client's address")
+    lab.stop("oxford-a")
+    lab.stop("oxford-b")
+    balancer.wait_for({"nuneaton": "down"}, 15)
+
+
+# --- what is left in the kernel ---
+
+def filters(lab, device="eth0"):
+    """On the balancer's way out: [(priority, handle, program)]."""
+    shown = json.loads(lab.within("lb", "tc", "-json", "filter", "show", "dev", device, "egress"))
+    return [(f["pref"], f["options"].get("handle"), f["options"].get("bpf_name", "")) for f in shown if "options" in f]
+
+
+def ours(lab, device="eth0"):
+    return [f for f in filters(lab, device) if f[2].startswith("probe")]
+
+
+def add_foreign_filter(lab, priority):
+    lab.within("lb", "tc", "filter", "add", "dev", "eth0", "egress", "pref", str(priority), "bpf", "bytecode", "1,6 0 0 0")
+
+
+def test_mail_flows_through_the_tunnel_while_mxlbd_is_dead_and_the_next_one_takes_over(lab, running):
+    assert len(ours(lab)) == 1
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        running.process.kill()
+        running.process.wait()
+        traffic.wait_seen(OXFORD)
+        running.start()
+        running.wait_all_up()
+        traffic.wait_seen(OXFORD)
+    failed = [a for a in traffic.attempts() if a.error]
+    assert not failed, f"{len(failed)} of {len(traffic.attempts())} failed meanwhile: {failed[:3]}\n{running.log()}"
+    assert len(ours(lab)) == 1, "taken over, not put beside"
+
+
+def test_the_probes_filter_goes_with_the_last_tunnel_and_others_stay(lab, balancer):
+    lab.undo.callback(lab.within, "lb", "tc", "qdisc", "del", "dev", "eth0", "clsact")
+    lab.within("lb", "tc", "qdisc", "replace", "dev", "eth0", "clsact")
+    add_foreign_filter(lab, 1)
+    add_foreign_filter(lab, 65000)
+    foreign = filters(lab)
+    assert len(foreign) == 2
+    balancer.start()
+    balancer.wait_all_up()
+    assert len(ours(lab)) == 1 and len(filters(lab)) == 3
+    text = lab.config_file.read_text()
+    lab.config_file.write_text(text.replace(", forward: ipip", ""))
+    lab("ctl", "reload")
+    wait_until(lambda: not ours(lab), 10, "no tunnel, no filter")
+    assert filters(lab) == foreign
+    balancer.wait_all_up()
+    lab.config_file.write_text(text)
+    lab("ctl", "reload")
+    wait_until(lambda: len(ours(lab)) == 1, 10, "tunnels again, and a filter")
+    balancer.wait_all_up()
+    assert balancer.stop() == 0
+    balancer.configure(replace={", forward: ipip": ""})
+    balancer.start()
+    wait_until(lambda: not ours(lab), 10, "what an earlier mxlbd left is removed")
+    assert filters(lab) == foreign
+
+
+def test_a_filter_that_somebody_removed_is_put_back(lab, running):
+    lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact")
+    assert not ours(lab)
+    wait_until(lambda: len(ours(lab)) == 1, 15, "the filter is back")
+    running.wait_all_up()
