@@ -30,7 +30,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p,
 		return FATE_DROP(no_next_hop);
 	fate = way.flags & MXLB_BACKEND_TUNNEL ? tunnel(ctx, p, backend, way)
 					       : forward_l2(ctx, p, way);
-	if (fate >> 8 == MXLB_COUNT_FATES)
+	if (IS_FORWARDED(fate))
 		count_traffic(p);
 	return fate;
 }
