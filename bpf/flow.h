@@ -90,13 +90,19 @@ static __always_inline void *line_note_key(void *line, int family)
 			   : (void *)&((struct mxlb_line6 *)line)->note_key;
 }
 
+#ifdef __bpf__
+#define VEIL(index, with) asm volatile("%0 ^= %1\n%0 ^= %1" : "+r"(index) : "r"(with))
+#else /* built natively, for the sanitizers */
+#define VEIL(index, with) ((void)(with))
+#endif
+
 /*
  * An index that the verifier does not know to be constant: without CAP_PERFMON it refuses a pointer plus a number that
  * is another constant on another path. Any scalar that it knows nothing of serves as the veil.
  */
 static __always_inline __u64 veil(__u64 index, __u64 with)
 {
-	asm volatile("%0 ^= %1\n%0 ^= %1" : "+r"(index) : "r"(with));
+	VEIL(index, with);
 	return index & 3;
 }
 
