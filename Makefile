@@ -5,6 +5,8 @@
 # make demo       mail through the balancer in a lab of namespaces (root)
 # make unit       the unit tests alone, under ASan and UBSan
 # make model      the flow table against its model, packet by packet (root)
+# make mutations  10^7 mutated frames through the program (root)
+# make fuzz     libFuzzer on the program's native build, MXLB_FUZZ_S seconds
 # make games      sessions against ring changes, floods and forgeries, a minute each (root)
 # make bench      what a packet costs, as a table and as build/bench.json (root)
 # V=1 shows the commands.
@@ -53,7 +55,7 @@ SRC_ctl      = $(addprefix userspace/ctl/,ctl.c link.c text.c tables.c operate.c
 SRC_mxlbctl  = userspace/mxlbctl.c $(SRC_ctl) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: all clean install check unit packet e2e games demo lint bench model
+.PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -125,7 +127,7 @@ unit: $(UNIT:%=$(B)/unit/test_%)
 	$(Q)tests/run unit $^
 
 # Packet tests: the real program under BPF_PROG_TEST_RUN, with the real datapath/ around it. As root.
-PACKET = packets extensions flows icmp guard tunnel decap vlan redirect jumbo probe
+PACKET = packets extensions flows icmp guard tunnel decap vlan redirect jumbo probe mutations
 PACKET_SRC = tests/packet/bench.c $(SRC_util) $(SRC_core) $(SRC_datapath)
 $(B)/packet/test_%: $(B)/san/tests/packet/test_%.o $(PACKET_SRC:%.c=$(B)/san/%.o)
 	@echo "  LD      $@"
@@ -145,6 +147,26 @@ $(B)/model: $(call obj,tests/packet/test_flows.c $(FLOWS_SRC) $(PACKET_SRC))
 
 model: $(B)/model
 	$(Q)MXLB_PACKETS=$${MXLB_PACKETS:-10000000} $<
+
+# Mutated frames through the program, in the kernel and built natively; `make mutations` is 10^7 of them.
+NATIVE = $(B)/san/tests/packet/native.o $(B)/san/tests/packet/mutate.o
+$(NATIVE): ALLFLAGS += -Itests/packet/native -Ibpf -Wno-unknown-pragmas -fno-strict-aliasing \
+	-fno-sanitize=alignment # of packets, which have none
+$(B)/packet/test_mutations: $(NATIVE)
+mutations: $(B)/packet/test_mutations
+	$(Q)MXLB_SEED=$${MXLB_SEED:-$$(date +%s)} MXLB_MUTATIONS=$${MXLB_MUTATIONS:-10000000} $<
+
+# libFuzzer on the native build, for as long as MXLB_FUZZ_S says; what it finds lies in $(B)/fuzz.
+FUZZ_SRC = tests/fuzz/fuzz_packet.c $(patsubst %,tests/packet/%.c,native nativesite mutate) \
+	   userspace/datapath/front.c userspace/util/addr.c
+$(B)/fuzz-packet: $(FUZZ_SRC) $(wildcard bpf/*.[ch] include/mxlb/*.h tests/packet/*.h) $(B)/mxlb.skel.h
+	@echo "  CLANG   $@"
+	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -fno-sanitize=alignment -fno-strict-aliasing $(filter-out -MMD -MP,$(ALLFLAGS)) \
+		-Wno-pass-failed -Itests/packet/native -Ibpf $(FUZZ_SRC) -o $@
+
+fuzz: $(B)/fuzz-packet
+	$(Q)mkdir -p $(B)/fuzz/packet && $< -write-corpus $(B)/fuzz/packet
+	$(Q)$< -max_len=4096 -max_total_time=$${MXLB_FUZZ_S:-60} -artifact_prefix=$(B)/fuzz/ -print_final_stats=1 $(B)/fuzz/packet
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
@@ -200,7 +222,7 @@ e2e: all
 
 # What `check` plays for seconds, for a minute each.
 games: all
-	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_flows.py
+	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_flows.py tests/e2e/test_allow.py
 
 # The build is a make of its own: what it needs may just have been installed.
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The site of bench.h without a kernel: what the controller would have written, for the native build alone. */
+#ifndef PACKET_NATIVESITE_H
+#define PACKET_NATIVESITE_H
+
+#include "native.h"
+
+#define NATIVESITE_INGRESS 1
+
+/* native_up() with it; native_down() and nativesite_down() end it. */
+void nativesite_up(uint32_t lines);
+void nativesite_down(void);
+/* Runs a frame and ends the process with a word on stderr if the outcome breaks a rule that holds for every frame. */
+void nativesite_run(const uint8_t *frame, unsigned len, unsigned linear,
+		    struct native_outcome *out);
+
+#endif
