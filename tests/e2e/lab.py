@@ -264,16 +264,16 @@ class Attempt:
 
 
 class Traffic:
-    """New connections to the VIP from the client, one every 25 ms, each noting which server greets it."""
+    """New connections to the VIP from the client (or another host), one every 25 ms, each noting which server greets it."""
 
-    def __init__(self, lab, address=VIP):
-        self.lab, self.address = lab, address
+    def __init__(self, lab, address=VIP, host="client"):
+        self.lab, self.address, self.host = lab, address, host
         self.file = lab.run / "traffic.jsonl"
 
     def __enter__(self):
         with self.file.open("w") as out:
             self.process = subprocess.Popen(
-                [*self.lab.nsenter("client"), "/usr/bin/python3", "-B", str(HERE / "connect.py"), self.address],
+                [*self.lab.nsenter(self.host), "/usr/bin/python3", "-B", str(HERE / "connect.py"), self.address],
                 stdout=out)
         return self
 
