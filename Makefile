@@ -127,7 +127,7 @@ unit: $(UNIT:%=$(B)/unit/test_%)
 	$(Q)tests/run unit $^
 
 # Packet tests: the real program under BPF_PROG_TEST_RUN, with the real datapath/ around it. As root.
-PACKET = packets extensions flows icmp guard tunnel decap vlan redirect jumbo probe mutations
+PACKET = packets extensions flows icmp guard tunnel decap vlan redirect jumbo probe mutations rows
 PACKET_SRC = tests/packet/bench.c $(SRC_util) $(SRC_core) $(SRC_datapath)
 $(B)/packet/test_%: $(B)/san/tests/packet/test_%.o $(PACKET_SRC:%.c=$(B)/san/%.o)
 	@echo "  LD      $@"

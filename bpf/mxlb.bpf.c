@@ -194,11 +194,22 @@ static __noinline int parse6(struct xdp_md *ctx, struct packet *p)
 	return parse(ctx, p, 6);
 }
 
+/* Did this box send it? To our MAC address it came; a loop brought it back. */
+static __always_inline int from_us(struct xdp_md *ctx)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
+	return (void *)(eth + 1) <= (void *)(long)ctx->data_end &&
+	       load_mac(eth->h_source) == load_mac(eth->h_dest);
+}
+
 /* A packet to a VIP. */
 static __always_inline int vip_packet(struct xdp_md *ctx, struct packet *p,
 				      const struct mxlb_vip *vip, __u8 family)
 {
-	int fate = family == 4 ? parse4(ctx, p) : parse6(ctx, p);
+	int fate = from_us(ctx)	 ? FATE_DROP(martian)
+		   : family == 4 ? parse4(ctx, p)
+				 : parse6(ctx, p);
 
 	if (fate == FATE_DROP(icmp))
 		return icmp_packet(ctx, p, vip);
