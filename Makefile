@@ -35,7 +35,7 @@ Q = @
 endif
 
 UTIL     = addr.c log.c buf.c
-CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c reply.c dialog.c
+CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c reply.c dialog.c certname.c domain.c tlsa.c
 CONF     = conf.c file.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c
