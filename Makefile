@@ -35,7 +35,7 @@ Q = @
 endif
 
 UTIL     = addr.c log.c buf.c
-CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c reply.c dialog.c certname.c domain.c tlsa.c
+CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c cert.c reply.c dialog.c certname.c domain.c tlsa.c
 CONF     = conf.c file.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c
@@ -99,13 +99,13 @@ unit_srcs_status = $(unit_srcs_control) userspace/ctl/text.c
 unit_srcs_admin  = $(unit_srcs_control)
 unit_srcs_flowlist = $(unit_srcs_status)
 unit_srcs_ctl    = $(unit_srcs_control) $(SRC_ctl) # mxlbctl.c: included
-unit_srcs_core   = $(SRC_util) $(call core,verdict event)
+unit_srcs_core   = $(SRC_util) $(call core,verdict event tier)
 unit_srcs_health = $(call core,verdict health)
-unit_srcs_tier   = $(call core,tier)
+unit_srcs_tier   = $(call core,tier verdict)
 unit_srcs_maglev = $(call core,maglev)
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
-unit_srcs_model  = $(SRC_util) $(call core,verdict health tier event change model) # plan.c: included
-unit_srcs_reload = $(SRC_util) $(call core,verdict health tier event change plan) # model.c: included
+unit_srcs_model  = $(SRC_util) $(call core,verdict health tier event change cert model) # plan.c: included
+unit_srcs_reload = $(SRC_util) $(call core,verdict health tier event change cert plan) # model.c: included
 unit_srcs_reply  = $(call core,reply)
 unit_srcs_dialog = userspace/util/log.c $(call core,dialog reply verdict)
 unit_srcs_probe  = userspace/probe/wire.c userspace/probe/certfacts.c

@@ -24,6 +24,119 @@ static struct plan_backend planned(const struct model *m, uint32_t id)
 	return b;
 }
 
+/* ---- certificates ---- */
+
+#define T0_S  1700000000 /* at(0) */
+#define DAY_S 86400
+
+static bool shows(struct model *m, uint32_t id, const char *subject, int64_t not_after_s,
+		  int64_t now_s)
+{
+	struct probe_result p = {
+		.reason = REASON_ok,
+		.tls = {.version = "TLSv1.3", .issuer = "CN=ca", .not_after = not_after_s}};
+
+	snprintf(p.tls.subject, sizeof(p.tls.subject), "CN=%s", subject);
+	return model_probe_result(m, id, &p, at((uint64_t)(now_s - T0_S) * 1000));
+}
+
+static void a_certificate_about_to_expire_is_told_of_once_a_day_and_once_a_change(void **state)
+{
+	struct config *c = oxford();
+	const int64_t end = T0_S + 30 * DAY_S;
+	struct model *m;
+	uint64_t seq;
+
+	(void)state;
+	c->probes[0].expiry_warn_ms = 21ull * DAY_S * 1000;
+	m = running(c);
+	seq = m->events.next_seq;
+	shows(m, 1, "mail", end, end - 21 * DAY_S);
+	assert_int_equal(m->events.next_seq, seq);
+	shows(m, 1, "mail", end, end - 21 * DAY_S + 1);
+	shows(m, 1, "mail", end, end - 20 * DAY_S);
+	check_events(
+		m, seq,
+		"event=certificate_expires service=hybrid-mail backend=oxford-a to=20d cause=\"CN=mail expires\"\n");
+	seq = m->events.next_seq;
+	shows(m, 1, "mail", end, end - 20 * DAY_S + 1);
+	shows(m, 1, "mail", end + 60, end - 20 * DAY_S + 1);
+	shows(m, 1, "mail", end, end + 1);
+	shows(m, 1, "mail", end + 365 * DAY_S, end + 1);
+	result(m, 1, REASON_ok, 1u << 30); /* no TLS was seen */
+	check_events(
+		m, seq,
+		"event=certificate_expires service=hybrid-mail backend=oxford-a to=19d cause=\"CN=mail expires\"\n"
+		"event=certificate_expires service=hybrid-mail backend=oxford-a to=20d cause=\"CN=mail expires\"\n"
+		"event=certificate_expires service=hybrid-mail backend=oxford-a to=-1d cause=\"CN=mail has expired\"\n");
+	assert_int_equal(event_level(event_get(&m->events, seq)), LOG_LEVEL_WARN);
+	model_free(m);
+	free_config(c);
+}
+
+static void no_expiry_is_told_of_where_none_was_asked_for(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq = m->events.next_seq;
+
+	(void)state;
+	shows(m, 1, "mail", T0_S - 1, T0_S + 10);
+	assert_int_equal(m->events.next_seq, seq);
+	model_free(m);
+	free_config(c);
+}
+
+static void servers_that_show_different_identities_are_told_of_once_a_change(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq = m->events.next_seq;
+
+	(void)state;
+	shows(m, 1, "mail", T0_S * 2LL, T0_S + 10);
+	shows(m, 2, "mail", T0_S * 2LL, T0_S + 10);
+	assert_int_equal(m->events.next_seq, seq);
+	shows(m, 2, "other", T0_S * 2LL, T0_S + 11);
+	shows(m, 2, "other", T0_S * 2LL, T0_S + 12);
+	result(m, 2, REASON_ok, 13000);
+	shows(m, 2, "other", T0_S * 2LL, T0_S + 14);
+	check_events(
+		m, seq,
+		"event=certificate_differs service=hybrid-mail backend=oxford-b cause=\"not as oxford-a: CN=other, issued by CN=ca\"\n");
+	assert_int_equal(event_level(event_get(&m->events, seq)), LOG_LEVEL_WARN);
+	seq = m->events.next_seq;
+	shows(m, 2, "mail", T0_S * 2LL, T0_S + 15);
+	assert_int_equal(m->events.next_seq, seq);
+	model_free(m);
+	free_config(c);
+}
+
+static void bad_certificates_everywhere_fail_open_loudly_and_stay_so_through_trouble_of_our_own(
+	void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq;
+
+	(void)state;
+	for (uint32_t id = 1; id <= 3; id++)
+		for (int i = 0; i < 3; i++) {
+			seq = m->events.next_seq;
+			result(m, id, REASON_certificate_expired, 2000 + (uint64_t)i);
+		}
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	assert_int_equal(m->services[0].tier.state, SERVICE_FAIL_OPEN);
+	assert_int_equal(event_get(&m->events, seq + 1)->kind, EVENT_SERVICE_STATE);
+	assert_int_equal(event_level(event_get(&m->events, seq + 1)), LOG_LEVEL_ERROR);
+	result(m, 1, REASON_local_error, 3000);
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	result(m, 1, REASON_refused, 4000);
+	assert_string_equal(ring(m), "oxford-b");
+	model_free(m);
+	free_config(c);
+}
+
 /* ---- a day at Oxford ---- */
 
 static void a_fresh_model_is_not_ready_and_says_what_is_in_force(void **state)
@@ -549,6 +662,12 @@ static void after_maint_only_a_new_probe_counts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			a_certificate_about_to_expire_is_told_of_once_a_day_and_once_a_change),
+		cmocka_unit_test(no_expiry_is_told_of_where_none_was_asked_for),
+		cmocka_unit_test(servers_that_show_different_identities_are_told_of_once_a_change),
+		cmocka_unit_test(
+			bad_certificates_everywhere_fail_open_loudly_and_stay_so_through_trouble_of_our_own),
 		cmocka_unit_test(a_fresh_model_is_not_ready_and_says_what_is_in_force),
 		cmocka_unit_test(mail_follows_the_verdicts_and_each_transition_is_recorded_once),
 		cmocka_unit_test(a_better_tier_comes_back_when_its_hold_is_over),

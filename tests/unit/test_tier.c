@@ -26,19 +26,25 @@ static struct tier_view view(uint16_t preference, enum verdict v)
 
 	t.preference = preference;
 	t.verdict = v;
+	t.reason = v == VERDICT_DOWN ? REASON_refused : REASON_ok;
 	t.probed = v != VERDICT_UNKNOWN;
 	return t;
 }
 
 /* ---- every state of three backends ---- */
 
+static bool fits(const struct tier_view *v, enum verdict verdict)
+{
+	return v->verdict == verdict && v->weight && v->admin == ADMIN_READY && v->reachable &&
+	       (verdict != VERDICT_DOWN || v->reason == REASON_certificate_expired);
+}
+
 static unsigned count(const struct tier_view *v, uint16_t preference, enum verdict verdict)
 {
 	unsigned have = 0;
 
 	for (unsigned i = 0; i < N; i++)
-		have += v[i].preference == preference && v[i].verdict == verdict && v[i].weight &&
-			v[i].admin == ADMIN_READY && v[i].reachable;
+		have += v[i].preference == preference && fits(&v[i], verdict);
 	return have;
 }
 
@@ -55,6 +61,10 @@ static uint16_t expected(const struct tier_view *v, uint32_t min_up, enum verdic
 	*who = VERDICT_DRAINING;
 	for (uint16_t p = 10; p <= 30; p += 10)
 		if (count(v, p, VERDICT_DRAINING))
+			return p;
+	*who = VERDICT_DOWN; /* for its certificate */
+	for (uint16_t p = 10; p <= 30; p += 10)
+		if (count(v, p, VERDICT_DOWN))
 			return p;
 	return 0;
 }
@@ -76,9 +86,10 @@ static void check_choice(const struct tier_view *v, uint32_t min_up, enum tier_m
 	bool in_ring[N];
 	enum verdict who;
 	uint16_t best = expected(v, mode == TIER_MODE_ADD ? 1 : min_up, &who);
-	enum service_state want = !best		      ? SERVICE_DOWN
-				  : who == VERDICT_UP ? SERVICE_UP
-						      : SERVICE_DRAINING_ONLY;
+	static const enum service_state states[] = {[VERDICT_UP] = SERVICE_UP,
+						    [VERDICT_DRAINING] = SERVICE_DRAINING_ONLY,
+						    [VERDICT_DOWN] = SERVICE_FAIL_OPEN};
+	enum service_state want = best ? states[who] : SERVICE_DOWN;
 
 	assert_int_equal(tier_choose(&s, &conf, v, N, 5000, in_ring), 0);
 	assert_int_equal(s.state, want);
@@ -87,8 +98,7 @@ static void check_choice(const struct tier_view *v, uint32_t min_up, enum tier_m
 	for (unsigned i = 0; i < N; i++) {
 		bool joined = mode == TIER_MODE_ADD && who == VERDICT_UP &&
 			      v[i].preference > best && joins(v, min_up, v[i].preference);
-		bool takes = best && (v[i].preference == best || joined) && v[i].verdict == who &&
-			     v[i].weight && v[i].admin == ADMIN_READY && v[i].reachable;
+		bool takes = best && (v[i].preference == best || joined) && fits(&v[i], who);
 
 		assert_int_equal(in_ring[i], takes);
 	}
@@ -98,7 +108,7 @@ static void every_state_of_three_backends_in_every_layout_is_as_the_rules_say(vo
 {
 	static const uint16_t layouts[][N] = {
 		{10, 10, 10}, {10, 10, 20}, {10, 20, 20}, {10, 20, 30}};
-	const unsigned per = 4 * 3 * 2 * 2; /* verdict, admin, reachable, weight */
+	const unsigned per = 5 * 3 * 2 * 2; /* verdict or certificate, admin, reachable, weight */
 
 	(void)state;
 	for (unsigned l = 0; l < 4; l++) {
@@ -108,10 +118,12 @@ static void every_state_of_three_backends_in_every_layout_is_as_the_rules_say(vo
 			for (unsigned i = 0, c = code; i < N; i++, c /= per)
 				v[i] = (struct tier_view){
 					.preference = layouts[l][i],
-					.verdict = c % per % 4,
-					.admin = c % per / 4 % 3,
-					.reachable = c % per / 12 % 2,
-					.weight = c % per / 24 ? 256 : 0,
+					.verdict = c % per % 5 == 4 ? VERDICT_DOWN : c % per % 5,
+					.reason = c % per % 5 == 4 ? REASON_certificate_expired
+								   : REASON_refused,
+					.admin = c % per / 5 % 3,
+					.reachable = c % per / 15 % 2,
+					.weight = c % per / 30 ? 256 : 0,
 					.probed = true,
 				};
 			for (uint32_t min_up = 1; min_up <= 3; min_up++)
@@ -297,6 +309,39 @@ static void draining_serves_only_while_nobody_is_up_and_ends_without_a_hold(void
 	assert_int_equal(s.active, 20);
 }
 
+static void a_bad_certificate_serves_only_while_nobody_else_does_and_no_other_failure_does(
+	void **state)
+{
+	const struct tier_conf conf = {.min_up = 2, .failback_hold_ms = 30000};
+	struct tier_view v[3] = {view(10, VERDICT_DOWN), view(10, VERDICT_DOWN),
+				 view(20, VERDICT_DRAINING)};
+	struct tier_state s = {.served = true};
+	bool in[3];
+
+	(void)state;
+	v[0].reason = REASON_certificate_expired;
+	tier_choose(&s, &conf, v, 3, 1000, in);
+	assert_int_equal(s.state, SERVICE_DRAINING_ONLY);
+	v[2].verdict = VERDICT_DOWN;
+	tier_choose(&s, &conf, v, 3, 1001, in);
+	assert_int_equal(s.state, SERVICE_FAIL_OPEN);
+	assert_int_equal(s.active, 10);
+	assert_true(in[0] && !in[1] && !in[2]);
+	for (enum reason r = 0; r < REASON_COUNT; r++) {
+		bool certificate = strstr(reason_name(r), "certificate_") == reason_name(r) ||
+				   r == REASON_tlsa_mismatch;
+
+		v[0].reason = r;
+		tier_choose(&s, &conf, v, 3, 1002, in);
+		assert_int_equal(s.state, certificate ? SERVICE_FAIL_OPEN : SERVICE_DOWN);
+	}
+	v[0].reason = REASON_certificate_expired;
+	v[2].verdict = VERDICT_UP;
+	tier_choose(&s, &conf, v, 3, 1003, in);
+	assert_int_equal(s.state, SERVICE_UP);
+	assert_true(!in[0] && !in[1] && in[2]);
+}
+
 static void ten_better_tiers_are_too_many_to_time_but_the_best_ones_are(void **state)
 {
 	const struct tier_conf conf = {.min_up = 1, .failback_hold_ms = 1000};
@@ -441,6 +486,8 @@ int main(void)
 		cmocka_unit_test(
 			a_better_tier_comes_back_at_once_when_the_active_one_falls_below_min_up),
 		cmocka_unit_test(draining_serves_only_while_nobody_is_up_and_ends_without_a_hold),
+		cmocka_unit_test(
+			a_bad_certificate_serves_only_while_nobody_else_does_and_no_other_failure_does),
 		cmocka_unit_test(ten_better_tiers_are_too_many_to_time_but_the_best_ones_are),
 		cmocka_unit_test(a_cold_start_ends_as_each_row_says),
 		cmocka_unit_test(a_cold_start_never_returns),

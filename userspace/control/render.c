@@ -12,7 +12,6 @@
 #include "mxlb/counters.h"
 #include "util/log.h"
 
-#define DAY_S	   86400
 #define TIME_MAX_S 253402300799LL /* 9999-12-31T23:59:59Z: the last that RFC 3339 can say */
 
 static const char *const drop_names[] = {
@@ -99,13 +98,9 @@ static json_t *json_address(const struct addr *a)
 
 static json_t *json_days_left(int64_t not_after_s, int64_t now_wall_ms)
 {
-	int64_t left;
-
 	if (not_after_s < 0 || not_after_s > TIME_MAX_S)
 		return json_null();
-	left = not_after_s - now_wall_ms / 1000;
-	return json_integer(left / DAY_S -
-			    (left % DAY_S < 0)); /* rounded down: expired is below zero */
+	return json_integer(model_days_left(not_after_s, now_wall_ms));
 }
 
 static json_t *json_last_probe(const struct backend *b)

@@ -69,7 +69,7 @@ static struct tier_view view_of(const struct backend *b)
 		.preference = b->conf.preference,
 		.weight = b->conf.weight,
 		.verdict = health_effective(&b->health),
-		.reason = b->health.reason,
+		.reason = b->health.before_reason,
 		.probed = b->health.settled,
 		.admin = b->admin,
 		.reachable = model_has_way(b),
@@ -134,6 +134,7 @@ bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe
 		return false;
 	b->last = *r;
 	b->last_wall_ms = now.wall_ms;
+	model_certificate(m, s, b, now);
 	was = b->health.verdict;
 	conf = (struct health_conf){.fall = s->probe.fall, .rise = s->probe.rise};
 	if (!health_take(&b->health, &conf, r->reason, now.mono_ms))

@@ -7,13 +7,16 @@
 #define MXLB_CONFIG_H
 
 #include <net/if.h>
+#include "core/tlsa.h"
 #include "mxlb/limits.h"
 #include "util/addr.h"
 
 #define CONFIG_NAME_SIZE     64	 /* names of services, backends, probes, with NUL */
 #define CONFIG_TEXT_SIZE     256 /* HELO, SNI, TLS domain */
 #define CONFIG_PATH_SIZE     256
-#define CONFIG_SOCKET_SIZE   108 /* sun_path */
+#define CONFIG_SOCKET_SIZE   108  /* sun_path */
+#define CONFIG_CERTNAME_SIZE 1088 /* two names as Windows prints them */
+#define CONFIG_MAX_TLSA	     8
 #define CONFIG_MAX_PROBES    64
 #define CONFIG_MAX_OPERATORS 32
 
@@ -57,6 +60,14 @@ struct control_conf {
 	unsigned n_operators;
 };
 
+struct cert_conf {		       /* what a probe asks of a certificate besides its policy */
+	char domain[CONFIG_TEXT_SIZE]; /* tls-domain; empty: none */
+	char name
+		[CONFIG_CERTNAME_SIZE]; /* tls-certificate-name; empty: none. certname_parse_pair() takes it */
+	struct tlsa tlsa[CONFIG_MAX_TLSA];
+	unsigned n_tlsa;
+};
+
 struct probe_conf {
 	char name[CONFIG_NAME_SIZE];
 	uint32_t interval_ms, fast_interval_ms, timeout_ms, connect_timeout_ms;
@@ -66,7 +77,10 @@ struct probe_conf {
 	enum tls_policy tls;
 	char helo[CONFIG_TEXT_SIZE]; /* never empty once loaded */
 	char sni[CONFIG_TEXT_SIZE];  /* empty: none sent */
-	uint16_t min_tls_version;    /* 0x0303 is TLS 1.2, as on the wire */
+	struct cert_conf cert;
+	char ca_file[CONFIG_PATH_SIZE]; /* the bundle that the policy needs; empty: it needs none */
+	uint64_t expiry_warn_ms;	/* 0: never */
+	uint16_t min_tls_version;	/* 0x0303 is TLS 1.2, as on the wire */
 };
 
 struct backend_conf {

@@ -9,9 +9,14 @@
 #include "util/log.h"
 
 static const char *const kinds[] = {
-	[EVENT_BACKEND_VERDICT] = "backend_verdict", [EVENT_BACKEND_ADMIN] = "backend_admin",
-	[EVENT_BACKEND_NEXTHOP] = "backend_nexthop", [EVENT_SERVICE_STATE] = "service_state",
-	[EVENT_SERVICE_TIER] = "service_tier",	     [EVENT_CONFIG] = "config",
+	[EVENT_BACKEND_VERDICT] = "backend_verdict",
+	[EVENT_BACKEND_ADMIN] = "backend_admin",
+	[EVENT_BACKEND_NEXTHOP] = "backend_nexthop",
+	[EVENT_SERVICE_STATE] = "service_state",
+	[EVENT_SERVICE_TIER] = "service_tier",
+	[EVENT_CONFIG] = "config",
+	[EVENT_CERTIFICATE_EXPIRES] = "certificate_expires",
+	[EVENT_CERTIFICATE_DIFFERS] = "certificate_differs",
 };
 
 const char *event_kind_name(enum event_kind k)
@@ -31,6 +36,18 @@ struct event *event_add(struct event_log *log, enum event_kind kind, int64_t tim
 	e->time_ms = time_ms;
 	e->kind = kind;
 	return e;
+}
+
+enum log_level event_level(const struct event *e)
+{
+	if (e->kind == EVENT_CERTIFICATE_EXPIRES || e->kind == EVENT_CERTIFICATE_DIFFERS)
+		return LOG_LEVEL_WARN;
+	if (e->kind != EVENT_SERVICE_STATE)
+		return LOG_LEVEL_INFO;
+	if (!strcmp(e->to, service_state_name(SERVICE_FAIL_OPEN)) ||
+	    !strcmp(e->to, service_state_name(SERVICE_DOWN)))
+		return LOG_LEVEL_ERROR;
+	return LOG_LEVEL_INFO;
 }
 
 const struct event *event_get(const struct event_log *log, uint64_t seq)

@@ -7,6 +7,7 @@
 #define MXLB_EVENT_H
 
 #include "core/tier.h"
+#include "util/log.h"
 
 #define EVENT_LOG_SIZE	1024
 #define EVENT_TEXT_SIZE 320
@@ -18,6 +19,8 @@ enum event_kind {
 	EVENT_SERVICE_STATE, /* from, to: service state names */
 	EVENT_SERVICE_TIER,  /* from, to: preferences or "-" */
 	EVENT_CONFIG,
+	EVENT_CERTIFICATE_EXPIRES, /* to: days left, below zero once it has */
+	EVENT_CERTIFICATE_DIFFERS, /* from the other servers' of the service */
 };
 
 struct event {
@@ -37,6 +40,8 @@ struct event_log {
 
 const char *event_kind_name(enum event_kind k); /* "backend_verdict" ... */
 struct event *event_add(struct event_log *log, enum event_kind kind, int64_t time_ms);
+/* How loud its line is in the log. */
+enum log_level event_level(const struct event *e);
 /* The event of that number, or NULL when it is gone or not yet there. */
 const struct event *event_get(const struct event_log *log, uint64_t seq);
 /* One key=value line without newline: what the log prints. Returns buf. */

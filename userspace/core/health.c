@@ -31,6 +31,7 @@ void health_adopt(struct health *h, enum verdict v, enum reason r, uint64_t now_
 		.verdict = v,
 		.reason = r,
 		.before = v,
+		.before_reason = r,
 		.since_ms = now_ms,
 		.settled = v != VERDICT_UNKNOWN,
 	};
@@ -52,6 +53,7 @@ static bool become(struct health *h, enum verdict v, enum reason r, uint64_t now
 static bool settle(struct health *h, enum verdict v, enum reason r, uint64_t now_ms)
 {
 	h->before = v;
+	h->before_reason = r;
 	h->settled = true;
 	return become(h, v, r, now_ms);
 }

@@ -14,10 +14,11 @@ struct health {
 	enum verdict verdict;
 	enum reason reason;  /* why the verdict is what it is */
 	enum verdict before; /* the last verdict that was not unknown: what new connections see */
-	uint64_t since_ms;   /* monotonic: when the verdict last changed */
-	uint32_t differing;  /* results in a row that speak against .before ... */
-	bool rising;	     /* ... and whether they speak for up */
-	bool settled;	     /* a verdict was once reached or adopted: fall and rise apply */
+	enum reason before_reason;
+	uint64_t since_ms;  /* monotonic: when the verdict last changed */
+	uint32_t differing; /* results in a row that speak against .before ... */
+	bool rising;	    /* ... and whether they speak for up */
+	bool settled;	    /* a verdict was once reached or adopted: fall and rise apply */
 };
 
 struct health_conf {

@@ -45,7 +45,11 @@ struct backend {
 	int64_t since_wall_ms; /* when the verdict last changed */
 	enum admin_state admin;
 	struct probe_result last;
-	int64_t last_wall_ms; /* when .last ended; 0: never */
+	int64_t last_wall_ms;		 /* when .last ended; 0: never */
+	struct cert_told {		 /* what was last said of its certificate */
+		uint64_t identity;	 /* a hash of issuer and subject; 0: none was seen */
+		int64_t not_after, days; /* of the last warning; 0, 0: none */
+	} cert;
 	struct nexthop nexthop;
 	bool gone; /* unreachable, and a second question to its next hop said so: its flows are lost */
 	bool in_ring;
@@ -130,6 +134,11 @@ uint64_t model_next_tick(const struct model *m);
 
 /* Chooses anew for every service, after the model was made or remade; for model.c. */
 void model_decide(struct model *m, const char *cause, struct now now);
+
+/* cert.c: days until not_after, rounded down: below zero once it has passed. */
+int64_t model_days_left(int64_t not_after_s, int64_t now_wall_ms);
+/* cert.c, for change.c: what the certificate in .last is worth an event for. */
+void model_certificate(struct model *m, const struct service *s, struct backend *b, struct now now);
 
 /* When the backend should next be probed, in ms after the last probe began. */
 uint32_t model_probe_interval(const struct service *s, const struct backend *b);

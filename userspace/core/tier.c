@@ -10,6 +10,8 @@
  *       a. at least min-up backends up
  *       b. any backend up
  *       c. nobody up: any backend draining by verdict
+ *       d. nobody draining either: any backend that is down for its certificate alone. Mail late is better than mail
+ *          lost: a sender that does not check takes it, one that does keeps it
  *     and below it nobody: all-down.
  *  4. Failback: while the active tier still reaches the deciding rung, and that one is about being up, a
  *     better tier is served only when it has reached it for failback_hold_ms. Otherwise at once.
@@ -65,6 +67,11 @@ static bool takes_draining(const struct tier_view *v)
 	return may_take(v) && v->verdict == VERDICT_DRAINING;
 }
 
+static bool takes_certificate(const struct tier_view *v)
+{
+	return may_take(v) && v->verdict == VERDICT_DOWN && reason_is_certificate(v->reason);
+}
+
 /* Rule 3. Which backends count, whether min-up of them are wanted, and what the service then is. */
 static const struct rung {
 	bool (*takes)(const struct tier_view *v);
@@ -74,6 +81,7 @@ static const struct rung {
 	{takes_up, true, SERVICE_UP},
 	{takes_up, false, SERVICE_UP},
 	{takes_draining, false, SERVICE_DRAINING_ONLY},
+	{takes_certificate, false, SERVICE_FAIL_OPEN},
 };
 
 struct tier { /* backends first to end - 1 of the views: one preference */

@@ -23,8 +23,8 @@ struct tier_view { /* one backend, in the order of service_conf.backends (best p
 	uint16_t preference;
 	uint16_t weight;
 	enum verdict verdict; /* health_effective() */
-	enum reason reason;
-	bool probed; /* has a verdict of its own, or an adopted one */
+	enum reason reason;   /* of that verdict */
+	bool probed;	      /* has a verdict of its own, or an adopted one */
 	enum admin_state admin;
 	bool reachable; /* its next hop is resolved: it can be sent to */
 };

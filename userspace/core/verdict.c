@@ -71,6 +71,11 @@ enum effect reason_effect(enum reason r)
 	return row(r)->effect;
 }
 
+bool reason_is_certificate(enum reason r)
+{
+	return r >= REASON_certificate_expired && r <= REASON_tlsa_mismatch;
+}
+
 const char *reason_exo_code(enum reason r)
 {
 	return row(r)->exo_code;

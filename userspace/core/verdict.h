@@ -20,6 +20,7 @@ enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 	R(not_probed, UNKNOWN, NOW, "", "no probe has ended yet")                                  \
 	R(local_error, UNKNOWN, NOW, "", "this box could not probe")                               \
 	R(local_carrier, UNKNOWN, NOW, "", "this box's own interface has no link")                 \
+	R(local_clock, UNKNOWN, NOW, "", "this box's clock jumped: it can't judge a date")         \
 	R(local_stall, UNKNOWN, NOW, "", "this box stalled during the probe")                      \
 	R(ok, UP, COUNT, "", "every stage passed")                                                 \
 	R(per_source_limit, UNKNOWN, NONE, "", "the server limits connections from the probe")     \
@@ -45,6 +46,18 @@ enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 	R(starttls_injection, DOWN, COUNT, "4.4.317", "plaintext followed the answer to STARTTLS") \
 	R(tls_handshake, DOWN, COUNT, "4.4.317", "the TLS handshake failed")                       \
 	R(tls_version, DOWN, COUNT, "4.4.317", "the TLS version is below min-tls-version")         \
+	R(certificate_expired, DOWN, COUNT, "4.7.320", "a certificate has expired")                \
+	R(certificate_not_yet_valid, DOWN, COUNT, "4.7.320", "a certificate is not valid yet")     \
+	R(certificate_untrusted, DOWN, COUNT, "4.7.320",                                           \
+	  "the chain leads to no trusted authority")                                               \
+	R(certificate_incomplete_chain, DOWN, COUNT, "4.7.320",                                    \
+	  "the server sends no intermediate")                                                      \
+	R(certificate_weak, DOWN, COUNT, "4.7.320", "a key or signature is too weak")              \
+	R(certificate_wrong_name, DOWN, COUNT, "4.7.320", "the certificate is not for tls-domain") \
+	R(certificate_wrong_issuer, DOWN, COUNT, "4.7.320",                                        \
+	  "the right subject from another issuer")                                                 \
+	R(certificate_wrong_subject, DOWN, COUNT, "4.7.320", "not tls-certificate-name's subject") \
+	R(tlsa_mismatch, DOWN, COUNT, "5.7.323", "the certificate matches no TLSA record")         \
 	R(mail_refused, DOWN, COUNT, "4.4.317", "MAIL FROM was refused")
 
 enum reason {
@@ -68,15 +81,15 @@ enum probe_stage {
 
 #define TLS_NAMES_MAX	8
 #define TLS_NAME_SIZE	128
+#define TLS_DN_SIZE	512
 #define PROBE_TEXT_SIZE 256
 
 /* The certificate and session as seen after the handshake; .version empty: no TLS was spoken. */
 struct tls_info {
 	char version[16]; /* "TLSv1.3" */
 	char cipher[64];
-	char subject
-		[PROBE_TEXT_SIZE]; /* as Windows prints it (CertNameToStr, CERT_X500_NAME_STR, reversed) */
-	char issuer[PROBE_TEXT_SIZE];
+	/* as Windows prints them (CertNameToStr, CERT_X500_NAME_STR, reversed) */
+	char subject[TLS_DN_SIZE], issuer[TLS_DN_SIZE];
 	char names[TLS_NAMES_MAX][TLS_NAME_SIZE];
 	uint8_t n_names;
 	int64_t not_before, not_after; /* seconds since 1970, UTC */
@@ -98,6 +111,8 @@ const char *verdict_name(enum verdict v); /* "up" */
 const char *reason_name(enum reason r);	  /* "greeting_421" */
 enum verdict reason_verdict(enum reason r);
 enum effect reason_effect(enum reason r);
+/* The server did all it should but show a certificate that the policy takes. */
+bool reason_is_certificate(enum reason r);
 const char *reason_exo_code(enum reason r); /* "4.4.317" or "" */
 const char *reason_text(enum reason r);
 const char *stage_name(enum probe_stage s); /* "connect" "greeting" "ehlo" "starttls" ... */

@@ -41,7 +41,7 @@ static void log_events(struct daemon *d)
 		const struct event *e = event_get(&d->model->events, d->logged_seq + 1);
 
 		if (e)
-			log_info("%s", event_line(e, line, sizeof(line)));
+			log_at(event_level(e), "%s", event_line(e, line, sizeof(line)));
 	}
 }
 
@@ -325,7 +325,8 @@ static int start_parts(struct daemon *d)
 	if (!err)
 		err = control_new(d->loop, &d->config->control, d->model, &asking, &d->control);
 	if (!err)
-		err = prober_new(d->loop, &probing, &d->prober);
+		err = prober_new(d->loop, &probing, d->config->probes, d->config->n_probes,
+				 &d->prober);
 	if (!err)
 		err = start_interfaces(d);
 	if (!err)

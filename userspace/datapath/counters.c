@@ -60,7 +60,7 @@ void datapath_remember(struct datapath *dp, const struct service *s, const struc
 
 	strcpy(r.service, s->conf.name);
 	strcpy(r.backend, b->conf.name);
-	strncpy(r.reason, reason_name(b->health.reason), sizeof(r.reason) - 1);
+	strncpy(r.reason, reason_name(b->health.before_reason), sizeof(r.reason) - 1);
 	memcpy(r.address, b->conf.address.b, sizeof(r.address));
 	if (b->nexthop.has_mac)
 		memcpy(r.mac, b->nexthop.mac.b, sizeof(b->nexthop.mac.b));
