@@ -36,7 +36,7 @@ endif
 
 UTIL     = addr.c log.c buf.c
 CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c cert.c reply.c dialog.c certname.c domain.c tlsa.c
-CONF     = conf.c file.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
+CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c
@@ -87,10 +87,11 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr conf conffile allow endpoints core health tier maglev model reload reply dialog probe control listen status admin flowlist ctl forgery
+UNIT = addr conf conffile confcert allow endpoints core health tier maglev model reload reply dialog probe control listen status admin flowlist ctl forgery
 unit_srcs_addr   = $(SRC_util)
-unit_srcs_conf   = $(SRC_util) userspace/core/config.c $(SRC_conf) tests/unit/conf_bench.c
+unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
+unit_srcs_confcert = $(unit_srcs_conf)
 unit_srcs_allow  = $(unit_srcs_conf)
 unit_srcs_endpoints = $(unit_srcs_conf)
 unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) tests/unit/control_bench.c

@@ -4,6 +4,8 @@
  * again here. Where a default meets a value that it does not fit, the default gives way.
  */
 #include <string.h>
+#include "conf/bundle.h"
+#include "conf/file.h"
 #include "conf/schema.h"
 
 static const struct path services_path = {NULL, "services"}, probes_path = {NULL, "probes"};
@@ -22,6 +24,68 @@ static void check_longest(struct tree *t, const struct path *probe, const char *
 		*ms = limit_ms;
 }
 
+static bool wants_bundle(const struct probe_conf *c)
+{
+	return c->tls == TLS_CERTIFICATE_VALIDATION || c->tls == TLS_DOMAIN_VALIDATION;
+}
+
+/* Only the policies that need a bundle have one, and they always do. */
+static void check_bundle(struct tree *t, const struct path *probe, struct probe_conf *c)
+{
+	struct path ca_file = {probe, "ca-file"}, tls = {probe, "tls"};
+	const char *system = bundle_of_system();
+	char why[VALUE_WHY_SIZE];
+	bool exposed = false;
+
+	if (!wants_bundle(c)) {
+		c->ca_file[0] = '\0';
+		return;
+	}
+	if (!tree_is_sound(t, &ca_file))
+		return;
+	if (!c->ca_file[0] && !system)
+		tree_error(t, &tls, "the system has no CA bundle: write a ca-file");
+	if (!c->ca_file[0] && system)
+		strcpy(c->ca_file, system);
+	if (c->ca_file[0] && bundle_check(c->ca_file, &exposed, why))
+		tree_error(t, &ca_file, "%s: %s", c->ca_file, why);
+	if (exposed)
+		tree_warn(t, &ca_file, FILE_EXPOSED);
+}
+
+static bool has_anchor_record(const struct cert_conf *c)
+{
+	for (unsigned i = 0; i < c->n_tlsa; i++)
+		if (c->tlsa[i].usage == TLSA_USAGE_TA)
+			return true;
+	return false;
+}
+
+static void check_policy(struct tree *t, const struct path *probe, struct probe_conf *c)
+{
+	struct path tls = {probe, "tls"}, domain = {probe, "tls-domain"}, tlsa = {probe, "tlsa"};
+	struct path name = {probe, "tls-certificate-name"};
+	bool by_domain = c->tls == TLS_DOMAIN_VALIDATION ||
+			 (c->tls == TLS_DANE && has_anchor_record(&c->cert));
+
+	if (!tree_is_sound(t, &tls))
+		return;
+	if (by_domain && !c->cert.domain[0] && tree_is_sound(t, &domain))
+		tree_error(t, &tls, "%s needs tls-domain",
+			   c->tls == TLS_DANE ? "dane with a record of usage 2"
+					      : "domain-validation");
+	if (c->cert.domain[0] && !by_domain)
+		tree_warn(t, &domain,
+			  "not looked at: only domain-validation and usage 2 of dane do");
+	if (c->tls == TLS_DANE && !c->cert.n_tlsa && tree_is_sound(t, &tlsa))
+		tree_error(t, &tls, "dane needs tlsa");
+	if (c->cert.n_tlsa && c->tls != TLS_DANE)
+		tree_warn(t, &tlsa, "not looked at: only tls: dane does");
+	if (c->cert.name[0] && c->tls == TLS_NONE)
+		tree_error(t, &name, "needs tls: encryption-only or more");
+	check_bundle(t, probe, c);
+}
+
 static void check_probe(struct tree *t, struct probe_conf *c)
 {
 	struct path probe = {&probes_path, c->name}, depth = {&probe, "depth"},
@@ -34,6 +98,7 @@ static void check_probe(struct tree *t, struct probe_conf *c)
 		tree_error(t, &depth, "starttls needs tls: encryption-only");
 	if (c->depth < DEPTH_STARTTLS && c->tls != TLS_NONE)
 		tree_warn(t, &tls, "never reached: depth ends before STARTTLS");
+	check_policy(t, &probe, c);
 }
 
 /* Two services: not the same VIP and port, and one VIP is answered in one way. */

@@ -66,8 +66,8 @@ static const struct key datapath_keys[] = {
 	END,
 };
 
-static nested_fn read_operators, read_peers, read_interfaces, read_datapath, read_control,
-	read_probes, read_services, read_decap;
+static nested_fn read_operators, read_peers, read_tlsa, read_interfaces, read_datapath,
+	read_control, read_probes, read_services, read_decap;
 
 static const struct key control_keys[] = {
 	{"socket", FIELD(control_conf, socket), .convert = value_path,
@@ -93,15 +93,17 @@ static const struct key probe_keys[] = {
 	{"helo", FIELD(probe_conf, helo), .convert = value_host, .initial = ""},
 	{"tls", FIELD(probe_conf, tls),
 	 WORDS("none", "encryption-only", "certificate-validation", "domain-validation", "dane"),
-	 FIRST(2), .initial = "none"},
-	{"tls-domain", LATER("")},
-	{"tls-certificate-name", LATER("")},
-	{"tlsa", LATER(NULL)},
+	 .initial = "none"},
+	{"tls-domain", FIELD(probe_conf, cert.domain), .convert = value_tls_domain, .initial = ""},
+	{"tls-certificate-name", FIELD(probe_conf, cert.name), .convert = value_certname,
+	 .initial = ""},
+	{"tlsa", FIELD(probe_conf, cert), .nested = read_tlsa},
 	{"sni", FIELD(probe_conf, sni), .convert = value_host, .initial = ""},
-	{"ca-file", LATER("")},
+	{"ca-file", FIELD(probe_conf, ca_file), .convert = value_file, .initial = ""},
 	{"min-tls-version", FIELD(probe_conf, min_tls_version), WORDS("1.0", "1.1", "1.2", "1.3"),
 	 .kind.min = 0x0301, .initial = "1.2"},
-	{"expiry-warn", LATER("21d")},
+	{"expiry-warn", FIELD(probe_conf, expiry_warn_ms), DURATION(0, 3650 * DAY),
+	 .initial = "21d"},
 	END,
 };
 
@@ -188,10 +190,11 @@ static void read_decap(struct reader *r, const struct path *p, yaml_node_t *n, v
 	schema_read(r, p, n, decap_keys, object);
 }
 
-static void read_operator(struct reader *r, const struct path *p, const yaml_node_t *n)
+static void read_operator(struct reader *r, const struct path *p, const yaml_node_t *n,
+			  void *object)
 {
 	const struct value_kind kind = {.size = CONFIG_NAME_SIZE};
-	struct control_conf *c = &r->config->control;
+	struct control_conf *c = object;
 	char why[VALUE_WHY_SIZE];
 
 	if (c->n_operators == CONFIG_MAX_OPERATORS)
@@ -204,9 +207,10 @@ static void read_operator(struct reader *r, const struct path *p, const yaml_nod
 		c->n_operators++;
 }
 
-typedef void item_fn(struct reader *r, const struct path *p, const yaml_node_t *n);
+typedef void item_fn(struct reader *r, const struct path *p, const yaml_node_t *n, void *object);
 
-static void read_list(struct reader *r, const struct path *p, yaml_node_t *n, item_fn *item)
+static void read_list(struct reader *r, const struct path *p, yaml_node_t *n, item_fn *item,
+		      void *object)
 {
 	if (!n || tree_is_null(n))
 		return;
@@ -220,14 +224,13 @@ static void read_list(struct reader *r, const struct path *p, yaml_node_t *n, it
 		if (i->type == YAML_SCALAR_NODE && strlen(tree_text(i)) != i->data.scalar.length)
 			tree_error_at(r->tree, i, p, "has a NUL in it");
 		else
-			item(r, p, i);
+			item(r, p, i, object);
 	}
 }
 
 static void read_operators(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
 {
-	(void)object;
-	read_list(r, p, n, read_operator);
+	read_list(r, p, n, read_operator, object);
 }
 
 static bool is_peer(const struct config *c, const struct addr *a)
@@ -246,13 +249,14 @@ static const struct service_conf *service_at(const struct config *c, const struc
 	return NULL;
 }
 
-static void read_peer(struct reader *r, const struct path *p, const yaml_node_t *n)
+static void read_peer(struct reader *r, const struct path *p, const yaml_node_t *n, void *object)
 {
 	struct config *c = r->config;
 	char why[VALUE_WHY_SIZE], text[ADDR_TEXT_SIZE];
 	const struct service_conf *s = NULL;
 	struct addr peer;
 
+	(void)object;
 	if (n->type != YAML_SCALAR_NODE)
 		tree_error_at(r->tree, n, p, "must be a list of addresses");
 	else if (value_address(NULL, tree_text(n), &peer, why))
@@ -270,8 +274,28 @@ static void read_peer(struct reader *r, const struct path *p, const yaml_node_t 
 
 static void read_peers(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
 {
-	(void)object;
-	read_list(r, p, n, read_peer);
+	read_list(r, p, n, read_peer, object);
+}
+
+static void read_tlsa_record(struct reader *r, const struct path *p, const yaml_node_t *n,
+			     void *object)
+{
+	struct cert_conf *c = object;
+	char why[TLSA_WHY_SIZE];
+
+	if (c->n_tlsa == CONFIG_MAX_TLSA)
+		tree_error_at(r->tree, n, p, "more than %d records", CONFIG_MAX_TLSA);
+	else if (n->type != YAML_SCALAR_NODE)
+		tree_error_at(r->tree, n, p, "must be a list of records like \"3 1 1 <hex>\"");
+	else if (tlsa_parse(tree_text(n), &c->tlsa[c->n_tlsa], why))
+		tree_error_at(r->tree, n, p, "%s", why);
+	else
+		c->n_tlsa++;
+}
+
+static void read_tlsa(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	read_list(r, p, n, read_tlsa_record, object);
 }
 
 /* The host's name, where it can be said in SMTP. */

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include "conf/value.h"
+#include "core/certname.h"
+#include "core/domain.h"
 #include "mxlb/limits.h"
 #include "util/addr.h"
 #include "util/log.h"
@@ -38,8 +40,9 @@ static void store(const struct value_kind *kind, uint64_t value, void *field)
 {
 	uint16_t v16 = (uint16_t)value;
 	uint32_t v32 = (uint32_t)value;
+	const void *from = kind->size == 2 ? (void *)&v16 : kind->size == 4 ? (void *)&v32 : &value;
 
-	memcpy(field, kind->size == 2 ? (void *)&v16 : (void *)&v32, kind->size);
+	memcpy(field, from, kind->size);
 }
 
 static int store_text(const struct value_kind *kind, const char *text, void *field, char *why)
@@ -293,6 +296,32 @@ int value_path(const struct value_kind *kind, const char *text, void *field, cha
 int value_file(const struct value_kind *kind, const char *text, void *field, char *why)
 {
 	return (text[0] ? value_path : value_text)(kind, text, field, why);
+}
+
+int value_tls_domain(const struct value_kind *kind, const char *text, void *field, char *why)
+{
+	const char *refusal = text[0] ? domain_refusal(text) : NULL;
+	char q[QUOTE_SIZE];
+
+	if (refusal)
+		return SAY(why, "\"%s\" %s", quote(text, q), refusal);
+	return store_text(kind, text, field, why);
+}
+
+/* What is beyond ASCII came from PowerShell as UTF-8, which the YAML parser has checked. */
+int value_certname(const struct value_kind *kind, const char *text, void *field, char *why)
+{
+	struct certname_pair pair;
+	char what[CERTNAME_WHY_SIZE];
+
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return SAY(why, "has control characters");
+	if (text[0] && certname_parse_pair(text, &pair, what))
+		return SAY(why,
+			   "is not like \"<I>CN=Contoso CA, O=Contoso<S>CN=mail.contoso.com\": %s",
+			   what);
+	return store_text(kind, text, field, why);
 }
 
 int value_text(const struct value_kind *kind, const char *text, void *field, char *why)

@@ -16,24 +16,26 @@ struct value_kind {
 		max; /* of numbers; durations in ms; of words, min is the first one's number */
 	const char *const *words; /* ends with NULL; number min, min + 1, ... */
 	unsigned n_now;		  /* so many of the words are supported; 0: all */
-	size_t size;		  /* of the field in bytes: text with its NUL, numbers 2 or 4 */
+	size_t size;		  /* of the field in bytes: text with its NUL, numbers 2, 4 or 8 */
 };
 
 typedef int value_fn(const struct value_kind *kind, const char *text, void *field,
 		     char why[VALUE_WHY_SIZE]);
 
-value_fn value_integer;	  /* decimal; no sign, no leading zero */
-value_fn value_duration;  /* 250ms 10s 15m 21d 1h, to ms */
-value_fn value_word;	  /* one of a list */
-value_fn value_address;	  /* struct addr; not martian */
-value_fn value_prefix;	  /* struct prefix; any, in its only form */
-value_fn value_mark;	  /* uint32_t[2]: mark, mask; 0x6d780000/0xffff0000 */
-value_fn value_name;	  /* of services, backends, probes: [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
-value_fn value_interface; /* as Linux names them */
-value_fn value_account;	  /* a user's or group's name */
-value_fn value_host;	  /* a domain name or an address literal; may be empty */
-value_fn value_path;	  /* absolute */
-value_fn value_file;	  /* absolute, or empty: none */
-value_fn value_text;	  /* printable ASCII; may be empty */
+value_fn value_integer;	   /* decimal; no sign, no leading zero */
+value_fn value_duration;   /* 250ms 10s 15m 21d 1h, to ms */
+value_fn value_word;	   /* one of a list */
+value_fn value_address;	   /* struct addr; not martian */
+value_fn value_prefix;	   /* struct prefix; any, in its only form */
+value_fn value_mark;	   /* uint32_t[2]: mark, mask; 0x6d780000/0xffff0000 */
+value_fn value_name;	   /* of services, backends, probes: [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
+value_fn value_interface;  /* as Linux names them */
+value_fn value_account;	   /* a user's or group's name */
+value_fn value_host;	   /* a domain name or an address literal; may be empty */
+value_fn value_path;	   /* absolute */
+value_fn value_file;	   /* absolute, or empty: none */
+value_fn value_tls_domain; /* a domain, or *. and one; may be empty */
+value_fn value_certname;   /* "<I>issuer<S>subject"; may be empty */
+value_fn value_text;	   /* printable ASCII; may be empty */
 
 #endif

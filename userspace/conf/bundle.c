@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns what a CA file must be: PEM, at least one certificate, none of them broken. What else a PEM file may hold is
+ * passed over, as OpenSSL does.
+ */
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "conf/bundle.h"
+#include "conf/file.h"
+
+#define BUNDLE_MAX (16u << 20)
+
+static const char *const places[] = {
+	"/etc/ssl/certs/ca-certificates.crt", /* Debian */
+	"/etc/pki/tls/certs/ca-bundle.crt",   /* Red Hat */
+	"/etc/ssl/ca-bundle.pem",	      /* SUSE */
+	"/etc/ssl/cert.pem",		      /* Alpine */
+};
+
+const char *bundle_of_system(void)
+{
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (!access(places[i], R_OK))
+			return places[i];
+	return NULL;
+}
+
+/* How many, or -1: one is broken. */
+static int count_certificates(const struct buf *text)
+{
+	BIO *bio = BIO_new_mem_buf(text->len ? text->data : "", (int)text->len);
+	unsigned long error;
+	X509 *cert;
+	int n = 0;
+
+	ERR_clear_error();
+	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+		X509_free(cert);
+		n++;
+	}
+	error = ERR_peek_last_error();
+	ERR_clear_error();
+	BIO_free(bio);
+	return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE
+		       ? n
+		       : -1;
+}
+
+int bundle_check(const char *path, bool *exposed, char why[VALUE_WHY_SIZE])
+{
+	struct buf text = {.data = NULL};
+	int err = file_read(path, BUNDLE_MAX, &text, exposed, why), n;
+
+	if (err == -ENOMEM)
+		snprintf(why, VALUE_WHY_SIZE, "not enough memory");
+	if (!err) {
+		n = count_certificates(&text);
+		if (n <= 0)
+			snprintf(why, VALUE_WHY_SIZE, "has %s certificate (PEM)",
+				 n ? "a broken" : "no");
+		err = n > 0 ? 0 : -EINVAL;
+	}
+	buf_free(&text);
+	return err;
+}

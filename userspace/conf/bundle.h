@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Is a file of CA certificates what it should be? Who uses it loads it again. */
+#ifndef MXLB_CONF_BUNDLE_H
+#define MXLB_CONF_BUNDLE_H
+
+#include <stdbool.h>
+#include "conf/value.h"
+
+/* The system's, or NULL: none is at any of the usual places. */
+const char *bundle_of_system(void);
+/* 0, or -errno with the sentence in why. */
+int bundle_check(const char *path, bool *exposed, char why[VALUE_WHY_SIZE]);
+
+#endif
