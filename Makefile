@@ -37,7 +37,7 @@ endif
 UTIL     = addr.c log.c buf.c
 CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c cert.c reply.c dialog.c certname.c domain.c tlsa.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
-PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c
+PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c
 DAEMON   = daemon.c watch.c table.c reload.c notify.c
@@ -87,7 +87,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr conf conffile confcert allow endpoints core health tier maglev model reload reply dialog probe control listen status admin flowlist ctl forgery
+UNIT = addr conf conffile confcert allow endpoints core health tier maglev model reload reply dialog probe certname certpolicy control listen status admin flowlist ctl forgery
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
@@ -109,7 +109,9 @@ unit_srcs_model  = $(SRC_util) $(call core,verdict health tier event change cert
 unit_srcs_reload = $(SRC_util) $(call core,verdict health tier event change cert plan) # model.c: included
 unit_srcs_reply  = $(call core,reply)
 unit_srcs_dialog = userspace/util/log.c $(call core,dialog reply verdict)
-unit_srcs_probe  = userspace/probe/wire.c userspace/probe/certfacts.c
+unit_srcs_certname = $(patsubst %,userspace/probe/%.c,certfacts certpolicy) $(call core,certname domain tlsa)
+unit_srcs_certpolicy = $(unit_srcs_certname) userspace/probe/wallclock.c $(call core,verdict)
+unit_srcs_probe  = userspace/probe/wire.c userspace/probe/certfacts.c $(call core,certname)
 
 define unit_rule
 $(B)/unit/test_$(1): $(patsubst %.c,$(B)/san/%.o,tests/unit/test_$(1).c $(unit_srcs_$(1)))
@@ -194,7 +196,7 @@ bench: $(BENCH)/bench
 	$(Q)$< --json $(B)/bench.json
 
 # What tests/e2e/test_probe.py drives: the probe alone, as it is shipped and under the sanitizers.
-PROBE_ONCE = tests/tools/probe-once.c $(SRC_util) $(SRC_probe) $(call core,reply dialog verdict)
+PROBE_ONCE = tests/tools/probe-once.c $(SRC_util) $(SRC_probe) $(call core,reply dialog verdict certname domain tlsa)
 $(B)/probe-once: $(call obj,$(PROBE_ONCE))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS) -pie $^ -o $@ $(LIBS)

@@ -94,8 +94,8 @@ int main(int argc, char **argv)
 
 	if (open_standard_files())
 		return EXIT_SYSTEM;
-	if (argc == 2 && !strcmp(argv[1], "--probe-child"))
-		return probe_child_main(PROBE_CHILD_FD);
+	if (argc >= 2 && !strcmp(argv[1], "--probe-child"))
+		return probe_child_main(PROBE_CHILD_FD, argv + 2);
 	a = parse(argc, argv);
 	if (a.done >= 0)
 		return a.done;

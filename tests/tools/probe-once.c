@@ -3,7 +3,10 @@
  * The probe without a daemon: probes ADDRESS PORT and prints each result as one line of JSON.
  *
  *   probe-once [-d depth] [-t tls] [-T timeout_ms] [-C connect_ms] [-m min_tls, hex] [-s sni] [-f fallback] [-R: routed]
- *              [-n at_once] [-r rounds] ADDRESS PORT
+ *              [-D tls-domain] [-N tls-certificate-name] [-A ca-file] [-L tlsa]...
+ *              [-n at_once] [-r rounds] [-w] ADDRESS PORT
+ *
+ * -w: each further round waits for a line on stdin.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -19,6 +22,8 @@ static struct {
 	struct probe_conf conf;
 	struct prober_job job;
 	unsigned at_once, rounds, started, ended, slow;
+	struct ev_io line; /* -w: on stdin */
+	bool waits;
 } once = {
 	.conf = {.timeout_ms = 3000,
 		 .connect_timeout_ms = 1000,
@@ -75,14 +80,24 @@ static void start(uint32_t backend_id)
 		abort();
 }
 
+static void on_line(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	char byte;
+
+	(void)loop, (void)w, (void)revents;
+	if (read(STDIN_FILENO, &byte, 1) == 1 && byte == '\n')
+		start(1);
+}
+
 static void on_result(void *ctx, uint32_t backend_id, const struct probe_result *r)
 {
 	(void)ctx;
 	print(r);
 	once.ended++;
-	if (once.started < once.at_once * once.rounds)
-		start(backend_id);
-	else if (once.ended == once.started)
+	if (once.started < once.at_once * once.rounds) {
+		if (!once.waits)
+			start(backend_id);
+	} else if (once.ended == once.started)
 		ev_break(once.loop, EVBREAK_ALL);
 }
 
@@ -104,12 +119,15 @@ static int word(const char *text, const char *const *words, int n)
 static void option(int c)
 {
 	static const char *const depths[] = {"connect", "banner", "ehlo", "starttls", "mail-from"};
-	static const char *const policies[] = {"none", "encryption-only"};
+	static const char *const policies[] = {"none", "encryption-only", "certificate-validation",
+					       "domain-validation", "dane"};
+	struct cert_conf *cert = &once.conf.cert;
+	char why[TLSA_WHY_SIZE];
 
 	if (c == 'd')
 		once.conf.depth = word(optarg, depths, 5);
 	else if (c == 't')
-		once.conf.tls = word(optarg, policies, 2);
+		once.conf.tls = word(optarg, policies, 5);
 	else if (c == 'T')
 		once.conf.timeout_ms = strtoul(optarg, NULL, 10);
 	else if (c == 'C')
@@ -118,6 +136,17 @@ static void option(int c)
 		once.conf.min_tls_version = strtoul(optarg, NULL, 16);
 	else if (c == 's')
 		snprintf(once.conf.sni, sizeof(once.conf.sni), "%s", optarg);
+	else if (c == 'D')
+		snprintf(cert->domain, sizeof(cert->domain), "%s", optarg);
+	else if (c == 'N')
+		snprintf(cert->name, sizeof(cert->name), "%s", optarg);
+	else if (c == 'A')
+		snprintf(once.conf.ca_file, sizeof(once.conf.ca_file), "%s", optarg);
+	else if (c == 'L' && cert->n_tlsa < CONFIG_MAX_TLSA &&
+		 !tlsa_parse(optarg, &cert->tlsa[cert->n_tlsa], why))
+		cert->n_tlsa++;
+	else if (c == 'w')
+		once.waits = true;
 	else if (c == 'n')
 		once.at_once = strtoul(optarg, NULL, 10);
 	else if (c == 'r')
@@ -135,19 +164,22 @@ int main(int argc, char **argv)
 	int c;
 
 	log_init("probe-once", LOG_LEVEL_DEBUG);
-	if (argc == 2 && !strcmp(argv[1], "--probe-child"))
-		return probe_child_main(3);
-	while ((c = getopt(argc, argv, "d:t:T:C:m:s:f:n:r:R")) != -1)
+	if (argc >= 2 && !strcmp(argv[1], "--probe-child"))
+		return probe_child_main(3, argv + 2);
+	while ((c = getopt(argc, argv, "d:t:T:C:m:s:f:n:r:RD:N:A:L:w")) != -1)
 		option(c);
 	if (argc - optind != 2 || addr_parse(argv[optind], &once.job.address))
 		return 2;
 	once.job.port = strtoul(argv[optind + 1], NULL, 10);
 	once.job.conf = &once.conf;
 	once.loop = ev_loop_new(EVFLAG_NOENV);
-	if (prober_new(once.loop, &cb, &once.prober))
+	if (prober_new(once.loop, &cb, &once.conf, 1, &once.prober))
 		return 2;
 	for (uint32_t id = 1; id <= once.at_once; id++)
 		start(id);
+	ev_io_init(&once.line, on_line, STDIN_FILENO, EV_READ);
+	if (once.waits)
+		ev_io_start(once.loop, &once.line);
 	ev_run(once.loop, 0);
 	prober_free(once.prober);
 	ev_loop_destroy(once.loop);

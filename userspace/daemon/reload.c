@@ -117,6 +117,7 @@ static int take_over(struct daemon *d, struct config *config)
 	if (err)
 		return err;
 	d->config = config;
+	prober_reload(d->prober, config->probes, config->n_probes);
 	config_free(old);
 	watches_stop_removed(d);
 	watches_start(d);

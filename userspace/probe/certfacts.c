@@ -4,37 +4,15 @@
  * (CertNameToStr with CERT_X500_NAME_STR and CERT_NAME_STR_REVERSE_FLAG, field-notes 1.1), so that they can be pasted
  * into PowerShell. Judges nothing; whatever is not printable ASCII is printed as \xNN.
  */
+#include <ctype.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include "core/certname.h"
 #include "probe/tls.h"
-
-/* Windows' names where they are not "OID.x.y.z"; OpenSSL's differ for S, E, G, T and others. */
-static const struct {
-	int nid;
-	const char *name;
-} attributes[] = {
-	{NID_commonName, "CN"},
-	{NID_surname, "SN"},
-	{NID_serialNumber, "SERIALNUMBER"},
-	{NID_countryName, "C"},
-	{NID_localityName, "L"},
-	{NID_stateOrProvinceName, "S"},
-	{NID_streetAddress, "STREET"},
-	{NID_organizationName, "O"},
-	{NID_organizationalUnitName, "OU"},
-	{NID_title, "T"},
-	{NID_description, "Description"},
-	{NID_postalCode, "PostalCode"},
-	{NID_givenName, "G"},
-	{NID_initials, "I"},
-	{NID_dnQualifier, "dnQualifier"},
-	{NID_domainComponent, "DC"},
-	{NID_pkcs9_emailAddress, "E"},
-};
 
 /* A text of fixed size under construction: what does not fit is cut. */
 struct line {
@@ -63,18 +41,13 @@ static void put_byte(struct line *l, unsigned char c)
 
 static void put_attribute(struct line *l, const ASN1_OBJECT *type)
 {
-	int nid = OBJ_obj2nid(type);
+	const char *name;
 	char oid[80];
 
-	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
-		if (attributes[i].nid == nid) {
-			put(l, attributes[i].name);
-			return;
-		}
-	}
 	OBJ_obj2txt(oid, sizeof(oid), type, 1);
-	put(l, "OID.");
-	put(l, oid);
+	name = certname_type(oid);
+	put(l, name ? name : "OID.");
+	put(l, name ? "" : oid);
 }
 
 static bool is_blank(unsigned char c)
@@ -92,6 +65,14 @@ static bool needs_quotes(const unsigned char *v, int len)
 	return false;
 }
 
+/* Backslashes are themselves (Windows), but where they would be read as the start of something (certname.c, rule 2). */
+static bool misleads(const unsigned char *v, int len, int i, bool quoted)
+{
+	if (i + 1 == len)
+		return !quoted;
+	return i + 3 < len && v[i + 1] == 'x' && isxdigit(v[i + 2]) && isxdigit(v[i + 3]);
+}
+
 static void put_value(struct line *l, const ASN1_STRING *value)
 {
 	unsigned char *v = NULL;
@@ -102,7 +83,10 @@ static void put_value(struct line *l, const ASN1_STRING *value)
 	for (int i = 0; i < len; i++) {
 		if (v[i] == '"')
 			put(l, "\"");
-		put_byte(l, v[i]);
+		if (v[i] == '\\' && misleads(v, len, i, *quote))
+			put(l, "\\x5c");
+		else
+			put_byte(l, v[i]);
 	}
 	put(l, quote);
 	OPENSSL_free(v);

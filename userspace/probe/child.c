@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "mxlb/limits.h"
 #include "probe/prober.h"
@@ -75,7 +76,29 @@ static void on_request(struct ev_loop *loop, struct ev_io *w, int revents)
 	}
 }
 
-static int prepare(struct child *c, int fd)
+/* A file that can't be loaded now costs the probes that need it, not the child. */
+static void load_bundles(struct session_host *h, char *const *paths)
+{
+	for (; *paths && h->n_bundles < CONFIG_MAX_PROBES; paths++, h->n_bundles++)
+		if (tls_load_bundle(*paths, &h->bundles[h->n_bundles]))
+			log_error("event=ca_file_unreadable file=%s", *paths);
+}
+
+static void free_bundles(struct session_host *h)
+{
+	while (h->n_bundles)
+		X509_STORE_free(h->bundles[--h->n_bundles]);
+}
+
+static void start_wallclock(struct wallclock *w)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	wallclock_start(w, stall_clock_ms(), now.tv_sec * 1000LL);
+}
+
+static int prepare(struct child *c, int fd, char *const *bundles)
 {
 	int err = tls_init(&c->host.tls);
 
@@ -88,6 +111,8 @@ static int prepare(struct child *c, int fd)
 	c->fd = fd;
 	c->host.answer = send_answer;
 	TAILQ_INIT(&c->host.running);
+	load_bundles(&c->host, bundles);
+	start_wallclock(&c->host.wallclock);
 	stall_start(&c->host.stall, c->host.loop);
 	ev_io_init(&c->io, on_request, fd, EV_READ);
 	c->io.data = c;
@@ -95,10 +120,10 @@ static int prepare(struct child *c, int fd)
 	return 0;
 }
 
-int probe_child_main(int fd)
+int probe_child_main(int fd, char *const *bundles)
 {
 	struct child c = {.status = 1};
-	int err = prepare(&c, fd);
+	int err = prepare(&c, fd, bundles);
 
 	if (!err)
 		err = sandbox_enter();
@@ -109,6 +134,7 @@ int probe_child_main(int fd)
 	session_end_all(&c.host);
 	if (c.host.loop)
 		ev_loop_destroy(c.host.loop);
+	free_bundles(&c.host);
 	SSL_CTX_free(c.host.tls);
 	return c.status;
 }

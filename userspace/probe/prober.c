@@ -4,7 +4,8 @@
  * one that ends, answers nonsense or misses a deadline is replaced, after 100 ms, doubling to 5 s. Judges no server
  * itself but for one thing: a VIP that is silent on a host that answers is missing (vip_missing).
  *
- * A run waits in .queued until its socket is made and sent, then in .sent until the child's answer.
+ * A run waits in .queued until its socket is made and sent, then in its helper's .sent until the answer. A child can't open
+ * anything once it probes: when a CA file changes, another takes over and the old one finishes what it has.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -36,6 +37,7 @@ _Static_assert(MXLB_MAX_BACKENDS <= ID_BACKEND, "a backend's id does not fit");
 #define FALLBACK_MIN_MS	 200
 #define FALLBACK_MAX_MS	 1000
 #define CHILD_LEAVING_MS 1000
+#define BUNDLES_SWEEPS	 10 /* between two looks at the CA files */
 
 enum fallback_state { FALLBACK_UNASKED, FALLBACK_PENDING, FALLBACK_ANSWERS, FALLBACK_SILENT };
 
@@ -45,6 +47,8 @@ struct run {
 	struct wire_request req;
 	struct addr fallback;
 	enum fallback_state fallback_state;
+	char ca_file[CONFIG_PATH_SIZE];
+	struct helper *helper; /* NULL: queued */
 	bool routed, sent, answered;
 	uint32_t stalls;
 	uint64_t deadline_ms; /* on the awake clock: a stall of ours is no fault of the child */
@@ -53,22 +57,32 @@ struct run {
 
 TAILQ_HEAD(run_list, run);
 
+struct helper { /* a child, and what it was asked */
+	struct prober *prober;
+	struct spawned proc; /* .fd -1: none */
+	struct ev_io readable;
+	struct run_list sent;
+	uint64_t born_ms;
+};
+
 struct prober {
 	struct ev_loop *loop;
 	struct prober_callbacks cb;
 	struct stall stall;
-	struct spawned child;
-	struct ev_io readable, writable;
+	struct bundles bundles;			/* what the child was started with */
+	struct helper helpers[2], *child, *old; /* old: it finishes, and gets nothing new */
+	struct ev_io writable;
 	struct ev_timer restart, sweep;
-	uint64_t born_ms, restarts;
+	uint64_t restarts;
 	uint32_t backoff_ms, sequence;
-	struct run_list queued, sent;
+	unsigned sweeps;
+	struct run_list queued;
 	struct run *runs[MXLB_MAX_BACKENDS + 1];
 };
 
 static void forget(struct prober *p, struct run *r)
 {
-	TAILQ_REMOVE(r->sent ? &p->sent : &p->queued, r, link);
+	TAILQ_REMOVE(r->helper ? &r->helper->sent : &p->queued, r, link);
 	p->runs[r->backend_id] = NULL;
 }
 
@@ -105,51 +119,104 @@ static int make_socket(const struct addr *to, uint32_t mark, int *out)
 	return 0;
 }
 
-static int send_request(struct prober *p, const struct wire_request *req, uint32_t mark)
+static int send_request(const struct helper *h, const struct wire_request *req, uint32_t mark)
 {
-	int fd, err = make_socket(&req->address, mark, &fd);
+	int fd = -1, err = make_socket(&req->address, mark, &fd);
 
 	if (err)
 		return err;
-	err = wire_send_request(p->child.fd, req, fd);
+	err = wire_send_request(h->proc.fd, req, fd);
 	close(fd);
 	return err;
 }
 
-static void start_child(struct prober *p)
+static int start_helper(struct helper *h)
 {
-	int err = spawn_child(&p->child);
+	int err = spawn_child(&h->prober->bundles, &h->proc);
 
-	if (err) {
-		log_error("probe child cannot start error=\"%s\"", strerror(-err));
-		ev_timer_set(&p->restart, p->backoff_ms / 1000.0, 0);
-		ev_timer_start(p->loop, &p->restart);
-		return;
-	}
-	p->born_ms = stall_clock_ms();
-	ev_io_set(&p->readable, p->child.fd, EV_READ);
-	ev_io_start(p->loop, &p->readable);
-	ev_io_set(&p->writable, p->child.fd, EV_WRITE);
+	if (err)
+		return err;
+	h->born_ms = stall_clock_ms();
+	ev_io_set(&h->readable, h->proc.fd, EV_READ);
+	ev_io_start(h->prober->loop, &h->readable);
+	return 0;
+}
+
+/* Whatever is queued goes to the present child. */
+static void aim_writes(struct prober *p)
+{
+	ev_io_stop(p->loop, &p->writable);
+	ev_io_set(&p->writable, p->child->proc.fd, EV_WRITE);
 	if (!TAILQ_EMPTY(&p->queued))
 		ev_io_start(p->loop, &p->writable);
 }
 
-/* Its probes end as our own trouble; those it never got wait for the next child. */
+static void start_child(struct prober *p)
+{
+	int err = start_helper(p->child);
+
+	if (!err) {
+		aim_writes(p);
+		return;
+	}
+	log_error("probe child cannot start error=\"%s\"", strerror(-err));
+	ev_timer_set(&p->restart, p->backoff_ms / 1000.0, 0);
+	ev_timer_start(p->loop, &p->restart);
+}
+
+/* Its probes end as our own trouble. */
+static void end_helper(struct helper *h, const char *why, int grace_ms, char *how, size_t size)
+{
+	ev_io_stop(h->prober->loop, &h->readable);
+	spawn_end(&h->proc, grace_ms, how, size);
+	while (!TAILQ_EMPTY(&h->sent))
+		finish_local_error(h->prober, TAILQ_FIRST(&h->sent), why);
+}
+
+static void end_old(struct prober *p, const char *why, int grace_ms)
+{
+	struct helper *old = p->old;
+	char how[32];
+
+	p->old = NULL;
+	end_helper(old, why, grace_ms, how, sizeof(how));
+	log_info("probe child left why=\"%s\" status=\"%s\"", why, how);
+}
+
+/* Those probes that it never got wait for the next child. */
 static void replace_child(struct prober *p, const char *why, int grace_ms)
 {
 	char how[32];
 
-	ev_io_stop(p->loop, &p->readable);
 	ev_io_stop(p->loop, &p->writable);
-	spawn_end(&p->child, grace_ms, how, sizeof(how));
-	if (stall_clock_ms() - p->born_ms >= CHILD_SOUND_MS)
+	if (stall_clock_ms() - p->child->born_ms >= CHILD_SOUND_MS)
 		p->backoff_ms = BACKOFF_MIN_MS;
-	log_error("probe child replaced why=\"%s\" status=\"%s\" restart_in_ms=%u", why, how,
-		  p->backoff_ms);
 	ev_timer_set(&p->restart, p->backoff_ms / 1000.0, 0);
 	ev_timer_start(p->loop, &p->restart);
-	while (!TAILQ_EMPTY(&p->sent))
-		finish_local_error(p, TAILQ_FIRST(&p->sent), why);
+	end_helper(p->child, why, grace_ms, how, sizeof(how));
+	log_error("probe child replaced why=\"%s\" status=\"%s\" restart_in_ms=%u", why, how,
+		  p->backoff_ms);
+}
+
+/* A child with the CA files as they are now takes over. One that is about to be restarted gets them anyway. */
+static void renew_child(struct prober *p)
+{
+	struct helper *next = &p->helpers[p->child == &p->helpers[0]];
+	int err;
+
+	if (p->child->proc.fd < 0)
+		return;
+	if (p->old)
+		end_old(p, "another took over", 0);
+	err = start_helper(next);
+	if (err) {
+		log_error("probe child cannot start error=\"%s\"", strerror(-err));
+		replace_child(p, "its CA files are out of date", 0);
+		return;
+	}
+	p->old = p->child;
+	p->child = next;
+	aim_writes(p);
 }
 
 static void on_restart(struct ev_loop *loop, struct ev_timer *w, int revents)
@@ -165,7 +232,7 @@ static void on_restart(struct ev_loop *loop, struct ev_timer *w, int revents)
 }
 
 /* A bare connect to the backend's own address, over the ordinary way. Unsent, the question stays open. */
-static void ask_fallback(struct prober *p, struct run *r)
+static void ask_fallback(struct run *r)
 {
 	struct wire_request req = r->req;
 	uint32_t ms = req.connect_timeout_ms;
@@ -179,7 +246,7 @@ static void ask_fallback(struct prober *p, struct run *r)
 	req.address = r->fallback;
 	req.timeout_ms = req.connect_timeout_ms = ms;
 	req.dialog.depth = DEPTH_CONNECT;
-	if (!send_request(p, &req, 0))
+	if (!send_request(r->helper, &req, 0))
 		r->fallback_state = FALLBACK_PENDING;
 }
 
@@ -191,7 +258,7 @@ static void conclude(struct prober *p, struct run *r)
 	if (r->stalls != p->stall.count)
 		r->result.reason = stall_excuse(r->result.reason);
 	if (r->result.reason == REASON_connect_timeout) {
-		ask_fallback(p, r);
+		ask_fallback(r);
 		if (r->fallback_state == FALLBACK_PENDING)
 			return;
 		if (r->fallback_state == FALLBACK_ANSWERS) {
@@ -220,12 +287,13 @@ static void take_fallback(struct prober *p, struct run *r, const struct wire_ans
 }
 
 /* Answers to what was cancelled meanwhile find no run, or one with another number. */
-static void take_answer(struct prober *p, const struct wire_answer *a)
+static void take_answer(struct helper *h, const struct wire_answer *a)
 {
+	struct prober *p = h->prober;
 	uint32_t id = a->id & ID_BACKEND;
 	struct run *r = id <= MXLB_MAX_BACKENDS ? p->runs[id] : NULL;
 
-	if (!r || !r->sent || (a->id & ~ID_FALLBACK) != r->req.id)
+	if (!r || r->helper != h || (a->id & ~ID_FALLBACK) != r->req.id)
 		return;
 	if (a->id & ID_FALLBACK) {
 		take_fallback(p, r, a);
@@ -233,7 +301,7 @@ static void take_answer(struct prober *p, const struct wire_answer *a)
 		return;
 	} else if (a->kind != WIRE_RESULT) {
 		if (a->kind == WIRE_SLOW_CONNECT)
-			ask_fallback(p, r);
+			ask_fallback(r);
 		p->cb.on_slow_connect(p->cb.ctx, id);
 	} else {
 		r->answered = true;
@@ -242,23 +310,31 @@ static void take_answer(struct prober *p, const struct wire_answer *a)
 	}
 }
 
+static void failed(struct helper *h, const char *why, int grace_ms)
+{
+	if (h == h->prober->old)
+		end_old(h->prober, why, grace_ms);
+	else
+		replace_child(h->prober, why, grace_ms);
+}
+
 static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
 {
-	struct prober *p = w->data;
+	struct helper *h = w->data;
 
 	(void)loop, (void)revents;
 	for (int i = 0; i < PER_TURN; i++) {
 		struct wire_answer a;
-		int err = wire_recv_answer(p->child.fd, &a);
+		int err = wire_recv_answer(h->proc.fd, &a);
 
 		if (err == -EAGAIN)
 			return;
 		if (err) {
-			replace_child(p, err == -EBADMSG ? "sent nonsense" : "ended",
-				      err == -EBADMSG ? 0 : CHILD_LEAVING_MS);
+			failed(h, err == -EBADMSG ? "sent nonsense" : "ended",
+			       err == -EBADMSG ? 0 : CHILD_LEAVING_MS);
 			return;
 		}
-		take_answer(p, &a);
+		take_answer(h, &a);
 	}
 }
 
@@ -269,8 +345,10 @@ static void on_writable(struct ev_loop *loop, struct ev_io *w, int revents)
 
 	(void)revents;
 	for (int i = 0; i < PER_TURN && (r = TAILQ_FIRST(&p->queued)); i++) {
-		int err = send_request(p, &r->req, r->mark);
+		int err;
 
+		r->req.bundle = bundles_index(&p->bundles, r->ca_file);
+		err = send_request(p->child, &r->req, r->mark);
 		if (err == -EAGAIN || err == -EPIPE)
 			return; /* no room yet, or on_readable() is about to learn of its end */
 		if (err) {
@@ -278,8 +356,8 @@ static void on_writable(struct ev_loop *loop, struct ev_io *w, int revents)
 			continue;
 		}
 		TAILQ_REMOVE(&p->queued, r, link);
-		TAILQ_INSERT_TAIL(&p->sent, r, link);
-		r->sent = true;
+		TAILQ_INSERT_TAIL(&p->child->sent, r, link);
+		r->helper = p->child;
 	}
 	if (TAILQ_EMPTY(&p->queued))
 		ev_io_stop(loop, &p->writable);
@@ -302,40 +380,71 @@ static void on_sweep(struct ev_loop *loop, struct ev_timer *w, int revents)
 	struct run *r;
 
 	(void)loop, (void)revents;
-	if (first_overdue(p, &p->sent))
+	if (first_overdue(p, &p->child->sent))
 		replace_child(p, "missed a deadline", 0);
+	if (p->old && TAILQ_EMPTY(&p->old->sent))
+		end_old(p, "another took over", CHILD_LEAVING_MS);
+	else if (p->old && first_overdue(p, &p->old->sent))
+		end_old(p, "missed a deadline", 0);
+	if (!p->old && ++p->sweeps % BUNDLES_SWEEPS == 0 && bundles_changed(&p->bundles))
+		renew_child(p);
 	while ((r = first_overdue(p, &p->queued)))
 		finish_local_error(p, r, "no probe child");
 }
 
-int prober_new(struct ev_loop *loop, const struct prober_callbacks *cb, struct prober **out)
+static void init_helpers(struct prober *p)
+{
+	for (struct helper *h = p->helpers; h < p->helpers + 2; h++) {
+		h->prober = p;
+		h->proc.fd = -1;
+		TAILQ_INIT(&h->sent);
+		ev_io_init(&h->readable, on_readable, -1, EV_READ);
+		h->readable.data = h;
+	}
+	p->child = p->helpers;
+}
+
+int prober_new(struct ev_loop *loop, const struct prober_callbacks *cb,
+	       const struct probe_conf *probes, unsigned n_probes, struct prober **out)
 {
 	struct prober *p = calloc(1, sizeof(*p));
 	int err;
 
 	if (!p)
 		return -ENOMEM;
-	err = spawn_child(&p->child);
+	p->loop = loop;
+	p->cb = *cb;
+	p->backoff_ms = BACKOFF_MIN_MS;
+	TAILQ_INIT(&p->queued);
+	init_helpers(p);
+	bundles_init(&p->bundles, probes, n_probes);
+	err = start_helper(p->child);
 	if (err) {
 		free(p);
 		return err;
 	}
-	p->loop = loop;
-	p->cb = *cb;
-	p->backoff_ms = BACKOFF_MIN_MS;
-	p->born_ms = stall_clock_ms();
-	TAILQ_INIT(&p->queued);
-	TAILQ_INIT(&p->sent);
-	ev_io_init(&p->readable, on_readable, p->child.fd, EV_READ);
-	ev_io_init(&p->writable, on_writable, p->child.fd, EV_WRITE);
+	ev_io_init(&p->writable, on_writable, p->child->proc.fd, EV_WRITE);
 	ev_timer_init(&p->restart, on_restart, 0, 0);
 	ev_timer_init(&p->sweep, on_sweep, 0, SWEEP_MS / 1000.0);
-	p->readable.data = p->writable.data = p->restart.data = p->sweep.data = p;
+	p->writable.data = p->restart.data = p->sweep.data = p;
 	stall_start(&p->stall, loop);
-	ev_io_start(loop, &p->readable);
 	ev_timer_again(loop, &p->sweep);
 	*out = p;
 	return 0;
+}
+
+void prober_reload(struct prober *p, const struct probe_conf *probes, unsigned n_probes)
+{
+	struct bundles next;
+
+	bundles_init(&next, probes, n_probes);
+	if (bundles_same_paths(&next, &p->bundles)) {
+		if (bundles_changed(&p->bundles))
+			renew_child(p);
+		return;
+	}
+	p->bundles = next;
+	renew_child(p);
 }
 
 static void fill_request(struct prober *p, struct run *r, const struct prober_job *job)
@@ -351,9 +460,11 @@ static void fill_request(struct prober *p, struct run *r, const struct prober_jo
 		.timeout_ms = c->timeout_ms,
 		.connect_timeout_ms = c->connect_timeout_ms,
 		.dialog = {.depth = c->depth, .tls = c->tls},
+		.cert = c->cert,
 	};
 	memcpy(r->req.dialog.helo, c->helo, sizeof(r->req.dialog.helo));
 	memcpy(r->req.sni, c->sni, sizeof(r->req.sni));
+	memcpy(r->ca_file, c->ca_file, sizeof(r->ca_file));
 	p->sequence += ID_SEQUENCE;
 }
 
@@ -377,7 +488,7 @@ int prober_start(struct prober *p, const struct prober_job *job)
 	fill_request(p, r, job);
 	p->runs[r->backend_id] = r;
 	TAILQ_INSERT_TAIL(&p->queued, r, link);
-	if (p->child.fd >= 0)
+	if (p->child->proc.fd >= 0)
 		ev_io_start(p->loop, &p->writable);
 	return 0;
 }
@@ -405,12 +516,12 @@ void prober_free(struct prober *p)
 		return;
 	for (uint32_t id = 0; id <= MXLB_MAX_BACKENDS; id++)
 		prober_cancel(p, id);
-	ev_io_stop(p->loop, &p->readable);
 	ev_io_stop(p->loop, &p->writable);
 	ev_timer_stop(p->loop, &p->restart);
 	ev_timer_stop(p->loop, &p->sweep);
 	stall_stop(&p->stall);
-	if (p->child.fd >= 0)
-		spawn_end(&p->child, CHILD_LEAVING_MS, how, sizeof(how));
+	for (struct helper *h = p->helpers; h < p->helpers + 2; h++)
+		if (h->proc.fd >= 0)
+			end_helper(h, "", CHILD_LEAVING_MS, how, sizeof(how));
 	free(p);
 }

@@ -32,7 +32,11 @@ struct prober_callbacks {
 	void *ctx;
 };
 
-int prober_new(struct ev_loop *loop, const struct prober_callbacks *cb, struct prober **out);
+/* probes: all that jobs will have; their CA files are loaded and watched. */
+int prober_new(struct ev_loop *loop, const struct prober_callbacks *cb,
+	       const struct probe_conf *probes, unsigned n_probes, struct prober **out);
+/* Another configuration's probes. Those that run end as they began. */
+void prober_reload(struct prober *p, const struct probe_conf *probes, unsigned n_probes);
 /*
  * One probe a backend at a time: -EBUSY while one runs. A VIP that does not answer is vip_missing when the fallback does;
  * when that is silent too, or there is none, connect_timeout, and of a routed backend unreachable.
@@ -42,7 +46,7 @@ void prober_cancel(struct prober *p, uint32_t backend_id);
 uint64_t prober_child_restarts(const struct prober *p);
 void prober_free(struct prober *p); /* ends the child, by pid */
 
-/* The child's main(): never returns to the caller's loop; exit status. fd is the SEQPACKET end. */
-int probe_child_main(int fd);
+/* The child's main(): never returns to the caller's loop; exit status. fd is the SEQPACKET end; bundles: paths, NULL at the end. */
+int probe_child_main(int fd, char *const *bundles);
 
 #endif

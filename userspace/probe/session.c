@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include "probe/session.h"
 
@@ -148,10 +149,33 @@ static void tls_failed(struct session *s, int err)
 				   strlen(text)));
 }
 
+/* After the handshake, never in it: the server's log stays clean, whatever its certificate is worth. */
+static void judge_tls(struct session *s, struct cert_finding *found)
+{
+	struct session_host *h = s->host;
+	const struct tls_info *info = &s->answer.result.tls;
+	struct cert_question q = {.policy = s->req.dialog.tls, .conf = &s->req.cert};
+	struct timespec now;
+
+	*found = (struct cert_finding){.reason = REASON_tls_version};
+	memcpy(found->text, info->version, sizeof(info->version));
+	if (tls_version(s->tls) < s->req.min_tls_version)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	q.now_s = now.tv_sec;
+	if (s->req.bundle < h->n_bundles)
+		q.bundle = h->bundles[s->req.bundle];
+	tls_judge(s->tls, &q, info, found);
+	if (!wallclock_is_sound(&h->wallclock, stall_clock_ms(), q.now_s * 1000) &&
+	    (found->reason == REASON_certificate_expired ||
+	     found->reason == REASON_certificate_not_yet_valid))
+		found->reason = REASON_local_clock;
+}
+
 static void shake_hands(struct session *s)
 {
 	int err = tls_handshake(s->tls);
-	struct tls_info *info = &s->answer.result.tls;
+	struct cert_finding found;
 
 	if (err == -EAGAIN)
 		return;
@@ -160,9 +184,9 @@ static void shake_hands(struct session *s)
 		tls_failed(s, err);
 		return;
 	}
-	tls_describe(s->tls, info);
-	act(s, dialog_tls_done(&s->dialog, tls_version(s->tls) >= s->req.min_tls_version,
-			       REASON_tls_version, info->version));
+	tls_describe(s->tls, &s->answer.result.tls);
+	judge_tls(s, &found);
+	act(s, dialog_tls_done(&s->dialog, found.reason == REASON_ok, found.reason, found.text));
 }
 
 /* As far as the bytes at hand allow: handshake, then replies. */
@@ -394,6 +418,8 @@ int session_start(struct session_host *h, const struct wire_request *req, int so
 	s->host = h;
 	s->req = *req;
 	s->req.sni[sizeof(s->req.sni) - 1] = '\0';
+	s->req.cert.domain[sizeof(s->req.cert.domain) - 1] = '\0';
+	s->req.cert.name[sizeof(s->req.cert.name) - 1] = '\0';
 	s->fd = socket;
 	s->out.cap = 2 * SESSION_BYTES_MAX; /* OpenSSL answers what it is asked */
 	s->stalls = h->stall.count;

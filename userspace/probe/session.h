@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 #include "probe/stall.h"
 #include "probe/tls.h"
+#include "probe/wallclock.h"
 #include "probe/wire.h"
 
 struct session;
@@ -14,6 +15,9 @@ struct session;
 struct session_host {
 	struct ev_loop *loop;
 	SSL_CTX *tls;
+	X509_STORE *bundles[CONFIG_MAX_PROBES]; /* NULL: could not be loaded */
+	unsigned n_bundles;
+	struct wallclock wallclock;
 	struct stall stall;
 	TAILQ_HEAD(session_list, session) running;
 	unsigned n_running;

@@ -17,14 +17,16 @@
 
 #define CHILD_FD 3
 
-static int run(int fd, pid_t *pid)
+static int run(int fd, const struct bundles *bundles, pid_t *pid)
 {
-	static char *const argv[] = {"mxlbd", "--probe-child", NULL}, *const envp[] = {NULL};
+	char *argv[CONFIG_MAX_PROBES + 3] = {"mxlbd", "--probe-child"}, *const envp[] = {NULL};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t all, none;
 	int err;
 
+	for (unsigned i = 0; i < bundles->n; i++)
+		argv[2 + i] = (char *)bundles->paths[i];
 	sigfillset(&all);
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&files);
@@ -45,14 +47,14 @@ static int run(int fd, pid_t *pid)
 	return -err;
 }
 
-int spawn_child(struct spawned *c)
+int spawn_child(const struct bundles *bundles, struct spawned *c)
 {
 	int pair[2], err;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	err = run(pair[1], &pid);
+	err = run(pair[1], bundles, &pid);
 	close(pair[1]);
 	if (!err) {
 		c->fd = pair[0];

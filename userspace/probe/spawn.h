@@ -4,14 +4,15 @@
 #define MXLB_SPAWN_H
 
 #include <stddef.h>
+#include "probe/bundles.h"
 
 struct spawned {
 	int fd;	   /* our end of the SOCK_SEQPACKET pair; -1: there is no child */
 	int pidfd; /* it names this child and no later process, whoever reaps it */
 };
 
-/* Runs our own binary with --probe-child, with nothing of ours but the pair's other end as fd 3 and stderr. 0 or -errno. */
-int spawn_child(struct spawned *c);
+/* Runs our own binary with --probe-child and the paths of these bundles, with nothing of ours but the pair's other end as fd 3 and stderr. 0 or -errno. */
+int spawn_child(const struct bundles *bundles, struct spawned *c);
 /* Closes our end, gives the child grace_ms to leave, then kills it. how: "exit 0", "signal 9". */
 void spawn_end(struct spawned *c, int grace_ms, char *how, size_t size);
 

@@ -59,6 +59,20 @@ int tls_init(SSL_CTX **out)
 	return 0;
 }
 
+int tls_load_bundle(const char *path, X509_STORE **out)
+{
+	X509_STORE *store = X509_STORE_new();
+
+	if (!store)
+		return -ENOMEM;
+	if (!X509_STORE_load_file(store, path)) {
+		X509_STORE_free(store);
+		return -EINVAL;
+	}
+	*out = store;
+	return 0;
+}
+
 struct tls *tls_new(SSL_CTX *ctx, const char *sni)
 {
 	struct tls *t = calloc(1, sizeof(*t));
@@ -171,4 +185,12 @@ void tls_describe(const struct tls *t, struct tls_info *info)
 	snprintf(info->cipher, sizeof(info->cipher), "%s", SSL_get_cipher_name(t->ssl));
 	if (cert)
 		certfacts_describe(cert, info);
+}
+
+void tls_judge(const struct tls *t, const struct cert_question *q, const struct tls_info *info,
+	       struct cert_finding *out)
+{
+	ERR_clear_error();
+	certpolicy_judge(q, SSL_get0_peer_certificate(t->ssl), SSL_get_peer_cert_chain(t->ssl),
+			 info, out);
 }

@@ -10,12 +10,15 @@
 #include <openssl/ssl.h>
 #include <sys/types.h>
 #include "core/verdict.h"
+#include "probe/certpolicy.h"
 #include "util/buf.h"
 
 struct tls;
 
 /* Loads all that OpenSSL would ever want from files, or nothing: before the sandbox. 0 or -ENOMEM. */
 int tls_init(SSL_CTX **out);
+/* A file of PEM certificates, opened here: before the sandbox. 0, -ENOMEM, or -EINVAL: nothing in it that can be read. */
+int tls_load_bundle(const char *path, X509_STORE **out);
 /* sni: empty for none. NULL when there is no memory. */
 struct tls *tls_new(SSL_CTX *ctx, const char *sni);
 void tls_free(struct tls *t); /* NULL is fine */
@@ -33,6 +36,9 @@ void tls_shutdown(
 const char *tls_error(const struct tls *t);
 uint16_t tls_version(const struct tls *t); /* as on the wire: 0x0303 */
 void tls_describe(const struct tls *t, struct tls_info *info);
+/* info: what tls_describe() gave. */
+void tls_judge(const struct tls *t, const struct cert_question *q, const struct tls_info *info,
+	       struct cert_finding *out);
 
 /* certfacts.c: everything in info that comes from the certificate. */
 void certfacts_describe(X509 *cert, struct tls_info *info);

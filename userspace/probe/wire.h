@@ -10,8 +10,9 @@
 #include "core/dialog.h"
 #include "core/verdict.h"
 
-#define WIRE_MAGIC   0x6d786c31u
-#define WIRE_SLOW_MS 300 /* of silence, after which the child says so */
+#define WIRE_MAGIC     0x6d786c31u
+#define WIRE_NO_BUNDLE UINT32_MAX
+#define WIRE_SLOW_MS   300 /* of silence, after which the child says so */
 
 struct wire_request {
 	uint32_t magic;
@@ -22,6 +23,9 @@ struct wire_request {
 	uint32_t timeout_ms,
 		connect_timeout_ms; /* from receipt; one absolute deadline for the whole */
 	struct dialog_conf dialog;
+	struct cert_conf cert;
+	uint32_t
+		bundle; /* the child's CA bundle of that number, as it was started with them; WIRE_NO_BUNDLE */
 	char sni[CONFIG_TEXT_SIZE];
 };
 

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whether this box's idea of the date is to be believed. A clock that jumps would make every certificate of every server
+ * expired at the same time. Pure.
+ */
+#ifndef MXLB_WALLCLOCK_H
+#define MXLB_WALLCLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct wallclock {
+	int64_t offset_ms; /* wall time minus monotonic */
+	uint64_t doubt_until_ms;
+};
+
+void wallclock_start(struct wallclock *w, uint64_t mono_ms, int64_t wall_ms);
+/* False for an hour after wall time and monotonic time have moved apart by more than an hour. */
+bool wallclock_is_sound(struct wallclock *w, uint64_t mono_ms, int64_t wall_ms);
+
+#endif
