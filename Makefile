@@ -4,6 +4,7 @@
 # make check      all tests (root: network namespaces and BPF); installs what is missing
 # make demo       mail through the balancer in a lab of namespaces (root)
 # make unit       the unit tests alone, under ASan and UBSan
+# make fuzz       every fuzz target for FUZZ_S=60 seconds
 # make model      the flow table against its model, packet by packet (root)
 # make mutations  10^7 mutated frames through the program (root)
 # make fuzz     libFuzzer on the program's native build, MXLB_FUZZ_S seconds
@@ -128,6 +129,25 @@ $(B)/san/%.o: %.c
 
 unit: $(UNIT:%=$(B)/unit/test_%)
 	$(Q)tests/run unit $^
+
+# Fuzz targets: tests/fuzz/fuzz_X.c, each with the real .c files; `make fuzz` lets each run FUZZ_S seconds from its corpus.
+FUZZ = certname
+fuzz_srcs_certname = $(unit_srcs_certname)
+FUZZ_S ?= 60
+
+define fuzz_rule
+$(B)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c $(fuzz_srcs_$(1))
+	@echo "  FUZZ    $$@"
+	@mkdir -p $$(@D)
+	$$(Q)$$(CLANG) $$(filter-out -MMD -MP,$$(ALLFLAGS)) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		$$^ -o $$@ $$(LIBS)
+endef
+$(foreach t,$(FUZZ),$(eval $(call fuzz_rule,$(t))))
+
+# New inputs go to $(B), not into the tree.
+fuzz: $(FUZZ:%=$(B)/fuzz/fuzz_%)
+	$(Q)for t in $(FUZZ); do mkdir -p $(B)/fuzz/found/$$t; $(B)/fuzz/fuzz_$$t -max_total_time=$(FUZZ_S) -timeout=5 -rss_limit_mb=512 \
+		-max_len=4096 -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ $(B)/fuzz/found/$$t tests/fuzz/corpus/$$t || exit 1; done
 
 # Packet tests: the real program under BPF_PROG_TEST_RUN, with the real datapath/ around it. As root.
 PACKET = packets extensions flows icmp guard tunnel decap vlan redirect jumbo probe mutations rows
