@@ -36,12 +36,12 @@ Q = @
 endif
 
 UTIL     = addr.c log.c buf.c
-CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c cert.c reply.c dialog.c certname.c domain.c tlsa.c
+CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c
-DAEMON   = daemon.c watch.c table.c reload.c notify.c
+DAEMON   = daemon.c watch.c hints.c table.c reload.c notify.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
@@ -88,7 +88,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr conf conffile confcert allow endpoints core health tier maglev model reload reply dialog probe certname certpolicy control listen status admin flowlist ctl forgery
+UNIT = addr conf conffile confcert allow endpoints core health tier maglev model reload reply dialog probe certname certpolicy control listen status admin flowlist ctl forgery schedule
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
@@ -103,7 +103,8 @@ unit_srcs_flowlist = $(unit_srcs_status)
 unit_srcs_ctl    = $(unit_srcs_control) $(SRC_ctl) # mxlbctl.c: included
 unit_srcs_core   = $(SRC_util) $(call core,verdict event tier)
 unit_srcs_health = $(call core,verdict health)
-unit_srcs_tier   = $(call core,tier verdict)
+unit_srcs_tier   = $(call core,tier verdict) core,tier)
+unit_srcs_schedule = $(call core,verdict health schedule)
 unit_srcs_maglev = $(call core,maglev)
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
 unit_srcs_model  = $(SRC_util) $(call core,verdict health tier event change cert model) # plan.c: included

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Opens a new SMTP connection to ADDRESS every 25 ms until SIGTERM and prints one JSON line for each: when it was
-begun, which server greeted, or what went wrong. A SYN has no time to be sent again: lost is lost."""
+"""connect.py ADDRESS [EVERY_S CONNECT_S]: opens a new SMTP connection every 25 ms until SIGTERM and prints one JSON line
+for each: when it was begun, which server greeted, or what went wrong. A SYN has no time to be sent again: lost is lost."""
 import asyncio
 import json
 import signal
@@ -13,10 +13,10 @@ CONNECT_S = 0.9  # below the second after which Linux sends a SYN again
 GREETING_S = 15
 
 
-async def attempt(address):
+async def attempt(address, connect_s):
     at, server, error = time.monotonic(), None, ""
     try:
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(address, 25), CONNECT_S)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(address, 25), connect_s)
         try:
             line = (await asyncio.wait_for(reader.readline(), GREETING_S)).decode(errors="replace")
             if line.startswith("220 "):
@@ -32,14 +32,14 @@ async def attempt(address):
     print(json.dumps({"at": at, "server": server, "error": error}), flush=True)
 
 
-async def main(address):
+async def main(address, every_s=EVERY_S, connect_s=CONNECT_S):
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     attempts = []
     begin = time.monotonic()
     while not stop.is_set():
-        attempts.append(asyncio.create_task(attempt(address)))
-        wait = begin + EVERY_S * len(attempts) - time.monotonic()
+        attempts.append(asyncio.create_task(attempt(address, connect_s)))
+        wait = begin + every_s * len(attempts) - time.monotonic()
         try:
             await asyncio.wait_for(stop.wait(), max(wait, 0.001))
         except asyncio.TimeoutError:
@@ -47,4 +47,4 @@ async def main(address):
     await asyncio.gather(*attempts)
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(sys.argv[1], *map(float, sys.argv[2:])))

@@ -206,8 +206,8 @@ class Resets:
 class Forgery:
     """Forged packets to the VIP from the router: SYNs from nowhere, or all kinds on the tuples of open sessions."""
 
-    def __init__(self, lab, build, vip, client=None, ports=(), seed=1, rate=0):
-        what = [client, *map(str, ports)] if client else ["syn"]
+    def __init__(self, lab, build, vip, client=None, ports=(), seed=1, rate=0, syn="syn"):
+        what = [client, *map(str, ports)] if client else [syn]
         self.argv = [*lab.nsenter("router"), str(build / "forge-packets"), "lan", lab.mac("lb"), vip, "25", str(seed),
                      str(rate), *what]
 

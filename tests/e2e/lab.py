@@ -228,6 +228,10 @@ class Balancer:
     def backend(self, name, service="hybrid-mail"):
         return next(b for tier in self.service(service)["tiers"] for b in tier["backends"] if b["name"] == name)
 
+    def info(self, key):
+        """A number of `show info`."""
+        return int(re.search(rf"^{key}: (\d+)$", self.ask("show info"), re.M)[1])
+
     def verdicts(self, service="hybrid-mail"):
         return {b["name"]: b["verdict"] for tier in self.service(service)["tiers"] for b in tier["backends"]}
 
@@ -264,16 +268,18 @@ class Attempt:
 
 
 class Traffic:
-    """New connections to the VIP from the client (or another host), one every 25 ms, each noting which server greets it."""
+    """New connections to the VIP from the client (or another host), one every 25 ms, each noting which server greets it.
+    Or more rarely, with as much patience: (seconds apart, seconds for a connect)."""
 
-    def __init__(self, lab, address=VIP, host="client"):
-        self.lab, self.address, self.host = lab, address, host
+    def __init__(self, lab, address=VIP, pace=(), host="client"):
+        self.lab, self.address, self.pace, self.host = lab, address, pace, host
         self.file = lab.run / "traffic.jsonl"
 
     def __enter__(self):
         with self.file.open("w") as out:
             self.process = subprocess.Popen(
-                [*self.lab.nsenter(self.host), "/usr/bin/python3", "-B", str(HERE / "connect.py"), self.address],
+                [*self.lab.nsenter(self.host), "/usr/bin/python3", "-B", str(HERE / "connect.py"), self.address,
+                 *map(str, self.pace)],
                 stdout=out)
         return self
 

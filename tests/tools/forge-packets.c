@@ -3,10 +3,12 @@
  * Sends TCP packets that nobody meant, to a VIP in the lab, as fast as it can or RATE a second, until SIGTERM:
  *
  *   forge-packets IFACE MAC VIP PORT SEED RATE syn
+ *   forge-packets IFACE MAC VIP PORT SEED RATE syn-again
  *   forge-packets IFACE MAC VIP PORT SEED RATE CLIENT CLIENT_PORT...
  *
- * "syn": SYNs from everywhere in 100.64.0.0/10 or 2001:db8:64::/64. Else, on each of these tuples in turn: a SYN, a FIN,
- * a RST, and a SYN with the ACK that would follow it; every sequence number is a guess. Ends with one line of JSON.
+ * "syn": SYNs from everywhere in 100.64.0.0/10 or 2001:db8:64::/64; "syn-again": the same AGAIN of them over and over.
+ * Else, on each of these tuples in turn: a SYN, a FIN, a RST, and a SYN with the ACK that would follow it; every sequence
+ * number is a guess. Ends with one line of JSON.
  * By a packet socket past the queueing discipline: IFACE's frames are the only traffic it can make.
  */
 #include <arpa/inet.h>
@@ -31,6 +33,7 @@
 
 #define BATCH	    64
 #define TUPLES_MAX  1024
+#define AGAIN	    1024
 #define FRAME_MAX   (sizeof(struct ether_header) + sizeof(struct ip6_hdr) + sizeof(struct tcphdr))
 #define SYN_SOURCES 0x64400000 /* 100.64.0.0/10, RFC 6598 */
 
@@ -44,7 +47,9 @@ static const uint8_t kind_flags[KIND_COUNT] = {
 struct forger {
 	int fd;
 	uint8_t mac[6], own_mac[6];
-	bool v6, flood;
+	bool v6, flood, again;
+	uint64_t seed;
+	unsigned forged;
 	uint8_t vip[16], client[16];
 	uint16_t port, ports[TUPLES_MAX];
 	unsigned n_ports, next_port;
@@ -139,12 +144,17 @@ static size_t put_frame(const struct forger *f, uint8_t *at, const uint8_t *from
 /* A SYN from anywhere. */
 static size_t next_flood(struct forger *f, uint8_t *at)
 {
-	uint64_t r = roll(f);
-	uint32_t from4 = htonl(SYN_SOURCES | (r & 0x3fffff));
 	uint8_t from[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0x64};
-	struct tcphdr tcp = {
-		.th_sport = htons(1024 + (r >> 22) % 64512), .th_seq = r >> 32, .th_flags = TH_SYN};
+	struct tcphdr tcp = {.th_flags = TH_SYN};
+	uint32_t from4;
+	uint64_t r;
 
+	if (f->again && f->forged++ % AGAIN == 0)
+		f->random = f->seed;
+	r = roll(f);
+	from4 = htonl(SYN_SOURCES | (r & 0x3fffff));
+	tcp.th_sport = htons(1024 + (r >> 22) % 64512);
+	tcp.th_seq = r >> 32;
 	if (f->v6) {
 		r = roll(f);
 		memcpy(from + 8, &r, 8);
@@ -237,7 +247,8 @@ static void open_interface(struct forger *f, const char *name)
 
 static void usage(void)
 {
-	fputs("usage: forge-packets IFACE MAC VIP PORT SEED RATE {syn | CLIENT CLIENT_PORT...}\n",
+	fputs("usage: forge-packets IFACE MAC VIP PORT SEED RATE "
+	      "{syn | syn-again | CLIENT CLIENT_PORT...}\n",
 	      stderr);
 	exit(2);
 }
@@ -253,7 +264,9 @@ static void take_arguments(struct forger *f, int argc, char **argv)
 	f->port = atoi(argv[4]);
 	f->random = strtoull(argv[5], NULL, 10) * 2 + 1; /* xorshift never leaves 0 */
 	f->rate = strtoull(argv[6], NULL, 10);
-	f->flood = !strcmp(argv[7], "syn");
+	f->seed = f->random;
+	f->again = !strcmp(argv[7], "syn-again");
+	f->flood = f->again || !strcmp(argv[7], "syn");
 	if (inet_pton(f->v6 ? AF_INET6 : AF_INET, argv[3], f->vip) != 1 ||
 	    (!f->flood && inet_pton(f->v6 ? AF_INET6 : AF_INET, argv[7], f->client) != 1))
 		usage();

@@ -320,25 +320,6 @@ static void another_reason_for_being_down_is_an_event_of_its_own(void **state)
 	free_config(c);
 }
 
-static void probes_are_fast_while_a_backend_is_down_or_in_doubt(void **state)
-{
-	struct config *c = oxford();
-	struct model *m = running(c);
-	struct service *s;
-	struct backend *b = model_backend(m, 1, &s);
-
-	(void)state;
-	assert_int_equal(model_probe_interval(s, b), 10000);
-	result(m, 1, REASON_timeout, 2000);
-	assert_int_equal(model_probe_interval(s, b), 2000);
-	result(m, 1, REASON_ok, 2100);
-	assert_int_equal(model_probe_interval(s, b), 10000);
-	result(m, 1, REASON_refused, 2200);
-	assert_int_equal(model_probe_interval(s, b), 2000);
-	model_free(m);
-	free_config(c);
-}
-
 static void what_is_said_of_a_backend_that_is_not_there_changes_nothing(void **state)
 {
 	struct config *c = oxford();
@@ -675,7 +656,6 @@ int main(void)
 		cmocka_unit_test(trouble_on_this_side_changes_nothing_for_mail),
 		cmocka_unit_test(the_next_tick_is_that_of_the_service_that_is_due_first),
 		cmocka_unit_test(another_reason_for_being_down_is_an_event_of_its_own),
-		cmocka_unit_test(probes_are_fast_while_a_backend_is_down_or_in_doubt),
 		cmocka_unit_test(what_is_said_of_a_backend_that_is_not_there_changes_nothing),
 		cmocka_unit_test(a_backend_without_a_mac_takes_nothing_until_it_has_one),
 		cmocka_unit_test(a_failed_neighbour_keeps_its_last_mac_and_its_place),

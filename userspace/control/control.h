@@ -29,6 +29,8 @@ struct control_info { /* what the model does not know; filled by the daemon when
 	const char *
 		xdp_mode[MXLB_MAX_PORTS]; /* per config.interfaces: "native" "generic" "detached" */
 	uint64_t probe_child_restarts;
+	uint64_t probes, probes_hinted; /* begun; and those of them that a hint made quick */
+	uint32_t probe_late_p50_ms, probe_late_p99_ms, probe_late_max_ms; /* after their time */
 };
 
 struct control_callbacks {

@@ -67,6 +67,11 @@ void render_info(const struct model *m, const struct control_info *info, int64_t
 	buf_printf(out, "Services: %u\nBackends: %u\nReload: %s\nProbe_child_restarts: %llu\n",
 		   m->n_services, n_backends, reload_failed ? "failed" : "ok",
 		   (unsigned long long)info->probe_child_restarts);
+	buf_printf(out,
+		   "Probes: %llu\nProbes_hinted: %llu\nProbe_late_p50_ms: %u\n"
+		   "Probe_late_p99_ms: %u\nProbe_late_max_ms: %u\n",
+		   (unsigned long long)info->probes, (unsigned long long)info->probes_hinted,
+		   info->probe_late_p50_ms, info->probe_late_p99_ms, info->probe_late_max_ms);
 	for (unsigned i = 0; i < m->config->n_interfaces && i < MXLB_MAX_PORTS; i++)
 		if (info->xdp_mode[i])
 			buf_printf(out, "Xdp_%s: %s\n", m->config->interfaces[i].name,

@@ -286,8 +286,3 @@ uint64_t model_next_tick(const struct model *m)
 	}
 	return next_ms;
 }
-
-uint32_t model_probe_interval(const struct service *s, const struct backend *b)
-{
-	return health_wants_fast(&b->health) ? s->probe.fast_interval_ms : s->probe.interval_ms;
-}

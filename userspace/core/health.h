@@ -34,7 +34,7 @@ bool health_take(struct health *h, const struct health_conf *conf, enum reason r
 		 uint64_t now_ms);
 /* The verdict new connections go by: that before unknown, where it is unknown. */
 enum verdict health_effective(const struct health *h);
-/* True while fast-interval is due: from the first differing result until settled, and while down. */
+/* True from the first differing result until settled, and while down or unknown: schedule.c says how fast. */
 bool health_wants_fast(const struct health *h);
 
 #endif

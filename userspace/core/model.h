@@ -140,7 +140,4 @@ int64_t model_days_left(int64_t not_after_s, int64_t now_wall_ms);
 /* cert.c, for change.c: what the certificate in .last is worth an event for. */
 void model_certificate(struct model *m, const struct service *s, struct backend *b, struct now now);
 
-/* When the backend should next be probed, in ms after the last probe began. */
-uint32_t model_probe_interval(const struct service *s, const struct backend *b);
-
 #endif

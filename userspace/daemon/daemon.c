@@ -232,6 +232,11 @@ static void on_refresh(void *ctx, struct control_info *info)
 	for (unsigned i = 0; i < d->config->n_interfaces; i++)
 		info->xdp_mode[i] = datapath_xdp_mode(d->datapath, i);
 	info->probe_child_restarts = prober_child_restarts(d->prober);
+	info->probes = d->lateness.n;
+	info->probes_hinted = d->hinted;
+	info->probe_late_p50_ms = lateness_percentile(&d->lateness, 50);
+	info->probe_late_p99_ms = lateness_percentile(&d->lateness, 99);
+	info->probe_late_max_ms = d->lateness.max_ms;
 }
 
 static int on_reload(void *ctx, const char *who, struct buf *errors)
@@ -303,7 +308,11 @@ static int start_interfaces(struct daemon *d)
 static int start_parts(struct daemon *d)
 {
 	struct prober_callbacks probing = {
-		.on_result = on_result, .on_slow_connect = on_slow_connect, .ctx = d};
+		.on_result = on_result,
+		.on_slow_connect = on_slow_connect,
+		.on_started = on_started,
+		.ctx = d,
+	};
 	struct control_callbacks asking = {
 		.refresh = on_refresh,
 		.reload = on_reload,
@@ -336,6 +345,7 @@ static int start_parts(struct daemon *d)
 	watches_start(d);
 	/* The first plan is made of what the kernel knows: a tunnel's MTU, say, is in no record of an earlier mxlbd. */
 	netlink_settle(d->netlink);
+	hints_start(d);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <ev.h>
 #include "control/control.h"
 #include "core/model.h"
+#include "core/schedule.h"
 #include "datapath/datapath.h"
 #include "datapath/forge.h"
 #include "datapath/netlink.h"
@@ -20,11 +21,14 @@ struct watch { /* the daemon's side of one backend */
 	struct daemon *daemon;
 	uint32_t id; /* 0: free */
 	ev_timer due;
+	struct schedule when;
 	uint64_t began_ms;  /* when its last probe began; 0: none did */
 	bool tunnel;	    /* its probe's route is for one */
-	bool asked;	    /* a next hop question that a slow connect raised is open */
+	bool hinted;	    /* the next probe, or the one that runs, is a hint's */
+	bool silent;	    /* what was tried last is unanswered for 300 ms */
+	bool asked;	    /* a next hop question that a hint or a slow connect raised is open */
 	bool confirming;    /* the second question, after the verdict, is open */
-	bool silent;	    /* the last probe said that it is unreachable */
+	bool lost;	    /* the last probe said that it is unreachable */
 	const char *warned; /* why its way leads nowhere, as last logged */
 };
 
@@ -46,6 +50,12 @@ struct daemon {
 	unsigned announcements_left;
 	ev_signal on_term, on_int, on_hup;
 	struct watch watches[MXLB_MAX_BACKENDS];
+	struct hint_budget hint_budget;
+	uint64_t hinted; /* probes begun for a hint, or pressed (schedule.c, rule 8) */
+	struct lateness lateness;
+	ev_timer look;
+	uint64_t retransmits[MXLB_MAX_BACKENDS]; /* as seen by the last look */
+	bool looked;
 
 	uint64_t started_ms;
 	int64_t loaded_wall_ms;
@@ -86,7 +96,13 @@ void watches_stop_removed(struct daemon *d);
 void watches_stop_all(struct daemon *d);
 void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh);
 void on_slow_connect(void *ctx, uint32_t backend_id);
+void on_started(void *ctx, uint32_t backend_id);
 void on_result(void *ctx, uint32_t backend_id, const struct probe_result *r);
+/* Something speaks against (or, of a dead one, for) this backend: probe it as soon as it may be. False: too many hints. */
+bool watch_hint(struct daemon *d, uint32_t backend_id);
+
+/* hints.c: what the datapath has seen. */
+void hints_start(struct daemon *d);
 
 /* table.c: what needs the flow table. */
 int table_start(struct daemon *d); /* 0 or -errno, logged */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * When each backend is probed, and what its next hop says. Rules of reachability (design.md, "Words"):
- *   1. a connect that nobody answers for 300 ms asks the next hop again; FAILED after that is definite;
- *   2. any other FAILED is a hint: probe now, at most every HINT_MS;
+ *   1. a connect that nobody answers for 300 ms asks the next hop again, a hint does so as its probe begins; FAILED
+ *      after that, of a next hop whose connect is unanswered by then, is definite;
+ *   2. any other FAILED is a hint, and so is a next hop that answers again while its backend is not up;
  *   3. what happens while our own interface has no carrier, is down, or came up less than 2 s ago is our trouble;
  *   4. a next hop that has never answered has no way to probe: FAILED is definite there too;
  *   5. after the verdict the next hop is asked a second time, and only when that fails too are its flows reset;
@@ -15,7 +16,6 @@
 #include "daemon/daemon.h"
 #include "util/log.h"
 
-#define HINT_MS	      250
 #define MAINT_MS      250
 #define LINK_YOUNG_MS 2000
 
@@ -46,17 +46,36 @@ static void blame_link(struct daemon *d, unsigned interface, struct probe_result
 		 d->config->interfaces[interface].name);
 }
 
-static void schedule(struct watch *w, double in_ms)
+static void set_timer(struct watch *w)
 {
+	double in_ms = (double)w->when.due_ms - (double)daemon_now().mono_ms;
+
 	ev_timer_stop(w->daemon->loop, &w->due);
 	ev_timer_set(&w->due, in_ms > 0 ? in_ms / 1000 : 0, 0);
 	ev_timer_start(w->daemon->loop, &w->due);
 }
 
-static void schedule_next(struct watch *w, const struct service *s, const struct backend *b)
+static void probe_at(struct watch *w, uint64_t ms)
 {
-	schedule(w,
-		 (double)(w->began_ms + model_probe_interval(s, b)) - (double)daemon_now().mono_ms);
+	w->when.due_ms = ms;
+	set_timer(w);
+}
+
+/* After a probe has ended, whatever came of it; or after news that waited for none. */
+static void probe_next(struct watch *w, const struct service *s, const struct backend *b)
+{
+	uint64_t now_ms = daemon_now().mono_ms;
+	uint32_t gap_ms = schedule_gap(&b->health, &s->probe, now_ms);
+	bool waits = ev_is_active(&w->due);
+
+	w->hinted = schedule_presses(&b->health, b->last.reason);
+	if (w->hinted)
+		w->when.due_ms = now_ms;
+	else if (waits)
+		schedule_renew(&w->when, w->began_ms, gap_ms, now_ms);
+	else
+		schedule_next(&w->when, gap_ms, b->health.differing, now_ms);
+	set_timer(w);
 }
 
 static void local_failure(struct watch *w, int err)
@@ -71,17 +90,20 @@ static int start_probe(struct watch *w, const struct service *s, const struct ba
 {
 	const struct datapath_conf *conf = &w->daemon->config->datapath;
 	bool to_vip = s->probe.target == PROBE_TARGET_VIP;
+	struct probe_conf probe = s->probe;
 	struct prober_job job = {
 		.backend_id = w->id,
 		.address = to_vip ? s->conf.address : b->conf.address,
 		.port = s->conf.port,
 		.mark = to_vip ? conf->mark | w->id : 0,
-		.conf = &s->probe,
+		.conf = &probe,
 	};
 
 	if (to_vip)
 		job.fallback = b->conf.address;
 	job.routed = b->nexthop.routed;
+	if (w->hinted && probe.connect_timeout_ms > SCHEDULE_HINT_CONNECT_MS)
+		probe.connect_timeout_ms = SCHEDULE_HINT_CONNECT_MS;
 	return prober_start(w->daemon->prober, &job);
 }
 
@@ -116,7 +138,24 @@ static void unreachable(struct watch *w, const struct service *s, const struct b
 	take(w->daemon, w->id, &r);
 	if (r.reason == REASON_unreachable)
 		confirm(w, b);
-	schedule_next(w, s, b);
+	probe_next(w, s, b);
+}
+
+/* Asks the next hop as well, if a hint says so (rule 1). */
+static void begin(struct watch *w, const struct service *s, const struct backend *b)
+{
+	int err;
+
+	w->began_ms = daemon_now().mono_ms;
+	w->silent = w->silent && w->asked;
+	w->daemon->hinted += w->hinted;
+	err = start_probe(w, s, b);
+	if (w->hinted && !netlink_reprobe(w->daemon->netlink, w->id))
+		w->asked = true;
+	if (!err || err == -EBUSY)
+		return; /* its result brings the next */
+	local_failure(w, err);
+	probe_next(w, s, b);
 }
 
 static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
@@ -124,29 +163,30 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 	struct watch *w = timer->data;
 	struct service *s;
 	struct backend *b = model_backend(w->daemon->model, w->id, &s);
-	int err;
+	uint64_t now_ms = daemon_now().mono_ms;
 
 	(void)loop;
 	(void)events;
 	if (!b)
 		return;
 	if (b->admin == ADMIN_MAINT) { /* not probed; asked about again soon */
-		w->silent = false;
-		schedule(w, MAINT_MS);
-		return;
-	}
-	w->began_ms = daemon_now().mono_ms;
-	if (b->nexthop.state == NEXTHOP_FAILED && !b->nexthop.has_mac) { /* rule 4 */
+		w->lost = false;
+		probe_at(w, now_ms + MAINT_MS);
+	} else if (schedule_overdue(&w->when, s->probe.fast_interval_ms, now_ms)) {
+		set_timer(w);
+	} else if (b->nexthop.state == NEXTHOP_FAILED && !b->nexthop.has_mac) { /* rule 4 */
+		w->began_ms = now_ms;
 		unreachable(w, s, b);
-		return;
+	} else {
+		begin(w, s, b);
 	}
-	err = start_probe(w, s, b);
-	if (err == -EBUSY)
-		return; /* its result schedules the next */
-	if (!err)
-		return;
-	local_failure(w, err);
-	schedule_next(w, s, b);
+}
+
+void on_started(void *ctx, uint32_t backend_id)
+{
+	struct daemon *d = ctx;
+
+	lateness_add(&d->lateness, d->watches[backend_id].when.due_ms, daemon_now().mono_ms);
 }
 
 void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result)
@@ -156,23 +196,24 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 	struct probe_result r = *result;
 	struct service *s;
 	struct backend *b = model_backend(d->model, backend_id, &s);
-	bool silent;
+	bool lost;
 
 	if (!b || !w->id)
 		return;
-	w->asked = false;
+	if (r.reason != REASON_connect_timeout)
+		w->asked = w->silent = false;
 	/* IPv6 goes by a stand-in neighbour: the kernel can't say that the host is gone. */
 	if (r.reason == REASON_connect_timeout && b->nexthop.state == NEXTHOP_FAILED)
 		r.reason = REASON_unreachable;
 	blame_link(d, b->nexthop.interface, &r);
 	take(d, backend_id, &r);
-	silent = r.reason == REASON_unreachable;
-	if (silent && !b->nexthop.routed)
+	lost = r.reason == REASON_unreachable;
+	if (lost && !b->nexthop.routed)
 		confirm(w, b);
-	else if (silent && w->silent)
+	else if (lost && w->lost)
 		gone(w); /* rule 6 */
-	w->silent = silent;
-	schedule_next(w, s, b);
+	w->lost = lost;
+	probe_next(w, s, b);
 }
 
 void on_slow_connect(void *ctx, uint32_t backend_id)
@@ -180,6 +221,7 @@ void on_slow_connect(void *ctx, uint32_t backend_id)
 	struct daemon *d = ctx;
 	struct watch *w = &d->watches[backend_id];
 
+	w->silent = true;
 	if (w->id && !netlink_reprobe(d->netlink, backend_id))
 		w->asked = true; /* rule 1 */
 }
@@ -203,6 +245,32 @@ static void warn(struct watch *w, const struct service *s, const struct backend 
 	w->warned = why;
 }
 
+bool watch_hint(struct daemon *d, uint32_t backend_id)
+{
+	struct watch *w = &d->watches[backend_id];
+	const struct backend *b = model_backend(d->model, backend_id, NULL);
+	uint64_t now_ms = daemon_now().mono_ms;
+
+	if (!b || !w->id || b->admin == ADMIN_MAINT || !w->began_ms || w->hinted ||
+	    !ev_is_active(&w->due)) /* a probe runs: its outcome is what is asked for */
+		return true;
+	if (!hint_budget_take(&d->hint_budget, now_ms))
+		return false;
+	w->hinted = true;
+	schedule_hint(&w->when, w->began_ms, now_ms);
+	set_timer(w);
+	return true;
+}
+
+/* The first probe waited for its next hop to be known. */
+static void begin_now(struct watch *w, const struct service *s)
+{
+	uint64_t now_ms = daemon_now().mono_ms,
+		 at_ms = w->when.due_ms - s->probe.connect_timeout_ms;
+
+	probe_at(w, at_ms > now_ms ? at_ms : now_ms);
+}
+
 void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
 {
 	struct daemon *d = ctx;
@@ -210,6 +278,7 @@ void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
 	bool asked = w->asked, confirming = w->confirming;
 	struct service *s;
 	struct backend *b = model_backend(d->model, backend_id, &s);
+	bool was_failed = b && b->nexthop.state == NEXTHOP_FAILED;
 
 	if (!b || !w->id)
 		return;
@@ -218,15 +287,17 @@ void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
 		daemon_changed(d);
 	warn(w, s, b);
 	if (nh->state == NEXTHOP_RESOLVED && !w->began_ms)
-		schedule(w, 0); /* the first probe waited for it */
+		begin_now(w, s);
+	else if (nh->state == NEXTHOP_RESOLVED && was_failed && b->health.verdict != VERDICT_UP)
+		watch_hint(d, backend_id); /* rule 2 */
 	if (nh->state != NEXTHOP_FAILED)
 		return;
 	if (confirming)
 		gone(w);
-	else if (asked || !nh->has_mac)
+	else if ((asked && w->silent) || !nh->has_mac)
 		unreachable(w, s, b);
-	else if (daemon_now().mono_ms - w->began_ms >= HINT_MS)
-		schedule(w, 0); /* rule 2 */
+	else
+		watch_hint(d, backend_id); /* rule 2 */
 }
 
 /* The route follows the next hop by itself; -ENETUNREACH is "not known yet". */
@@ -241,14 +312,16 @@ static void probe_route(struct watch *w, const struct service *s, const struct b
 			  strerror(-err));
 }
 
-static void watch_start(struct daemon *d, const struct service *s, const struct backend *b)
+/* place: among the n that start with it. */
+static void watch_start(struct daemon *d, const struct service *s, const struct backend *b,
+			unsigned place, unsigned n)
 {
 	struct watch *w = &d->watches[b->id];
 	int err;
 
 	w->daemon = d;
 	w->id = b->id;
-	w->asked = w->confirming = w->silent = false;
+	w->hinted = w->silent = w->asked = w->confirming = w->lost = false;
 	w->warned = NULL;
 	w->began_ms = 0;
 	ev_timer_init(&w->due, on_due, 0, 0);
@@ -259,7 +332,10 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 			  strerror(-err));
 	probe_route(w, s, b);
 	/* At once when the way is known; else when it is, or it took as long as a connect may. */
-	schedule(w, b->nexthop.has_mac ? 0 : s->probe.connect_timeout_ms);
+	schedule_start(&w->when, b->id, place, n, s->probe.interval_ms, daemon_now().mono_ms);
+	if (!b->nexthop.has_mac)
+		w->when.due_ms += s->probe.connect_timeout_ms;
+	set_timer(w);
 }
 
 /* A probe that the timer waits for may be due sooner by now: the interval is a new configuration's. */
@@ -270,7 +346,16 @@ static void watch_renew(struct daemon *d, const struct service *s, const struct 
 	if (w->tunnel != (b->conf.forward == FORWARD_IPIP))
 		probe_route(w, s, b);
 	if (ev_is_active(&w->due) && w->began_ms)
-		schedule_next(w, s, b);
+		probe_next(w, s, b);
+}
+
+static unsigned not_watched(const struct daemon *d)
+{
+	unsigned n = 0;
+
+	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++)
+		n += d->model->by_id[id].backend && !d->watches[id].id;
+	return n;
 }
 
 static bool has_tunnels(const struct model *m)
@@ -284,6 +369,8 @@ static bool has_tunnels(const struct model *m)
 
 void watches_start(struct daemon *d)
 {
+	unsigned place = 0, n = not_watched(d);
+
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		const struct service *s = &d->model->services[i];
 
@@ -291,7 +378,7 @@ void watches_start(struct daemon *d)
 			if (d->watches[s->backends[j].id].id)
 				watch_renew(d, s, &s->backends[j]);
 			else
-				watch_start(d, s, &s->backends[j]);
+				watch_start(d, s, &s->backends[j], place++, n);
 	}
 	netlink_follow_mtu(d->netlink, has_tunnels(d->model));
 }

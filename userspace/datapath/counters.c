@@ -25,6 +25,23 @@ void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *
 	}
 }
 
+int datapath_retransmits(struct datapath *dp, uint32_t first, uint32_t n, uint64_t *sums)
+{
+	struct mxlb_traffic *cpu = dp->cpu_values;
+	uint32_t keys[DATAPATH_BATCH], before = first - 1, last, got = n;
+	int err = bpf_map_lookup_batch(bpf_map__fd(dp->skel->maps.traffic), first ? &before : NULL,
+				       &last, keys, cpu, &got, NULL);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < n; i++, cpu += dp->n_cpus) {
+		sums[i] = 0;
+		for (int c = 0; c < dp->n_cpus; c++)
+			sums[i] += cpu[c].retransmit;
+	}
+	return 0;
+}
+
 static uint64_t count_sum(struct datapath *dp, uint32_t service, uint32_t counter)
 {
 	uint32_t key = service * MXLB_COUNT_STRIDE + counter;

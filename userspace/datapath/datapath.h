@@ -85,6 +85,10 @@ struct datapath_counts { /* packets that were not forwarded */
 	uint64_t service[MXLB_MAX_SERVICES][MXLB_DROP_COUNT];
 };
 
+#define DATAPATH_BATCH 64
+
+/* Of the n <= DATAPATH_BATCH backends from first on: SYNs seen before, summed over CPUs. 0 or -errno. */
+int datapath_retransmits(struct datapath *dp, uint32_t first, uint32_t n, uint64_t *sums);
 /* Sums over CPUs. What can't be read counts as zero. */
 void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out);
 void datapath_counts(struct datapath *dp, struct datapath_counts *out);

@@ -39,7 +39,7 @@ struct datapath {
 	struct mxlb_bpf *skel;
 	bool adopted; /* the maps were there already */
 	int n_cpus;
-	void *cpu_values; /* room for one value of a per-CPU map, of every CPU */
+	void *cpu_values; /* room for DATAPATH_BATCH values of a per-CPU map, of every CPU */
 
 	/* the maps, mapped */
 	struct mxlb_front *fronts;

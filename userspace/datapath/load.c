@@ -265,7 +265,7 @@ int datapath_open(const struct datapath_conf *conf, struct datapath **out)
 	dp->n_cpus = libbpf_num_possible_cpus();
 	err = dp->n_cpus < 0 ? dp->n_cpus : 0;
 	if (!err)
-		dp->cpu_values = calloc(dp->n_cpus, sizeof(struct mxlb_traffic));
+		dp->cpu_values = calloc(dp->n_cpus * DATAPATH_BATCH, sizeof(struct mxlb_traffic));
 	if (!err && !dp->cpu_values)
 		err = -ENOMEM;
 	if (!err)

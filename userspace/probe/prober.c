@@ -103,7 +103,7 @@ static void finish_local_error(struct prober *p, struct run *r, const char *text
 
 static int make_socket(const struct addr *to, uint32_t mark, int *out)
 {
-	int one = 1, fd, err;
+	int one = 1, fd = -1, err;
 
 	fd = socket(addr_is_v4(to) ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 		    0);
@@ -358,6 +358,8 @@ static void on_writable(struct ev_loop *loop, struct ev_io *w, int revents)
 		TAILQ_REMOVE(&p->queued, r, link);
 		TAILQ_INSERT_TAIL(&p->child->sent, r, link);
 		r->helper = p->child;
+		if (p->cb.on_started)
+			p->cb.on_started(p->cb.ctx, r->backend_id);
 	}
 	if (TAILQ_EMPTY(&p->queued))
 		ev_io_stop(loop, &p->writable);

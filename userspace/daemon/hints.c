@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What the datapath has seen of each backend: a SYN that comes again means that nobody answered the first, a second
+ * ago. Looks at the counters, LOOK_MS apart; where there are many (of backends, of CPUs) so rarely that it takes no
+ * more than a LOOK_SHARE-th of the time. What a hint leads to is watch.c's.
+ */
+#include <time.h>
+#include "daemon/daemon.h"
+
+#define LOOK_MS	   50
+#define LOOK_SHARE 100
+
+_Static_assert(MXLB_MAX_BACKENDS % DATAPATH_BATCH == 0, "whole batches");
+
+static bool any_watched(const struct daemon *d, uint32_t first)
+{
+	for (uint32_t id = first; id < first + DATAPATH_BATCH; id++)
+		if (d->watches[id].id)
+			return true;
+	return false;
+}
+
+/* A hint that is one too many now is there again at the next look. */
+static void look_at(struct daemon *d, uint32_t first)
+{
+	uint64_t sums[DATAPATH_BATCH];
+
+	if (datapath_retransmits(d->datapath, first, DATAPATH_BATCH, sums))
+		return;
+	for (uint32_t i = 0; i < DATAPATH_BATCH; i++) {
+		uint64_t *seen = &d->retransmits[first + i];
+
+		if (sums[i] != *seen && (!d->looked || watch_hint(d, first + i)))
+			*seen = sums[i];
+	}
+}
+
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+	double began_s = cpu_s(), next_s;
+
+	(void)events;
+	for (uint32_t first = 0; first < MXLB_MAX_BACKENDS; first += DATAPATH_BATCH)
+		if (any_watched(d, first))
+			look_at(d, first);
+	d->looked = true;
+	next_s = (cpu_s() - began_s) * LOOK_SHARE;
+	ev_timer_set(timer, next_s > LOOK_MS / 1000.0 ? next_s : LOOK_MS / 1000.0, 0);
+	ev_timer_start(loop, timer);
+}
+
+void hints_start(struct daemon *d)
+{
+	ev_timer_init(&d->look, on_look, 0, 0);
+	d->look.data = d;
+	ev_timer_start(d->loop, &d->look);
+}
