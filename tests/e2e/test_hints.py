@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How soon death is found with the default timing (10s, 2s, connect-timeout 3s, fall 3): by what the datapath and the
 next hop hint at. The limits are promises, counted from the fault to the verdict's event."""
+import json
 import time
 
 import pytest
@@ -66,6 +67,14 @@ def test_a_silent_host_is_out_soon_under_a_connection_a_second(lab, default_timi
 def test_a_silent_host_is_out_within_the_interval_and_four_seconds_without_traffic(lab, default_timing, measured):
     out = out_after(default_timing, lambda: fall_silent(lab, "oxford-a"), INTERVAL_S + 4, "connect_timeout")
     measured(f"out after {out:.2f} s")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:2::1"])
+def test_a_router_that_knows_no_route_has_said_that_the_host_is_gone(lab, build, address):
+    command("make", "-s", f"B={build.name}", f"{build.name}/probe-once", cwd=ROOT)
+    result = json.loads(lab.within("client", str(build / "probe-once"), "-T", "9000", "-C", "9000", address, "25"))
+    assert (result["reason"], result["text"]) == ("unreachable", "Network is unreachable")
+    assert result["connect_ms"] < 9000
 
 
 def test_forged_retransmissions_buy_a_probe_a_second_and_server_and_no_more(lab, balancer, build, measured):

@@ -488,6 +488,17 @@ def test_sockets_that_run_out_here_are_our_trouble(probe_once):
     assert [(r["reason"], r["text"], r["restarts"]) for r in results] == [("local_error", "Too many open files", 0)] * 10
 
 
+def test_sockets_that_run_out_in_the_child_are_our_trouble_and_end_no_other_probe(probe_once):
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        out = subprocess.run(["sh", "-c", f"ulimit -n 24; exec {probe_once} -n 40 -T 1000 127.0.0.1 "
+                              f"{listener.getsockname()[1]}"], check=True, capture_output=True, text=True, timeout=30).stdout
+    results = [json.loads(line) for line in out.splitlines()]
+    assert {r["restarts"] for r in results} == {0}
+    silent_, local = (sum(r["reason"] == reason for r in results) for reason in ("greeting_silent", "local_error"))
+    assert silent_ >= 10 and local >= 10 and silent_ + local == 40, results
+    assert {r["text"] for r in results if r["reason"] == "local_error"} == {"Too many open files"}
+
+
 def children(pid):
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 

@@ -4,6 +4,7 @@
  * and results into answers until the parent is gone. Refuses to run on outside the walls.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ static void send_answer(struct session_host *h, const struct wire_answer *a)
 		stop(c, err == -EPIPE ? 0 : 1);
 }
 
-static void start_session(struct child *c, const struct wire_request *req, int socket)
+static void refuse(struct child *c, const struct wire_request *req, const char *why)
 {
 	struct wire_answer no = {
 		.magic = WIRE_MAGIC,
@@ -46,6 +47,13 @@ static void start_session(struct child *c, const struct wire_request *req, int s
 		.kind = WIRE_RESULT,
 		.result = {.reason = REASON_local_error, .stage = STAGE_NONE},
 	};
+
+	snprintf(no.result.text, sizeof(no.result.text), "%s", why);
+	send_answer(&c->host, &no);
+}
+
+static void start_session(struct child *c, const struct wire_request *req, int socket)
+{
 	int err = -ENOMEM;
 
 	if (c->host.n_running < SESSIONS_MAX)
@@ -53,8 +61,7 @@ static void start_session(struct child *c, const struct wire_request *req, int s
 	if (!err)
 		return;
 	close(socket);
-	strcpy(no.result.text, "too many probes at once");
-	send_answer(&c->host, &no);
+	refuse(c, req, "too many probes at once");
 }
 
 static void on_request(struct ev_loop *loop, struct ev_io *w, int revents)
@@ -68,6 +75,10 @@ static void on_request(struct ev_loop *loop, struct ev_io *w, int revents)
 
 		if (err == -EAGAIN)
 			return;
+		if (err == -EMFILE) {
+			refuse(c, &req, strerror(EMFILE));
+			continue;
+		}
 		if (err) {
 			stop(c, err == -EPIPE ? 0 : 1);
 			return;

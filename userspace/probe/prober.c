@@ -49,7 +49,7 @@ struct run {
 	enum fallback_state fallback_state;
 	char ca_file[CONFIG_PATH_SIZE];
 	struct helper *helper; /* NULL: queued */
-	bool routed, sent, answered;
+	bool routed, answered;
 	uint32_t stalls;
 	uint64_t deadline_ms; /* on the awake clock: a stall of ours is no fault of the child */
 	struct probe_result result; /* once answered, while the fallback is waited for */

@@ -118,13 +118,18 @@ int wire_recv_request(int fd, struct wire_request *req, int *socket)
 		.msg_controllen = sizeof(control.bytes),
 	};
 	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	bool sound, cut, none;
 
 	if (n <= 0)
 		return n ? send_error() : -EPIPE;
 	*socket = take_descriptor(&msg);
-	if (n == sizeof(*req) && req->magic == WIRE_MAGIC && *socket >= 0 &&
-	    !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+	sound = n == sizeof(*req) && req->magic == WIRE_MAGIC && !(msg.msg_flags & MSG_TRUNC);
+	cut = msg.msg_flags & MSG_CTRUNC; /* recvmsg(2): a descriptor had no place here */
+	none = !CMSG_FIRSTHDR(&msg);
+	if (sound && !cut && *socket >= 0)
 		return 0;
+	if (sound && cut && none)
+		return -EMFILE;
 	if (*socket >= 0)
 		close(*socket);
 	*socket = -1;

@@ -48,7 +48,7 @@ int wire_check_answer(const struct wire_answer *a, size_t len);
 /*
  * Four ends of the same pair; none of them waits but wire_send_answer(), on a parent that does not read.
  * Each is 0 or: -EAGAIN nothing there or no room; -EPIPE the other side is gone; -EBADMSG not one of our records;
- * else what the kernel said.
+ * wire_recv_request() -EMFILE a sound request, but no descriptor was free for its socket; else what the kernel said.
  */
 int wire_send_request(int fd, const struct wire_request *req,
 		      int socket); /* socket stays the caller's */
