@@ -1,0 +1,25 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""mute_server.py PORT: accepts every connection and never says a word, until it is killed."""
+import asyncio
+import resource
+import sys
+
+
+async def mute(reader, writer):
+    try:
+        await reader.read()
+    except OSError:
+        pass
+    writer.close()
+
+
+async def main(port):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    server = await asyncio.start_server(mute, None, port, backlog=4096)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+
+asyncio.run(main(int(sys.argv[1])))

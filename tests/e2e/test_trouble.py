@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What goes wrong on the balancer itself is no server's fault: verdicts become `unknown` at worst, never `down`, mail
+goes where it went, and one bad server costs the others nothing."""
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab import HERE, OXFORD, SERVERS, VIP, Traffic, children, wait_until
+
+N_MUTE = 500
+MUTE_S = 20
+STALL_S = 5
+
+
+class Prompt:
+    """A control connection that stays: there may be no descriptor for a second one."""
+
+    def __init__(self, balancer):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(10)
+        self.socket.connect(str(balancer.lab.run / "mxlb.sock"))
+        self.ask("prompt")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def ask(self, line):
+        self.socket.sendall(line.encode() + b"\n")
+        reply = b""
+        while not reply.endswith(b"> "):
+            more = self.socket.recv(65536)
+            assert more, f"mxlbd hung up at {line!r}"
+            reply += more
+        return reply.decode()[:-2]
+
+    def verdicts(self):
+        """{service/backend: (verdict, reason)} by the last of their events."""
+        found = re.findall(r'event=backend_verdict service=(\S+) backend=(\S+) from=\S+ to=(\S+) cause="(\w+)',
+                           self.ask("show events"))
+        return {f"{service}/{backend}": (verdict, reason) for service, backend, verdict, reason in found}
+
+
+def events(balancer):
+    """{number: line}."""
+    return {int(line.split()[0]): line for line in balancer.ask("show events").splitlines() if line}
+
+
+def nothing_moved(balancer, traffic, since_event):
+    """No failover since that event, and every connection was greeted where it should be."""
+    later = [line for n, line in events(balancer).items() if n > since_event]
+    assert not [e for e in later if "event=service_" in e or " to=down " in e], later
+    wrong = [a for a in traffic.attempts() if a.server not in OXFORD]
+    assert not wrong, wrong[:3]
+
+
+def last_event(balancer):
+    return max(events(balancer))
+
+
+@contextmanager
+def no_descriptors(balancer):
+    """The lowest number that is free is the limit: mxlbd can open nothing."""
+    pid = balancer.process.pid
+    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    limit = next(n for n in range(soft) if n not in used)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def no_ports(balancer):
+    """Two ports to choose from, both taken before it comes to that."""
+    lab = balancer.lab
+    key = "net.ipv4.ip_local_port_range"
+    before = lab.within("lb", "sysctl", "-n", key).strip()
+    lab.undo.callback(lab.within, "lb", "sysctl", "-qw", f"{key}={before}")
+    hold = subprocess.Popen(
+        [*lab.nsenter("lb"), "/usr/bin/python3", "-c", "import socket\ns = [socket.socket(socket.AF_INET6) for _ in '12']\n"
+         "for i, each in enumerate(s): each.bind(('::', 20000 + i))\nprint('held', flush=True)\ninput()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert hold.stdout.readline() == b"held\n"
+        lab.within("lb", "sysctl", "-qw", f"{key}=20000 20001")
+        yield
+    finally:
+        hold.communicate()
+        lab.within("lb", "sysctl", "-qw", f"{key}={before}")
+
+
+@pytest.mark.parametrize("trouble,text", [(no_descriptors, "Too many open files"),
+                                          (no_ports, "Cannot assign requested address")])
+def test_without_sockets_verdicts_are_unknown_and_mail_goes_on(lab, balancer, trouble, text):
+    balancer.configure(replace={"fall: 2": "fall: 1"})
+    balancer.start()
+    balancer.wait_all_up()
+    before = last_event(balancer)
+    with Traffic(lab) as traffic, Prompt(balancer) as prompt:
+        traffic.wait_seen(OXFORD)
+        with trouble(balancer):
+            wait_until(lambda: set(prompt.verdicts().values()) == {("unknown", "local_error")}, 15, "all are unknown")
+            assert text in prompt.ask("show events")
+            traffic.wait_seen(OXFORD)
+        balancer.wait_all_up()
+        nothing_moved(balancer, traffic, before)
+
+
+def greet_late(lab, host, seconds):
+    """Its greeting takes that long: a probe is nearly always in flight."""
+    main = lab.run / host / "etc/main.cf"
+    text = main.read_text()
+    def mend():
+        lab.stop(host)
+        main.write_text(text)
+        lab.start(host)
+    lab.undo.callback(mend)
+    lab.stop(host)
+    main.write_text(f"{text}smtpd_delay_reject = no\nsmtpd_client_restrictions = sleep {seconds}\n")
+    lab.start(host)
+
+
+@pytest.mark.parametrize("who", ["mxlbd", "its child", "both"])
+def test_after_a_stop_of_five_seconds_no_server_is_blamed(lab, balancer, who):
+    for host in OXFORD:
+        greet_late(lab, host, 1)
+    balancer.configure(replace={"fall: 2": "fall: 1", "timeout: 10s": "timeout: 3s"})
+    balancer.start()
+    balancer.wait_all_up()
+    before, probes = last_event(balancer), balancer.info("Probes")
+    parent = balancer.process.pid
+    pids = {"mxlbd": [parent], "its child": children(parent), "both": [parent, *children(parent)]}[who]
+    with Traffic(lab) as traffic:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(STALL_S)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: balancer.info("Probes") > probes + 2 * 2 * len(SERVERS), 20, "probes go on")
+        balancer.wait_all_up()
+        nothing_moved(balancer, traffic, before)
+    if who != "its child":  # one that stands still for longer than a probe may take is replaced
+        assert balancer.info("Probe_child_restarts") == 0
+
+
+def test_a_probe_child_that_is_killed_again_and_again_changes_no_verdict(lab, balancer):
+    balancer.configure(replace={"fall: 2": "fall: 1"})
+    balancer.start()
+    balancer.wait_all_up()
+    before, parent = last_event(balancer), balancer.process.pid
+    with Traffic(lab) as traffic:
+        for n in range(1, 4):
+            child, = wait_until(lambda: [pid for pid in children(parent) if Path(f"/proc/{pid}/exe").exists()], 10, "a child")
+            os.kill(child, signal.SIGKILL)
+            wait_until(lambda: balancer.info("Probe_child_restarts") == n, 10, f"restart {n}")
+        probes = balancer.info("Probes")
+        wait_until(lambda: balancer.info("Probes") > probes + 2 * len(SERVERS), 20, "probes go on")
+        balancer.wait_all_up()
+        nothing_moved(balancer, traffic, before)
+    assert re.findall(r"restart_in_ms=(\d+)", balancer.log()) == ["100", "200", "400"], balancer.log()
+
+
+def mute_servers(lab):
+    """500 addresses of oxford-a, where port 2525 of the VIP accepts and is silent; the configuration's lines for them."""
+    addresses = [f"10.64.{i >> 8}.{i & 255}" for i in range(1, N_MUTE + 1)]
+    lab.undo.callback(lab.within, "lb", "ip", "address", "del", "10.64.3.254/22", "dev", "eth0")
+    lab.within("lb", "ip", "address", "add", "10.64.3.254/22", "dev", "eth0")
+    lab.undo.callback(lab.within, "oxford-a", "ip", "-batch", "-", input="".join(
+        f"address del {a}/32 dev eth0\n" for a in addresses))
+    lab.within("oxford-a", "ip", "-batch", "-", input="".join(f"address add {a}/32 dev eth0\n" for a in addresses))
+    lab.undo.callback(lab.within, "oxford-a", "ip", "route", "del", "10.64.3.254")
+    lab.within("oxford-a", "ip", "route", "add", "10.64.3.254", "dev", "eth0")
+    server = lab.popen("exec", "oxford-a", "/usr/bin/python3", "-B", str(HERE / "mute_server.py"), "2525",
+                       stdout=subprocess.PIPE)
+    lab.undo.callback(server.wait)
+    lab.undo.callback(server.kill)
+    assert server.stdout.readline() == b"ready\n"
+    return "".join(f"        mute-{i}: {{address: {a}}}\n" for i, a in enumerate(addresses))
+
+
+def test_five_hundred_slow_servers_delay_no_probe(lab, balancer, measured):
+    lines = mute_servers(lab)
+    balancer.configure(replace={"services:\n": f"""  slow: {{interval: 1s, fast-interval: 1s, timeout: 2s, connect-timeout: 1s}}
+services:
+  slow:
+    address: {VIP}
+    port: 2525
+    interface: eth0
+    probe: slow
+    tiers:
+      10:
+{lines}"""})
+    balancer.start()
+    balancer.wait_all_up()
+    wait_until(lambda: set(balancer.verdicts("slow").values()) == {"down"}, 30, "all slow ones are down")
+    before, began = last_event(balancer), time.monotonic()
+    probes = balancer.info("Probes")
+    wait_until(lambda: time.monotonic() - began > MUTE_S, MUTE_S + 5, "")
+    probes = (balancer.info("Probes") - probes) / (time.monotonic() - began)
+    p50, p99, most = (balancer.info(f"Probe_late_{which}_ms") for which in ("p50", "p99", "max"))
+    reasons = Counter(b["reason"] for tier in balancer.service("slow")["tiers"] for b in tier["backends"])
+    assert reasons == {"greeting_silent": N_MUTE}, reasons
+    assert last_event(balancer) == before, "the others' verdicts stay"
+    assert p99 < 200, f"p99 of the delay is {p99} ms, the most {most} ms"
+    measured(f"{probes:.0f} probes a second, late by {p50} ms (p50), {p99} ms (p99), {most} ms (max)")
