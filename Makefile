@@ -103,7 +103,7 @@ unit_srcs_flowlist = $(unit_srcs_status)
 unit_srcs_ctl    = $(unit_srcs_control) $(SRC_ctl) # mxlbctl.c: included
 unit_srcs_core   = $(SRC_util) $(call core,verdict event tier)
 unit_srcs_health = $(call core,verdict health)
-unit_srcs_tier   = $(call core,tier verdict) core,tier)
+unit_srcs_tier   = $(call core,tier verdict)
 unit_srcs_schedule = $(call core,verdict health schedule)
 unit_srcs_maglev = $(call core,maglev)
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
@@ -188,7 +188,8 @@ $(B)/fuzz-packet: $(FUZZ_SRC) $(wildcard bpf/*.[ch] include/mxlb/*.h tests/packe
 	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -fno-sanitize=alignment -fno-strict-aliasing $(filter-out -MMD -MP,$(ALLFLAGS)) \
 		-Wno-pass-failed -Itests/packet/native -Ibpf $(FUZZ_SRC) -o $@
 
-fuzz: $(B)/fuzz-packet
+fuzz: fuzz-packet
+fuzz-packet: $(B)/fuzz-packet
 	$(Q)mkdir -p $(B)/fuzz/packet && $< -write-corpus $(B)/fuzz/packet
 	$(Q)$< -max_len=4096 -max_total_time=$${MXLB_FUZZ_S:-60} -artifact_prefix=$(B)/fuzz/ -print_final_stats=1 $(B)/fuzz/packet
 

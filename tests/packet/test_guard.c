@@ -172,7 +172,10 @@ static void test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are
 	for (int i = 0; i < 1000; i++) /* of one /24 */
 		passed += syn_counter(4, 30 * 256 + i % 256) == -1;
 	assert_in_range(passed, 5, 900);
-	assert_int_equal(syn_counter(4, 30 * 256 + 9), MXLB_COUNT_syn_limit);
+	for (passed = 0; passed < 20; passed++) /* on a busy machine a token may have come back */
+		if (syn_counter(4, 30 * 256 + 9) == MXLB_COUNT_syn_limit)
+			break;
+	assert_int_not_equal(passed, 20);
 	assert_int_equal(syn_counter(4, 31 * 256), -1);
 	passed = 0;
 	for (int i = 0; i < 1000; i++) /* of one /64 */
