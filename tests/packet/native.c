@@ -305,6 +305,7 @@ void native_run(const uint8_t *frame, unsigned len, unsigned linear, uint32_t in
 	ctx.rest_len = len - linear;
 	control = *site.control;
 	memset(scratch_area, 0xa5, sizeof(*scratch_area));
+	scratch_area->vlan = 0; /* what each packet leaves so: packet.h */
 	n_counted = 0;
 	o->action = mxlb(&ctx);
 	what_rose(o);
