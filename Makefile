@@ -8,6 +8,7 @@
 # make model      the flow table against its model, packet by packet (root)
 # make mutations  10^7 mutated frames through the program (root)
 # make fuzz     libFuzzer on the program's native build, MXLB_FUZZ_S seconds
+# make e2e-ipip   mail, failover and flows through tunnels, all of their tests (root)
 # make games      sessions against ring changes, floods and forgeries, a minute each (root)
 # make bench      what a packet costs, as a table and as build/bench.json (root)
 # V=1 shows the commands.
@@ -56,7 +57,7 @@ SRC_ctl      = $(addprefix userspace/ctl/,ctl.c link.c text.c tables.c operate.c
 SRC_mxlbctl  = userspace/mxlbctl.c $(SRC_ctl) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz
+.PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz e2e-ipip
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -244,6 +245,11 @@ lint:
 
 e2e: all
 	$(Q)MXLB_B=$(B) tests/run e2e
+
+# Mail, failover and flows once more, all of them through tunnels: of the VIP's family, and of the other.
+e2e-ipip: all
+	$(Q)for forward in ipip ipip6; do MXLB_B=$(B) MXLB_LAB_FORWARD=$$forward tests/run e2e \
+		$(patsubst %,tests/e2e/test_%.py,mail failover flows) || exit 1; done
 
 # What `check` plays for seconds, for a minute each.
 games: all

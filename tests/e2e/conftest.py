@@ -32,9 +32,10 @@ def lab(build):
 
 
 @pytest.fixture
-def forward():
-    """How the lab's configuration reaches the servers: see scripts/lab."""
-    return os.environ.get("MXLB_LAB_FORWARD", "l2")
+def forward(request):
+    """How the lab's configuration reaches the servers, l2 unless a test says otherwise (an indirect parameter);
+    MXLB_LAB_FORWARD overrules both, so that all of a file's tests can be run through tunnels."""
+    return os.environ.get("MXLB_LAB_FORWARD") or getattr(request, "param", "l2")
 
 
 @pytest.fixture

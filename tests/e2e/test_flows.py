@@ -50,7 +50,7 @@ def summary(sessions, ring):
 
 # --- 1: changes, floods, forgeries ---
 
-@pytest.mark.parametrize("mode", ["native", "generic"])
+@pytest.mark.parametrize("mode, forward", [("native", "l2"), ("generic", "l2"), ("native", "ipip")], indirect=["forward"])
 @FAMILIES
 def test_no_session_breaks_and_none_is_refused_while_the_ring_changes_every_10_ms(
         lab, balancer, measured, mode, vip, client, service):

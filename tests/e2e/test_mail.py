@@ -21,7 +21,8 @@ def assert_even_split(connections, messages):
     assert connections["nuneaton"] == 0
 
 
-@pytest.mark.parametrize("mode", ["native", "generic"])
+@pytest.mark.parametrize("mode, forward", [("native", "l2"), ("generic", "l2"), ("native", "ipip"), ("generic", "ipip6")],
+                         indirect=["forward"])
 @pytest.mark.parametrize("vip, client", [(VIP, CLIENT), (VIP6, CLIENT6)], ids=["IPv4", "IPv6"])
 def test_1000_messages_are_split_over_oxford_with_the_clients_address_and_answered_directly(
         lab, balancer, measured, mode, vip, client):

@@ -3,7 +3,6 @@
 is left of it in the kernel when mxlbd dies, restarts or changes its mind."""
 import hashlib
 import json
-import os
 import re
 
 import pytest
@@ -52,9 +51,10 @@ def set_tiers(balancer, mode="auto", **services):
 # --- packets that do not fit ---
 
 def forget_mtus(lab):
-    """What the client learned of the ways to the VIPs in earlier tests."""
-    for family in ("-4", "-6"):
-        lab.within("client", "ip", family, "route", "flush", "cache")
+    """What the client and the balancer learned of their ways in earlier tests."""
+    for host in ("client", "lb"):
+        for family in ("-4", "-6"):
+            lab.within(host, "ip", family, "route", "flush", "cache")
 
 
 def message_files(lab):
@@ -110,15 +110,17 @@ def narrow_the_second_hop(lab, mtu):
 @VIPS
 def test_a_message_of_25_MB_passes_a_link_of_1400_bytes_two_hops_behind_the_tunnels_beginning(
         lab, balancer, far, measured, vip, service, address):
+    lab.undo.callback(forget_mtus, lab)
+    forget_mtus(lab)
     set_tiers(balancer, **{service: {10: {FAR: address}}})
     balancer.start()
     balancer.wait_for({FAR: "up"}, 15, service)
+    assert balancer.backend(FAR, service)["tunnel"]["mtu"] == 1500
     narrow_the_second_hop(lab, 1400)
-    forget_mtus(lab)
     sent = send_message(lab, vip, f"{vip} {address} 1400")
     assert sent["pmtu"] == 1400 - overhead(address)
     assert sent["longest_s"] < STALL_S
-    assert balancer.backend(FAR, service)["mtu"] == 1400
+    assert balancer.backend(FAR, service)["tunnel"]["mtu"] == 1400
     assert balancer.verdicts(service)[FAR] == "up"
     measured(f"{figures(sent)}, too_big {balancer.status()['drops']['too_big']}")
 
@@ -219,6 +221,14 @@ def ours(lab, device="eth0"):
     return [f for f in filters(lab, device) if f[2].startswith("probe")]
 
 
+def probe_mtus(lab):
+    """Of the routes that lead probes to the VIPs; "": the interface's."""
+    shown = "".join(lab.within("lb", "ip", family, "route", "show", "table", "all", "proto", "157") for family in ("-4", "-6"))
+    routes = [line for line in shown.splitlines() if " via " in line]
+    assert len(routes) == 2 * len(SERVERS)
+    return {"".join(re.findall(r"\bmtu (\d+)", line)) for line in routes}
+
+
 def add_foreign_filter(lab, priority):
     lab.within("lb", "tc", "filter", "add", "dev", "eth0", "egress", "pref", str(priority), "bpf", "bytecode", "1,6 0 0 0")
 
@@ -238,8 +248,7 @@ def test_mail_flows_through_the_tunnel_while_mxlbd_is_dead_and_the_next_one_take
     assert len(ours(lab)) == 1, "taken over, not put beside"
 
 
-def test_the_probes_filter_goes_with_the_last_tunnel_and_others_stay(lab, balancer):
-    lab.undo.callback(lab.within, "lb", "tc", "qdisc", "del", "dev", "eth0", "clsact")
+def test_the_probes_filter_and_mtu_go_with_the_last_tunnel_and_other_filters_stay(lab, balancer):
     lab.within("lb", "tc", "qdisc", "replace", "dev", "eth0", "clsact")
     add_foreign_filter(lab, 1)
     add_foreign_filter(lab, 65000)
@@ -248,11 +257,13 @@ def test_the_probes_filter_goes_with_the_last_tunnel_and_others_stay(lab, balanc
     balancer.start()
     balancer.wait_all_up()
     assert len(ours(lab)) == 1 and len(filters(lab)) == 3
+    assert probe_mtus(lab) == {"1480", "1460"}
     text = lab.config_file.read_text()
     lab.config_file.write_text(text.replace(", forward: ipip", ""))
     lab("ctl", "reload")
     wait_until(lambda: not ours(lab), 10, "no tunnel, no filter")
     assert filters(lab) == foreign
+    assert probe_mtus(lab) == {""}
     balancer.wait_all_up()
     lab.config_file.write_text(text)
     lab("ctl", "reload")
