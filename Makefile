@@ -39,7 +39,7 @@ endif
 UTIL     = addr.c log.c buf.c
 CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
-PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c
+PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c
 DAEMON   = daemon.c watch.c hints.c table.c reload.c notify.c
@@ -114,7 +114,7 @@ unit_srcs_reply  = $(call core,reply)
 unit_srcs_dialog = userspace/util/log.c $(call core,dialog reply verdict)
 unit_srcs_certname = $(patsubst %,userspace/probe/%.c,certfacts certpolicy) $(call core,certname domain tlsa)
 unit_srcs_certpolicy = $(unit_srcs_certname) userspace/probe/wallclock.c $(call core,verdict)
-unit_srcs_probe  = userspace/probe/wire.c userspace/probe/certfacts.c $(call core,certname)
+unit_srcs_probe  = userspace/util/log.c $(patsubst %,userspace/probe/%.c,wire transcript certfacts) $(call core,certname)
 
 define unit_rule
 $(B)/unit/test_$(1): $(patsubst %.c,$(B)/san/%.o,tests/unit/test_$(1).c $(unit_srcs_$(1)))

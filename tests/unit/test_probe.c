@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <openssl/x509.h>
 #include "probe/tls.h"
+#include "probe/transcript.h"
 #include "probe/wire.h"
 
 static struct wire_answer good_answer(void)
@@ -31,7 +32,8 @@ static struct wire_answer good_answer(void)
 
 static void a_good_answer_is_taken(void **state)
 {
-	struct wire_answer a = good_answer(), slow = {WIRE_MAGIC, 7, WIRE_SLOW_CONNECT, {0}};
+	struct wire_answer a = good_answer(),
+			   slow = {.magic = WIRE_MAGIC, .id = 7, .kind = WIRE_SLOW_CONNECT};
 
 	(void)state;
 	assert_int_equal(wire_check_answer(&a, sizeof(a)), 0);
@@ -64,7 +66,7 @@ static void every_field_that_no_honest_child_would_send_is_refused(void **state)
 	(void)state;
 	REFUSED("magic", a.magic++);
 	REFUSED("no kind", a.kind = 0);
-	REFUSED("unknown kind", a.kind = 4);
+	REFUSED("unknown kind", a.kind = 5);
 	REFUSED("reason not_probed", r->reason = REASON_not_probed);
 	REFUSED("reason beyond the last", r->reason = REASON_COUNT);
 	REFUSED("negative reason", r->reason = -1);
@@ -83,6 +85,110 @@ static void every_field_that_no_honest_child_would_send_is_refused(void **state)
 	REFUSED("cipher", memset(r->tls.cipher, 'x', sizeof(r->tls.cipher)));
 	REFUSED("subject", strcpy(r->tls.subject, "\r"));
 	REFUSED("issuer", strcpy(r->tls.issuer, "\t"));
+}
+
+static struct wire_answer a_note(enum note_kind kind)
+{
+	struct wire_answer a = {.magic = WIRE_MAGIC, .id = 7, .kind = WIRE_NOTE};
+
+	a.note.kind = kind;
+	return a;
+}
+
+#define NOTE_REFUSED(note_kind, ...)                                  \
+	do {                                                          \
+		struct wire_answer bad = a_note(note_kind);           \
+		struct probe_note *n = &bad.note;                     \
+                                                                      \
+		(void)n;                                              \
+		__VA_ARGS__;                                          \
+		if (wire_check_answer(&bad, sizeof(bad)) != -EBADMSG) \
+			fail_msg("taken: %s", #__VA_ARGS__);          \
+	} while (0)
+
+static void a_note_is_checked_field_by_field(void **state)
+{
+	(void)state;
+	for (enum note_kind kind = NOTE_EVENT; kind <= NOTE_JUDGEMENT; kind++) {
+		struct wire_answer a = a_note(kind);
+
+		assert_int_equal(wire_check_answer(&a, sizeof(a)), 0);
+		NOTE_REFUSED(kind, n->at_ms = UINT32_MAX);
+	}
+	for (enum note_kind kind = NOTE_EVENT; kind <= NOTE_HEARD; kind++) {
+		NOTE_REFUSED(kind, memset(n->text, 'x', sizeof(n->text)));
+		NOTE_REFUSED(kind, strcpy(n->text, "\x1b[2J"));
+		NOTE_REFUSED(kind, strcpy(n->text, "a\nb"));
+	}
+	NOTE_REFUSED(0, (void)0);
+	NOTE_REFUSED(NOTE_JUDGEMENT + 1, (void)0);
+	NOTE_REFUSED(-1, (void)0);
+	NOTE_REFUSED(NOTE_CERTIFICATE, n->certificate.n_names = TLS_NAMES_MAX + 1);
+	NOTE_REFUSED(NOTE_CERTIFICATE, strcpy(n->certificate.subject, "\r"));
+	NOTE_REFUSED(NOTE_JUDGEMENT, n->judgement.policy = TLS_DANE + 1);
+	NOTE_REFUSED(NOTE_JUDGEMENT, n->judgement.reason = REASON_COUNT);
+	NOTE_REFUSED(NOTE_JUDGEMENT, n->judgement.reason = -1);
+	NOTE_REFUSED(NOTE_JUDGEMENT, strcpy(n->judgement.text, "\xff"));
+}
+
+/* What a transcript tells, each note as "KIND TEXT|". */
+static void collect(void *ctx, const struct probe_note *n)
+{
+	char *all = ctx;
+	struct wire_answer a = {.magic = WIRE_MAGIC, .kind = WIRE_NOTE, .note = *n};
+
+	assert_int_equal(wire_check_answer(&a, sizeof(a)), 0); /* an honest child passes */
+	sprintf(all + strlen(all), "%d %s|", n->kind, n->text);
+}
+
+static void lines_are_told_the_same_however_they_are_split(void **state)
+{
+	static const char bytes[] = "250-mx\r\n250-a\tb\n\r\n\xff\x1b[2J\r\n250 x";
+	char all[1024];
+
+	(void)state;
+	for (size_t piece = 1; piece <= sizeof(bytes); piece++) {
+		struct transcript t = {.emit = collect, .ctx = all};
+
+		all[0] = '\0';
+		for (size_t at = 0; at < sizeof(bytes) - 1; at += piece)
+			transcript_heard(&t, 7, bytes + at,
+					 sizeof(bytes) - 1 - at < piece ? sizeof(bytes) - 1 - at
+									: piece);
+		transcript_end(&t, 7);
+		assert_string_equal(all, "3 250-mx|3 250-a\\tb\\n|3 |3 \\xff\\x1b[2J|3 250 x|");
+	}
+}
+
+static void nothing_is_told_where_nobody_watches(void **state)
+{
+	struct transcript t = {0};
+
+	(void)state;
+	transcript_heard(&t, 0, "220 mx\r\n", 8);
+	transcript_said(&t, 0, "QUIT\r\n", 6);
+	transcript_event(&t, 0, "connected");
+	transcript_end(&t, 0);
+	assert_int_equal(t.lines, 0);
+}
+
+static void a_flood_of_lines_and_an_endless_line_are_cut(void **state)
+{
+	static char all[TRANSCRIPT_LINES_MAX * 16 + NOTE_TEXT_SIZE + 64];
+	struct transcript t = {.emit = collect, .ctx = all};
+
+	(void)state;
+	for (int i = 0; i < 100000; i++)
+		transcript_heard(&t, 0, "x", 1);
+	transcript_end(&t, 0);
+	assert_int_equal(strlen(all), strlen("3 |") + NOTE_TEXT_SIZE - 1);
+	assert_non_null(strstr(all, "xxx...|"));
+	all[0] = '\0';
+	for (int i = 0; i < 100000; i++)
+		transcript_heard(&t, 0, "250-x\r\n", 7);
+	assert_int_equal(t.lines, TRANSCRIPT_LINES_MAX);
+	assert_non_null(strstr(all, "250-x|1 more was said, which is not shown|"));
+	assert_string_equal(strchr(all, 'm'), "more was said, which is not shown|");
 }
 
 static int open_files(void)
@@ -275,6 +381,10 @@ int main(void)
 		cmocka_unit_test(a_good_answer_is_taken),
 		cmocka_unit_test(an_answer_of_another_size_is_refused),
 		cmocka_unit_test(every_field_that_no_honest_child_would_send_is_refused),
+		cmocka_unit_test(a_note_is_checked_field_by_field),
+		cmocka_unit_test(lines_are_told_the_same_however_they_are_split),
+		cmocka_unit_test(nothing_is_told_where_nobody_watches),
+		cmocka_unit_test(a_flood_of_lines_and_an_endless_line_are_cut),
 		cmocka_unit_test(a_request_brings_its_socket),
 		cmocka_unit_test(a_broken_request_is_refused_and_its_sockets_closed),
 		cmocka_unit_test(an_answer_is_checked_as_it_arrives),

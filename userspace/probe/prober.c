@@ -22,11 +22,15 @@
 #include "probe/wire.h"
 #include "util/log.h"
 
-/* A run's id on the wire: its backend, whether it is the fallback's connect, and a number against old answers. */
-#define ID_BACKEND  0x1fffu
-#define ID_FALLBACK 0x2000u
-#define ID_SEQUENCE 0x4000u
-_Static_assert(MXLB_MAX_BACKENDS <= ID_BACKEND, "a backend's id does not fit");
+/* A run's id on the wire: its backend (or watched probe), whether it is the fallback's connect, and a number against old answers. */
+#define ID_BACKEND    0x1fffu
+#define ID_FALLBACK   0x2000u
+#define ID_SEQUENCE   0x4000u
+
+/* Ids beyond the backends' are watched probes. */
+#define WATCHED_FIRST (MXLB_MAX_BACKENDS + 1)
+#define RUNS	      (WATCHED_FIRST + PROBER_WATCHED_MAX)
+_Static_assert(RUNS - 1 <= ID_BACKEND, "an id does not fit");
 
 #define PER_TURN	 64 /* requests or answers, before other watchers have their turn */
 #define GRACE_MS	 2000
@@ -43,8 +47,10 @@ enum fallback_state { FALLBACK_UNASKED, FALLBACK_PENDING, FALLBACK_ANSWERS, FALL
 
 struct run {
 	TAILQ_ENTRY(run) link;
-	uint32_t backend_id, mark;
+	uint32_t id, mark;
 	struct wire_request req;
+	struct prober_audience audience; /* of a watched probe; else zero */
+	unsigned notes;
 	struct addr fallback;
 	enum fallback_state fallback_state;
 	char ca_file[CONFIG_PATH_SIZE];
@@ -77,19 +83,22 @@ struct prober {
 	uint32_t backoff_ms, sequence;
 	unsigned sweeps;
 	struct run_list queued;
-	struct run *runs[MXLB_MAX_BACKENDS + 1];
+	struct run *runs[RUNS];
 };
 
 static void forget(struct prober *p, struct run *r)
 {
 	TAILQ_REMOVE(r->helper ? &r->helper->sent : &p->queued, r, link);
-	p->runs[r->backend_id] = NULL;
+	p->runs[r->id] = NULL;
 }
 
 static void finish(struct prober *p, struct run *r)
 {
 	forget(p, r);
-	p->cb.on_result(p->cb.ctx, r->backend_id, &r->result);
+	if (r->audience.on_result)
+		r->audience.on_result(r->audience.ctx, &r->result);
+	else
+		p->cb.on_result(p->cb.ctx, r->id, &r->result);
 	free(r);
 }
 
@@ -246,6 +255,7 @@ static void ask_fallback(struct run *r)
 	req.address = r->fallback;
 	req.timeout_ms = req.connect_timeout_ms = ms;
 	req.dialog.depth = DEPTH_CONNECT;
+	req.watched = 0;
 	if (!send_request(r->helper, &req, 0))
 		r->fallback_state = FALLBACK_PENDING;
 }
@@ -286,28 +296,46 @@ static void take_fallback(struct prober *p, struct run *r, const struct wire_ans
 		conclude(p, r);
 }
 
-/* Answers to what was cancelled meanwhile find no run, or one with another number. */
-static void take_answer(struct helper *h, const struct wire_answer *a)
+/* False: an honest child tells no more, and nothing of what nobody watches. */
+static bool take_note(struct run *r, const struct probe_note *n)
+{
+	if (!r->audience.on_note || r->notes++ == TRANSCRIPT_NOTES_MAX)
+		return false;
+	r->audience.on_note(r->audience.ctx, n);
+	return true;
+}
+
+static void take_hint(struct prober *p, struct run *r, enum wire_kind kind)
+{
+	if (kind == WIRE_SLOW_CONNECT)
+		ask_fallback(r);
+	if (r->id < WATCHED_FIRST)
+		p->cb.on_slow_connect(p->cb.ctx, r->id);
+}
+
+/* Answers to what was cancelled meanwhile find no run, or one with another number. False: nonsense. */
+static bool take_answer(struct helper *h, const struct wire_answer *a)
 {
 	struct prober *p = h->prober;
 	uint32_t id = a->id & ID_BACKEND;
-	struct run *r = id <= MXLB_MAX_BACKENDS ? p->runs[id] : NULL;
+	struct run *r = id < RUNS ? p->runs[id] : NULL;
 
 	if (!r || r->helper != h || (a->id & ~ID_FALLBACK) != r->req.id)
-		return;
+		return true;
 	if (a->id & ID_FALLBACK) {
 		take_fallback(p, r, a);
 	} else if (r->answered) {
-		return;
+		return true;
+	} else if (a->kind == WIRE_NOTE) {
+		return take_note(r, &a->note);
 	} else if (a->kind != WIRE_RESULT) {
-		if (a->kind == WIRE_SLOW_CONNECT)
-			ask_fallback(r);
-		p->cb.on_slow_connect(p->cb.ctx, id);
+		take_hint(p, r, a->kind);
 	} else {
 		r->answered = true;
 		r->result = a->result;
 		conclude(p, r);
 	}
+	return true;
 }
 
 static void failed(struct helper *h, const char *why, int grace_ms)
@@ -329,12 +357,13 @@ static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
 
 		if (err == -EAGAIN)
 			return;
+		if (!err && !take_answer(h, &a))
+			err = -EBADMSG;
 		if (err) {
 			failed(h, err == -EBADMSG ? "sent nonsense" : "ended",
 			       err == -EBADMSG ? 0 : CHILD_LEAVING_MS);
 			return;
 		}
-		take_answer(h, &a);
 	}
 }
 
@@ -455,7 +484,7 @@ static void fill_request(struct prober *p, struct run *r, const struct prober_jo
 
 	r->req = (struct wire_request){
 		.magic = WIRE_MAGIC,
-		.id = job->backend_id | p->sequence,
+		.id = r->id | p->sequence,
 		.address = job->address,
 		.port = job->port,
 		.min_tls_version = c->min_tls_version,
@@ -463,6 +492,7 @@ static void fill_request(struct prober *p, struct run *r, const struct prober_jo
 		.connect_timeout_ms = c->connect_timeout_ms,
 		.dialog = {.depth = c->depth, .tls = c->tls},
 		.cert = c->cert,
+		.watched = r->audience.on_note != NULL,
 	};
 	memcpy(r->req.dialog.helo, c->helo, sizeof(r->req.dialog.helo));
 	memcpy(r->req.sni, c->sni, sizeof(r->req.sni));
@@ -470,34 +500,52 @@ static void fill_request(struct prober *p, struct run *r, const struct prober_jo
 	p->sequence += ID_SEQUENCE;
 }
 
-int prober_start(struct prober *p, const struct prober_job *job)
+static int start(struct prober *p, uint32_t id, const struct prober_job *job,
+		 const struct prober_audience *who)
 {
 	struct run *r;
 
-	if (job->backend_id > MXLB_MAX_BACKENDS)
-		return -EINVAL;
-	if (p->runs[job->backend_id])
+	if (p->runs[id])
 		return -EBUSY;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	r->backend_id = job->backend_id;
+	r->id = id;
+	if (who)
+		r->audience = *who;
 	r->mark = job->mark;
 	r->fallback = job->fallback;
 	r->routed = job->routed;
 	r->stalls = p->stall.count;
 	r->deadline_ms = p->stall.awake_ms + job->conf->timeout_ms + GRACE_MS;
 	fill_request(p, r, job);
-	p->runs[r->backend_id] = r;
+	p->runs[id] = r;
 	TAILQ_INSERT_TAIL(&p->queued, r, link);
 	if (p->child->proc.fd >= 0)
 		ev_io_start(p->loop, &p->writable);
 	return 0;
 }
 
-void prober_cancel(struct prober *p, uint32_t backend_id)
+int prober_start(struct prober *p, const struct prober_job *job)
 {
-	struct run *r = backend_id <= MXLB_MAX_BACKENDS ? p->runs[backend_id] : NULL;
+	return job->backend_id < WATCHED_FIRST ? start(p, job->backend_id, job, NULL) : -EINVAL;
+}
+
+int prober_watch(struct prober *p, const struct prober_job *job, const struct prober_audience *who,
+		 uint32_t *id)
+{
+	for (uint32_t i = WATCHED_FIRST; i < RUNS; i++) {
+		if (p->runs[i])
+			continue;
+		*id = i;
+		return start(p, i, job, who);
+	}
+	return -EBUSY;
+}
+
+void prober_cancel(struct prober *p, uint32_t id)
+{
+	struct run *r = id < RUNS ? p->runs[id] : NULL;
 
 	if (!r)
 		return;
@@ -516,7 +564,7 @@ void prober_free(struct prober *p)
 
 	if (!p)
 		return;
-	for (uint32_t id = 0; id <= MXLB_MAX_BACKENDS; id++)
+	for (uint32_t id = 0; id < RUNS; id++)
 		prober_cancel(p, id);
 	ev_io_stop(p->loop, &p->writable);
 	ev_timer_stop(p->loop, &p->restart);

@@ -10,11 +10,12 @@
 #include <ev.h>
 #include "core/config.h"
 #include "core/verdict.h"
+#include "probe/transcript.h"
 
 struct prober;
 
 struct prober_job {
-	uint32_t backend_id;
+	uint32_t backend_id; /* of prober_start() */
 	struct addr address; /* the VIP, or the backend's own address (target: real) */
 	uint16_t port;
 	uint32_t mark;		       /* SO_MARK; 0: none */
@@ -34,6 +35,16 @@ struct prober_callbacks {
 	void *ctx;
 };
 
+/* Somebody who watches one probe. on_result ends it, and is never called from within prober_watch(). */
+struct prober_audience {
+	void (*on_note)(void *ctx,
+			const struct probe_note *n); /* TRANSCRIPT_NOTES_MAX times at most */
+	void (*on_result)(void *ctx, const struct probe_result *r);
+	void *ctx;
+};
+
+#define PROBER_WATCHED_MAX 8
+
 /* probes: all that jobs will have; their CA files are loaded and watched. */
 int prober_new(struct ev_loop *loop, const struct prober_callbacks *cb,
 	       const struct probe_conf *probes, unsigned n_probes, struct prober **out);
@@ -44,7 +55,13 @@ void prober_reload(struct prober *p, const struct probe_conf *probes, unsigned n
  * when that is silent too, or there is none, connect_timeout, and of a routed backend unreachable.
  */
 int prober_start(struct prober *p, const struct prober_job *job);
-void prober_cancel(struct prober *p, uint32_t backend_id);
+/*
+ * A probe beside those of the backends, whose notes and result are the audience's alone. id: for prober_cancel().
+ * -EBUSY while PROBER_WATCHED_MAX run.
+ */
+int prober_watch(struct prober *p, const struct prober_job *job, const struct prober_audience *who,
+		 uint32_t *id);
+void prober_cancel(struct prober *p, uint32_t id); /* a backend's, or prober_watch()'s */
 uint64_t prober_child_restarts(const struct prober *p);
 void prober_free(struct prober *p); /* ends the child, by pid */
 

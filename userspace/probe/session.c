@@ -5,6 +5,7 @@
  * whatever they are. A callback ends in settle(), the one place where a session can end.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,6 +38,7 @@ struct session {
 	enum probe_stage stage; /* the one being timed */
 	uint64_t began_ms, stage_ms, deadline_ms;
 	struct wire_answer answer;
+	struct transcript transcript;
 };
 
 /*
@@ -129,8 +131,25 @@ static void flush(struct session *s)
 		buf_consume(&s->out, (size_t)n);
 }
 
+static uint32_t at_ms(const struct session *s)
+{
+	uint64_t now = stall_clock_ms();
+
+	return now > s->began_ms ? (uint32_t)(now - s->began_ms) : 0;
+}
+
+static void on_note(void *ctx, const struct probe_note *n)
+{
+	struct session *s = ctx;
+	struct wire_answer a = {
+		.magic = WIRE_MAGIC, .id = s->req.id, .kind = WIRE_NOTE, .note = *n};
+
+	s->host->answer(s->host, &a);
+}
+
 static void say(struct session *s)
 {
+	transcript_said(&s->transcript, at_ms(s), s->dialog.out, s->dialog.out_len);
 	if (!s->tls)
 		buf_append(&s->out, s->dialog.out, s->dialog.out_len);
 	else if (s->dialog.out_len)
@@ -150,11 +169,12 @@ static void tls_failed(struct session *s, int err)
 }
 
 /* After the handshake, never in it: the server's log stays clean, whatever its certificate is worth. */
-static void judge_tls(struct session *s, struct cert_finding *found)
+static void judge_tls(const struct session *s, enum tls_policy policy,
+		      struct cert_finding *found)
 {
 	struct session_host *h = s->host;
 	const struct tls_info *info = &s->answer.result.tls;
-	struct cert_question q = {.policy = s->req.dialog.tls, .conf = &s->req.cert};
+	struct cert_question q = {.policy = policy, .conf = &s->req.cert};
 	struct timespec now;
 
 	*found = (struct cert_finding){.reason = REASON_tls_version};
@@ -172,6 +192,52 @@ static void judge_tls(struct session *s, struct cert_finding *found)
 		found->reason = REASON_local_clock;
 }
 
+/* False: the request does not say enough for it. */
+static bool can_judge(const struct session *s, enum tls_policy policy)
+{
+	if (certpolicy_wants_bundle(policy) && s->req.bundle >= s->host->n_bundles)
+		return false;
+	if (policy == TLS_DOMAIN_VALIDATION)
+		return s->req.cert.domain[0];
+	return policy != TLS_DANE || s->req.cert.n_tlsa;
+}
+
+static void hear(struct session *s, const char *bytes, size_t len)
+{
+	transcript_heard(&s->transcript, at_ms(s), bytes, len);
+	act(s, dialog_bytes(&s->dialog, bytes, len));
+}
+
+/* What a watched probe tells of the handshake: the chain, and what every policy makes of it. */
+static void tell_session(struct session *s, const struct tls_info *info)
+{
+	const STACK_OF(X509) *chain = tls_chain(s->tls);
+	struct probe_note n;
+	char text[sizeof(info->version) + sizeof(info->cipher)];
+
+	if (!s->transcript.emit)
+		return;
+	snprintf(text, sizeof(text), "%s %s", info->version, info->cipher);
+	transcript_event(&s->transcript, at_ms(s), text);
+	for (int i = 0; i < sk_X509_num(chain) && i < TRANSCRIPT_CHAIN_MAX; i++) {
+		n = (struct probe_note){.kind = NOTE_CERTIFICATE, .at_ms = at_ms(s)};
+		certfacts_describe(sk_X509_value(chain, i), &n.certificate);
+		on_note(s, &n);
+	}
+	for (enum tls_policy p = TLS_NONE; p <= TLS_DANE; p++) {
+		struct cert_finding found;
+
+		if (!can_judge(s, p))
+			continue;
+		judge_tls(s, p, &found);
+		n = (struct probe_note){.kind = NOTE_JUDGEMENT, .at_ms = at_ms(s)};
+		n.judgement.policy = p;
+		n.judgement.reason = found.reason;
+		memcpy(n.judgement.text, found.text, sizeof(n.judgement.text));
+		on_note(s, &n);
+	}
+}
+
 static void shake_hands(struct session *s)
 {
 	int err = tls_handshake(s->tls);
@@ -185,7 +251,8 @@ static void shake_hands(struct session *s)
 		return;
 	}
 	tls_describe(s->tls, &s->answer.result.tls);
-	judge_tls(s, &found);
+	tell_session(s, &s->answer.result.tls);
+	judge_tls(s, s->req.dialog.tls, &found);
 	act(s, dialog_tls_done(&s->dialog, found.reason == REASON_ok, found.reason, found.text));
 }
 
@@ -200,7 +267,7 @@ static void pump_tls(struct session *s)
 	while (!s->closing && !s->handshaking && n > 0) {
 		n = tls_read(s->tls, bytes, sizeof(bytes));
 		if (n > 0)
-			act(s, dialog_bytes(&s->dialog, bytes, (size_t)n));
+			hear(s, bytes, (size_t)n);
 		else if (n != -EAGAIN)
 			tls_failed(s, (int)n);
 	}
@@ -214,7 +281,7 @@ static void start_tls(struct session *s)
 	ssize_t n = recv(s->fd, early, sizeof(early), MSG_DONTWAIT);
 
 	if (n > 0) { /* nobody speaks before our ClientHello but an injector */
-		act(s, dialog_bytes(&s->dialog, early, (size_t)n));
+		hear(s, early, (size_t)n);
 		return;
 	}
 	s->tls = tls_new(s->host->tls, s->req.sni);
@@ -258,7 +325,7 @@ static void read_peer(struct session *s)
 	if (s->received > SESSION_BYTES_MAX) {
 		act(s, dialog_fail(&s->dialog, REASON_reply_too_long, "", 0));
 	} else if (!s->tls) {
-		act(s, dialog_bytes(&s->dialog, bytes, (size_t)n));
+		hear(s, bytes, (size_t)n);
 	} else if (tls_feed(s->tls, bytes, (size_t)n)) {
 		act(s, dialog_fail(&s->dialog, REASON_local_error, "no memory", 9));
 	} else {
@@ -285,10 +352,12 @@ static void connect_ended(struct session *s)
 	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len))
 		error = errno;
 	s->connecting = false;
-	if (error)
+	if (error) {
 		connect_failed(s, error, false);
-	else
-		act(s, dialog_connected(&s->dialog));
+		return;
+	}
+	transcript_event(&s->transcript, at_ms(s), "connected");
+	act(s, dialog_connected(&s->dialog));
 }
 
 static void free_session(struct session *s)
@@ -307,6 +376,7 @@ static void report(struct session *s)
 {
 	struct probe_result *r = &s->answer.result;
 
+	transcript_end(&s->transcript, at_ms(s));
 	r->reason = s->dialog.reason;
 	if (s->stalls != s->host->stall.count)
 		r->reason = stall_excuse(r->reason);
@@ -430,6 +500,8 @@ int session_start(struct session_host *h, const struct wire_request *req, int so
 	s->answer.magic = WIRE_MAGIC;
 	s->answer.id = req->id;
 	dialog_init(&s->dialog, &req->dialog);
+	if (req->watched)
+		s->transcript = (struct transcript){.emit = on_note, .ctx = s};
 	ev_init(&s->io, on_io);
 	ev_init(&s->timer, on_timer);
 	s->io.data = s->timer.data = s;

@@ -68,6 +68,16 @@ int spawn_child(const struct bundles *bundles, struct spawned *c)
 	return err;
 }
 
+static void describe(const siginfo_t *info, char *how, size_t size)
+{
+	if (info->si_code == CLD_EXITED)
+		snprintf(how, size, "exit %d", info->si_status);
+	else if (info->si_status == SIGSYS)
+		snprintf(how, size, "killed by SIGSYS"); /* sandbox.c: it left the allow-list */
+	else
+		snprintf(how, size, "signal %d", info->si_status);
+}
+
 void spawn_end(struct spawned *c, int grace_ms, char *how, size_t size)
 {
 	struct pollfd ended = {.fd = c->pidfd, .events = POLLIN};
@@ -80,7 +90,6 @@ void spawn_end(struct spawned *c, int grace_ms, char *how, size_t size)
 	if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED))
 		snprintf(how, size, "unknown"); /* libev's default loop was faster */
 	else
-		snprintf(how, size, "%s %d", info.si_code == CLD_EXITED ? "exit" : "signal",
-			 info.si_status);
+		describe(&info, how, size);
 	close(c->pidfd);
 }

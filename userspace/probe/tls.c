@@ -194,3 +194,8 @@ void tls_judge(const struct tls *t, const struct cert_question *q, const struct 
 	certpolicy_judge(q, SSL_get0_peer_certificate(t->ssl), SSL_get_peer_cert_chain(t->ssl),
 			 info, out);
 }
+
+const STACK_OF(X509) * tls_chain(const struct tls *t)
+{
+	return SSL_get_peer_cert_chain(t->ssl);
+}

@@ -39,6 +39,8 @@ void tls_describe(const struct tls *t, struct tls_info *info);
 /* info: what tls_describe() gave. */
 void tls_judge(const struct tls *t, const struct cert_question *q, const struct tls_info *info,
 	       struct cert_finding *out);
+/* The server's certificates as it sent them, its own first: borrowed; NULL before they came. */
+const STACK_OF(X509) * tls_chain(const struct tls *t);
 
 /* certfacts.c: everything in info that comes from the certificate. */
 void certfacts_describe(X509 *cert, struct tls_info *info);

@@ -55,12 +55,33 @@ static bool result_ok(const struct probe_result *r)
 	return text_ok(r->text, sizeof(r->text)) && tls_ok(&r->tls);
 }
 
+static bool note_ok(const struct probe_note *n)
+{
+	if (n->at_ms > WIRE_MS_MAX)
+		return false;
+	switch (n->kind) {
+	case NOTE_EVENT:
+	case NOTE_SAID:
+	case NOTE_HEARD:
+		return text_ok(n->text, sizeof(n->text));
+	case NOTE_CERTIFICATE:
+		return tls_ok(&n->certificate);
+	case NOTE_JUDGEMENT:
+		return (unsigned)n->judgement.policy <= TLS_DANE &&
+		       (unsigned)n->judgement.reason < REASON_COUNT &&
+		       text_ok(n->judgement.text, sizeof(n->judgement.text));
+	}
+	return false;
+}
+
 int wire_check_answer(const struct wire_answer *a, size_t len)
 {
 	if (len != sizeof(*a) || a->magic != WIRE_MAGIC)
 		return -EBADMSG;
 	if (a->kind == WIRE_SLOW_CONNECT || a->kind == WIRE_SLOW_ANSWER)
 		return 0;
+	if (a->kind == WIRE_NOTE)
+		return note_ok(&a->note) ? 0 : -EBADMSG;
 	return a->kind == WIRE_RESULT && result_ok(&a->result) ? 0 : -EBADMSG;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/dialog.h"
 #include "core/verdict.h"
+#include "probe/transcript.h"
 
 #define WIRE_MAGIC     0x6d786c31u
 #define WIRE_NO_BUNDLE UINT32_MAX
@@ -27,19 +28,24 @@ struct wire_request {
 	uint32_t
 		bundle; /* the child's CA bundle of that number, as it was started with them; WIRE_NO_BUNDLE */
 	char sni[CONFIG_TEXT_SIZE];
+	uint32_t watched; /* 1: tell it all, in WIRE_NOTEs before the WIRE_RESULT */
 };
 
 enum wire_kind {
 	WIRE_RESULT = 1,
 	WIRE_SLOW_CONNECT = 2, /* nobody answered the SYN so far */
 	WIRE_SLOW_ANSWER = 3,  /* connected, and then silence */
+	WIRE_NOTE = 4,	       /* of a watched probe: at most TRANSCRIPT_NOTES_MAX */
 };
 
 struct wire_answer {
 	uint32_t magic;
 	uint32_t id;
 	uint32_t kind;
-	struct probe_result result; /* WIRE_RESULT only */
+	union {
+		struct probe_result result; /* WIRE_RESULT */
+		struct probe_note note;	    /* WIRE_NOTE */
+	};
 };
 
 /* 0 or -EBADMSG: lengths, enums, NUL termination, printable text. */
