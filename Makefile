@@ -27,6 +27,7 @@ CFLAGS ?= -O2 -g
 HARDEN  = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 ALLFLAGS = -std=gnu11 $(WARN) -Iinclude -Iuserspace -I$(B) -D_GNU_SOURCE \
 	   -DMXLB_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP
+CTL_LIBS = $(shell pkg-config --libs openssl jansson libseccomp libcap 2>/dev/null) -lev
 LIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm
 SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -41,8 +42,8 @@ CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c ch
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c
-CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c
-DAEMON   = daemon.c watch.c hints.c table.c reload.c notify.c
+CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c probecmd.c
+DAEMON   = daemon.c watch.c hints.c table.c reload.c notify.c asked.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
@@ -53,8 +54,11 @@ SRC_control  = $(CONTROL:%=userspace/control/%)
 SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
-SRC_ctl      = $(addprefix userspace/ctl/,ctl.c link.c text.c tables.c operate.c flows.c)
-SRC_mxlbctl  = userspace/mxlbctl.c $(SRC_ctl) $(SRC_util)
+SRC_ctl      = $(addprefix userspace/ctl/,ctl.c link.c text.c tables.c operate.c flows.c probe.c transcript.c)
+# what makes a probe: the parent, the child and the dialogue
+SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
+SRC_bundle   = userspace/conf/bundle.c userspace/conf/file.c
+SRC_mxlbctl  = userspace/mxlbctl.c $(SRC_bundle) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
 .PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz e2e-ipip
@@ -85,7 +89,7 @@ $(B)/mxlbd: $(call obj,$(SRC_mxlbd))
 
 $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 	@echo "  LD      $@"
-	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $^ -o $@ -ljansson
+	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $^ -o $@ $(CTL_LIBS)
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
@@ -101,7 +105,7 @@ unit_srcs_listen = $(unit_srcs_control)
 unit_srcs_status = $(unit_srcs_control) userspace/ctl/text.c
 unit_srcs_admin  = $(unit_srcs_control)
 unit_srcs_flowlist = $(unit_srcs_status)
-unit_srcs_ctl    = $(unit_srcs_control) $(SRC_ctl) # mxlbctl.c: included
+unit_srcs_ctl    = $(sort $(unit_srcs_control) $(SRC_ctl) $(SRC_probing) $(SRC_bundle)) # mxlbctl.c: included
 unit_srcs_core   = $(SRC_util) $(call core,verdict event tier)
 unit_srcs_health = $(call core,verdict health)
 unit_srcs_tier   = $(call core,tier verdict)
@@ -219,7 +223,7 @@ bench: $(BENCH)/bench
 	$(Q)$< --json $(B)/bench.json
 
 # What tests/e2e/test_probe.py drives: the probe alone, as it is shipped and under the sanitizers.
-PROBE_ONCE = tests/tools/probe-once.c $(SRC_util) $(SRC_probe) $(call core,reply dialog verdict certname domain tlsa)
+PROBE_ONCE = tests/tools/probe-once.c $(SRC_util) $(SRC_probing)
 $(B)/probe-once: $(call obj,$(PROBE_ONCE))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS) -pie $^ -o $@ $(LIBS)

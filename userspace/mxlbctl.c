@@ -8,20 +8,28 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include "conf/bundle.h"
 #include "ctl/ctl.h"
 #include "ctl/flows.h"
 #include "ctl/operate.h"
+#include "ctl/probe.h"
 #include "ctl/tables.h"
 #include "ctl/text.h"
+#include "probe/prober.h"
 
 #define DEFAULT_SOCKET "/run/mxlb/mxlb.sock"
+#define PROBE_CHILD_FD 3
+
+/* Options that only some commands know. */
+#define TAKES_WAIT     1u
+#define TAKES_PROBE    2u
 
 struct ctl_command {
 	const char *name;
 	const char *args;
 	const char *help;
 	int n_args;
-	bool waits; /* knows --wait */
+	unsigned takes; /* TAKES_ */
 	enum ctl_exit (*run)(const struct ctl *ctl, char **args);
 };
 
@@ -113,24 +121,26 @@ static enum ctl_exit run_events(const struct ctl *ctl, char **args)
 static enum ctl_exit run_help(const struct ctl *ctl, char **args);
 
 static const struct ctl_command commands[] = {
-	{"status", "", "services, tiers and backends, and what is wrong with them", 0, false,
+	{"status", "", "services, tiers and backends, and what is wrong with them", 0, 0,
 	 run_status},
 	{"show", "BACKEND | SERVICE/BACKEND", "one backend in full: probe, certificate, next hop",
-	 1, false, run_show},
+	 1, 0, run_show},
 	{"drain", "BACKEND | SERVICE/BACKEND [--wait [--timeout T]]",
-	 "nothing new to it; its flows are kept", 1, true, operate_drain},
+	 "nothing new to it; its flows are kept", 1, TAKES_WAIT, operate_drain},
 	{"maint", "BACKEND | SERVICE/BACKEND [--wait [--timeout T]]",
-	 "nothing new to it, and no probes; its flows are kept", 1, true, operate_maint},
-	{"ready", "BACKEND | SERVICE/BACKEND", "let its probes decide again", 1, false,
-	 operate_ready},
+	 "nothing new to it, and no probes; its flows are kept", 1, TAKES_WAIT, operate_maint},
+	{"ready", "BACKEND | SERVICE/BACKEND", "let its probes decide again", 1, 0, operate_ready},
 	{"flows", "SERVICE | SERVICE/BACKEND", "the flow table: client, backend, seconds idle", 1,
 	 false, flows_list},
 	{"explain", "SERVICE CLIENT:PORT", "which backend this client gets, and why no other", 2,
 	 false, flows_explain},
-	{"events", "", "the last transitions", 0, false, run_events},
-	{"reload", "", "read the configuration again; the old one stays if it has errors", 0, false,
+	{"probe", "HOST[:PORT] [OPTION...] | SERVICE/BACKEND",
+	 "one SMTP dialogue as Exchange Online would hold it: from here, or by mxlbd", 1,
+	 TAKES_PROBE, probe_run},
+	{"events", "", "the last transitions", 0, 0, run_events},
+	{"reload", "", "read the configuration again; the old one stays if it has errors", 0, 0,
 	 run_reload},
-	{"help", "", "this text", 0, false, run_help},
+	{"help", "", "this text", 0, 0, run_help},
 };
 
 #define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -146,7 +156,19 @@ static void print_usage(FILE *to)
 	      "      --wait            return when the backend's last flow has gone\n"
 	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
 	      "      --help, --version\n\n"
-	      "exit status: 0 done, 1 refused by mxlbd, 2 usage, 3 mxlbd is not there\n",
+	      "for probe HOST (the policies that it says enough for are all judged):\n"
+	      "      --depth D         connect, banner, ehlo, starttls or mail-from (the default)\n"
+	      "      --tls POLICY      what decides: none, encryption-only (the default),\n"
+	      "                        certificate-validation, domain-validation or dane\n"
+	      "      --tls-domain D    for domain-validation; *.contoso.com for one label below\n"
+	      "      --tls-certificate-name '<I>issuer<S>subject'\n"
+	      "      --tlsa RECORD     for dane: '3 1 1 hex'\n"
+	      "      --ca-file FILE    the certificates that are trusted (the system's)\n"
+	      "      --helo NAME       said in EHLO (this host's name)\n"
+	      "      --sni NAME        sent in the TLS handshake (none)\n"
+	      "      --timeout T       for the whole dialogue (10s)\n\n"
+	      "exit status: 0 done (probe: healthy), 1 refused by mxlbd (probe: not healthy), 2 usage,\n"
+	      "3 mxlbd is not there\n",
 	      to);
 }
 
@@ -158,12 +180,19 @@ static enum ctl_exit run_help(const struct ctl *ctl, char **args)
 	return CTL_DONE;
 }
 
-static enum ctl_exit run_command(const struct ctl *ctl, char **args, int n)
+/* A time to wait for, and nothing that is waited for. */
+static bool misses_wait(const struct ctl *ctl, unsigned takes)
+{
+	return ctl->timeout_s && !ctl->wait && !(takes & TAKES_PROBE);
+}
+
+static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **args, int n)
 {
 	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
 		if (strcmp(args[0], commands[i].name))
 			continue;
-		if (n - 1 == commands[i].n_args && (commands[i].waits || !ctl->wait))
+		if (n - 1 == commands[i].n_args && !(given & ~commands[i].takes) &&
+		    !misses_wait(ctl, commands[i].takes))
 			return commands[i].run(ctl, args + 1);
 		fprintf(stderr, "usage: mxlbctl %s %s\n", commands[i].name, commands[i].args);
 		return CTL_USAGE;
@@ -172,56 +201,113 @@ static enum ctl_exit run_command(const struct ctl *ctl, char **args, int n)
 	return CTL_USAGE;
 }
 
-/* Fills ctl. CTL_DONE and *done: that was all. */
-static enum ctl_exit take_options(struct ctl *ctl, int argc, char **argv, bool *done)
+static const struct option options[] = {
+	{"socket", required_argument, NULL, 's'},
+	{"json", no_argument, NULL, 'j'},
+	{"wait", no_argument, NULL, 'w'},
+	{"timeout", required_argument, NULL, 't'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{"tls", required_argument, NULL, 'T'},
+	{"helo", required_argument, NULL, 'H'},
+	{"sni", required_argument, NULL, 'S'},
+	{"depth", required_argument, NULL, 'D'},
+	{"tls-domain", required_argument, NULL, 'd'},
+	{"tls-certificate-name", required_argument, NULL, 'n'},
+	{"tlsa", required_argument, NULL, 'a'},
+	{"ca-file", required_argument, NULL, 'c'},
+	{NULL, 0, NULL, 0},
+};
+
+/* Where a probe's option goes; NULL: it is none. */
+static const char **probe_option(struct ctl_probe *p, int option)
 {
-	static const struct option options[] = {
-		{"socket", required_argument, NULL, 's'},
-		{"json", no_argument, NULL, 'j'},
-		{"wait", no_argument, NULL, 'w'},
-		{"timeout", required_argument, NULL, 't'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},
-		{NULL, 0, NULL, 0},
-	};
-	bool timed = false;
+	switch (option) {
+	case 'T':
+		return &p->tls;
+	case 'd':
+		return &p->tls_domain;
+	case 'n':
+		return &p->certificate_name;
+	case 'a':
+		return &p->tlsa;
+	case 'c':
+		return &p->ca_file;
+	case 'H':
+		return &p->helo;
+	case 'S':
+		return &p->sni;
+	case 'D':
+		return &p->depth;
+	default:
+		return NULL;
+	}
+}
+
+/* The options that are more than a place for their argument. False: unknown, or said wrongly. */
+static bool take_option(struct ctl *ctl, int option, unsigned *given, bool *done)
+{
+	switch (option) {
+	case 's':
+		ctl->socket = optarg;
+		return true;
+	case 'j':
+		ctl->json = true;
+		return true;
+	case 'w':
+		ctl->wait = true;
+		*given |= TAKES_WAIT;
+		return true;
+	case 't':
+		ctl->timeout_s = text_seconds(optarg);
+		if (!ctl->timeout_s)
+			fputs("mxlbctl: --timeout expects 90s, 15m, 1h or 2d\n", stderr);
+		return ctl->timeout_s;
+	case 'h':
+		print_usage(stdout);
+		return *done = true;
+	case 'V':
+		puts("mxlbctl " MXLB_VERSION);
+		return *done = true;
+	default:
+		return false;
+	}
+}
+
+/* Whose word is taken for who is who. */
+static enum ctl_exit take_bundle(struct ctl *ctl)
+{
+	char why[VALUE_WHY_SIZE];
+	bool exposed;
+
+	ctl->bundle = ctl->probe.ca_file ? ctl->probe.ca_file : bundle_of_system();
+	if (!ctl->probe.ca_file || !bundle_check(ctl->bundle, &exposed, why))
+		return CTL_DONE;
+	fprintf(stderr, "mxlbctl: %s: %s\n", ctl->bundle, why);
+	return CTL_USAGE;
+}
+
+/* Fills ctl. CTL_DONE and *done: that was all. */
+static enum ctl_exit take_options(struct ctl *ctl, unsigned *given, int argc, char **argv,
+				  bool *done)
+{
 	int option;
 
-	while ((option = getopt_long(argc, argv, "s:hV", options, NULL)) != -1) {
-		switch (option) {
-		case 's':
-			ctl->socket = optarg;
-			break;
-		case 'j':
-			ctl->json = true;
-			break;
-		case 'w':
-			ctl->wait = true;
-			break;
-		case 't':
-			timed = true;
-			ctl->timeout_s = text_seconds(optarg);
-			break;
-		case 'h':
-			*done = true;
-			print_usage(stdout);
-			return CTL_DONE;
-		case 'V':
-			*done = true;
-			puts("mxlbctl " MXLB_VERSION);
-			return CTL_DONE;
-		default:
-			print_usage(stderr);
+	while (!*done && (option = getopt_long(argc, argv, "s:hV", options, NULL)) != -1) {
+		const char **text = probe_option(&ctl->probe, option);
+
+		if (text) {
+			*text = optarg;
+			*given |= TAKES_PROBE;
+		} else if (!take_option(ctl, option, given, done)) {
+			fputs("Try 'mxlbctl --help'.\n", stderr);
 			return CTL_USAGE;
 		}
 	}
-	if (timed && (!ctl->wait || !ctl->timeout_s)) {
-		fputs("mxlbctl: --timeout expects 90s, 15m, 1h or 2d, and goes with --wait\n",
-		      stderr);
-		return CTL_USAGE;
-	}
-	if (optind < argc)
+	if (*done)
 		return CTL_DONE;
+	if (optind < argc)
+		return take_bundle(ctl);
 	print_usage(stderr);
 	return CTL_USAGE;
 }
@@ -229,11 +315,15 @@ static enum ctl_exit take_options(struct ctl *ctl, int argc, char **argv, bool *
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {.socket = DEFAULT_SOCKET};
+	unsigned given = 0;
 	bool done = false;
-	enum ctl_exit rc = take_options(&ctl, argc, argv, &done);
+	enum ctl_exit rc;
 
+	if (argc >= 2 && !strcmp(argv[1], "--probe-child"))
+		return probe_child_main(PROBE_CHILD_FD, argv + 2);
+	rc = take_options(&ctl, &given, argc, argv, &done);
 	if (!rc && !done)
-		rc = run_command(&ctl, argv + optind, argc - optind);
+		rc = run_command(&ctl, given, argv + optind, argc - optind);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("mxlbctl: stdout");
 		return CTL_REFUSED;

@@ -73,6 +73,32 @@ static int on_explain(void *ctx, const struct service *s, const struct addr *cli
 	return b->explain_rc;
 }
 
+static int on_probe(void *ctx, uint32_t backend_id,
+		    void (*done)(void *done_ctx, const char *report), void *done_ctx, void **probe)
+{
+	struct bench *b = ctx;
+
+	if (b->probe_rc)
+		return b->probe_rc;
+	assert_null(b->probe_done);
+	b->probes++;
+	b->probed = backend_id;
+	b->probe_done = done;
+	b->probe_ctx = done_ctx;
+	*probe = b;
+	return 0;
+}
+
+static void on_probe_stop(void *ctx, void *probe)
+{
+	struct bench *b = ctx;
+
+	assert_ptr_equal(probe, b);
+	assert_non_null(b->probe_done);
+	b->probe_stops++;
+	b->probe_done = NULL;
+}
+
 const struct control_callbacks *bench_callbacks(struct bench *b)
 {
 	static struct control_callbacks cb;
@@ -83,6 +109,8 @@ const struct control_callbacks *bench_callbacks(struct bench *b)
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,
+		.probe = on_probe,
+		.probe_stop = on_probe_stop,
 		.ctx = b,
 	};
 	return &cb;

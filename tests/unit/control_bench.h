@@ -34,6 +34,12 @@ struct bench {
 	size_t n_rows;
 	struct flow_place place; /* explain()'s answer, or else explain_rc, and what it was asked */
 	int explain_rc;
+	/* the probe that is under way: .probe_done is set from its start to its end */
+	void (*probe_done)(void *ctx, const char *report);
+	void *probe_ctx;
+	uint32_t probed; /* the backend's id */
+	unsigned probes, probe_stops;
+	int probe_rc;
 	struct addr asked;
 	uint16_t asked_port;
 };

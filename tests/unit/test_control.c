@@ -399,6 +399,129 @@ static void only_root_and_operators_may_reload(void **state)
 	assert_int_equal(b->reloads, 1);
 }
 
+/* Lets the loop turn until the probe has been started so often. */
+static void await_probes(struct bench *b, unsigned n)
+{
+	double deadline = ev_time() + DEADLINE_S;
+
+	while (b->probes < n) {
+		bench_turn(b);
+		assert_true(ev_time() < deadline);
+	}
+}
+
+static void end_probe(struct bench *b, const char *report)
+{
+	void (*done)(void *ctx, const char *report) = b->probe_done;
+
+	assert_non_null(done);
+	b->probe_done = NULL;
+	done(b->probe_ctx, report);
+}
+
+static void need_root(void)
+{
+	if (geteuid()) {
+		print_message("skip: needs root\n");
+		skip();
+	}
+}
+
+static void a_probe_is_answered_when_it_has_ended_and_holds_up_nobody(void **state)
+{
+	struct bench *b = *state;
+	int fd = bench_dial(b);
+	const char *line = "set timeout cli 1;probe hybrid-mail/oxford-b;set timeout cli x\n";
+	double until;
+
+	need_root();
+	bench_say(b, fd, line, strlen(line));
+	await_probes(b, 1);
+	assert_int_equal(b->probed, model_find(b->model, "hybrid-mail", "oxford-b")->id);
+	assert_string_equal(bench_ask(b, "set timeout cli 5\n"), "\n"); /* others have their turn */
+	for (until = ev_time() + 1.5; ev_time() < until; usleep(1000))
+		bench_turn(b); /* beyond the client's idle time */
+	end_probe(b, "{\"healthy\":true}");
+	assert_string_equal(bench_hear(b, fd, NULL),
+			    "\n{\"healthy\":true}\n\nInvalid timeout value.\n\n");
+	close(fd);
+	assert_int_equal(b->probe_stops, 0);
+}
+
+static void with_prompt_a_probe_and_what_was_said_meanwhile_are_answered_in_order(void **state)
+{
+	struct bench *b = *state;
+	int fd = bench_dial(b);
+
+	need_root();
+	bench_say(b, fd, "prompt\n", 7);
+	bench_hear(b, fd, "\n> ");
+	bench_say(b, fd, "probe hybrid-mail/nuneaton\nset timeout cli x\n", 45);
+	await_probes(b, 1);
+	end_probe(b, "{}");
+	assert_string_equal(bench_hear(b, fd, "value.\n\n> "),
+			    "{}\n\n> Invalid timeout value.\n\n> ");
+	bench_say(b, fd, "quit\n", 5);
+	bench_hear(b, fd, NULL);
+	close(fd);
+}
+
+static void a_probe_that_cannot_be_made_is_refused_in_a_sentence(void **state)
+{
+	struct bench *b = *state;
+
+	need_root();
+	assert_string_equal(bench_ask(b, "probe\n"), "Require 'backend/server'.\n\n");
+	assert_string_equal(bench_ask(b, "probe hybrid-mail/x\n"), "No such server.\n\n");
+	assert_string_equal(bench_ask(b, "probe x/oxford-a\n"), "No such backend.\n\n");
+	b->probe_rc = -EBUSY;
+	assert_string_equal(bench_ask(b, "probe hybrid-mail/oxford-a\n"),
+			    "Too many probes are under way.\n\n");
+	assert_int_equal(b->probes, 0);
+}
+
+static void a_socket_that_goes_stops_its_clients_probes(void **state)
+{
+	struct bench *b = *state;
+	int fd = bench_dial(b);
+
+	need_root();
+	bench_say(b, fd, "probe hybrid-mail/oxford-a\n", 27);
+	await_probes(b, 1);
+	control_free(b->control);
+	b->control = NULL;
+	assert_int_equal(b->probe_stops, 1);
+	close(fd);
+}
+
+static void a_client_that_left_is_not_told_and_harms_nobody(void **state)
+{
+	struct bench *b = *state;
+	int fd = bench_dial(b);
+
+	need_root();
+	bench_say(b, fd, "probe hybrid-mail/oxford-a\n", 27);
+	await_probes(b, 1);
+	close(fd);
+	bench_turn(b);
+	end_probe(b, "{}");
+	assert_string_equal(bench_ask(b, "set timeout cli 5\n"), "\n");
+}
+
+static void only_root_and_operators_may_probe(void **state)
+{
+	struct bench *b = *state;
+	struct control_conf *conf = &b->config.control;
+
+	need_root();
+	control_free(b->control);
+	strcpy(conf->group, "nogroup");
+	assert_int_equal(control_new(b->loop, conf, b->model, bench_callbacks(b), &b->control), 0);
+	assert_string_equal(ask_as_nobody(b, "probe hybrid-mail/oxford-a\n"),
+			    "Permission denied\n\n");
+	assert_int_equal(b->probes, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +541,12 @@ int main(void)
 		BENCH_TEST(clients_that_are_still_there_at_the_end_leak_nothing),
 		BENCH_TEST(reload_says_what_is_wrong_and_nothing_when_all_is_well),
 		BENCH_TEST(only_root_and_operators_may_reload),
+		BENCH_TEST(a_probe_is_answered_when_it_has_ended_and_holds_up_nobody),
+		BENCH_TEST(with_prompt_a_probe_and_what_was_said_meanwhile_are_answered_in_order),
+		BENCH_TEST(a_probe_that_cannot_be_made_is_refused_in_a_sentence),
+		BENCH_TEST(a_socket_that_goes_stops_its_clients_probes),
+		BENCH_TEST(a_client_that_left_is_not_told_and_harms_nobody),
+		BENCH_TEST(only_root_and_operators_may_probe),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);

@@ -25,8 +25,7 @@ static bool has_service(const struct model *m, const char *name)
 	return false;
 }
 
-/* The server that the first word names, or NULL, and said so. */
-static struct backend *find_server(struct request *r)
+struct backend *request_server(struct request *r)
 {
 	struct model *m = r->env->model;
 	char *service = r->n_args ? r->args[0] : NULL,
@@ -55,7 +54,7 @@ static void set_state(struct request *r, const struct backend *b, enum admin_sta
 
 void admin_set_server(struct request *r)
 {
-	struct backend *b = find_server(r);
+	struct backend *b = request_server(r);
 
 	if (!b)
 		return;
@@ -74,7 +73,7 @@ void admin_set_server(struct request *r)
 
 void admin_enable_server(struct request *r)
 {
-	struct backend *b = find_server(r);
+	struct backend *b = request_server(r);
 
 	if (b)
 		set_state(r, b, ADMIN_READY);
@@ -82,7 +81,7 @@ void admin_enable_server(struct request *r)
 
 void admin_disable_server(struct request *r)
 {
-	struct backend *b = find_server(r);
+	struct backend *b = request_server(r);
 
 	if (b)
 		set_state(r, b, ADMIN_MAINT);

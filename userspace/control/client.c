@@ -9,6 +9,7 @@
 #include "control/client.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,7 +21,7 @@ struct client {
 	int fd;
 	uid_t uid;
 	ev_io io;
-	int waiting; /* for EV_READ or EV_WRITE */
+	int waiting; /* for EV_READ or EV_WRITE; 0: for neither */
 	ev_timer idle;
 	uint64_t last_act;
 	struct caller caller;
@@ -74,6 +75,41 @@ static void end_line(struct client *c)
 		c->done = true;
 }
 
+static void end_command(struct client *c)
+{
+	if (c->out.failed) {
+		log_warn("control_reply=failed uid=%u error=\"over %d bytes, or no memory\"",
+			 c->uid, CLIENT_UNREAD_MAX);
+		buf_free(&c->out);
+		c->out = (struct buf){.cap = CLIENT_UNREAD_MAX};
+		refuse(c, "The reply is too long.");
+	}
+	if (c->caller.quit)
+		c->done = true;
+	restart_idle(c); /* by commands, not by bytes: half a line keeps nobody's place */
+	if (!c->next)
+		end_line(c);
+}
+
+static void wait_for(struct client *c, int events)
+{
+	if (events == c->waiting)
+		return;
+	c->waiting = events;
+	ev_io_stop(c->host->loop, &c->io);
+	if (!events)
+		return;
+	ev_io_set(&c->io, c->fd, events);
+	ev_io_start(c->host->loop, &c->io);
+}
+
+/* Neither read nor idle: that ends with the probe, which has a deadline. */
+static void wait_for_probe(struct client *c)
+{
+	wait_for(c, 0);
+	ev_timer_stop(c->host->loop, &c->idle);
+}
+
 static void run_command(struct client *c)
 {
 	struct client_host *host = c->host;
@@ -89,18 +125,20 @@ static void run_command(struct client *c)
 	operators_update(&host->operators, &host->env.model->config->control);
 	c->caller.who = operators_name(&host->operators, c->uid);
 	commands_run(&host->env, &c->caller, command, &c->out);
-	if (c->out.failed) {
-		log_warn("control_reply=failed uid=%u error=\"over %d bytes, or no memory\"",
-			 c->uid, CLIENT_UNREAD_MAX);
-		buf_free(&c->out);
-		c->out = (struct buf){.cap = CLIENT_UNREAD_MAX};
-		refuse(c, "The reply is too long.");
-	}
-	if (c->caller.quit)
-		c->done = true;
-	restart_idle(c); /* by commands, not by bytes: half a line keeps nobody's place */
-	if (!c->next)
-		end_line(c);
+	if (c->caller.probe)
+		wait_for_probe(c);
+	else
+		end_command(c);
+}
+
+static void resume(struct caller *caller, const char *reply)
+{
+	struct client *c = (struct client *)((char *)caller - offsetof(struct client, caller));
+
+	buf_printf(&c->out, "%s\n", reply);
+	commands_end_reply(caller, &c->out);
+	end_command(c);
+	wait_for(c, EV_WRITE);
 }
 
 static void take_bytes(struct client *c)
@@ -143,16 +181,6 @@ static bool give_bytes(struct client *c)
 	return true;
 }
 
-static void wait_for(struct client *c, int events)
-{
-	if (events == c->waiting)
-		return;
-	c->waiting = events;
-	ev_io_stop(c->host->loop, &c->io);
-	ev_io_set(&c->io, c->fd, events);
-	ev_io_start(c->host->loop, &c->io);
-}
-
 static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct client *c = io->data;
@@ -162,6 +190,8 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 		take_bytes(c);
 	if (!c->done && !c->out.len && (c->line_len || begin_line(c)))
 		run_command(c);
+	if (c->caller.probe)
+		return;
 	if (c->out.len && !give_bytes(c)) {
 		end(c);
 		return;
@@ -200,6 +230,7 @@ int client_new(struct client_host *host, int fd, struct client **out)
 	c->fd = fd;
 	c->uid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ? (uid_t)-1 : peer.uid;
 	c->caller.idle_s = COMMANDS_IDLE_S;
+	c->caller.resume = resume;
 	c->out.cap = CLIENT_UNREAD_MAX;
 	ev_io_init(&c->io, on_ready, fd, EV_READ);
 	c->io.data = c;
@@ -222,6 +253,8 @@ void client_free(struct client *c)
 {
 	if (!c)
 		return;
+	if (c->caller.probe)
+		c->host->env.cb.probe_stop(c->host->env.cb.ctx, c->caller.probe);
 	ev_io_stop(c->host->loop, &c->io);
 	ev_timer_stop(c->host->loop, &c->idle);
 	close(c->fd);

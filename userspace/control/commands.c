@@ -149,6 +149,8 @@ static const struct command commands[] = {
 	 admin_enable_server},
 	{"explain", "<s> <address>:<port> [json]", "where this client goes, and why", 3, false,
 	 explain_run},
+	{"probe", "<s>/<b>", "one probe of a server, to look at: a JSON document", 1, true,
+	 probe_server},
 	{"reload", "", "read the configuration again and apply it", 0, true, run_reload},
 	{"set server", "<s>/<b> state <state>", "say ready, drain or maint", 3, true,
 	 admin_set_server},
@@ -250,6 +252,11 @@ static const struct command *find(char *const *words, unsigned n, unsigned *own)
 	return NULL;
 }
 
+void commands_end_reply(const struct caller *caller, struct buf *out)
+{
+	buf_printf(out, caller->interactive ? "\n> " : "\n");
+}
+
 void commands_run(const struct command_env *env, struct caller *caller, char *command,
 		  struct buf *out)
 {
@@ -272,6 +279,6 @@ void commands_run(const struct command_env *env, struct caller *caller, char *co
 		buf_printf(out, "Permission denied\n");
 	else
 		c->run(&r);
-	if (!caller->quit)
-		buf_printf(out, caller->interactive ? "\n> " : "\n");
+	if (!caller->quit && !caller->probe)
+		commands_end_reply(caller, out);
 }

@@ -20,11 +20,14 @@ struct caller {		  /* one client, as commands see and change it */
 	bool interactive; /* `prompt` was given */
 	bool quit;	  /* nothing more is to be said */
 	unsigned idle_s;
+	void *probe; /* what the reply waits for (control_callbacks.probe); NULL: nothing */
+	void (*resume)(struct caller *caller, const char *reply); /* it has come */
 };
 
 /* Runs one command (no ';' or newline in it; it is cut up in place) and appends the reply with what ends it: an
- * empty line, or HAProxy's prompt. */
+ * empty line, or HAProxy's prompt. With caller->probe set afterwards the reply is still to come. */
 void commands_run(const struct command_env *env, struct caller *caller, char *command,
 		  struct buf *out);
+void commands_end_reply(const struct caller *caller, struct buf *out);
 
 #endif

@@ -46,6 +46,14 @@ struct control_callbacks {
 	/* Where this client of the service goes. 0 or -errno. */
 	int (*explain)(void *ctx, const struct service *s, const struct addr *client, uint16_t port,
 		       struct flow_place *out);
+	/*
+	 * Probes the backend for somebody to see; what comes of it changes no verdict. 0 and *probe, then done() once with
+	 * the report, a line of JSON, but never from within; -EBUSY: too many are under way; -errno.
+	 */
+	int (*probe)(void *ctx, uint32_t backend_id,
+		     void (*done)(void *done_ctx, const char *report), void *done_ctx,
+		     void **probe);
+	void (*probe_stop)(void *ctx, void *probe); /* done() will not be called */
 	void *ctx;
 };
 

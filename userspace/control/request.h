@@ -17,10 +17,13 @@ struct request {
 
 /* NULL, and said so, where there is none. */
 struct service *request_service(struct request *r, const char *name);
+/* The server that the first word names as "service/server". */
+struct backend *request_server(struct request *r);
 
 void admin_set_server(struct request *r);
 void admin_enable_server(struct request *r);
 void admin_disable_server(struct request *r);
+void probe_server(struct request *r);
 void flowlist_run(struct request *r);
 void explain_run(struct request *r);
 

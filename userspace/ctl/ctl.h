@@ -11,11 +11,17 @@
 #include "ctl/link.h"
 #include "mxlb/limits.h"
 
+struct ctl_probe { /* how a host is probed from here; NULL: the default */
+	const char *tls, *tls_domain, *certificate_name, *tlsa, *helo, *sni, *ca_file, *depth;
+};
+
 struct ctl {
 	const char *socket;
 	bool json;
 	bool wait;	    /* until the last flow has gone */
 	unsigned timeout_s; /* for so long at most; 0: for ever */
+	struct ctl_probe probe;
+	const char *bundle; /* of CA certificates: probe.ca_file, the system's, or NULL */
 };
 
 struct ctl_found { /* borrowed from the document */

@@ -14,7 +14,7 @@
 #define REPLY_MAX (16 * 1024 * 1024)
 #define WAIT_S	  15 /* for each step: a reload reads files and writes maps */
 
-static enum ctl_exit complain(const char *path, int err)
+static enum ctl_exit complain(const char *path, int err, unsigned wait_s)
 {
 	switch (err) {
 	case ENOENT:
@@ -32,8 +32,8 @@ static enum ctl_exit complain(const char *path, int err)
 			path, strerror(err));
 		return CTL_REFUSED;
 	case EAGAIN:
-		fprintf(stderr, "mxlbctl: mxlbd does not answer on %s: nothing within %d s\n", path,
-			WAIT_S);
+		fprintf(stderr, "mxlbctl: mxlbd does not answer on %s: nothing within %u s\n", path,
+			wait_s);
 		return CTL_NO_DAEMON;
 	default:
 		fprintf(stderr, "mxlbctl: %s: %s\n", path, strerror(err));
@@ -41,10 +41,10 @@ static enum ctl_exit complain(const char *path, int err)
 	}
 }
 
-/* Blocking, but each call for WAIT_S at most. The descriptor or -errno. */
-static int link_open(const char *path)
+/* Blocking, but each call for wait_s at most. The descriptor or -errno. */
+static int link_open(const char *path, unsigned wait_s)
 {
-	struct timeval wait = {.tv_sec = WAIT_S};
+	struct timeval wait = {.tv_sec = wait_s};
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	int fd, err;
 
@@ -105,16 +105,22 @@ static int read_reply(int fd, struct buf *reply)
 	return 0;
 }
 
-enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf *reply)
+enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
+			      struct buf *reply)
 {
-	int fd = link_open(socket_path), rc;
+	int fd = link_open(socket_path, wait_s), rc;
 
 	if (fd < 0)
-		return complain(socket_path, -fd);
+		return complain(socket_path, -fd, wait_s);
 	reply->cap = REPLY_MAX;
 	rc = send_line(fd, command);
 	if (!rc)
 		rc = read_reply(fd, reply);
 	close(fd);
-	return rc ? complain(socket_path, -rc) : CTL_DONE;
+	return rc ? complain(socket_path, -rc, wait_s) : CTL_DONE;
+}
+
+enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf *reply)
+{
+	return link_ask_within(socket_path, command, WAIT_S, reply);
 }

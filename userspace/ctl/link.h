@@ -19,5 +19,8 @@ enum ctl_exit { /* design.md, "exit codes of mxlbctl" */
  * stderr, with what to do about it.
  */
 enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf *reply);
+/* The same for a command that takes its time: wait_s for each step. */
+enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
+			      struct buf *reply);
 
 #endif

@@ -319,6 +319,8 @@ static int start_parts(struct daemon *d)
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,
+		.probe = asked_probe,
+		.probe_stop = asked_stop,
 		.ctx = d,
 	};
 	struct netlink_callbacks network = {.on_link = on_link, .on_nexthop = on_nexthop, .ctx = d};

@@ -98,11 +98,19 @@ void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh);
 void on_slow_connect(void *ctx, uint32_t backend_id);
 void on_started(void *ctx, uint32_t backend_id);
 void on_result(void *ctx, uint32_t backend_id, const struct probe_result *r);
+struct prober_job watch_job(const struct daemon *d, const struct service *s,
+			    const struct backend *b);
+
 /* Something speaks against (or, of a dead one, for) this backend: probe it as soon as it may be. False: too many hints. */
 bool watch_hint(struct daemon *d, uint32_t backend_id);
 
 /* hints.c: what the datapath has seen. */
 void hints_start(struct daemon *d);
+
+/* asked.c: probes that somebody asked for; see control_callbacks. */
+int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, const char *report),
+		void *done_ctx, void **probe);
+void asked_stop(void *ctx, void *probe);
 
 /* table.c: what needs the flow table. */
 int table_start(struct daemon *d); /* 0 or -errno, logged */

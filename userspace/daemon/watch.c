@@ -86,24 +86,34 @@ static void local_failure(struct watch *w, int err)
 	take(w->daemon, w->id, &r);
 }
 
-static int start_probe(struct watch *w, const struct service *s, const struct backend *b)
+struct prober_job watch_job(const struct daemon *d, const struct service *s,
+			    const struct backend *b)
 {
-	const struct datapath_conf *conf = &w->daemon->config->datapath;
+	const struct datapath_conf *conf = &d->config->datapath;
 	bool to_vip = s->probe.target == PROBE_TARGET_VIP;
-	struct probe_conf probe = s->probe;
 	struct prober_job job = {
-		.backend_id = w->id,
+		.backend_id = b->id,
 		.address = to_vip ? s->conf.address : b->conf.address,
 		.port = s->conf.port,
-		.mark = to_vip ? conf->mark | w->id : 0,
-		.conf = &probe,
+		.mark = to_vip ? conf->mark | b->id : 0,
+		.conf = &s->probe,
+		.routed = b->nexthop.routed,
 	};
 
 	if (to_vip)
 		job.fallback = b->conf.address;
-	job.routed = b->nexthop.routed;
-	if (w->hinted && probe.connect_timeout_ms > SCHEDULE_HINT_CONNECT_MS)
-		probe.connect_timeout_ms = SCHEDULE_HINT_CONNECT_MS;
+	return job;
+}
+
+static int start_probe(struct watch *w, const struct service *s, const struct backend *b)
+{
+	struct prober_job job = watch_job(w->daemon, s, b);
+	struct probe_conf hinted = s->probe;
+
+	if (w->hinted && hinted.connect_timeout_ms > SCHEDULE_HINT_CONNECT_MS) {
+		hinted.connect_timeout_ms = SCHEDULE_HINT_CONNECT_MS;
+		job.conf = &hinted;
+	}
 	return prober_start(w->daemon->prober, &job);
 }
 

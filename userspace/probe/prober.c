@@ -387,8 +387,8 @@ static void on_writable(struct ev_loop *loop, struct ev_io *w, int revents)
 		TAILQ_REMOVE(&p->queued, r, link);
 		TAILQ_INSERT_TAIL(&p->child->sent, r, link);
 		r->helper = p->child;
-		if (p->cb.on_started)
-			p->cb.on_started(p->cb.ctx, r->backend_id);
+		if (p->cb.on_started && r->id < WATCHED_FIRST)
+			p->cb.on_started(p->cb.ctx, r->id);
 	}
 	if (TAILQ_EMPTY(&p->queued))
 		ev_io_stop(loop, &p->writable);

@@ -169,8 +169,7 @@ static void tls_failed(struct session *s, int err)
 }
 
 /* After the handshake, never in it: the server's log stays clean, whatever its certificate is worth. */
-static void judge_tls(const struct session *s, enum tls_policy policy,
-		      struct cert_finding *found)
+static void judge_tls(const struct session *s, enum tls_policy policy, struct cert_finding *found)
 {
 	struct session_host *h = s->host;
 	const struct tls_info *info = &s->answer.result.tls;

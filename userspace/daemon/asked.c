@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Probes that an operator asked for. Each runs beside the backend's own, over the same way, and is judged by nobody:
+ * what the operator sees changes no verdict. The prober limits how many there are.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "daemon/daemon.h"
+#include "probe/report.h"
+
+struct asked {
+	struct report report;
+	struct addr address;
+	uint16_t port;
+	uint32_t id; /* the prober's */
+	void (*done)(void *ctx, const char *report);
+	void *done_ctx;
+};
+
+static void on_note(void *ctx, const struct probe_note *n)
+{
+	struct asked *a = ctx;
+
+	report_note(&a->report, n);
+}
+
+static void on_asked_result(void *ctx, const struct probe_result *r)
+{
+	struct asked *a = ctx;
+	json_t *json = report_end(&a->report, &a->address, a->port, r);
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	json_decref(json);
+	a->done(a->done_ctx, text ? text : "No memory.");
+	free(text);
+	free(a);
+}
+
+int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, const char *report),
+		void *done_ctx, void **probe)
+{
+	struct daemon *d = ctx;
+	struct service *s;
+	const struct backend *b = model_backend(d->model, backend_id, &s);
+	struct asked *a = calloc(1, sizeof(*a));
+	struct prober_audience who = {.on_note = on_note, .on_result = on_asked_result, .ctx = a};
+	struct prober_job job;
+	int err;
+
+	if (!a || !b) {
+		free(a);
+		return b ? -ENOMEM : -ENOENT;
+	}
+	job = watch_job(d, s, b);
+	a->address = job.address;
+	a->port = job.port;
+	a->done = done;
+	a->done_ctx = done_ctx;
+	report_begin(&a->report, daemon_now().wall_ms / 1000);
+	err = prober_watch(d->prober, &job, &who, &a->id);
+	if (err) {
+		report_drop(&a->report);
+		free(a);
+		return err;
+	}
+	*probe = a;
+	return 0;
+}
+
+void asked_stop(void *ctx, void *probe)
+{
+	struct daemon *d = ctx;
+	struct asked *a = probe;
+
+	prober_cancel(d->prober, a->id);
+	report_drop(&a->report);
+	free(a);
+}
