@@ -15,10 +15,15 @@
 
 #define SESSION_BYTES_MAX \
 	(256 * 1024) /* replies of all stages and a chain of certificates have room */
-#define READ_SIZE   (16 * 1024)
-#define FAREWELL_MS 2000
+/*
+ * Of TLS that carries no reply, once the handshake is done: tickets, key updates, alerts, what records cost. A record
+ * has 16 KiB at most and counts until it is whole. A KeyUpdate is 27 bytes and costs 33 us: so many cost 25 ms.
+ */
+#define TLS_OVERHEAD_MAX (20 * 1024)
+#define READ_SIZE	 (16 * 1024)
+#define FAREWELL_MS	 2000
 
-#define HINTS_MAX   8 /* silences that a session tells of: one that drips may not flood the parent */
+#define HINTS_MAX	 8 /* silences that a session tells of: one that drips may not flood the parent */
 
 struct session {
 	TAILQ_ENTRY(session) link;
@@ -35,6 +40,7 @@ struct session {
 	uint64_t heard_ms;   /* when it last gave a sign, or the silence was told */
 	uint32_t stalls;     /* of the host, when the session began */
 	size_t received;
+	size_t overhead;	/* TLS_OVERHEAD_MAX */
 	enum probe_stage stage; /* the one being timed */
 	uint64_t began_ms, stage_ms, deadline_ms;
 	struct wire_answer answer;
@@ -265,10 +271,12 @@ static void pump_tls(struct session *s)
 		shake_hands(s);
 	while (!s->closing && !s->handshaking && n > 0) {
 		n = tls_read(s->tls, bytes, sizeof(bytes));
-		if (n > 0)
+		if (n > 0) {
+			s->overhead -= (size_t)n < s->overhead ? (size_t)n : s->overhead;
 			hear(s, bytes, (size_t)n);
-		else if (n != -EAGAIN)
+		} else if (n != -EAGAIN) {
 			tls_failed(s, (int)n);
+		}
 	}
 	if (!s->closing)
 		flush(s);
@@ -311,6 +319,7 @@ static void act(struct session *s, enum dialog_want want)
 
 static void read_peer(struct session *s)
 {
+	static const char no_reply[] = "too much TLS without a reply in it";
 	char bytes[READ_SIZE];
 	ssize_t n = recv(s->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
@@ -328,7 +337,12 @@ static void read_peer(struct session *s)
 	} else if (tls_feed(s->tls, bytes, (size_t)n)) {
 		act(s, dialog_fail(&s->dialog, REASON_local_error, "no memory", 9));
 	} else {
+		if (!s->handshaking)
+			s->overhead += (size_t)n;
 		pump_tls(s);
+		if (s->overhead > TLS_OVERHEAD_MAX && !s->closing)
+			act(s, dialog_fail(&s->dialog, REASON_reply_too_long, no_reply,
+					   sizeof(no_reply) - 1));
 	}
 }
 
