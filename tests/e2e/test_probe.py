@@ -295,8 +295,36 @@ CASES = {
     "RSET refused": (smtp(rset=b"502 what?\r\n"), "", "ok", "done", 250, FULL),
     "no answer to QUIT": (smtp(quit_=silent), "", "ok", "done", 250, FULL),
     "closed in place of 221": (smtp(quit_=reset), "", "ok", "done", 250, FULL),
+    "a negative code": (smtp(greeting=b"-220 mx\r\n"), "", "malformed", "greeting", 0, ["QUIT"]),
+    "an empty line": (smtp(greeting=b"\r\n"), "", "malformed", "greeting", 0, ["QUIT"]),
+    "a code that nothing follows": (smtp(greeting=b"220\r\n"), "", "ok", "done", 250, FULL),
+    "a greeting 354": (smtp(greeting=b"354 go ahead\r\n"), "", "malformed", "greeting", 354, ["QUIT"]),
+    "a greeting 521": (smtp(greeting=b"521 mx does not accept mail\r\n"), "", "greeting_5xx", "greeting", 521, ["QUIT"]),
+    "STARTTLS 501": (smtp(starttls=b"501 5.5.4 no\r\n"), "", "starttls_refused", "starttls", 501, ["EHLO", "STARTTLS", "QUIT"]),
+    "STARTTLS 250": (smtp(starttls=b"250 2.0.0 sure\r\n"), "", "starttls_refused", "starttls", 250,
+                     ["EHLO", "STARTTLS", "QUIT"]),
+    "EHLO 421 in TLS": (smtp(ehlo_tls=b"421 4.3.2 no\r\n"), "", "ehlo_421", "ehlo-tls", 421,
+                        ["EHLO", "STARTTLS", "TLSv1.3", "EHLO", "QUIT"]),
+    "no answer to MAIL FROM (a tarpit beyond the timeout)":
+        (smtp(mail=silent), "-T 1000", "timeout", "mail-from", 0, ["EHLO", "STARTTLS", "TLSv1.3", "EHLO", "MAIL"]),
+    "reset in place of an answer to MAIL FROM":
+        (smtp(mail=reset), "", "closed_early", "mail-from", 0, ["EHLO", "STARTTLS", "TLSv1.3", "EHLO", "MAIL"]),
+    "no answer to RSET": (smtp(rset=silent), "", "ok", "done", 250, FULL[:-1]),
     "a flood of junk in TLS":
         (smtp(ehlo_tls=flood(b"250-" + b"x" * 4000 + b"\r\n", 1 << 20)), "", "reply_too_long", "ehlo-tls", 0, None),
+}
+
+
+# what a reason leads to: the verdict, and what Exchange Online reports (field-notes 0.1)
+MEANING = {
+    "ok": ("up", ""), "per_source_limit": ("unknown", ""),
+    "greeting_421": ("draining", "4.4.317"), "greeting_4xx": ("draining", "4.4.317"), "greeting_5xx": ("down", "4.4.317"),
+    "greeting_silent": ("down", "4.4.315"), "timeout": ("down", "4.4.315"), "closed_early": ("down", "4.4.318"),
+    "malformed": ("down", "4.4.317"), "reply_too_long": ("down", "4.4.317"),
+    "ehlo_421": ("draining", "4.4.317"), "ehlo_4xx": ("draining", "4.4.317"), "ehlo_refused": ("down", "4.4.317"),
+    "no_starttls": ("down", "4.4.317"), "starttls_refused": ("down", "4.4.317"), "starttls_injection": ("down", "4.4.317"),
+    "tls_handshake": ("down", "4.4.317"),
+    "mail_421": ("draining", "4.4.317"), "mail_4xx": ("draining", "4.4.317"), "mail_refused": ("down", "4.4.317"),
 }
 
 
@@ -305,6 +333,7 @@ def test_each_behaviour_of_a_server_has_its_reason(probe_once, tls_context, case
     script, options, reason, stage, code, heard = case
     result, connection, seconds = probe(probe_once, script, options, tls_context)
     assert (result["reason"], result["stage"], result["smtp_code"]) == (reason, stage, code), result
+    assert (result["verdict"], result["exo_code"]) == MEANING[reason]
     assert connection.early == b"", "spoke before the greeting"
     if heard is not None:
         assert [line.split()[0] for line in connection.heard] == heard
