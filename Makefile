@@ -4,10 +4,10 @@
 # make check      all tests (root: network namespaces and BPF); installs what is missing
 # make demo       mail through the balancer in a lab of namespaces (root)
 # make unit       the unit tests alone, under ASan and UBSan
-# make fuzz       every fuzz target for FUZZ_S=60 seconds
 # make model      the flow table against its model, packet by packet (root)
+# make fuzz       each fuzz target for ten minutes
 # make mutations  10^7 mutated frames through the program (root)
-# make fuzz     libFuzzer on the program's native build, MXLB_FUZZ_S seconds
+# make fuzz-packet  libFuzzer on the kernel program's native build
 # make e2e-ipip   mail, failover and flows through tunnels, all of their tests (root)
 # make games      sessions against ring changes, floods and forgeries, a minute each (root)
 # make bench      what a packet costs, as a table and as build/bench.json (root)
@@ -61,7 +61,7 @@ SRC_bundle   = userspace/conf/bundle.c userspace/conf/file.c
 SRC_mxlbctl  = userspace/mxlbctl.c $(SRC_bundle) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz e2e-ipip
+.PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz fuzz-packet e2e-ipip
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -136,24 +136,28 @@ $(B)/san/%.o: %.c
 unit: $(UNIT:%=$(B)/unit/test_%)
 	$(Q)tests/run unit $^
 
-# Fuzz targets: tests/fuzz/fuzz_X.c, each with the real .c files; `make fuzz` lets each run FUZZ_S seconds from its corpus.
-FUZZ = certname
+# Fuzz targets (libFuzzer, so clang): tests/fuzz/fuzz_X.c and tests/fuzz/corpus/X/, with the real .c files, under the sanitizers.
+FUZZ = certname reply dialog wire
 fuzz_srcs_certname = $(unit_srcs_certname)
-FUZZ_S ?= 60
+fuzz_srcs_reply  = $(call core,reply)
+fuzz_srcs_dialog = $(unit_srcs_dialog)
+fuzz_srcs_wire   = userspace/util/addr.c $(call core,verdict) $(patsubst %,userspace/probe/%.c,wire report)
+FUZZ_SAN = -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 define fuzz_rule
-$(B)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c $(fuzz_srcs_$(1))
-	@echo "  FUZZ    $$@"
-	@mkdir -p $$(@D)
-	$$(Q)$$(CLANG) $$(filter-out -MMD -MP,$$(ALLFLAGS)) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		$$^ -o $$@ $$(LIBS)
+$(B)/fuzz/fuzz_$(1): $(patsubst %.c,$(B)/fuzz/%.o,tests/fuzz/fuzz_$(1).c $(fuzz_srcs_$(1)))
+	@echo "  LD      $$@"
+	$$(Q)$$(CLANG) $$(FUZZ_SAN) $$^ -o $$@ $$(LIBS)
 endef
 $(foreach t,$(FUZZ),$(eval $(call fuzz_rule,$(t))))
 
-# New inputs go to $(B), not into the tree.
+$(B)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	$(Q)$(CLANG) $(FUZZ_SAN) $(ALLFLAGS) -c $< -o $@
+
 fuzz: $(FUZZ:%=$(B)/fuzz/fuzz_%)
-	$(Q)for t in $(FUZZ); do mkdir -p $(B)/fuzz/found/$$t; $(B)/fuzz/fuzz_$$t -max_total_time=$(FUZZ_S) -timeout=5 -rss_limit_mb=512 \
-		-max_len=4096 -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ $(B)/fuzz/found/$$t tests/fuzz/corpus/$$t || exit 1; done
+	$(Q)MXLB_FUZZ_S=$${MXLB_FUZZ_S:-600} tests/run fuzz $^
 
 # Packet tests: the real program under BPF_PROG_TEST_RUN, with the real datapath/ around it. As root.
 PACKET = packets extensions flows icmp guard tunnel decap vlan redirect jumbo probe mutations rows
@@ -193,7 +197,6 @@ $(B)/fuzz-packet: $(FUZZ_SRC) $(wildcard bpf/*.[ch] include/mxlb/*.h tests/packe
 	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -fno-sanitize=alignment -fno-strict-aliasing $(filter-out -MMD -MP,$(ALLFLAGS)) \
 		-Wno-pass-failed -Itests/packet/native -Ibpf $(FUZZ_SRC) -o $@
 
-fuzz: fuzz-packet
 fuzz-packet: $(B)/fuzz-packet
 	$(Q)mkdir -p $(B)/fuzz/packet && $< -write-corpus $(B)/fuzz/packet
 	$(Q)$< -max_len=4096 -max_total_time=$${MXLB_FUZZ_S:-60} -artifact_prefix=$(B)/fuzz/ -print_final_stats=1 $(B)/fuzz/packet
@@ -262,10 +265,11 @@ games: all
 # The build is a make of its own: what it needs may just have been installed.
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)
 TESTS_packet = $(PACKET:%=$(B)/packet/test_%)
+TESTS_fuzz   = $(FUZZ:%=$(B)/fuzz/fuzz_%)
 check:
 	$(Q)scripts/install-deps build lab test
-	$(Q)$(MAKE) --no-print-directory all $(TESTS_unit) $(TESTS_packet)
-	$(Q)MXLB_B=$(B) tests/run lint unit $(TESTS_unit) packet $(TESTS_packet) e2e
+	$(Q)$(MAKE) --no-print-directory all $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz)
+	$(Q)MXLB_B=$(B) tests/run lint unit $(TESTS_unit) packet $(TESTS_packet) fuzz $(TESTS_fuzz) e2e
 
 demo:
 	$(Q)B=$(B) scripts/demo
