@@ -10,6 +10,7 @@
 # make fuzz-packet  libFuzzer on the kernel program's native build
 # make e2e-ipip   mail, failover and flows through tunnels, all of their tests (root)
 # make games      sessions against ring changes, floods and forgeries, a minute each (root)
+# make games      sessions against ring changes, floods and forgeries; probes and what they log: a minute each (root)
 # make bench      what a packet costs, as a table and as build/bench.json (root)
 # V=1 shows the commands.
 
@@ -261,6 +262,7 @@ e2e-ipip: all
 # What `check` plays for seconds, for a minute each.
 games: all
 	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_flows.py tests/e2e/test_allow.py
+	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_flows.py tests/e2e/test_mtas.py
 
 # The build is a make of its own: what it needs may just have been installed.
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)

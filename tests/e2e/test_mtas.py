@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The probe against real Postfix and real Exim: what they do when they are well, ill or slow, and what they log."""
+import json
+import os
+import re
+import time
+
+import pytest
+
+from exim import BINARY, Exim
+from lab import OXFORD, SERVERS, command, wait_until
+from test_probe import BUILD, ROOT
+
+SECONDS = float(os.environ.get("MXLB_GAMES_S", "5"))
+INTERVAL = "250ms"
+ADDRESS = {"Postfix": "203.0.113.11", "Exim": "203.0.113.13"}
+
+# what is wrong: options of the probe, reason, SMTP code
+CASES = {
+    "good": ("", "ok", 250),
+    "self-signed, with encryption-only": ("-t encryption-only", "ok", 250),
+    "no STARTTLS": ("", "no_starttls", 250),
+    "421": ("", "greeting_421", 421),
+    "452 at MAIL FROM": ("", "mail_4xx", 452),
+    "a tarpit of 10 s within the timeout": ("-T 20000", "ok", 250),
+    "a tarpit of 10 s beyond the timeout": ("-T 5000", "timeout", 0),
+}
+PORT = {name: 2500 + i for i, name in enumerate(CASES)}
+PORT["a tarpit of 10 s beyond the timeout"] = TARPIT = PORT["a tarpit of 10 s within the timeout"]
+
+POSTFIX = {  # of smtpd in master.cf
+    "no STARTTLS": "-o smtpd_tls_security_level=none",
+    "421": "-o smtpd_delay_reject=no -o { smtpd_client_restrictions = check_client_access static:{421 4.3.2 Service not available} }",
+    "452 at MAIL FROM": "-o queue_minfree=1000000000000000",
+    "a tarpit of 10 s within the timeout": "-o smtpd_delay_reject=no -o { smtpd_sender_restrictions = sleep 10 }",
+}
+
+
+@pytest.fixture(scope="module")
+def probe_once():
+    path = BUILD / "probe-once"
+    command("make", "-s", f"B={BUILD.name}", str(path.relative_to(ROOT)), cwd=ROOT, timeout=600)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def postfix(lab):
+    """Postfix on oxford-a with a port for each case."""
+    services = lab.run / "oxford-a" / "etc" / "master.cf"
+    before = services.read_text()
+    services.write_text(before + "".join(f"{port} inet n - n - - smtpd {POSTFIX.get(name, '')}\n" for name, port in PORT.items()
+                                         if "beyond" not in name))
+    lab("server", "stop", "oxford-a")
+    lab("server", "start", "oxford-a")
+    yield
+    services.write_text(before)
+    lab("server", "stop", "oxford-a")
+    lab("server", "start", "oxford-a")
+
+
+@pytest.fixture(scope="module")
+def exim(lab):
+    """The same of Exim on nuneaton. Its lack of space is real too, but all ports have it: MAIL FROM elsewhere goes by an ACL."""
+    if not BINARY.exists():
+        pytest.skip("no Exim: run scripts/install-deps test")
+    on_connect = f"  defer condition = ${{if eq{{$received_port}}{{{PORT['421']}}}}}\n    message = 421 4.3.2 Service not available"
+    on_mail = (f"  accept condition = ${{if eq{{$received_port}}{{{TARPIT}}}}}\n    delay = 10s\n"
+               f"  defer condition = ${{if eq{{$received_port}}{{{PORT['452 at MAIL FROM']}}}}}\n"
+               "    message = 452 4.3.1 Insufficient system storage")
+    options = f"tls_advertise_hosts = ${{if eq{{$received_port}}{{{PORT['no STARTTLS']}}}{{}}{{*}}}}"
+    with Exim(lab, "nuneaton", sorted(set(PORT.values())), options, on_connect, on_mail) as running:
+        yield running
+
+
+def probe(lab, probe_once, server, name, options):
+    out = lab.within("lb", probe_once, "-T", "8000", *options.split(), ADDRESS[server], str(PORT[name]))
+    return json.loads(out)
+
+
+@pytest.mark.parametrize("server", ADDRESS)
+@pytest.mark.parametrize("name", CASES)
+def test_a_real_server_is_judged_as_a_scripted_one(lab, probe_once, request, server, name):
+    request.getfixturevalue(server.lower())
+    options, reason, code = CASES[name]
+    result = probe(lab, probe_once, server, name, options)
+    assert (result["reason"], result["smtp_code"]) == (reason, code), result
+    if "tarpit" in name and reason == "ok":
+        assert result["total_ms"] >= 10000
+
+
+def test_exim_without_space_is_under_back_pressure(lab, probe_once):
+    if not BINARY.exists():
+        pytest.skip("no Exim: run scripts/install-deps test")
+    with Exim(lab, "nuneaton", [2525], options="check_spool_space = 900000000000K"):
+        out = lab.within("lb", probe_once, ADDRESS["Exim"], "2525")
+    result = json.loads(out)
+    assert (result["reason"], result["smtp_code"]) == ("mail_4xx", 452), result
+
+
+LOUD = re.compile("lost connection|SSL_accept|TLS library|TLS error|pipelining|improper|timeout|warning|error|unknown|"
+                  "synchronization|reset|incomplete|dropped|panic", re.I)
+
+
+def lines_of_the_probe(text):
+    return [line for line in text.splitlines() if "203.0.113.5]" in line or "2001:db8:113::5]" in line or LOUD.search(line)]
+
+
+def logs_are_even(text):
+    """As many ends as beginnings."""
+    begun = len(re.findall(r"smtpd\[\d+\]: connect from|connection count = ", text))
+    return begun == len(re.findall(r"smtpd\[\d+\]: disconnect from|closed by QUIT", text))
+
+
+def test_probes_leave_nothing_in_the_logs_but_connect_and_disconnect(lab, balancer, measured):
+    """Postfix on two servers, Exim on the third, probed four times a second over IPv4 and IPv6."""
+    if not BINARY.exists():
+        pytest.skip("no Exim: run scripts/install-deps test")
+    lab.stop("nuneaton")
+    balancer.configure(replace={"interval: 1s": f"interval: {INTERVAL}"})
+    with Exim(lab, "nuneaton", [25]) as exim_here:
+        balancer.start()
+        balancer.wait_all_up()
+        since = lab.log_sizes()
+        began, exim_since = time.monotonic(), len(exim_here.log())
+        time.sleep(SECONDS)  # not a wait for anything: it is what is observed
+        seconds = time.monotonic() - began
+        for service in ("hybrid-mail", "hybrid-mail6"):  # one that is stopped in a probe is heard to hang up
+            for host in SERVERS:
+                balancer.ask(f"set server {service}/{host} state maint")
+        wait_until(lambda: all(logs_are_even(text) for text in (exim_here.log(), *map(lab.log, OXFORD))), 10, "the last QUIT")
+        assert balancer.stop() == 0
+        exims = lines_of_the_probe(exim_here.log()[exim_since:])
+    postfixes = [line for host in OXFORD for line in lines_of_the_probe(lab.log(host)[since[host]:])]
+    sound = re.compile(r"smtpd\[\d+\]: (connect from \S+\[\S+\]$|disconnect from \S+\[\S+\] ehlo=2 starttls=1 mail=1 rset=1 quit=1 "
+                       r"commands=6$|(Anonymous|Untrusted|Trusted) TLS connection established from )")
+    assert [line for line in postfixes if not sound.search(line)] == []
+    sound = re.compile(r"SMTP connection from \S*\s*(\(\S+\) )?\S*\[\S+\]:?\d*.*( closed by QUIT| \(TCP/IP connection count = \d+\))$")
+    assert [line for line in exims if not sound.search(line)] == []
+    probes = sum("disconnect from" in line for line in postfixes), sum("closed by QUIT" in line for line in exims)
+    measured(f"{probes[0]} probes of Postfix, {probes[1]} of Exim in {seconds:.0f} s, no other line")
+    assert probes[0] >= 4 * SECONDS * 2 and probes[1] >= 4 * SECONDS  # half of what is due, for a slow machine
