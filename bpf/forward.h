@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Sends a packet on to a backend: to its MAC address, where nothing of the packet changes but the two MAC addresses and the
- * time to live; or through a tunnel (tunnel.h). Counts it with its backend.
+ * time to live; or through a tunnel (tunnel.h).
  */
 #ifndef MXLB_FORWARD_H
 #define MXLB_FORWARD_H
@@ -9,30 +9,29 @@
 #include "hop.h"
 #include "tunnel.h"
 
-static __always_inline int forward_l2(struct xdp_md *ctx, struct packet *p, union mxlb_way way)
+/* Functions of their own, as the tunnels: called from where the family is known, one call whatever the way. */
+static __noinline int forward_l2(struct xdp_md *ctx, struct packet *p, __u64 word)
 {
+	union mxlb_way way = {.word = word};
 	void *frame = (void *)(long)ctx->data, *ip = frame + ETH_HLEN;
 
 	if (ip + sizeof(struct ipv6hdr) > (void *)(long)ctx->data_end)
 		return FATE_DROP(error); /* it was seen to be longer */
 	hop_take(ip, p->family);
 	write_mac(frame + ETH_ALEN, load_mac(frame));
-	return hop_leave(ctx, frame, p, way);
+	return hop_leave(ctx, p, frame, way);
 }
 
 static __always_inline int forward(struct xdp_md *ctx, struct packet *p,
-				   const struct mxlb_backend *backend)
+				   const struct mxlb_backend *backend, int family)
 {
 	union mxlb_way way = {.word = READ_ONCE(backend->way.word)};
-	int fate;
 
 	if (!(way.flags & MXLB_BACKEND_NEXT_HOP))
 		return FATE_DROP(no_next_hop);
-	fate = way.flags & MXLB_BACKEND_TUNNEL ? tunnel(ctx, p, backend, way)
-					       : forward_l2(ctx, p, way);
-	if (IS_FORWARDED(fate))
-		count_traffic(p);
-	return fate;
+	if (way.flags & MXLB_BACKEND_TUNNEL)
+		return tunnel(ctx, p, backend, way, family);
+	return forward_l2(ctx, p, way.word);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * What every hop does to a packet, however it travels: the time to live goes down (RFC 1812 section 5.3.1, RFC 8200
- * section 3), the frame gets its MAC addresses and leaves by its interface.
+ * section 3), the frame gets its MAC addresses and leaves by its interface, counted.
  */
 #ifndef MXLB_HOP_H
 #define MXLB_HOP_H
@@ -34,23 +34,30 @@ static __always_inline void write_mac(void *to, __u64 mac)
 	*(__u16 *)(to + 4) = mac >> 32;
 }
 
-/* The fate of a frame that is ready but for its MAC addresses; its source is the one that it came to. */
-static __always_inline int hop_leave(struct xdp_md *ctx, void *frame, const struct packet *p,
+/* By another interface than it came. A function of its own, that registers suffice where it is called. */
+static __noinline int hop_redirect(struct xdp_md *ctx, struct packet *p, __u32 out)
+{
+	void *frame = (void *)(long)ctx->data;
+	const struct mxlb_front *front = front_current();
+
+	if (!front || frame + ETH_HLEN > (void *)(long)ctx->data_end)
+		return FATE_DROP(error);
+	write_mac(frame + ETH_ALEN, *(const __u64 *)front->exits[out % MXLB_MAX_PORTS].mac);
+	if (vlan_exit(ctx, front->exits[out % MXLB_MAX_PORTS].vlan))
+		return FATE_DROP(error);
+	count_traffic(p);
+	return FATE_FORWARDED((int)bpf_redirect_map(&ports, out, XDP_DROP) & 0xff);
+}
+
+/* Sends, and counts, a frame that is ready but for its target; its source is the address that it came to. */
+static __always_inline int hop_leave(struct xdp_md *ctx, struct packet *p, void *frame,
 				     union mxlb_way way)
 {
-	const struct mxlb_front *front;
-	__u32 out = way.port % MXLB_MAX_PORTS;
-
 	write_mac(frame, way.word);
-	if (out == p->in)
-		return FATE_FORWARDED(XDP_TX);
-	front = front_current();
-	if (!front)
-		return FATE_DROP(error);
-	write_mac(frame + ETH_ALEN, *(const __u64 *)front->exits[out].mac);
-	if (vlan_exit(ctx, front->exits[out].vlan))
-		return FATE_DROP(error);
-	return FATE_FORWARDED((int)bpf_redirect_map(&ports, out, XDP_DROP) & 0xff);
+	if (way.port % MXLB_MAX_PORTS != p->in)
+		return hop_redirect(ctx, p, way.port % MXLB_MAX_PORTS);
+	count_traffic(p);
+	return FATE_FORWARDED(XDP_TX);
 }
 
 #endif

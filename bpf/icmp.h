@@ -176,7 +176,7 @@ static __always_inline int relay(struct xdp_md *ctx, struct packet *p, const str
 	if (p->hops <= 1)
 		return FATE_DROP(ttl);
 	p->result.kind = FLOW_HIT;
-	return forward(ctx, p, backend);
+	return p->family == 4 ? forward(ctx, p, backend, 4) : forward(ctx, p, backend, 6);
 }
 
 /* ICMP to a VIP, its IP header checked by the parser; p->tcp_at: where it begins in the frame. */

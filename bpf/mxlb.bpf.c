@@ -40,24 +40,28 @@ static __always_inline int nobody(struct xdp_md *ctx, struct packet *p)
 	return reset_answer(ctx, p, MXLB_COUNT_no_backend, LIMIT_RESETS);
 }
 
+/* A segment of a flow whose backend is unreachable: ends it. */
+static __noinline int deliver_reset(struct xdp_md *ctx, struct packet *p)
+{
+	int fate = reset_flow(ctx, p);
+	void *line = flow_line(p, p->family);
+
+	if ((fate & 0xff) == XDP_TX && line)
+		flow_close(line, p);
+	return fate;
+}
+
 /* To its backend, chosen. */
-static __noinline int deliver(struct xdp_md *ctx, struct packet *p)
+static __always_inline int deliver(struct xdp_md *ctx, struct packet *p, int family)
 {
 	const struct mxlb_backend *backend = bpf_map_lookup_elem(&backends, &p->backend);
-	void *line;
-	int fate;
 
 	if (!backend)
 		return FATE_DROP(error);
 	if ((READ_ONCE(backend->way.flags) & MXLB_BACKEND_RESET) &&
-	    (p->result.kind == FLOW_HIT || p->result.kind == FLOW_PROMOTED)) {
-		fate = reset_flow(ctx, p);
-		line = flow_line(p, p->family);
-		if ((fate & 0xff) == XDP_TX && line)
-			flow_close(line, p);
-		return fate;
-	}
-	return forward(ctx, p, backend);
+	    (p->result.kind == FLOW_HIT || p->result.kind == FLOW_PROMOTED))
+		return deliver_reset(ctx, p);
+	return forward(ctx, p, backend, family);
 }
 
 /* A sound TCP packet to a service. */
@@ -84,7 +88,7 @@ static __always_inline int serve(struct xdp_md *ctx, struct packet *p, __u8 fami
 	if (!line)
 		return FATE_DROP(error);
 	p->backend = flow_choose(line, p, family);
-	return p->backend ? deliver(ctx, p) : nobody(ctx, p);
+	return p->backend ? deliver(ctx, p, family) : nobody(ctx, p);
 }
 
 /* Functions of their own, that registers suffice; two, for the verifier must know the family. */

@@ -240,7 +240,8 @@ static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 	if (len + head > mtu) {
 		if (inner == 4 || len > IPV6_MIN_MTU)
 			return too_big(ctx, p, mtu - head);
-		p->fragments = bpf_htonl(bpf_get_prandom_u32() << 16);
+		if (outer == 4)
+			p->fragments = bpf_htonl(bpf_get_prandom_u32() << 16);
 	}
 	if (bpf_xdp_adjust_head(ctx, -(int)head))
 		return FATE_DROP(error);
@@ -261,7 +262,7 @@ static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 	else
 		outer6_write(frame + ETH_HLEN, source, backend->target, p->hash >> 32,
 			     inner_tos(ip, inner), len, protocol);
-	return hop_leave(ctx, frame, p, way);
+	return hop_leave(ctx, p, frame, way);
 }
 
 static __noinline int tunnel44(struct xdp_md *ctx, struct packet *p,
@@ -290,12 +291,13 @@ static __noinline int tunnel66(struct xdp_md *ctx, struct packet *p,
 
 /* Through the tunnel that `way` says there is. */
 static __always_inline int tunnel(struct xdp_md *ctx, struct packet *p,
-				  const struct mxlb_backend *backend, union mxlb_way way)
+				  const struct mxlb_backend *backend, union mxlb_way way,
+				  int family)
 {
 	*(volatile __u64 *)&p->way = way.word;
 	if (backend->family == 4)
-		return p->family == 4 ? tunnel44(ctx, p, backend) : tunnel64(ctx, p, backend);
-	return p->family == 4 ? tunnel46(ctx, p, backend) : tunnel66(ctx, p, backend);
+		return family == 4 ? tunnel44(ctx, p, backend) : tunnel64(ctx, p, backend);
+	return family == 4 ? tunnel46(ctx, p, backend) : tunnel66(ctx, p, backend);
 }
 
 #endif
