@@ -125,10 +125,36 @@ def test_any_user_may_probe_from_here(mxlbctl, tls_context, tmp_path):
     assert (status, err) == (0, ""), out
 
 
+def test_every_policy_that_can_be_judged_is(mxlbctl, tls_context):
+    def judged(*options, status=0):
+        got, out, _ = probe(mxlbctl, smtp(), "--json", *options, context=tls_context)
+        assert got == status, out
+        return {p["policy"]: (p["reason"], p["exo_code"]) for p in json.loads(out)["policies"]}, json.loads(out)["reason"]
+
+    ok, untrusted = ("ok", ""), ("certificate_untrusted", "4.7.320")
+    mine = ("--ca-file", str(tls_context.cert_file))
+    assert judged() == ({"none": ok, "encryption-only": ok, "certificate-validation": untrusted}, "ok")
+    assert judged("--tls", "certificate-validation", status=1)[1] == "certificate_untrusted"
+    assert judged(*mine, "--tls", "certificate-validation")[0]["certificate-validation"] == ok
+    policies, reason = judged(*mine, "--tls-domain", "mail.fabrikam.com", "--tlsa", "3 1 1 " + "00" * 32)
+    assert (policies["domain-validation"], reason) == (("certificate_wrong_name", "4.7.320"), "ok")
+    assert policies["dane"] == ("tlsa_mismatch", "5.7.323")
+    assert judged(*mine, "--tls-domain", "*.contoso.com")[0]["domain-validation"] == ok
+    assert judged("--tls-certificate-name", "<S>CN=x", status=1)[1] == "certificate_wrong_subject"
+
+
+def test_a_ca_file_that_is_none_is_refused(mxlbctl, tmp_path):
+    (tmp_path / "empty.pem").write_text("")
+    for file in ("empty.pem", "missing.pem"):
+        assert file in command(mxlbctl, "probe", "127.0.0.1:1", "--ca-file", str(tmp_path / file), status=2)
+
+
 USAGE = [
     ["2001:db8::1"], ["[::1"], ["[::1]x"], ["host:"], ["host:0"], ["host:65536"], ["host:25x"], [":25"], [""], ["a:1:2"],
     ["host", "--depth", "rcpt"], ["host", "--tls", "maybe"], ["host", "--helo", "two words"], ["host", "--helo", "x" * 300],
-    ["host", "--timeout", "0"], ["host", "--wait"], ["host", "port"], [], ["mail/a", "--depth", "banner"],
+    ["host", "--timeout", "0"],
+    ["host", "--tls", "dane"], ["host", "--tls", "domain-validation"], ["host", "--tls-domain", "a.*.b"], ["host", "--tlsa", "3 1 1 00"],
+    ["host", "--tls-certificate-name", "<I>CN=x"], ["mail/a", "--ca-file", "/etc/ssl/certs/ca-certificates.crt"], ["host", "--wait"], ["host", "port"], [], ["mail/a", "--depth", "banner"],
     ["mail/a", "--timeout", "5s"], ["mail/a b"], ["mail/a;reload"],
 ]
 
