@@ -107,8 +107,7 @@ def test_a_violation_kills_the_child_is_logged_and_another_goes_on(probe_once, c
     with Running(probe_once, "-r 2 -T 1000") as running:
         make_it_call(running.child, *call)
         first, second = running.results()
-    assert (first["reason"], first["verdict"]) == ("local_error", "unknown")
-    assert (second["reason"], second["restarts"]) == ("greeting_silent", 1)
+    assert [(r["reason"], r["restarts"]) for r in (first, second)] == [("greeting_silent", 1)] * 2
     assert 'status="killed by SIGSYS"' in running.err
 
 
@@ -131,7 +130,7 @@ def test_the_childs_memory_is_limited(probe_once):  # noqa: F811
 
 
 def test_verdicts_outlive_any_number_of_children(balancer):
-    """Each child of mxlbd is killed as soon as it is there, for some seconds: nothing but the log shows it."""
+    """Probes that are under way begin again with the next child: nothing but the log shows that one was killed."""
     balancer.start()
     balancer.wait_all_up()
     since = {name: balancer.backend(name)["since"] for name in balancer.verdicts()}

@@ -56,6 +56,7 @@ struct run {
 	char ca_file[CONFIG_PATH_SIZE];
 	struct helper *helper; /* NULL: queued */
 	bool routed, answered;
+	bool again; /* its first child is gone */
 	uint32_t stalls;
 	uint64_t deadline_ms; /* on the awake clock: a stall of ours is no fault of the child */
 	struct probe_result result; /* once answered, while the fallback is waited for */
@@ -173,13 +174,30 @@ static void start_child(struct prober *p)
 	ev_timer_start(p->loop, &p->restart);
 }
 
-/* Its probes end as our own trouble. */
+/* True: it waits for the next child. Once, for it may be its server that ends them; and nobody is told things twice. */
+static bool begin_again(struct prober *p, struct run *r)
+{
+	if (r->again || r->audience.on_note || p->stall.awake_ms >= r->deadline_ms)
+		return false;
+	TAILQ_REMOVE(&r->helper->sent, r, link);
+	TAILQ_INSERT_TAIL(&p->queued, r, link);
+	r->again = true;
+	r->helper = NULL;
+	r->answered = false;
+	r->fallback_state = FALLBACK_UNASKED;
+	r->stalls = p->stall.count;
+	r->deadline_ms = p->stall.awake_ms + r->req.timeout_ms + GRACE_MS;
+	return true;
+}
+
+/* Its probes begin again with the next child, or end as our own trouble. */
 static void end_helper(struct helper *h, const char *why, int grace_ms, char *how, size_t size)
 {
 	ev_io_stop(h->prober->loop, &h->readable);
 	spawn_end(&h->proc, grace_ms, how, size);
 	while (!TAILQ_EMPTY(&h->sent))
-		finish_local_error(h->prober, TAILQ_FIRST(&h->sent), why);
+		if (!begin_again(h->prober, TAILQ_FIRST(&h->sent)))
+			finish_local_error(h->prober, TAILQ_FIRST(&h->sent), why);
 }
 
 static void end_old(struct prober *p, const char *why, int grace_ms)
@@ -189,6 +207,8 @@ static void end_old(struct prober *p, const char *why, int grace_ms)
 
 	p->old = NULL;
 	end_helper(old, why, grace_ms, how, sizeof(how));
+	if (p->child->proc.fd >= 0)
+		aim_writes(p);
 	log_info("probe child left why=\"%s\" status=\"%s\"", why, how);
 }
 
