@@ -126,7 +126,7 @@ def play(lab, balancer, forger, measured, mode, vip, in_first, in_second, in_non
         with Lists(balancer, mode) as lists:
             before = {name: counted(lab, name) for name in ("denied", "would_deny")}
             with Arrivals(lab, in_first) as first, Arrivals(lab, in_second) as second, Arrivals(lab, in_none) as none, \
-                 Traffic(lab, vip, "router") as traffic, Forgery(lab, forger, vip, rate=RATE) as forgery:
+                 Traffic(lab, vip, host="router") as traffic, Forgery(lab, forger, vip, rate=RATE) as forgery:
                 lists.wait(int(GAME_S / PACE_S))
                 assert_alive(sessions.noop())
         sessions.assert_one_server_each()
