@@ -251,7 +251,9 @@ $(B)/forge-packets: $(call obj,tests/tools/forge-packets.c)
 lint:
 	$(Q)tests/run lint
 
-e2e: all
+# Two pytests run beside each other: what both need is built before.
+TOOLS = $(addprefix $(B)/,probe-once san/probe-once netlink-drive forge-packets)
+e2e: all $(TOOLS)
 	$(Q)MXLB_B=$(B) tests/run e2e
 
 # Mail, failover and flows once more, all of them through tunnels: of the VIP's family, and of the other.
@@ -270,7 +272,7 @@ TESTS_packet = $(PACKET:%=$(B)/packet/test_%)
 TESTS_fuzz   = $(FUZZ:%=$(B)/fuzz/fuzz_%)
 check:
 	$(Q)scripts/install-deps build lab test
-	$(Q)$(MAKE) --no-print-directory all $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz)
+	$(Q)$(MAKE) --no-print-directory all $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz) $(TOOLS)
 	$(Q)MXLB_B=$(B) tests/run lint unit $(TESTS_unit) packet $(TESTS_packet) fuzz $(TESTS_fuzz) e2e
 
 demo:

@@ -7,6 +7,16 @@ import pytest
 
 from lab import ROOT, Balancer, Lab, command
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "lab: uses the one lab of all tests")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "lab" in item.fixturenames:
+            item.add_marker("lab")
+
+
 MEASURED = []  # lines that the terminal summary shows
 
 
