@@ -29,10 +29,18 @@ class Session:
     at: float  # wall clock, when it broke
 
 
+def forget_connections(lab):
+    """Ends what earlier tests left: a server knows nothing of a client that the balancer reset, and a client goes on
+    telling a lost server its FIN. A new session may get the same port, and then seem to be on two servers."""
+    for host, port in (("client", "dport"), *((server, "sport") for server in SERVERS)):
+        lab.within(host, "ss", "-KHtn", port, "=", ":25")
+
+
 class Sessions:
     """SMTP sessions from the client, held open by smtp_sessions.py."""
 
     def __init__(self, lab, address, seed=1):
+        forget_connections(lab)
         self.process = subprocess.Popen(
             [*lab.nsenter("client"), "/usr/bin/python3", "-B", str(HERE / "smtp_sessions.py"), address, str(seed)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
