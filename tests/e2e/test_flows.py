@@ -136,14 +136,14 @@ COUNT_FORGED_SYNS = """
 import socket, struct, sys, time
 vip, here = socket.inet_aton(sys.argv[1]), socket.inet_aton(sys.argv[2])
 ear = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
-ear.settimeout(30)
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 for port in range(20000, 20000 + int(sys.argv[3])):
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 1, 0x4000, 64, 6, 0, here, vip)
     raw.sendto(ip + struct.pack("!HHIIBBHHH", port, 25, port, 1, 0x50, 0x10, 1024, 0, 0), (sys.argv[1], 0))
 print("sent", flush=True)
 seen, end = 0, time.monotonic() + 60
-while time.monotonic() < end:
+while (left := end - time.monotonic()) > 0:
+    ear.settimeout(left)
     try:
         packet = ear.recv(2048)
     except TimeoutError:
@@ -151,7 +151,6 @@ while time.monotonic() < end:
     if packet[12:16] == vip and len(packet) >= 40 and packet[33] & 0x12 == 0x02:
         if not seen:
             end = time.monotonic() + 18  # longer than the three rounds of both servers take
-            ear.settimeout(18)
         seen += 1
 print(seen, flush=True)
 """
