@@ -19,6 +19,7 @@ SERVERS = (*OXFORD, "nuneaton")
 FAR = "far"  # of the far site
 VIP, VIP6 = "203.0.113.25", "2001:db8:113::25"
 CLIENT, CLIENT6 = "198.51.100.10", "2001:db8:100::10"
+FORGET_PROBES = "rule flush proto 157\nroute flush table all proto 157\nneigh flush dev eth0 nud permanent proto 157\n"
 
 
 def wait_until(condition, seconds, what):
@@ -211,6 +212,8 @@ class Balancer:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.lab.run / "mxlb.sock").unlink(missing_ok=True)
         self.lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact", status=None)
+        for family in ("-4", "-6"):
+            self.lab.within("lb", "ip", family, "-batch", "-", input=FORGET_PROBES, status=None)
 
     def log(self):
         return self.log_file.read_text(errors="replace")
