@@ -75,6 +75,8 @@ static __always_inline int outer6(const struct cursor *c, struct packet *p)
 		return -1;
 	p->tunnel.hi = load_u64(&ip->saddr);
 	p->tunnel.lo = load_u64((void *)&ip->saddr + 8);
+	if (!ipv6_source_ok(p->tunnel.hi)) /* a mapped one would be an IPv4 peer's (ip6_rcv_core) */
+		return -1;
 	p->tunnel.at = ETH_HLEN + sizeof(*ip);
 	p->tunnel.room = payload;
 	p->tunnel.family = ip->nexthdr == IPPROTO_IPIP ? 4 : 6;

@@ -140,6 +140,7 @@ static void test_C32_what_is_not_surely_a_peers_sound_packet_passes_untouched(vo
 		 V6,
 		 V4,
 		 {{22, "0000000000000000 00000000" PEER4}}},
+		{"a peer's IPv4 address, mapped", V6, V4, {{22, "0000000000000000 0000ffff" PEER4}}},
 		{"to another MAC address", V4, V4, {{0, "020000000099"}}},
 		{"to a group's MAC address", V6, V6, {{0, "333300000001"}}},
 		{"first fragment", V4, V4, {{20, "2000"}}},
