@@ -606,6 +606,28 @@ static void test_C45_while_the_source_changes_each_packet_has_one_of_them_whole(
 	bench_plan();
 }
 
+static void test_a_backend_that_is_back_is_not_swept_while_its_plan_waits(void **state)
+{
+	static bool held[MXLB_MAX_BACKENDS];
+	struct datapath *dp = bench_datapath();
+	struct plan_backend b = {.id = BACKEND_DR};
+	struct plan plan = {.backends = &b, .n_backends = 1};
+	uint64_t way;
+
+	(void)state;
+	bench_backend(&b, 4);
+	bench_apply(&plan);
+	plan = (struct plan){.peers = &b.target, .n_peers = 1};
+	bench_apply(&plan);
+	plan = (struct plan){.backends = &b, .n_backends = 1};
+	assert_true(datapath_apply(dp, &plan, 0) > 0); /* the front has just been switched */
+	way = dp->backends[b.id].way.word;
+	assert_true(way);
+	datapath_sweep(dp, held);
+	assert_int_equal(dp->backends[b.id].way.word, way);
+	bench_plan();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -630,6 +652,7 @@ int main(void)
 			test_a_target_is_written_only_when_no_way_has_named_it_for_a_while),
 		cmocka_unit_test(
 			test_the_next_mxlbd_keeps_the_tunnels_that_it_finds_until_it_knows_the_way),
+		cmocka_unit_test(test_a_backend_that_is_back_is_not_swept_while_its_plan_waits),
 		cmocka_unit_test(
 			test_C45_while_the_source_changes_each_packet_has_one_of_them_whole),
 	};

@@ -124,6 +124,7 @@ static int backends_write(struct datapath *dp, const struct plan *plan, uint64_t
 		const struct plan_backend *b = &plan->backends[i];
 		union mxlb_way way = {.port = b->interface};
 
+		dp->removed[b->id] = false; /* at once: a sweep may come before all is in force */
 		memcpy(way.mac, b->mac.b, sizeof(way.mac));
 		if (memcmp(&b->mac, &unknown, sizeof(unknown)))
 			way.flags |= MXLB_BACKEND_NEXT_HOP;
