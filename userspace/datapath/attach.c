@@ -8,9 +8,14 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
@@ -173,6 +178,31 @@ static void forget_link(struct datapath *dp, unsigned interface)
 	dp->ports[interface].link_fd = -1;
 }
 
+/* Does the interface take tags off before a program sees them? What can't be asked does not. */
+static bool takes_tags_off(const char *name)
+{
+	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
+	struct ifreq request = {.ifr_data = (char *)&flags};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool off;
+
+	if (fd < 0)
+		return false;
+	memcpy(request.ifr_name, name, IF_NAMESIZE);
+	off = !ioctl(fd, SIOCETHTOOL, &request) && flags.data & ETH_FLAG_RXVLAN;
+	close(fd);
+	return off;
+}
+
+static void warn_of_lost_tags(const struct interface_conf *conf)
+{
+	if (conf->vlan && takes_tags_off(conf->name))
+		log_warn(
+			"event=tags_lost interface=%s vlan=%u advice=\"the interface takes tags off before "
+			"mxlb sees them, so mail with its tag would pass it by: ethtool -K %s rxvlan off\"",
+			conf->name, conf->vlan, conf->name);
+}
+
 int datapath_attach(struct datapath *dp, unsigned interface, const struct interface_conf *conf)
 {
 	int ifindex = dp->ports[interface].ifindex, fd, was;
@@ -201,6 +231,7 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 	dp->ports[interface].attached = ifindex;
 	log_info("event=attached interface=%s mode=%s", conf->name,
 		 datapath_xdp_mode(dp, interface));
+	warn_of_lost_tags(conf);
 	return 0;
 }
 
