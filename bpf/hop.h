@@ -39,14 +39,18 @@ static __noinline int hop_redirect(struct xdp_md *ctx, struct packet *p, __u32 o
 {
 	void *frame = (void *)(long)ctx->data;
 	const struct mxlb_front *front = front_current();
+	int action;
 
 	if (!front || frame + ETH_HLEN > (void *)(long)ctx->data_end)
 		return FATE_DROP(error);
 	write_mac(frame + ETH_ALEN, *(const __u64 *)front->exits[out % MXLB_MAX_PORTS].mac);
 	if (vlan_exit(ctx, front->exits[out % MXLB_MAX_PORTS].vlan))
 		return FATE_DROP(error);
+	action = (int)bpf_redirect_map(&ports, out, XDP_DROP) & 0xff;
+	if (action != XDP_REDIRECT) /* the interface is gone */
+		return FATE_DROP(error);
 	count_traffic(p);
-	return FATE_FORWARDED((int)bpf_redirect_map(&ports, out, XDP_DROP) & 0xff);
+	return FATE_FORWARDED(XDP_REDIRECT);
 }
 
 /* Sends, and counts, a frame that is ready but for its target; its source is the address that it came to. */

@@ -77,6 +77,8 @@ static __noinline int quote_cut(struct xdp_md *ctx, struct packet *p)
 		at += n;
 		left -= n;
 	}
+	/* Before Linux 6.13 the helper's sum has 32 bits: what is added to it could be lost. */
+	p->quote.sum = (p->quote.sum & 0xffff) + (p->quote.sum >> 16);
 	return 0;
 }
 

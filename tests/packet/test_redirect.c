@@ -108,6 +108,22 @@ static void test_C46_a_packet_out_of_a_tunnel_is_redirected_too(void **state)
 	assert_memory_equal(o.out.b, want.b, want.len);
 }
 
+/* The kernel has taken it out of the map by then. The last test: it does not come back. */
+static void test_C44_what_would_leave_by_an_interface_that_is_gone_is_no_traffic(void **state)
+{
+	struct outcome o;
+	struct frame in;
+
+	(void)state;
+	bench_exit = 1;
+	set_vlans(0, 0);
+	assert_int_equal(system("ip link del exit"), 0);
+	frame_syn(&in, 4, 25, 10);
+	bench_run(&in, &o);
+	assert_int_equal(o.action, XDP_DROP);
+	assert_int_equal(o.counter, MXLB_COUNT_error);
+}
+
 static int up(void **state)
 {
 	if (unshare(CLONE_NEWNET) || system("ip link add exit type veth peer name far"))
@@ -125,6 +141,8 @@ int main(void)
 			test_C46_a_next_hop_elsewhere_is_reached_with_its_interfaces_address_and_tag),
 		cmocka_unit_test(test_C46_answers_leave_by_the_interface_that_the_question_came_by),
 		cmocka_unit_test(test_C46_a_packet_out_of_a_tunnel_is_redirected_too),
+		cmocka_unit_test(
+			test_C44_what_would_leave_by_an_interface_that_is_gone_is_no_traffic),
 	};
 
 	return cmocka_run_group_tests_name("redirect", tests, up, bench_down);
