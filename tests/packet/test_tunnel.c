@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -606,6 +607,28 @@ static void test_C45_while_the_source_changes_each_packet_has_one_of_them_whole(
 	bench_plan();
 }
 
+static void test_the_next_mxlbd_learns_which_interface_a_backend_was_behind(void **state)
+{
+	struct plan_backend b = {.id = BACKEND_DR, .interface = 1};
+	struct plan plan = {.backends = &b, .n_backends = 1};
+	struct service s = {.conf.name = "mail"};
+	struct backend known = {.id = BACKEND_DR, .conf.name = "dr"};
+	struct model_adopted *found;
+	unsigned n;
+
+	(void)state;
+	bench_backend(&b, 4);
+	bench_apply(&plan);
+	datapath_remember(bench_datapath(), &s, &known);
+	bench_adopt();
+	assert_int_equal(datapath_adopted(bench_datapath(), &found, &n), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(found->backend, "dr");
+	assert_int_equal(found->interface, 1);
+	free(found);
+	bench_plan();
+}
+
 static void test_a_backend_that_is_back_is_not_swept_while_its_plan_waits(void **state)
 {
 	static bool held[MXLB_MAX_BACKENDS];
@@ -652,6 +675,8 @@ int main(void)
 			test_a_target_is_written_only_when_no_way_has_named_it_for_a_while),
 		cmocka_unit_test(
 			test_the_next_mxlbd_keeps_the_tunnels_that_it_finds_until_it_knows_the_way),
+		cmocka_unit_test(
+			test_the_next_mxlbd_learns_which_interface_a_backend_was_behind),
 		cmocka_unit_test(test_a_backend_that_is_back_is_not_swept_while_its_plan_waits),
 		cmocka_unit_test(
 			test_C45_while_the_source_changes_each_packet_has_one_of_them_whole),

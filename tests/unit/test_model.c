@@ -525,6 +525,34 @@ static void flows_of_a_backend_adopted_as_up_are_not_reset_whatever_reason_was_l
 	free_config(c);
 }
 
+/* The neighbour's entry may be gone when mxlbd is back, and comes a moment later. */
+static void an_adopted_mac_is_behind_the_interface_that_it_was_behind(void **state)
+{
+	struct model_adopted row = {.service = "hybrid-mail",
+				    .backend = "oxford-a",
+				    .address = address(11),
+				    .backend_id = 1,
+				    .verdict = VERDICT_UP,
+				    .mac = {{2, 0, 0, 0, 0, 1}},
+				    .interface = 1};
+	struct config *c = oxford();
+	struct model *m;
+
+	(void)state;
+	strcpy(c->interfaces[1].name, "eth1");
+	c->n_interfaces = 2;
+	assert_int_equal(model_create(c, &row, 1, at(1000), &m), 0);
+	model_nexthop(m, 1, &(struct nexthop){.interface = 1}, at(1100));
+	assert_int_equal(planned(m, 1).mac.b[5], 1);
+	assert_int_equal(planned(m, 1).interface, 1);
+	model_free(m);
+	c->n_interfaces = 1;
+	assert_int_equal(model_create(c, &row, 1, at(1000), &m), 0);
+	assert_int_equal(planned(m, 1).interface, 0); /* the place of none */
+	model_free(m);
+	free_config(c);
+}
+
 static void nobody_up_is_reset_or_drop_as_the_config_says(void **state)
 {
 	struct config *c = oxford();
@@ -667,6 +695,7 @@ int main(void)
 			flows_are_reset_only_while_the_host_is_gone_and_the_config_wants_it),
 		cmocka_unit_test(
 			flows_of_a_backend_adopted_as_up_are_not_reset_whatever_reason_was_left),
+		cmocka_unit_test(an_adopted_mac_is_behind_the_interface_that_it_was_behind),
 		cmocka_unit_test(nobody_up_is_reset_or_drop_as_the_config_says),
 		cmocka_unit_test(a_plan_names_the_vip_and_each_members_weight),
 		cmocka_unit_test(a_plan_that_finds_no_memory_leaves_nothing_behind),

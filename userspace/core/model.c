@@ -120,6 +120,8 @@ static void adopt_backend(struct model *m, struct service *s, struct backend *b,
 	if (memcmp(&a->mac, &no_mac, sizeof(no_mac))) {
 		b->nexthop.mac = a->mac;
 		b->nexthop.has_mac = true;
+		if (a->interface < m->config->n_interfaces)
+			b->nexthop.interface = a->interface;
 	}
 }
 

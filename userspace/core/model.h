@@ -93,7 +93,8 @@ struct model_adopted {
 	enum verdict verdict; /* unknown: only the ids are taken */
 	enum reason reason;
 	enum admin_state admin;
-	struct mac mac; /* zero: none */
+	struct mac mac;	    /* zero: none */
+	unsigned interface; /* that it was behind: an index into config.interfaces */
 };
 
 /*

@@ -94,9 +94,9 @@ static enum reason reason_by_name(const char *name)
 }
 
 /* The record as an adopted backend; false when it is free or not to be believed. */
-static bool record_read(const struct mxlb_record *from, uint32_t id, struct model_adopted *out)
+static bool record_read(const struct datapath *dp, uint32_t id, struct model_adopted *out)
 {
-	struct mxlb_record r = *from;
+	struct mxlb_record r = dp->records[id];
 
 	if (!r.used || r.service_id >= MXLB_MAX_SERVICES || r.verdict > VERDICT_DOWN ||
 	    r.admin > ADMIN_MAINT)
@@ -113,6 +113,7 @@ static bool record_read(const struct mxlb_record *from, uint32_t id, struct mode
 	out->reason = reason_by_name(r.reason);
 	out->admin = r.admin;
 	memcpy(out->mac.b, r.mac, sizeof(out->mac.b));
+	out->interface = dp->backends[id].way.port;
 	return true;
 }
 
@@ -125,7 +126,7 @@ int datapath_adopted(struct datapath *dp, struct model_adopted **out, unsigned *
 	if (!all)
 		return -ENOMEM;
 	for (uint32_t i = 1; i < MXLB_MAX_BACKENDS; i++)
-		if (record_read(&dp->records[i], i, &all[*n]))
+		if (record_read(dp, i, &all[*n]))
 			(*n)++;
 	*out = all;
 	return 0;
