@@ -16,8 +16,8 @@ primary_hostname = exim.contoso.com
 spool_directory = {directory}/spool
 log_file_path = {directory}/log/%slog
 pid_file_path = {directory}/pid
-tls_certificate = {run}/cert.pem
-tls_privatekey = {directory}/key.pem
+tls_certificate = {certificate}
+tls_privatekey = {key}
 log_selector = +smtp_connection +smtp_protocol_error +smtp_syntax_error
 daemon_smtp_ports = {ports}
 local_interfaces = <; 0.0.0.0 ; ::0
@@ -35,7 +35,8 @@ on_mail:
 
 
 class Exim:
-    def __init__(self, lab, host, ports, options="", on_connect="", on_mail=""):
+    def __init__(self, lab, host, ports, options="", on_connect="", on_mail="", tls=None):
+        """tls: a file of key and chain; Exim's $ expansions hold in it."""
         self.lab, self.host, self.ports = lab, host, ports
         self.directory = lab.run / "exim"
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -45,7 +46,8 @@ class Exim:
         shutil.copy(lab.run / "key.pem", self.directory / "key.pem")
         os.chown(self.directory / "key.pem", NUMBER, NUMBER)
         self.config = self.directory / "config"
-        self.config.write_text(CONFIG.format(directory=self.directory, run=lab.run, ports=" : ".join(map(str, ports)),
+        self.config.write_text(CONFIG.format(directory=self.directory, certificate=tls or lab.run / "cert.pem",
+                                             key=tls or self.directory / "key.pem", ports=" : ".join(map(str, ports)),
                                              options=options, on_connect=on_connect, on_mail=on_mail))
         for file, line in (("passwd", f"{USER}:x:{NUMBER}:{NUMBER}::/:/bin/false\n"), ("group", f"{USER}:x:{NUMBER}:\n")):
             (self.directory / file).write_text(Path("/etc", file).read_text() + line)

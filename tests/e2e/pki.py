@@ -53,15 +53,18 @@ class Pki:
     def authority(self, name, subject, issuer=None, **more):
         return self.certificate(name, subject, issuer, "basicConstraints=critical,CA:TRUE", **more)
 
-    def context(self, *names):
-        """A server that shows these, its own first."""
+    def chain(self, *names):
+        """As a server shows them, its own first."""
         chain = self.directory / ("-".join(names)[:100] + ".chain")
         chain.write_text("".join((self.directory / f"{name}.pem").read_text() for name in names))
+        return chain
+
+    def context(self, *names):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with warnings.catch_warnings(action="ignore"):
             context.minimum_version = ssl.TLSVersion.TLSv1
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
-        context.load_cert_chain(chain, self.directory / "key.pem")
+        context.load_cert_chain(self.chain(*names), self.directory / "key.pem")
         return context
 
     def spki_sha256(self):

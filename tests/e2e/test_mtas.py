@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shutil
 import time
 
 import pytest
 
 from exim import BINARY, Exim
 from lab import OXFORD, SERVERS, command, wait_until
+from test_certificates import CASES as CERTIFICATES, pki  # noqa: F401 (a fixture)
 from test_probe import BUILD, ROOT
 
 SECONDS = float(os.environ.get("MXLB_GAMES_S", "5"))
@@ -25,7 +27,10 @@ CASES = {
     "a tarpit of 10 s within the timeout": ("-T 20000", "ok", 250),
     "a tarpit of 10 s beyond the timeout": ("-T 5000", "timeout", 0),
 }
-PORT = {name: 2500 + i for i, name in enumerate(CASES)}
+# of the scripted peers' certificates
+SHOWN = ["a good chain and name", "named", "named the other way round", "expired", "not yet valid", "self-signed", "another name",
+         "a missing intermediate", "another subject", "another issuer", "the key"]
+PORT = {name: 2500 + i for i, name in enumerate([*CASES, *SHOWN])}
 PORT["a tarpit of 10 s beyond the timeout"] = TARPIT = PORT["a tarpit of 10 s within the timeout"]
 
 POSTFIX = {  # of smtpd in master.cf
@@ -44,22 +49,35 @@ def probe_once():
 
 
 @pytest.fixture(scope="module")
-def postfix(lab):
-    """Postfix on oxford-a with a port for each case."""
+def tls(lab, pki):  # noqa: F811
+    """A directory with key and chain in a file for each port."""
+    directory = lab.run / "tls"
+    directory.mkdir()
+    for name, port in PORT.items():
+        shown = CERTIFICATES[name][0] if name in SHOWN else ["self"]
+        (directory / f"{port}.pem").write_text((pki.directory / "key.pem").read_text() + pki.chain(*shown).read_text())
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def postfix(lab, tls):
+    """Postfix on oxford-a with a port for each case. What it has logged since."""
     services = lab.run / "oxford-a" / "etc" / "master.cf"
     before = services.read_text()
-    services.write_text(before + "".join(f"{port} inet n - n - - smtpd {POSTFIX.get(name, '')}\n" for name, port in PORT.items()
-                                         if "beyond" not in name))
+    services.write_text(before + "".join(f"{port} inet n - n - - smtpd -o smtpd_tls_cert_file= -o smtpd_tls_key_file= "
+                                         f"-o smtpd_tls_chain_files={tls}/{port}.pem {POSTFIX.get(name, '')}\n"
+                                         for name, port in PORT.items() if "beyond" not in name))
     lab("server", "stop", "oxford-a")
     lab("server", "start", "oxford-a")
-    yield
+    yield lambda: lab.log("oxford-a")
     services.write_text(before)
     lab("server", "stop", "oxford-a")
     lab("server", "start", "oxford-a")
 
 
 @pytest.fixture(scope="module")
-def exim(lab):
+def exim(lab, tls):
     """The same of Exim on nuneaton. Its lack of space is real too, but all ports have it: MAIL FROM elsewhere goes by an ACL."""
     if not BINARY.exists():
         pytest.skip("no Exim: run scripts/install-deps test")
@@ -68,12 +86,12 @@ def exim(lab):
                f"  defer condition = ${{if eq{{$received_port}}{{{PORT['452 at MAIL FROM']}}}}}\n"
                "    message = 452 4.3.1 Insufficient system storage")
     options = f"tls_advertise_hosts = ${{if eq{{$received_port}}{{{PORT['no STARTTLS']}}}{{}}{{*}}}}"
-    with Exim(lab, "nuneaton", sorted(set(PORT.values())), options, on_connect, on_mail) as running:
-        yield running
+    with Exim(lab, "nuneaton", sorted(set(PORT.values())), options, on_connect, on_mail, f"{tls}/$received_port.pem") as running:
+        yield running.log
 
 
 def probe(lab, probe_once, server, name, options):
-    out = lab.within("lb", probe_once, "-T", "8000", *options.split(), ADDRESS[server], str(PORT[name]))
+    out = lab.within("lb", probe_once, "-T", "8000", *options, ADDRESS[server], str(PORT[name]))
     return json.loads(out)
 
 
@@ -82,7 +100,7 @@ def probe(lab, probe_once, server, name, options):
 def test_a_real_server_is_judged_as_a_scripted_one(lab, probe_once, request, server, name):
     request.getfixturevalue(server.lower())
     options, reason, code = CASES[name]
-    result = probe(lab, probe_once, server, name, options)
+    result = probe(lab, probe_once, server, name, options.split())
     assert (result["reason"], result["smtp_code"]) == (reason, code), result
     if "tarpit" in name and reason == "ok":
         assert result["total_ms"] >= 10000
@@ -101,14 +119,40 @@ LOUD = re.compile("lost connection|SSL_accept|TLS library|TLS error|pipelining|i
                   "synchronization|reset|incomplete|dropped|panic", re.I)
 
 
+WHOLE = "ehlo=2 starttls=1 mail=1 rset=1 quit=1 commands=6"
+BROKEN_OFF = "ehlo=1 starttls=1 quit=1 commands=3"
+ENDED = re.compile(r"smtpd\[\d+\]: disconnect from|closed by QUIT")
+
+
 def lines_of_the_probe(text):
     return [line for line in text.splitlines() if "203.0.113.5]" in line or "2001:db8:113::5]" in line or LOUD.search(line)]
+
+
+def unsound(server, lines, commands=""):
+    """Those that tell of more than a connection and its end."""
+    sound = {
+        "Postfix": rf"smtpd\[\d+\]: (connect from \S+\[\S+\]$|disconnect from \S+\[\S+\] {commands}$|"
+                   r"(Anonymous|Untrusted|Trusted) TLS connection established from )",
+        "Exim": r"SMTP connection from \S*\s*(\(\S+\) )?\S*\[\S+\]:?\d*.*( closed by QUIT| \(TCP/IP connection count = \d+\))$"}
+    return [line for line in lines if not re.search(sound[server], line)]
 
 
 def logs_are_even(text):
     """As many ends as beginnings."""
     begun = len(re.findall(r"smtpd\[\d+\]: connect from|connection count = ", text))
     return begun == len(re.findall(r"smtpd\[\d+\]: disconnect from|closed by QUIT", text))
+
+
+@pytest.mark.parametrize("server", ADDRESS)
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_real_server_is_judged_by_its_certificate_and_hears_nothing_of_it(lab, probe_once, request, pki, server, name):  # noqa: F811
+    log = request.getfixturevalue(server.lower())
+    since, (_, options, reason, text) = len(log()), CERTIFICATES[name]
+    options = [option.format(spki=pki.spki_sha256()) if "{spki}" in option else option for option in options]
+    result = probe(lab, probe_once, server, name, ["-A", str(pki.directory / "root.pem"), *options])
+    assert result["reason"] == reason and text in result["text"].replace('\\"', '"'), result
+    wait_until(lambda: ENDED.search(log()[since:]), 10, "the server has heard the end")
+    assert unsound(server, lines_of_the_probe(log()[since:]), WHOLE if reason == "ok" else BROKEN_OFF) == []
 
 
 def test_probes_leave_nothing_in_the_logs_but_connect_and_disconnect(lab, balancer, measured):
@@ -131,11 +175,7 @@ def test_probes_leave_nothing_in_the_logs_but_connect_and_disconnect(lab, balanc
         assert balancer.stop() == 0
         exims = lines_of_the_probe(exim_here.log()[exim_since:])
     postfixes = [line for host in OXFORD for line in lines_of_the_probe(lab.log(host)[since[host]:])]
-    sound = re.compile(r"smtpd\[\d+\]: (connect from \S+\[\S+\]$|disconnect from \S+\[\S+\] ehlo=2 starttls=1 mail=1 rset=1 quit=1 "
-                       r"commands=6$|(Anonymous|Untrusted|Trusted) TLS connection established from )")
-    assert [line for line in postfixes if not sound.search(line)] == []
-    sound = re.compile(r"SMTP connection from \S*\s*(\(\S+\) )?\S*\[\S+\]:?\d*.*( closed by QUIT| \(TCP/IP connection count = \d+\))$")
-    assert [line for line in exims if not sound.search(line)] == []
+    assert unsound("Postfix", postfixes, WHOLE) == unsound("Exim", exims) == []
     probes = sum("disconnect from" in line for line in postfixes), sum("closed by QUIT" in line for line in exims)
     measured(f"{probes[0]} probes of Postfix, {probes[1]} of Exim in {seconds:.0f} s, no other line")
     assert probes[0] >= 4 * SECONDS * 2 and probes[1] >= 4 * SECONDS  # half of what is due, for a slow machine
