@@ -457,7 +457,8 @@ def test_a_silent_vip_on_a_silent_host_is_a_connect_timeout(probe_once):
 
 @pytest.mark.parametrize("fallback, port, reason", [("-f 127.0.0.2", "silent", "unreachable"),
                                                     ("-f 127.0.0.2", "answers", "vip_missing"),
-                                                    ("", "", "unreachable")])
+                                                    ("", "", "unreachable"),
+                                                    ("-f 255.255.255.255", "", "connect_timeout")])  # EACCES: ours
 def test_where_nothing_answers_behind_a_router_the_host_is_unreachable(probe_once, fallback, port, reason):
     listener, fillers = black_hole("127.0.0.1")
     other = black_hole("127.0.0.2", listener.getsockname()[1]) if port == "silent" else None

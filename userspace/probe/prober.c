@@ -43,7 +43,13 @@ _Static_assert(RUNS - 1 <= ID_BACKEND, "an id does not fit");
 #define CHILD_LEAVING_MS 1000
 #define BUNDLES_SWEEPS	 10 /* between two looks at the CA files */
 
-enum fallback_state { FALLBACK_UNASKED, FALLBACK_PENDING, FALLBACK_ANSWERS, FALLBACK_SILENT };
+enum fallback_state {
+	FALLBACK_UNASKED,
+	FALLBACK_PENDING,
+	FALLBACK_ANSWERS,
+	FALLBACK_SILENT,
+	FALLBACK_LOCAL, /* trouble of our own: it says nothing */
+};
 
 struct run {
 	TAILQ_ENTRY(run) link;
@@ -307,11 +313,16 @@ static void conclude(struct prober *p, struct run *r)
 
 static void take_fallback(struct prober *p, struct run *r, const struct wire_answer *a)
 {
-	bool answers = a->result.reason == REASON_ok || a->result.reason == REASON_refused;
+	enum reason reason = a->result.reason;
 
 	if (a->kind != WIRE_RESULT || r->fallback_state != FALLBACK_PENDING)
 		return;
-	r->fallback_state = answers ? FALLBACK_ANSWERS : FALLBACK_SILENT;
+	if (reason == REASON_ok || reason == REASON_refused)
+		r->fallback_state = FALLBACK_ANSWERS;
+	else if (reason_verdict(reason) == VERDICT_UNKNOWN)
+		r->fallback_state = FALLBACK_LOCAL;
+	else
+		r->fallback_state = FALLBACK_SILENT;
 	if (r->answered)
 		conclude(p, r);
 }
