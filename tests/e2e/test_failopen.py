@@ -3,6 +3,7 @@
 import re
 
 from lab import OXFORD, SERVERS, Traffic, wait_until
+from pki import Pki
 
 COMPLAINTS = re.compile(r".*(?:SSL_accept error|lost connection|TLS library|alert|pipelining).*")
 
@@ -45,6 +46,30 @@ def test_a_certificate_that_another_ca_file_vouches_for_is_good_after_a_reload(l
     balancer.wait_all_up()
     assert balancer.service()["state"] == "up"
     assert "probe child replaced" not in balancer.log()
+
+
+def test_a_server_with_another_identity_than_its_service_is_told_of(lab, balancer):
+    (lab.run / "pki").mkdir()
+    pki = Pki(lab.run / "pki")
+    pki.certificate("other", "/C=US/ST=WA/O=Contoso, Ltd/CN=other.contoso.com")
+    main = lab.run / "oxford-b" / "etc" / "main.cf"
+    text = main.read_text()
+
+    def show(config):
+        lab.stop("oxford-b")
+        main.write_text(config)
+        lab.start("oxford-b")
+
+    balancer.configure()
+    balancer.start()
+    balancer.wait_all_up()
+    assert "event=certificate_differs" not in balancer.log()
+    lab.undo.callback(show, text)
+    show(f"{text}smtpd_tls_cert_file =\nsmtpd_tls_key_file =\nsmtpd_tls_chain_files = {lab.run}/pki/key.pem, {lab.run}/pki/other.pem\n")
+    line = (r'event=certificate_differs service=hybrid-mail backend=oxford-b cause="not as \S+: '
+            r'CN=other.contoso.com, O=\\"Contoso, Ltd\\", S=WA, C=US, issued by ')
+    wait_until(lambda: re.search(line, balancer.log()), 15, "the event")
+    balancer.wait_all_up()  # no verdict came of it
 
 
 def test_a_certificate_about_to_expire_is_told_of_and_serves(lab, balancer):
