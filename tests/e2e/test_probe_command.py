@@ -68,6 +68,7 @@ def test_text_shows_what_the_report_holds(mxlbctl, tls_context):
 
 BAD = {
     "no STARTTLS": (smtp(ehlo=NO_TLS), (), "no_starttls", "4.4.317"),
+    "no STARTTLS under DANE": (smtp(ehlo=NO_TLS), ("--tls", "dane", "--tlsa", "3 1 1 " + "00" * 32), "no_starttls", "5.7.321"),
     "a greeting 421": (smtp(greeting=b"421 4.3.2 no\r\n"), (), "greeting_421", "4.4.317"),
     "back pressure": (smtp(ehlo=NO_TLS, mail=b"452 4.3.1 full\r\n"), ("--tls", "none"), "mail_4xx", "4.4.317"),
     "closed at once": (then_close(b""), (), "closed_early", "4.4.318"),

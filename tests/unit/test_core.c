@@ -48,7 +48,22 @@ static void every_way_to_fail_has_exchange_onlines_code_and_no_other_has(void **
 		bool fails =
 			reason_verdict(r) == VERDICT_DOWN || reason_verdict(r) == VERDICT_DRAINING;
 
-		assert_int_equal(*reason_exo_code(r) != 0, fails);
+		assert_int_equal(*reason_exo_code(r, TLS_NONE) != 0, fails);
+		assert_int_equal(*reason_exo_code(r, TLS_DANE) != 0, fails);
+	}
+}
+
+static void under_dane_exchange_onlines_codes_are_danes(void **state)
+{
+	(void)state;
+	for (enum tls_policy p = TLS_NONE; p <= TLS_DANE; p++) {
+		bool dane = p == TLS_DANE;
+
+		assert_string_equal(reason_exo_code(REASON_no_starttls, p),
+				    dane ? "5.7.321" : "4.4.317");
+		assert_string_equal(reason_exo_code(REASON_certificate_expired, p),
+				    dane ? "5.7.322" : "4.7.320");
+		assert_string_equal(reason_exo_code(REASON_tlsa_mismatch, p), "5.7.323");
 	}
 }
 
@@ -61,7 +76,7 @@ static void a_number_that_is_no_reason_changes_nothing(void **state)
 		assert_string_equal(reason_name(r), "?");
 		assert_int_equal(reason_verdict(r), VERDICT_UNKNOWN);
 		assert_int_equal(reason_effect(r), EFFECT_NONE);
-		assert_string_equal(reason_exo_code(r), "");
+		assert_string_equal(reason_exo_code(r, TLS_DANE), "");
 	}
 	assert_string_equal(verdict_name((enum verdict)4), "?");
 	assert_string_equal(stage_name((enum probe_stage)99), "?");
@@ -150,6 +165,7 @@ int main(void)
 		cmocka_unit_test(every_reason_has_a_name_of_its_own_and_a_sentence),
 		cmocka_unit_test(what_acts_at_once_is_what_the_contract_lists),
 		cmocka_unit_test(every_way_to_fail_has_exchange_onlines_code_and_no_other_has),
+		cmocka_unit_test(under_dane_exchange_onlines_codes_are_danes),
 		cmocka_unit_test(a_number_that_is_no_reason_changes_nothing),
 		cmocka_unit_test(verdicts_and_stages_have_their_names),
 		cmocka_unit_test(the_ring_keeps_the_last_events_and_their_numbers),

@@ -188,6 +188,24 @@ static void show_status_says_what_the_model_knows(void **state)
 	json_decref(json);
 }
 
+static void the_code_is_danes_where_the_probe_asks_for_dane(void **state)
+{
+	struct bench *b = *state;
+	struct service *s;
+	struct backend *backend = model_find(b->model, "hybrid-mail", "oxford-a");
+	json_t *json;
+
+	make_probed(b);
+	assert_ptr_equal(model_backend(b->model, backend->id, &s), backend);
+	s->probe.tls = TLS_DANE;
+	backend->health.reason = REASON_certificate_expired;
+	json = get_status(b);
+	assert_string_equal(
+		field_text(at(at(at(json, "services", 0), "tiers", 0), "backends", 0), "exo_code"),
+		"5.7.322");
+	json_decref(json);
+}
+
 static void days_left_is_rounded_down_and_null_for_dates_without_a_calendar(void **state)
 {
 	static const struct {
@@ -340,6 +358,7 @@ int main(void)
 		BENCH_TEST(show_status_has_every_key_and_null_where_nothing_is_known),
 		BENCH_TEST(show_status_says_from_where_to_where_a_tunnel_leads),
 		BENCH_TEST(show_status_says_what_the_model_knows),
+		BENCH_TEST(the_code_is_danes_where_the_probe_asks_for_dane),
 		BENCH_TEST(days_left_is_rounded_down_and_null_for_dates_without_a_calendar),
 		BENCH_TEST(show_info_has_all_that_hatop_asks_for),
 		BENCH_TEST(show_events_lists_from_the_number_asked_for),

@@ -186,17 +186,17 @@ static json_t *json_flow_table(const struct traffic *t)
 			 (json_int_t)t->unplaced);
 }
 
-static json_t *json_backend(const struct backend *b, int64_t now_wall_ms)
+static json_t *json_backend(const struct backend *b, enum tls_policy policy, int64_t now_wall_ms)
 {
 	enum reason reason = b->health.reason;
-	json_t *json =
-		json_pack("{s:o, s:o, s:s, s:i, s:s, s:s, s:s, s:o, s:s, s:o, s:b}", "name",
-			  render_json_text(b->conf.name), "address", json_address(&b->conf.address),
-			  "forward", forward_names[b->conf.forward], "weight", b->conf.weight,
-			  "verdict", verdict_name(b->health.verdict), "admin",
-			  admin_state_name(b->admin), "reason", reason_name(reason), "text",
-			  render_json_text(render_reason(b)), "exo_code", reason_exo_code(reason),
-			  "since", json_time(b->since_wall_ms), "in_ring", b->in_ring);
+	json_t *json = json_pack(
+		"{s:o, s:o, s:s, s:i, s:s, s:s, s:s, s:o, s:s, s:o, s:b}", "name",
+		render_json_text(b->conf.name), "address", json_address(&b->conf.address),
+		"forward", forward_names[b->conf.forward], "weight", b->conf.weight, "verdict",
+		verdict_name(b->health.verdict), "admin", admin_state_name(b->admin), "reason",
+		reason_name(reason), "text", render_json_text(render_reason(b)), "exo_code",
+		reason_exo_code(reason, policy), "since", json_time(b->since_wall_ms), "in_ring",
+		b->in_ring);
 	json_t *more = json_pack(
 		"{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "last_probe", json_last_probe(b),
 		"tls", json_tls(b, now_wall_ms), "neighbour", json_neighbour(&b->nexthop), "tunnel",
@@ -222,7 +222,8 @@ static json_t *json_tier(const struct service *s, unsigned first, unsigned *next
 
 	for (i = first; i < s->n_backends && s->backends[i].conf.preference == preference; i++) {
 		up += s->backends[i].health.verdict == VERDICT_UP;
-		backends = render_json_append(backends, json_backend(&s->backends[i], now_wall_ms));
+		backends = render_json_append(
+			backends, json_backend(&s->backends[i], s->probe.tls, now_wall_ms));
 	}
 	*next = i;
 	return json_pack("{s:i, s:b, s:i, s:o}", "preference", preference, "active",

@@ -76,8 +76,13 @@ bool reason_is_certificate(enum reason r)
 	return r >= REASON_certificate_expired && r <= REASON_tlsa_mismatch;
 }
 
-const char *reason_exo_code(enum reason r)
+/* Where it asks for DANE, Exchange Online has words of its own (field-notes 1.4). */
+const char *reason_exo_code(enum reason r, enum tls_policy policy)
 {
+	if (policy == TLS_DANE && r == REASON_no_starttls)
+		return "5.7.321";
+	if (policy == TLS_DANE && r == REASON_certificate_expired)
+		return "5.7.322";
 	return row(r)->exo_code;
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "core/config.h"
 
 enum verdict { VERDICT_UNKNOWN, VERDICT_UP, VERDICT_DRAINING, VERDICT_DOWN };
 
@@ -113,7 +114,7 @@ enum verdict reason_verdict(enum reason r);
 enum effect reason_effect(enum reason r);
 /* The server did all it should but show a certificate that the policy takes. */
 bool reason_is_certificate(enum reason r);
-const char *reason_exo_code(enum reason r); /* "4.4.317" or "" */
+const char *reason_exo_code(enum reason r, enum tls_policy policy); /* "4.4.317" or "" */
 const char *reason_text(enum reason r);
 const char *stage_name(enum probe_stage s); /* "connect" "greeting" "ehlo" "starttls" ... */
 

@@ -250,7 +250,7 @@ static enum ctl_exit probe_from_here(const struct ctl *ctl, char *target)
 		return ctl_failed(ctl, line);
 	}
 	log_init("mxlbctl", LOG_LEVEL_ERROR);
-	report_begin(&w.report, time(NULL));
+	report_begin(&w.report, time(NULL), conf.tls);
 	err = watch(&w, &job);
 	if (err) {
 		report_drop(&w.report);

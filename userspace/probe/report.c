@@ -24,9 +24,9 @@ static const char *const policies[] = {
 	[TLS_DANE] = "dane",
 };
 
-void report_begin(struct report *r, int64_t now_s)
+void report_begin(struct report *r, int64_t now_s, enum tls_policy policy)
 {
-	*r = (struct report){now_s, json_array(), json_array(), json_array()};
+	*r = (struct report){now_s, policy, json_array(), json_array(), json_array()};
 }
 
 void report_drop(struct report *r)
@@ -100,7 +100,7 @@ void report_note(struct report *r, const struct probe_note *n)
 				 policies[n->judgement.policy], "reason",
 				 reason_name(n->judgement.reason), "ok",
 				 n->judgement.reason == REASON_ok, "exo_code",
-				 reason_exo_code(n->judgement.reason), "text",
+				 reason_exo_code(n->judgement.reason, n->judgement.policy), "text",
 				 n->judgement.text[0] ? n->judgement.text
 						      : reason_text(n->judgement.reason)));
 		return;
@@ -120,7 +120,7 @@ json_t *report_end(struct report *r, const struct addr *address, uint16_t port,
 		"s:O, s:O, s:O}",
 		"address", addr_text(address, text), "port", port, "reason", reason_name(p->reason),
 		"verdict", verdict_name(verdict), "healthy", verdict == VERDICT_UP, "meaning",
-		reason_text(p->reason), "exo_code", reason_exo_code(p->reason), "stage",
+		reason_text(p->reason), "exo_code", reason_exo_code(p->reason, r->policy), "stage",
 		stage_name(p->stage), "smtp_code", p->smtp_code, "text", p->text, "connect_ms",
 		(json_int_t)p->connect_ms, "greeting_ms", (json_int_t)p->greeting_ms, "tls_ms",
 		(json_int_t)p->tls_ms, "total_ms", (json_int_t)p->total_ms, "version",

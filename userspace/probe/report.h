@@ -18,10 +18,11 @@
 
 struct report {
 	int64_t now_s; /* since 1970, for days_left */
+	enum tls_policy policy;
 	json_t *dialogue, *chain, *policies;
 };
 
-void report_begin(struct report *r, int64_t now_s);
+void report_begin(struct report *r, int64_t now_s, enum tls_policy policy);
 void report_note(struct report *r, const struct probe_note *n);
 /* The document, for the caller to json_decref(); NULL: no memory. r is as empty as before report_begin(). */
 json_t *report_end(struct report *r, const struct addr *address, uint16_t port,
