@@ -329,6 +329,19 @@ def test_a_too_big_error_about_an_outer_packet_lowers_the_mtu_until_it_expires(n
         assert d.do("mtu 1") == 0
 
 
+@pytest.mark.parametrize("protocol, source, target", TUNNELS)
+def test_a_router_that_has_no_route_for_an_outer_packet_is_heard(net, protocol, source, target):
+    narrow(net)
+    family = "-6" if ":" in target else "-4"
+    net.run("a", f"ip {family} route add unreachable {target}")
+    d = net.driver()
+    assert d.do("mtu 1") == 0
+    assert d.do(f"watch 5 {target}") == 0
+    d.expect("way 5 routed .* mtu=1500")
+    net.start("lb", OUTER, str(protocol), source, target)
+    d.expect("unreachable 5")
+
+
 def raw_sockets(net):
     """Of each family, the protocols of its tunnels that somebody listens to."""
     return [sorted(int(line.split()[1].rpartition(":")[2], 16)

@@ -209,6 +209,24 @@ def test_a_far_end_with_tiers_of_its_own_serves_from_them(lab, balancer):
     balancer.wait_for({"nuneaton": "down"}, 15)
 
 
+ONE_SYN = "import socket, sys; s = socket.socket(); s.settimeout(0.5); s.connect_ex((sys.argv[1], 25))"
+
+
+def test_a_router_that_knows_no_way_to_the_far_end_starts_a_probe(lab, balancer, far):
+    """At an interval of an hour, and before a SYN is retransmitted."""
+    set_tiers(balancer, hybrid_mail={10: {"far": FAR4}})
+    text = lab.config_file.read_text()
+    lab.config_file.write_text(text.replace(" interval: 1s", " interval: 1h"))
+    balancer.start()
+    balancer.wait_for({"far": "up"}, 20)
+    lab.undo.callback(lab.within, "router", "ip", "route", "del", "unreachable", FAR4)
+    lab.within("router", "ip", "route", "add", "unreachable", FAR4)
+    lab.within("client", "/usr/bin/python3", "-c", ONE_SYN, VIP)
+    balancer.wait_for({"far": "down"}, 10)
+    assert balancer.backend("far")["reason"] == "unreachable"
+    assert balancer.backend("far")["flow_table"]["retransmits"] == 0
+
+
 # --- what is left in the kernel ---
 
 def filters(lab, device="eth0"):

@@ -41,6 +41,12 @@ static void print_nexthop(void *ctx, uint32_t id, const struct nexthop *nh)
 	       config.interfaces[nh->interface].name);
 }
 
+static void print_unreachable(void *ctx, uint32_t id)
+{
+	(void)ctx;
+	printf("unreachable %u\n", id);
+}
+
 /*
  * What the kernel would say of a VLAN device on the first interface, with its tag, if the device of this number were one:
  * where there is no 8021q module, another kind of device on the interface stands in for it.
@@ -133,7 +139,8 @@ static void on_line(struct ev_loop *loop, struct ev_io *w, int revents)
 int main(int argc, char **argv)
 {
 	static const struct netlink_callbacks cb = {.on_link = print_link,
-						    .on_nexthop = print_nexthop};
+						    .on_nexthop = print_nexthop,
+						    .on_unreachable = print_unreachable};
 	struct ev_loop *loop = ev_default_loop(0);
 	struct ev_io lines;
 

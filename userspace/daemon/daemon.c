@@ -323,7 +323,12 @@ static int start_parts(struct daemon *d)
 		.probe_stop = asked_stop,
 		.ctx = d,
 	};
-	struct netlink_callbacks network = {.on_link = on_link, .on_nexthop = on_nexthop, .ctx = d};
+	struct netlink_callbacks network = {
+		.on_link = on_link,
+		.on_nexthop = on_nexthop,
+		.on_unreachable = on_unreachable,
+		.ctx = d,
+	};
 	int err;
 
 	err = netlink_new(d->loop, d->config, &network, &d->netlink);

@@ -95,6 +95,7 @@ void watches_start(struct daemon *d);
 void watches_stop_removed(struct daemon *d);
 void watches_stop_all(struct daemon *d);
 void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh);
+void on_unreachable(void *ctx, uint32_t backend_id);
 void on_slow_connect(void *ctx, uint32_t backend_id);
 void on_started(void *ctx, uint32_t backend_id);
 void on_result(void *ctx, uint32_t backend_id, const struct probe_result *r);

@@ -3,7 +3,8 @@
  * When each backend is probed, and what its next hop says. Rules of reachability (design.md, "Words"):
  *   1. a connect that nobody answers for 300 ms asks the next hop again, a hint does so as its probe begins; FAILED
  *      after that, of a next hop whose connect is unanswered by then, is definite;
- *   2. any other FAILED is a hint, and so is a next hop that answers again while its backend is not up;
+ *   2. any other FAILED is a hint, and so are a next hop that answers again while its backend is not up, and an ICMP
+ *      unreachable about a tunnel while it is not down;
  *   3. what happens while our own interface has no carrier, is down, or came up less than 2 s ago is our trouble;
  *   4. a next hop that has never answered has no way to probe: FAILED is definite there too;
  *   5. after the verdict the next hop is asked a second time, and only when that fails too are its flows reset;
@@ -270,6 +271,16 @@ bool watch_hint(struct daemon *d, uint32_t backend_id)
 	schedule_hint(&w->when, w->began_ms, now_ms);
 	set_timer(w);
 	return true;
+}
+
+/* Rule 2; of one that is down it is no news, and its own probes draw it. */
+void on_unreachable(void *ctx, uint32_t backend_id)
+{
+	struct daemon *d = ctx;
+	const struct backend *b = model_backend(d->model, backend_id, NULL);
+
+	if (b && b->health.verdict != VERDICT_DOWN)
+		watch_hint(d, backend_id);
 }
 
 /* The first probe waited for its next hop to be known. */

@@ -27,6 +27,8 @@ struct netlink_callbacks {
 	void (*on_link)(void *ctx, unsigned interface, const struct netlink_link *link);
 	/* anything of a backend's next hop changed */
 	void (*on_nexthop)(void *ctx, uint32_t backend_id, const struct nexthop *nh);
+	/* somebody on the way to a tunnel's far end says that packets don't get there; may be forged */
+	void (*on_unreachable)(void *ctx, uint32_t backend_id);
 	void *ctx;
 };
 

@@ -170,6 +170,8 @@ void nexthop_settle(struct netlink *n);
 struct watch *nexthop_watch(const struct netlink *n, uint32_t backend_id);
 /* Asks anew for the ways to this address, with the next netlink_settle(). */
 void nexthop_ask(struct netlink *n, const struct addr *to);
+/* At once, from the loop. */
+void nexthop_tell_unreachable(struct netlink *n, const struct addr *to);
 
 struct route {
 	int type; /* RTN_* */

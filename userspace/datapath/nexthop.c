@@ -167,6 +167,13 @@ void nexthop_ask(struct netlink *n, const struct addr *to)
 			n->watches[id]->ask = true;
 }
 
+void nexthop_tell_unreachable(struct netlink *n, const struct addr *to)
+{
+	for (uint32_t id = 1; id < n->watches_end && n->cb.on_unreachable; id++)
+		if (n->watches[id] && addr_equal(&n->watches[id]->address, to))
+			n->cb.on_unreachable(n->cb.ctx, id);
+}
+
 static uint32_t metric_mtu(const struct nlattr *metrics)
 {
 	const struct nlattr *tb[RTAX_MTU + 1];

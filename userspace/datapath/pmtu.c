@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns how this box learns that a tunnel's outer packets are too big for some link on the way. They are sent by the
- * kernel program, so no socket and no tunnel device gets the routers' ICMP errors, and the kernel would pass over them.
+ * Owns how this box learns that a tunnel's outer packets are too big for some link on the way, or get nowhere. They are
+ * sent by the kernel program, so no socket and no tunnel device gets the routers' ICMP errors, and the kernel would pass over them.
  * A raw socket of the outer header's protocol gets them: raw_err() and rawv6_err() put the MTU into the kernel's own
  * exceptions to routes, where RTM_GETROUTE finds it and where it expires (net.ipv[46].route.mtu_expires, 600 s). That the
- * error is queued too (IP_RECVERR) only tells when to ask. The sockets' filter takes no packet.
+ * error is queued too (IP_RECVERR) tells when to ask, and of all other errors that the far end may be gone. The sockets'
+ * filter takes no packet.
  *
  * Errors can be forged by anybody who can guess the tunnel's two addresses: the kernel believes none below
  * net.ipv4.route.min_pmtu and 1280, nexthop.c has its own limit. A flood costs READS_AT_ONCE reads a second and socket:
@@ -12,6 +13,7 @@
  */
 #include "datapath/netlink_internal.h"
 
+#include <linux/errqueue.h>
 #include <linux/filter.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -32,9 +34,20 @@ static const struct {
 	{AF_INET6, IPPROTO_IPV6, IPPROTO_IPV6, IPV6_RECVERR},
 };
 
-/* The target of the packet that an error is about; false when none waits. */
-static bool error_read(int fd, struct addr *target)
+static bool is_error(const struct cmsghdr *c)
 {
+	return (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+	       (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
+}
+
+/* The target of the packet that an error is about, and the error; false when none waits. */
+static bool error_read(int fd, struct addr *target, int *error)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[512];
+	} control;
+	struct sock_extended_err said;
 	union {
 		struct sockaddr sa;
 		struct sockaddr_in v4;
@@ -43,11 +56,24 @@ static bool error_read(int fd, struct addr *target)
 	char byte;
 	struct iovec room = {&byte, sizeof(byte)};
 	struct msghdr m = {
-		.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &room, .msg_iovlen = 1};
+		.msg_name = &from,
+		.msg_namelen = sizeof(from),
+		.msg_iov = &room,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
 
 	memset(&from, 0, sizeof(from));
 	if (recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
 		return false;
+	*error = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_len < CMSG_LEN(sizeof(said)) || !is_error(c))
+			continue;
+		memcpy(&said, CMSG_DATA(c), sizeof(said));
+		*error = (int)said.ee_errno;
+	}
 	if (from.sa.sa_family == AF_INET)
 		addr_from_bytes(&from.v4.sin_addr, 4, target);
 	else
@@ -59,12 +85,15 @@ static void on_error(struct ev_loop *loop, struct ev_io *w, int revents)
 {
 	struct netlink *n = w->data;
 	struct addr target;
-	int pending;
+	int pending, error;
 	socklen_t len = sizeof(pending);
 
 	(void)revents;
-	for (int i = 0; i < READS_AT_ONCE && error_read(w->fd, &target); i++)
-		nexthop_ask(n, &target);
+	for (int i = 0; i < READS_AT_ONCE && error_read(w->fd, &target, &error); i++)
+		if (error == EMSGSIZE)
+			nexthop_ask(n, &target);
+		else
+			nexthop_tell_unreachable(n, &target);
 	/* One that found no room in the queue has left this behind. */
 	getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &pending, &len);
 	ev_io_stop(loop, w);
