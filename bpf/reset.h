@@ -56,7 +56,9 @@ struct reset6 {
 
 static __always_inline int resize_frame(struct xdp_md *ctx, __u32 len)
 {
-	return bpf_xdp_adjust_tail(ctx, (int)len - (int)bpf_xdp_get_buff_len(ctx));
+	int more = (int)len - (int)bpf_xdp_get_buff_len(ctx);
+
+	return more ? bpf_xdp_adjust_tail(ctx, more) : 0;
 }
 
 /* Makes the frame the RST, in place. A function of its own: its stack is not the fast path's. */
