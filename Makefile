@@ -183,7 +183,7 @@ model: $(B)/model
 	$(Q)MXLB_PACKETS=$${MXLB_PACKETS:-10000000} $<
 
 # Mutated frames through the program, in the kernel and built natively; `make mutations` is 10^7 of them.
-NATIVE = $(B)/san/tests/packet/native.o $(B)/san/tests/packet/mutate.o
+NATIVE = $(patsubst %,$(B)/san/tests/packet/%.o,native mutate ways)
 $(NATIVE): ALLFLAGS += -Itests/packet/native -Ibpf -Wno-unknown-pragmas -fno-strict-aliasing \
 	-fno-sanitize=alignment # of packets, which have none
 $(B)/packet/test_mutations: $(NATIVE)
@@ -191,7 +191,7 @@ mutations: $(B)/packet/test_mutations
 	$(Q)MXLB_SEED=$${MXLB_SEED:-$$(date +%s)} MXLB_MUTATIONS=$${MXLB_MUTATIONS:-10000000} $<
 
 # libFuzzer on the native build, for as long as MXLB_FUZZ_S says; what it finds lies in $(B)/fuzz.
-FUZZ_SRC = tests/fuzz/fuzz_packet.c $(patsubst %,tests/packet/%.c,native nativesite mutate) \
+FUZZ_SRC = tests/fuzz/fuzz_packet.c $(patsubst %,tests/packet/%.c,native nativesite mutate ways) \
 	   userspace/datapath/front.c userspace/util/addr.c
 $(B)/fuzz-packet: $(FUZZ_SRC) $(wildcard bpf/*.[ch] include/mxlb/*.h tests/packet/*.h) $(B)/mxlb.skel.h
 	@echo "  CLANG   $@"

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "mxlb/hash.h"
 #include "mutate.h"
+#include "ways.h"
 
 #define MACS		    "020000000005 020000000001 "
 #define VIP4		    "cb007119 "
@@ -24,9 +25,14 @@
 #define PLAIN		    PORTS NUMS "5010" REST
 #define QUOTE4		    "4500 05dc 0000 4000 4006 0000 " VIP4 FROM4 "0019 9c40 55667788 "
 #define QUOTE6		    "60000000 05a0 06 40 " VIP6 FROM6 "0019 9c40 55667788 "
+#define FAR4		    "cb007101 "
+#define FAR6		    "20010db8011300000000000000000001 "
 /* "LLLL": the bytes from there (IPv6: from 36 further on) to the end, filled in by mutate_up(). */
 #define IP4(protocol, more) "0800 4500 LLLL 1234 4000 3d " protocol " 0000 " FROM4 VIP4 more
 #define IP6(next, more)	    "86dd 60000000 LLLL " next " 3d " FROM6 VIP6 more
+/* From a peer. */
+#define PEER4(protocol)	    "0800 4500 LLLL 0000 4000 40 " protocol " 0000 " FAR4 "cb007105 "
+#define PEER6(next)	    "86dd 60000000 LLLL " next " 40 " FAR6 SELF6
 
 static const struct {
 	const char *name, *hex;
@@ -137,6 +143,43 @@ static const struct {
 	 0},
 	{"4 in 6",
 	 MACS "86dd 60000000 LLLL 04 40 20010db8011300000000000000000001 " VIP6
+	      "4500 0028 1234 4000 3d 06 0000 " FROM4 VIP4 PLAIN,
+	 0},
+	{"SYN, 4 in 4", MACS PEER4("04") "4500 0034 1234 4000 3d 06 0000 " FROM4 VIP4 SYN, 0},
+	{"data, 4 in 6", MACS PEER6("04") "4500 0180 1234 4000 3d 06 0000 " FROM4 VIP4 PLAIN, 344},
+	{"SYN, 6 in 4", MACS PEER4("29") "60000000 0020 06 3d " FROM6 VIP6 SYN, 0},
+	{"data, 6 in 6", MACS PEER6("29") "60000000 02bc 06 3d " FROM6 VIP6 PLAIN, 680},
+	{"a chain, 6 in 4",
+	 MACS PEER4("29") "60000000 0024 00 3d " FROM6 VIP6
+			  "3c00010400000000 0600040000000000 " PLAIN,
+	 0},
+	{"frag needed, 4 in 4",
+	 MACS PEER4("04") "4500 0038 1234 4000 3d 01 0000 " FROM4 VIP4
+			  "0304 0000 0000 0578 " QUOTE4,
+	 0},
+	{"ping, 6 in 6", MACS PEER6("29") "60000000 0008 3a 3d " FROM6 VIP6 "8000 0000 1234 0001",
+	 0},
+	{"another port, 4 in 6",
+	 MACS PEER6("04") "4500 0028 1234 4000 3d 06 0000 " FROM4 VIP4 "9c40 0018 " NUMS
+			  "5002" REST,
+	 0},
+	{"to this box, 4 in 4",
+	 MACS PEER4("04") "4500 0028 1234 4000 3d 06 0000 " FROM4 "cb007105 " PLAIN, 0},
+	{"to this box, 6 in 6", MACS PEER6("29") "60000000 0014 06 3d " FROM6 SELF6 PLAIN, 0},
+	{"a tunnel in a tunnel",
+	 MACS PEER4("04") "4500 003c 0000 4000 40 04 0000 cb007101 cb007105 "
+			  "4500 0028 1234 4000 3d 06 0000 " FROM4 VIP4 PLAIN,
+	 0},
+	{"congestion, unasked",
+	 MACS "0800 4503 LLLL 0000 4000 40 04 0000 " FAR4 "cb007105 "
+	      "4500 0028 1234 4000 3d 06 0000 " FROM4 VIP4 PLAIN,
+	 0},
+	{"congestion, 6 in 4",
+	 MACS "0800 4503 LLLL 0000 4000 40 29 0000 " FAR4 "cb007105 "
+	      "60200000 0014 06 3d " FROM6 VIP6 PLAIN,
+	 0},
+	{"from nobody's far end",
+	 MACS "0800 4500 LLLL 0000 4000 40 04 0000 cb007102 cb007105 "
 	      "4500 0028 1234 4000 3d 06 0000 " FROM4 VIP4 PLAIN,
 	 0},
 };
@@ -319,14 +362,34 @@ static void (*const happenings[])(uint64_t *r, struct mutant *m) = {
 /* Where the client's last byte and its TCP sequence number would be: so that there are flows, which go on. */
 static void vary(uint64_t *r, struct mutant *m)
 {
+	unsigned ip = 14, client, seq;
 	int is_ipv4 = m->b[12] == 0x08;
-	unsigned client = is_ipv4 ? 29 : 37, seq = is_ipv4 ? 41 : 61;
 
-	if (m->len <= seq || m->b[is_ipv4 ? 23 : 20] != 6)
+	if (m->b[is_ipv4 ? 23 : 20] == 4 || m->b[is_ipv4 ? 23 : 20] == 41) {
+		ip += is_ipv4 ? 20 : 40;
+		is_ipv4 = m->b[ip] >> 4 == 4;
+	}
+	client = ip + (is_ipv4 ? 15 : 23);
+	seq = ip + (is_ipv4 ? 27 : 47);
+	if (m->len <= seq || m->b[ip + (is_ipv4 ? 9 : 6)] != 6)
 		return;
 	m->b[client] = mutate_roll(r, 32);
 	m->b[seq] += mutate_roll(r, 3);
 	m->b[seq - 2] += !mutate_roll(r, 8);
+}
+
+void mutate_tag(struct mutant *m, uint8_t priority)
+{
+	m->second = true;
+	if (!memcmp(m->b, WAYS_FIRST_MAC, 6))
+		memcpy(m->b, WAYS_SECOND_MAC, 6);
+	if (m->b[12] == 0x81)
+		return;
+	memmove(m->b + 16, m->b + 12, m->len - 12);
+	put16(m->b + 12, 0x8100);
+	put16(m->b + 14, priority << 12 | WAYS_VLAN);
+	m->len += 4;
+	m->linear = m->len;
 }
 
 void mutate(uint64_t seed, uint64_t n, struct mutant *out)
@@ -339,6 +402,10 @@ void mutate(uint64_t seed, uint64_t n, struct mutant *out)
 		which = mutate_roll(&r, 4);
 	copy(out, &sound[which]);
 	vary(&r, out);
+	if (!mutate_roll(&r, 4))
+		mutate_tag(out, mutate_roll(&r, 16));
+	else
+		out->second = !mutate_roll(&r, 32);
 	for (unsigned i = mutate_roll(&r, HAPPENINGS_MAX + 1); i; i--)
 		happenings[mutate_roll(&r, sizeof(happenings) / sizeof(happenings[0]))](&r, out);
 	out->linear = out->len;

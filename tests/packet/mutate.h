@@ -6,6 +6,7 @@
 #ifndef PACKET_MUTATE_H
 #define PACKET_MUTATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define MUTANT_MAX 9216
@@ -15,6 +16,7 @@ struct mutant {
 	unsigned
 		linear; /* how many of them the program sees without a helper; len: all that a page holds */
 	const char *from; /* the sound frame's name */
+	bool second;	  /* came by the second interface, which has a tag (ways.h) */
 	uint8_t b[MUTANT_MAX];
 };
 
@@ -24,6 +26,8 @@ void mutate_down(void);
 unsigned mutate_sound_count(void);
 /* A sound frame as it is. */
 void mutate_sound(unsigned which, struct mutant *out);
+/* As it comes by the second interface. priority: with the tag's DEI bit, 0 to 15. */
+void mutate_tag(struct mutant *m, uint8_t priority);
 /* The n-th frame of this seed: about one in five is left as it was. */
 void mutate(uint64_t seed, uint64_t n, struct mutant *out);
 /* For the test's own choices, by its own seed; 0 to below - 1. */
