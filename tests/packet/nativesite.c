@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the maps' memory. The front is made by the controller's own code; rings alternate between the two backends. */
+/*
+ * Owns the maps' memory. The front is made by the controller's own code; the ring alternates between the ways that there
+ * are (ways.h), a backend for each.
+ */
 #include <linux/if_link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "datapath/datapath_internal.h"
 #include "nativesite.h"
+#include "ways.h"
 
-enum { BACKEND_A = 11, BACKEND_B, BACKEND_LOST };
+enum { BACKEND_FIRST = 11, BACKEND_LOST = BACKEND_FIRST + WAYS };
 
-static const uint8_t our_mac[6] = {0x02, 0, 0, 0, 0, 0x05};
 static struct native_site site;
 static struct mxlb_control control;
 
@@ -47,10 +50,16 @@ static void front_fill(void)
 		{"203.0.113.25", 2528, MXLB_RING_FIRST + 1},
 	};
 	struct plan_service s[6] = {0};
-	struct plan plan = {.services = s, .n_services = 6};
+	struct addr peers[2];
+	struct plan plan = {.services = s, .n_services = 6, .peers = peers, .n_peers = 2};
 
 	dp->ports[0].ifindex = NATIVESITE_INGRESS;
-	memcpy(dp->ports[0].mac.b, our_mac, 6);
+	memcpy(dp->ports[0].mac.b, WAYS_FIRST_MAC, 6);
+	dp->ports[1].ifindex = NATIVESITE_SECOND;
+	memcpy(dp->ports[1].mac.b, WAYS_SECOND_MAC, 6);
+	dp->ports[1].vlan = WAYS_VLAN;
+	if (addr_parse("203.0.113.1", &peers[0]) || addr_parse("2001:db8:113::1", &peers[1]))
+		abort();
 	for (unsigned i = 0; i < 6; i++) {
 		s[i] = (struct plan_service){
 			.id = i, .port = rows[i].port, .mode = PLAN_RING, .advertise = true};
@@ -72,15 +81,18 @@ void nativesite_up(uint32_t lines)
 		.rings = some(MXLB_RINGS, sizeof(struct mxlb_ring)),
 		.backends = some(MXLB_MAX_BACKENDS, sizeof(struct mxlb_backend)),
 		.control = &control,
-		.lines = lines};
+		.lines = lines,
+		.exits = 3};
 	front_fill();
 	for (unsigned i = 0; i < MXLB_RING_SLOTS; i++) {
-		site.rings[0].slot[i] = i % 2 ? BACKEND_A : BACKEND_B;
+		site.rings[0].slot[i] = BACKEND_FIRST + i % WAYS;
 		site.rings[1].slot[i] = BACKEND_LOST;
 	}
-	for (int i = BACKEND_A; i <= BACKEND_B; i++)
-		site.backends[i].way = (union mxlb_way){.mac = {0x02, 0, 0, 0, 0, i},
-							.flags = MXLB_BACKEND_NEXT_HOP};
+	for (unsigned i = 0; i < WAYS; i++) {
+		const uint8_t mac[6] = {0x02, 0, 0, 0, 0, BACKEND_FIRST + i};
+
+		ways_set(&site.backends[BACKEND_FIRST + i], mac, i);
+	}
 	native_up(&site);
 }
 
@@ -92,23 +104,39 @@ void nativesite_down(void)
 	free(site.backends);
 }
 
-void nativesite_run(const uint8_t *frame, unsigned len, unsigned linear, struct native_outcome *o)
+static const char *what_is_wrong(const struct ways_trip *t, unsigned linear,
+				 const struct native_outcome *o)
 {
-	const char *wrong = NULL;
-
-	native_run(frame, len, linear, NATIVESITE_INGRESS, o);
 	if (o->fates != 1)
-		wrong = "not one fate";
-	else if (o->action != XDP_DROP && o->action != XDP_PASS && o->action != XDP_TX)
-		wrong = "an action that is none";
-	else if (o->action == XDP_PASS && (o->len != len || memcmp(o->frame, frame, len)))
-		wrong = "passed, but changed";
-	else if (o->action == XDP_TX && memcmp(o->frame + 6, our_mac, 6))
-		wrong = "sent, but not from our MAC address";
-	else if (o->counter == NATIVE_FORWARDED && (o->len != len || o->frame[5] != o->backend))
-		wrong = "forwarded, but not whole to its backend";
-	else if (o->counter == MXLB_COUNT_error && linear >= len && len <= 3520)
-		wrong = "a helper refused";
+		return "not one fate";
+	if (o->counter == MXLB_COUNT_error)
+		return linear >= t->in_len && t->in_len <= 3400 ? "a helper refused" : NULL;
+	if (o->counter == NATIVE_FORWARDED)
+		return o->action == (t->in_port == t->backend->way.port ? XDP_TX : XDP_REDIRECT)
+			       ? ways_forwarded_wrong(t)
+			       : "forwarded, but by another way";
+	if (o->action == XDP_PASS)
+		return ways_passed_wrong(t, o->counter == MXLB_COUNT_decapsulated);
+	if (o->action == XDP_TX)
+		return memcmp(o->frame + 6, t->in_port ? WAYS_SECOND_MAC : WAYS_FIRST_MAC, 6)
+			       ? "sent, but not from our MAC address"
+			       : NULL;
+	return o->action == XDP_DROP ? NULL : "an action that is none";
+}
+
+void nativesite_run(const uint8_t *frame, unsigned len, unsigned linear, bool second,
+		    struct native_outcome *o)
+{
+	const char *wrong;
+
+	native_run(frame, len, linear, second ? NATIVESITE_SECOND : NATIVESITE_INGRESS, o);
+	wrong = what_is_wrong(&(struct ways_trip){.in = frame,
+						  .out = o->frame,
+						  .in_len = len,
+						  .out_len = o->len,
+						  .in_port = second,
+						  .backend = &site.backends[o->backend]},
+			      linear, o);
 	if (wrong)
 		fail(frame, len, linear, wrong);
 }
