@@ -66,7 +66,7 @@ static void check_shares(unsigned n, double percent)
 	}
 }
 
-static void equal_weights_share_alike(void **state)
+static void C38_equal_weights_share_alike(void **state)
 {
 	static const unsigned sizes[] = {1, 2, 3, 5, 10, 100, MANY};
 
@@ -79,7 +79,7 @@ static void equal_weights_share_alike(void **state)
 	}
 }
 
-static void weights_1_2_5_share_1_2_5(void **state)
+static void C38_weights_1_2_5_share_1_2_5(void **state)
 {
 	(void)state;
 	make(3, 1);
@@ -89,7 +89,7 @@ static void weights_1_2_5_share_1_2_5(void **state)
 	check_shares(3, 1);
 }
 
-static void weight_256_takes_256_times_as_much_as_1(void **state)
+static void C38_weight_256_takes_256_times_as_much_as_1(void **state)
 {
 	(void)state;
 	make(2, 1);
@@ -117,7 +117,7 @@ static void a_light_one_among_many_heavy_ones_is_not_forgotten(void **state)
 	assert_int_equal(slots_of(ring, members[42].id), 1);
 }
 
-static void all_weights_at_once_share_as_they_should(void **state)
+static void C38_all_weights_at_once_share_as_they_should(void **state)
 {
 	(void)state;
 	make(256, 1);
@@ -207,7 +207,7 @@ static void check_moved(const char *what, unsigned n, double share, double littl
 		fail_msg("%s, %u members: %u slots moved, %.0f allowed", what, n, moved(), limit);
 }
 
-static void removing_or_adding_one_moves_its_share_and_little_more(void **state)
+static void C39_removing_or_adding_one_moves_its_share_and_little_more(void **state)
 {
 	static const unsigned sizes[] = {2, 3, 5, 10, 100, MANY};
 
@@ -229,7 +229,7 @@ static void removing_or_adding_one_moves_its_share_and_little_more(void **state)
 	}
 }
 
-static void removing_one_of_weights_1_2_5_moves_its_share_and_little_more(void **state)
+static void C39_removing_one_of_weights_1_2_5_moves_its_share_and_little_more(void **state)
 {
 	static const uint32_t weights[] = {1, 2, 5};
 
@@ -285,7 +285,8 @@ static uint16_t placed(const uint16_t *r, uint64_t seed, uint32_t i)
 	return r[mxlb_ring_slot(mxlb_flow_hash(seed, hi, lo, 40000 + i / 2 % 4))];
 }
 
-static void a_million_tuples_share_as_weights_1_2_5_and_removing_one_moves_its_share(void **state)
+static void C38_C39_a_million_tuples_share_as_weights_1_2_5_and_removing_one_moves_its_share(
+	void **state)
 {
 	static const uint32_t weights[] = {1, 2, 5};
 	unsigned got[4] = {0}, elsewhere = 0;
@@ -325,19 +326,19 @@ static void the_ports_of_one_client_are_spread_over_all_servers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(equal_weights_share_alike),
-		cmocka_unit_test(weights_1_2_5_share_1_2_5),
-		cmocka_unit_test(weight_256_takes_256_times_as_much_as_1),
+		cmocka_unit_test(C38_equal_weights_share_alike),
+		cmocka_unit_test(C38_weights_1_2_5_share_1_2_5),
+		cmocka_unit_test(C38_weight_256_takes_256_times_as_much_as_1),
 		cmocka_unit_test(one_heavy_among_many_light_ones_gets_its_share),
 		cmocka_unit_test(a_light_one_among_many_heavy_ones_is_not_forgotten),
-		cmocka_unit_test(all_weights_at_once_share_as_they_should),
+		cmocka_unit_test(C38_all_weights_at_once_share_as_they_should),
 		cmocka_unit_test(without_weight_nobody_takes_a_slot),
 		cmocka_unit_test(the_order_of_the_members_does_not_matter),
 		cmocka_unit_test(ids_do_not_matter_but_the_key_does),
-		cmocka_unit_test(removing_or_adding_one_moves_its_share_and_little_more),
-		cmocka_unit_test(removing_one_of_weights_1_2_5_moves_its_share_and_little_more),
+		cmocka_unit_test(C39_removing_or_adding_one_moves_its_share_and_little_more),
+		cmocka_unit_test(C39_removing_one_of_weights_1_2_5_moves_its_share_and_little_more),
 		cmocka_unit_test(
-			a_million_tuples_share_as_weights_1_2_5_and_removing_one_moves_its_share),
+			C38_C39_a_million_tuples_share_as_weights_1_2_5_and_removing_one_moves_its_share),
 		cmocka_unit_test(the_ports_of_one_client_are_spread_over_all_servers),
 		cmocka_unit_test(another_weight_moves_the_difference_and_little_more),
 	};
