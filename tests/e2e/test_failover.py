@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Which servers take new connections when servers stop, vanish, come back or lose the VIP. The limits are promises
 for interval 1s, fast-interval 250ms, connect-timeout 1s, fall 2, rise 2, failback-hold 0s: the lab's configuration."""
+import itertools
 import time
 
 import pytest
@@ -37,7 +38,7 @@ def comeback(traffic, act, host, limit):
 
 
 @pytest.mark.parametrize("mode, forward", [("native", "l2"), ("generic", "l2"), ("native", "ipip6")], indirect=["forward"])
-def test_stopped_servers_leave_the_ring_and_the_tier_fails_over_and_back_in_time(lab, balancer, measured, mode):
+def test_C40_stopped_servers_leave_the_ring_and_the_tier_fails_over_and_back_in_time(lab, balancer, measured, mode):
     balancer.configure(mode)
     balancer.start()
     balancer.wait_all_up()
@@ -78,6 +79,37 @@ def test_a_server_that_lost_the_vip_is_down_and_the_reason_says_so(lab, balancer
         traffic.wait_seen({"oxford-b"})
     lab.add_vip("oxford-a")
     balancer.wait_for({"oxford-a": "up"})
+
+
+PORTS = itertools.count(40025)  # each once: what vanished is still open at the server
+# Who greets a connection from this port. Then the socket goes without a word (tcp(7): TCP_REPAIR is 19).
+VANISH = """
+import socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.settimeout(5)
+s.bind(("", int(sys.argv[2])))
+s.connect((sys.argv[1], 25))
+print(s.recv(1000).split()[1].decode().partition(".")[0])
+s.setsockopt(socket.IPPROTO_TCP, 19, 1)
+"""
+
+
+@pytest.mark.parametrize("mode, forward", [("native", "l2"), ("generic", "l2"), ("native", "ipip")], indirect=["forward"])
+def test_C25_a_new_connection_by_the_same_port_as_a_flow_to_a_server_that_is_down_goes_to_another(lab, balancer, mode):
+    port = str(next(PORTS))
+    def greeted():
+        return lab.within("client", "/usr/bin/python3", "-c", VANISH, VIP, port).strip()
+    balancer.configure(mode)
+    balancer.start()
+    balancer.wait_all_up()
+    server = greeted()
+    assert greeted() == server, "the ring is a function of the port"
+    lab.remove_vip(server)
+    balancer.wait_for({server: "down"})
+    assert balancer.backend(server)["flows"] == 1, "the first flow was never closed"
+    assert greeted() in set(OXFORD) - {server}
+    assert balancer.backend(server)["flows"] == 1, "and stands"
 
 
 def test_senders_are_refused_at_once_when_no_server_is_up_and_served_again_afterwards(lab, balancer):

@@ -52,7 +52,7 @@ def summary(sessions, ring):
 
 @pytest.mark.parametrize("mode, forward", [("native", "l2"), ("generic", "l2"), ("native", "ipip")], indirect=["forward"])
 @FAMILIES
-def test_no_session_breaks_and_none_is_refused_while_the_ring_changes_every_10_ms(
+def test_C23_no_session_breaks_and_none_is_refused_while_the_ring_changes_every_10_ms(
         lab, balancer, measured, mode, vip, client, service):
     balancer.configure(mode)
     balancer.start()
@@ -211,7 +211,7 @@ def test_with_on_unreachable_keep_nobody_is_reset_and_the_sessions_live_on_when_
     assert not resets.ports()
 
 
-def test_sessions_on_nuneaton_survive_oxfords_return_and_end_normally(lab, running):
+def test_C40_sessions_on_nuneaton_survive_oxfords_return_and_end_normally(lab, running):
     cut_oxford(lab)
     running.wait_for({"oxford-a": "down", "oxford-b": "down"})
     with Sessions(lab, VIP) as sessions, Resets(lab, VIP) as resets:
@@ -301,6 +301,32 @@ def test_sessions_live_through_restarts_in_generic_and_back_in_native_mode(lab, 
             wait_until(lambda: sum(flows(balancer, "hybrid-mail").values()) == 40, 5,
                        f"40 flows, not {flows(balancer, 'hybrid-mail')}:\n{balancer.ask('show flows hybrid-mail')}")
         sessions.assert_one_server_each()
+        assert_ended_well(sessions.quit())
+    assert not resets.ports()
+
+
+# --- 7: another box, that knows no flow ---
+
+@pytest.mark.parametrize("mode, forward", [("native", "l2"), ("generic", "l2"), ("native", "ipip")], indirect=["forward"])
+@FAMILIES
+def test_C24_a_box_that_knows_no_flow_sends_each_where_one_with_the_same_hash_key_did(
+        lab, balancer, mode, vip, client, service):
+    balancer.configure(mode, {"datapath:\n": 'datapath:\n  hash-key: "of both boxes"\n'})
+    balancer.start()
+    balancer.wait_all_up()
+    with Sessions(lab, vip) as sessions, Resets(lab, vip) as resets:
+        opened = sessions.open(30, 0)
+        assert {s.server for s in opened} == set(OXFORD)
+        balancer.end()  # nothing is left of it, in the kernel either
+        balancer.start()
+        balancer.wait_all_up()
+        assert not any(flows(balancer, service).values())
+        assert_alive(sessions.noop())
+        sessions.assert_one_server_each()
+        for host in OXFORD:
+            theirs = sum(s.server == host for s in opened)
+            wait_until(lambda: balancer.backend(host, service)["flow_table"]["misses"] == theirs, 5,
+                       f"{theirs} misses: {balancer.backend(host, service)['flow_table']}")
         assert_ended_well(sessions.quit())
     assert not resets.ports()
 

@@ -24,7 +24,7 @@ def assert_even_split(connections, messages):
 @pytest.mark.parametrize("mode, forward", [("native", "l2"), ("generic", "l2"), ("native", "ipip"), ("generic", "ipip6")],
                          indirect=["forward"])
 @pytest.mark.parametrize("vip, client", [(VIP, CLIENT), (VIP6, CLIENT6)], ids=["IPv4", "IPv6"])
-def test_1000_messages_are_split_over_oxford_with_the_clients_address_and_answered_directly(
+def test_C01_C02_1000_messages_are_split_over_oxford_with_the_clients_address_and_answered_directly(
         lab, balancer, measured, mode, vip, client):
     balancer.configure(mode)
     balancer.start()
