@@ -53,7 +53,7 @@ static void use(const struct wire_answer *a)
 	json_t *json;
 	char *text;
 
-	report_begin(&report, 1767225600);
+	report_begin(&report, 1767225600, TLS_NONE);
 	if (a->kind == WIRE_NOTE)
 		report_note(&report, &a->note);
 	else if (a->kind == WIRE_RESULT)

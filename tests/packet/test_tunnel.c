@@ -675,8 +675,7 @@ int main(void)
 			test_a_target_is_written_only_when_no_way_has_named_it_for_a_while),
 		cmocka_unit_test(
 			test_the_next_mxlbd_keeps_the_tunnels_that_it_finds_until_it_knows_the_way),
-		cmocka_unit_test(
-			test_the_next_mxlbd_learns_which_interface_a_backend_was_behind),
+		cmocka_unit_test(test_the_next_mxlbd_learns_which_interface_a_backend_was_behind),
 		cmocka_unit_test(test_a_backend_that_is_back_is_not_swept_while_its_plan_waits),
 		cmocka_unit_test(
 			test_C45_while_the_source_changes_each_packet_has_one_of_them_whole),
