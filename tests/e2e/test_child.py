@@ -129,6 +129,11 @@ def test_the_childs_memory_is_limited(probe_once):  # noqa: F811
     assert re.search(r"^Max processes +0 +0 ", limits, re.M)
 
 
+def last_probes(balancer):
+    return {(s["name"], b["name"], b["last_probe"]["at"])
+            for s in balancer.status()["services"] for tier in s["tiers"] for b in tier["backends"]}
+
+
 def test_verdicts_outlive_any_number_of_children(balancer):
     """Probes that are under way begin again with the next child: nothing but the log shows that one was killed."""
     balancer.start()
@@ -136,8 +141,12 @@ def test_verdicts_outlive_any_number_of_children(balancer):
     since = {name: balancer.backend(name)["since"] for name in balancer.verdicts()}
     for _ in range(5):
         child, = wait_until(lambda: children(balancer.process.pid), 10, "there is a probe child")
+        probed = last_probes(balancer)
         os.kill(child, signal.SIGKILL)
         wait_until(lambda: child not in children(balancer.process.pid), 5, "the killed child is gone")
+        assert set(balancer.verdicts().values()) == {"up"}
+        # A probe that two children in a row were killed under is our trouble.
+        wait_until(lambda: not probed & last_probes(balancer), 15, "each server was probed since")
         assert set(balancer.verdicts().values()) == {"up"}
     wait_until(lambda: {balancer.backend(name)["reason"] for name in since} == {"ok"}, 15, "probes go on")
     assert {name: balancer.backend(name)["since"] for name in since} == since
