@@ -238,10 +238,20 @@ struct mxlb_record {
 	__u8 used;    /* 0: free */
 	__u8 verdict; /* enum verdict */
 	__u8 admin;   /* enum admin_state */
-	__u8 pad;
-	__u8 mac[8]; /* the last one known; zero: none */
-	__u8 pad2[64];
+	__u8 flags;   /* MXLB_RECORD_* */
+	__u8 mac[8];  /* the last one known; zero: none */
+	/* What operators said; times in s since 1970, until 0: for good. All zero in a record of before there were any. */
+	__u32 admin_since, admin_until;
+	__u32 forced_since,
+		forced_until; /* the service's, in each of its backends' records, as the next two */
+	__u16 forced_tier, active_tier;
+	char admin_who[22], forced_who[22];
 };
+
+#define MXLB_RECORD_FORCED (1 << 0) /* .forced_tier is one */
+#define MXLB_RECORD_ACTIVE (1 << 1) /* .active_tier is one */
+#define MXLB_RECORD_DRAIN  (1 << 2) /* when the time of .admin is up: drain */
+#define MXLB_RECORD_MAINT  (1 << 3) /* maint; neither: ready */
 
 _Static_assert(MXLB_COUNT_COUNT <= MXLB_COUNT_STRIDE, "counters");
 

@@ -343,8 +343,6 @@ static const struct row of_several[] = {
 	"control: {http: }\ndecap: {from: []}\n"
 
 static const struct row later[] = {
-	{"a service's keys", LEAST "    failback: manual\n",
-	 "10:15: services.a.failback: not supported by this version\n"},
 	{"control.http", LEAST "control: {http: 127.0.0.1:9125}\n",
 	 "10:17: control.http: not supported by this version\n"},
 };

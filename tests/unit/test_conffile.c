@@ -99,7 +99,7 @@ static const char everything[] =
 	"    65535: {w: {address: 192.0.2.9, weight: 0}},\n"
 	"    20: {c: {address: '2001:db8::c', weight: 256}, B: {address: 192.0.2.8}},\n"
 	"    0: {z: {address: '2001:db8::a', forward: ipip}, 0a: {address: 192.0.2.7, forward: l2}}},\n"
-	"    advertise: none, min-up: 2, failback-hold: 0s, all-down: drop, on-unreachable: keep}\n"
+	"    advertise: none, min-up: 2, failback: manual, failback-hold: 0s, all-down: drop, on-unreachable: keep}\n"
 	"  other: {address: 192.0.2.25, interface: eth0, probe: quick, tiers: {1: {z: {address: "
 	"192.0.2.7}}}}\n"
 	"probes:\n"
@@ -166,6 +166,7 @@ static void every_key_reaches_its_field(void **state)
 	assert_int_equal(s->probe, 1);
 	assert_int_equal(s->advertise, ADVERTISE_NONE);
 	assert_int_equal(s->min_up, 2);
+	assert_int_equal(s->failback, FAILBACK_MANUAL);
 	assert_int_equal(s->failback_hold_ms, 0);
 	assert_int_equal(s->all_down, ALL_DOWN_DROP);
 	assert_int_equal(s->on_unreachable, ON_UNREACHABLE_KEEP);

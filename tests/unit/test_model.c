@@ -652,6 +652,90 @@ static void drain_and_maint_take_nothing_new_and_ready_does(void **state)
 	free_config(c);
 }
 
+/* The model's own time: on to the next tick, which must be at that time. */
+static void tick_at(struct model *m, uint64_t ms)
+{
+	assert_int_equal(model_next_tick(m), ms);
+	model_tick(m, at(ms - 1));
+	assert_int_equal(model_next_tick(m), ms);
+	assert_true(model_tick(m, at(ms)));
+}
+
+static void an_order_for_a_time_gives_way_to_what_was_last_said_for_good(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	struct backend *b = &m->services[0].backends[0];
+	uint64_t seq = m->events.next_seq;
+
+	(void)state;
+	assert_true(model_admin_for(m, 1, ADMIN_DRAIN, "alice", 60000, at(2000)));
+	assert_string_equal(b->order.who, "alice");
+	assert_int_equal(b->order.until_wall_ms - b->order.since_wall_ms, 60000);
+	assert_true(model_admin_for(m, 1, ADMIN_MAINT, "bob", 10000, at(3000)));
+	tick_at(m, 13000);
+	assert_int_equal(b->admin, ADMIN_READY); /* not drain: that was not for good */
+	assert_int_equal(model_next_tick(m), 0);
+	model_admin(m, 1, ADMIN_DRAIN, "alice", at(20000));
+	assert_true(model_admin_for(m, 1, ADMIN_READY, "bob", 1000, at(21000)));
+	tick_at(m, 22000);
+	assert_int_equal(b->admin, ADMIN_DRAIN);
+	assert_true(model_admin_for(m, 1, ADMIN_DRAIN, "bob", 1000, at(30000)));
+	assert_true(model_admin(m, 1, ADMIN_DRAIN, "bob", at(30500))); /* for good after all */
+	assert_int_equal(model_next_tick(m), 0);
+	check_events(
+		m, seq,
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain cause=\"alice, for 60 s\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=maint cause=\"bob, for 10 s\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=maint to=ready cause=\"bob, whose time is up\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain cause=\"alice\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=ready cause=\"bob, for 1 s\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain cause=\"bob, whose time is up\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=drain cause=\"bob, for 1 s\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=drain cause=\"bob\"\n");
+	model_free(m);
+	free_config(c);
+}
+
+static void a_forced_tier_falls_back_as_usual_and_says_so(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq = m->events.next_seq;
+
+	(void)state;
+	assert_false(model_force(m, 0, 30, "root", 0, at(2000))); /* no such tier */
+	assert_false(model_force(m, 7, 20, "root", 0, at(2000))); /* no such service */
+	assert_true(model_force(m, 0, 20, "root", 0, at(2000)));
+	assert_string_equal(ring(m), "nuneaton");
+	result(m, 3, REASON_refused, 2100);
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	result(m, 3, REASON_ok, 2200);
+	result(m, 3, REASON_ok, 2300);
+	assert_string_equal(ring(m), "nuneaton");
+	assert_true(model_auto(m, 0, "root", at(3000)));
+	assert_string_equal(ring(m), "oxford-a oxford-b"); /* no hold */
+	model_force(m, 0, 20, "root", 900000, at(4000));
+	tick_at(m, 904000);
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	check_events(
+		m, seq,
+		"event=service_forced service=hybrid-mail from=auto to=20 cause=\"root\"\n"
+		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"tier set to 20 by root\"\n"
+		"event=backend_verdict service=hybrid-mail backend=nuneaton from=up to=down cause=\"refused: words\"\n"
+		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"nuneaton down: refused: words; nobody is up in tier 20, which root forced\"\n"
+		"event=backend_verdict service=hybrid-mail backend=nuneaton from=down to=up cause=\"ok: words\"\n"
+		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"nuneaton up: ok: words\"\n"
+		"event=service_forced service=hybrid-mail from=20 to=auto cause=\"root\"\n"
+		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"tier set to auto by root\"\n"
+		"event=service_forced service=hybrid-mail from=auto to=20 cause=\"root, for 900 s\"\n"
+		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"tier set to 20 by root\"\n"
+		"event=service_forced service=hybrid-mail from=20 to=auto cause=\"root, whose time is up\"\n"
+		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"tier set to auto by root, whose time is up\"\n");
+	model_free(m);
+	free_config(c);
+}
+
 static void after_maint_only_a_new_probe_counts(void **state)
 {
 	struct config *c = oxford();
@@ -700,6 +784,8 @@ int main(void)
 		cmocka_unit_test(a_plan_names_the_vip_and_each_members_weight),
 		cmocka_unit_test(a_plan_that_finds_no_memory_leaves_nothing_behind),
 		cmocka_unit_test(drain_and_maint_take_nothing_new_and_ready_does),
+		cmocka_unit_test(an_order_for_a_time_gives_way_to_what_was_last_said_for_good),
+		cmocka_unit_test(a_forced_tier_falls_back_as_usual_and_says_so),
 		cmocka_unit_test(after_maint_only_a_new_probe_counts),
 	};
 

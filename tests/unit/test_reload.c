@@ -67,6 +67,71 @@ static void whoever_was_served_by_an_earlier_mxlbd_sees_no_cold_start(void **sta
 	free_config(c);
 }
 
+static void what_operators_said_and_the_active_tier_outlive_a_restart_and_a_reload(void **state)
+{
+	struct model_adopted rows[] = {
+		adopted("oxford-a", 11, 1, VERDICT_UP, REASON_ok),
+		adopted("oxford-b", 12, 2, VERDICT_UP, REASON_ok),
+		adopted("nuneaton", 13, 3, VERDICT_UP, REASON_ok),
+	};
+	struct config *c = oxford(), *same = oxford();
+	struct now now = at(5000);
+	struct model *m;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		rows[i].mac.b[0] = 2;
+		rows[i].has_active = true;
+		rows[i].active = 20;
+	}
+	c->services[0].failback = same->services[0].failback = FAILBACK_MANUAL;
+	rows[0].admin = ADMIN_DRAIN;
+	rows[0].admin_after = ADMIN_READY;
+	rows[0].order = (struct order){.who = "alice",
+				       .since_wall_ms = now.wall_ms - 1000,
+				       .until_wall_ms = now.wall_ms + 60000};
+	assert_int_equal(model_create(c, rows, 3, now, &m), 0);
+	assert_string_equal(ring(m), "nuneaton"); /* failback is manual: nobody asked */
+	assert_string_equal(m->services[0].backends[0].order.who, "alice");
+	assert_int_equal(model_next_tick(m), 65000);
+	assert_true(model_tick(m, at(65000)));
+	assert_int_equal(m->services[0].backends[0].admin, ADMIN_READY);
+	model_free(m);
+
+	/* Forced; the time of alice's order is up meanwhile; and the record of one that was away tells of an older order. */
+	rows[0].order.until_wall_ms = now.wall_ms - 1;
+	for (unsigned i = 1; i < 3; i++) {
+		rows[i].has_forced = true;
+		rows[i].forced = 20;
+		rows[i].active = 20;
+		rows[i].forced_order =
+			(struct order){.who = "root", .since_wall_ms = now.wall_ms - 5000};
+	}
+	c->services[0].failback = same->services[0].failback = FAILBACK_AUTO;
+	assert_int_equal(model_create(c, rows, 3, now, &m), 0);
+	assert_string_equal(ring(m), "nuneaton");
+	assert_int_equal(model_next_tick(m), 5000);
+	assert_true(model_tick(m, at(5000)));
+	assert_int_equal(m->services[0].backends[0].admin, ADMIN_READY);
+	rows[1].forced = 10;
+	rows[1].forced_order.since_wall_ms -= 9000;
+	assert_int_equal(model_reload(m, same, at(6000)), 0);
+	assert_string_equal(ring(m), "nuneaton");
+	assert_string_equal(m->services[0].order.who, "root");
+	model_free(m);
+	for (unsigned turn = 0; turn < 2; turn++) { /* in either order of the records */
+		struct model_adopted row = rows[1];
+
+		assert_int_equal(model_create(c, rows, 3, now, &m), 0);
+		assert_int_equal(m->services[0].forced, 20);
+		model_free(m);
+		rows[1] = rows[2];
+		rows[2] = row;
+	}
+	free_config(c);
+	free_config(same);
+}
+
 static void with_ids_alone_adopted_it_is_a_cold_start(void **state)
 {
 	struct model_adopted row = adopted("oxford-b", 12, 77, VERDICT_UNKNOWN, REASON_not_probed);
@@ -528,6 +593,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_an_earlier_mxlbd_left_is_in_force_from_the_start),
 		cmocka_unit_test(whoever_was_served_by_an_earlier_mxlbd_sees_no_cold_start),
+		cmocka_unit_test(
+			what_operators_said_and_the_active_tier_outlive_a_restart_and_a_reload),
 		cmocka_unit_test(with_ids_alone_adopted_it_is_a_cold_start),
 		cmocka_unit_test(rows_that_make_no_sense_are_passed_over),
 		cmocka_unit_test(ids_that_an_earlier_mxlbd_used_for_others_are_given_to_nobody),

@@ -289,6 +289,96 @@ static void a_better_tier_comes_back_at_once_when_the_active_one_falls_below_min
 	assert_true(in[0] && in[1] && !in[2] && !in[3]);
 }
 
+static void with_a_manual_failback_a_better_tier_waits_until_it_is_asked_for(void **state)
+{
+	const struct tier_conf conf = {.min_up = 1, .failback = FAILBACK_MANUAL};
+	struct tier_view v[3] = {view(10, VERDICT_UP), view(20, VERDICT_UP), view(30, VERDICT_UP)};
+	struct tier_state s = {.served = true};
+	bool in[3];
+
+	(void)state;
+	assert_int_equal(tier_choose(&s, &conf, v, 3, 1000, in), 0);
+	assert_int_equal(s.active, 10);
+	v[0].verdict = v[1].verdict = VERDICT_DOWN;
+	tier_choose(&s, &conf, v, 3, 2000, in);
+	assert_int_equal(s.active, 30);
+	v[0].verdict = v[1].verdict = VERDICT_UP;
+	assert_int_equal(tier_choose(&s, &conf, v, 3, 3000, in), 0); /* no time will do */
+	assert_int_equal(tier_choose(&s, &conf, v, 3, 900000000, in), 0);
+	assert_int_equal(s.active, 30);
+	assert_int_equal(s.n_held, 2);
+	assert_int_equal(s.held[0].preference, 10);
+	assert_true(!in[0] && !in[1] && in[2]);
+	s.anew = true; /* asked for */
+	tier_choose(&s, &conf, v, 3, 900000001, in);
+	assert_int_equal(s.active, 10);
+	assert_false(s.anew);
+	v[0].verdict = VERDICT_DOWN; /* a worse one, when nobody is up here, waits for nobody */
+	tier_choose(&s, &conf, v, 3, 900000002, in);
+	assert_int_equal(s.active, 20);
+	v[1].verdict = VERDICT_DOWN;
+	v[2].verdict = VERDICT_DOWN;
+	v[0].verdict = VERDICT_UP; /* nor does a better one, when nobody else is */
+	tier_choose(&s, &conf, v, 3, 900000003, in);
+	assert_int_equal(s.active, 10);
+}
+
+/* Every state of three tiers: the forced one, if anybody is up there; else as if it were not forced. */
+static void a_forced_tier_is_active_exactly_while_anybody_is_up_there(void **state)
+{
+	(void)state;
+	for (unsigned code = 0; code < 4 * 4 * 4 * 4; code++) {
+		uint16_t want = 10 * (code >> 6), plain;
+		struct tier_conf conf = {.min_up = 2, .failback = FAILBACK_MANUAL};
+		struct tier_state a = {.served = true}, b = {.served = true};
+		struct tier_view v[N];
+		bool in[N], in_plain[N];
+
+		for (unsigned t = 0; t < N; t++)
+			v[t] = view(10 * (t + 1), code >> (2 * t) & 3);
+		tier_choose(&b, &conf, v, N, 5000, in_plain);
+		plain = b.active;
+		conf.has_forced = want; /* 0: none */
+		conf.forced = want;
+		assert_int_equal(tier_choose(&a, &conf, v, N, 5000, in), 0);
+		if (want && v[want / 10 - 1].verdict == VERDICT_UP) {
+			assert_int_equal(a.active, want);
+			assert_int_equal(a.state, SERVICE_UP);
+			for (unsigned t = 0; t < N; t++)
+				assert_int_equal(in[t], v[t].preference == want);
+		} else {
+			assert_int_equal(a.active, plain);
+			assert_int_equal(a.state, b.state);
+			assert_memory_equal(in, in_plain, sizeof(in));
+		}
+	}
+}
+
+static void a_forced_tier_comes_back_without_a_hold_and_keeps_worse_ones_that_join(void **state)
+{
+	struct tier_conf conf = {
+		.min_up = 1, .failback_hold_ms = 30000, .has_forced = true, .forced = 20};
+	struct tier_view v[3] = {view(10, VERDICT_UP), view(20, VERDICT_DOWN),
+				 view(30, VERDICT_UP)};
+	struct tier_state s = {.served = true};
+	bool in[3];
+
+	(void)state;
+	tier_choose(&s, &conf, v, 3, 1000, in);
+	assert_int_equal(s.active, 10);
+	v[1].verdict = VERDICT_UP;
+	assert_int_equal(tier_choose(&s, &conf, v, 3, 1001, in), 0);
+	assert_int_equal(s.active, 20);
+	v[1].admin = ADMIN_DRAIN; /* the operator's own word about its servers counts, too */
+	tier_choose(&s, &conf, v, 3, 1002, in);
+	assert_int_equal(s.active, 10);
+	v[1].admin = ADMIN_READY;
+	conf.mode = TIER_MODE_ADD;
+	conf.min_up = 2;
+	tier_choose(&s, &conf, v, 3, 1003, in);
+	assert_true(!in[0] && in[1] && in[2]);
+}
+
 static void draining_serves_only_while_nobody_is_up_and_ends_without_a_hold(void **state)
 {
 	const struct tier_conf conf = {.min_up = 1, .failback_hold_ms = 30000};
@@ -480,6 +570,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_state_of_three_backends_in_every_layout_is_as_the_rules_say),
 		cmocka_unit_test(every_history_of_three_tiers_keeps_the_failback_hold),
+		cmocka_unit_test(with_a_manual_failback_a_better_tier_waits_until_it_is_asked_for),
+		cmocka_unit_test(a_forced_tier_is_active_exactly_while_anybody_is_up_there),
+		cmocka_unit_test(
+			a_forced_tier_comes_back_without_a_hold_and_keeps_worse_ones_that_join),
 		cmocka_unit_test(a_hold_ends_at_the_time_it_asked_for_and_not_before),
 		cmocka_unit_test(a_better_tier_that_falters_begins_its_hold_anew),
 		cmocka_unit_test(nothing_is_held_within_the_active_tier),

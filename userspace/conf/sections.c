@@ -30,7 +30,6 @@
 	{                                                          \
 		__VA_ARGS__, NULL                                  \
 	}
-#define FIRST(n)     .kind.n_now = n /* the others are a later version's */
 #define LATER(value) .flags = KEY_LATER, .initial = value
 #define END                  \
 	{                    \
@@ -119,7 +118,7 @@ static const struct key service_keys[] = {
 	 .initial = "1"},
 	{"tier-mode", FIELD(service_draft, conf.tier_mode), WORDS("switch", "add"),
 	 .initial = "switch"},
-	{"failback", FIELD(service_draft, conf.failback), WORDS("auto", "manual"), FIRST(1),
+	{"failback", FIELD(service_draft, conf.failback), WORDS("auto", "manual"),
 	 .initial = "auto"},
 	{"failback-hold", FIELD(service_draft, conf.failback_hold_ms), DURATION(0, 7 * DAY),
 	 .initial = "30s"},

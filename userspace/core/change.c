@@ -8,6 +8,7 @@
  *     MTU, whatever becomes of the route: forwarding by them is right until a probe says otherwise, and then the
  *     verdict decides.
  *  2. A backend that leaves maint has not been probed since it entered: its verdict starts anew.
+ *  3. An order for a time gives way, when that is up, to what was last said for good; a forced tier to none.
  */
 #include <stdio.h>
 #include <string.h>
@@ -63,6 +64,17 @@ static void note_service(struct model *m, const struct service *s, const struct 
 	}
 }
 
+/* A forced tier that is not the active one has nobody up: said where it matters. */
+static const char *forced_text(const struct service *s, char *to, size_t size, const char *cause)
+{
+	if (!s->has_forced || s->tier.state == SERVICE_NOT_READY ||
+	    (s->tier.has_active && s->tier.active == s->forced))
+		return cause;
+	snprintf(to, size, "%.220s; nobody is up in tier %u, which %s forced", cause, s->forced,
+		 s->order.who);
+	return to;
+}
+
 static struct tier_view view_of(const struct backend *b)
 {
 	return (struct tier_view){
@@ -85,8 +97,11 @@ static bool decide(struct model *m, struct service *s, const char *cause, struct
 		.failback = s->conf.failback,
 		.failback_hold_ms = s->conf.failback_hold_ms,
 		.cold_start_ms = s->probe.timeout_ms,
+		.has_forced = s->has_forced,
+		.forced = s->forced,
 	};
 	const struct tier_state was = s->tier;
+	char text[EVENT_TEXT_SIZE];
 	bool changed;
 
 	for (unsigned i = 0; i < s->n_backends; i++)
@@ -98,7 +113,7 @@ static bool decide(struct model *m, struct service *s, const char *cause, struct
 		changed = changed || s->backends[i].in_ring != s->chosen[i];
 		s->backends[i].in_ring = s->chosen[i];
 	}
-	note_service(m, s, &was, cause, now);
+	note_service(m, s, &was, forced_text(s, text, sizeof(text), cause), now);
 	return changed;
 }
 
@@ -222,30 +237,158 @@ bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *n
 	return decide(m, s, cause, now) || moved;
 }
 
-bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
-		 struct now now)
+static struct order order_of(const char *who, uint64_t for_ms, struct now now)
 {
-	struct service *s;
-	struct backend *b = model_backend(m, backend_id, &s);
+	struct order o = {.since_wall_ms = now.wall_ms};
+
+	if (for_ms > ORDER_FOR_MAX_MS)
+		for_ms = ORDER_FOR_MAX_MS;
+	snprintf(o.who, sizeof(o.who), "%s", who);
+	if (for_ms) {
+		o.until_wall_ms = now.wall_ms + (int64_t)for_ms;
+		o.until_ms = now.mono_ms + for_ms;
+	}
+	return o;
+}
+
+static void order_text(char *to, size_t size, const struct order *o, const char *who)
+{
+	if (o->until_ms)
+		snprintf(to, size, "%s, for %lld s", who,
+			 (long long)(o->until_wall_ms - o->since_wall_ms) / 1000);
+	else
+		set_text(to, size, who);
+}
+
+/* The state and its event; .order and .admin_after are set before. */
+static void set_admin(struct model *m, struct service *s, struct backend *b, enum admin_state admin,
+		      const char *who, struct now now)
+{
 	char cause[2 * EVENT_TEXT_SIZE];
-	enum admin_state was;
+	enum admin_state was = b->admin;
 	struct event *e;
 
-	if (!b || b->admin == admin)
-		return false;
-	was = b->admin;
 	b->admin = admin;
-	if (was == ADMIN_MAINT) { /* rule 2 */
+	if (was == ADMIN_MAINT && admin != was) { /* rule 2 */
 		health_init(&b->health, now.mono_ms);
 		b->since_wall_ms = now.wall_ms;
 	}
 	e = note(m, EVENT_BACKEND_ADMIN, s, b, now);
 	set_text(e->from, sizeof(e->from), admin_state_name(was));
 	set_text(e->to, sizeof(e->to), admin_state_name(admin));
-	set_text(e->cause, sizeof(e->cause), who);
+	order_text(e->cause, sizeof(e->cause), &b->order, who);
 	snprintf(cause, sizeof(cause), "%s set to %s by %s", b->conf.name, e->to, who);
 	decide(m, s, cause, now);
+}
+
+bool model_admin_for(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+		     uint64_t for_ms, struct now now)
+{
+	struct service *s;
+	struct backend *b = model_backend(m, backend_id, &s);
+
+	if (!b || (b->admin == admin && !for_ms && !b->order.until_ms))
+		return false;
+	if (!b->order.until_ms)
+		b->admin_after = b->admin;
+	if (!for_ms)
+		b->admin_after = admin;
+	b->order = order_of(who, for_ms, now);
+	set_admin(m, s, b, admin, who, now);
 	return true;
+}
+
+bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+		 struct now now)
+{
+	return model_admin_for(m, backend_id, admin, who, 0, now);
+}
+
+static struct service *service_by_id(struct model *m, uint32_t id)
+{
+	for (unsigned i = 0; i < m->n_services; i++)
+		if (m->services[i].id == id)
+			return &m->services[i];
+	return NULL;
+}
+
+static bool has_tier(const struct service *s, uint16_t preference)
+{
+	for (unsigned i = 0; i < s->n_backends; i++)
+		if (s->backends[i].conf.preference == preference)
+			return true;
+	return false;
+}
+
+static void forced_name(char *to, size_t size, bool has_forced, uint16_t forced)
+{
+	if (has_forced)
+		snprintf(to, size, "%u", forced);
+	else
+		set_text(to, size, "auto");
+}
+
+static void set_forced(struct model *m, struct service *s, bool has_forced, uint16_t forced,
+		       const char *who, struct now now)
+{
+	struct event *e = note(m, EVENT_SERVICE_FORCED, s, NULL, now);
+	char cause[2 * EVENT_TEXT_SIZE];
+
+	forced_name(e->from, sizeof(e->from), s->has_forced, s->forced);
+	forced_name(e->to, sizeof(e->to), has_forced, forced);
+	order_text(e->cause, sizeof(e->cause), &s->order, who);
+	s->has_forced = has_forced;
+	s->forced = forced;
+	s->tier.anew = !has_forced;
+	snprintf(cause, sizeof(cause), "tier set to %s by %s", e->to, who);
+	decide(m, s, cause, now);
+}
+
+bool model_force(struct model *m, uint32_t service_id, uint16_t preference, const char *who,
+		 uint64_t for_ms, struct now now)
+{
+	struct service *s = service_by_id(m, service_id);
+
+	if (!s || !has_tier(s, preference))
+		return false;
+	s->order = order_of(who, for_ms, now);
+	set_forced(m, s, true, preference, who, now);
+	return true;
+}
+
+bool model_auto(struct model *m, uint32_t service_id, const char *who, struct now now)
+{
+	struct service *s = service_by_id(m, service_id);
+
+	if (!s)
+		return false;
+	s->order = order_of(who, 0, now);
+	set_forced(m, s, false, 0, who, now);
+	return true;
+}
+
+/* Rule 3. */
+static bool end_orders(struct model *m, struct service *s, struct now now)
+{
+	char who[ORDER_WHO_SIZE + 32];
+	bool changed = false;
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		struct backend *b = &s->backends[i];
+
+		if (!b->order.until_ms || b->order.until_ms > now.mono_ms)
+			continue;
+		snprintf(who, sizeof(who), "%s, whose time is up", b->order.who);
+		b->order = order_of(b->order.who, 0, now);
+		set_admin(m, s, b, b->admin_after, who, now);
+		changed = true;
+	}
+	if (s->order.until_ms && s->order.until_ms <= now.mono_ms) {
+		snprintf(who, sizeof(who), "%s, whose time is up", s->order.who);
+		model_auto(m, s->id, who, now);
+		changed = true;
+	}
+	return changed;
 }
 
 bool model_gone(struct model *m, uint32_t backend_id)
@@ -270,8 +413,15 @@ bool model_tick(struct model *m, struct now now)
 
 		if (s->ask_again_ms && s->ask_again_ms <= now.mono_ms)
 			changed = decide(m, s, cause, now) || changed;
+		changed = end_orders(m, s, now) || changed;
 	}
 	return changed;
+}
+
+/* The earlier of two times, of which 0 is never. */
+static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
+{
+	return !a_ms || (b_ms && b_ms < a_ms) ? b_ms : a_ms;
 }
 
 uint64_t model_next_tick(const struct model *m)
@@ -279,10 +429,11 @@ uint64_t model_next_tick(const struct model *m)
 	uint64_t next_ms = 0;
 
 	for (unsigned i = 0; i < m->n_services; i++) {
-		uint64_t ask_ms = m->services[i].ask_again_ms;
+		const struct service *s = &m->services[i];
 
-		if (ask_ms && (!next_ms || ask_ms < next_ms))
-			next_ms = ask_ms;
+		next_ms = earlier(next_ms, earlier(s->ask_again_ms, s->order.until_ms));
+		for (unsigned j = 0; j < s->n_backends; j++)
+			next_ms = earlier(next_ms, s->backends[j].order.until_ms);
 	}
 	return next_ms;
 }

@@ -14,6 +14,7 @@ static const char *const kinds[] = {
 	[EVENT_BACKEND_NEXTHOP] = "backend_nexthop",
 	[EVENT_SERVICE_STATE] = "service_state",
 	[EVENT_SERVICE_TIER] = "service_tier",
+	[EVENT_SERVICE_FORCED] = "service_forced",
 	[EVENT_CONFIG] = "config",
 	[EVENT_CERTIFICATE_EXPIRES] = "certificate_expires",
 	[EVENT_CERTIFICATE_DIFFERS] = "certificate_differs",

@@ -16,8 +16,9 @@ enum event_kind {
 	EVENT_BACKEND_VERDICT, /* from, to: verdict names */
 	EVENT_BACKEND_ADMIN,
 	EVENT_BACKEND_NEXTHOP,
-	EVENT_SERVICE_STATE, /* from, to: service state names */
-	EVENT_SERVICE_TIER,  /* from, to: preferences or "-" */
+	EVENT_SERVICE_STATE,  /* from, to: service state names */
+	EVENT_SERVICE_TIER,   /* from, to: preferences or "-" */
+	EVENT_SERVICE_FORCED, /* from, to: preferences or "auto" */
 	EVENT_CONFIG,
 	EVENT_CERTIFICATE_EXPIRES, /* to: days left, below zero once it has */
 	EVENT_CERTIFICATE_DIFFERS, /* from the other servers' of the service */

@@ -102,8 +102,32 @@ static uint32_t free_id(const struct model *m, const bool *spoken_for)
 static bool is_adoptable(const struct model_adopted *a)
 {
 	return (unsigned)a->verdict <= VERDICT_DOWN && (unsigned)a->reason < REASON_COUNT &&
-	       (unsigned)a->admin <= ADMIN_MAINT && a->backend_id &&
-	       a->backend_id < MXLB_MAX_BACKENDS;
+	       (unsigned)a->admin <= ADMIN_MAINT && (unsigned)a->admin_after <= ADMIN_MAINT &&
+	       a->backend_id && a->backend_id < MXLB_MAX_BACKENDS;
+}
+
+/* What is left of its time is told by the wall clock; one whose time is up meanwhile ends at the first tick. */
+static struct order adopt_order(const struct order *o, struct now now)
+{
+	struct order out = *o;
+	int64_t left_ms = o->until_wall_ms - now.wall_ms;
+
+	out.until_ms = 0;
+	if (o->until_wall_ms)
+		out.until_ms = now.mono_ms + (left_ms > 0 ? (uint64_t)left_ms : 0);
+	return out;
+}
+
+/* A backend that left the configuration for a while has an old record: the latest order counts. */
+static void adopt_service(struct service *s, const struct model_adopted *a, struct now now)
+{
+	if (a->forced_order.since_wall_ms < s->order.since_wall_ms)
+		return;
+	s->tier.has_active = a->has_active;
+	s->tier.active = a->has_active ? a->active : 0;
+	s->has_forced = a->has_forced;
+	s->forced = a->has_forced ? a->forced : 0;
+	s->order = adopt_order(&a->forced_order, now);
 }
 
 static void adopt_backend(struct model *m, struct service *s, struct backend *b,
@@ -113,6 +137,8 @@ static void adopt_backend(struct model *m, struct service *s, struct backend *b,
 
 	claim_id(m, s, b, a->backend_id);
 	b->admin = a->admin;
+	b->admin_after = a->admin_after;
+	b->order = adopt_order(&a->order, now);
 	if (a->verdict != VERDICT_UNKNOWN) {
 		health_adopt(&b->health, a->verdict, a->reason, now.mono_ms);
 		s->tier.served = true;
@@ -128,6 +154,8 @@ static void adopt_backend(struct model *m, struct service *s, struct backend *b,
 /* Rule 4. */
 static void adopt(struct model *m, struct service *s, const struct source *src, struct now now)
 {
+	bool is_new = s->id == NO_SERVICE_ID;
+
 	for (unsigned i = 0; i < src->n_adopted; i++) {
 		const struct model_adopted *a = &src->adopted[i];
 
@@ -141,8 +169,11 @@ static void adopt(struct model *m, struct service *s, const struct source *src, 
 			if (strcmp(a->backend, b->conf.name) ||
 			    !addr_equal(&a->address, &b->conf.address))
 				continue;
-			if (!b->id && !m->by_id[a->backend_id].backend)
-				adopt_backend(m, s, b, a, now);
+			if (b->id || m->by_id[a->backend_id].backend)
+				continue;
+			adopt_backend(m, s, b, a, now);
+			if (is_new)
+				adopt_service(s, a, now);
 		}
 	}
 }
@@ -192,8 +223,12 @@ static int build_service(struct model *m, struct service *s, const struct servic
 		.n_backends = conf->n_backends,
 	};
 	s->conf.backends = NULL;
-	if (was)
+	if (was) {
 		s->tier = was->tier;
+		s->has_forced = was->has_forced;
+		s->forced = was->forced;
+		s->order = was->order;
+	}
 	if (!s->backends || !s->views || !s->chosen)
 		return -ENOMEM;
 	for (unsigned i = 0; i < s->n_backends; i++)

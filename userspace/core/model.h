@@ -38,12 +38,23 @@ struct traffic { /* summed over CPUs, filled by the daemon from the datapath's c
 	uint64_t retransmits, misses, promoted, evicted, unplaced;
 };
 
+#define ORDER_WHO_SIZE	 22 /* as mxlb_record has it */
+#define ORDER_FOR_MAX_MS (366 * 86400 * 1000ull)
+
+struct order { /* what an operator said: who, when, until when. Kept over restarts, by the wall clock */
+	char who[ORDER_WHO_SIZE];	      /* cut; empty: nobody said anything */
+	int64_t since_wall_ms, until_wall_ms; /* until 0: for good */
+	uint64_t until_ms;		      /* monotonic; 0: for good */
+};
+
 struct backend {
 	struct backend_conf conf;
 	uint32_t id; /* index in the datapath's maps, and in marks and tables; 1.. */
 	struct health health;
 	int64_t since_wall_ms; /* when the verdict last changed */
 	enum admin_state admin;
+	enum admin_state admin_after; /* when .order's time is up: what was last said for good */
+	struct order order;	      /* of .admin */
 	struct probe_result last;
 	int64_t last_wall_ms;		 /* when .last ended; 0: never */
 	struct cert_told {		 /* what was last said of its certificate */
@@ -61,6 +72,9 @@ struct service {
 	struct probe_conf probe;
 	uint32_t id;
 	struct tier_state tier;
+	bool has_forced;
+	uint16_t forced;       /* the tier that the operator wants */
+	struct order order;    /* of .forced */
 	uint64_t ask_again_ms; /* monotonic, when tier_choose() wants to be asked again; 0: never */
 	struct backend *backends; /* by preference, then as in the file */
 	unsigned n_backends;
@@ -95,6 +109,11 @@ struct model_adopted {
 	enum admin_state admin;
 	struct mac mac;	    /* zero: none */
 	unsigned interface; /* that it was behind: an index into config.interfaces */
+	enum admin_state admin_after;
+	struct order order;	     /* until_ms is not read */
+	bool has_active, has_forced; /* the service's */
+	uint16_t active, forced;
+	struct order forced_order;
 };
 
 /*
@@ -127,6 +146,14 @@ bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe
 bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *nh, struct now now);
 bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
 		 struct now now);
+/* The same for so long, at most ORDER_FOR_MAX_MS; 0: for good. Then what was last said for good holds again. */
+bool model_admin_for(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+		     uint64_t for_ms, struct now now);
+/* Makes a tier the active one (tier.c, rule 7), for so long; 0: until model_auto(). False: the service has no such tier. */
+bool model_force(struct model *m, uint32_t service_id, uint16_t preference, const char *who,
+		 uint64_t for_ms, struct now now);
+/* Nothing is forced any more, and the best tier is active without a hold: so it is the way back by hand, too. */
+bool model_auto(struct model *m, uint32_t service_id, const char *who, struct now now);
 /* The second question to an unreachable backend's next hop has failed too: its flows are to be reset. */
 bool model_gone(struct model *m, uint32_t backend_id);
 bool model_tick(struct model *m, struct now now);

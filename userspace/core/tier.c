@@ -14,10 +14,13 @@
  *          lost: a sender that does not check takes it, one that does keeps it
  *     and below it nobody: all-down.
  *  4. Failback: while the active tier still reaches the deciding rung, and that one is about being up, a
- *     better tier is served only when it has reached it for failback_hold_ms. Otherwise at once.
+ *     better tier is served only when it has reached it for failback_hold_ms; where failback is manual, not before the
+ *     operator asks for it. Otherwise at once.
  *  5. Within the tier each backend that fits the rung takes part, without delay.
  *  6. tier-mode add (F5's priority groups): the active tier is the best that has anybody up, and while fewer than min-up
  *     backends take part the next tiers join in. A better tier joins at once, so there is nothing to hold.
+ *  7. The tier that the operator forces is active while anybody there is up, min-up or not, whatever better ones are;
+ *     nobody up there: as if it were not forced.
  */
 #include <string.h>
 #include "core/tier.h"
@@ -131,6 +134,18 @@ static bool cold_start_over(const struct tier_state *state, const struct tier_co
 	return any_up;
 }
 
+/* Rule 7. The rung of a forced tier that has anybody up; NULL: none is forced, or nobody is. */
+static const struct rung *forced(const struct tier_conf *conf, const struct tier_view *views,
+				 unsigned n)
+{
+	const struct rung *any_up = &ladder[1];
+
+	for (struct tier t = {0, 0}; conf->has_forced && next_tier(views, n, &t);)
+		if (views[t.first].preference == conf->forced && reaches(&t, any_up, conf, views))
+			return any_up;
+	return NULL;
+}
+
 /* Rule 3. The deciding rung and the best preference on it; NULL: nobody. */
 static const struct rung *climb(const struct tier_conf *conf, const struct tier_view *views,
 				unsigned n, uint16_t *best)
@@ -152,7 +167,8 @@ static const struct rung *climb(const struct tier_conf *conf, const struct tier_
 static bool may_stay(const struct tier_state *state, const struct rung *r,
 		     const struct tier_conf *conf, const struct tier_view *views, unsigned n)
 {
-	if (!state->has_active || r->state != SERVICE_UP || conf->mode == TIER_MODE_ADD)
+	if (state->anew || !state->has_active || r->state != SERVICE_UP ||
+	    conf->mode == TIER_MODE_ADD)
 		return false;
 	for (struct tier t = {0, 0}; next_tier(views, n, &t);) {
 		if (views[t.first].preference == state->active)
@@ -188,12 +204,14 @@ static uint64_t hold(struct tier_state *state, const struct rung *r, const struc
 			break;
 		if (!reaches(&t, r, conf, views))
 			continue;
-		if (due_ms <= now_ms) {
+		if (conf->failback == FAILBACK_MANUAL) {
+			due_ms = 0; /* never */
+		} else if (due_ms <= now_ms) {
 			*best = preference;
 			break;
 		}
 		held[n_held++] = (struct tier_held){preference, since_ms};
-		if (!ask_ms || due_ms < ask_ms)
+		if (due_ms && (!ask_ms || due_ms < ask_ms))
 			ask_ms = due_ms;
 	}
 	memcpy(state->held, held, n_held * sizeof(*held));
@@ -225,7 +243,8 @@ uint64_t tier_choose(struct tier_state *state, const struct tier_conf *conf,
 {
 	const struct rung *r;
 	uint64_t ask_ms = 0;
-	uint16_t best = 0;
+	uint16_t best = conf->forced;
+	bool may_hold;
 
 	memset(in_ring, 0, n * sizeof(*in_ring));
 	if (!state->served && !cold_start_over(state, conf, views, n, now_ms)) {
@@ -234,15 +253,18 @@ uint64_t tier_choose(struct tier_state *state, const struct tier_conf *conf,
 	}
 	state->served = true;
 
-	r = climb(conf, views, n, &best);
-	if (r && may_stay(state, r, conf, views, n))
+	r = forced(conf, views, n);
+	may_hold = !r;
+	if (!r)
+		r = climb(conf, views, n, &best);
+	if (r && may_hold && may_stay(state, r, conf, views, n))
 		ask_ms = hold(state, r, conf, views, n, now_ms, &best);
 	else
 		state->n_held = 0;
-
+	state->anew = false;
 	state->state = r ? r->state : SERVICE_DOWN;
 	state->has_active = r;
-	state->active = best;
+	state->active = r ? best : 0;
 	if (r)
 		take_part(r, conf, views, n, best, in_ring);
 	return ask_ms;

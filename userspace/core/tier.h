@@ -35,12 +35,14 @@ struct tier_conf {
 	enum failback failback;
 	uint32_t failback_hold_ms;
 	uint32_t cold_start_ms; /* the probe's timeout: how long a cold start waits */
+	bool has_forced;
+	uint16_t forced; /* the preference that the operator wants to be active */
 };
 
 /* Better tiers timed at once; a further one waits until one of them is served. */
 #define TIER_HELD_MAX 8
 
-struct tier_held { /* a tier that could be served but for the failback hold */
+struct tier_held { /* a tier that could be served but for the failback hold, or a manual failback */
 	uint16_t preference;
 	uint64_t since_ms; /* monotonic: fit since */
 };
@@ -50,6 +52,7 @@ struct tier_state { /* kept between calls; zero it and set .started_ms before th
 	bool has_active;
 	uint16_t active; /* preference of the active tier */
 	bool served;	 /* left the cold start, or adopted */
+	bool anew; /* the next choice knows of no active tier: the operator asks for the best */
 	uint64_t started_ms;
 	struct tier_held held[TIER_HELD_MAX]; /* better than the active one, best first */
 	unsigned n_held;

@@ -68,6 +68,30 @@ void datapath_counts(struct datapath *dp, struct datapath_counts *out)
 	}
 }
 
+_Static_assert(sizeof(((struct mxlb_record *)0)->admin_who) == ORDER_WHO_SIZE, "one name size");
+
+/* Up, so that what is kept never ends early. */
+static __u32 seconds(int64_t wall_ms)
+{
+	return wall_ms > 0 ? (wall_ms + 999) / 1000 : 0;
+}
+
+static void remember_orders(struct mxlb_record *r, const struct service *s, const struct backend *b)
+{
+	r->admin_since = seconds(b->order.since_wall_ms);
+	r->admin_until = seconds(b->order.until_wall_ms);
+	memcpy(r->admin_who, b->order.who, sizeof(r->admin_who));
+	r->forced_since = seconds(s->order.since_wall_ms);
+	r->forced_until = seconds(s->order.until_wall_ms);
+	memcpy(r->forced_who, s->order.who, sizeof(r->forced_who));
+	r->forced_tier = s->forced;
+	r->active_tier = s->tier.active;
+	r->flags = (s->has_forced ? MXLB_RECORD_FORCED : 0) |
+		   (s->tier.has_active ? MXLB_RECORD_ACTIVE : 0) |
+		   (b->admin_after == ADMIN_DRAIN ? MXLB_RECORD_DRAIN : 0) |
+		   (b->admin_after == ADMIN_MAINT ? MXLB_RECORD_MAINT : 0);
+}
+
 void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b)
 {
 	struct mxlb_record r = {.used = 1,
@@ -81,6 +105,7 @@ void datapath_remember(struct datapath *dp, const struct service *s, const struc
 	memcpy(r.address, b->conf.address.b, sizeof(r.address));
 	if (b->nexthop.has_mac)
 		memcpy(r.mac, b->nexthop.mac.b, sizeof(b->nexthop.mac.b));
+	remember_orders(&r, s, b);
 	if (memcmp(&dp->records[b->id], &r, sizeof(r)))
 		dp->records[b->id] = r;
 }
@@ -91,6 +116,31 @@ static enum reason reason_by_name(const char *name)
 		if (!strcmp(name, reason_name(i)))
 			return i;
 	return REASON_not_probed;
+}
+
+static struct order order_read(__u32 since, __u32 until, const char *who)
+{
+	struct order o = {.since_wall_ms = since * 1000LL, .until_wall_ms = until * 1000LL};
+
+	memcpy(o.who, who, sizeof(o.who) - 1);
+	for (char *c = o.who; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	return o;
+}
+
+/* Of a record from before there were orders, all of it is zero: nobody said anything. */
+static void read_orders(const struct mxlb_record *r, struct model_adopted *out)
+{
+	out->order = order_read(r->admin_since, r->admin_until, r->admin_who);
+	out->forced_order = order_read(r->forced_since, r->forced_until, r->forced_who);
+	out->has_forced = r->flags & MXLB_RECORD_FORCED;
+	out->has_active = r->flags & MXLB_RECORD_ACTIVE;
+	out->forced = r->forced_tier;
+	out->active = r->active_tier;
+	out->admin_after = r->flags & MXLB_RECORD_MAINT	  ? ADMIN_MAINT
+			   : r->flags & MXLB_RECORD_DRAIN ? ADMIN_DRAIN
+							  : ADMIN_READY;
 }
 
 /* The record as an adopted backend; false when it is free or not to be believed. */
@@ -114,6 +164,7 @@ static bool record_read(const struct datapath *dp, uint32_t id, struct model_ado
 	out->admin = r.admin;
 	memcpy(out->mac.b, r.mac, sizeof(out->mac.b));
 	out->interface = dp->backends[id].way.port;
+	read_orders(&r, out);
 	return true;
 }
 
