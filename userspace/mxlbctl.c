@@ -23,12 +23,13 @@
 /* Options that only some commands know. */
 #define TAKES_WAIT     1u
 #define TAKES_PROBE    2u
+#define TAKES_FOR      4u
 
 struct ctl_command {
 	const char *name;
 	const char *args;
 	const char *help;
-	int n_args;
+	int n_args;	/* below 0: that many at most, and one less at least */
 	unsigned takes; /* TAKES_ */
 	enum ctl_exit (*run)(const struct ctl *ctl, char **args);
 };
@@ -125,11 +126,16 @@ static const struct ctl_command commands[] = {
 	 run_status},
 	{"show", "BACKEND | SERVICE/BACKEND", "one backend in full: probe, certificate, next hop",
 	 1, 0, run_show},
-	{"drain", "BACKEND | SERVICE/BACKEND [--wait [--timeout T]]",
-	 "nothing new to it; its flows are kept", 1, TAKES_WAIT, operate_drain},
-	{"maint", "BACKEND | SERVICE/BACKEND [--wait [--timeout T]]",
-	 "nothing new to it, and no probes; its flows are kept", 1, TAKES_WAIT, operate_maint},
-	{"ready", "BACKEND | SERVICE/BACKEND", "let its probes decide again", 1, 0, operate_ready},
+	{"drain", "BACKEND | SERVICE/BACKEND [--for T] [--wait [--timeout T]]",
+	 "nothing new to it; its flows are kept", 1, TAKES_WAIT | TAKES_FOR, operate_drain},
+	{"maint", "BACKEND | SERVICE/BACKEND [--for T] [--wait [--timeout T]]",
+	 "nothing new to it, and no probes; its flows are kept", 1, TAKES_WAIT | TAKES_FOR,
+	 operate_maint},
+	{"ready", "BACKEND | SERVICE/BACKEND [--for T]", "let its probes decide again", 1,
+	 TAKES_FOR, operate_ready},
+	{"tier", "SERVICE force N [--for T] | SERVICE auto",
+	 "make a tier the active one; or let the servers' verdicts decide, at once", -3, TAKES_FOR,
+	 operate_tier},
 	{"flows", "SERVICE | SERVICE/BACKEND", "the flow table: client, backend, seconds idle", 1,
 	 false, flows_list},
 	{"explain", "SERVICE CLIENT:PORT", "which backend this client gets, and why no other", 2,
@@ -153,6 +159,8 @@ static void print_usage(FILE *to)
 			commands[i].args, commands[i].help);
 	fputs("\n  -s, --socket SOCKET   mxlbd's control socket (" DEFAULT_SOCKET ")\n"
 	      "      --json            answer in JSON\n"
+	      "      --for T           for so long (90s, 15m, 1h, 2d); then what was said for good\n"
+	      "                        holds again, and for a tier: auto\n"
 	      "      --wait            return when the backend's last flow has gone\n"
 	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
 	      "      --help, --version\n\n"
@@ -186,12 +194,17 @@ static bool misses_wait(const struct ctl *ctl, unsigned takes)
 	return ctl->timeout_s && !ctl->wait && !(takes & TAKES_PROBE);
 }
 
+static bool takes_args(const struct ctl_command *c, int n)
+{
+	return n == c->n_args || n == -c->n_args || (c->n_args < 0 && n == -c->n_args - 1);
+}
+
 static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **args, int n)
 {
 	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
 		if (strcmp(args[0], commands[i].name))
 			continue;
-		if (n - 1 == commands[i].n_args && !(given & ~commands[i].takes) &&
+		if (takes_args(&commands[i], n - 1) && !(given & ~commands[i].takes) &&
 		    !misses_wait(ctl, commands[i].takes))
 			return commands[i].run(ctl, args + 1);
 		fprintf(stderr, "usage: mxlbctl %s %s\n", commands[i].name, commands[i].args);
@@ -206,6 +219,7 @@ static const struct option options[] = {
 	{"json", no_argument, NULL, 'j'},
 	{"wait", no_argument, NULL, 'w'},
 	{"timeout", required_argument, NULL, 't'},
+	{"for", required_argument, NULL, 'f'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{"tls", required_argument, NULL, 'T'},
@@ -263,6 +277,12 @@ static bool take_option(struct ctl *ctl, int option, unsigned *given, bool *done
 		if (!ctl->timeout_s)
 			fputs("mxlbctl: --timeout expects 90s, 15m, 1h or 2d\n", stderr);
 		return ctl->timeout_s;
+	case 'f':
+		ctl->for_s = text_seconds(optarg);
+		*given |= TAKES_FOR;
+		if (!ctl->for_s)
+			fputs("mxlbctl: --for expects 90s, 15m, 1h or 2d\n", stderr);
+		return ctl->for_s;
 	case 'h':
 		print_usage(stdout);
 		return *done = true;

@@ -63,6 +63,16 @@ static void each_sentence_about_a_server_is_haproxys(void **state)
 		{"disable server other/oxford-a", "No such backend.\n\n"},
 		{"disable server hybrid-mail/oxford-a/2", "No such server.\n\n"},
 	};
+	static const char *const times[] = {
+		"set server hybrid-mail/oxford-a state drain now",
+		"set server hybrid-mail/oxford-a state drain for",
+		"set server hybrid-mail/oxford-a state drain for -1",
+		"set server hybrid-mail/oxford-a state drain for 0",
+		"set server hybrid-mail/oxford-a state drain for 1m",
+		"set server hybrid-mail/oxford-a state drain for 31622401",
+		"set server hybrid-mail/oxford-a state drain for 99999999999999999999999",
+		"set server hybrid-mail/oxford-a state drain til 5",
+	};
 	struct bench *b = *state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -73,8 +83,9 @@ static void each_sentence_about_a_server_is_haproxys(void **state)
 			    "usage: set server <backend>/<server> ");
 	bench_assert_begins(say(b, "root", "set server hybrid-mail/oxford-a foo ready"),
 			    "usage: set server <backend>/<server> ");
-	bench_assert_begins(say(b, "root", "set server hybrid-mail/oxford-a state ready now"),
-			    "Unknown command, but maybe");
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		assert_string_equal(say(b, "root", times[i]),
+				    "Expects 'for <seconds>', at most a year.\n\n");
 	bench_assert_begins(say(b, "root", "enable server hybrid-mail/oxford-a now"),
 			    "Unknown command, but maybe");
 	assert_int_equal(b->changes, 0);
@@ -104,6 +115,47 @@ static void each_state_reaches_the_server_that_was_named_and_no_other(void **sta
 		assert_int_equal(state_of(b, "oxford-a"), ADMIN_READY);
 		assert_int_equal(state_of(b, "nuneaton"), ADMIN_READY);
 	}
+}
+
+static void a_tier_is_forced_and_let_go_by_name_and_number(void **state)
+{
+	static const char usage[] =
+		"usage: tier <service> force <preference> [for <seconds>] | auto\n\n";
+	static const struct {
+		const char *say, *hear;
+	} rows[] = {
+		{"tier", usage},
+		{"tier hybrid-mail", usage},
+		{"tier hybrid-mail force", usage},
+		{"tier hybrid-mail forces 20", usage},
+		{"tier hybrid-mail auto 20", usage},
+		{"tier other auto", "No such service.\n\n"},
+		{"tier hybrid-mail force 30", "No such tier.\n\n"},
+		{"tier hybrid-mail force 65556", "No such tier.\n\n"},
+		{"tier hybrid-mail force -20", "No such tier.\n\n"},
+		{"tier hybrid-mail force 20x", "No such tier.\n\n"},
+		{"tier hybrid-mail force 20 for 0", "Expects 'for <seconds>', at most a year.\n\n"},
+	};
+	struct bench *b = *state;
+	const struct service *s = &b->model->services[0];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strcmp(say(b, "root", rows[i].say), rows[i].hear))
+			fail_msg("to \"%s\" it said \"%s\"", rows[i].say,
+				 say(b, "root", rows[i].say));
+	assert_string_equal(say(b, NULL, "tier hybrid-mail force 20"), "Permission denied\n\n");
+	assert_false(s->has_forced);
+	assert_int_equal(b->changes, 0);
+	assert_string_equal(say(b, "alice", "tier hybrid-mail force 20 for 900s"), "\n");
+	assert_true(s->has_forced && s->forced == 20);
+	assert_string_equal(s->order.who, "alice");
+	assert_int_equal(s->order.until_wall_ms - s->order.since_wall_ms, 900000);
+	assert_string_equal(say(b, "alice", "tier hybrid-mail auto"), "\n");
+	assert_false(s->has_forced);
+	assert_int_equal(b->changes, 2);
+	assert_string_equal(say(b, "bob", "set server hybrid-mail/oxford-a state drain for 60"),
+			    "\n");
+	assert_non_null(strstr(say(b, NULL, "show status"), "\"admin_order\":{\"who\":\"bob\""));
 }
 
 static void a_change_is_noted_with_who_made_it(void **state)
@@ -165,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(each_sentence_about_a_server_is_haproxys),
 		BENCH_TEST(each_state_reaches_the_server_that_was_named_and_no_other),
+		BENCH_TEST(a_tier_is_forced_and_let_go_by_name_and_number),
 		BENCH_TEST(a_change_is_noted_with_who_made_it),
 		BENCH_TEST(who_may_only_read_changes_nothing_and_is_not_told_how),
 		BENCH_TEST(several_changes_may_be_made_on_one_line),

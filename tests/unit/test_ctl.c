@@ -147,6 +147,29 @@ static void drain_maint_and_ready_take_a_bare_name_or_a_full_one(void **state)
 	assert_int_equal(b->changes, 3);
 }
 
+static void an_order_says_who_gave_it_and_until_when(void **state)
+{
+	struct bench *b = *state;
+
+	need_root();
+	ASSERT_RUN(b, 0, "hybrid-mail/oxford-a: drain,", "drain", "oxford-a", "--for", "15m");
+	ASSERT_RUN(b, 0, "  admin       drain by root since 20", "show", "oxford-a");
+	ASSERT_RUN(b, 0, "Z until 20", "show", "oxford-a");
+	ASSERT_RUN(b, 0, "hybrid-mail: no tier; 20 is forced by root since 20", "tier",
+		   "hybrid-mail", "force", "20", "--for", "1h");
+	ASSERT_RUN(b, 0, "   no tier; 20 is forced by root since 20", "status");
+	ASSERT_RUN(b, 0, "\"tier\": 20", "--json", "tier", "hybrid-mail", "force", "20");
+	b->model->services[0].tier.has_active = true;
+	b->model->services[0].tier.active = 20;
+	ASSERT_RUN(b, 0, "   tier 20, forced by root since 20", "status");
+	ASSERT_RUN(b, 0, "hybrid-mail: ", "tier", "hybrid-mail", "auto");
+	assert_false(b->model->services[0].has_forced);
+	ASSERT_RUN(b, 1, "mxlbctl: refused: No such tier.\n", "tier", "hybrid-mail", "force", "30");
+	ASSERT_RUN(b, 1, "mxlbctl: refused: No such service.\n", "tier", "other", "auto");
+	ASSERT_RUN(b, 1, "mxlbctl: refused: No such service.\n", "tier", "x;reload", "auto");
+	assert_int_equal(b->reloads, 0);
+}
+
 static void a_name_that_two_services_have_is_refused(void **state)
 {
 	struct bench *b = *state;
@@ -251,6 +274,13 @@ static void options_that_do_not_go_together_are_usage(void **state)
 {
 	static const char *const rows[][6] = {
 		{"drain"},
+		{"tier", "hybrid-mail"},
+		{"tier", "hybrid-mail", "20"},
+		{"tier", "hybrid-mail", "force"},
+		{"tier", "hybrid-mail", "auto", "20"},
+		{"tier", "hybrid-mail", "auto", "--for", "5s"},
+		{"status", "--for", "5s"},
+		{"drain", "oxford-a", "--for", "soon"},
 		{"drain", "oxford-a", "oxford-b"},
 		{"ready", "oxford-a", "--wait"},
 		{"status", "--wait"},
@@ -277,7 +307,8 @@ static void options_that_do_not_go_together_are_usage(void **state)
 			fail_msg("row %zu: %#x \"%s\"", i, r.status, r.said);
 	}
 	assert_int_equal(b->reloads + b->changes, 0);
-	ASSERT_RUN(b, 0, "\n  drain BACKEND | SERVICE/BACKEND [--wait [--timeout T]]\n", "help");
+	ASSERT_RUN(b, 0, "\n  drain BACKEND | SERVICE/BACKEND [--for T] [--wait [--timeout T]]\n",
+		   "help");
 }
 
 static void flows_and_explain_say_what_the_daemon_says(void **state)
@@ -315,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(drain_maint_and_ready_take_a_bare_name_or_a_full_one),
+		BENCH_TEST(an_order_says_who_gave_it_and_until_when),
 		BENCH_TEST(a_name_that_two_services_have_is_refused),
 		BENCH_TEST(waiting_ends_when_the_last_flow_has_gone_and_not_before),
 		BENCH_TEST(waiting_ends_when_the_time_is_up),

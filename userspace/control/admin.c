@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what operators may say about a server, in HAProxy's words. Decides nothing: the model takes the state and
- * notes who gave it, the daemon brings it into force.
+ * Owns what operators may say about a server, in HAProxy's words, and about a service's tiers. Decides nothing: the
+ * model takes the state and notes who gave it and until when, the daemon brings it into force.
  */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "control/request.h"
@@ -44,17 +47,40 @@ struct backend *request_server(struct request *r)
 	return b;
 }
 
-static void set_state(struct request *r, const struct backend *b, enum admin_state state)
+/* "for 900" at the end of a command, in seconds ("900s" too). False, and said so, where it is not that. */
+static bool take_for(struct request *r, unsigned first, uint64_t *for_ms)
+{
+	const char *text = r->n_args == first + 2 ? r->args[first + 1] : "";
+	char *end = NULL;
+	unsigned long long s;
+
+	*for_ms = 0;
+	if (r->n_args <= first)
+		return true;
+	errno = 0;
+	s = strtoull(text, &end, 10);
+	if (strcmp(r->args[first], "for") || !isdigit((unsigned char)*text) ||
+	    (*end && strcmp(end, "s")) || errno || !s || s > ORDER_FOR_MAX_MS / 1000) {
+		buf_printf(r->out, "Expects 'for <seconds>', at most a year.\n");
+		return false;
+	}
+	*for_ms = s * 1000;
+	return true;
+}
+
+static void set_state(struct request *r, const struct backend *b, enum admin_state state,
+		      uint64_t for_ms)
 {
 	const struct control_callbacks *cb = &r->env->cb;
 
-	if (model_admin(r->env->model, b->id, state, r->caller->who, now()))
+	if (model_admin_for(r->env->model, b->id, state, r->caller->who, for_ms, now()))
 		cb->changed(cb->ctx);
 }
 
 void admin_set_server(struct request *r)
 {
 	struct backend *b = request_server(r);
+	uint64_t for_ms;
 
 	if (!b)
 		return;
@@ -64,7 +90,8 @@ void admin_set_server(struct request *r)
 	}
 	for (int state = ADMIN_READY; r->n_args > 2 && state <= ADMIN_MAINT; state++) {
 		if (!strcmp(r->args[2], admin_state_name(state))) {
-			set_state(r, b, state);
+			if (take_for(r, 3, &for_ms))
+				set_state(r, b, state, for_ms);
 			return;
 		}
 	}
@@ -76,7 +103,7 @@ void admin_enable_server(struct request *r)
 	struct backend *b = request_server(r);
 
 	if (b)
-		set_state(r, b, ADMIN_READY);
+		set_state(r, b, ADMIN_READY, 0);
 }
 
 void admin_disable_server(struct request *r)
@@ -84,5 +111,49 @@ void admin_disable_server(struct request *r)
 	struct backend *b = request_server(r);
 
 	if (b)
-		set_state(r, b, ADMIN_MAINT);
+		set_state(r, b, ADMIN_MAINT, 0);
+}
+
+/* The preference of one of the service's tiers; false, and said so, where it is none. */
+static bool take_tier(struct request *r, const struct service *s, const char *text, uint16_t *out)
+{
+	char *end = NULL;
+	unsigned long n = strtoul(text, &end, 10);
+
+	for (unsigned i = 0; isdigit((unsigned char)*text) && !*end && i < s->n_backends; i++) {
+		*out = s->backends[i].conf.preference;
+		if (*out == n)
+			return true;
+	}
+	buf_printf(r->out, "No such tier.\n");
+	return false;
+}
+
+static void force_tier(struct request *r, const struct service *s)
+{
+	const struct control_callbacks *cb = &r->env->cb;
+	uint16_t preference;
+	uint64_t for_ms;
+
+	if (take_tier(r, s, r->args[2], &preference) && take_for(r, 3, &for_ms) &&
+	    model_force(r->env->model, s->id, preference, r->caller->who, for_ms, now()))
+		cb->changed(cb->ctx);
+}
+
+void admin_tier(struct request *r)
+{
+	const struct control_callbacks *cb = &r->env->cb;
+	const struct service *s = r->n_args ? request_service(r, r->args[0]) : NULL;
+
+	if (r->n_args && !s)
+		return;
+	if (r->n_args == 2 && !strcmp(r->args[1], "auto")) {
+		if (model_auto(r->env->model, s->id, r->caller->who, now()))
+			cb->changed(cb->ctx);
+	} else if (r->n_args >= 3 && !strcmp(r->args[1], "force")) {
+		force_tier(r, s);
+	} else {
+		buf_printf(r->out,
+			   "usage: tier <service> force <preference> [for <seconds>] | auto\n");
+	}
 }

@@ -186,6 +186,25 @@ static json_t *json_flow_table(const struct traffic *t)
 			 (json_int_t)t->unplaced);
 }
 
+/* null: nobody said anything. */
+static json_t *json_order(const struct order *o)
+{
+	if (!o->who[0])
+		return json_null();
+	return json_pack("{s:o, s:o, s:o}", "who", render_json_text(o->who), "since",
+			 json_time(o->since_wall_ms), "until", json_time(o->until_wall_ms));
+}
+
+/* null: none. */
+static json_t *json_forced(const struct service *s)
+{
+	json_t *json = s->has_forced ? json_order(&s->order) : json_null();
+
+	if (s->has_forced)
+		json_object_set_new(json, "tier", json_integer(s->forced));
+	return json;
+}
+
 static json_t *json_backend(const struct backend *b, enum tls_policy policy, int64_t now_wall_ms)
 {
 	enum reason reason = b->health.reason;
@@ -198,8 +217,9 @@ static json_t *json_backend(const struct backend *b, enum tls_policy policy, int
 		reason_exo_code(reason, policy), "since", json_time(b->since_wall_ms), "in_ring",
 		b->in_ring);
 	json_t *more = json_pack(
-		"{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "last_probe", json_last_probe(b),
-		"tls", json_tls(b, now_wall_ms), "neighbour", json_neighbour(&b->nexthop), "tunnel",
+		"{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "admin_order",
+		json_order(&b->order), "last_probe", json_last_probe(b), "tls",
+		json_tls(b, now_wall_ms), "neighbour", json_neighbour(&b->nexthop), "tunnel",
 		json_tunnel(b), "flows", (json_int_t)b->traffic.flows, "new",
 		(json_int_t)b->traffic.new_flows, "packets", (json_int_t)b->traffic.packets,
 		"bytes", (json_int_t)b->traffic.bytes, "flow_table", json_flow_table(&b->traffic));
@@ -252,12 +272,15 @@ static json_t *json_service(const struct service *s, const struct control_info *
 		drops = info->service_drops[s->id];
 	for (unsigned i = 0; i < s->n_backends;)
 		tiers = render_json_append(tiers, json_tier(s, i, &i, now_wall_ms));
-	return json_pack("{s:o, s:o, s:i, s:s, s:o, s:o, s:o}", "name",
+	return json_pack("{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o}", "name",
 			 render_json_text(s->conf.name), "address", json_address(&s->conf.address),
 			 "port", s->conf.port, "state", service_state_name(s->tier.state),
 			 "active_tier",
-			 s->tier.has_active ? json_integer(s->tier.active) : json_null(), "tiers",
-			 tiers, "drops", json_drops(drops));
+			 s->tier.has_active ? json_integer(s->tier.active) : json_null(), "forced",
+			 json_forced(s), "failback",
+			 s->conf.failback == FAILBACK_MANUAL ? "manual" : "auto", "held_back",
+			 s->tier.n_held ? json_integer(s->tier.held[0].preference) : json_null(),
+			 "tiers", tiers, "drops", json_drops(drops));
 }
 
 static json_t *json_config(const struct control_info *info)

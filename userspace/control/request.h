@@ -23,6 +23,7 @@ struct backend *request_server(struct request *r);
 void admin_set_server(struct request *r);
 void admin_enable_server(struct request *r);
 void admin_disable_server(struct request *r);
+void admin_tier(struct request *r);
 void probe_server(struct request *r);
 void flowlist_run(struct request *r);
 void explain_run(struct request *r);

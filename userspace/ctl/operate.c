@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns drain, maint and ready, and waiting for the last flow. Refuses a name that several services have. Nothing
+ * Owns drain, maint and ready, waiting for the last flow, and forcing a tier. Refuses a name that several services have. Nothing
  * here has to be undone: whoever waits only looks, and may be interrupted at any time.
  *
  *  1. No flow counts as the last before SETTLE_MS have passed: a client that was on its way in when the state
@@ -167,18 +167,30 @@ static enum ctl_exit wait_for_last(const struct ctl *ctl, const char *state, str
 	}
 }
 
-static enum ctl_exit set_state(const struct ctl *ctl, const struct seen *s, const char *state)
+/* A command whose success is an empty line. */
+static enum ctl_exit order(const struct ctl *ctl, const char *words)
 {
-	char command[NAME_SIZE + 64];
+	char command[NAME_SIZE + 96];
 	struct buf reply = {0};
 	enum ctl_exit rc;
 
-	snprintf(command, sizeof(command), "set server %s state %s", s->name, state);
+	if (ctl->for_s)
+		snprintf(command, sizeof(command), "%s for %u", words, ctl->for_s);
+	else
+		snprintf(command, sizeof(command), "%s", words);
 	rc = link_ask(ctl->socket, command, &reply);
 	if (!rc && reply.len)
 		rc = ctl_refused(ctl, reply.data);
 	buf_free(&reply);
 	return rc;
+}
+
+static enum ctl_exit set_state(const struct ctl *ctl, const struct seen *s, const char *state)
+{
+	char words[NAME_SIZE + 64];
+
+	snprintf(words, sizeof(words), "set server %s state %s", s->name, state);
+	return order(ctl, words);
 }
 
 static enum ctl_exit operate(const struct ctl *ctl, const char *wanted, const char *state)
@@ -214,4 +226,59 @@ enum ctl_exit operate_maint(const struct ctl *ctl, char **args)
 enum ctl_exit operate_ready(const struct ctl *ctl, char **args)
 {
 	return operate(ctl, args[0], "ready");
+}
+
+static void report_tier(const struct ctl *ctl, const json_t *service)
+{
+	char line[TEXT_TIER_SIZE], name[PART_SIZE];
+
+	if (ctl->json) {
+		json_t *json = json_pack("{s:O?, s:O?, s:O?, s:O?}", "service",
+					 json_object_get(service, "name"), "state",
+					 json_object_get(service, "state"), "active_tier",
+					 json_object_get(service, "active_tier"), "forced",
+					 json_object_get(service, "forced"));
+
+		ctl_print_json(json);
+		json_decref(json);
+		return;
+	}
+	printf("%s: %s\n", text_fit(field_text(service, "name"), PART_SIZE - 1, name, sizeof(name)),
+	       text_tier(service, line));
+}
+
+static bool is_word(const char *text)
+{
+	return *text && strlen(text) < PART_SIZE && !strpbrk(text, " \t\r\n;");
+}
+
+enum ctl_exit operate_tier(const struct ctl *ctl, char **args)
+{
+	bool automatic = !strcmp(args[1], "auto");
+	char words[2 * PART_SIZE + 32];
+	json_t *document, *service;
+	enum ctl_exit rc;
+	size_t i;
+
+	if (automatic ? args[2] || ctl->for_s
+		      : strcmp(args[1], "force") || !args[2] || !is_word(args[2])) {
+		fputs("usage: mxlbctl tier SERVICE force N [--for T]\n"
+		      "       mxlbctl tier SERVICE auto\n",
+		      stderr);
+		return CTL_USAGE;
+	}
+	if (!is_word(args[0]))
+		return ctl_refused(ctl, "No such service.\n");
+	snprintf(words, sizeof(words), "tier %s %s%s%s", args[0], args[1], automatic ? "" : " ",
+		 automatic ? "" : args[2]);
+	rc = order(ctl, words);
+	if (!rc)
+		rc = ctl_status(ctl, &document);
+	if (rc)
+		return rc;
+	json_array_foreach(json_object_get(document, "services"), i,
+			   service) if (!strcmp(field_text(service, "name"), args[0]))
+		report_tier(ctl, service);
+	json_decref(document);
+	return CTL_DONE;
 }

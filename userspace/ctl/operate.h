@@ -12,5 +12,7 @@
 enum ctl_exit operate_drain(const struct ctl *ctl, char **args);
 enum ctl_exit operate_maint(const struct ctl *ctl, char **args);
 enum ctl_exit operate_ready(const struct ctl *ctl, char **args);
+/* SERVICE force N, or SERVICE auto: args ends with NULL. */
+enum ctl_exit operate_tier(const struct ctl *ctl, char **args);
 
 #endif

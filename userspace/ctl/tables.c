@@ -32,6 +32,7 @@ static void print_service(const json_t *service)
 {
 	const json_t *active = json_object_get(service, "active_tier");
 	char vip[128], tier[32] = "", name[WIDTH + 1], fit[WIDTH + 1];
+	char line[TEXT_TIER_SIZE], why[TEXT_TIER_SIZE + 8], safe[sizeof(why)];
 	const char *state = field_text(service, "state");
 	size_t rest;
 
@@ -45,6 +46,11 @@ static void print_service(const json_t *service)
 	printf("%s  %s  ", name, fit);
 	text_fit(state, 16, fit, sizeof(fit));
 	printf("%s%s%s%s\n", text_colour(fit), fit, text_colour_end(), tier);
+	if (json_is_object(json_object_get(service, "forced")) ||
+	    json_is_integer(json_object_get(service, "held_back"))) {
+		snprintf(why, sizeof(why), "   %s", text_tier(service, line));
+		puts(text_fit(why, sizeof(why) - 1, safe, sizeof(safe)));
+	}
 }
 
 /* Why it is not simply up, in the words of the server or of this box. */
@@ -185,7 +191,7 @@ void tables_backend(const json_t *service, const json_t *tier, const json_t *bac
 	const json_t *neighbour = json_object_get(backend, "neighbour");
 	const json_t *table = json_object_get(backend, "flow_table");
 	const char *code = field_text(backend, "exo_code"), *mac = field_text(neighbour, "mac");
-	char line[LINE_SIZE], vip[128], age[TEXT_SHORT_SIZE];
+	char line[LINE_SIZE], vip[128], age[TEXT_SHORT_SIZE], order[TEXT_TIER_SIZE];
 
 	snprintf(line, sizeof(line), "%s/%s", field_text(service, "name"),
 		 field_text(backend, "name"));
@@ -205,7 +211,9 @@ void tables_backend(const json_t *service, const json_t *tier, const json_t *bac
 		 *code ? "; Exchange Online would say " : "", code);
 	print_field("reason", line);
 	print_field("text", field_text(backend, "text"));
-	print_field("admin", field_text(backend, "admin"));
+	snprintf(line, sizeof(line), "%s%s", field_text(backend, "admin"),
+		 text_order(json_object_get(backend, "admin_order"), order));
+	print_field("admin", line);
 	snprintf(line, sizeof(line), "%s%s%s%s", field_text(neighbour, "state"), *mac ? ", " : "",
 		 mac, field_true(neighbour, "routed") ? ", a router" : "");
 	print_field("next hop", line);

@@ -137,3 +137,53 @@ time_t field_time(const json_t *object, const char *key)
 		return 0;
 	return timegm(&tm);
 }
+
+/* To the second: "2026-01-01T00:00:00Z". */
+static const char *whole_seconds(const json_t *order, const char *key, char buf[TEXT_SHORT_SIZE])
+{
+	const char *time = field_text(order, key);
+
+	snprintf(buf, TEXT_SHORT_SIZE, "%.19s%s", time, strlen(time) > 19 ? "Z" : "");
+	return buf;
+}
+
+char *text_order(const json_t *order, char buf[TEXT_TIER_SIZE])
+{
+	char since[TEXT_SHORT_SIZE], until[TEXT_SHORT_SIZE];
+
+	*buf = '\0';
+	if (!json_is_object(order))
+		return buf;
+	whole_seconds(order, "until", until);
+	snprintf(buf, TEXT_TIER_SIZE, " by %.64s since %s%s%s", field_text(order, "who"),
+		 whole_seconds(order, "since", since), *until ? " until " : "", until);
+	return buf;
+}
+
+char *text_tier(const json_t *service, char buf[TEXT_TIER_SIZE])
+{
+	const json_t *active = json_object_get(service, "active_tier");
+	const json_t *forced = json_object_get(service, "forced");
+	const json_t *held = json_object_get(service, "held_back");
+	char order[TEXT_TIER_SIZE], tier[32] = "no tier";
+	long long wanted = field_number(forced, "tier");
+	bool manual = !strcmp(field_text(service, "failback"), "manual");
+
+	if (json_is_integer(active))
+		snprintf(tier, sizeof(tier), "tier %lld", (long long)json_integer_value(active));
+	text_order(forced, order);
+	if (json_is_object(forced) && json_is_integer(active) &&
+	    json_integer_value(active) == wanted)
+		snprintf(buf, TEXT_TIER_SIZE, "%s, forced%.200s", tier, order);
+	else if (json_is_object(forced))
+		snprintf(buf, TEXT_TIER_SIZE, "%s; %lld is forced%.160s, but has nobody up", tier,
+			 wanted, order);
+	else if (json_is_integer(held))
+		snprintf(buf, TEXT_TIER_SIZE, "%s; %lld is fit, but %s", tier,
+			 (long long)json_integer_value(held),
+			 manual ? "failback is manual (tier SERVICE auto)"
+				: "waits for failback-hold");
+	else
+		snprintf(buf, TEXT_TIER_SIZE, "%s", tier);
+	return buf;
+}

@@ -28,6 +28,12 @@ unsigned text_seconds(const char *text);
 const char *text_colour(const char *verdict);
 const char *text_colour_end(void);
 
+#define TEXT_TIER_SIZE 256
+/* "tier 20, forced by root until 2026-...": which tier of a service of the status is active and why not another. */
+char *text_tier(const json_t *service, char buf[TEXT_TIER_SIZE]);
+/* " by root since 2026-... until 2026-...", of an order in the status; "" where there is none. */
+char *text_order(const json_t *order, char buf[TEXT_TIER_SIZE]);
+
 const char *field_text(const json_t *object, const char *key); /* never NULL */
 long long field_number(const json_t *object, const char *key); /* 0 when missing */
 bool field_true(const json_t *object, const char *key);

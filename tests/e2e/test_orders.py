@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the operator says: tiers forced and let go, a failback by hand, orders for a time, and all of it kept over
+reload, restart and kill -9."""
+import json
+import time
+
+from lab import OXFORD, Traffic, wait_until
+
+MANUAL = {"failback-hold: 0s": "failback-hold: 0s\n    failback: manual"}
+
+
+def restart(balancer, kill):
+    if kill:
+        balancer.process.kill()
+        balancer.process.wait()
+        (balancer.lab.run / "mxlb.sock").unlink(missing_ok=True)
+    else:
+        assert balancer.stop() == 0
+    balancer.start()
+
+
+def test_a_forced_tier_takes_the_mail_until_auto_and_a_restart_keeps_it(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        assert "tier 20, forced by root" in lab("ctl", "tier", "hybrid-mail", "force", "20")
+        traffic.wait_seen({"nuneaton"})
+        for kill in (False, True):
+            since = time.monotonic()
+            restart(balancer, kill)
+            wait_until(lambda: len(traffic.attempts(since)) > 12, 10, "a dozen connections")
+            assert traffic.seen(since) == {"nuneaton"}
+            forced = balancer.service()["forced"]
+            assert (forced["tier"], forced["who"], forced["until"]) == (20, "root", None)
+        lab("ctl", "reload")
+        traffic.wait_seen({"nuneaton"})
+        assert "forced by root" in lab("ctl", "status")
+        lab("ctl", "tier", "hybrid-mail", "auto")
+        traffic.wait_seen(OXFORD)
+    assert balancer.service()["forced"] is None
+    assert balancer.service("hybrid-mail6")["active_tier"] == 10
+
+
+def test_a_forced_tier_with_nobody_up_falls_back_and_says_so(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    lab("ctl", "tier", "hybrid-mail", "force", "20")
+    with Traffic(lab) as traffic:
+        traffic.wait_seen({"nuneaton"})
+        lab.stop("nuneaton")
+        traffic.wait_seen(OXFORD)
+        assert "tier 10; 20 is forced by root" in lab("ctl", "status")
+        assert "nobody is up in tier 20, which root forced" in balancer.log()
+        lab.start("nuneaton")
+        traffic.wait_seen({"nuneaton"})
+
+
+def test_a_force_and_a_drain_for_a_time_end_by_themselves_over_a_restart(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    with Traffic(lab) as traffic:
+        lab("ctl", "tier", "hybrid-mail", "force", "20", "--for", "6s")
+        lab("ctl", "drain", "hybrid-mail/oxford-a", "--for", "12s")
+        traffic.wait_seen({"nuneaton"}, 4)
+        restart(balancer, kill=True)
+        assert balancer.service()["forced"]["until"]
+        order = json.loads(lab("ctl", "--json", "show", "hybrid-mail/oxford-a"))[0]["admin_order"]
+        assert order["who"] == "root" and order["until"] > order["since"]
+        wait_until(lambda: not balancer.service()["forced"], 10, "the force ends")
+        traffic.wait_seen({"oxford-b"}, 6)
+        wait_until(lambda: balancer.backend("oxford-a")["admin"] == "ready", 15, "the drain ends")
+        traffic.wait_seen(OXFORD)
+    assert "whose time is up" in lab("ctl", "events")
+
+
+def test_with_a_manual_failback_a_better_tier_waits_for_the_operator_over_a_restart(lab, balancer):
+    balancer.configure(replace=MANUAL)
+    balancer.start()
+    balancer.wait_all_up()
+    with Traffic(lab) as traffic:
+        for host in OXFORD:
+            lab.stop(host)
+        traffic.wait_seen({"nuneaton"})
+        for host in OXFORD:
+            lab.start(host)
+        balancer.wait_all_up(["hybrid-mail"])
+        traffic.wait_seen({"nuneaton"})
+        assert "10 is fit, but failback is manual" in lab("ctl", "status")
+        restart(balancer, kill=True)
+        balancer.wait_all_up(["hybrid-mail"])
+        traffic.wait_seen({"nuneaton"})
+        lab("ctl", "tier", "hybrid-mail", "auto")
+        traffic.wait_seen(OXFORD)
+
+
+def test_drain_and_maint_and_who_said_so_outlive_restart_and_reload(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    lab("ctl", "drain", "hybrid-mail/oxford-a")
+    lab("ctl", "maint", "hybrid-mail6/oxford-b")
+    since = balancer.backend("oxford-a")["admin_order"]["since"]
+    for again in (lambda: restart(balancer, False), lambda: restart(balancer, True), lambda: lab("ctl", "reload")):
+        again()
+        drained, maint = balancer.backend("oxford-a"), balancer.backend("oxford-b", "hybrid-mail6")
+        assert (drained["admin"], maint["admin"]) == ("drain", "maint")
+        assert drained["admin_order"]["who"] == maint["admin_order"]["who"] == "root"
+        assert abs(int(drained["admin_order"]["since"][17:19]) - int(since[17:19])) in (0, 1, 59)
+    with Traffic(lab) as traffic:
+        traffic.wait_seen({"oxford-b"})
