@@ -49,10 +49,12 @@ def test_a_forced_tier_with_nobody_up_falls_back_and_says_so(lab, balancer):
     with Traffic(lab) as traffic:
         traffic.wait_seen({"nuneaton"})
         lab.stop("nuneaton")
+        wait_until(lambda: balancer.service()["active_tier"] == 10, 10, "tier 10 is active")
         traffic.wait_seen(OXFORD)
         assert "tier 10; 20 is forced by root" in lab("ctl", "status")
         assert "nobody is up in tier 20, which root forced" in balancer.log()
         lab.start("nuneaton")
+        wait_until(lambda: balancer.service()["active_tier"] == 20, 10, "tier 20 is active")
         traffic.wait_seen({"nuneaton"})
 
 
@@ -68,7 +70,8 @@ def test_a_force_and_a_drain_for_a_time_end_by_themselves_over_a_restart(lab, ba
         order = json.loads(lab("ctl", "--json", "show", "hybrid-mail/oxford-a"))[0]["admin_order"]
         assert order["who"] == "root" and order["until"] > order["since"]
         wait_until(lambda: not balancer.service()["forced"], 10, "the force ends")
-        traffic.wait_seen({"oxford-b"}, 6)
+        wait_until(lambda: "oxford-b" in traffic.seen(), 5, "tier 10 serves")
+        assert "oxford-a" not in traffic.seen()
         wait_until(lambda: balancer.backend("oxford-a")["admin"] == "ready", 15, "the drain ends")
         traffic.wait_seen(OXFORD)
     assert "whose time is up" in lab("ctl", "events")
@@ -81,6 +84,7 @@ def test_with_a_manual_failback_a_better_tier_waits_for_the_operator_over_a_rest
     with Traffic(lab) as traffic:
         for host in OXFORD:
             lab.stop(host)
+        wait_until(lambda: balancer.service()["active_tier"] == 20, 10, "tier 20 is active")
         traffic.wait_seen({"nuneaton"})
         for host in OXFORD:
             lab.start(host)
