@@ -9,9 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 #include "conf/bundle.h"
+#include "conf/conf.h"
+#include "conf/file.h"
 #include "ctl/ctl.h"
 #include "ctl/flows.h"
 #include "ctl/operate.h"
+#include "ctl/plan.h"
 #include "ctl/probe.h"
 #include "ctl/tables.h"
 #include "ctl/text.h"
@@ -24,6 +27,7 @@
 #define TAKES_WAIT     1u
 #define TAKES_PROBE    2u
 #define TAKES_FOR      4u
+#define TAKES_FILE     8u
 
 struct ctl_command {
 	const char *name;
@@ -98,6 +102,28 @@ static enum ctl_exit run_reload(const struct ctl *ctl, char **args)
 	return rc;
 }
 
+static enum ctl_exit run_plan(const struct ctl *ctl, char **args)
+{
+	char why[VALUE_WHY_SIZE] = "not enough memory";
+	struct buf text = {0};
+	enum ctl_exit rc;
+	bool exposed;
+
+	(void)args;
+	if (!ctl->file) {
+		fputs("usage: mxlbctl plan -c FILE\n", stderr);
+		return CTL_USAGE;
+	}
+	if (file_read(ctl->file, CONF_FILE_MAX, &text, &exposed, why)) {
+		fprintf(stderr, "mxlbctl: %s: %s\n", ctl->file, why);
+		rc = CTL_REFUSED;
+	} else {
+		rc = plan_ask(ctl, ctl->file, &text);
+	}
+	buf_free(&text);
+	return rc;
+}
+
 static enum ctl_exit run_events(const struct ctl *ctl, char **args)
 {
 	struct buf reply = {0};
@@ -144,6 +170,9 @@ static const struct ctl_command commands[] = {
 	 "one SMTP dialogue as Exchange Online would hold it: from here, or by mxlbd", 1,
 	 TAKES_PROBE, probe_run},
 	{"events", "", "the last transitions", 0, 0, run_events},
+	{"plan", "-c FILE",
+	 "what a configuration would change, and for how many new connections; changes nothing", 0,
+	 TAKES_FILE, run_plan},
 	{"reload", "", "read the configuration again; the old one stays if it has errors", 0, 0,
 	 run_reload},
 	{"help", "", "this text", 0, 0, run_help},
@@ -161,6 +190,7 @@ static void print_usage(FILE *to)
 	      "      --json            answer in JSON\n"
 	      "      --for T           for so long (90s, 15m, 1h, 2d); then what was said for good\n"
 	      "                        holds again, and for a tier: auto\n"
+	      "  -c, --config FILE     for plan\n"
 	      "      --wait            return when the backend's last flow has gone\n"
 	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
 	      "      --help, --version\n\n"
@@ -229,7 +259,8 @@ static const struct option options[] = {
 	{"tls-domain", required_argument, NULL, 'd'},
 	{"tls-certificate-name", required_argument, NULL, 'n'},
 	{"tlsa", required_argument, NULL, 'a'},
-	{"ca-file", required_argument, NULL, 'c'},
+	{"ca-file", required_argument, NULL, 'C'},
+	{"config", required_argument, NULL, 'c'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -245,7 +276,7 @@ static const char **probe_option(struct ctl_probe *p, int option)
 		return &p->certificate_name;
 	case 'a':
 		return &p->tlsa;
-	case 'c':
+	case 'C':
 		return &p->ca_file;
 	case 'H':
 		return &p->helo;
@@ -283,6 +314,10 @@ static bool take_option(struct ctl *ctl, int option, unsigned *given, bool *done
 		if (!ctl->for_s)
 			fputs("mxlbctl: --for expects 90s, 15m, 1h or 2d\n", stderr);
 		return ctl->for_s;
+	case 'c':
+		ctl->file = optarg;
+		*given |= TAKES_FILE;
+		return true;
 	case 'h':
 		print_usage(stdout);
 		return *done = true;
@@ -313,7 +348,7 @@ static enum ctl_exit take_options(struct ctl *ctl, unsigned *given, int argc, ch
 {
 	int option;
 
-	while (!*done && (option = getopt_long(argc, argv, "s:hV", options, NULL)) != -1) {
+	while (!*done && (option = getopt_long(argc, argv, "s:c:hV", options, NULL)) != -1) {
 		const char **text = probe_option(&ctl->probe, option);
 
 		if (text) {

@@ -45,6 +45,14 @@ static int on_reload(void *ctx, const char *who, struct buf *errors)
 	return b->reload_rc;
 }
 
+static int on_plan(void *ctx, const char *name, const struct buf *text, struct buf *out)
+{
+	struct bench *b = ctx;
+
+	buf_printf(out, "%s: %.*s\n", name, (int)text->len, text->data);
+	return b->plan_rc;
+}
+
 static void on_changed(void *ctx)
 {
 	struct bench *b = ctx;
@@ -106,6 +114,7 @@ const struct control_callbacks *bench_callbacks(struct bench *b)
 	cb = (struct control_callbacks){
 		.refresh = on_refresh,
 		.reload = on_reload,
+		.plan = on_plan,
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,

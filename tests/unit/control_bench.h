@@ -25,7 +25,7 @@ struct bench {
 	uint64_t service_drops[MXLB_MAX_SERVICES][MXLB_DROP_COUNT];
 	const char *last_error;
 	unsigned reloads;
-	int reload_rc;
+	int reload_rc, plan_rc;
 	const char *reload_errors;
 	char reload_who[CONFIG_NAME_SIZE];
 	unsigned changes;	     /* changed() was called so often */

@@ -5,8 +5,12 @@
  */
 #include "control_bench.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "control/commands.h"
 
@@ -158,6 +162,69 @@ static void a_tier_is_forced_and_let_go_by_name_and_number(void **state)
 	assert_non_null(strstr(say(b, NULL, "show status"), "\"admin_order\":{\"who\":\"bob\""));
 }
 
+/* Over the socket, with this descriptor. */
+static const char *say_with(struct bench *b, const char *line, int passed)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.header = {.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS,
+				.cmsg_len = CMSG_LEN(sizeof(int))}};
+	struct iovec iov = {.iov_base = (char *)line, .iov_len = strlen(line)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+	int fd = bench_dial(b);
+	const char *heard;
+
+	memcpy(CMSG_DATA(&control.header), &passed, sizeof(passed));
+	assert_int_equal(sendmsg(fd, &msg, 0), strlen(line));
+	heard = bench_hear(b, fd, NULL);
+	close(fd);
+	return heard;
+}
+
+static unsigned open_files(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void a_plan_takes_a_sealed_memfd_and_nothing_else(void **state)
+{
+	static const char refused[] =
+		"refused\nx.yaml: expects a sealed memfd with the configuration\n\n";
+	struct bench *b = *state;
+	int fd = memfd_create("plan", MFD_ALLOW_SEALING), pipes[2];
+	unsigned before;
+
+	if (geteuid()) {
+		print_message("skip: needs root\n");
+		skip();
+	}
+	assert_int_equal(write(fd, "a: b", 4), 4);
+	assert_int_equal(pipe(pipes), 0);
+	before = open_files();
+	assert_string_equal(bench_ask(b, "plan x.yaml\n"), refused);
+	assert_string_equal(say_with(b, "plan x.yaml\n", pipes[0]), refused); /* would block */
+	assert_string_equal(say_with(b, "plan x.yaml\n", fd), refused);	      /* could change */
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	assert_string_equal(say_with(b, "plan x.yaml\n", fd), "plan\nx.yaml: a: b\n\n");
+	b->plan_rc = -EINVAL;
+	assert_string_equal(say_with(b, "plan x.yaml\n", fd), "refused\nx.yaml: a: b\n\n");
+	bench_assert_begins(say_with(b, "show info\n", fd), "Name: "); /* not asked for: closed */
+	assert_int_equal(open_files(), before);
+	assert_string_equal(say(b, NULL, "plan x.yaml"), "Permission denied\n\n");
+	close(fd);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 static void a_change_is_noted_with_who_made_it(void **state)
 {
 	struct bench *b = *state;
@@ -218,6 +285,7 @@ int main(void)
 		BENCH_TEST(each_sentence_about_a_server_is_haproxys),
 		BENCH_TEST(each_state_reaches_the_server_that_was_named_and_no_other),
 		BENCH_TEST(a_tier_is_forced_and_let_go_by_name_and_number),
+		BENCH_TEST(a_plan_takes_a_sealed_memfd_and_nothing_else),
 		BENCH_TEST(a_change_is_noted_with_who_made_it),
 		BENCH_TEST(who_may_only_read_changes_nothing_and_is_not_told_how),
 		BENCH_TEST(several_changes_may_be_made_on_one_line),

@@ -170,6 +170,31 @@ static void an_order_says_who_gave_it_and_until_when(void **state)
 	assert_int_equal(b->reloads, 0);
 }
 
+static void a_plan_is_asked_with_the_text_of_the_file_and_changes_nothing(void **state)
+{
+	struct bench *b = *state;
+	char path[96];
+	FILE *file;
+
+	need_root();
+	snprintf(path, sizeof(path), "%s/next.yaml", b->dir);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("interfaces: {}", file);
+	assert_int_equal(fclose(file), 0);
+	ASSERT_RUN(b, 0, "next.yaml: interfaces: {}\n", "plan", "-c", path);
+	ASSERT_RUN(b, 0, "next.yaml: interfaces: {}\"\n]\n", "--json", "plan", "--config", path);
+	b->plan_rc = -EINVAL;
+	ASSERT_RUN(b, 1, "mxlbctl: refused: /", "plan", "-c", path);
+	assert_int_equal(truncate(path, 1024 * 1024 + 1), 0);
+	ASSERT_RUN(b, 1, "next.yaml: larger than 1 MiB\n", "plan", "-c", path);
+	unlink(path);
+	ASSERT_RUN(b, 1, "next.yaml: can't be read: No such file or directory\n", "plan", "-c",
+		   path);
+	ASSERT_RUN(b, 2, "usage: mxlbctl plan -c FILE\n", "plan");
+	assert_int_equal(b->changes, 0);
+}
+
 static void a_name_that_two_services_have_is_refused(void **state)
 {
 	struct bench *b = *state;
@@ -347,6 +372,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(drain_maint_and_ready_take_a_bare_name_or_a_full_one),
 		BENCH_TEST(an_order_says_who_gave_it_and_until_when),
+		BENCH_TEST(a_plan_is_asked_with_the_text_of_the_file_and_changes_nothing),
 		BENCH_TEST(a_name_that_two_services_have_is_refused),
 		BENCH_TEST(waiting_ends_when_the_last_flow_has_gone_and_not_before),
 		BENCH_TEST(waiting_ends_when_the_time_is_up),

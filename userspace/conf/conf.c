@@ -59,12 +59,13 @@ out:
 	return err;
 }
 
-int conf_load(const char *path, const struct config *running, struct config **out,
-	      struct buf *errors)
+/* text NULL: path's. */
+static int load(const char *path, const struct buf *text, const struct config *running,
+		struct config **out, struct buf *errors)
 {
 	struct report *report = calloc(1, sizeof(*report));
 	struct config *c = calloc(1, sizeof(*c));
-	struct buf text = {.data = NULL};
+	struct buf own = {.data = NULL};
 	int err = -ENOMEM;
 
 	if (!report || !c)
@@ -75,9 +76,9 @@ int conf_load(const char *path, const struct config *running, struct config **ou
 		goto out;
 	}
 	strcpy(c->file, path);
-	err = read_text(path, report, &text);
+	err = text ? refuse_nul(text, report) : read_text(path, report, &own);
 	if (!err)
-		err = read_config(&text, running, report, c);
+		err = read_config(text ? text : &own, running, report, c);
 	if (!err && report->n_errors)
 		err = -EINVAL;
 out:
@@ -85,11 +86,23 @@ out:
 		report_print(report, path, errors);
 	if (err == -ENOMEM)
 		buf_printf(errors, "%s:1:1: not enough memory\n", path);
-	buf_free(&text);
+	buf_free(&own);
 	free(report);
 	if (err)
 		config_free(c);
 	else
 		*out = c;
 	return err;
+}
+
+int conf_load(const char *path, const struct config *running, struct config **out,
+	      struct buf *errors)
+{
+	return load(path, NULL, running, out, errors);
+}
+
+int conf_parse(const char *name, const struct buf *text, const struct config *running,
+	       struct config **out, struct buf *errors)
+{
+	return load(name, text, running, out, errors);
 }

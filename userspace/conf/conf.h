@@ -21,4 +21,8 @@
 int conf_load(const char *path, const struct config *running, struct config **out,
 	      struct buf *errors);
 
+/* The same of a text that somebody else has read, under this name; the files that it names are read. */
+int conf_parse(const char *name, const struct buf *text, const struct config *running,
+	       struct config **out, struct buf *errors);
+
 #endif

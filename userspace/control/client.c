@@ -141,9 +141,33 @@ static void resume(struct caller *caller, const char *reply)
 	wait_for(c, EV_WRITE);
 }
 
+/* recv(), and the one descriptor that may come along; the kernel closes further ones. */
+static ssize_t receive(struct client *c, void *to, size_t size)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = to, .iov_len = size};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+
+	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+	    header->cmsg_len != CMSG_LEN(sizeof(int)))
+		return n;
+	if (c->caller.fd >= 0)
+		close(c->caller.fd);
+	memcpy(&c->caller.fd, CMSG_DATA(header), sizeof(c->caller.fd));
+	return n;
+}
+
 static void take_bytes(struct client *c)
 {
-	ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
+	ssize_t n = receive(c, c->in + c->in_len, sizeof(c->in) - c->in_len);
 
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
@@ -230,6 +254,7 @@ int client_new(struct client_host *host, int fd, struct client **out)
 	c->fd = fd;
 	c->uid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ? (uid_t)-1 : peer.uid;
 	c->caller.idle_s = COMMANDS_IDLE_S;
+	c->caller.fd = -1;
 	c->caller.resume = resume;
 	c->out.cap = CLIENT_UNREAD_MAX;
 	ev_io_init(&c->io, on_ready, fd, EV_READ);
@@ -258,6 +283,8 @@ void client_free(struct client *c)
 	ev_io_stop(c->host->loop, &c->io);
 	ev_timer_stop(c->host->loop, &c->idle);
 	close(c->fd);
+	if (c->caller.fd >= 0)
+		close(c->caller.fd);
 	buf_free(&c->out);
 	free(c);
 }

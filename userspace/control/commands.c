@@ -51,8 +51,7 @@ static struct control_info fresh_info(const struct command_env *env)
 	return info;
 }
 
-/* Text of others: only its printable bytes, and no empty line, which would end the reply. */
-static void append_lines(struct buf *out, const char *text)
+void command_append_lines(struct buf *out, const char *text)
 {
 	char last = '\n';
 
@@ -124,7 +123,7 @@ static void run_reload(struct request *r)
 
 	/* Warnings of a load that succeeded are the log's: success is an empty line. */
 	if (rc && errors.len)
-		append_lines(r->out, errors.data);
+		command_append_lines(r->out, errors.data);
 	else if (rc)
 		buf_printf(r->out, "Reload failed: %s.\n", strerror(-rc));
 	buf_free(&errors);
@@ -149,6 +148,8 @@ static const struct command commands[] = {
 	 admin_enable_server},
 	{"explain", "<s> <address>:<port> [json]", "where this client goes, and why", 3, false,
 	 explain_run},
+	{"plan", "<name>", "what the configuration in the memfd that comes along would change", 1,
+	 true, plan_run},
 	{"probe", "<s>/<b>", "one probe of a server, to look at: a JSON document", 1, true,
 	 probe_server},
 	{"reload", "", "read the configuration again and apply it", 0, true, run_reload},

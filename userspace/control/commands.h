@@ -20,6 +20,7 @@ struct caller {		  /* one client, as commands see and change it */
 	bool interactive; /* `prompt` was given */
 	bool quit;	  /* nothing more is to be said */
 	unsigned idle_s;
+	int fd;	     /* the file that came along, for `plan`; -1: none */
 	void *probe; /* what the reply waits for (control_callbacks.probe); NULL: nothing */
 	void (*resume)(struct caller *caller, const char *reply); /* it has come */
 };

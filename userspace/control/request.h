@@ -20,10 +20,14 @@ struct service *request_service(struct request *r, const char *name);
 /* The server that the first word names as "service/server". */
 struct backend *request_server(struct request *r);
 
+/* Text of others: only its printable bytes, and no empty line, which would end the reply. */
+void command_append_lines(struct buf *out, const char *text);
+
 void admin_set_server(struct request *r);
 void admin_enable_server(struct request *r);
 void admin_disable_server(struct request *r);
 void admin_tier(struct request *r);
+void plan_run(struct request *r);
 void probe_server(struct request *r);
 void flowlist_run(struct request *r);
 void explain_run(struct request *r);

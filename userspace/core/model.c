@@ -394,6 +394,32 @@ int model_reload_adopting(struct model *m, const struct config *config,
 	return 0;
 }
 
+static void take_to_be_up(struct backend *b, struct now now)
+{
+	health_adopt(&b->health, VERDICT_UP, REASON_ok, now.mono_ms);
+	b->nexthop.has_mac = true;
+	b->nexthop.mtu = 1500;
+	b->nexthop.source = b->conf.address; /* any */
+}
+
+int model_preview(const struct model *m, const struct config *config, struct now now,
+		  struct model **out)
+{
+	struct source src = {.old = m};
+	int err = build(config, &src, now, out);
+
+	for (unsigned i = 0; !err && i < (*out)->n_services; i++) {
+		struct service *s = &(*out)->services[i];
+
+		for (unsigned j = 0; j < s->n_backends; j++)
+			if (!m->by_id[s->backends[j].id].backend)
+				take_to_be_up(&s->backends[j], now);
+	}
+	if (!err)
+		model_decide(*out, "preview", now);
+	return err;
+}
+
 void model_free(struct model *m)
 {
 	if (!m)

@@ -132,6 +132,9 @@ int model_reload(struct model *m, const struct config *config, struct now now);
  * with what was known of it. */
 int model_reload_adopting(struct model *m, const struct config *config,
 			  const struct model_adopted *adopted, unsigned n_adopted, struct now now);
+/* What model_reload() would make of it, were every new backend up: a model of its own, without its events. */
+int model_preview(const struct model *m, const struct config *config, struct now now,
+		  struct model **out);
 void model_free(struct model *m);
 
 struct backend *model_backend(struct model *m, uint32_t backend_id,

@@ -21,6 +21,7 @@ struct ctl {
 	bool wait;	    /* until the last flow has gone */
 	unsigned timeout_s; /* for so long at most; 0: for ever */
 	unsigned for_s;	    /* an order's time; 0: for good */
+	const char *file;   /* `plan`: the configuration */
 	struct ctl_probe probe;
 	const char *bundle; /* of CA certificates: probe.ca_file, the system's, or NULL */
 };

@@ -64,8 +64,29 @@ static int link_open(const char *path, unsigned wait_s)
 	return fd;
 }
 
+/* With the first bytes goes the descriptor, where there is one. */
+static ssize_t send_some(int fd, const struct buf *line, int passed)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.bytes = {0}};
+	struct iovec iov = {.iov_base = line->data, .iov_len = line->len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (passed >= 0) {
+		control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+						  .cmsg_type = SCM_RIGHTS,
+						  .cmsg_len = CMSG_LEN(sizeof(int))};
+		memcpy(CMSG_DATA(&control.header), &passed, sizeof(passed));
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+	}
+	return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
 /* 0 or -errno. */
-static int send_line(int fd, const char *command)
+static int send_line(int fd, const char *command, int passed)
 {
 	struct buf line = {0};
 	int rc = 0;
@@ -74,12 +95,14 @@ static int send_line(int fd, const char *command)
 	if (line.failed)
 		rc = -ENOMEM;
 	while (!rc && line.len) {
-		ssize_t n = send(fd, line.data, line.len, MSG_NOSIGNAL);
+		ssize_t n = send_some(fd, &line, passed);
 
-		if (n >= 0)
+		if (n >= 0) {
 			buf_consume(&line, n);
-		else if (errno != EINTR)
+			passed = -1;
+		} else if (errno != EINTR) {
 			rc = -errno;
+		}
 	}
 	buf_free(&line);
 	return rc;
@@ -105,19 +128,31 @@ static int read_reply(int fd, struct buf *reply)
 	return 0;
 }
 
-enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
-			      struct buf *reply)
+static enum ctl_exit ask(const char *socket_path, const char *command, int passed, unsigned wait_s,
+			 struct buf *reply)
 {
 	int fd = link_open(socket_path, wait_s), rc;
 
 	if (fd < 0)
 		return complain(socket_path, -fd, wait_s);
 	reply->cap = REPLY_MAX;
-	rc = send_line(fd, command);
+	rc = send_line(fd, command, passed);
 	if (!rc)
 		rc = read_reply(fd, reply);
 	close(fd);
 	return rc ? complain(socket_path, -rc, wait_s) : CTL_DONE;
+}
+
+enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
+			      struct buf *reply)
+{
+	return ask(socket_path, command, -1, wait_s, reply);
+}
+
+enum ctl_exit link_ask_with(const char *socket_path, const char *command, int passed,
+			    struct buf *reply)
+{
+	return ask(socket_path, command, passed, WAIT_S, reply);
 }
 
 enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf *reply)

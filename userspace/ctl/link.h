@@ -23,4 +23,8 @@ enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf 
 enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
 			      struct buf *reply);
 
+/* The same, and a descriptor goes along with the command. */
+enum ctl_exit link_ask_with(const char *socket_path, const char *command, int passed,
+			    struct buf *reply);
+
 #endif

@@ -244,6 +244,11 @@ static int on_reload(void *ctx, const char *who, struct buf *errors)
 	return daemon_reload(ctx, who, errors);
 }
 
+static int on_plan(void *ctx, const char *name, const struct buf *text, struct buf *out)
+{
+	return daemon_plan(ctx, name, text, out);
+}
+
 static void on_changed(void *ctx)
 {
 	daemon_changed(ctx);
@@ -316,6 +321,7 @@ static int start_parts(struct daemon *d)
 	struct control_callbacks asking = {
 		.refresh = on_refresh,
 		.reload = on_reload,
+		.plan = on_plan,
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,

@@ -83,6 +83,8 @@ void daemon_announce(struct daemon *d);
 
 /* reload.c: reads the file again and takes it over. 0, or -errno with the reasons in errors. */
 int daemon_reload(struct daemon *d, const char *who, struct buf *errors);
+/* What this text would change were it the configuration. 0 and the lines, or -errno and the errors. */
+int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out);
 /* Can this system carry the configuration? 0, or -errno and a logged line that says what to do. */
 int daemon_check_system(struct netlink *netlink, const struct config *config);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "conf/conf.h"
+#include "core/compare.h"
 #include "daemon/daemon.h"
 #include "util/log.h"
 
@@ -77,14 +78,14 @@ static int check(struct daemon *d, const struct config *config, struct buf *erro
 		buf_printf(
 			errors,
 			"%s: %s: can't change while running; restart mxlbd (the datapath goes on)\n",
-			d->file, fixed);
+			config->file, fixed);
 		return -EBUSY;
 	}
 	for (unsigned i = 0; i < config->n_services; i++) {
 		ret = vip_is_free(d->netlink, &config->services[i]);
 		if (!ret)
 			continue;
-		buf_printf(errors, "%s: services.%s.address: %s\n", d->file,
+		buf_printf(errors, "%s: services.%s.address: %s\n", config->file,
 			   config->services[i].name,
 			   ret == -EADDRINUSE ? "is an address of this box" : strerror(-ret));
 		err = ret;
@@ -133,6 +134,20 @@ static void log_warnings(struct buf *warnings)
 		if (*line)
 			log_warn("event=config_warning text=\"%s\"",
 				 log_quote(line, strlen(line), quoted, sizeof(quoted)));
+}
+
+int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out)
+{
+	struct config *config = NULL;
+	int err = conf_parse(name, text, d->config, &config, out);
+
+	if (!err)
+		err = check(d, config, out);
+	table_refresh(d);
+	if (!err)
+		err = compare_config(d->model, config, daemon_now(), out);
+	config_free(config);
+	return err;
 }
 
 int daemon_reload(struct daemon *d, const char *who, struct buf *errors)

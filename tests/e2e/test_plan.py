@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""mxlbctl plan: what a file would change, before it does; and a file that can't be taken."""
+import re
+
+from lab import OXFORD, Traffic
+
+OXFORD_B = 'oxford-b: {address: "203.0.113.12"}'
+
+
+def share(lines, service="hybrid-mail"):
+    return float(re.search(rf"^service {service}: ([0-9.]+) % of new", lines, re.M)[1])
+
+
+def test_a_plan_says_what_would_change_and_changes_nothing(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    before = balancer.status()["config"]
+    same = lab("ctl", "plan", "-c", str(lab.config_file))
+    assert (share(same), share(same, "hybrid-mail6")) == (0, 0)
+    balancer.configure(replace={OXFORD_B: 'oxford-b: {address: "203.0.113.12", weight: 0}',
+                                "failback-hold: 0s": "failback-hold: 9s"})
+    lab.config_file.chmod(0o600)  # whoever asks reads it, not mxlbd
+    lines = lab("ctl", "plan", "-c", str(lab.config_file))
+    assert "backend hybrid-mail/oxford-b: weight 0, now 1\n" in lines
+    assert "service hybrid-mail: failback-hold changes\n" in lines
+    assert 49 < share(lines) < 51
+    assert balancer.status()["config"] == before
+    assert balancer.backend("oxford-b")["weight"] == 1
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+    lab("ctl", "reload")
+    assert share(lab("ctl", "plan", "-c", str(lab.config_file))) == 0
+
+
+def test_a_plan_of_a_bad_file_says_where_and_leaves_no_trace(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    good = lab.config_file.read_text()
+    file = lab.run / "next.yaml"
+    for old, new, why in (("probe: exo", "probe: eox", r"next.yaml:\d+:\d+: services.*no probe is named eox"),
+                          ("interfaces:", "interfaces: [", r"next.yaml:\d+:\d+: "),
+                          ("datapath:", "datapath:\n  flows: 4096", "next.yaml: datapath: can't change while running")):
+        assert old in good
+        file.write_text(good.replace(old, new, 1))
+        assert re.search(why, said := lab("ctl", "plan", "-c", str(file), status=1)), said
+    assert balancer.status()["config"]["last_error"] == ""
+    file.unlink()

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * core/compare.c: what a configuration would change, in its own words; that asking changes nothing; and the share of
+ * new connections that would move, against what Maglev promises.
+ */
+#include "core/compare.h"
+#include "model_fixture.h"
+
+/* The plan's lines, and that the model is as it was. Valid until the next. */
+static const char *plan_of(struct model *m, const struct config *next)
+{
+	static char text[4096];
+	struct buf out = {0};
+	uint64_t seq = m->events.next_seq;
+	char before[256];
+
+	snprintf(before, sizeof(before), "%s", ring(m));
+	assert_int_equal(compare_config(m, next, at(9000), &out), 0);
+	snprintf(text, sizeof(text), "%s", out.data);
+	buf_free(&out);
+	assert_string_equal(ring(m), before);
+	assert_int_equal(m->events.next_seq, seq);
+	return text;
+}
+
+static void what_is_the_same_moves_nobody(void **state)
+{
+	struct config *c = oxford(), *next = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	assert_string_equal(plan_of(m, next),
+			    "service hybrid-mail: 0.0 % of new connections would go elsewhere\n");
+	model_free(m);
+	free_config(c);
+	free_config(next);
+}
+
+static void each_setting_and_server_that_differs_is_a_line(void **state)
+{
+	struct config *c = oxford(), *next = oxford();
+	struct service_conf *s = &next->services[0];
+	struct model *m = running(c);
+
+	(void)state;
+	m->services[0].backends[1].traffic.flows = 12;
+	s->min_up = 2;
+	s->failback_hold_ms = 0;
+	next->probes[0].fall = 9;
+	s->backends[1] = backend("oxford-b", 99, 10); /* another address: another server */
+	s->backends[2].weight = 7;
+	assert_string_equal(
+		plan_of(m, next),
+		"service hybrid-mail: min-up changes\n"
+		"service hybrid-mail: failback-hold changes\n"
+		"service hybrid-mail: probe changes\n"
+		"backend hybrid-mail/oxford-b (192.0.2.12): removed; its 12 open flows stay with it\n"
+		"backend hybrid-mail/oxford-b (192.0.2.99): added to tier 10, weight 1\n"
+		"backend hybrid-mail/nuneaton: weight 7, now 1\n"
+		"service hybrid-mail: 50.0 % of new connections would go elsewhere\n");
+	model_free(m);
+	free_config(c);
+	free_config(next);
+}
+
+static void services_come_and_go_and_tiers_change(void **state)
+{
+	struct config *c = oxford(), *next = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	next->services[0].backends[0].preference = next->services[0].backends[1].preference = 10;
+	next->services[0].port = 587;
+	assert_string_equal(
+		plan_of(m, next),
+		"service hybrid-mail (192.0.2.25, port 25): removed, no longer answered\n"
+		"service hybrid-mail (192.0.2.25, port 587): added, 3 backends\n");
+	free_config(next);
+	next = oxford();
+	next->services[0].backends[2].preference = 5;
+	model_free(m);
+	m = running(c);
+	assert_non_null(strstr(plan_of(m, next), "backend hybrid-mail/nuneaton: tier 5, now 20\n"));
+	model_free(m);
+	free_config(c);
+	free_config(next);
+}
+
+/* One of five goes: its fifth moves, and of the others' next to nothing (NSDI 2016, section 5.3). */
+static void a_server_that_goes_moves_its_own_share_and_hardly_more(void **state)
+{
+	const struct backend_conf five[] = {backend("a", 11, 10), backend("b", 12, 10),
+					    backend("c", 13, 10), backend("d", 14, 10),
+					    backend("e", 15, 10)};
+	struct config *c = make_config(five, 5), *next = make_config(five, 4);
+	struct model *m = running(c);
+	const char *line;
+	double share;
+
+	(void)state;
+	line = strstr(plan_of(m, next), "service hybrid-mail: ");
+	assert_non_null(line);
+	assert_int_equal(sscanf(line, "service hybrid-mail: %lf %%", &share), 1);
+	assert_true(share >= 19.9 && share < 25);
+	model_free(m);
+	free_config(c);
+	free_config(next);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_the_same_moves_nobody),
+		cmocka_unit_test(each_setting_and_server_that_differs_is_a_line),
+		cmocka_unit_test(services_come_and_go_and_tiers_change),
+		cmocka_unit_test(a_server_that_goes_moves_its_own_share_and_hardly_more),
+	};
+
+	return cmocka_run_group_tests_name("compare", tests, NULL, NULL);
+}
