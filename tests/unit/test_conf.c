@@ -238,6 +238,9 @@ static const struct row of_values[] = {
 };
 
 static const struct row of_several[] = {
+	{"a failback by hand where there is none",
+	 LEAST "    tier-mode: add\n    failback: manual\n",
+	 "11:15: services.a.failback: manual needs tier-mode: switch: with add a better tier joins at once\n"},
 	{"one name in two tiers", LEAST "      20:\n        x: {address: 203.0.113.13}\n",
 	 "11:9: services.a.tiers.20.x: this name is taken in a better tier\n"},
 	{"one name twice in a tier", LEAST "        x: {address: 203.0.113.13}\n",

@@ -273,6 +273,12 @@ static void explain_has_a_reason_for_each_backend_that_takes_nothing(void **stat
 	assert_non_null(strstr(bench_ask(b, line),
 			       "not oxford-a (tier 10): tier 20 is active, tier "
 			       "10 has too few up (min-up 2)\n"));
+	s->has_forced = true;
+	s->forced = 20;
+	strcpy(s->order.who, "root");
+	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): tier 20 is active, "
+						   "forced by root\n"));
+	s->has_forced = false;
 	s->tier.held[0].preference = 10;
 	s->tier.n_held = 1;
 	assert_non_null(strstr(bench_ask(b, line),

@@ -183,7 +183,7 @@ static void check_backend(struct tree *t, const struct config *c, const struct s
 static void check_tiers(struct tree *t, const struct service_conf *s)
 {
 	struct path service = {&services_path, s->name}, tiers = {&service, "tiers"};
-	struct path min_up = {&service, "min-up"};
+	struct path min_up = {&service, "min-up"}, failback = {&service, "failback"};
 	unsigned weights = 0;
 
 	for (unsigned i = 0, n; i < s->n_backends; i += n) {
@@ -199,6 +199,9 @@ static void check_tiers(struct tree *t, const struct service_conf *s)
 				  "tier %u has %u: it is used only if no tier has enough",
 				  preference, n);
 	}
+	if (s->failback == FAILBACK_MANUAL && s->tier_mode == TIER_MODE_ADD)
+		tree_error(t, &failback,
+			   "manual needs tier-mode: switch: with add a better tier joins at once");
 	if (s->n_backends && !weights)
 		tree_error(t, &tiers, "every weight is 0: nobody would take mail");
 }

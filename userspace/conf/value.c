@@ -144,8 +144,6 @@ int value_word(const struct value_kind *kind, const char *text, void *field, cha
 
 	for (i = 0; kind->words[i] && strcmp(kind->words[i], text); i++)
 		;
-	if (kind->words[i] && kind->n_now && i >= kind->n_now)
-		return SAY(why, "not supported by this version");
 	if (kind->words[i]) {
 		store(kind, kind->min + i, field);
 		return 0;

@@ -15,7 +15,6 @@ struct value_kind {
 	uint64_t min,
 		max; /* of numbers; durations in ms; of words, min is the first one's number */
 	const char *const *words; /* ends with NULL; number min, min + 1, ... */
-	unsigned n_now;		  /* so many of the words are supported; 0: all */
 	size_t size;		  /* of the field in bytes: text with its NUL, numbers 2, 4 or 8 */
 };
 

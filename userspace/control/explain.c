@@ -58,7 +58,9 @@ static void why_not_tier(const struct service *s, const struct backend *b, char 
 			return;
 		}
 	}
-	if (preference < t->active)
+	if (s->has_forced && s->forced == t->active)
+		snprintf(why, WHY_SIZE, "tier %u is active, forced by %s", t->active, s->order.who);
+	else if (preference < t->active)
 		snprintf(why, WHY_SIZE, "tier %u is active, tier %u has too few up (min-up %u)",
 			 t->active, preference, s->conf.min_up);
 	else
