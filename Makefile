@@ -282,6 +282,9 @@ demo:
 install: all
 	install -D -m 755 $(B)/mxlbd $(DESTDIR)$(PREFIX)/sbin/mxlbd
 	install -D -m 755 $(B)/mxlbctl $(DESTDIR)$(PREFIX)/bin/mxlbctl
+	install -D -m 644 scripts/mxlb.service $(DESTDIR)$(PREFIX)/lib/systemd/system/mxlb.service
+	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(PREFIX)/lib/systemd/system/mxlb.service
+	install -D -m 644 scripts/mxlb.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/mxlb.conf
 
 clean:
 	rm -rf $(B)

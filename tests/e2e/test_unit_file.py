@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The systemd unit as `make install` leaves it. (There is no systemd here to run it: what it grants is what scripts/lab
+runs mxlbd with.)"""
+import re
+from pathlib import Path
+
+import pytest
+
+from lab import ROOT, command
+
+EXPOSURE = 2.2
+
+
+@pytest.fixture(scope="module")
+def installed(build, tmp_path_factory):
+    """The prefix of an installation."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    command("make", "-s", f"B={build.relative_to(ROOT)}", f"PREFIX={prefix}", "install", cwd=ROOT)
+    return prefix
+
+
+@pytest.fixture
+def unit(installed):
+    return installed / "lib/systemd/system/mxlb.service"
+
+
+def setting(unit, name):
+    return re.findall(rf"^{name}=(.*)$", unit.read_text(), re.M)
+
+
+def test_its_exposure_is_small(unit):
+    said = command("systemd-analyze", "security", "--offline=true", "--no-pager", str(unit))
+    assert float(re.search(r"Overall exposure level for mxlb.service: ([\d.]+)", said)[1]) <= EXPOSURE
+
+
+def test_systemd_understands_every_line_of_it(unit):
+    assert command("systemd-analyze", "verify", "--man=no", str(unit)) == ""
+
+
+def test_it_runs_what_is_installed_as_its_own_user_with_three_capabilities(installed, unit):
+    binary = setting(unit, "ExecStart")[0].split()[0]
+    assert binary == str(installed / "sbin/mxlbd") and Path(binary).is_file()
+    assert "@PREFIX@" not in unit.read_text()
+    user, = setting(unit, "User")
+    sysusers = (installed / "lib/sysusers.d/mxlb.conf").read_text()
+    assert re.search(rf"^u {user} ", sysusers, re.M)
+    for name in ("CapabilityBoundingSet", "AmbientCapabilities"):
+        assert set(setting(unit, name)[0].split()) == {"CAP_BPF", "CAP_NET_ADMIN", "CAP_NET_RAW"}
+
+
+def test_a_stop_does_not_detach_and_pins_outlive_it(unit):
+    assert "detach" not in "".join(setting(unit, "Exec(?:Stop|StopPost|Reload)"))
+    prepare, = re.findall(r"^ExecStartPre=((?:.*\\\n)*.*)", unit.read_text(), re.M)
+    assert prepare.startswith("+"), "mounted outside of the unit's own mount namespace"
+    assert "mount -t bpf" in prepare and "/sys/fs/bpf/mxlb" in setting(unit, "ReadWritePaths")
