@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "conf/file.h"
 #include "ctl/ctl.h"
+#include "ctl/detach.h"
 #include "ctl/flows.h"
 #include "ctl/operate.h"
 #include "ctl/plan.h"
@@ -175,6 +176,9 @@ static const struct ctl_command commands[] = {
 	 TAKES_FILE, run_plan},
 	{"reload", "", "read the configuration again; the old one stays if it has errors", 0, 0,
 	 run_reload},
+	{"detach", "[-c FILE]",
+	 "take the datapath away, of a running mxlbd or of one that is gone: no mail passes then",
+	 0, TAKES_FILE, detach_run},
 	{"help", "", "this text", 0, 0, run_help},
 };
 
@@ -194,6 +198,8 @@ static void print_usage(FILE *to)
 	      "      --wait            return when the backend's last flow has gone\n"
 	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
 	      "      --help, --version\n\n"
+	      "for detach, where no mxlbd runs:\n"
+	      "  -c, --config FILE     its configuration (/etc/mxlb/mxlb.yaml)\n\n"
 	      "for probe HOST (the policies that it says enough for are all judged):\n"
 	      "      --depth D         connect, banner, ehlo, starttls or mail-from (the default)\n"
 	      "      --tls POLICY      what decides: none, encryption-only (the default),\n"
@@ -246,6 +252,7 @@ static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **a
 
 static const struct option options[] = {
 	{"socket", required_argument, NULL, 's'},
+	{"config", required_argument, NULL, 'c'},
 	{"json", no_argument, NULL, 'j'},
 	{"wait", no_argument, NULL, 'w'},
 	{"timeout", required_argument, NULL, 't'},
@@ -260,7 +267,6 @@ static const struct option options[] = {
 	{"tls-certificate-name", required_argument, NULL, 'n'},
 	{"tlsa", required_argument, NULL, 'a'},
 	{"ca-file", required_argument, NULL, 'C'},
-	{"config", required_argument, NULL, 'c'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -295,7 +301,7 @@ static bool take_option(struct ctl *ctl, int option, unsigned *given, bool *done
 	switch (option) {
 	case 's':
 		ctl->socket = optarg;
-		return true;
+		return ctl->socket_given = true;
 	case 'j':
 		ctl->json = true;
 		return true;

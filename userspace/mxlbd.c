@@ -15,11 +15,12 @@
 #define PROBE_CHILD_FD 3
 
 static const char usage_text[] =
-	"Usage: mxlbd [-c FILE] [-d] [-t]\n"
+	"Usage: mxlbd [-c FILE] [-d] [-t | --detach]\n"
 	"Balances SMTP connections to a VIP over servers, by their preference and health.\n"
 	"\n"
 	"  -c, --config FILE  the configuration (" DEFAULT_FILE ")\n"
 	"  -t, --test         check the configuration and exit: 0, or 1 with every error\n"
+	"      --detach       take away what an mxlbd that runs no more has left: no mail passes then\n"
 	"  -d, --debug        log more\n"
 	"  -V, --version      print the version and exit\n"
 	"  -h, --help         print this and exit\n"
@@ -28,14 +29,18 @@ static const char usage_text[] =
 	"goes on forwarding. Exit: 0 stopped, 1 bad configuration or usage, 2 the system refuses.\n";
 
 static const struct option long_options[] = {
-	{"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
-	{"debug", no_argument, NULL, 'd'},	  {"version", no_argument, NULL, 'V'},
-	{"help", no_argument, NULL, 'h'},	  {0},
+	{"config", required_argument, NULL, 'c'},
+	{"test", no_argument, NULL, 't'},
+	{"debug", no_argument, NULL, 'd'},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{"detach", no_argument, NULL, 'D'},
+	{0},
 };
 
 struct arguments {
 	const char *file;
-	bool test, debug;
+	bool test, debug, detach;
 	int done; /* -1: go on, else exit with it */
 };
 
@@ -54,6 +59,9 @@ static struct arguments parse(int argc, char **argv)
 			break;
 		case 'd':
 			a.debug = true;
+			break;
+		case 'D':
+			a.detach = true;
 			break;
 		case 'V':
 			printf("mxlbd %s\n", MXLB_VERSION);
@@ -111,5 +119,5 @@ int main(int argc, char **argv)
 		config_free(config);
 		return EXIT_CLEAN;
 	}
-	return daemon_run(a.file, config);
+	return a.detach ? daemon_detach_left(config) : daemon_run(a.file, config);
 }

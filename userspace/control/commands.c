@@ -129,6 +129,16 @@ static void run_reload(struct request *r)
 	buf_free(&errors);
 }
 
+static void run_detach(struct request *r)
+{
+	const struct control_callbacks *cb = &r->env->cb;
+	int rc = cb->detach(cb->ctx, r->caller->who);
+
+	if (rc)
+		buf_printf(r->out, "Not all could be removed: %s. mxlbd's log says what.\n",
+			   strerror(-rc));
+}
+
 static void run_help(struct request *r);
 
 static void run_prompt(struct request *r)
@@ -142,6 +152,8 @@ static void run_quit(struct request *r)
 }
 
 static const struct command commands[] = {
+	{"detach", "", "take the datapath away and end mxlbd: no mail passes then", 0, true,
+	 run_detach},
 	{"disable server", "<s>/<b>", "take nothing new to it and do not probe it: state maint", 1,
 	 true, admin_disable_server},
 	{"enable server", "<s>/<b>", "let its verdict decide again: state ready", 1, true,

@@ -17,11 +17,13 @@ struct ctl_probe { /* how a host is probed from here; NULL: the default */
 
 struct ctl {
 	const char *socket;
+	bool socket_given;
 	bool json;
 	bool wait;	    /* until the last flow has gone */
 	unsigned timeout_s; /* for so long at most; 0: for ever */
 	unsigned for_s;	    /* an order's time; 0: for good */
-	const char *file;   /* `plan`: the configuration */
+	const char *
+		file; /* plan: the configuration; detach: the daemon's, for when it does not run; NULL */
 	struct ctl_probe probe;
 	const char *bundle; /* of CA certificates: probe.ca_file, the system's, or NULL */
 };

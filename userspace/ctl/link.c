@@ -159,3 +159,12 @@ enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf 
 {
 	return link_ask_within(socket_path, command, WAIT_S, reply);
 }
+
+bool link_is_dead(const char *socket_path)
+{
+	int fd = link_open(socket_path, WAIT_S);
+
+	if (fd >= 0)
+		close(fd);
+	return fd == -ENOENT || fd == -ECONNREFUSED;
+}

@@ -22,6 +22,8 @@ enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf 
 /* The same for a command that takes its time: wait_s for each step. */
 enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
 			      struct buf *reply);
+/* Nobody listens there: not stuck, not forbidden. */
+bool link_is_dead(const char *socket_path);
 
 /* The same, and a descriptor goes along with the command. */
 enum ctl_exit link_ask_with(const char *socket_path, const char *command, int passed,

@@ -135,7 +135,7 @@ static void settle(struct daemon *d)
 	uint64_t ready = ready_services(d->model);
 
 	log_events(d);
-	if (!d->dirty)
+	if (!d->dirty || d->detached)
 		return;
 	d->dirty = false;
 	apply(d);
@@ -199,7 +199,7 @@ static void on_link(void *ctx, unsigned interface, const struct netlink_link *li
 
 	log_info("event=link interface=%s ifindex=%d up=%d carrier=%d", conf->name, link->ifindex,
 		 link->up, link->carrier);
-	if (!d->datapath || !link->ifindex ||
+	if (!d->datapath || d->detached || !link->ifindex ||
 	    datapath_declare(d->datapath, interface, link->ifindex, &link->mac,
 			     d->config->interfaces[interface].vlan) ||
 	    datapath_attach(d->datapath, interface, conf))
@@ -247,6 +247,11 @@ static int on_reload(void *ctx, const char *who, struct buf *errors)
 static int on_plan(void *ctx, const char *name, const struct buf *text, struct buf *out)
 {
 	return daemon_plan(ctx, name, text, out);
+}
+
+static int on_detach(void *ctx, const char *who)
+{
+	return daemon_detach(ctx, who);
 }
 
 static void on_changed(void *ctx)
@@ -322,6 +327,7 @@ static int start_parts(struct daemon *d)
 		.refresh = on_refresh,
 		.reload = on_reload,
 		.plan = on_plan,
+		.detach = on_detach,
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,
@@ -439,7 +445,8 @@ enum exit_code daemon_run(const char *file, struct config *config)
 	notify_send("READY=1");
 	ev_run(d->loop, 0);
 	notify_send("STOPPING=1");
-	log_info("event=stopped note=\"the datapath goes on forwarding\"");
+	log_info("event=stopped note=\"the datapath %s\"",
+		 d->detached ? "is detached" : "goes on forwarding");
 	code = EXIT_CLEAN;
 out:
 	stop(d);

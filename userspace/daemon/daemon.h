@@ -42,6 +42,7 @@ struct daemon {
 	struct prober *prober;
 	struct control *control;
 
+	bool detached;	/* ends, and must put nothing back */
 	bool dirty;	/* the plan may differ from what is in force */
 	uint64_t ready; /* services that were ready when it last was made so, a bit each */
 	uint64_t logged_seq;
@@ -109,6 +110,11 @@ bool watch_hint(struct daemon *d, uint32_t backend_id);
 
 /* hints.c: what the datapath has seen. */
 void hints_start(struct daemon *d);
+
+/* detach.c: takes the datapath away and ends the loop, also when something of it stays: 0 or -errno, logged. */
+int daemon_detach(struct daemon *d, const char *who);
+/* What an mxlbd that runs no more has left. config: now its own. */
+enum exit_code daemon_detach_left(struct config *config);
 
 /* asked.c: probes that somebody asked for; see control_callbacks. */
 int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, const char *report),

@@ -155,6 +155,8 @@ int daemon_reload(struct daemon *d, const char *who, struct buf *errors)
 	struct config *config = NULL;
 	int err;
 
+	if (d->detached)
+		return -ESHUTDOWN;
 	notify_send("RELOADING=1");
 	err = conf_load(d->file, d->config, &config, errors);
 	if (!err)

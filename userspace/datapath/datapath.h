@@ -17,10 +17,13 @@
 #include "mxlb/counters.h"
 
 struct datapath;
+struct netlink;
 
 /* Locks, loads, pins. 0 or -errno, and a line in the log that says what to do: -EPERM (no rights), -ENOSYS (no
  * BPF), -ENOTDIR (no bpffs there), -EBUSY (a second mxlbd). The caller ends it with datapath_close(). */
 int datapath_open(const struct datapath_conf *conf, struct datapath **out);
+/* Locks and nothing more: enough for datapath_detach() and datapath_close(). As above. */
+int datapath_lock(const struct datapath_conf *conf, struct datapath **out);
 /* Unlocks; everything stays in force. NULL is fine. */
 void datapath_close(struct datapath *dp);
 
@@ -40,6 +43,9 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 void datapath_detach_new(struct datapath *dp);
 /* Takes it off those that an earlier mxlbd attached to and that are not declared now. */
 void datapath_detach_undeclared(struct datapath *dp);
+/* Nothing is left in the kernel of this mxlbd or of any with these pins and marks, whatever its layout; traffic ends. 0, or
+ * the first -errno, logged: what could be removed is. Only datapath_close() may follow. */
+int datapath_detach(struct datapath *dp, struct netlink *n);
 /* "native", "generic" or "detached", as the kernel says. */
 const char *datapath_xdp_mode(const struct datapath *dp, unsigned interface);
 

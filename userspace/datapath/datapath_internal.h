@@ -33,8 +33,11 @@ struct probetunnel { /* of an interface: what is known of the probes' filter the
 	int err; /* as last logged */
 };
 
+#define PINS_PATH_SIZE (CONFIG_PATH_SIZE + 16)
+
 struct datapath {
-	char dir[CONFIG_PATH_SIZE + 16]; /* <pin>/v<layout> */
+	char pins[CONFIG_PATH_SIZE]; /* datapath.pin */
+	char dir[PINS_PATH_SIZE];    /* <pin>/v<layout> */
 	int lock_fd;
 	struct mxlb_bpf *skel;
 	bool adopted; /* the maps were there already */
@@ -79,6 +82,9 @@ struct datapath {
 
 /* front.c: fills *out from plan and ports; -EEXIST when no perfect hash was found. */
 int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_front *out);
+
+/* load.c: is this the name of a layout's directory? */
+bool pins_layout(const char *name, unsigned *layout);
 
 /* probetunnel.c: takes the probes' filter off an interface. 0 or -errno. */
 int probetunnel_remove(int ifindex);

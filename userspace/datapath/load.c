@@ -41,9 +41,17 @@ static int refuse(int err, const char *what, const char *advice)
 	return err;
 }
 
-/* The pin directory must be on a bpf file system; the last component is made if it is missing. */
-static int make_pin_dir(struct datapath *dp, const char *pin)
+bool pins_layout(const char *name, unsigned *layout)
 {
+	char end;
+
+	return sscanf(name, "v%u%c", layout, &end) == 1;
+}
+
+/* The pin directory must be on a bpf file system; the last component is made if it is missing. */
+static int lock_pins(struct datapath *dp)
+{
+	const char *pin = dp->pins;
 	struct statfs fs;
 
 	if (mkdir(pin, 0700) && errno != EEXIST && errno != ENOENT && errno != EACCES &&
@@ -66,7 +74,11 @@ static int make_pin_dir(struct datapath *dp, const char *pin)
 		return refuse(
 			errno == EWOULDBLOCK ? -EBUSY : -errno, pin,
 			"another mxlbd runs with this datapath.pin; stop it first or give each its own");
-	snprintf(dp->dir, sizeof(dp->dir), "%s/v%d", pin, MXLB_LAYOUT);
+	return 0;
+}
+
+static int make_dir(struct datapath *dp)
+{
 	if (mkdir(dp->dir, 0700) && errno != EEXIST)
 		return refuse(-errno, dp->dir, "run mxlbd as root, or give it the pin directory");
 	return 0;
@@ -251,7 +263,7 @@ static int load(struct datapath *dp, const struct datapath_conf *conf)
 		"see the line above; pins of another build go with: rm -r the datapath.pin directory");
 }
 
-int datapath_open(const struct datapath_conf *conf, struct datapath **out)
+int datapath_lock(const struct datapath_conf *conf, struct datapath **out)
 {
 	struct datapath *dp = calloc(1, sizeof(*dp));
 	int err;
@@ -262,6 +274,24 @@ int datapath_open(const struct datapath_conf *conf, struct datapath **out)
 	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
 		dp->ports[i].link_fd = -1;
 	libbpf_set_print(on_libbpf_print);
+	snprintf(dp->pins, sizeof(dp->pins), "%s", conf->pin);
+	snprintf(dp->dir, sizeof(dp->dir), "%s/v%d", dp->pins, MXLB_LAYOUT);
+	err = lock_pins(dp);
+	if (err) {
+		datapath_close(dp);
+		return err;
+	}
+	*out = dp;
+	return 0;
+}
+
+int datapath_open(const struct datapath_conf *conf, struct datapath **out)
+{
+	struct datapath *dp;
+	int err = datapath_lock(conf, &dp);
+
+	if (err)
+		return err;
 	dp->n_cpus = libbpf_num_possible_cpus();
 	err = dp->n_cpus < 0 ? dp->n_cpus : 0;
 	if (!err)
@@ -269,7 +299,7 @@ int datapath_open(const struct datapath_conf *conf, struct datapath **out)
 	if (!err && !dp->cpu_values)
 		err = -ENOMEM;
 	if (!err)
-		err = make_pin_dir(dp, conf->pin);
+		err = make_dir(dp);
 	if (!err)
 		err = load(dp, conf);
 	if (!err)

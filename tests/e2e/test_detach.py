@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""mxlbctl detach, and only it, takes all of mxlb out of the kernel: of a running mxlbd and of one that is gone."""
+import re
+
+import pytest
+
+from lab import Traffic, wait_until
+
+OURS = re.compile(r"6d78|\b27\d{3}\b")
+TIMERS = [f"net.{family}.neigh.eth0.retrans_time_ms" for family in ("ipv4", "ipv6")]
+
+
+def timers(lab):
+    return [int(lab.within("lb", "sysctl", "-n", name)) for name in TIMERS]
+
+
+def left(lab):
+    """What of mxlb is in the kernel, by its kind."""
+    commands = {
+        "rules": [("ip", family, "rule", "show") for family in ("-4", "-6")],
+        "routes": [("ip", family, "route", "show", "table", "all") for family in ("-4", "-6")],
+        "neighbours": [("ip", "-6", "neigh", "show", "nud", "permanent")],
+        "filters": [("tc", "filter", "show", "dev", "eth0", "egress")],
+    }
+    found = {kind for kind, all_of in commands.items()
+             if any(OURS.search(lab.within("lb", *argv)) or "bpf" in lab.within("lb", *argv) for argv in all_of)}
+    return found | ({"program"} if lab.xdp() else set()) | ({"pins"} if list(lab.pin.iterdir()) else set())
+
+
+EVERYTHING = {"rules", "routes", "neighbours", "program", "pins"}
+
+
+def detach_left(lab, *words, **options):
+    return lab("run", str(lab.run / "bin/mxlbctl"), "-s", str(lab.run / "mxlb.sock"), "-c", str(lab.config_file), "detach",
+               *words, **options)
+
+
+def nothing_passes(lab):
+    with Traffic(lab) as traffic:
+        wait_until(lambda: len(traffic.attempts()) > 3, 20, "connections are tried")
+        assert traffic.seen() == {None}
+
+
+@pytest.mark.parametrize("forward, extra", [("l2", set()), ("ipip", {"filters"})], indirect=["forward"])
+@pytest.mark.parametrize("running", [True, False], ids=["running", "gone"])
+def test_after_detach_nothing_of_mxlb_is_left_and_mail_stops(lab, balancer, running, extra, forward):
+    before = [1100, 1100] if running else [1000, 1000]  # of an mxlbd that is gone nobody knows the old value: the default
+    for name, value in zip(TIMERS, before):
+        lab.within("lb", "sysctl", "-qw", f"{name}={value}")
+    balancer.start()
+    balancer.wait_all_up()
+    assert left(lab) >= EVERYTHING | extra
+    assert timers(lab) == [200, 200]
+    if running:
+        lab("ctl", "detach")
+        assert balancer.process.wait(10) == 0
+        assert "event=detach who=root" in balancer.log()
+    else:
+        balancer.process.kill()
+        balancer.process.wait()
+        detach_left(lab)
+    assert left(lab) == set()
+    assert timers(lab) == before
+    nothing_passes(lab)
+    balancer.start()
+    balancer.wait_all_up()
+    lab("send", "20")
+
+
+@pytest.mark.parametrize("how", ["TERM", "KILL"])
+def test_a_stop_does_not_detach(lab, balancer, how):
+    balancer.start()
+    balancer.wait_all_up()
+    balancer.process.terminate() if how == "TERM" else balancer.process.kill()
+    balancer.process.wait(10)
+    assert left(lab) >= EVERYTHING and timers(lab) == [200, 200]
+    lab("send", "20")
+
+
+def test_a_running_mxlbd_is_not_robbed_by_who_names_only_its_file(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    said = lab("run", str(lab.run / "bin/mxlbctl"), "-c", str(lab.config_file), "detach", status=1)
+    assert "another mxlbd runs" in said
+    assert left(lab) >= EVERYTHING and balancer.process.poll() is None
+    lab("send", "20")
+
+
+def test_detach_twice_and_detach_of_nothing_are_no_errors(lab, balancer):
+    lab("mxlbd", "--help")  # has the binaries copied
+    detach_left(lab)
+    assert left(lab) == set()
+    detach_left(lab)
+
+
+def test_who_may_only_read_may_not_detach(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    (lab.run / "mxlb.sock").chmod(0o666)
+    said = lab("run", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(lab.run / "bin/mxlbctl"), "-s",
+               str(lab.run / "mxlb.sock"), "detach", status=None)
+    assert left(lab) >= EVERYTHING and balancer.process.poll() is None, said
+
+
+def test_the_pins_of_other_layouts_go_too_and_nothing_else_in_the_directory(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    assert balancer.stop() == 0
+    layout, = lab.pin.glob("v*")
+    layout.rename(lab.pin / "v1")
+    (lab.pin / "vicar").mkdir()
+    detach_left(lab)
+    assert [path.name for path in lab.pin.iterdir()] == ["vicar"]
+    assert lab.xdp() is None
+    nothing_passes(lab)

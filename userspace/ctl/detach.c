@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `mxlbctl detach`. Told to mxlbd, which ends; where none runs mxlbd's own binary does it by the configuration:
+ * what is pinned is locked there, so that a running one is never robbed. Whoever names a file and no socket means the
+ * file: the socket may be another mxlbd's.
+ */
+#include "ctl/detach.h"
+
+#include <errno.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
+
+/* mxlbd beside us, or in the sbin beside our bin, as `make install` puts it. False: not there. */
+static bool find_mxlbd(char *path, size_t size)
+{
+	static const char *const places[] = {"mxlbd", "../sbin/mxlbd"};
+	char own[1024];
+	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	char *slash;
+
+	if (len <= 0)
+		return false;
+	own[len] = '\0';
+	slash = strrchr(own, '/');
+	for (size_t i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path, size, "%.*s%s", (int)(slash + 1 - own), own, places[i]);
+		if (!access(path, X_OK))
+			return true;
+	}
+	return false;
+}
+
+static enum ctl_exit detach_left(const struct ctl *ctl)
+{
+	char path[1100], file[4096];
+	char *argv[] = {"mxlbd", "--detach", "-c", file, NULL};
+	int err, status;
+	pid_t pid;
+
+	if (!find_mxlbd(path, sizeof(path)))
+		return ctl_failed(ctl, "mxlbd is not where mxlbctl is\n");
+	snprintf(file, sizeof(file), "%s", ctl->file ? ctl->file : DEFAULT_FILE);
+	err = posix_spawn(&pid, path, NULL, NULL, argv, environ);
+	if (err)
+		return ctl_failed(ctl, strerror(err));
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return ctl_failed(ctl, strerror(errno));
+	return WIFEXITED(status) && !WEXITSTATUS(status)
+		       ? CTL_DONE
+		       : ctl_failed(ctl, "mxlbd --detach failed\n");
+}
+
+static enum ctl_exit detach_running(const struct ctl *ctl)
+{
+	struct buf reply = {0};
+	enum ctl_exit rc = link_ask(ctl->socket, "detach", &reply);
+
+	if (!rc && reply.len)
+		rc = ctl_refused(ctl, reply.data);
+	buf_free(&reply);
+	return rc;
+}
+
+enum ctl_exit detach_run(const struct ctl *ctl, char **args)
+{
+	bool by_file = (ctl->file && !ctl->socket_given) || link_is_dead(ctl->socket);
+	enum ctl_exit rc = by_file ? detach_left(ctl) : detach_running(ctl);
+
+	(void)args;
+	if (!rc && ctl->json)
+		puts("{\"result\": \"done\"}");
+	return rc;
+}

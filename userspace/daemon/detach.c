@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The end of the datapath, which somebody has to ask for: of a running mxlbd's, which then ends too, or of what one
+ * has left behind.
+ */
+#include <string.h>
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+int daemon_detach(struct daemon *d, const char *who)
+{
+	int err;
+
+	log_warn("event=detach who=%s note=\"nothing is forwarded from now on\"", who);
+	d->detached = true;
+	watches_stop_all(d);
+	err = datapath_detach(d->datapath, d->netlink);
+	ev_break(d->loop, EVBREAK_ALL);
+	return err;
+}
+
+enum exit_code daemon_detach_left(struct config *config)
+{
+	struct datapath *dp = NULL;
+	struct netlink *n = NULL;
+	int err = netlink_new(NULL, config, NULL, &n);
+
+	if (!err)
+		err = datapath_lock(&config->datapath, &dp);
+	if (!err)
+		err = datapath_detach(dp, n);
+	datapath_close(dp);
+	netlink_free(n);
+	config_free(config);
+	return err ? EXIT_SYSTEM : EXIT_CLEAN;
+}

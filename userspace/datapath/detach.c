@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Takes the datapath away, and with it all that any mxlbd with these pins and marks has left in the kernel: the programs,
+ * the pins of every layout, the probes' filters, rules, tables and neighbours, the timers of neighbours. Nothing
+ * else does that: a stop leaves all of it at work. The directory of the pins itself stays, since whoever made it
+ * may have given it to mxlbd's user.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "datapath/datapath_internal.h"
+#include "datapath/netlink.h"
+#include "util/log.h"
+
+static int trouble(const char *what, int err)
+{
+	if (err)
+		log_error("event=detach_failed what=\"%s\" error=\"%s\"", what, strerror(-err));
+	return err;
+}
+
+/* Off its interface at once, the probes' filter too. A link whose device is gone is only unpinned. */
+static int detach_link(const char *pin)
+{
+	struct bpf_link_info info = {0};
+	__u32 len = sizeof(info);
+	int fd = bpf_obj_get(pin), err;
+
+	if (fd < 0)
+		return trouble(pin, -errno);
+	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.xdp.ifindex)
+		trouble("probes' filter", probetunnel_remove(info.xdp.ifindex));
+	err = bpf_link_detach(fd) ? -errno : 0;
+	close(fd);
+	if (!err)
+		log_info("event=detached ifindex=%u cause=detach", info.xdp.ifindex);
+	return trouble(pin, err);
+}
+
+/* The pins of one layout. What can't be detached stays pinned, so that it can be tried again. */
+static int detach_layout(const char *path)
+{
+	char pin[PINS_PATH_SIZE + sizeof(((struct dirent *)0)->d_name)];
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int err = 0, one;
+
+	if (!dir)
+		return trouble(path, -errno);
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(pin, sizeof(pin), "%s/%s", path, entry->d_name);
+		one = strncmp(entry->d_name, "link_", 5) ? 0 : detach_link(pin);
+		if (!one && unlink(pin))
+			one = trouble(pin, -errno);
+		err = err ?: one;
+	}
+	closedir(dir);
+	if (!err && rmdir(path))
+		err = trouble(path, -errno);
+	return err;
+}
+
+static int detach_layouts(const char *pins)
+{
+	DIR *dir = opendir(pins);
+	char path[PINS_PATH_SIZE];
+	struct dirent *entry;
+	int err = 0, one;
+	unsigned layout;
+
+	if (!dir)
+		return trouble(pins, -errno);
+	while ((entry = readdir(dir))) {
+		if (!pins_layout(entry->d_name, &layout))
+			continue;
+		snprintf(path, sizeof(path), "%s/v%u", pins, layout);
+		one = detach_layout(path);
+		err = err ?: one;
+	}
+	closedir(dir);
+	return err;
+}
+
+/* Links of this process whose pins somebody has removed; and filters where no link tells of them. */
+static int detach_interfaces(struct datapath *dp, const struct netlink *n)
+{
+	const struct netlink_link *link;
+	int err = 0;
+
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++) {
+		dp->ports[i].tunnel = (struct probetunnel){0};
+		if (dp->ports[i].link_fd < 0)
+			continue;
+		bpf_link_detach(dp->ports[i].link_fd);
+		close(dp->ports[i].link_fd);
+		dp->ports[i].link_fd = -1;
+	}
+	for (unsigned i = 0; (link = netlink_link(n, i)); i++) {
+		int one = link->ifindex ? probetunnel_remove(link->ifindex) : 0;
+
+		err = err ?: trouble("probes' filter", one);
+	}
+	return err;
+}
+
+int datapath_detach(struct datapath *dp, struct netlink *n)
+{
+	int err = detach_layouts(dp->pins), one;
+
+	one = detach_interfaces(dp, n);
+	err = err ?: one;
+	one = trouble("probes' rules and tables", netlink_detach_all(n));
+	return err ?: one;
+}
