@@ -26,7 +26,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0)
 WARN    = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
 CFLAGS ?= -O2 -g
 HARDEN  = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
-ALLFLAGS = -std=gnu11 $(WARN) -Iinclude -Iuserspace -I$(B) -D_GNU_SOURCE \
+ALLFLAGS = -std=gnu11 $(WARN) -Iinclude -Iuserspace -I$(B) -D_GNU_SOURCE $(CPPFLAGS) \
 	   -DMXLB_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP
 CTL_LIBS = $(shell pkg-config --libs openssl jansson libseccomp libcap 2>/dev/null) -lev
 LIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm
@@ -42,7 +42,7 @@ UTIL     = addr.c log.c buf.c
 CORE     = config.c verdict.c health.c tier.c maglev.c event.c plan.c model.c change.c compare.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
-DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c
+DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c migrate.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c probecmd.c plancmd.c
 DAEMON   = daemon.c watch.c hints.c table.c reload.c notify.c asked.c detach.c
 

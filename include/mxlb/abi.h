@@ -13,7 +13,13 @@
 #include "mxlb/counters.h"
 #include "mxlb/limits.h"
 
-#define MXLB_LAYOUT	4
+#ifndef MXLB_LAYOUT /* tests build another */
+#define MXLB_LAYOUT 5
+#endif
+
+/* The format of what outlives a change of the layout: lines of flows, records, control. A change of any of these, or of what
+ * their numbers mean, changes this as well, and an upgrade is refused until somebody detaches: flows can't go over. */
+#define MXLB_KEPT	1
 
 #define MXLB_RING_SLOTS 65537 /* a prime: Maglev's table size (NSDI 2016, section 5.3) */
 #define MXLB_RINGS	80 /* one a service in force, the rest for building and for readers to leave */

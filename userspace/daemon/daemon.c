@@ -294,6 +294,28 @@ static int start_model(struct daemon *d)
 	return err;
 }
 
+#define FILL_ROUNDS 100 /* of GRACE_MS at most each */
+
+/* Brings a plan into force now, from what an mxlbd of another layout knew and the kernel knows. 0 or -errno, logged. */
+static int fill_maps(struct daemon *d)
+{
+	struct plan plan;
+	int ret, rounds = 0;
+
+	watches_start(d);
+	netlink_settle(d->netlink);
+	ret = plan_build(d->model, &plan);
+	if (ret)
+		return ret;
+	do {
+		if (ret)
+			usleep(ret * 1000);
+		ret = datapath_apply(d->datapath, &plan, daemon_now().mono_ms);
+	} while (ret > 0 && ++rounds < FILL_ROUNDS);
+	plan_free(&plan);
+	return ret > 0 ? -ETIMEDOUT : ret;
+}
+
 static int start_interfaces(struct daemon *d)
 {
 	int err = 0;
@@ -304,6 +326,8 @@ static int start_interfaces(struct daemon *d)
 		err = datapath_declare(d->datapath, i, link->ifindex, &link->mac,
 				       d->config->interfaces[i].vlan);
 	}
+	if (!err && datapath_migrates(d->datapath))
+		err = fill_maps(d);
 	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++)
 		err = datapath_attach(d->datapath, i, &d->config->interfaces[i]);
 	if (!err)
@@ -356,9 +380,9 @@ static int start_parts(struct daemon *d)
 		err = prober_new(d->loop, &probing, d->config->probes, d->config->n_probes,
 				 &d->prober);
 	if (!err)
-		err = start_interfaces(d);
-	if (!err)
 		err = table_start(d);
+	if (!err)
+		err = start_interfaces(d);
 	if (err)
 		return err;
 	watches_start(d);

@@ -36,6 +36,23 @@ static void remove_link(const char *pin, int fd)
 	close(fd);
 }
 
+/* Another layout's link is pinned here too before its program is replaced (migrate.c, rule 5). */
+static void fetch_link(const struct datapath *dp, int ifindex, const char *pin)
+{
+	char old[PIN_SIZE];
+	int fd;
+
+	if (!dp->old[0] || !access(pin, F_OK))
+		return;
+	snprintf(old, sizeof(old), "%s/link_%d", dp->old, ifindex);
+	fd = bpf_obj_get(old);
+	if (fd < 0)
+		return;
+	if (bpf_obj_pin(fd, pin))
+		log_error("event=link_kept pin=\"%s\" error=\"%s\"", old, strerror(errno));
+	close(fd);
+}
+
 static int mode_flags(enum xdp_mode mode)
 {
 	return mode == XDP_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
@@ -212,7 +229,8 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 	    link_is_alive(dp->ports[interface].link_fd, ifindex))
 		return 0;
 	forget_link(dp, interface);
-	fd = take_over(dp, link_pin(dp, ifindex, pin), conf, ifindex, &was);
+	fetch_link(dp, ifindex, link_pin(dp, ifindex, pin));
+	fd = take_over(dp, pin, conf, ifindex, &was);
 	dp->ports[interface].fresh = fd == -ENOENT && was == XDP_ATTACHED_NONE;
 	if (fd == -ENOENT) {
 		fd = create_link(dp, conf, ifindex);
@@ -255,9 +273,14 @@ static bool is_declared(const struct datapath *dp, int ifindex)
 	return false;
 }
 
-void datapath_detach_undeclared(struct datapath *dp)
+bool datapath_migrates(const struct datapath *dp)
 {
-	DIR *dir = opendir(dp->dir);
+	return dp->unfilled;
+}
+
+static void detach_undeclared(struct datapath *dp, const char *path)
+{
+	DIR *dir = opendir(path);
 	struct dirent *entry;
 	int ifindex, fd;
 	char pin[PIN_SIZE], more;
@@ -266,7 +289,8 @@ void datapath_detach_undeclared(struct datapath *dp)
 		if (sscanf(entry->d_name, "link_%d%c", &ifindex, &more) != 1 ||
 		    is_declared(dp, ifindex))
 			continue;
-		fd = bpf_obj_get(link_pin(dp, ifindex, pin));
+		snprintf(pin, sizeof(pin), "%s/link_%d", path, ifindex);
+		fd = bpf_obj_get(pin);
 		if (fd < 0) {
 			log_warn("event=detach_failed ifindex=%d error=\"%s\"", ifindex,
 				 strerror(errno));
@@ -278,6 +302,14 @@ void datapath_detach_undeclared(struct datapath *dp)
 	}
 	if (dir)
 		closedir(dir);
+}
+
+void datapath_detach_undeclared(struct datapath *dp)
+{
+	detach_undeclared(dp, dp->dir);
+	if (dp->old[0])
+		detach_undeclared(dp, dp->old);
+	migrate_end(dp);
 }
 
 const char *datapath_xdp_mode(const struct datapath *dp, unsigned interface)

@@ -2,8 +2,8 @@
 /*
  * The kernel side, as the controller sees it: load, pin, attach, bring a plan into force, read counters.
  *
- * The pins: <pin>/v<MXLB_LAYOUT>/ holds every map under its name ("control" is the program's globals) and
- * link_<ifindex> for each interface. flock() on <pin> keeps a second mxlbd out, whatever its layout. Whoever holds
+ * The pins: <pin>/v<MXLB_LAYOUT>/ holds every map under its name ("control" is the program's globals; those that
+ * outlive a change of the layout have _<MXLB_KEPT> behind it) and link_<ifindex> for each interface. flock() on <pin> keeps a second mxlbd out, whatever its layout. Whoever holds
  * the lock adopts the maps that are there, loads its own program and puts it into the links in place of the old.
  * Nothing is unpinned at exit: the kernel goes on forwarding.
  */
@@ -39,9 +39,12 @@ int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const
  * -EBUSY: another XDP program is there. -errno otherwise, logged.
  */
 int datapath_attach(struct datapath *dp, unsigned interface, const struct interface_conf *conf);
+/* Another layout's links are about to be taken over: a plan must be in force before the first is attached. */
+bool datapath_migrates(const struct datapath *dp);
 /* A start that is refused: takes the program off the interfaces that carried none before this process. */
 void datapath_detach_new(struct datapath *dp);
-/* Takes it off those that an earlier mxlbd attached to and that are not declared now. */
+/* All are attached: takes it off those that an earlier mxlbd attached to and that are not declared now; ends the other
+ * layout. */
 void datapath_detach_undeclared(struct datapath *dp);
 /* Nothing is left in the kernel of this mxlbd or of any with these pins and marks, whatever its layout; traffic ends. 0, or
  * the first -errno, logged: what could be removed is. Only datapath_close() may follow. */

@@ -38,6 +38,8 @@ struct probetunnel { /* of an interface: what is known of the probes' filter the
 struct datapath {
 	char pins[CONFIG_PATH_SIZE]; /* datapath.pin */
 	char dir[PINS_PATH_SIZE];    /* <pin>/v<layout> */
+	char old[PINS_PATH_SIZE];    /* another layout's, whose links are to be moved; or "" */
+	bool unfilled;		     /* the maps are new, to be filled before links are moved */
 	int lock_fd;
 	struct mxlb_bpf *skel;
 	bool adopted; /* the maps were there already */
@@ -82,6 +84,13 @@ struct datapath {
 
 /* front.c: fills *out from plan and ports; -EEXIST when no perfect hash was found. */
 int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_front *out);
+
+/* migrate.c, in this order; 0 or -errno, logged. */
+int migrate_begin(struct datapath *dp); /* before maps are loaded */
+int migrate_keys(struct datapath *dp);	/* before they are used */
+void migrate_end(struct datapath *dp);	/* all links are moved */
+/* Does the pin of this map bear MXLB_KEPT? */
+bool migrate_keeps(const char *name);
 
 /* load.c: is this the name of a layout's directory? */
 bool pins_layout(const char *name, unsigned *layout);

@@ -84,6 +84,14 @@ static int make_dir(struct datapath *dp)
 	return 0;
 }
 
+static void pin_name(const struct datapath *dp, const char *name, char *path, size_t size)
+{
+	if (migrate_keeps(name))
+		snprintf(path, size, "%s/%s_%d", dp->dir, name, MXLB_KEPT);
+	else
+		snprintf(path, size, "%s/%s", dp->dir, name);
+}
+
 static int set_pins(struct datapath *dp)
 {
 	char path[sizeof(dp->dir) + 64];
@@ -97,7 +105,7 @@ static int set_pins(struct datapath *dp)
 		if (map == dp->skel->maps.ports || map == dp->skel->maps.rodata ||
 		    map == dp->skel->maps.scratch)
 			continue; /* see maps.h; constants and scratch are the program's own */
-		snprintf(path, sizeof(path), "%s/%s", dp->dir, name);
+		pin_name(dp, name, path, sizeof(path));
 		if (!access(path, F_OK))
 			dp->adopted = true;
 		err = bpf_map__set_pin_path(map, path);
@@ -200,11 +208,11 @@ static void adopt_rings(struct datapath *dp)
 static uint32_t pinned_lines(const struct datapath *dp)
 {
 	struct bpf_map_info info = {0};
-	char path[sizeof(dp->dir) + 16];
+	char path[sizeof(dp->dir) + 64];
 	__u32 len = sizeof(info);
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/flows4", dp->dir);
+	pin_name(dp, "flows4", path, sizeof(path));
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return 0;
@@ -301,9 +309,13 @@ int datapath_open(const struct datapath_conf *conf, struct datapath **out)
 	if (!err)
 		err = make_dir(dp);
 	if (!err)
+		err = migrate_begin(dp);
+	if (!err)
 		err = load(dp, conf);
 	if (!err)
 		err = map_all(dp);
+	if (!err)
+		err = migrate_keys(dp);
 	if (!err)
 		err = set_keys(dp, conf->hash_key);
 	if (err) {

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Upgrade and downgrade between builds whose maps have another layout: no connection is lost, and the two never mix."""
+import os
+import random
+import re
+import signal
+import time
+
+import pytest
+
+from games import Sessions, assert_alive, assert_ended_well
+from lab import ROOT, VIP, VIP6, Traffic, command
+
+OTHER = 6
+
+
+@pytest.fixture(scope="session")
+def other(build):
+    """A build with another layout."""
+    directory = build / f"layout{OTHER}"
+    command("make", "-s", f"B={directory}", f"CPPFLAGS=-DMXLB_LAYOUT={OTHER}", "all", cwd=ROOT, timeout=900)
+    return directory
+
+
+def layouts(lab):
+    return sorted(path.name for path in lab.pin.glob("v*"))
+
+
+def start(balancer, directory):
+    balancer.start(MXLB_BUILD=str(directory))
+
+
+def run_once(lab, directory, *words, **options):
+    """mxlbd of that build, to its end."""
+    before, lab.env["MXLB_BUILD"] = lab.env["MXLB_BUILD"], str(directory)
+    try:
+        return lab("mxlbd", *words, **options)
+    finally:
+        lab.env["MXLB_BUILD"] = before
+
+
+def program(lab):
+    return re.search(r"prog/xdp id (\d+)", lab.within("lb", "ip", "link", "show", "dev", "eth0"))[1]
+
+
+@pytest.mark.parametrize("forward", ["l2", "ipip"], indirect=True)
+@pytest.mark.parametrize("vip, service", [(VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")])
+def test_up_and_down_again_under_200_sessions_none_breaks_and_none_is_refused(lab, balancer, build, other, forward, vip,
+                                                                              service):
+    balancer.start()
+    balancer.wait_all_up()
+    own, = layouts(lab)
+    with Sessions(lab, vip) as sessions, Traffic(lab, vip) as traffic:
+        sessions.open(100, 100)
+        lab("ctl", "drain", f"{service}/oxford-a")  # its sessions live by the flow table alone: the ring leads to the other one
+        traffic.wait_seen({"oxford-b"})
+        began = time.monotonic()
+        programs = [program(lab)]
+        for directory, names in ((other, [f"v{OTHER}"]), (build, [own])):
+            assert balancer.stop() == 0
+            start(balancer, directory)
+            assert layouts(lab) == names
+            assert "event=migrated" in balancer.log()
+            programs.append(program(lab))
+            traffic.wait_seen({"oxford-b"})
+            assert balancer.backend("oxford-a", service)["admin"] == "drain"
+            assert_alive(sessions.noop())
+        assert len(set(programs)) == 3
+        assert traffic.seen(began) == {"oxford-b"}
+        assert_ended_well(sessions.quit())
+
+
+def test_flows_of_another_format_are_not_taken_over_and_the_old_program_goes_on(lab, balancer, build, other):
+    balancer.start()
+    balancer.wait_all_up()
+    own, = layouts(lab)
+    assert balancer.stop() == 0
+    before = program(lab)
+    flows, = lab.pin.glob("v*/flows4_*")
+    flows.rename(flows.with_name("flows4_99"))  # as an mxlbd with another format would have named it
+    said = run_once(lab, other, status=2)
+    assert re.search(r'event=refused what="take over from .*another format.*advice=".*mxlbctl detach', said), said
+    assert program(lab) == before
+    lab("send", "20")
+    (flows.parent / "flows4_99").rename(flows)
+    balancer.start()  # the one that made it is not disturbed by what the other began
+    assert layouts(lab) == [own] and "event=migrat" not in balancer.log()
+    balancer.wait_all_up()
+
+
+def test_after_detach_the_other_build_starts_cold(lab, balancer, other):
+    balancer.start()
+    balancer.wait_all_up()
+    lab("ctl", "detach")
+    assert balancer.process.wait(10) == 0
+    start(balancer, other)
+    assert "event=migrat" not in balancer.log() and layouts(lab) == [f"v{OTHER}"]
+    balancer.wait_all_up()
+
+
+
+def bpf_calls(log):
+    """Up to the one that puts the program into the link."""
+    calls = re.findall(r"^bpf\((\w+)", log.read_text(), re.M)
+    return calls.index("BPF_LINK_UPDATE") + 1
+
+
+def test_killed_at_any_call_of_bpf_of_an_upgrade_one_of_the_two_forwards_and_the_next_start_works(lab, balancer, build, other):
+    calls = lab.run / "bpf-calls"
+    mxlbd = [str(lab.run / "bin/mxlbd"), "-c", str(lab.config_file)]
+    balancer.start()
+    balancer.wait_all_up()
+    assert balancer.stop() == 0
+    run_once(lab, other, "--help")  # has the binaries copied
+    balancer.start("run", "strace", "-qq", "-o", str(calls), "-e", "trace=bpf", "-e", "signal=none", *mxlbd)
+    last = bpf_calls(calls)
+    os.kill(balancer.status()["pid"], signal.SIGTERM)  # strace itself does not pass it on
+    balancer.process.wait(10)
+    rng = random.Random(1)
+    at = sorted({*rng.sample(range(1, last), 3), *range(last - 4, last + 2)})  # the last ones: links
+    for k, directory in zip(at, [build, other] * len(at)):
+        start(balancer, build)  # whichever was the last to begin: this one takes over
+        balancer.wait_all_up()
+        assert balancer.stop() == 0
+        run_once(lab, other, "--help")
+        lab("run", "strace", "-qq", "-o", "/dev/null", "-e", f"inject=bpf:signal=SIGKILL:when={k}", *mxlbd, status=-9)
+        assert lab.xdp(), f"call {k}"
+        lab("send", "5")
+        start(balancer, directory)
+        assert len(layouts(lab)) == 1, f"call {k}"
+        balancer.wait_all_up()
+        assert balancer.stop() == 0

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * From another layout's pins to ours, without a packet noticing. The two never mix: a program only ever sees maps of its
+ * own layout. In the order of a start, so that a start that ends anywhere leaves what the next one, of either build, can
+ * go on from:
+ *
+ *  1. A directory without links has nothing in force: it is a leftover and removed. Ours too, if another has links.
+ *  2. Flows and records, the kept maps, are pinned here as well. Their pins bear MXLB_KEPT: where there are none of
+ *     ours the start is refused, and the other program goes on.
+ *  3. The keys are copied: a flow's place is found by them.
+ *  4. All other maps are new. The daemon fills them by a plan made from the records.
+ *  5. Each link is pinned here too (attach.c), then its program is replaced. A directory with links has filled maps.
+ *  6. The other directory is removed.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "datapath/datapath_internal.h"
+#include "util/log.h"
+
+#define PIN_SIZE (PINS_PATH_SIZE + sizeof(((struct dirent *)0)->d_name))
+
+static const char *const kept[] = {"flows4", "flows6", "records"};
+
+#define N_KEPT (sizeof(kept) / sizeof(kept[0]))
+
+bool migrate_keeps(const char *name)
+{
+	for (unsigned i = 0; i < N_KEPT; i++)
+		if (!strcmp(name, kept[i]))
+			return true;
+	return !strcmp(name, "control");
+}
+
+static int get_kept(const char *dir, const char *name)
+{
+	char pin[PIN_SIZE];
+	int fd;
+
+	snprintf(pin, sizeof(pin), "%s/%s_%d", dir, name, MXLB_KEPT);
+	fd = bpf_obj_get(pin);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool has_links(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir)))
+		found = !strncmp(entry->d_name, "link_", 5);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Nothing of it is in force, or is so by other pins. */
+static int empty_dir(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	char pin[PIN_SIZE];
+	int err = dir ? 0 : -errno;
+
+	while (dir && (entry = readdir(dir))) {
+		snprintf(pin, sizeof(pin), "%s/%s", path, entry->d_name);
+		if (entry->d_name[0] != '.' && unlink(pin))
+			err = -errno;
+	}
+	if (dir)
+		closedir(dir);
+	return err;
+}
+
+static int remove_dir(const char *path)
+{
+	int err = empty_dir(path);
+
+	if (!err && rmdir(path))
+		err = -errno;
+	if (err)
+		log_warn("event=leftover path=\"%s\" error=\"%s\"", path, strerror(-err));
+	return err;
+}
+
+/* Rule 1. How many others have links; dp->old is the last of them. */
+static int find_others(struct datapath *dp)
+{
+	DIR *dir = opendir(dp->pins);
+	char path[PINS_PATH_SIZE];
+	struct dirent *entry;
+	unsigned layout;
+	int n = dir ? 0 : -errno;
+
+	while (dir && (entry = readdir(dir))) {
+		if (!pins_layout(entry->d_name, &layout))
+			continue;
+		snprintf(path, sizeof(path), "%s/v%u", dp->pins, layout);
+		if (layout == MXLB_LAYOUT)
+			continue;
+		if (!has_links(path)) {
+			remove_dir(path);
+			continue;
+		}
+		memcpy(dp->old, path, sizeof(path));
+		n++;
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static int refuse(const struct datapath *dp, const char *why)
+{
+	log_error(
+		"event=refused what=\"take over from %s\" error=\"%s\" advice=\"start the mxlbd that "
+		"made it again, it still forwards; or, when its connections may break: mxlbctl "
+		"detach, then start this one\"",
+		dp->old, why);
+	return -EEXIST;
+}
+
+static __u32 map_id(int fd)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+/* A start that was cut off between rules 5 and 6: both directories have links, and must have the same flows. */
+static int go_on(const struct datapath *dp)
+{
+	bool same = true;
+
+	for (unsigned i = 0; i < N_KEPT; i++) {
+		int ours = get_kept(dp->dir, kept[i]), theirs = get_kept(dp->old, kept[i]);
+
+		same &= map_id(ours) && map_id(ours) == map_id(theirs);
+		if (ours >= 0)
+			close(ours);
+		if (theirs >= 0)
+			close(theirs);
+	}
+	return same ? 0 : refuse(dp, "two layouts are in force, each with flows of its own");
+}
+
+/* Rule 2. */
+static int pin_kept(const struct datapath *dp)
+{
+	char pin[PIN_SIZE];
+	int err = 0;
+
+	for (unsigned i = 0; i < N_KEPT && !err; i++) {
+		int fd = get_kept(dp->old, kept[i]);
+
+		if (fd < 0)
+			return refuse(dp, fd == -ENOENT ? "its flows have another format"
+							: strerror(-fd));
+		snprintf(pin, sizeof(pin), "%s/%s_%d", dp->dir, kept[i], MXLB_KEPT);
+		if (bpf_obj_pin(fd, pin))
+			err = -errno;
+		close(fd);
+	}
+	return err ? refuse(dp, strerror(-err)) : 0;
+}
+
+int migrate_begin(struct datapath *dp)
+{
+	int n = find_others(dp), err;
+
+	if (n <= 0)
+		return n;
+	if (n > 1)
+		return refuse(dp, "more than one other layout is in force");
+	if (has_links(dp->dir))
+		return go_on(dp);
+	err = empty_dir(dp->dir);
+	if (!err)
+		err = pin_kept(dp);
+	dp->unfilled = !err;
+	return err;
+}
+
+int migrate_keys(struct datapath *dp)
+{
+	struct mxlb_control old;
+	struct bpf_map_info info = {0};
+	__u32 key = 0, len = sizeof(info);
+	int fd, err = 0;
+
+	if (!dp->unfilled)
+		return 0;
+	fd = get_kept(dp->old, "control");
+	if (fd < 0)
+		return refuse(dp, "its keys are not there");
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.value_size != sizeof(old) ||
+	    bpf_map_lookup_elem(fd, &key, &old))
+		err = refuse(dp, "its keys can't be read");
+	close(fd);
+	if (err)
+		return err;
+	memcpy(dp->control->hash_key, old.hash_key, sizeof(old.hash_key));
+	dp->control->secret = old.secret;
+	dp->control->epoch = old.epoch;
+	log_info("event=migrating from=\"%s\" to=\"%s\"", dp->old, dp->dir);
+	return 0;
+}
+
+void migrate_end(struct datapath *dp)
+{
+	if (!dp->old[0])
+		return;
+	if (!remove_dir(dp->old))
+		log_info("event=migrated from=\"%s\" to=\"%s\"", dp->old, dp->dir);
+	dp->old[0] = '\0';
+	dp->unfilled = false;
+}
