@@ -264,8 +264,7 @@ e2e-ipip: all
 
 # What `check` plays for seconds, for a minute each.
 games: all
-	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_flows.py tests/e2e/test_allow.py
-	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_flows.py tests/e2e/test_mtas.py
+	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows allow mtas)
 
 # The build is a make of its own: what it needs may just have been installed.
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)
