@@ -80,6 +80,8 @@ static void every_field_that_no_honest_child_would_send_is_refused(void **state)
 	REFUSED("8-bit", strcpy(r->text, "\xff"));
 	REFUSED("DEL", strcpy(r->text, "\x7f"));
 	REFUSED("too many names", r->tls.n_names = TLS_NAMES_MAX + 1);
+	REFUSED("a date before the year 0", r->tls.not_before = INT64_MIN);
+	REFUSED("a date after the year 9999", r->tls.not_after = INT64_MAX);
 	REFUSED("a name without end", memset(r->tls.names[0], 'x', TLS_NAME_SIZE));
 	REFUSED("version", memset(r->tls.version, 'x', sizeof(r->tls.version)));
 	REFUSED("cipher", memset(r->tls.cipher, 'x', sizeof(r->tls.cipher)));
@@ -124,6 +126,7 @@ static void a_note_is_checked_field_by_field(void **state)
 	NOTE_REFUSED(NOTE_JUDGEMENT + 1, (void)0);
 	NOTE_REFUSED(-1, (void)0);
 	NOTE_REFUSED(NOTE_CERTIFICATE, n->certificate.n_names = TLS_NAMES_MAX + 1);
+	NOTE_REFUSED(NOTE_CERTIFICATE, n->certificate.not_after = INT64_MIN);
 	NOTE_REFUSED(NOTE_CERTIFICATE, strcpy(n->certificate.subject, "\r"));
 	NOTE_REFUSED(NOTE_JUDGEMENT, n->judgement.policy = TLS_DANE + 1);
 	NOTE_REFUSED(NOTE_JUDGEMENT, n->judgement.reason = REASON_COUNT);

@@ -30,9 +30,15 @@ static bool text_ok(const char *text, size_t size)
 	return false;
 }
 
+/* Of the years 0 to 9999: what a certificate can say (X.680 section 46). */
+static bool time_ok(int64_t s)
+{
+	return s >= -62167219200 && s <= 253402300799;
+}
+
 static bool tls_ok(const struct tls_info *t)
 {
-	if (t->n_names > TLS_NAMES_MAX)
+	if (t->n_names > TLS_NAMES_MAX || !time_ok(t->not_before) || !time_ok(t->not_after))
 		return false;
 	for (unsigned i = 0; i < t->n_names; i++)
 		if (!text_ok(t->names[i], sizeof(t->names[i])))
