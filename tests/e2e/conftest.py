@@ -7,14 +7,20 @@ import pytest
 
 from lab import ROOT, Balancer, Lab, command
 
+TRAFFIC = {f"test_{name}" for name in ("allow", "failover", "flows", "hints", "icmp", "mail", "trouble")}
+
+
 def pytest_configure(config):
-    config.addinivalue_line("markers", "lab: uses the one lab of all tests")
+    config.addinivalue_line("markers", "lab: uses the lab")
+    config.addinivalue_line("markers", "traffic: is about mail on its way, by the clock")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if "lab" in item.fixturenames:
             item.add_marker("lab")
+        if item.path.stem in TRAFFIC:
+            item.add_marker("traffic")
 
 
 MEASURED = []  # lines that the terminal summary shows
