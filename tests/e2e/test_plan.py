@@ -19,6 +19,7 @@ def test_a_plan_says_what_would_change_and_changes_nothing(lab, balancer):
     assert (share(same), share(same, "hybrid-mail6")) == (0, 0)
     balancer.configure(replace={OXFORD_B: 'oxford-b: {address: "203.0.113.12", weight: 0}',
                                 "failback-hold: 0s": "failback-hold: 9s"})
+    lab.undo.callback(lab.config_file.chmod, 0o644)
     lab.config_file.chmod(0o600)  # whoever asks reads it, not mxlbd
     lines = lab("ctl", "plan", "-c", str(lab.config_file))
     assert "backend hybrid-mail/oxford-b: weight 0, now 1\n" in lines
