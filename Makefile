@@ -55,7 +55,7 @@ SRC_control  = $(CONTROL:%=userspace/control/%)
 SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
-SRC_ctl      = $(addprefix userspace/ctl/,ctl.c link.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
+SRC_ctl      = $(addprefix userspace/ctl/,ctl.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
 SRC_bundle   = userspace/conf/bundle.c userspace/conf/file.c

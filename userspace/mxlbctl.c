@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mxlbctl: the person's way in. Owns the options and the table of commands; a new command is a row and a
+ * mxlbctl: the person's way in. Owns the table of commands; a new command is a row and a
  * function. Asks the daemon for one thing and shows the answer; keeps nothing.
  */
 #include <getopt.h>
@@ -15,20 +15,14 @@
 #include "ctl/detach.h"
 #include "ctl/flows.h"
 #include "ctl/operate.h"
+#include "ctl/options.h"
 #include "ctl/plan.h"
 #include "ctl/probe.h"
 #include "ctl/tables.h"
 #include "ctl/text.h"
 #include "probe/prober.h"
 
-#define DEFAULT_SOCKET "/run/mxlb/mxlb.sock"
 #define PROBE_CHILD_FD 3
-
-/* Options that only some commands know. */
-#define TAKES_WAIT     1u
-#define TAKES_PROBE    2u
-#define TAKES_FOR      4u
-#define TAKES_FILE     8u
 
 struct ctl_command {
 	const char *name;
@@ -154,22 +148,23 @@ static const struct ctl_command commands[] = {
 	{"show", "BACKEND | SERVICE/BACKEND", "one backend in full: probe, certificate, next hop",
 	 1, 0, run_show},
 	{"drain", "BACKEND | SERVICE/BACKEND [--for T] [--wait [--timeout T]]",
-	 "nothing new to it; its flows are kept", 1, TAKES_WAIT | TAKES_FOR, operate_drain},
+	 "nothing new to it; its flows are kept", 1, TAKES_WAIT | TAKES_TIMEOUT | TAKES_FOR,
+	 operate_drain},
 	{"maint", "BACKEND | SERVICE/BACKEND [--for T] [--wait [--timeout T]]",
-	 "nothing new to it, and no probes; its flows are kept", 1, TAKES_WAIT | TAKES_FOR,
-	 operate_maint},
+	 "nothing new to it, and no probes; its flows are kept", 1,
+	 TAKES_WAIT | TAKES_TIMEOUT | TAKES_FOR, operate_maint},
 	{"ready", "BACKEND | SERVICE/BACKEND [--for T]", "let its probes decide again", 1,
 	 TAKES_FOR, operate_ready},
 	{"tier", "SERVICE force N [--for T] | SERVICE auto",
 	 "make a tier the active one; or let the servers' verdicts decide, at once", -3, TAKES_FOR,
 	 operate_tier},
 	{"flows", "SERVICE | SERVICE/BACKEND", "the flow table: client, backend, seconds idle", 1,
-	 false, flows_list},
-	{"explain", "SERVICE CLIENT:PORT", "which backend this client gets, and why no other", 2,
-	 false, flows_explain},
+	 0, flows_list},
+	{"explain", "SERVICE CLIENT:PORT", "which backend this client gets, and why no other", 2, 0,
+	 flows_explain},
 	{"probe", "HOST[:PORT] [OPTION...] | SERVICE/BACKEND",
 	 "one SMTP dialogue as Exchange Online would hold it: from here, or by mxlbd", 1,
-	 TAKES_PROBE, probe_run},
+	 TAKES_PROBE | TAKES_TIMEOUT, probe_run},
 	{"events", "", "the last transitions", 0, 0, run_events},
 	{"plan", "-c FILE",
 	 "what a configuration would change, and for how many new connections; changes nothing", 0,
@@ -190,30 +185,7 @@ static void print_usage(FILE *to)
 	for (size_t i = 0; i < COMMANDS_COUNT; i++)
 		fprintf(to, "  %s%s%s\n      %s\n", commands[i].name, *commands[i].args ? " " : "",
 			commands[i].args, commands[i].help);
-	fputs("\n  -s, --socket SOCKET   mxlbd's control socket (" DEFAULT_SOCKET ")\n"
-	      "      --json            answer in JSON\n"
-	      "      --for T           for so long (90s, 15m, 1h, 2d); then what was said for good\n"
-	      "                        holds again, and for a tier: auto\n"
-	      "  -c, --config FILE     for plan\n"
-	      "      --wait            return when the backend's last flow has gone\n"
-	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
-	      "      --help, --version\n\n"
-	      "for detach, where no mxlbd runs:\n"
-	      "  -c, --config FILE     its configuration (/etc/mxlb/mxlb.yaml)\n\n"
-	      "for probe HOST (the policies that it says enough for are all judged):\n"
-	      "      --depth D         connect, banner, ehlo, starttls or mail-from (the default)\n"
-	      "      --tls POLICY      what decides: none, encryption-only (the default),\n"
-	      "                        certificate-validation, domain-validation or dane\n"
-	      "      --tls-domain D    for domain-validation; *.contoso.com for one label below\n"
-	      "      --tls-certificate-name '<I>issuer<S>subject'\n"
-	      "      --tlsa RECORD     for dane: '3 1 1 hex'\n"
-	      "      --ca-file FILE    the certificates that are trusted (the system's)\n"
-	      "      --helo NAME       said in EHLO (this host's name)\n"
-	      "      --sni NAME        sent in the TLS handshake (none)\n"
-	      "      --timeout T       for the whole dialogue (10s)\n\n"
-	      "exit status: 0 done (probe: healthy), 1 refused by mxlbd (probe: not healthy), 2 usage,\n"
-	      "3 mxlbd is not there\n",
-	      to);
+	options_print(to);
 }
 
 static enum ctl_exit run_help(const struct ctl *ctl, char **args)
@@ -224,15 +196,17 @@ static enum ctl_exit run_help(const struct ctl *ctl, char **args)
 	return CTL_DONE;
 }
 
-/* A time to wait for, and nothing that is waited for. */
-static bool misses_wait(const struct ctl *ctl, unsigned takes)
-{
-	return ctl->timeout_s && !ctl->wait && !(takes & TAKES_PROBE);
-}
-
 static bool takes_args(const struct ctl_command *c, int n)
 {
 	return n == c->n_args || n == -c->n_args || (c->n_args < 0 && n == -c->n_args - 1);
+}
+
+static bool takes_options(const struct ctl *ctl, const struct ctl_command *c, unsigned given)
+{
+	/* A time to wait for, and nothing that is waited for. */
+	if (c->takes & TAKES_WAIT && given & TAKES_TIMEOUT && !ctl->wait)
+		return false;
+	return !(given & ~c->takes);
 }
 
 static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **args, int n)
@@ -240,99 +214,13 @@ static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **a
 	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
 		if (strcmp(args[0], commands[i].name))
 			continue;
-		if (takes_args(&commands[i], n - 1) && !(given & ~commands[i].takes) &&
-		    !misses_wait(ctl, commands[i].takes))
+		if (takes_args(&commands[i], n - 1) && takes_options(ctl, &commands[i], given))
 			return commands[i].run(ctl, args + 1);
 		fprintf(stderr, "usage: mxlbctl %s %s\n", commands[i].name, commands[i].args);
 		return CTL_USAGE;
 	}
 	fputs("mxlbctl: no such command; 'mxlbctl help' lists them\n", stderr);
 	return CTL_USAGE;
-}
-
-static const struct option options[] = {
-	{"socket", required_argument, NULL, 's'},
-	{"config", required_argument, NULL, 'c'},
-	{"json", no_argument, NULL, 'j'},
-	{"wait", no_argument, NULL, 'w'},
-	{"timeout", required_argument, NULL, 't'},
-	{"for", required_argument, NULL, 'f'},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'},
-	{"tls", required_argument, NULL, 'T'},
-	{"helo", required_argument, NULL, 'H'},
-	{"sni", required_argument, NULL, 'S'},
-	{"depth", required_argument, NULL, 'D'},
-	{"tls-domain", required_argument, NULL, 'd'},
-	{"tls-certificate-name", required_argument, NULL, 'n'},
-	{"tlsa", required_argument, NULL, 'a'},
-	{"ca-file", required_argument, NULL, 'C'},
-	{NULL, 0, NULL, 0},
-};
-
-/* Where a probe's option goes; NULL: it is none. */
-static const char **probe_option(struct ctl_probe *p, int option)
-{
-	switch (option) {
-	case 'T':
-		return &p->tls;
-	case 'd':
-		return &p->tls_domain;
-	case 'n':
-		return &p->certificate_name;
-	case 'a':
-		return &p->tlsa;
-	case 'C':
-		return &p->ca_file;
-	case 'H':
-		return &p->helo;
-	case 'S':
-		return &p->sni;
-	case 'D':
-		return &p->depth;
-	default:
-		return NULL;
-	}
-}
-
-/* The options that are more than a place for their argument. False: unknown, or said wrongly. */
-static bool take_option(struct ctl *ctl, int option, unsigned *given, bool *done)
-{
-	switch (option) {
-	case 's':
-		ctl->socket = optarg;
-		return ctl->socket_given = true;
-	case 'j':
-		ctl->json = true;
-		return true;
-	case 'w':
-		ctl->wait = true;
-		*given |= TAKES_WAIT;
-		return true;
-	case 't':
-		ctl->timeout_s = text_seconds(optarg);
-		if (!ctl->timeout_s)
-			fputs("mxlbctl: --timeout expects 90s, 15m, 1h or 2d\n", stderr);
-		return ctl->timeout_s;
-	case 'f':
-		ctl->for_s = text_seconds(optarg);
-		*given |= TAKES_FOR;
-		if (!ctl->for_s)
-			fputs("mxlbctl: --for expects 90s, 15m, 1h or 2d\n", stderr);
-		return ctl->for_s;
-	case 'c':
-		ctl->file = optarg;
-		*given |= TAKES_FILE;
-		return true;
-	case 'h':
-		print_usage(stdout);
-		return *done = true;
-	case 'V':
-		puts("mxlbctl " MXLB_VERSION);
-		return *done = true;
-	default:
-		return false;
-	}
 }
 
 /* Whose word is taken for who is who. */
@@ -348,43 +236,37 @@ static enum ctl_exit take_bundle(struct ctl *ctl)
 	return CTL_USAGE;
 }
 
-/* Fills ctl. CTL_DONE and *done: that was all. */
-static enum ctl_exit take_options(struct ctl *ctl, unsigned *given, int argc, char **argv,
-				  bool *done)
+static enum ctl_exit run(struct ctl *ctl, int argc, char **argv)
 {
-	int option;
+	unsigned given;
+	enum ctl_exit rc;
 
-	while (!*done && (option = getopt_long(argc, argv, "s:c:hV", options, NULL)) != -1) {
-		const char **text = probe_option(&ctl->probe, option);
-
-		if (text) {
-			*text = optarg;
-			*given |= TAKES_PROBE;
-		} else if (!take_option(ctl, option, given, done)) {
-			fputs("Try 'mxlbctl --help'.\n", stderr);
-			return CTL_USAGE;
-		}
-	}
-	if (*done)
+	switch (options_take(ctl, &given, argc, argv)) {
+	case OPTIONS_COMMAND:
+		rc = take_bundle(ctl);
+		return rc ? rc : run_command(ctl, given, argv + optind, argc - optind);
+	case OPTIONS_HELP:
+		print_usage(stdout);
 		return CTL_DONE;
-	if (optind < argc)
-		return take_bundle(ctl);
-	print_usage(stderr);
-	return CTL_USAGE;
+	case OPTIONS_VERSION:
+		puts("mxlbctl " MXLB_VERSION);
+		return CTL_DONE;
+	case OPTIONS_NONE:
+		print_usage(stderr);
+		return CTL_USAGE;
+	default:
+		return CTL_USAGE;
+	}
 }
 
 int main(int argc, char **argv)
 {
-	struct ctl ctl = {.socket = DEFAULT_SOCKET};
-	unsigned given = 0;
-	bool done = false;
+	struct ctl ctl = {0};
 	enum ctl_exit rc;
 
 	if (argc >= 2 && !strcmp(argv[1], "--probe-child"))
 		return probe_child_main(PROBE_CHILD_FD, argv + 2);
-	rc = take_options(&ctl, &given, argc, argv, &done);
-	if (!rc && !done)
-		rc = run_command(&ctl, given, argv + optind, argc - optind);
+	rc = run(&ctl, argc, argv);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("mxlbctl: stdout");
 		return CTL_REFUSED;

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns mxlbctl's options: their names, where each goes, and their text. Refuses none for being said with the wrong command:
+ * that is the table of commands' to say, by TAKES_.
+ */
+#include "ctl/options.h"
+
+#include <getopt.h>
+#include <string.h>
+#include "ctl/text.h"
+
+#define DEFAULT_SOCKET "/run/mxlb/mxlb.sock"
+
+enum kind { KIND_TEXT, KIND_FLAG, KIND_SECONDS, KIND_HELP, KIND_VERSION };
+
+struct row {
+	const char *name;
+	char letter; /* 0: none */
+	enum kind kind;
+	size_t offset; /* in struct ctl: const char *, bool or unsigned */
+	unsigned takes;
+};
+
+#define TO(member) offsetof(struct ctl, member)
+
+static const struct row rows[] = {
+	{"socket", 's', KIND_TEXT, TO(socket), 0},
+	{"config", 'c', KIND_TEXT, TO(file), TAKES_FILE},
+	{"json", 0, KIND_FLAG, TO(json), 0},
+	{"wait", 0, KIND_FLAG, TO(wait), TAKES_WAIT},
+	{"timeout", 0, KIND_SECONDS, TO(timeout_s), TAKES_TIMEOUT},
+	{"for", 0, KIND_SECONDS, TO(for_s), TAKES_FOR},
+	{"tls", 0, KIND_TEXT, TO(probe.tls), TAKES_PROBE},
+	{"helo", 0, KIND_TEXT, TO(probe.helo), TAKES_PROBE},
+	{"sni", 0, KIND_TEXT, TO(probe.sni), TAKES_PROBE},
+	{"depth", 0, KIND_TEXT, TO(probe.depth), TAKES_PROBE},
+	{"tls-domain", 0, KIND_TEXT, TO(probe.tls_domain), TAKES_PROBE},
+	{"tls-certificate-name", 0, KIND_TEXT, TO(probe.certificate_name), TAKES_PROBE},
+	{"tlsa", 0, KIND_TEXT, TO(probe.tlsa), TAKES_PROBE},
+	{"ca-file", 0, KIND_TEXT, TO(probe.ca_file), TAKES_PROBE},
+	{"help", 'h', KIND_HELP, 0, 0},
+	{"version", 'V', KIND_VERSION, 0, 0},
+};
+
+#define ROWS  (sizeof(rows) / sizeof(rows[0]))
+#define FIRST 256 /* getopt_long()'s value of the first row: beyond all letters */
+
+void options_print(FILE *to)
+{
+	fputs("\n  -s, --socket SOCKET   mxlbd's control socket (" DEFAULT_SOCKET ")\n"
+	      "      --json            answer in JSON\n"
+	      "      --for T           for so long (90s, 15m, 1h, 2d); then what was said for good\n"
+	      "                        holds again, and for a tier: auto\n"
+	      "  -c, --config FILE     for plan\n"
+	      "      --wait            return when the backend's last flow has gone\n"
+	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
+	      "      --help, --version\n\n"
+	      "for detach, where no mxlbd runs:\n"
+	      "  -c, --config FILE     its configuration (/etc/mxlb/mxlb.yaml)\n\n"
+	      "for probe HOST (the policies that it says enough for are all judged):\n"
+	      "      --depth D         connect, banner, ehlo, starttls or mail-from (the default)\n"
+	      "      --tls POLICY      what decides: none, encryption-only (the default),\n"
+	      "                        certificate-validation, domain-validation or dane\n"
+	      "      --tls-domain D    for domain-validation; *.contoso.com for one label below\n"
+	      "      --tls-certificate-name '<I>issuer<S>subject'\n"
+	      "      --tlsa RECORD     for dane: '3 1 1 hex'\n"
+	      "      --ca-file FILE    the certificates that are trusted (the system's)\n"
+	      "      --helo NAME       said in EHLO (this host's name)\n"
+	      "      --sni NAME        sent in the TLS handshake (none)\n"
+	      "      --timeout T       for the whole dialogue (10s)\n\n"
+	      "exit status: 0 done (probe: healthy), 1 refused by mxlbd (probe: not healthy), 2 usage,\n"
+	      "3 mxlbd is not there\n",
+	      to);
+}
+
+/* getopt_long()'s tables, made of ours. */
+static void make_tables(struct option longs[ROWS + 1], char letters[2 * ROWS + 1])
+{
+	memset(longs, 0, (ROWS + 1) * sizeof(*longs));
+	for (size_t i = 0; i < ROWS; i++) {
+		bool argument = rows[i].kind == KIND_TEXT || rows[i].kind == KIND_SECONDS;
+
+		longs[i] = (struct option){rows[i].name, argument, NULL, FIRST + (int)i};
+		if (!rows[i].letter)
+			continue;
+		*letters++ = rows[i].letter;
+		if (argument)
+			*letters++ = ':';
+	}
+	*letters = '\0';
+}
+
+static const struct row *row_of(int value)
+{
+	if (value >= FIRST)
+		return &rows[value - FIRST];
+	for (size_t i = 0; i < ROWS; i++)
+		if (rows[i].letter == value)
+			return &rows[i];
+	return NULL; /* '?': getopt has complained */
+}
+
+/* False: said wrongly. */
+static bool store(const struct row *row, void *field)
+{
+	unsigned *s = field;
+
+	switch (row->kind) {
+	case KIND_TEXT:
+		*(const char **)field = optarg;
+		return true;
+	case KIND_FLAG:
+		return *(bool *)field = true;
+	case KIND_SECONDS:
+		*s = text_seconds(optarg);
+		if (!*s)
+			fprintf(stderr, "mxlbctl: --%s expects 90s, 15m, 1h or 2d\n", row->name);
+		return *s;
+	default:
+		return true;
+	}
+}
+
+enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char **argv)
+{
+	struct option longs[ROWS + 1];
+	char letters[2 * ROWS + 1];
+	int value;
+
+	make_tables(longs, letters);
+	*given = 0;
+	while ((value = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		const struct row *row = row_of(value);
+
+		if (!row || !store(row, (char *)ctl + row->offset)) {
+			fputs("Try 'mxlbctl --help'.\n", stderr);
+			return OPTIONS_WRONG;
+		}
+		if (row->kind == KIND_HELP)
+			return OPTIONS_HELP;
+		if (row->kind == KIND_VERSION)
+			return OPTIONS_VERSION;
+		*given |= row->takes;
+	}
+	ctl->socket_given = ctl->socket;
+	if (!ctl->socket)
+		ctl->socket = DEFAULT_SOCKET;
+	return optind < argc ? OPTIONS_COMMAND : OPTIONS_NONE;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The words that begin with a dash. A new option is a row of the table in options.c and a line of its text.
+ */
+#ifndef MXLB_CTL_OPTIONS_H
+#define MXLB_CTL_OPTIONS_H
+
+#include "ctl/ctl.h"
+
+/* Options that only some commands know. */
+#define TAKES_WAIT    (1u << 0)
+#define TAKES_PROBE   (1u << 1)
+#define TAKES_FOR     (1u << 2)
+#define TAKES_FILE    (1u << 3)
+#define TAKES_TIMEOUT (1u << 4)
+
+enum options_end {
+	OPTIONS_COMMAND, /* argv[optind] is one */
+	OPTIONS_NONE,	 /* nothing was asked for */
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+	OPTIONS_WRONG, /* said on stderr */
+};
+
+/* Fills ctl, defaults too, and *given with the TAKES_ that were said. Texts stay argv's. */
+enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char **argv);
+void options_print(FILE *to);
+
+#endif
