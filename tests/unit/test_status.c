@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "control/render.h"
 #include "ctl/text.h"
@@ -51,12 +52,12 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 		    KEYS("version", "pid", "uptime_s", "time", "config", "services", "drops"));
 	assert_keys(json_object_get(json, "config"), KEYS("file", "loaded_at", "last_error"));
 	assert_keys(service, KEYS("name", "address", "port", "state", "active_tier", "forced",
-				  "failback", "held_back", "tiers", "drops"));
+				  "failback", "held_back", "tiers", "drops", "counts"));
 	assert_keys(tier, KEYS("preference", "active", "up", "backends"));
-	assert_keys(backend,
-		    KEYS("name", "address", "forward", "weight", "verdict", "admin", "reason",
-			 "text", "exo_code", "since", "in_ring", "admin_order", "last_probe", "tls",
-			 "neighbour", "tunnel", "flows", "new", "packets", "bytes", "flow_table"));
+	assert_keys(backend, KEYS("name", "address", "forward", "weight", "verdict", "admin",
+				  "reason", "text", "exo_code", "since", "in_ring", "admin_order",
+				  "last_probe", "tls", "neighbour", "tunnel", "flows", "new",
+				  "packets", "bytes", "flow_table", "counts"));
 	assert_keys(json_object_get(backend, "flow_table"),
 		    KEYS("misses", "retransmits", "promoted", "evicted", "unplaced"));
 	assert_keys(json_object_get(backend, "neighbour"), KEYS("state", "mac", "routed"));
@@ -226,7 +227,7 @@ static void days_left_is_rounded_down_and_null_for_dates_without_a_calendar(void
 
 		model_find(b->model, "hybrid-mail", "oxford-a")->last.tls.not_after =
 			rows[i].not_after;
-		assert_int_equal(render_status(b->model, &info, bench_start.wall_ms, &out), 0);
+		assert_int_equal(render_status(b->model, &info, bench_start, &out), 0);
 		json = json_loads(out.data, 0, NULL);
 		tls = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "backends", 0),
 				      "tls");
@@ -238,6 +239,48 @@ static void days_left_is_rounded_down_and_null_for_dates_without_a_calendar(void
 		json_decref(json);
 		buf_free(&out);
 	}
+}
+
+static void show_status_has_the_models_counts(void **state)
+{
+	static const struct service_tally service = {.became = {1, 2, 3, 4, 5},
+						     .tier_switches = 6,
+						     .down = {.since_ms = 7000, .past_ms = 2000},
+						     .changed_ms = 5500};
+	static const struct backend_tally backend = {.results = {1, 2, 3, 4},
+						     .failed_up = 5,
+						     .became = {6, 7, 8, 9},
+						     .rises = 10,
+						     .falls = 11,
+						     .down = {.past_ms = 12999},
+						     .changed_ms = 1000};
+	struct now now = {.mono_ms = 20000};
+	struct control_info info = {0};
+	struct bench *b = *state;
+	struct buf out = {0};
+	json_t *json, *counts;
+	char *text;
+
+	b->model->services[0].tally = service;
+	b->model->services[0].backends[0].tally = backend;
+	assert_int_equal(render_status(b->model, &info, now, &out), 0);
+	json = json_loads(out.data, 0, NULL);
+	counts = at(json, "services", 0);
+	text = json_dumps(json_object_get(counts, "counts"), JSON_COMPACT);
+	assert_string_equal(
+		text, "{\"became\":{\"not-ready\":1,\"up\":2,\"draining-only\":3,\"fail-open\":4,"
+		      "\"down\":5},\"tier_switches\":6,\"down_s\":15,\"changed_s\":14}");
+	free(text);
+	counts = json_object_get(at(at(counts, "tiers", 0), "backends", 0), "counts");
+	text = json_dumps(counts, JSON_COMPACT);
+	assert_string_equal(
+		text,
+		"{\"probes\":{\"unknown\":1,\"up\":2,\"draining\":3,\"down\":4},\"failed_up\":5,"
+		"\"became\":{\"unknown\":6,\"up\":7,\"draining\":8,\"down\":9},\"rises\":10,"
+		"\"falls\":11,\"down_s\":12,\"changed_s\":19}");
+	free(text);
+	json_decref(json);
+	buf_free(&out);
 }
 
 static void show_info_has_all_that_hatop_asks_for(void **state)
@@ -360,6 +403,7 @@ int main(void)
 		BENCH_TEST(show_status_says_what_the_model_knows),
 		BENCH_TEST(the_code_is_danes_where_the_probe_asks_for_dane),
 		BENCH_TEST(days_left_is_rounded_down_and_null_for_dates_without_a_calendar),
+		BENCH_TEST(show_status_has_the_models_counts),
 		BENCH_TEST(show_info_has_all_that_hatop_asks_for),
 		BENCH_TEST(show_events_lists_from_the_number_asked_for),
 		cmocka_unit_test(a_terminal_gets_short_and_safe_text),

@@ -7,18 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "control/request.h"
-
-static struct now now(void)
-{
-	struct timespec mono, wall;
-
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &wall);
-	return (struct now){.mono_ms = mono.tv_sec * 1000ULL + mono.tv_nsec / 1000000,
-			    .wall_ms = wall.tv_sec * 1000LL + wall.tv_nsec / 1000000};
-}
 
 static bool has_service(const struct model *m, const char *name)
 {
@@ -73,7 +62,7 @@ static void set_state(struct request *r, const struct backend *b, enum admin_sta
 {
 	const struct control_callbacks *cb = &r->env->cb;
 
-	if (model_admin_for(r->env->model, b->id, state, r->caller->who, for_ms, now()))
+	if (model_admin_for(r->env->model, b->id, state, r->caller->who, for_ms, control_now()))
 		cb->changed(cb->ctx);
 }
 
@@ -136,7 +125,7 @@ static void force_tier(struct request *r, const struct service *s)
 	uint64_t for_ms;
 
 	if (take_tier(r, s, r->args[2], &preference) && take_for(r, 3, &for_ms) &&
-	    model_force(r->env->model, s->id, preference, r->caller->who, for_ms, now()))
+	    model_force(r->env->model, s->id, preference, r->caller->who, for_ms, control_now()))
 		cb->changed(cb->ctx);
 }
 
@@ -148,7 +137,7 @@ void admin_tier(struct request *r)
 	if (r->n_args && !s)
 		return;
 	if (r->n_args == 2 && !strcmp(r->args[1], "auto")) {
-		if (model_auto(r->env->model, s->id, r->caller->who, now()))
+		if (model_auto(r->env->model, s->id, r->caller->who, control_now()))
 			cb->changed(cb->ctx);
 	} else if (r->n_args >= 3 && !strcmp(r->args[1], "force")) {
 		force_tier(r, s);

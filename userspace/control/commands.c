@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "control/render.h"
 
 #define WORDS_MAX 16
@@ -23,14 +22,6 @@ struct command {
 	bool change; /* needs a name */
 	void (*run)(struct request *r);
 };
-
-static int64_t wall_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
 
 struct service *request_service(struct request *r, const char *name)
 {
@@ -70,7 +61,7 @@ static void run_show_status(struct request *r)
 {
 	struct control_info info = fresh_info(r->env);
 
-	if (render_status(r->env->model, &info, wall_ms(), r->out))
+	if (render_status(r->env->model, &info, control_now(), r->out))
 		r->out->failed = true;
 }
 
@@ -78,7 +69,7 @@ static void run_show_info(struct request *r)
 {
 	struct control_info info = fresh_info(r->env);
 
-	render_info(r->env->model, &info, wall_ms(), r->out);
+	render_info(r->env->model, &info, control_now().wall_ms, r->out);
 }
 
 static void run_show_events(struct request *r)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include "control/client.h"
 #include "control/listen.h"
@@ -26,6 +27,16 @@ struct control {
 	struct client *clients[CLIENTS_MAX];
 	unsigned n_clients;
 };
+
+struct now control_now(void)
+{
+	struct timespec mono, wall;
+
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (struct now){.mono_ms = mono.tv_sec * 1000ULL + mono.tv_nsec / 1000000,
+			    .wall_ms = wall.tv_sec * 1000LL + wall.tv_nsec / 1000000};
+}
 
 static void client_gone(struct client_host *host, struct client *client)
 {

@@ -205,7 +205,52 @@ static json_t *json_forced(const struct service *s)
 	return json;
 }
 
-static json_t *json_backend(const struct backend *b, enum tls_policy policy, int64_t now_wall_ms)
+/* {"up": n, ...} */
+static json_t *json_by_name(const uint64_t *counts, unsigned n, const char *(*name)(unsigned))
+{
+	json_t *json = json_object();
+
+	for (unsigned i = 0; i < n; i++)
+		json_object_set_new(json, name(i), json_integer((json_int_t)counts[i]));
+	return json;
+}
+
+static const char *verdict_name_of(unsigned i)
+{
+	return verdict_name(i);
+}
+
+static const char *state_name_of(unsigned i)
+{
+	return service_state_name(i);
+}
+
+static json_int_t seconds(uint64_t ms)
+{
+	return (json_int_t)(ms / 1000);
+}
+
+static json_t *json_backend_counts(const struct backend_tally *t, struct now now)
+{
+	return json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:I}", "probes",
+			 json_by_name(t->results, VERDICT_COUNT, verdict_name_of), "failed_up",
+			 (json_int_t)t->failed_up, "became",
+			 json_by_name(t->became, VERDICT_COUNT, verdict_name_of), "rises",
+			 (json_int_t)t->rises, "falls", (json_int_t)t->falls, "down_s",
+			 seconds(downtime_ms(&t->down, now.mono_ms)), "changed_s",
+			 seconds(tally_age_ms(t->changed_ms, now.mono_ms)));
+}
+
+static json_t *json_service_counts(const struct service_tally *t, struct now now)
+{
+	return json_pack("{s:o, s:I, s:I, s:I}", "became",
+			 json_by_name(t->became, SERVICE_STATE_COUNT, state_name_of),
+			 "tier_switches", (json_int_t)t->tier_switches, "down_s",
+			 seconds(downtime_ms(&t->down, now.mono_ms)), "changed_s",
+			 seconds(tally_age_ms(t->changed_ms, now.mono_ms)));
+}
+
+static json_t *json_backend(const struct backend *b, enum tls_policy policy, struct now now)
 {
 	enum reason reason = b->health.reason;
 	json_t *json = json_pack(
@@ -217,12 +262,13 @@ static json_t *json_backend(const struct backend *b, enum tls_policy policy, int
 		reason_exo_code(reason, policy), "since", json_time(b->since_wall_ms), "in_ring",
 		b->in_ring);
 	json_t *more = json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "admin_order",
+		"{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "admin_order",
 		json_order(&b->order), "last_probe", json_last_probe(b), "tls",
-		json_tls(b, now_wall_ms), "neighbour", json_neighbour(&b->nexthop), "tunnel",
+		json_tls(b, now.wall_ms), "neighbour", json_neighbour(&b->nexthop), "tunnel",
 		json_tunnel(b), "flows", (json_int_t)b->traffic.flows, "new",
 		(json_int_t)b->traffic.new_flows, "packets", (json_int_t)b->traffic.packets,
-		"bytes", (json_int_t)b->traffic.bytes, "flow_table", json_flow_table(&b->traffic));
+		"bytes", (json_int_t)b->traffic.bytes, "flow_table", json_flow_table(&b->traffic),
+		"counts", json_backend_counts(&b->tally, now));
 
 	if (json_object_update(json, more)) {
 		json_decref(json);
@@ -233,8 +279,7 @@ static json_t *json_backend(const struct backend *b, enum tls_policy policy, int
 }
 
 /* Backends are in order of preference: a tier is a run of them, from `first`. */
-static json_t *json_tier(const struct service *s, unsigned first, unsigned *next,
-			 int64_t now_wall_ms)
+static json_t *json_tier(const struct service *s, unsigned first, unsigned *next, struct now now)
 {
 	uint16_t preference = s->backends[first].conf.preference;
 	json_t *backends = json_array();
@@ -242,8 +287,8 @@ static json_t *json_tier(const struct service *s, unsigned first, unsigned *next
 
 	for (i = first; i < s->n_backends && s->backends[i].conf.preference == preference; i++) {
 		up += s->backends[i].health.verdict == VERDICT_UP;
-		backends = render_json_append(
-			backends, json_backend(&s->backends[i], s->probe.tls, now_wall_ms));
+		backends = render_json_append(backends,
+					      json_backend(&s->backends[i], s->probe.tls, now));
 	}
 	*next = i;
 	return json_pack("{s:i, s:b, s:i, s:o}", "preference", preference, "active",
@@ -263,7 +308,7 @@ static json_t *json_drops(const uint64_t *drops)
 }
 
 static json_t *json_service(const struct service *s, const struct control_info *info,
-			    int64_t now_wall_ms)
+			    struct now now)
 {
 	const uint64_t *drops = NULL;
 	json_t *tiers = json_array();
@@ -271,16 +316,16 @@ static json_t *json_service(const struct service *s, const struct control_info *
 	if (info->service_drops && s->id < MXLB_MAX_SERVICES)
 		drops = info->service_drops[s->id];
 	for (unsigned i = 0; i < s->n_backends;)
-		tiers = render_json_append(tiers, json_tier(s, i, &i, now_wall_ms));
-	return json_pack("{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o}", "name",
-			 render_json_text(s->conf.name), "address", json_address(&s->conf.address),
-			 "port", s->conf.port, "state", service_state_name(s->tier.state),
-			 "active_tier",
-			 s->tier.has_active ? json_integer(s->tier.active) : json_null(), "forced",
-			 json_forced(s), "failback",
-			 s->conf.failback == FAILBACK_MANUAL ? "manual" : "auto", "held_back",
-			 s->tier.n_held ? json_integer(s->tier.held[0].preference) : json_null(),
-			 "tiers", tiers, "drops", json_drops(drops));
+		tiers = render_json_append(tiers, json_tier(s, i, &i, now));
+	return json_pack(
+		"{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "name",
+		render_json_text(s->conf.name), "address", json_address(&s->conf.address), "port",
+		s->conf.port, "state", service_state_name(s->tier.state), "active_tier",
+		s->tier.has_active ? json_integer(s->tier.active) : json_null(), "forced",
+		json_forced(s), "failback", s->conf.failback == FAILBACK_MANUAL ? "manual" : "auto",
+		"held_back",
+		s->tier.n_held ? json_integer(s->tier.held[0].preference) : json_null(), "tiers",
+		tiers, "drops", json_drops(drops), "counts", json_service_counts(&s->tally, now));
 }
 
 static json_t *json_config(const struct control_info *info)
@@ -306,18 +351,17 @@ int render_json(json_t *json, struct buf *out)
 	return rc;
 }
 
-int render_status(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
+int render_status(const struct model *m, const struct control_info *info, struct now now,
 		  struct buf *out)
 {
 	json_t *services = json_array(), *json;
 	int rc;
 
 	for (unsigned i = 0; i < m->n_services; i++)
-		services = render_json_append(services,
-					      json_service(&m->services[i], info, now_wall_ms));
+		services = render_json_append(services, json_service(&m->services[i], info, now));
 	json = json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "version",
 			 render_json_text(info->version), "pid", (json_int_t)info->pid, "uptime_s",
-			 (json_int_t)info->uptime_s, "time", json_time(now_wall_ms), "config",
+			 (json_int_t)info->uptime_s, "time", json_time(now.wall_ms), "config",
 			 json_config(info), "services", services, "drops", json_drops(info->drops));
 	rc = render_json(json, out);
 	buf_append(out, "\n", 1);

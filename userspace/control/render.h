@@ -13,7 +13,7 @@
 #define RENDER_BACKEND_SIZE CONFIG_NAME_SIZE
 
 /* Appends the JSON document of design.md, "Control socket", as one line. 0, or -ENOMEM and out holds no document. */
-int render_status(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
+int render_status(const struct model *m, const struct control_info *info, struct now now,
 		  struct buf *out);
 /* Appends HAProxy's "Key: value" lines, as far as they mean something here, and our own. */
 void render_info(const struct model *m, const struct control_info *info, int64_t now_wall_ms,

@@ -88,6 +88,14 @@ static struct tier_view view_of(const struct backend *b)
 	};
 }
 
+static void tally(struct service *s, const struct tier_state *was, struct now now)
+{
+	tally_service(&s->tally, was, &s->tier, now.mono_ms);
+	for (unsigned i = 0; i < s->n_backends; i++)
+		tally_state(&s->backends[i].tally, s->views[i].verdict, s->backends[i].admin,
+			    now.mono_ms);
+}
+
 /* True when another state or other members came of it. */
 static bool decide(struct model *m, struct service *s, const char *cause, struct now now)
 {
@@ -114,6 +122,7 @@ static bool decide(struct model *m, struct service *s, const char *cause, struct
 		s->backends[i].in_ring = s->chosen[i];
 	}
 	note_service(m, s, &was, forced_text(s, text, sizeof(text), cause), now);
+	tally(s, &was, now);
 	return changed;
 }
 
@@ -151,11 +160,14 @@ bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe
 	b->last_wall_ms = now.wall_ms;
 	model_certificate(m, s, b, now);
 	was = b->health.verdict;
+	tally_result(&b->tally, r, health_effective(&b->health));
 	conf = (struct health_conf){.fall = s->probe.fall, .rise = s->probe.rise};
 	if (!health_take(&b->health, &conf, r->reason, now.mono_ms))
 		return false;
-	if (b->health.verdict != was)
+	if (b->health.verdict != was) {
 		b->since_wall_ms = now.wall_ms;
+		b->tally.became[b->health.verdict]++;
+	}
 	b->gone = b->gone && is_unreachable(b);
 
 	e = note(m, EVENT_BACKEND_VERDICT, s, b, now);

@@ -143,6 +143,7 @@ static void adopt_backend(struct model *m, struct service *s, struct backend *b,
 		health_adopt(&b->health, a->verdict, a->reason, now.mono_ms);
 		s->tier.served = true;
 	}
+	tally_begin(&b->tally, health_effective(&b->health), b->admin, now.mono_ms);
 	if (memcmp(&a->mac, &no_mac, sizeof(no_mac))) {
 		b->nexthop.mac = a->mac;
 		b->nexthop.has_mac = true;
@@ -203,6 +204,7 @@ static void build_backend(struct model *m, struct service *s, struct backend *b,
 		health_init(&b->health, now.mono_ms);
 		b->since_wall_ms = now.wall_ms;
 		b->nexthop.interface = s->conf.interface;
+		tally_begin(&b->tally, VERDICT_UNKNOWN, ADMIN_READY, now.mono_ms);
 	}
 	b->conf = *conf;
 }
@@ -223,7 +225,9 @@ static int build_service(struct model *m, struct service *s, const struct servic
 		.n_backends = conf->n_backends,
 	};
 	s->conf.backends = NULL;
+	tally_service_begin(&s->tally, now.mono_ms);
 	if (was) {
+		s->tally = was->tally;
 		s->tier = was->tier;
 		s->has_forced = was->has_forced;
 		s->forced = was->forced;

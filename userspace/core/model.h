@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "core/event.h"
 #include "core/health.h"
+#include "core/tally.h"
 #include "core/tier.h"
 
 struct now {
@@ -65,6 +66,7 @@ struct backend {
 	bool gone; /* unreachable, and a second question to its next hop said so: its flows are lost */
 	bool in_ring;
 	struct traffic traffic;
+	struct backend_tally tally;
 };
 
 struct service {
@@ -78,6 +80,7 @@ struct service {
 	uint64_t ask_again_ms; /* monotonic, when tier_choose() wants to be asked again; 0: never */
 	struct backend *backends; /* by preference, then as in the file */
 	unsigned n_backends;
+	struct service_tally tally;
 	struct tier_view *views; /* scratch of tier_choose(), n_backends each */
 	bool *chosen;
 };

@@ -19,6 +19,8 @@ enum service_state {
 	SERVICE_DOWN,	       /* nobody at all: all-down decides */
 };
 
+#define SERVICE_STATE_COUNT (SERVICE_DOWN + 1)
+
 struct tier_view { /* one backend, in the order of service_conf.backends (best preference first) */
 	uint16_t preference;
 	uint16_t weight;

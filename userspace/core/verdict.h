@@ -13,6 +13,8 @@
 
 enum verdict { VERDICT_UNKNOWN, VERDICT_UP, VERDICT_DRAINING, VERDICT_DOWN };
 
+#define VERDICT_COUNT (VERDICT_DOWN + 1)
+
 /* What a result does to the verdict: counts towards fall/rise, acts at once, or changes nothing. */
 enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 
