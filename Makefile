@@ -43,8 +43,8 @@ CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c mo
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c migrate.c
-CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c probecmd.c plancmd.c
-DAEMON   = daemon.c watch.c hints.c table.c reload.c notify.c asked.c detach.c
+CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c eventlist.c probecmd.c plancmd.c
+DAEMON   = daemon.c watch.c hints.c table.c reload.c notes.c notify.c asked.c detach.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
@@ -55,7 +55,7 @@ SRC_control  = $(CONTROL:%=userspace/control/%)
 SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
-SRC_ctl      = $(addprefix userspace/ctl/,ctl.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
+SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
 SRC_bundle   = userspace/conf/bundle.c userspace/conf/file.c

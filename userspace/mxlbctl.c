@@ -13,6 +13,7 @@
 #include "conf/file.h"
 #include "ctl/ctl.h"
 #include "ctl/detach.h"
+#include "ctl/events.h"
 #include "ctl/flows.h"
 #include "ctl/operate.h"
 #include "ctl/options.h"
@@ -119,27 +120,6 @@ static enum ctl_exit run_plan(const struct ctl *ctl, char **args)
 	return rc;
 }
 
-static enum ctl_exit run_events(const struct ctl *ctl, char **args)
-{
-	struct buf reply = {0};
-	json_t *list = json_array();
-	char *line, *rest = NULL;
-	enum ctl_exit rc = link_ask(ctl->socket, "show events", &reply);
-
-	(void)args;
-	if (!rc && !ctl->json && reply.len)
-		ctl_print_lines(stdout, reply.data);
-	if (!rc && ctl->json) {
-		for (line = strtok_r(reply.data, "\n", &rest); line;
-		     line = strtok_r(NULL, "\n", &rest))
-			json_array_append_new(list, json_string(line));
-		ctl_print_json(list);
-	}
-	json_decref(list);
-	buf_free(&reply);
-	return rc;
-}
-
 static enum ctl_exit run_help(const struct ctl *ctl, char **args);
 
 static const struct ctl_command commands[] = {
@@ -165,7 +145,8 @@ static const struct ctl_command commands[] = {
 	{"probe", "HOST[:PORT] [OPTION...] | SERVICE/BACKEND",
 	 "one SMTP dialogue as Exchange Online would hold it: from here, or by mxlbd", 1,
 	 TAKES_PROBE | TAKES_TIMEOUT, probe_run},
-	{"events", "", "the last transitions", 0, 0, run_events},
+	{"events", "[-f]", "the last transitions; with -f those to come, too", 0, TAKES_FOLLOW,
+	 events_list},
 	{"plan", "-c FILE",
 	 "what a configuration would change, and for how many new connections; changes nothing", 0,
 	 TAKES_FILE, run_plan},

@@ -54,7 +54,7 @@ def test_after_detach_nothing_of_mxlb_is_left_and_mail_stops(lab, balancer, runn
     if running:
         lab("ctl", "detach")
         assert balancer.process.wait(10) == 0
-        assert "event=detach who=root" in balancer.log()
+        assert "event=detach user=root" in balancer.log()
     else:
         balancer.process.kill()
         balancer.process.wait()

@@ -296,7 +296,7 @@ def test_sessions_live_through_restarts_in_generic_and_back_in_native_mode(lab, 
             assert balancer.stop() == 0
             balancer.configure(mode)
             balancer.start()
-            assert f"event=attached interface=eth0 mode={mode}" in balancer.log()
+            assert f"event=interface interface=eth0 to={mode}" in balancer.log()
             assert_alive(sessions.noop())
             wait_until(lambda: sum(flows(balancer, "hybrid-mail").values()) == 40, 5,
                        f"40 flows, not {flows(balancer, 'hybrid-mail')}:\n{balancer.ask('show flows hybrid-mail')}")

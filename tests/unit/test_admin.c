@@ -237,7 +237,7 @@ static void a_change_is_noted_with_who_made_it(void **state)
 	assert_non_null(e);
 	assert_string_equal(event_line(e, line, sizeof(line)),
 			    "event=backend_admin service=hybrid-mail backend=oxford-a from=ready "
-			    "to=drain cause=\"alice\"");
+			    "to=drain user=alice");
 	assert_true(e->time_ms > bench_start.wall_ms);
 }
 

@@ -139,6 +139,38 @@ static void an_event_is_one_line_of_keys_and_values_with_strange_words_escaped(v
 			    "event=backend_verdict service=hybrid-mail backend=oxford-a from=up "
 			    "to=down cause=\"greeting_5xx: 554 \\\"no\\\"\\nevent=forged\"");
 	assert_string_equal(event_line(&e, line, sizeof(line)), "event=config");
+	e = (struct event){
+		.kind = EVENT_INTERFACE, .interface = "eth0", .to = "native", .user = "root"};
+	assert_string_equal(event_line(&e, line, sizeof(line)),
+			    "event=interface interface=eth0 to=native user=root");
+}
+
+static void what_takes_mail_away_is_an_error_in_the_log(void **state)
+{
+	static const struct {
+		enum event_kind kind;
+		const char *to;
+		enum log_level level;
+	} rows[] = {
+		{EVENT_SERVICE_STATE, "down", LOG_LEVEL_ERROR},
+		{EVENT_SERVICE_STATE, "up", LOG_LEVEL_INFO},
+		{EVENT_INTERFACE, "detached", LOG_LEVEL_ERROR},
+		{EVENT_INTERFACE, "native", LOG_LEVEL_INFO},
+		{EVENT_LINK, "no-carrier", LOG_LEVEL_ERROR},
+		{EVENT_LINK, "up", LOG_LEVEL_INFO},
+		{EVENT_RELOAD_FAILED, "", LOG_LEVEL_ERROR},
+		{EVENT_DETACH, "", LOG_LEVEL_WARN},
+		{EVENT_STOPPED, "", LOG_LEVEL_INFO},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct event e = {.kind = rows[i].kind};
+
+		strcpy(e.to, rows[i].to);
+		if (event_level(&e) != rows[i].level)
+			fail_msg("%s to %s", event_kind_name(e.kind), e.to);
+	}
 }
 
 static void a_line_that_does_not_fit_is_cut_at_any_size(void **state)
@@ -171,6 +203,7 @@ int main(void)
 		cmocka_unit_test(the_ring_keeps_the_last_events_and_their_numbers),
 		cmocka_unit_test(
 			an_event_is_one_line_of_keys_and_values_with_strange_words_escaped),
+		cmocka_unit_test(what_takes_mail_away_is_an_error_in_the_log),
 		cmocka_unit_test(a_line_that_does_not_fit_is_cut_at_any_size),
 	};
 

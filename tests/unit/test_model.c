@@ -639,13 +639,13 @@ static void drain_and_maint_take_nothing_new_and_ready_does(void **state)
 	assert_string_equal(ring(m), "oxford-a");
 	check_events(
 		m, seq,
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain cause=\"uid=0\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-b from=ready to=maint cause=\"uid=0\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain user=uid=0\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-b from=ready to=maint user=uid=0\n"
 		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"oxford-b set to maint by uid=0\"\n"
-		"event=backend_admin service=hybrid-mail backend=nuneaton from=ready to=drain cause=\"uid=0\"\n"
+		"event=backend_admin service=hybrid-mail backend=nuneaton from=ready to=drain user=uid=0\n"
 		"event=service_state service=hybrid-mail from=up to=down cause=\"nuneaton set to drain by uid=0\"\n"
 		"event=service_tier service=hybrid-mail from=20 to=- cause=\"nuneaton set to drain by uid=0\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=ready cause=\"uid=1000\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=ready user=uid=1000\n"
 		"event=service_state service=hybrid-mail from=down to=up cause=\"oxford-a set to ready by uid=1000\"\n"
 		"event=service_tier service=hybrid-mail from=- to=10 cause=\"oxford-a set to ready by uid=1000\"\n");
 	model_free(m);
@@ -685,14 +685,14 @@ static void an_order_for_a_time_gives_way_to_what_was_last_said_for_good(void **
 	assert_int_equal(model_next_tick(m), 0);
 	check_events(
 		m, seq,
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain cause=\"alice, for 60 s\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=maint cause=\"bob, for 10 s\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=maint to=ready cause=\"bob, whose time is up\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain cause=\"alice\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=ready cause=\"bob, for 1 s\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain cause=\"bob, whose time is up\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=drain cause=\"bob, for 1 s\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=drain cause=\"bob\"\n");
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain user=alice cause=\"for 60 s\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=maint user=bob cause=\"for 10 s\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=maint to=ready user=bob cause=\"the time is up\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain user=alice\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=ready user=bob cause=\"for 1 s\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain user=bob cause=\"the time is up\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=drain user=bob cause=\"for 1 s\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=drain user=bob\n");
 	model_free(m);
 	free_config(c);
 }
@@ -720,17 +720,17 @@ static void a_forced_tier_falls_back_as_usual_and_says_so(void **state)
 	assert_string_equal(ring(m), "oxford-a oxford-b");
 	check_events(
 		m, seq,
-		"event=service_forced service=hybrid-mail from=auto to=20 cause=\"root\"\n"
+		"event=service_forced service=hybrid-mail from=auto to=20 user=root\n"
 		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"tier set to 20 by root\"\n"
 		"event=backend_verdict service=hybrid-mail backend=nuneaton from=up to=down cause=\"refused: words\"\n"
 		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"nuneaton down: refused: words; nobody is up in tier 20, which root forced\"\n"
 		"event=backend_verdict service=hybrid-mail backend=nuneaton from=down to=up cause=\"ok: words\"\n"
 		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"nuneaton up: ok: words\"\n"
-		"event=service_forced service=hybrid-mail from=20 to=auto cause=\"root\"\n"
+		"event=service_forced service=hybrid-mail from=20 to=auto user=root\n"
 		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"tier set to auto by root\"\n"
-		"event=service_forced service=hybrid-mail from=auto to=20 cause=\"root, for 900 s\"\n"
+		"event=service_forced service=hybrid-mail from=auto to=20 user=root cause=\"for 900 s\"\n"
 		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"tier set to 20 by root\"\n"
-		"event=service_forced service=hybrid-mail from=20 to=auto cause=\"root, whose time is up\"\n"
+		"event=service_forced service=hybrid-mail from=20 to=auto user=root cause=\"the time is up\"\n"
 		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"tier set to auto by root, whose time is up\"\n");
 	model_free(m);
 	free_config(c);

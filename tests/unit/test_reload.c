@@ -404,7 +404,7 @@ static void a_backend_that_comes_back_while_flows_name_its_id_gets_that_id_again
 	assert_int_equal(model_reload(m, without, at(2000)), 0);
 	assert_int_not_equal(m->services[0].backends[1].id, left.backend_id);
 	assert_true(m->held[left.backend_id]);
-	assert_int_equal(model_reload_adopting(m, again, &left, 1, at(3000)), 0);
+	assert_int_equal(model_reload_adopting(m, again, &left, 1, "", at(3000)), 0);
 	assert_int_equal(m->services[0].backends[1].id, left.backend_id);
 	assert_int_equal(m->services[0].backends[1].admin, ADMIN_MAINT);
 	assert_false(m->held[left.backend_id]);

@@ -330,6 +330,34 @@ static void show_events_lists_from_the_number_asked_for(void **state)
 	assert_string_equal(bench_ask(b, "show events 18446744073709551615\n"), "\n");
 }
 
+/* A reader that has seen another mxlbd's events has seen none of these. */
+static void show_events_as_json_is_an_object_a_line_and_all_of_them_for_another_run(void **state)
+{
+	struct bench *b = *state;
+	struct event *e = event_add(&b->model->events, EVENT_RELOAD_FAILED, bench_start.wall_ms);
+	long long run = b->model->events.run;
+	char want[512], line[64];
+
+	strcpy(e->user, "alice");
+	strcpy(e->cause, "bad \xff \"words\"");
+	snprintf(
+		want, sizeof(want),
+		"{\"run\":%lld,\"seq\":%llu,\"time\":\"2026-01-01T00:00:00.000Z\",\"event\":\"reload_failed\","
+		"\"level\":\"error\",\"service\":null,\"backend\":null,\"interface\":null,\"from\":null,\"to\":null,"
+		"\"reason\":null,\"user\":\"alice\",\"cause\":\"bad \\\\xff \\\\\\\"words\\\\\\\"\",\"line\":\"event=reload_failed "
+		"user=alice cause=\\\"bad \\\\xff \\\\\\\"words\\\\\\\"\\\"\",\"dropped\":0}\n\n",
+		run, (unsigned long long)e->seq);
+	snprintf(line, sizeof(line), "show events %llu json\n", (unsigned long long)e->seq);
+	assert_string_equal(bench_ask(b, line), want);
+	snprintf(line, sizeof(line), "show events %llu %lld json\n", (unsigned long long)e->seq,
+		 run);
+	assert_string_equal(bench_ask(b, line), want);
+	snprintf(line, sizeof(line), "show events 99 %lld json\n", run);
+	assert_string_equal(bench_ask(b, line), "\n");
+	snprintf(line, sizeof(line), "show events 99 %lld json\n", run - 1);
+	bench_assert_ends(bench_ask(b, line), want);
+}
+
 static void a_terminal_gets_short_and_safe_text(void **state)
 {
 	static const struct {
@@ -406,6 +434,7 @@ int main(void)
 		BENCH_TEST(show_status_has_the_models_counts),
 		BENCH_TEST(show_info_has_all_that_hatop_asks_for),
 		BENCH_TEST(show_events_lists_from_the_number_asked_for),
+		BENCH_TEST(show_events_as_json_is_an_object_a_line_and_all_of_them_for_another_run),
 		cmocka_unit_test(a_terminal_gets_short_and_safe_text),
 	};
 

@@ -72,22 +72,6 @@ static void run_show_info(struct request *r)
 	render_info(r->env->model, &info, control_now().wall_ms, r->out);
 }
 
-static void run_show_events(struct request *r)
-{
-	char *end = NULL;
-	uint64_t first = 0;
-
-	if (r->n_args) {
-		errno = 0;
-		first = strtoull(r->args[0], &end, 10);
-		if (!isdigit((unsigned char)r->args[0][0]) || *end || errno) {
-			buf_printf(r->out, "Expects the number of an event.\n");
-			return;
-		}
-	}
-	render_events(&r->env->model->events, first, r->out);
-}
-
 static void run_set_timeout(struct request *r)
 {
 	char *end = NULL;
@@ -160,8 +144,9 @@ static const struct command commands[] = {
 	 "say ready, drain or maint, for so many seconds or for good", 5, true, admin_set_server},
 	{"set timeout cli", "<delay>", "seconds this connection may idle, at most 60", 1, false,
 	 run_set_timeout},
-	{"show events", "[<number>]", "list transitions, from that number on", 1, false,
-	 run_show_events},
+	{"show events", "[<number> [<run>]] [json]",
+	 "list transitions, from that number on; all, where it is another run's", 3, false,
+	 eventlist_run},
 	{"show flows", "<s>[/<b>] [<max>] [json]", "list the flow table's entries", 3, false,
 	 flowlist_run},
 	{"show info", "", "report information about the running process", 0, false, run_show_info},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the lines of `show info` and `show events`. HAProxy's keys are there for its tools (hatop wants all of
+ * Owns the lines of `show info`. HAProxy's keys are there for its tools (hatop wants all of
  * the first block); where HAProxy counts something that a layer-4 balancer has not, the value is 0.
  */
 #include "control/render.h"
@@ -76,20 +76,4 @@ void render_info(const struct model *m, const struct control_info *info, int64_t
 		if (info->xdp_mode[i])
 			buf_printf(out, "Xdp_%s: %s\n", m->config->interfaces[i].name,
 				   info->xdp_mode[i]);
-}
-
-void render_events(const struct event_log *log, uint64_t first, struct buf *out)
-{
-	uint64_t seq = log->next_seq > EVENT_LOG_SIZE ? log->next_seq - EVENT_LOG_SIZE : 1;
-	char line[2 * EVENT_TEXT_SIZE + 256], time[RENDER_TIME_SIZE];
-	const struct event *e;
-
-	for (seq = seq > first ? seq : first; seq < log->next_seq; seq++) {
-		e = event_get(log, seq);
-		if (!e)
-			continue;
-		buf_printf(out, "%llu %s %s\n", (unsigned long long)seq,
-			   render_time(e->time_ms, time) ? time : "-",
-			   event_line(e, line, sizeof(line)));
-	}
 }

@@ -19,7 +19,10 @@ int render_status(const struct model *m, const struct control_info *info, struct
 void render_info(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
 		 struct buf *out);
 /* Appends one line for each event from that number on that is still there. */
-void render_events(const struct event_log *log, uint64_t first, struct buf *out);
+void render_events(const struct event_log *log, uint64_t first, bool json, struct buf *out);
+/* Appends one as JSON, every key there, without a newline. dropped: how many before it its reader was not given. 0 or -ENOMEM. */
+int render_event(const struct event_log *log, const struct event *e, uint64_t dropped,
+		 struct buf *out);
 
 /* "2026-01-31T12:00:00.000Z" (RFC 3339), or NULL for a time that no four-digit year has. Returns text. */
 const char *render_time(int64_t wall_ms, char text[RENDER_TIME_SIZE]);

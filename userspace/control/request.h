@@ -30,6 +30,7 @@ void admin_tier(struct request *r);
 void plan_run(struct request *r);
 void probe_server(struct request *r);
 void flowlist_run(struct request *r);
+void eventlist_run(struct request *r);
 void explain_run(struct request *r);
 
 #endif

@@ -173,6 +173,7 @@ bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe
 	e = note(m, EVENT_BACKEND_VERDICT, s, b, now);
 	set_text(e->from, sizeof(e->from), verdict_name(was));
 	set_text(e->to, sizeof(e->to), verdict_name(b->health.verdict));
+	set_text(e->reason, sizeof(e->reason), reason_name(r->reason));
 	cause_of(e->cause, sizeof(e->cause), r);
 	snprintf(cause, sizeof(cause), "%s %s: %s", b->conf.name, e->to, e->cause);
 	decide(m, s, cause, now);
@@ -263,13 +264,16 @@ static struct order order_of(const char *who, uint64_t for_ms, struct now now)
 	return o;
 }
 
-static void order_text(char *to, size_t size, const struct order *o, const char *who)
+static void order_text(struct event *e, const struct order *o, const char *who)
 {
+	size_t name = strcspn(who, ",");
+
+	snprintf(e->user, sizeof(e->user), "%.*s", (int)name, who);
 	if (o->until_ms)
-		snprintf(to, size, "%s, for %lld s", who,
+		snprintf(e->cause, sizeof(e->cause), "for %lld s",
 			 (long long)(o->until_wall_ms - o->since_wall_ms) / 1000);
-	else
-		set_text(to, size, who);
+	else if (who[name])
+		set_text(e->cause, sizeof(e->cause), "the time is up");
 }
 
 /* The state and its event; .order and .admin_after are set before. */
@@ -288,7 +292,7 @@ static void set_admin(struct model *m, struct service *s, struct backend *b, enu
 	e = note(m, EVENT_BACKEND_ADMIN, s, b, now);
 	set_text(e->from, sizeof(e->from), admin_state_name(was));
 	set_text(e->to, sizeof(e->to), admin_state_name(admin));
-	order_text(e->cause, sizeof(e->cause), &b->order, who);
+	order_text(e, &b->order, who);
 	snprintf(cause, sizeof(cause), "%s set to %s by %s", b->conf.name, e->to, who);
 	decide(m, s, cause, now);
 }
@@ -348,7 +352,7 @@ static void set_forced(struct model *m, struct service *s, bool has_forced, uint
 
 	forced_name(e->from, sizeof(e->from), s->has_forced, s->forced);
 	forced_name(e->to, sizeof(e->to), has_forced, forced);
-	order_text(e->cause, sizeof(e->cause), &s->order, who);
+	order_text(e, &s->order, who);
 	s->has_forced = has_forced;
 	s->forced = forced;
 	s->tier.anew = !has_forced;

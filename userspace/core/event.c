@@ -16,6 +16,13 @@ static const char *const kinds[] = {
 	[EVENT_SERVICE_TIER] = "service_tier",
 	[EVENT_SERVICE_FORCED] = "service_forced",
 	[EVENT_CONFIG] = "config",
+	[EVENT_RELOAD_FAILED] = "reload_failed",
+	[EVENT_STARTED] = "started",
+	[EVENT_STOPPED] = "stopped",
+	[EVENT_DETACH] = "detach",
+	[EVENT_INTERFACE] = "interface",
+	[EVENT_LINK] = "link",
+	[EVENT_PROBE_CHILD] = "probe_child",
 	[EVENT_CERTIFICATE_EXPIRES] = "certificate_expires",
 	[EVENT_CERTIFICATE_DIFFERS] = "certificate_differs",
 };
@@ -39,16 +46,31 @@ struct event *event_add(struct event_log *log, enum event_kind kind, int64_t tim
 	return e;
 }
 
+static enum log_level error_if(bool bad)
+{
+	return bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO;
+}
+
 enum log_level event_level(const struct event *e)
 {
-	if (e->kind == EVENT_CERTIFICATE_EXPIRES || e->kind == EVENT_CERTIFICATE_DIFFERS)
-		return LOG_LEVEL_WARN;
-	if (e->kind != EVENT_SERVICE_STATE)
-		return LOG_LEVEL_INFO;
-	if (!strcmp(e->to, service_state_name(SERVICE_FAIL_OPEN)) ||
-	    !strcmp(e->to, service_state_name(SERVICE_DOWN)))
+	switch (e->kind) {
+	case EVENT_RELOAD_FAILED:
+	case EVENT_PROBE_CHILD:
 		return LOG_LEVEL_ERROR;
-	return LOG_LEVEL_INFO;
+	case EVENT_CERTIFICATE_EXPIRES:
+	case EVENT_CERTIFICATE_DIFFERS:
+	case EVENT_DETACH:
+		return LOG_LEVEL_WARN;
+	case EVENT_SERVICE_STATE:
+		return error_if(!strcmp(e->to, service_state_name(SERVICE_FAIL_OPEN)) ||
+				!strcmp(e->to, service_state_name(SERVICE_DOWN)));
+	case EVENT_INTERFACE:
+		return error_if(!strcmp(e->to, "detached"));
+	case EVENT_LINK:
+		return error_if(strcmp(e->to, "up"));
+	default:
+		return LOG_LEVEL_INFO;
+	}
 }
 
 const struct event *event_get(const struct event_log *log, uint64_t seq)
@@ -79,8 +101,10 @@ char *event_line(const struct event *e, char *buf, size_t size)
 	at = (size_t)snprintf(buf, size, "event=%s", event_kind_name(e->kind));
 	at = put(buf, size, at, "service", e->service);
 	at = put(buf, size, at, "backend", e->backend);
+	at = put(buf, size, at, "interface", e->interface);
 	at = put(buf, size, at, "from", e->from);
 	at = put(buf, size, at, "to", e->to);
+	at = put(buf, size, at, "user", e->user);
 	if (*e->cause) {
 		log_quote(e->cause, strlen(e->cause), words, sizeof(words));
 		snprintf(quoted, sizeof(quoted), "\"%s\"", words);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Transitions, from one place: the model appends, log lines and `events` are made from them. A ring of the
- * last EVENT_LOG_SIZE; .seq never repeats, so a reader knows what it missed.
+ * last EVENT_LOG_SIZE; .seq never repeats within a run of mxlbd, so a reader knows what it missed.
  */
 #ifndef MXLB_EVENT_H
 #define MXLB_EVENT_H
@@ -11,6 +11,7 @@
 
 #define EVENT_LOG_SIZE	1024
 #define EVENT_TEXT_SIZE 320
+#define EVENT_LINE_SIZE (2 * EVENT_TEXT_SIZE + 512) /* that any fits in */
 
 enum event_kind {
 	EVENT_BACKEND_VERDICT, /* from, to: verdict names */
@@ -19,7 +20,14 @@ enum event_kind {
 	EVENT_SERVICE_STATE,  /* from, to: service state names */
 	EVENT_SERVICE_TIER,   /* from, to: preferences or "-" */
 	EVENT_SERVICE_FORCED, /* from, to: preferences or "auto" */
-	EVENT_CONFIG,
+	EVENT_CONFIG,	      /* one came into force, by a start or a reload */
+	EVENT_RELOAD_FAILED,  /* the one before stays in force */
+	EVENT_STARTED,	      /* to: mxlbd's version */
+	EVENT_STOPPED,
+	EVENT_DETACH,		   /* the datapath is taken away */
+	EVENT_INTERFACE,	   /* from, to: XDP modes: "native", "generic", "detached" */
+	EVENT_LINK,		   /* from, to: "up", "no-carrier", "down", "gone" */
+	EVENT_PROBE_CHILD,	   /* one is replaced */
 	EVENT_CERTIFICATE_EXPIRES, /* to: days left, below zero once it has */
 	EVENT_CERTIFICATE_DIFFERS, /* from the other servers' of the service */
 };
@@ -30,11 +38,15 @@ struct event {
 	enum event_kind kind;
 	char service[CONFIG_NAME_SIZE]; /* empty: not about a service */
 	char backend[CONFIG_NAME_SIZE];
+	char interface[IF_NAMESIZE];
 	char from[24], to[24];
+	char reason[32];	     /* a verdict's, by its name; .cause begins with it */
+	char user[32];		     /* who ordered it; empty: nobody did */
 	char cause[EVENT_TEXT_SIZE]; /* reason name and the server's words */
 };
 
 struct event_log {
+	int64_t run;	   /* when this mxlbd started, ms since 1970: numbers are of one run */
 	uint64_t next_seq; /* of the event to come; the first is 1 */
 	struct event ring[EVENT_LOG_SIZE];
 };

@@ -336,10 +336,12 @@ static unsigned count_backends(const struct model *m)
 	return n;
 }
 
-static void note_config(struct model *m, unsigned added, unsigned removed, struct now now)
+static void note_config(struct model *m, const char *who, unsigned added, unsigned removed,
+			struct now now)
 {
 	struct event *e = event_add(&m->events, EVENT_CONFIG, now.wall_ms);
 
+	snprintf(e->user, sizeof(e->user), "%s", who);
 	snprintf(e->cause, sizeof(e->cause),
 		 "%u services, %u backends in force: %u backends added, %u removed", m->n_services,
 		 count_backends(m), added, removed);
@@ -353,7 +355,8 @@ int model_create(const struct config *config, const struct model_adopted *adopte
 
 	if (err)
 		return err;
-	note_config(*out, count_backends(*out), 0, now);
+	(*out)->events.run = now.wall_ms;
+	note_config(*out, "", count_backends(*out), 0, now);
 	model_decide(*out, "start", now);
 	return 0;
 }
@@ -370,11 +373,12 @@ static void free_services(struct service *services, unsigned n)
 
 int model_reload(struct model *m, const struct config *config, struct now now)
 {
-	return model_reload_adopting(m, config, NULL, 0, now);
+	return model_reload_adopting(m, config, NULL, 0, "", now);
 }
 
 int model_reload_adopting(struct model *m, const struct config *config,
-			  const struct model_adopted *adopted, unsigned n_adopted, struct now now)
+			  const struct model_adopted *adopted, unsigned n_adopted, const char *who,
+			  struct now now)
 {
 	struct source src = {.old = m, .adopted = adopted, .n_adopted = n_adopted};
 	unsigned kept = 0, before = count_backends(m);
@@ -393,7 +397,7 @@ int model_reload_adopting(struct model *m, const struct config *config,
 	memcpy(m->by_id, next->by_id, sizeof(m->by_id));
 	memcpy(m->held, next->held, sizeof(m->held));
 	free(next);
-	note_config(m, count_backends(m) - kept, before - kept, now);
+	note_config(m, who, count_backends(m) - kept, before - kept, now);
 	model_decide(m, "reload", now);
 	return 0;
 }

@@ -132,9 +132,10 @@ int model_create(const struct config *config, const struct model_adopted *adopte
  */
 int model_reload(struct model *m, const struct config *config, struct now now);
 /* The same, and a backend that comes back (same service, name and address) while flows name its id gets that id again,
- * with what was known of it. */
+ * with what was known of it. who: asked for it, "" for nobody. */
 int model_reload_adopting(struct model *m, const struct config *config,
-			  const struct model_adopted *adopted, unsigned n_adopted, struct now now);
+			  const struct model_adopted *adopted, unsigned n_adopted, const char *who,
+			  struct now now);
 /* What model_reload() would make of it, were every new backend up: a model of its own, without its events. */
 int model_preview(const struct model *m, const struct config *config, struct now now,
 		  struct model **out);

@@ -20,6 +20,7 @@ struct ctl {
 	bool socket_given;
 	bool json;
 	bool wait;	    /* until the last flow has gone */
+	bool follow;	    /* events to come, too */
 	unsigned timeout_s; /* for so long at most; 0: for ever */
 	unsigned for_s;	    /* an order's time; 0: for good */
 	const char *

@@ -14,29 +14,29 @@
 #define REPLY_MAX (16 * 1024 * 1024)
 #define WAIT_S	  15 /* for each step: a reload reads files and writes maps */
 
-static enum ctl_exit complain(const char *path, int err, unsigned wait_s)
+enum ctl_exit link_complain(const char *path, int err, unsigned wait_s)
 {
-	switch (err) {
+	switch (-err) {
 	case ENOENT:
 	case ECONNREFUSED:
 		fprintf(stderr,
 			"mxlbctl: mxlbd is not there: %s: %s\n"
 			"  Start it (systemctl start mxlbd), or name its socket with -s.\n",
-			path, strerror(err));
+			path, strerror(-err));
 		return CTL_NO_DAEMON;
 	case EACCES:
 	case EPERM:
 		fprintf(stderr,
 			"mxlbctl: %s: %s\n"
 			"  Become root, or a member of the group that control.group names.\n",
-			path, strerror(err));
+			path, strerror(-err));
 		return CTL_REFUSED;
 	case EAGAIN:
 		fprintf(stderr, "mxlbctl: mxlbd does not answer on %s: nothing within %u s\n", path,
 			wait_s);
 		return CTL_NO_DAEMON;
 	default:
-		fprintf(stderr, "mxlbctl: %s: %s\n", path, strerror(err));
+		fprintf(stderr, "mxlbctl: %s: %s\n", path, strerror(-err));
 		return CTL_NO_DAEMON;
 	}
 }
@@ -128,19 +128,33 @@ static int read_reply(int fd, struct buf *reply)
 	return 0;
 }
 
-static enum ctl_exit ask(const char *socket_path, const char *command, int passed, unsigned wait_s,
-			 struct buf *reply)
+/* 0 or -errno. */
+static int exchange(const char *socket_path, const char *command, int passed, unsigned wait_s,
+		    struct buf *reply)
 {
 	int fd = link_open(socket_path, wait_s), rc;
 
 	if (fd < 0)
-		return complain(socket_path, -fd, wait_s);
+		return fd;
 	reply->cap = REPLY_MAX;
 	rc = send_line(fd, command, passed);
 	if (!rc)
 		rc = read_reply(fd, reply);
 	close(fd);
-	return rc ? complain(socket_path, -rc, wait_s) : CTL_DONE;
+	return rc;
+}
+
+static enum ctl_exit ask(const char *socket_path, const char *command, int passed, unsigned wait_s,
+			 struct buf *reply)
+{
+	int rc = exchange(socket_path, command, passed, wait_s, reply);
+
+	return rc ? link_complain(socket_path, rc, wait_s) : CTL_DONE;
+}
+
+int link_try(const char *socket_path, const char *command, struct buf *reply)
+{
+	return exchange(socket_path, command, -1, WAIT_S, reply);
 }
 
 enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,

@@ -22,6 +22,10 @@ enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf 
 /* The same for a command that takes its time: wait_s for each step. */
 enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
 			      struct buf *reply);
+/* The same, and silent: 0 or -errno, which link_complain() has the words for. */
+int link_try(const char *socket_path, const char *command, struct buf *reply);
+/* Says it on stderr. wait_s: for how long it was waited. */
+enum ctl_exit link_complain(const char *path, int err, unsigned wait_s);
 /* Nobody listens there: not stuck, not forbidden. */
 bool link_is_dead(const char *socket_path);
 

@@ -11,7 +11,7 @@
 
 #define DEFAULT_SOCKET "/run/mxlb/mxlb.sock"
 
-enum kind { KIND_TEXT, KIND_FLAG, KIND_SECONDS, KIND_HELP, KIND_VERSION };
+enum kind { KIND_TEXT, KIND_FLAG, KIND_SECONDS, KIND_COLOUR, KIND_HELP, KIND_VERSION };
 
 struct row {
 	const char *name;
@@ -27,8 +27,10 @@ static const struct row rows[] = {
 	{"socket", 's', KIND_TEXT, TO(socket), 0},
 	{"config", 'c', KIND_TEXT, TO(file), TAKES_FILE},
 	{"json", 0, KIND_FLAG, TO(json), 0},
+	{"color", 0, KIND_COLOUR, 0, 0},
 	{"wait", 0, KIND_FLAG, TO(wait), TAKES_WAIT},
 	{"timeout", 0, KIND_SECONDS, TO(timeout_s), TAKES_TIMEOUT},
+	{"follow", 'f', KIND_FLAG, TO(follow), TAKES_FOLLOW},
 	{"for", 0, KIND_SECONDS, TO(for_s), TAKES_FOR},
 	{"tls", 0, KIND_TEXT, TO(probe.tls), TAKES_PROBE},
 	{"helo", 0, KIND_TEXT, TO(probe.helo), TAKES_PROBE},
@@ -49,11 +51,13 @@ void options_print(FILE *to)
 {
 	fputs("\n  -s, --socket SOCKET   mxlbd's control socket (" DEFAULT_SOCKET ")\n"
 	      "      --json            answer in JSON\n"
+	      "      --color=WHEN      always, never, or auto: on a terminal, where NO_COLOR is not set\n"
 	      "      --for T           for so long (90s, 15m, 1h, 2d); then what was said for good\n"
 	      "                        holds again, and for a tier: auto\n"
 	      "  -c, --config FILE     for plan\n"
 	      "      --wait            return when the backend's last flow has gone\n"
 	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
+	      "  -f, --follow          of events: go on with those to come\n"
 	      "      --help, --version\n\n"
 	      "for detach, where no mxlbd runs:\n"
 	      "  -c, --config FILE     its configuration (/etc/mxlb/mxlb.yaml)\n\n"
@@ -78,7 +82,8 @@ static void make_tables(struct option longs[ROWS + 1], char letters[2 * ROWS + 1
 {
 	memset(longs, 0, (ROWS + 1) * sizeof(*longs));
 	for (size_t i = 0; i < ROWS; i++) {
-		bool argument = rows[i].kind == KIND_TEXT || rows[i].kind == KIND_SECONDS;
+		bool argument = rows[i].kind == KIND_TEXT || rows[i].kind == KIND_SECONDS ||
+				rows[i].kind == KIND_COLOUR;
 
 		longs[i] = (struct option){rows[i].name, argument, NULL, FIRST + (int)i};
 		if (!rows[i].letter)
@@ -100,6 +105,23 @@ static const struct row *row_of(int value)
 	return NULL; /* '?': getopt has complained */
 }
 
+static bool take_colour(const char *word)
+{
+	static const char *const words[] = {
+		[COLOUR_AUTO] = "auto",
+		[COLOUR_ALWAYS] = "always",
+		[COLOUR_NEVER] = "never",
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(word, words[i])) {
+			text_set_colouring((enum text_colouring)i);
+			return true;
+		}
+	fputs("mxlbctl: --color expects auto, always or never\n", stderr);
+	return false;
+}
+
 /* False: said wrongly. */
 static bool store(const struct row *row, void *field)
 {
@@ -116,6 +138,8 @@ static bool store(const struct row *row, void *field)
 		if (!*s)
 			fprintf(stderr, "mxlbctl: --%s expects 90s, 15m, 1h or 2d\n", row->name);
 		return *s;
+	case KIND_COLOUR:
+		return take_colour(optarg);
 	default:
 		return true;
 	}

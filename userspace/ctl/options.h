@@ -13,6 +13,7 @@
 #define TAKES_FOR     (1u << 2)
 #define TAKES_FILE    (1u << 3)
 #define TAKES_TIMEOUT (1u << 4)
+#define TAKES_FOLLOW  (1u << 5)
 
 enum options_end {
 	OPTIONS_COMMAND, /* argv[optind] is one */

@@ -45,7 +45,7 @@ static void print_service(const json_t *service)
 	text_fit(vip, 48, fit, sizeof(fit));
 	printf("%s  %s  ", name, fit);
 	text_fit(state, 16, fit, sizeof(fit));
-	printf("%s%s%s%s\n", text_colour(fit), fit, text_colour_end(), tier);
+	printf("%s%s%s%s\n", text_colour(fit), fit, text_colour_end(fit), tier);
 	if (json_is_object(json_object_get(service, "forced")) ||
 	    json_is_integer(json_object_get(service, "held_back"))) {
 		snprintf(why, sizeof(why), "   %s", text_tier(service, line));
@@ -79,8 +79,9 @@ static void print_backend(const json_t *tier, const json_t *backend, time_t now)
 		text_age(now - changed, since);
 	printf("%c %5lld %-24s %6lld %s%-8s%s %-5s %7s %6s %6s\n",
 	       field_true(backend, "in_ring") ? '*' : ' ', field_number(tier, "preference"), name,
-	       field_number(backend, "weight"), text_colour(verdict), verdict, text_colour_end(),
-	       admin, since, text_count(field_number(backend, "flows"), flows),
+	       field_number(backend, "weight"), text_colour(verdict), verdict,
+	       text_colour_end(verdict), admin, since,
+	       text_count(field_number(backend, "flows"), flows),
 	       text_count(field_number(backend, "new"), fresh));
 	print_reason(backend);
 }

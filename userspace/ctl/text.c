@@ -82,34 +82,46 @@ unsigned text_seconds(const char *text)
 	return 0;
 }
 
+static enum text_colouring colouring;
+
+void text_set_colouring(enum text_colouring how)
+{
+	colouring = how;
+}
+
 static bool wants_colour(void)
 {
 	const char *no = getenv("NO_COLOR"), *term = getenv("TERM"); /* no-color.org */
 
+	if (colouring != COLOUR_AUTO)
+		return colouring == COLOUR_ALWAYS;
 	return isatty(STDOUT_FILENO) && !(no && *no) && term && strcmp(term, "dumb");
 }
 
-const char *text_colour(const char *verdict)
+static const char *sequence_of(const char *word)
 {
 	static const struct {
-		const char *verdict, *sequence;
+		const char *word, *sequence;
 	} colours[] = {
 		{"up", "\033[32m"},	   {"draining", "\033[33m"}, {"draining-only", "\033[33m"},
 		{"fail-open", "\033[33m"}, {"unknown", "\033[33m"},  {"not-ready", "\033[33m"},
-		{"down", "\033[31m"},
+		{"warning", "\033[33m"},   {"down", "\033[31m"},     {"error", "\033[31m"},
 	};
 
-	if (!wants_colour())
-		return "";
 	for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)
-		if (!strcmp(verdict, colours[i].verdict))
+		if (!strcmp(word, colours[i].word))
 			return colours[i].sequence;
 	return "";
 }
 
-const char *text_colour_end(void)
+const char *text_colour(const char *word)
 {
-	return wants_colour() ? "\033[0m" : "";
+	return wants_colour() ? sequence_of(word) : "";
+}
+
+const char *text_colour_end(const char *word)
+{
+	return *text_colour(word) ? "\033[0m" : "";
 }
 
 const char *field_text(const json_t *object, const char *key)

@@ -24,9 +24,14 @@ char *text_count(long long n, char buf[TEXT_SHORT_SIZE]);
 /* "90" "90s" "15m" "1h" "2d", in seconds; 0: not one of these, or nothing, or beyond a year. */
 unsigned text_seconds(const char *text);
 
-/* The escape sequences for a verdict or service state, "" where stdout is no terminal or NO_COLOR is set. */
-const char *text_colour(const char *verdict);
-const char *text_colour_end(void);
+enum text_colouring { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
+void text_set_colouring(enum text_colouring how);
+/*
+ * The escape sequences around a verdict, a service's state or a level; "" for a word without a colour, and, by COLOUR_AUTO,
+ * where stdout is no terminal or NO_COLOR is set (no-color.org).
+ */
+const char *text_colour(const char *word);
+const char *text_colour_end(const char *word);
 
 #define TEXT_TIER_SIZE 256
 /* "tier 20, forced by root until 2026-...": which tier of a service of the status is active and why not another. */

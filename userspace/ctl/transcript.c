@@ -107,7 +107,7 @@ static void print_verdict(const json_t *report)
 
 	text_fit(field_text(report, "verdict"), 15, verdict, sizeof(verdict));
 	printf("\n%s%s%s", text_colour(verdict), healthy ? "healthy" : "not healthy",
-	       text_colour_end());
+	       text_colour_end(verdict));
 	snprintf(line, sizeof(line), ": %s at stage %s: %s", field_text(report, "reason"),
 		 field_text(report, "stage"), field_text(report, "meaning"));
 	puts(healthy ? ": every stage passed" : line);

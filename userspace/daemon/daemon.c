@@ -33,18 +33,6 @@ void daemon_changed(struct daemon *d)
 	d->dirty = true;
 }
 
-static void log_events(struct daemon *d)
-{
-	char line[1024];
-
-	for (; d->logged_seq + 1 < d->model->events.next_seq; d->logged_seq++) {
-		const struct event *e = event_get(&d->model->events, d->logged_seq + 1);
-
-		if (e)
-			log_at(event_level(e), "%s", event_line(e, line, sizeof(line)));
-	}
-}
-
 static void announce_all(struct daemon *d)
 {
 	for (unsigned i = 0; i < d->model->n_services; i++) {
@@ -134,7 +122,7 @@ static void settle(struct daemon *d)
 {
 	uint64_t ready = ready_services(d->model);
 
-	log_events(d);
+	notes_log(d);
 	if (!d->dirty || d->detached)
 		return;
 	d->dirty = false;
@@ -185,6 +173,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 
 	(void)events;
 	if (signal->signum != SIGHUP) {
+		d->stopped_by = signal->signum == SIGTERM ? "SIGTERM" : "SIGINT";
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
@@ -196,13 +185,19 @@ static void on_link(void *ctx, unsigned interface, const struct netlink_link *li
 {
 	struct daemon *d = ctx;
 	const struct interface_conf *conf = &d->config->interfaces[interface];
+	int err;
 
-	log_info("event=link interface=%s ifindex=%d up=%d carrier=%d", conf->name, link->ifindex,
-		 link->up, link->carrier);
-	if (!d->datapath || d->detached || !link->ifindex ||
-	    datapath_declare(d->datapath, interface, link->ifindex, &link->mac,
-			     d->config->interfaces[interface].vlan) ||
-	    datapath_attach(d->datapath, interface, conf))
+	if (!d->model || !d->datapath || d->detached)
+		return;
+	note_link(d, interface, link);
+	if (!link->ifindex) /* what it carried went with it */
+		note_mode(d, interface);
+	if (!link->ifindex ||
+	    datapath_declare(d->datapath, interface, link->ifindex, &link->mac, conf->vlan))
+		return;
+	err = datapath_attach(d->datapath, interface, conf);
+	note_mode(d, interface);
+	if (err)
 		return;
 	daemon_changed(d);
 	if (link->up && link->carrier)
@@ -330,6 +325,10 @@ static int start_interfaces(struct daemon *d)
 		err = fill_maps(d);
 	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++)
 		err = datapath_attach(d->datapath, i, &d->config->interfaces[i]);
+	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++) {
+		note_link(d, i, netlink_link(d->netlink, i));
+		note_mode(d, i);
+	}
 	if (!err)
 		err = netlink_fast_neighbours(d->netlink);
 	if (err)
@@ -345,6 +344,7 @@ static int start_parts(struct daemon *d)
 		.on_result = on_result,
 		.on_slow_connect = on_slow_connect,
 		.on_started = on_started,
+		.on_child = on_child,
 		.ctx = d,
 	};
 	struct control_callbacks asking = {
@@ -465,12 +465,11 @@ enum exit_code daemon_run(const char *file, struct config *config)
 	if (start_parts(d))
 		goto out;
 	start_loop(d);
-	log_info("event=started version=%s pid=%d file=%s", MXLB_VERSION, getpid(), file);
+	note_start(d);
 	notify_send("READY=1");
 	ev_run(d->loop, 0);
 	notify_send("STOPPING=1");
-	log_info("event=stopped note=\"the datapath %s\"",
-		 d->detached ? "is detached" : "goes on forwarding");
+	note_stop(d);
 	code = EXIT_CLEAN;
 out:
 	stop(d);

@@ -46,10 +46,12 @@ struct daemon {
 	bool dirty;	/* the plan may differ from what is in force */
 	uint64_t ready; /* services that were ready when it last was made so, a bit each */
 	uint64_t logged_seq;
+	const char *modes[MXLB_MAX_PORTS], *links[MXLB_MAX_PORTS]; /* as last told */
 	ev_prepare settle;
 	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets;
 	unsigned announcements_left;
 	ev_signal on_term, on_int, on_hup;
+	const char *stopped_by; /* "SIGTERM", "SIGINT"; NULL: detach */
 	struct watch watches[MXLB_MAX_BACKENDS];
 	struct hint_budget hint_budget;
 	uint64_t hinted; /* probes begun for a hint, or pressed (schedule.c, rule 8) */
@@ -81,6 +83,18 @@ struct now daemon_now(void);
 void daemon_changed(struct daemon *d);
 /* Says whose the VIPs are, a few times, after anything that may have changed what the neighbours believe. */
 void daemon_announce(struct daemon *d);
+
+/* notes.c: transitions. */
+/* One of the daemon's own; filled by the caller, logged before the loop sleeps. */
+struct event *daemon_event(struct daemon *d, enum event_kind kind);
+/* Logs all that has not been yet. */
+void notes_log(struct daemon *d);
+/* If it is news: whether the interface carries the program, and how; the state of its link. */
+void note_mode(struct daemon *d, unsigned interface);
+void note_link(struct daemon *d, unsigned interface, const struct netlink_link *link);
+void note_start(struct daemon *d);
+void note_stop(struct daemon *d);
+void on_child(void *ctx, const char *why);
 
 /* reload.c: reads the file again and takes it over. 0, or -errno with the reasons in errors. */
 int daemon_reload(struct daemon *d, const char *who, struct buf *errors);

@@ -3,15 +3,16 @@
  * The end of the datapath, which somebody has to ask for: of a running mxlbd's, which then ends too, or of what one
  * has left behind.
  */
-#include <string.h>
+#include <stdio.h>
 #include "daemon/daemon.h"
-#include "util/log.h"
 
 int daemon_detach(struct daemon *d, const char *who)
 {
+	struct event *e = daemon_event(d, EVENT_DETACH);
 	int err;
 
-	log_warn("event=detach who=%s note=\"nothing is forwarded from now on\"", who);
+	snprintf(e->user, sizeof(e->user), "%s", who);
+	snprintf(e->cause, sizeof(e->cause), "nothing is forwarded from now on");
 	d->detached = true;
 	watches_stop_all(d);
 	err = datapath_detach(d->datapath, d->netlink);

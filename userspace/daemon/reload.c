@@ -102,7 +102,7 @@ static void leave_groups(struct daemon *d)
 	}
 }
 
-static int take_over(struct daemon *d, struct config *config)
+static int take_over(struct daemon *d, const char *who, struct config *config)
 {
 	struct config *old = d->config;
 	struct model_adopted *left = NULL; /* backends that went, but whose flows are open */
@@ -112,7 +112,7 @@ static int take_over(struct daemon *d, struct config *config)
 	leave_groups(d);
 	err = datapath_adopted(d->datapath, &left, &n);
 	if (!err)
-		err = model_reload_adopting(d->model, config, left, n, daemon_now());
+		err = model_reload_adopting(d->model, config, left, n, who, daemon_now());
 	free(left);
 	daemon_announce(d); /* in either case: what is still served is joined again */
 	if (err)
@@ -125,15 +125,28 @@ static int take_over(struct daemon *d, struct config *config)
 	return 0;
 }
 
-/* One line each: what a configuration that was taken over warns of. */
-static void log_warnings(struct buf *warnings)
+/* Details of an event, one line each: why a file was refused, or what one that was taken over warns of. */
+static void log_lines(enum log_level level, const char *name, const struct buf *text)
 {
-	char *rest = warnings->data, *line, quoted[1024];
+	const char *line = text->data;
+	char quoted[1024];
 
-	while ((line = strsep(&rest, "\n")))
-		if (*line)
-			log_warn("event=config_warning text=\"%s\"",
-				 log_quote(line, strlen(line), quoted, sizeof(quoted)));
+	for (size_t len; line && *line; line += len + (line[len] == '\n')) {
+		len = strcspn(line, "\n");
+		if (len)
+			log_at(level, "event=%s text=\"%s\"", name,
+			       log_quote(line, len, quoted, sizeof(quoted)));
+	}
+}
+
+/* The first reason; the log's next lines have all. */
+static void note_failure(struct daemon *d, const char *who)
+{
+	struct event *e = daemon_event(d, EVENT_RELOAD_FAILED);
+
+	snprintf(e->user, sizeof(e->user), "%s", who);
+	snprintf(e->cause, sizeof(e->cause), "%.*s", (int)strcspn(d->last_error, "\n"),
+		 d->last_error);
 }
 
 int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out)
@@ -162,23 +175,20 @@ int daemon_reload(struct daemon *d, const char *who, struct buf *errors)
 	if (!err)
 		err = check(d, config, errors);
 	if (!err)
-		err = take_over(d, config);
+		err = take_over(d, who, config);
 	daemon_changed(d);
 	if (err) {
-		char quoted[sizeof(d->last_error)];
-
 		config_free(config);
 		if (!errors->len)
 			buf_printf(errors, "%s: %s\n", d->file, strerror(-err));
 		snprintf(d->last_error, sizeof(d->last_error), "%s",
 			 errors->data ? errors->data : "");
-		log_quote(d->last_error, strlen(d->last_error), quoted, sizeof(quoted));
-		log_error("event=reload_failed who=%s errors=\"%s\"", who, quoted);
+		note_failure(d, who);
+		log_lines(LOG_LEVEL_ERROR, "config_error", errors);
 	} else {
 		d->last_error[0] = 0;
 		d->loaded_wall_ms = daemon_now().wall_ms;
-		log_info("event=reloaded who=%s file=%s", who, d->file);
-		log_warnings(errors);
+		log_lines(LOG_LEVEL_WARN, "config_warning", errors);
 	}
 	notify_send("READY=1");
 	return err;

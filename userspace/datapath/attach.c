@@ -247,8 +247,6 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 		return explain(conf, ifindex, fd);
 	dp->ports[interface].link_fd = fd;
 	dp->ports[interface].attached = ifindex;
-	log_info("event=attached interface=%s mode=%s", conf->name,
-		 datapath_xdp_mode(dp, interface));
 	warn_of_lost_tags(conf);
 	return 0;
 }

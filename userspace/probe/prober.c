@@ -221,7 +221,7 @@ static void end_old(struct prober *p, const char *why, int grace_ms)
 /* Those probes that it never got wait for the next child. */
 static void replace_child(struct prober *p, const char *why, int grace_ms)
 {
-	char how[32];
+	char how[32], said[128];
 
 	ev_io_stop(p->loop, &p->writable);
 	if (stall_clock_ms() - p->child->born_ms >= CHILD_SOUND_MS)
@@ -229,8 +229,9 @@ static void replace_child(struct prober *p, const char *why, int grace_ms)
 	ev_timer_set(&p->restart, p->backoff_ms / 1000.0, 0);
 	ev_timer_start(p->loop, &p->restart);
 	end_helper(p->child, why, grace_ms, how, sizeof(how));
-	log_error("probe child replaced why=\"%s\" status=\"%s\" restart_in_ms=%u", why, how,
-		  p->backoff_ms);
+	snprintf(said, sizeof(said), "%s: %s; the next in %u ms", why, how, p->backoff_ms);
+	if (p->cb.on_child)
+		p->cb.on_child(p->cb.ctx, said);
 }
 
 /* A child with the CA files as they are now takes over. One that is about to be restarted gets them anyway. */

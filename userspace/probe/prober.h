@@ -32,6 +32,8 @@ struct prober_callbacks {
 	void (*on_slow_connect)(void *ctx, uint32_t backend_id);
 	/* its socket has gone to the child: once at most; NULL: not told */
 	void (*on_started)(void *ctx, uint32_t backend_id);
+	/* a child had to be replaced: "ended: exit 1; the next in 100 ms"; NULL: not told */
+	void (*on_child)(void *ctx, const char *why);
 	void *ctx;
 };
 

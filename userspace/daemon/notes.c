@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The daemon's own transitions, beside the model's, and the one place where all of them go out: each is a line of the log and an
+ * entry of `events`, once.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+struct event *daemon_event(struct daemon *d, enum event_kind kind)
+{
+	return event_add(&d->model->events, kind, daemon_now().wall_ms);
+}
+
+void notes_log(struct daemon *d)
+{
+	char line[EVENT_LINE_SIZE];
+
+	for (; d->logged_seq + 1 < d->model->events.next_seq; d->logged_seq++) {
+		const struct event *e = event_get(&d->model->events, d->logged_seq + 1);
+
+		if (e)
+			log_at(event_level(e), "%s", event_line(e, line, sizeof(line)));
+	}
+}
+
+/* What is news of an interface: its program's mode, or its link's state. */
+static void note_interface(struct daemon *d, enum event_kind kind, unsigned interface,
+			   const char **known, const char *is)
+{
+	struct event *e;
+
+	if (*known && !strcmp(*known, is))
+		return;
+	e = daemon_event(d, kind);
+	snprintf(e->interface, sizeof(e->interface), "%s", d->config->interfaces[interface].name);
+	snprintf(e->from, sizeof(e->from), "%s", *known ? *known : "");
+	snprintf(e->to, sizeof(e->to), "%s", is);
+	*known = is;
+}
+
+void note_mode(struct daemon *d, unsigned interface)
+{
+	note_interface(d, EVENT_INTERFACE, interface, &d->modes[interface],
+		       datapath_xdp_mode(d->datapath, interface));
+}
+
+void note_link(struct daemon *d, unsigned interface, const struct netlink_link *link)
+{
+	const char *is = !link->ifindex	 ? "gone"
+			 : !link->up	 ? "down"
+			 : link->carrier ? "up"
+					 : "no-carrier";
+
+	note_interface(d, EVENT_LINK, interface, &d->links[interface], is);
+}
+
+void on_child(void *ctx, const char *why)
+{
+	struct event *e = daemon_event(ctx, EVENT_PROBE_CHILD);
+
+	snprintf(e->cause, sizeof(e->cause), "%s", why);
+}
+
+void note_start(struct daemon *d)
+{
+	struct event *e = daemon_event(d, EVENT_STARTED);
+
+	snprintf(e->to, sizeof(e->to), "%s", MXLB_VERSION);
+	snprintf(e->cause, sizeof(e->cause), "pid %d, %s", getpid(), d->file);
+	notes_log(d);
+}
+
+void note_stop(struct daemon *d)
+{
+	struct event *e = daemon_event(d, EVENT_STOPPED);
+
+	snprintf(e->cause, sizeof(e->cause), "%s; the datapath %s",
+		 d->stopped_by ? d->stopped_by : "detach",
+		 d->detached ? "is detached" : "goes on forwarding");
+	notes_log(d);
+}
