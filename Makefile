@@ -28,7 +28,7 @@ CFLAGS ?= -O2 -g
 HARDEN  = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 ALLFLAGS = -std=gnu11 $(WARN) -Iinclude -Iuserspace -I$(B) -D_GNU_SOURCE $(CPPFLAGS) \
 	   -DMXLB_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP
-CTL_LIBS = $(shell pkg-config --libs openssl jansson libseccomp libcap 2>/dev/null) -lev
+CTL_LIBS = $(shell pkg-config --libs openssl jansson yaml-0.1 libmnl libseccomp libcap 2>/dev/null) -lev
 LIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm
 SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -40,7 +40,7 @@ endif
 
 UTIL     = addr.c log.c buf.c
 CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c compare.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c
-CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c
+CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c write.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c migrate.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c eventlist.c probecmd.c plancmd.c
@@ -56,6 +56,7 @@ SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
+SRC_ctl     += $(addprefix userspace/ctl/,config.c yaml.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
 SRC_bundle   = userspace/conf/bundle.c userspace/conf/file.c
@@ -94,13 +95,14 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf conffile confcert allow endpoints core health tier tally maglev model reload reply dialog probe certname certpolicy control listen status admin flowlist ctl forgery schedule
+UNIT = addr compare conf conffile confcert confwrite allow endpoints core health tier tally maglev model reload reply dialog probe certname certpolicy control listen status admin flowlist ctl forgery schedule
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
 unit_srcs_confcert = $(unit_srcs_conf)
 unit_srcs_allow  = $(unit_srcs_conf)
 unit_srcs_endpoints = $(unit_srcs_conf)
+unit_srcs_confwrite = $(unit_srcs_conf) userspace/ctl/yaml.c
 unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) tests/unit/control_bench.c
 unit_srcs_listen = $(unit_srcs_control)
 unit_srcs_status = $(unit_srcs_control) userspace/ctl/text.c

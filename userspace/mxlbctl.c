@@ -11,6 +11,7 @@
 #include "conf/bundle.h"
 #include "conf/conf.h"
 #include "conf/file.h"
+#include "ctl/config.h"
 #include "ctl/ctl.h"
 #include "ctl/detach.h"
 #include "ctl/events.h"
@@ -145,6 +146,7 @@ static const struct ctl_command commands[] = {
 	{"probe", "HOST[:PORT] [OPTION...] | SERVICE/BACKEND",
 	 "one SMTP dialogue as Exchange Online would hold it: from here, or by mxlbd", 1,
 	 TAKES_PROBE | TAKES_TIMEOUT, probe_run},
+	{"config", "", "the configuration in force, with every default, as YAML", 0, 0, config_run},
 	{"events", "[-f]", "the last transitions; with -f those to come, too", 0, TAKES_FOLLOW,
 	 events_list},
 	{"plan", "-c FILE",

@@ -41,7 +41,7 @@ static void each_sentence_is_haproxys_and_an_empty_line_ends_it(void **state)
 		{"show events zzz\n", "Expects the number of an event.\n\n"},
 		{"help\n", "The following commands are valid at this level:\n  *"},
 		{"help prompt\n", "The following commands are valid at this level:\n  *"},
-		{"help show\n", "The following commands are valid at this level:\n  show events *"},
+		{"help show\n", "The following commands are valid at this level:\n  show config *"},
 		{"\n", "Unknown command. Please enter one of the following commands only:\n  *"},
 		{";\n", "Unknown command. Please enter one of the following commands only:\n  *"},
 		{"foo bar\n",

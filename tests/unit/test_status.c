@@ -48,8 +48,8 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	json_t *json = get_status(*state), *service = at(json, "services", 0);
 	json_t *tier = at(service, "tiers", 0), *backend = at(tier, "backends", 0);
 
-	assert_keys(json,
-		    KEYS("version", "pid", "uptime_s", "time", "config", "services", "drops"));
+	assert_keys(json, KEYS("version", "pid", "uptime_s", "time", "config", "interfaces",
+			       "services", "drops"));
 	assert_keys(json_object_get(json, "config"), KEYS("file", "loaded_at", "last_error"));
 	assert_keys(service, KEYS("name", "address", "port", "state", "active_tier", "forced",
 				  "failback", "held_back", "tiers", "drops", "counts"));

@@ -6,6 +6,7 @@
 #ifndef MXLB_CONF_H
 #define MXLB_CONF_H
 
+#include <jansson.h>
 #include "core/config.h"
 #include "util/buf.h"
 
@@ -24,5 +25,12 @@ int conf_load(const char *path, const struct config *running, struct config **ou
 /* The same of a text that somebody else has read, under this name; the files that it names are read. */
 int conf_parse(const char *name, const struct buf *text, const struct config *running,
 	       struct config **out, struct buf *errors);
+
+/*
+ * write.c: the configuration as a file would say it, every default written out, and so that reading it again gives the
+ * same: objects are mappings, in the order of design.md. Without `secrets` those are left out, and "hidden" is a list of
+ * their keys. The caller's to json_decref(); NULL: no memory.
+ */
+json_t *conf_json(const struct config *c, bool secrets);
 
 #endif

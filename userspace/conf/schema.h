@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every key of the configuration: one table a mapping, one row a key. Internal to conf/.
+ * Every key of the configuration: one table a mapping, one row a key, for reading and for writing. Internal to conf/.
  */
 #ifndef MXLB_CONF_SCHEMA_H
 #define MXLB_CONF_SCHEMA_H
 
+#include <jansson.h>
 #include "conf/tree.h"
 #include "conf/value.h"
 #include "core/config.h"
@@ -26,6 +27,9 @@ struct reader { /* what is carried along while reading */
 struct key;
 typedef void nested_fn(struct reader *r, const struct path *p, yaml_node_t *n, void *object);
 
+/* What object holds, as it would be written in the file. NULL: no memory. */
+typedef json_t *write_fn(const struct config *c, const void *object);
+
 struct key {
 	const char *name;
 	value_fn *convert;   /* NULL: a nested or a later version's key */
@@ -35,7 +39,19 @@ struct key {
 	struct value_kind kind;
 	/* Called after all scalars, in the table's order; a NULL node: the key is absent. */
 	nested_fn *nested;
+	write_fn *write; /* of a nested key */
 };
+
+/* A service while it is read or written: what it refers to is a name. */
+struct service_draft {
+	struct service_conf conf;
+	char interface[CONFIG_NAME_SIZE];
+	char probe[CONFIG_NAME_SIZE];
+};
+
+/* Each ends with a NULL name; backend_keys are tiers.c's, the others sections.c's. */
+extern const struct key top_keys[], interface_keys[], datapath_keys[], control_keys[], probe_keys[],
+	service_keys[], backend_keys[], decap_keys[];
 
 /*
  * Fills object by the table (which ends with a NULL name) and reports what does not fit. A field whose value
@@ -53,6 +69,10 @@ void sections_read(struct reader *r);
 nested_fn tiers_read;
 /* A service's `allow`, then its allow-file, which was read before; object is struct service_conf. */
 nested_fn allow_read;
+
+/* write.c: what the nested keys hold. */
+write_fn write_interfaces, write_datapath, write_control, write_operators, write_probes, write_tlsa,
+	write_services, write_allow, write_tiers, write_decap, write_peers;
 
 /* The rules that span several values, once all are read. */
 void check_config(struct tree *t, struct config *c);

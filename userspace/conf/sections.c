@@ -36,25 +36,18 @@
 		.name = NULL \
 	}
 
-/* A service while it is read: what it refers to is still a name. */
-struct service_draft {
-	struct service_conf conf;
-	char interface[CONFIG_NAME_SIZE];
-	char probe[CONFIG_NAME_SIZE];
-};
-
 _Static_assert(offsetof(struct datapath_conf, mark_mask) ==
 		       offsetof(struct datapath_conf, mark) + sizeof(uint32_t),
 	       "value_mark() fills both");
 
-static const struct key interface_keys[] = {
+const struct key interface_keys[] = {
 	{"mode", FIELD(interface_conf, mode), WORDS("auto", "native", "generic"),
 	 .initial = "auto"},
 	{"vlan", FIELD(interface_conf, vlan), INTEGER(1, 4094)},
 	END,
 };
 
-static const struct key datapath_keys[] = {
+const struct key datapath_keys[] = {
 	{"pin", FIELD(datapath_conf, pin), .convert = value_path, .initial = "/sys/fs/bpf/mxlb"},
 	{"flows", FIELD(datapath_conf, flows), INTEGER(1024, 1 << 24), .initial = "262144"},
 	{"hash-key", FIELD(datapath_conf, hash_key), .convert = value_text, .initial = ""},
@@ -68,16 +61,16 @@ static const struct key datapath_keys[] = {
 static nested_fn read_operators, read_peers, read_tlsa, read_interfaces, read_datapath,
 	read_control, read_probes, read_services, read_decap;
 
-static const struct key control_keys[] = {
+const struct key control_keys[] = {
 	{"socket", FIELD(control_conf, socket), .convert = value_path,
 	 .initial = "/run/mxlb/mxlb.sock"},
 	{"group", FIELD(control_conf, group), .convert = value_account, .initial = "mxlb"},
-	{"operators", .nested = read_operators},
+	{"operators", .nested = read_operators, .write = write_operators},
 	{"http", LATER(NULL)},
 	END,
 };
 
-static const struct key probe_keys[] = {
+const struct key probe_keys[] = {
 	{"interval", FIELD(probe_conf, interval_ms), DURATION(100, HOUR), .initial = "10s"},
 	{"fast-interval", FIELD(probe_conf, fast_interval_ms), DURATION(100, HOUR),
 	 .initial = "2s"},
@@ -96,7 +89,7 @@ static const struct key probe_keys[] = {
 	{"tls-domain", FIELD(probe_conf, cert.domain), .convert = value_tls_domain, .initial = ""},
 	{"tls-certificate-name", FIELD(probe_conf, cert.name), .convert = value_certname,
 	 .initial = ""},
-	{"tlsa", FIELD(probe_conf, cert), .nested = read_tlsa},
+	{"tlsa", FIELD(probe_conf, cert), .nested = read_tlsa, .write = write_tlsa},
 	{"sni", FIELD(probe_conf, sni), .convert = value_host, .initial = ""},
 	{"ca-file", FIELD(probe_conf, ca_file), .convert = value_file, .initial = ""},
 	{"min-tls-version", FIELD(probe_conf, min_tls_version), WORDS("1.0", "1.1", "1.2", "1.3"),
@@ -106,7 +99,7 @@ static const struct key probe_keys[] = {
 	END,
 };
 
-static const struct key service_keys[] = {
+const struct key service_keys[] = {
 	{"address", FIELD(service_draft, conf.address), .convert = value_address,
 	 .flags = KEY_REQUIRED},
 	{"port", FIELD(service_draft, conf.port), INTEGER(1, 65535), .initial = "25"},
@@ -126,25 +119,29 @@ static const struct key service_keys[] = {
 	 .initial = "reset"},
 	{"on-unreachable", FIELD(service_draft, conf.on_unreachable), WORDS("reset", "keep"),
 	 .initial = "reset"},
-	{"allow", FIELD(service_draft, conf), .nested = allow_read},
+	{"allow", FIELD(service_draft, conf), .nested = allow_read, .write = write_allow},
 	{"allow-file", FIELD(service_draft, conf.allow_file), .convert = value_file, .initial = ""},
 	{"allow-mode", FIELD(service_draft, conf.allow_mode), WORDS("enforce", "observe"),
 	 .initial = "enforce"},
 	{"syn-limit", FIELD(service_draft, conf.syn_limit), INTEGER(0, 1000000), .initial = "0"},
-	{"tiers", FIELD(service_draft, conf), .nested = tiers_read, .flags = KEY_REQUIRED},
+	{"tiers", FIELD(service_draft, conf), .nested = tiers_read, .flags = KEY_REQUIRED,
+	 .write = write_tiers},
 	END,
 };
 
-static const struct key decap_keys[] = {{"from", .nested = read_peers}, END};
+const struct key decap_keys[] = {
+	{"from", .nested = read_peers, .write = write_peers},
+	END,
+};
 
 /* In this order: services refer to interfaces and probes, peers to services. */
-static const struct key top_keys[] = {
-	{"interfaces", .nested = read_interfaces, .flags = KEY_REQUIRED},
-	{"datapath", FIELD(config, datapath), .nested = read_datapath},
-	{"control", FIELD(config, control), .nested = read_control},
-	{"probes", .nested = read_probes},
-	{"services", .nested = read_services},
-	{"decap", .nested = read_decap},
+const struct key top_keys[] = {
+	{"interfaces", .nested = read_interfaces, .flags = KEY_REQUIRED, .write = write_interfaces},
+	{"datapath", FIELD(config, datapath), .nested = read_datapath, .write = write_datapath},
+	{"control", FIELD(config, control), .nested = read_control, .write = write_control},
+	{"probes", .nested = read_probes, .write = write_probes},
+	{"services", .nested = read_services, .write = write_services},
+	{"decap", .nested = read_decap, .write = write_decap},
 	END,
 };
 

@@ -8,7 +8,7 @@
 
 #define BACKENDS_MAX (MXLB_MAX_BACKENDS - 1) /* over all services; index 0 is nobody */
 
-static const struct key backend_keys[] = {
+const struct key backend_keys[] = {
 	{"address", .offset = offsetof(struct backend_conf, address), .convert = value_address,
 	 .flags = KEY_REQUIRED},
 	{"weight", .offset = offsetof(struct backend_conf, weight), .convert = value_integer,

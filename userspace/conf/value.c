@@ -98,19 +98,20 @@ int value_integer(const struct value_kind *kind, const char *text, void *field, 
 	return 0;
 }
 
-/* In the largest unit that leaves a whole number. */
-static void duration_text(uint64_t ms, char *buf, size_t size)
+char *value_duration_text(uint64_t ms, char buf[VALUE_DURATION_SIZE])
 {
 	size_t i = 0;
 
 	while (i < N_UNITS - 1 && (!ms || ms % units[i].ms))
 		i++;
-	snprintf(buf, size, "%" PRIu64 "%s", ms / units[i].ms, ms ? units[i].name : "s");
+	snprintf(buf, VALUE_DURATION_SIZE, "%" PRIu64 "%s", ms / units[i].ms,
+		 ms ? units[i].name : "s");
+	return buf;
 }
 
 int value_duration(const struct value_kind *kind, const char *text, void *field, char *why)
 {
-	char min[32], max[32], q[QUOTE_SIZE];
+	char min[VALUE_DURATION_SIZE], max[VALUE_DURATION_SIZE], q[QUOTE_SIZE];
 	uint64_t value;
 	size_t used, i;
 
@@ -128,9 +129,9 @@ int value_duration(const struct value_kind *kind, const char *text, void *field,
 	if (value != UINT64_MAX)
 		value *= units[i].ms;
 	if (value < kind->min || value > kind->max) {
-		duration_text(kind->min, min, sizeof(min));
-		duration_text(kind->max, max, sizeof(max));
-		return SAY(why, "%s is not between %s and %s", quote(text, q), min, max);
+		return SAY(why, "%s is not between %s and %s", quote(text, q),
+			   value_duration_text(kind->min, min),
+			   value_duration_text(kind->max, max));
 	}
 	store(kind, value, field);
 	return 0;

@@ -21,6 +21,10 @@ struct value_kind {
 typedef int value_fn(const struct value_kind *kind, const char *text, void *field,
 		     char why[VALUE_WHY_SIZE]);
 
+#define VALUE_DURATION_SIZE 32
+/* In the largest unit that leaves a whole number: what value_duration() reads. Returns buf. */
+char *value_duration_text(uint64_t ms, char buf[VALUE_DURATION_SIZE]);
+
 value_fn value_integer;	   /* decimal; no sign, no leading zero */
 value_fn value_duration;   /* 250ms 10s 15m 21d 1h, to ms */
 value_fn value_word;	   /* one of a list */

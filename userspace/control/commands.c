@@ -104,6 +104,15 @@ static void run_reload(struct request *r)
 	buf_free(&errors);
 }
 
+/* Secrets are for those who may change things. */
+static void run_show_config(struct request *r)
+{
+	const struct control_callbacks *cb = &r->env->cb;
+
+	if (cb->config(cb->ctx, r->caller->who, r->out))
+		r->out->failed = true;
+}
+
 static void run_detach(struct request *r)
 {
 	const struct control_callbacks *cb = &r->env->cb;
@@ -144,6 +153,8 @@ static const struct command commands[] = {
 	 "say ready, drain or maint, for so many seconds or for good", 5, true, admin_set_server},
 	{"set timeout cli", "<delay>", "seconds this connection may idle, at most 60", 1, false,
 	 run_set_timeout},
+	{"show config", "", "the configuration in force, with every default, as JSON", 0, false,
+	 run_show_config},
 	{"show events", "[<number> [<run>]] [json]",
 	 "list transitions, from that number on; all, where it is another run's", 3, false,
 	 eventlist_run},

@@ -40,6 +40,8 @@ struct control_callbacks {
 	int (*reload)(void *ctx, const char *who, struct buf *errors);
 	/* What the configuration in this text would change. 0 and the lines, or -errno and the errors' text. */
 	int (*plan)(void *ctx, const char *name, const struct buf *text, struct buf *out);
+	/* The configuration in force as a line of JSON (conf.h), with its secrets or without. 0 or -ENOMEM. */
+	int (*config)(void *ctx, bool secrets, struct buf *out);
 	/* Takes the datapath away and ends the daemon. 0, or -errno: something could not be removed. */
 	int (*detach)(void *ctx, const char *who);
 	/* Brings the model's change into force (after an admin command). */

@@ -335,6 +335,17 @@ static json_t *json_config(const struct control_info *info)
 			 render_json_text(info->config_last_error));
 }
 
+static json_t *json_interfaces(const struct config *c, const struct control_info *info)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < c->n_interfaces; i++)
+		list = render_json_append(list,
+					  json_pack("{s:s, s:s?}", "name", c->interfaces[i].name,
+						    "xdp", info->xdp_mode[i]));
+	return list;
+}
+
 static int append_json(const char *text, size_t len, void *buf)
 {
 	struct buf *out = buf;
@@ -359,10 +370,11 @@ int render_status(const struct model *m, const struct control_info *info, struct
 
 	for (unsigned i = 0; i < m->n_services; i++)
 		services = render_json_append(services, json_service(&m->services[i], info, now));
-	json = json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "version",
+	json = json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
 			 render_json_text(info->version), "pid", (json_int_t)info->pid, "uptime_s",
 			 (json_int_t)info->uptime_s, "time", json_time(now.wall_ms), "config",
-			 json_config(info), "services", services, "drops", json_drops(info->drops));
+			 json_config(info), "interfaces", json_interfaces(m->config, info),
+			 "services", services, "drops", json_drops(info->drops));
 	rc = render_json(json, out);
 	buf_append(out, "\n", 1);
 	return rc;

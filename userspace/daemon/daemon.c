@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "conf/conf.h"
 #include "daemon/daemon.h"
 #include "util/log.h"
 
@@ -244,6 +245,19 @@ static int on_plan(void *ctx, const char *name, const struct buf *text, struct b
 	return daemon_plan(ctx, name, text, out);
 }
 
+static int on_config(void *ctx, bool secrets, struct buf *out)
+{
+	struct daemon *d = ctx;
+	json_t *json = conf_json(d->config, secrets);
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	if (text)
+		buf_printf(out, "%s\n", text);
+	free(text);
+	json_decref(json);
+	return text ? 0 : -ENOMEM;
+}
+
 static int on_detach(void *ctx, const char *who)
 {
 	return daemon_detach(ctx, who);
@@ -351,6 +365,7 @@ static int start_parts(struct daemon *d)
 		.refresh = on_refresh,
 		.reload = on_reload,
 		.plan = on_plan,
+		.config = on_config,
 		.detach = on_detach,
 		.changed = on_changed,
 		.each_flow = on_each_flow,

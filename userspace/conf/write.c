@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a struct config back to what a file would say, by the tables that read it: a key of theirs is written without a
+ * line here, but for the nested ones. Owns the texts of values.
+ *
+ *  1. Every default is written out. A number without a default that is outside of its range is one that was not given.
+ *  2. `allow` is what the list has beside the file's prefixes: together they are the list in force (allow.c).
+ *  3. A TLSA record that gave the data itself is written by the hash that it is kept by: it matches the same.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "conf/conf.h"
+#include "conf/schema.h"
+
+/* Takes the value. */
+static void put(json_t **object, const char *key, json_t *value)
+{
+	if (*object && json_object_set_new(*object, key, value)) {
+		json_decref(*object);
+		*object = NULL;
+	}
+}
+
+static void append(json_t **list, json_t *value)
+{
+	if (*list && json_array_append_new(*list, value)) {
+		json_decref(*list);
+		*list = NULL;
+	}
+}
+
+static uint64_t fetch(const struct key *k, const void *field)
+{
+	uint64_t v64 = 0;
+	uint32_t v32 = 0;
+	uint16_t v16 = 0;
+
+	memcpy(k->kind.size == 2   ? (void *)&v16
+	       : k->kind.size == 4 ? (void *)&v32
+				   : (void *)&v64,
+	       field, k->kind.size);
+	return v16 + (uint64_t)v32 + v64;
+}
+
+static json_t *write_integer(const struct key *k, const void *field)
+{
+	return json_integer((json_int_t)fetch(k, field));
+}
+
+static json_t *write_duration(const struct key *k, const void *field)
+{
+	char text[VALUE_DURATION_SIZE];
+
+	return json_string(value_duration_text(fetch(k, field), text));
+}
+
+static json_t *write_word(const struct key *k, const void *field)
+{
+	return json_string(k->kind.words[fetch(k, field) - k->kind.min]);
+}
+
+static json_t *write_address(const struct key *k, const void *field)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	(void)k;
+	return json_string(addr_text(field, text));
+}
+
+static json_t *write_mark(const struct key *k, const void *field)
+{
+	uint32_t mark[2];
+
+	(void)k;
+	memcpy(mark, field, sizeof(mark));
+	return json_sprintf("0x%" PRIx32 "/0x%" PRIx32, mark[0], mark[1]);
+}
+
+static json_t *write_text(const struct key *k, const void *field)
+{
+	(void)k;
+	return json_string(field);
+}
+
+static json_t *write_scalar(const struct key *k, const void *field)
+{
+	static const struct {
+		value_fn *convert;
+		json_t *(*write)(const struct key *k, const void *field);
+	} kinds[] = {
+		{value_integer, write_integer}, {value_duration, write_duration},
+		{value_word, write_word},	{value_address, write_address},
+		{value_mark, write_mark},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i].convert == k->convert)
+			return kinds[i].write(k, field);
+	return write_text(k, field);
+}
+
+/* Rule 1. */
+static bool is_given(const struct key *k, const void *field)
+{
+	uint64_t value;
+
+	if (k->convert != value_integer || k->initial)
+		return true;
+	value = fetch(k, field);
+	return value >= k->kind.min && value <= k->kind.max;
+}
+
+static json_t *write_keys(const struct config *c, const struct key *keys, const void *object)
+{
+	json_t *json = json_object();
+
+	for (const struct key *k = keys; k->name; k++) {
+		const void *field = (const char *)object + k->offset;
+
+		if (k->write)
+			put(&json, k->name, k->write(c, field));
+		else if (k->convert && is_given(k, field))
+			put(&json, k->name, write_scalar(k, field));
+	}
+	return json;
+}
+
+json_t *write_interfaces(const struct config *c, const void *object)
+{
+	json_t *json = json_object();
+
+	(void)object;
+	for (unsigned i = 0; i < c->n_interfaces; i++)
+		put(&json, c->interfaces[i].name, write_keys(c, interface_keys, &c->interfaces[i]));
+	return json;
+}
+
+json_t *write_datapath(const struct config *c, const void *object)
+{
+	return write_keys(c, datapath_keys, object);
+}
+
+json_t *write_control(const struct config *c, const void *object)
+{
+	return write_keys(c, control_keys, object);
+}
+
+json_t *write_operators(const struct config *c, const void *object)
+{
+	json_t *json = json_array();
+
+	(void)object;
+	for (unsigned i = 0; i < c->control.n_operators; i++)
+		append(&json, json_string(c->control.operators[i]));
+	return json;
+}
+
+json_t *write_probes(const struct config *c, const void *object)
+{
+	json_t *json = json_object();
+
+	(void)object;
+	for (unsigned i = 0; i < c->n_probes; i++)
+		put(&json, c->probes[i].name, write_keys(c, probe_keys, &c->probes[i]));
+	return json;
+}
+
+/* Rule 3. */
+json_t *write_tlsa(const struct config *c, const void *object)
+{
+	const struct cert_conf *conf = object;
+	json_t *json = json_array();
+
+	(void)c;
+	for (unsigned i = 0; i < conf->n_tlsa; i++) {
+		const struct tlsa *t = &conf->tlsa[i];
+		size_t len = t->matching == TLSA_MATCHING_SHA512 ? 64 : 32;
+		char hex[2 * sizeof(t->digest) + 1];
+
+		for (size_t k = 0; k < len; k++)
+			snprintf(hex + 2 * k, 3, "%02x", t->digest[k]);
+		append(&json, json_sprintf("%d %d %d %s", t->usage, t->selector, t->matching, hex));
+	}
+	return json;
+}
+
+json_t *write_services(const struct config *c, const void *object)
+{
+	json_t *json = json_object();
+
+	(void)object;
+	for (unsigned i = 0; i < c->n_services; i++) {
+		struct service_draft draft = {.conf = c->services[i]};
+
+		strcpy(draft.interface, c->interfaces[draft.conf.interface].name);
+		strcpy(draft.probe, c->probes[draft.conf.probe].name);
+		put(&json, draft.conf.name, write_keys(c, service_keys, &draft));
+	}
+	return json;
+}
+
+static bool is_of_file(const struct service_conf *s, const struct prefix *p)
+{
+	for (unsigned i = 0; i < s->n_from_file; i++)
+		if (p->len >= s->from_file[i].len && addr_in_prefix(&p->addr, &s->from_file[i]))
+			return true;
+	return false;
+}
+
+/* Rule 2. */
+json_t *write_allow(const struct config *c, const void *object)
+{
+	const struct service_conf *s = object;
+	char text[ADDR_TEXT_SIZE];
+	json_t *json = json_array();
+
+	(void)c;
+	for (unsigned i = 0; i < s->n_allow; i++)
+		if (!is_of_file(s, &s->allow[i]))
+			append(&json, json_string(addr_prefix_text(&s->allow[i], text)));
+	return json;
+}
+
+json_t *write_tiers(const struct config *c, const void *object)
+{
+	const struct service_conf *s = object;
+	json_t *json = json_object(), *tier = NULL;
+	char key[8];
+
+	for (unsigned i = 0; i < s->n_backends && json; i++) {
+		const struct backend_conf *b = &s->backends[i];
+
+		if (!i || b->preference != s->backends[i - 1].preference) {
+			tier = json_object();
+			snprintf(key, sizeof(key), "%u", b->preference);
+			put(&json, key, tier);
+		}
+		if (json && json_object_set_new(tier, b->name, write_keys(c, backend_keys, b)))
+			put(&json, key, NULL);
+	}
+	return json;
+}
+
+json_t *write_decap(const struct config *c, const void *object)
+{
+	return write_keys(c, decap_keys, object);
+}
+
+json_t *write_peers(const struct config *c, const void *object)
+{
+	char text[ADDR_TEXT_SIZE];
+	json_t *json = json_array();
+
+	(void)object;
+	for (unsigned i = 0; i < c->n_decap; i++)
+		append(&json, json_string(addr_text(&c->decap[i], text)));
+	return json;
+}
+
+json_t *conf_json(const struct config *c, bool secrets)
+{
+	json_t *json = write_keys(c, top_keys, c);
+
+	if (json && !secrets && c->datapath.hash_key[0]) {
+		json_object_del(json_object_get(json, "datapath"), "hash-key");
+		put(&json, "hidden", json_pack("[s]", "datapath.hash-key"));
+	}
+	return json;
+}

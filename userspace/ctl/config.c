@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns how the configuration in force is asked for and shown. What mxlbd hides from this caller stands in a comment.
+ */
+#include "ctl/config.h"
+
+#include "ctl/yaml.h"
+
+enum ctl_exit config_ask(const struct ctl *ctl, json_t **config)
+{
+	struct buf reply = {0};
+	enum ctl_exit rc = link_ask(ctl->socket, "show config", &reply);
+
+	*config = NULL;
+	if (!rc) {
+		*config = json_loadb(reply.data, reply.len, JSON_REJECT_DUPLICATES, NULL);
+		if (!json_is_object(*config)) {
+			json_decref(*config);
+			*config = NULL;
+			rc = ctl_refused(ctl, reply.len ? reply.data : "no configuration came\n");
+		}
+	}
+	buf_free(&reply);
+	return rc;
+}
+
+enum ctl_exit config_run(const struct ctl *ctl, char **args)
+{
+	json_t *config, *hidden;
+	enum ctl_exit rc = config_ask(ctl, &config);
+	size_t i;
+
+	(void)args;
+	if (rc)
+		return rc;
+	if (ctl->json) {
+		ctl_print_json(config);
+	} else {
+		puts("# What is in force, with every default written out; `mxlbd -t -c FILE` takes it.");
+		json_array_foreach(json_object_get(config, "hidden"), i, hidden) printf(
+			"# Shown to root and the operators only: %s\n", json_string_value(hidden));
+		json_object_del(config, "hidden");
+		if (yaml_print(config, stdout))
+			rc = ctl_failed(ctl, "it can't be written as YAML; try --json\n");
+	}
+	json_decref(config);
+	return rc;
+}
