@@ -38,7 +38,8 @@ static void check_bundle(struct tree *t, const struct path *probe, struct probe_
 	bool exposed = false;
 
 	if (!wants_bundle(c)) {
-		c->ca_file[0] = '\0';
+		memset(c->ca_file, 0,
+		       sizeof(c->ca_file)); /* settings are compared by their bytes */
 		return;
 	}
 	if (!tree_is_sound(t, &ca_file))
