@@ -121,6 +121,67 @@ static void each_state_reaches_the_server_that_was_named_and_no_other(void **sta
 	}
 }
 
+static void a_weight_is_a_number_or_a_share_of_the_files(void **state)
+{
+	static const char absolute[] =
+		"Absolute weight can only be between 0 and 256 inclusive.\n\n",
+			  garbage[] = "Empty weight string empty or preceded by garbage\n\n",
+			  trailing[] = "Trailing garbage in weight string\n\n",
+			  require[] = "Require <weight> or <weight%>.\n\n",
+			  server[] = "Require 'backend/server'.\n\n";
+	static const struct {
+		const char *say, *hear;
+		unsigned weight; /* afterwards; the file says 10 */
+	} rows[] = {
+		{"get weight hybrid-mail/oxford-b", "10 (initial 10)\n\n", 10},
+		{"set weight hybrid-mail/oxford-b 50%", "\n", 5},
+		{"get weight hybrid-mail/oxford-b", "5 (initial 10)\n\n", 5},
+		{"set weight hybrid-mail/oxford-b 256", "\n", 256},
+		{"set weight hybrid-mail/oxford-b 257", absolute, 256},
+		{"set weight hybrid-mail/oxford-b -1", absolute, 256},
+		{"set weight hybrid-mail/oxford-b 4294967297", absolute, 256},
+		{"set weight hybrid-mail/oxford-b 99999999999999999999", absolute, 256},
+		{"set weight hybrid-mail/oxford-b 0", "\n", 0},
+		{"set weight hybrid-mail/oxford-b 100%", "\n", 10},
+		{"set weight hybrid-mail/oxford-b 9%", "\n", 0},
+		{"set weight hybrid-mail/oxford-b 99999999999999999999%", "\n", 256},
+		{"set weight hybrid-mail/oxford-b -5%", "Relative weight must be positive.\n\n",
+		 256},
+		{"set server hybrid-mail/oxford-b weight 7", "\n", 7},
+		{"set server hybrid-mail/oxford-b weight 200%", "\n", 20},
+		{"set server hybrid-mail/oxford-b weight x", garbage, 20},
+		{"set server hybrid-mail/oxford-b weight", require, 20},
+		{"set weight hybrid-mail/oxford-b", require, 20},
+		{"set weight hybrid-mail/oxford-b %", garbage, 20},
+		{"set weight hybrid-mail/oxford-b 5x", trailing, 20},
+		{"set weight hybrid-mail/oxford-b 5%%", trailing, 20},
+		{"set weight hybrid-mail/oxford-x 5", "No such server.\n\n", 20},
+		{"set weight other/oxford-b 5", "No such backend.\n\n", 20},
+		{"set weight", server, 20},
+		{"get weight", server, 20},
+		{"get weight hybrid-mail/x", "No such server.\n\n", 20},
+	};
+	struct bench *b = *state;
+	struct backend *oxford_b = model_find(b->model, "hybrid-mail", "oxford-b");
+	unsigned was = 10, changes = 0;
+
+	oxford_b->conf.weight = oxford_b->weight = 10;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(say(b, "root", rows[i].say), rows[i].hear))
+			fail_msg("to \"%s\" it said \"%s\"", rows[i].say,
+				 say(b, "root", rows[i].say));
+		assert_int_equal(oxford_b->weight, rows[i].weight);
+		changes += rows[i].weight != was;
+		was = rows[i].weight;
+		assert_int_equal(b->changes, changes);
+	}
+	assert_int_equal(model_find(b->model, "hybrid-mail", "oxford-a")->weight, 1);
+	assert_string_equal(say(b, NULL, "get weight hybrid-mail/oxford-b"), "20 (initial 10)\n\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!strncmp(rows[i].say, "set", 3))
+			assert_string_equal(say(b, NULL, rows[i].say), "Permission denied\n\n");
+}
+
 static void a_tier_is_forced_and_let_go_by_name_and_number(void **state)
 {
 	static const char usage[] =
@@ -239,6 +300,13 @@ static void a_change_is_noted_with_who_made_it(void **state)
 			    "event=backend_admin service=hybrid-mail backend=oxford-a from=ready "
 			    "to=drain user=alice");
 	assert_true(e->time_ms > bench_start.wall_ms);
+	seq = b->model->events.next_seq;
+	say(b, "alice", "set weight hybrid-mail/oxford-a 5");
+	e = event_get(&b->model->events, seq);
+	assert_non_null(e);
+	assert_string_equal(event_line(e, line, sizeof(line)),
+			    "event=backend_weight service=hybrid-mail backend=oxford-a from=1 to=5 "
+			    "user=alice");
 }
 
 static void who_may_only_read_changes_nothing_and_is_not_told_how(void **state)
@@ -284,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(each_sentence_about_a_server_is_haproxys),
 		BENCH_TEST(each_state_reaches_the_server_that_was_named_and_no_other),
+		BENCH_TEST(a_weight_is_a_number_or_a_share_of_the_files),
 		BENCH_TEST(a_tier_is_forced_and_let_go_by_name_and_number),
 		BENCH_TEST(a_plan_takes_a_sealed_memfd_and_nothing_else),
 		BENCH_TEST(a_change_is_noted_with_who_made_it),

@@ -296,7 +296,7 @@ static void explain_has_a_reason_for_each_backend_that_takes_nothing(void **stat
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): cold start: "));
 	a->nexthop.has_mac = false;
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): the MAC address of"));
-	a->conf.weight = 0;
+	a->weight = 0;
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): its weight is 0\n"));
 	a->admin = ADMIN_MAINT;
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): the operator's word is "

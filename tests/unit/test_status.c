@@ -54,10 +54,11 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	assert_keys(service, KEYS("name", "address", "port", "state", "active_tier", "forced",
 				  "failback", "held_back", "tiers", "drops", "counts"));
 	assert_keys(tier, KEYS("preference", "active", "up", "backends"));
-	assert_keys(backend, KEYS("name", "address", "forward", "weight", "verdict", "admin",
-				  "reason", "text", "exo_code", "since", "in_ring", "admin_order",
-				  "last_probe", "tls", "neighbour", "tunnel", "flows", "new",
-				  "packets", "bytes", "flow_table", "counts"));
+	assert_keys(backend,
+		    KEYS("name", "address", "forward", "weight", "configured_weight", "verdict",
+			 "admin", "reason", "text", "exo_code", "since", "in_ring", "admin_order",
+			 "last_probe", "tls", "neighbour", "tunnel", "flows", "new", "packets",
+			 "bytes", "flow_table", "counts"));
 	assert_keys(json_object_get(backend, "flow_table"),
 		    KEYS("misses", "retransmits", "promoted", "evicted", "unplaced"));
 	assert_keys(json_object_get(backend, "neighbour"), KEYS("state", "mac", "routed"));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns what operators may say about a server, in HAProxy's words, and about a service's tiers. Decides nothing: the
- * model takes the state and notes who gave it and until when, the daemon brings it into force.
+ * model takes the state or weight and notes who gave it and until when, the daemon brings it into force.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -66,6 +66,64 @@ static void set_state(struct request *r, const struct backend *b, enum admin_sta
 		cb->changed(cb->ctx);
 }
 
+/*
+ * "50": that weight; "50%": of what the file says, at most MXLB_MAX_WEIGHT. HAProxy's rules and sentences
+ * (server_parse_weight_change_request() of 2.6).
+ */
+static const char *take_weight(const char *text, uint16_t configured, uint16_t *out)
+{
+	char *end = NULL;
+	long n = strtol(text, &end, 10);
+	bool relative = !strcmp(end, "%");
+
+	if (end == text)
+		return "Empty weight string empty or preceded by garbage";
+	if (relative && n < 0)
+		return "Relative weight must be positive.";
+	if (!relative && (n < 0 || n > MXLB_MAX_WEIGHT))
+		return "Absolute weight can only be between 0 and 256 inclusive.";
+	if (!relative && *end)
+		return "Trailing garbage in weight string";
+	if (relative) {
+		n = n > 100 * MXLB_MAX_WEIGHT ? 100 * MXLB_MAX_WEIGHT : n;
+		n = configured * n / 100;
+		n = n > MXLB_MAX_WEIGHT ? MXLB_MAX_WEIGHT : n;
+	}
+	*out = n;
+	return NULL;
+}
+
+/* at: which word is the weight. */
+static void set_weight(struct request *r, const struct backend *b, unsigned at)
+{
+	const struct control_callbacks *cb = &r->env->cb;
+	const char *wrong = "Require <weight> or <weight%>.";
+	uint16_t weight;
+
+	if (r->n_args > at)
+		wrong = take_weight(r->args[at], b->conf.weight, &weight);
+	if (wrong)
+		buf_printf(r->out, "%s\n", wrong);
+	else if (model_weight(r->env->model, b->id, weight, r->caller->who, control_now()))
+		cb->changed(cb->ctx);
+}
+
+void admin_set_weight(struct request *r)
+{
+	const struct backend *b = request_server(r);
+
+	if (b)
+		set_weight(r, b, 1);
+}
+
+void admin_get_weight(struct request *r)
+{
+	const struct backend *b = request_server(r);
+
+	if (b)
+		buf_printf(r->out, "%u (initial %u)\n", b->weight, b->conf.weight);
+}
+
 void admin_set_server(struct request *r)
 {
 	struct backend *b = request_server(r);
@@ -73,8 +131,12 @@ void admin_set_server(struct request *r)
 
 	if (!b)
 		return;
+	if (r->n_args >= 2 && !strcmp(r->args[1], "weight")) {
+		set_weight(r, b, 2);
+		return;
+	}
 	if (r->n_args < 2 || strcmp(r->args[1], "state")) {
-		buf_printf(r->out, "usage: set server <backend>/<server> state\n");
+		buf_printf(r->out, "usage: set server <backend>/<server> state | weight\n");
 		return;
 	}
 	for (int state = ADMIN_READY; r->n_args > 2 && state <= ADMIN_MAINT; state++) {

@@ -74,7 +74,7 @@ static void why_not(const struct service *s, const struct backend *b, char why[W
 		snprintf(why, WHY_SIZE, "takes new connections, of its own slots");
 	else if (b->admin != ADMIN_READY)
 		snprintf(why, WHY_SIZE, "the operator's word is %s", admin_state_name(b->admin));
-	else if (!b->conf.weight)
+	else if (!b->weight)
 		snprintf(why, WHY_SIZE, "its weight is 0");
 	else if (!b->nexthop.has_mac)
 		snprintf(why, WHY_SIZE, "the MAC address of its next hop is not known");

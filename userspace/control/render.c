@@ -254,13 +254,13 @@ static json_t *json_backend(const struct backend *b, enum tls_policy policy, str
 {
 	enum reason reason = b->health.reason;
 	json_t *json = json_pack(
-		"{s:o, s:o, s:s, s:i, s:s, s:s, s:s, s:o, s:s, s:o, s:b}", "name",
+		"{s:o, s:o, s:s, s:i, s:s, s:s, s:s, s:o, s:s, s:o, s:b, s:i}", "name",
 		render_json_text(b->conf.name), "address", json_address(&b->conf.address),
-		"forward", forward_names[b->conf.forward], "weight", b->conf.weight, "verdict",
+		"forward", forward_names[b->conf.forward], "weight", b->weight, "verdict",
 		verdict_name(b->health.verdict), "admin", admin_state_name(b->admin), "reason",
 		reason_name(reason), "text", render_json_text(render_reason(b)), "exo_code",
 		reason_exo_code(reason, policy), "since", json_time(b->since_wall_ms), "in_ring",
-		b->in_ring);
+		b->in_ring, "configured_weight", b->conf.weight);
 	json_t *more = json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "admin_order",
 		json_order(&b->order), "last_probe", json_last_probe(b), "tls",

@@ -26,6 +26,8 @@ void command_append_lines(struct buf *out, const char *text);
 void admin_set_server(struct request *r);
 void admin_enable_server(struct request *r);
 void admin_disable_server(struct request *r);
+void admin_set_weight(struct request *r);
+void admin_get_weight(struct request *r);
 void admin_tier(struct request *r);
 void plan_run(struct request *r);
 void probe_server(struct request *r);

@@ -8,7 +8,7 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include "core/model.h"
+#include "core/change.h"
 
 #define DAY_S 86400
 
@@ -31,16 +31,6 @@ static uint64_t identity_of(const struct tls_info *t)
 	return hash ? hash : 1;
 }
 
-static struct event *note(struct model *m, enum event_kind kind, const struct service *s,
-			  const struct backend *b, struct now now)
-{
-	struct event *e = event_add(&m->events, kind, now.wall_ms);
-
-	snprintf(e->service, sizeof(e->service), "%s", s->conf.name);
-	snprintf(e->backend, sizeof(e->backend), "%s", b->conf.name);
-	return e;
-}
-
 /* Rule 1. */
 static void warn_of_expiry(struct model *m, const struct service *s, struct backend *b,
 			   struct now now)
@@ -57,7 +47,7 @@ static void warn_of_expiry(struct model *m, const struct service *s, struct back
 		return;
 	b->cert.not_after = not_after;
 	b->cert.days = days;
-	e = note(m, EVENT_CERTIFICATE_EXPIRES, s, b, now);
+	e = change_note(m, EVENT_CERTIFICATE_EXPIRES, s, b, now);
 	snprintf(e->to, sizeof(e->to), "%lldd", (long long)days);
 	snprintf(e->cause, sizeof(e->cause), "%.*s %s", EVENT_TEXT_SIZE - 16, b->last.tls.subject,
 		 days < 0 ? "has expired" : "expires");
@@ -78,7 +68,7 @@ static void compare_identities(struct model *m, const struct service *s, struct 
 
 		if (!other->cert.identity || other->cert.identity == identity)
 			continue;
-		e = note(m, EVENT_CERTIFICATE_DIFFERS, s, b, now);
+		e = change_note(m, EVENT_CERTIFICATE_DIFFERS, s, b, now);
 		snprintf(e->cause, sizeof(e->cause), "not as %s: %.100s, issued by %.100s",
 			 other->conf.name, b->last.tls.subject, b->last.tls.issuer);
 		return;

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What happens to a model: results, next hops, the operator's word, time. Owns the order (state first, then
- * its event, then the service chooses anew) and is the one place where transitions are recorded. The
- * verdicts are health.c's, the choice is tier.c's.
+ * What happens to a model: results, next hops, time; the operator's word is order.c's. Owns the order (state first,
+ * then its event, then the service chooses anew). The verdicts are health.c's, the choice is tier.c's.
  *
  *  1. The last known MAC and its interface stay, whatever becomes of the neighbour entry, and a tunnel's source and
  *     MTU, whatever becomes of the route: forwarding by them is right until a probe says otherwise, and then the
  *     verdict decides.
- *  2. A backend that leaves maint has not been probed since it entered: its verdict starts anew.
- *  3. An order for a time gives way, when that is up, to what was last said for good; a forced tier to none.
  */
 #include <stdio.h>
 #include <string.h>
-#include "core/model.h"
+#include "core/change.h"
 
 static const char *const nexthops[] = {
 	[NEXTHOP_UNRESOLVED] = "unresolved",
@@ -20,7 +17,7 @@ static const char *const nexthops[] = {
 	[NEXTHOP_FAILED] = "failed",
 };
 
-static struct event *note(struct model *m, enum event_kind kind, const struct service *s,
+struct event *change_note(struct model *m, enum event_kind kind, const struct service *s,
 			  const struct backend *b, struct now now)
 {
 	struct event *e = event_add(&m->events, kind, now.wall_ms);
@@ -31,7 +28,7 @@ static struct event *note(struct model *m, enum event_kind kind, const struct se
 	return e;
 }
 
-static void set_text(char *to, size_t size, const char *text)
+void change_text(char *to, size_t size, const char *text)
 {
 	snprintf(to, size, "%s", text);
 }
@@ -41,7 +38,7 @@ static void tier_text(char *to, size_t size, const struct tier_state *t)
 	if (t->has_active)
 		snprintf(to, size, "%u", t->active);
 	else
-		set_text(to, size, "-");
+		change_text(to, size, "-");
 }
 
 static void note_service(struct model *m, const struct service *s, const struct tier_state *was,
@@ -51,16 +48,16 @@ static void note_service(struct model *m, const struct service *s, const struct 
 	struct event *e;
 
 	if (is->state != was->state) {
-		e = note(m, EVENT_SERVICE_STATE, s, NULL, now);
-		set_text(e->from, sizeof(e->from), service_state_name(was->state));
-		set_text(e->to, sizeof(e->to), service_state_name(is->state));
-		set_text(e->cause, sizeof(e->cause), cause);
+		e = change_note(m, EVENT_SERVICE_STATE, s, NULL, now);
+		change_text(e->from, sizeof(e->from), service_state_name(was->state));
+		change_text(e->to, sizeof(e->to), service_state_name(is->state));
+		change_text(e->cause, sizeof(e->cause), cause);
 	}
 	if (is->has_active != was->has_active || (is->has_active && is->active != was->active)) {
-		e = note(m, EVENT_SERVICE_TIER, s, NULL, now);
+		e = change_note(m, EVENT_SERVICE_TIER, s, NULL, now);
 		tier_text(e->from, sizeof(e->from), was);
 		tier_text(e->to, sizeof(e->to), is);
-		set_text(e->cause, sizeof(e->cause), cause);
+		change_text(e->cause, sizeof(e->cause), cause);
 	}
 }
 
@@ -79,7 +76,7 @@ static struct tier_view view_of(const struct backend *b)
 {
 	return (struct tier_view){
 		.preference = b->conf.preference,
-		.weight = b->conf.weight,
+		.weight = b->weight,
 		.verdict = health_effective(&b->health),
 		.reason = b->health.before_reason,
 		.probed = b->health.settled,
@@ -96,8 +93,7 @@ static void tally(struct service *s, const struct tier_state *was, struct now no
 			    now.mono_ms);
 }
 
-/* True when another state or other members came of it. */
-static bool decide(struct model *m, struct service *s, const char *cause, struct now now)
+bool change_decide(struct model *m, struct service *s, const char *cause, struct now now)
 {
 	const struct tier_conf conf = {
 		.min_up = s->conf.min_up,
@@ -129,7 +125,7 @@ static bool decide(struct model *m, struct service *s, const char *cause, struct
 void model_decide(struct model *m, const char *cause, struct now now)
 {
 	for (unsigned i = 0; i < m->n_services; i++)
-		decide(m, &m->services[i], cause, now);
+		change_decide(m, &m->services[i], cause, now);
 }
 
 /* "refused: connection refused": the reason's name, then the server's words or else our own. */
@@ -170,13 +166,13 @@ bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe
 	}
 	b->gone = b->gone && is_unreachable(b);
 
-	e = note(m, EVENT_BACKEND_VERDICT, s, b, now);
-	set_text(e->from, sizeof(e->from), verdict_name(was));
-	set_text(e->to, sizeof(e->to), verdict_name(b->health.verdict));
-	set_text(e->reason, sizeof(e->reason), reason_name(r->reason));
+	e = change_note(m, EVENT_BACKEND_VERDICT, s, b, now);
+	change_text(e->from, sizeof(e->from), verdict_name(was));
+	change_text(e->to, sizeof(e->to), verdict_name(b->health.verdict));
+	change_text(e->reason, sizeof(e->reason), reason_name(r->reason));
 	cause_of(e->cause, sizeof(e->cause), r);
 	snprintf(cause, sizeof(cause), "%s %s: %s", b->conf.name, e->to, e->cause);
-	decide(m, s, cause, now);
+	change_decide(m, s, cause, now);
 	return true;
 }
 
@@ -242,169 +238,12 @@ bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *n
 	if (!moved && nh->state == was.state && nh->routed == was.routed)
 		return false;
 
-	e = note(m, EVENT_BACKEND_NEXTHOP, s, b, now);
-	set_text(e->from, sizeof(e->from), nexthops[was.state]);
-	set_text(e->to, sizeof(e->to), nexthops[nh->state]);
+	e = change_note(m, EVENT_BACKEND_NEXTHOP, s, b, now);
+	change_text(e->from, sizeof(e->from), nexthops[was.state]);
+	change_text(e->to, sizeof(e->to), nexthops[nh->state]);
 	nexthop_text(e->cause, sizeof(e->cause), b);
 	snprintf(cause, sizeof(cause), "%s next hop %s: %s", b->conf.name, e->to, e->cause);
-	return decide(m, s, cause, now) || moved;
-}
-
-static struct order order_of(const char *who, uint64_t for_ms, struct now now)
-{
-	struct order o = {.since_wall_ms = now.wall_ms};
-
-	if (for_ms > ORDER_FOR_MAX_MS)
-		for_ms = ORDER_FOR_MAX_MS;
-	snprintf(o.who, sizeof(o.who), "%s", who);
-	if (for_ms) {
-		o.until_wall_ms = now.wall_ms + (int64_t)for_ms;
-		o.until_ms = now.mono_ms + for_ms;
-	}
-	return o;
-}
-
-static void order_text(struct event *e, const struct order *o, const char *who)
-{
-	size_t name = strcspn(who, ",");
-
-	snprintf(e->user, sizeof(e->user), "%.*s", (int)name, who);
-	if (o->until_ms)
-		snprintf(e->cause, sizeof(e->cause), "for %lld s",
-			 (long long)(o->until_wall_ms - o->since_wall_ms) / 1000);
-	else if (who[name])
-		set_text(e->cause, sizeof(e->cause), "the time is up");
-}
-
-/* The state and its event; .order and .admin_after are set before. */
-static void set_admin(struct model *m, struct service *s, struct backend *b, enum admin_state admin,
-		      const char *who, struct now now)
-{
-	char cause[2 * EVENT_TEXT_SIZE];
-	enum admin_state was = b->admin;
-	struct event *e;
-
-	b->admin = admin;
-	if (was == ADMIN_MAINT && admin != was) { /* rule 2 */
-		health_init(&b->health, now.mono_ms);
-		b->since_wall_ms = now.wall_ms;
-	}
-	e = note(m, EVENT_BACKEND_ADMIN, s, b, now);
-	set_text(e->from, sizeof(e->from), admin_state_name(was));
-	set_text(e->to, sizeof(e->to), admin_state_name(admin));
-	order_text(e, &b->order, who);
-	snprintf(cause, sizeof(cause), "%s set to %s by %s", b->conf.name, e->to, who);
-	decide(m, s, cause, now);
-}
-
-bool model_admin_for(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
-		     uint64_t for_ms, struct now now)
-{
-	struct service *s;
-	struct backend *b = model_backend(m, backend_id, &s);
-
-	if (!b || (b->admin == admin && !for_ms && !b->order.until_ms))
-		return false;
-	if (!b->order.until_ms)
-		b->admin_after = b->admin;
-	if (!for_ms)
-		b->admin_after = admin;
-	b->order = order_of(who, for_ms, now);
-	set_admin(m, s, b, admin, who, now);
-	return true;
-}
-
-bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
-		 struct now now)
-{
-	return model_admin_for(m, backend_id, admin, who, 0, now);
-}
-
-static struct service *service_by_id(struct model *m, uint32_t id)
-{
-	for (unsigned i = 0; i < m->n_services; i++)
-		if (m->services[i].id == id)
-			return &m->services[i];
-	return NULL;
-}
-
-static bool has_tier(const struct service *s, uint16_t preference)
-{
-	for (unsigned i = 0; i < s->n_backends; i++)
-		if (s->backends[i].conf.preference == preference)
-			return true;
-	return false;
-}
-
-static void forced_name(char *to, size_t size, bool has_forced, uint16_t forced)
-{
-	if (has_forced)
-		snprintf(to, size, "%u", forced);
-	else
-		set_text(to, size, "auto");
-}
-
-static void set_forced(struct model *m, struct service *s, bool has_forced, uint16_t forced,
-		       const char *who, struct now now)
-{
-	struct event *e = note(m, EVENT_SERVICE_FORCED, s, NULL, now);
-	char cause[2 * EVENT_TEXT_SIZE];
-
-	forced_name(e->from, sizeof(e->from), s->has_forced, s->forced);
-	forced_name(e->to, sizeof(e->to), has_forced, forced);
-	order_text(e, &s->order, who);
-	s->has_forced = has_forced;
-	s->forced = forced;
-	s->tier.anew = !has_forced;
-	snprintf(cause, sizeof(cause), "tier set to %s by %s", e->to, who);
-	decide(m, s, cause, now);
-}
-
-bool model_force(struct model *m, uint32_t service_id, uint16_t preference, const char *who,
-		 uint64_t for_ms, struct now now)
-{
-	struct service *s = service_by_id(m, service_id);
-
-	if (!s || !has_tier(s, preference))
-		return false;
-	s->order = order_of(who, for_ms, now);
-	set_forced(m, s, true, preference, who, now);
-	return true;
-}
-
-bool model_auto(struct model *m, uint32_t service_id, const char *who, struct now now)
-{
-	struct service *s = service_by_id(m, service_id);
-
-	if (!s)
-		return false;
-	s->order = order_of(who, 0, now);
-	set_forced(m, s, false, 0, who, now);
-	return true;
-}
-
-/* Rule 3. */
-static bool end_orders(struct model *m, struct service *s, struct now now)
-{
-	char who[ORDER_WHO_SIZE + 32];
-	bool changed = false;
-
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		struct backend *b = &s->backends[i];
-
-		if (!b->order.until_ms || b->order.until_ms > now.mono_ms)
-			continue;
-		snprintf(who, sizeof(who), "%s, whose time is up", b->order.who);
-		b->order = order_of(b->order.who, 0, now);
-		set_admin(m, s, b, b->admin_after, who, now);
-		changed = true;
-	}
-	if (s->order.until_ms && s->order.until_ms <= now.mono_ms) {
-		snprintf(who, sizeof(who), "%s, whose time is up", s->order.who);
-		model_auto(m, s->id, who, now);
-		changed = true;
-	}
-	return changed;
+	return change_decide(m, s, cause, now) || moved;
 }
 
 bool model_gone(struct model *m, uint32_t backend_id)
@@ -428,8 +267,8 @@ bool model_tick(struct model *m, struct now now)
 					    : "failback-hold is over";
 
 		if (s->ask_again_ms && s->ask_again_ms <= now.mono_ms)
-			changed = decide(m, s, cause, now) || changed;
-		changed = end_orders(m, s, now) || changed;
+			changed = change_decide(m, s, cause, now) || changed;
+		changed = order_end(m, s, now) || changed;
 	}
 	return changed;
 }

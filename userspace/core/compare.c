@@ -83,9 +83,9 @@ static void compare_backend(const struct service *s, const struct backend *was,
 	if (a->preference != b->preference)
 		buf_printf(out, "backend %s/%s: tier %u, now %u\n", s->conf.name, b->name,
 			   b->preference, a->preference);
-	if (a->weight != b->weight)
+	if (was->weight != b->weight)
 		buf_printf(out, "backend %s/%s: weight %u, now %u\n", s->conf.name, b->name,
-			   b->weight, a->weight);
+			   b->weight, was->weight);
 	if (a->forward != b->forward)
 		buf_printf(out, "backend %s/%s: forward %s, now %s\n", s->conf.name, b->name,
 			   forwards[b->forward], forwards[a->forward]);

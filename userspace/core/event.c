@@ -12,6 +12,7 @@ static const char *const kinds[] = {
 	[EVENT_BACKEND_VERDICT] = "backend_verdict",
 	[EVENT_BACKEND_ADMIN] = "backend_admin",
 	[EVENT_BACKEND_NEXTHOP] = "backend_nexthop",
+	[EVENT_BACKEND_WEIGHT] = "backend_weight",
 	[EVENT_SERVICE_STATE] = "service_state",
 	[EVENT_SERVICE_TIER] = "service_tier",
 	[EVENT_SERVICE_FORCED] = "service_forced",

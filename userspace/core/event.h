@@ -17,6 +17,7 @@ enum event_kind {
 	EVENT_BACKEND_VERDICT, /* from, to: verdict names */
 	EVENT_BACKEND_ADMIN,
 	EVENT_BACKEND_NEXTHOP,
+	EVENT_BACKEND_WEIGHT, /* from, to: weights */
 	EVENT_SERVICE_STATE,  /* from, to: service state names */
 	EVENT_SERVICE_TIER,   /* from, to: preferences or "-" */
 	EVENT_SERVICE_FORCED, /* from, to: preferences or "auto" */

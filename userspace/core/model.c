@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "core/model.h"
+#include "core/change.h"
 
 #define NO_SERVICE_ID UINT32_MAX
 
@@ -207,6 +207,7 @@ static void build_backend(struct model *m, struct service *s, struct backend *b,
 		tally_begin(&b->tally, VERDICT_UNKNOWN, ADMIN_READY, now.mono_ms);
 	}
 	b->conf = *conf;
+	b->weight = conf->weight;
 }
 
 static int build_service(struct model *m, struct service *s, const struct service_conf *conf,
@@ -371,6 +372,18 @@ static void free_services(struct service *services, unsigned n)
 	free(services);
 }
 
+/* order.c, rule 3: a weight that an operator gave ends with the reload; one that the file changes is no event. */
+static void note_weights(struct model *m, const struct model *next, const char *who, struct now now)
+{
+	for (unsigned id = 1; id < MXLB_MAX_BACKENDS; id++) {
+		const struct backend *old = m->by_id[id].backend, *b = next->by_id[id].backend;
+
+		if (b && old && old->weight != old->conf.weight && b->weight != old->weight)
+			order_note_weight(m, next->by_id[id].service, b, old->weight, b->weight,
+					  who, "reload", now);
+	}
+}
+
 int model_reload(struct model *m, const struct config *config, struct now now)
 {
 	return model_reload_adopting(m, config, NULL, 0, "", now);
@@ -387,6 +400,7 @@ int model_reload_adopting(struct model *m, const struct config *config,
 
 	if (err)
 		return err;
+	note_weights(m, next, who, now);
 	for (unsigned id = 1; id < MXLB_MAX_BACKENDS; id++)
 		kept += m->by_id[id].backend && next->by_id[id].backend;
 	free_services(m->services, m->n_services);

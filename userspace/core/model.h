@@ -65,6 +65,7 @@ struct backend {
 	struct nexthop nexthop;
 	bool gone; /* unreachable, and a second question to its next hop said so: its flows are lost */
 	bool in_ring;
+	uint16_t weight; /* in force: .conf's, until an operator says another */
 	struct traffic traffic;
 	struct backend_tally tally;
 };
@@ -161,6 +162,9 @@ bool model_force(struct model *m, uint32_t service_id, uint16_t preference, cons
 		 uint64_t for_ms, struct now now);
 /* Nothing is forced any more, and the best tier is active without a hold: so it is the way back by hand, too. */
 bool model_auto(struct model *m, uint32_t service_id, const char *who, struct now now);
+/* A weight of 0 to MXLB_MAX_WEIGHT, until the next reload or start. */
+bool model_weight(struct model *m, uint32_t backend_id, uint16_t weight, const char *who,
+		  struct now now);
 /* The second question to an unreachable backend's next hop has failed too: its flows are to be reset. */
 bool model_gone(struct model *m, uint32_t backend_id);
 bool model_tick(struct model *m, struct now now);

@@ -15,7 +15,7 @@
 
 static bool is_member(const struct backend *b)
 {
-	return b->in_ring && b->conf.weight > 0 && model_has_way(b);
+	return b->in_ring && b->weight > 0 && model_has_way(b);
 }
 
 /* Rule 1. */
@@ -52,7 +52,7 @@ static int plan_service(const struct service *s, struct plan_service *out)
 			out->members[out->n_members++] = (struct maglev_member){
 				.name = b->conf.name,
 				.id = b->id,
-				.weight = b->conf.weight,
+				.weight = b->weight,
 			};
 	}
 	out->mode = mode_of(s, out->n_members);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * core/order.c: weights that operators give: what the ring becomes, what ends them, what a plan says beforehand.
+ */
+#include "model_fixture.h"
+#include "core/compare.h"
+#include "core/maglev.h"
+
+/* The share of the first service's ring that this backend has, in percent. */
+static unsigned share(const struct model *m, uint32_t id)
+{
+	uint16_t *slots = calloc(MAGLEV_SLOTS, sizeof(*slots));
+	unsigned n = 0;
+	struct plan p;
+
+	assert_int_equal(plan_build(m, &p), 0);
+	assert_int_equal(maglev_fill(slots, p.services[0].members, p.services[0].n_members, 1), 0);
+	for (unsigned i = 0; i < MAGLEV_SLOTS; i++)
+		n += slots[i] == id;
+	plan_free(&p);
+	free(slots);
+	return (n * 100 + MAGLEV_SLOTS / 2) / MAGLEV_SLOTS;
+}
+
+static void a_weight_is_a_servers_share_and_0_is_none(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	assert_int_equal(share(m, 1), 50);
+	assert_true(model_weight(m, 1, 3, "alice", at(2000)));
+	assert_int_equal(share(m, 1), 75);
+	assert_true(model_weight(m, 1, 0, "alice", at(2000)));
+	assert_string_equal(ring(m), "oxford-b");
+	assert_true(model_weight(m, 2, 0, "alice", at(2000))); /* nobody left: the next tier */
+	assert_string_equal(ring(m), "nuneaton");
+	assert_true(model_weight(m, 1, 1, "alice", at(2000)));
+	model_tick(m, at(2000 + 30000));
+	assert_string_equal(ring(m), "oxford-a");
+	model_free(m);
+	free_config(c);
+}
+
+static void a_plan_tells_of_the_weight_that_is_in_force(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	struct buf out = {0};
+
+	(void)state;
+	model_weight(m, 1, 3, "alice", at(2000));
+	assert_int_equal(compare_config(m, c, at(2000), &out), 0);
+	assert_non_null(strstr(out.data, "backend hybrid-mail/oxford-a: weight 1, now 3\n"));
+	assert_non_null(strstr(out.data, "service hybrid-mail: 2"));
+	assert_non_null(strstr(out.data, "% of new connections would go elsewhere\n"));
+	buf_free(&out);
+	model_free(m);
+	free_config(c);
+}
+
+static void a_weight_that_an_operator_gave_ends_with_a_reload_which_says_so(void **state)
+{
+	struct config *c = oxford(), *d = oxford();
+	struct model *m = running(c);
+	uint64_t seq;
+
+	(void)state;
+	assert_true(model_weight(m, 1, 100, "alice", at(2000)));
+	assert_false(model_weight(m, 1, 100, "alice", at(2000)));
+	assert_false(model_weight(m, 1, 257, "alice", at(2000)));
+	assert_false(model_weight(m, 99, 1, "alice", at(2000)));
+	assert_true(model_weight(m, 2, 7, "alice", at(2000)));
+	seq = m->events.next_seq;
+	d->services[0].backends[1].weight = 7; /* the file says so now */
+	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(model_backend(m, 1, NULL)->weight, 1);
+	assert_int_equal(model_backend(m, 2, NULL)->weight, 7);
+	check_events(m, seq,
+		     "event=backend_weight service=hybrid-mail backend=oxford-a from=100 to=1 "
+		     "cause=\"reload\"\n"
+		     "event=config cause=\"1 services, 3 backends in force: 0 backends added, 0 "
+		     "removed\"\n");
+	model_free(m);
+	free_config(c);
+	free_config(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_weight_is_a_servers_share_and_0_is_none),
+		cmocka_unit_test(a_plan_tells_of_the_weight_that_is_in_force),
+		cmocka_unit_test(a_weight_that_an_operator_gave_ends_with_a_reload_which_says_so),
+	};
+
+	return cmocka_run_group_tests_name("order", tests, NULL, NULL);
+}

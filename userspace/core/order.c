@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What operators say: of a server its state and its weight, of a service its tier. Each is noted with who said it, and
+ * for how long.
+ *
+ *  1. A backend that leaves maint has not been probed since it entered: its verdict starts anew.
+ *  2. An order for a time gives way, when that is up, to what was last said for good; a forced tier to none.
+ *  3. States and tiers outlive a reload and a restart. A weight does not, as HAProxy's does not: the file says it again.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "core/change.h"
+
+static struct order order_of(const char *who, uint64_t for_ms, struct now now)
+{
+	struct order o = {.since_wall_ms = now.wall_ms};
+
+	if (for_ms > ORDER_FOR_MAX_MS)
+		for_ms = ORDER_FOR_MAX_MS;
+	snprintf(o.who, sizeof(o.who), "%s", who);
+	if (for_ms) {
+		o.until_wall_ms = now.wall_ms + (int64_t)for_ms;
+		o.until_ms = now.mono_ms + for_ms;
+	}
+	return o;
+}
+
+static void order_text(struct event *e, const struct order *o, const char *who)
+{
+	size_t name = strcspn(who, ",");
+
+	snprintf(e->user, sizeof(e->user), "%.*s", (int)name, who);
+	if (o->until_ms)
+		snprintf(e->cause, sizeof(e->cause), "for %lld s",
+			 (long long)(o->until_wall_ms - o->since_wall_ms) / 1000);
+	else if (who[name])
+		change_text(e->cause, sizeof(e->cause), "the time is up");
+}
+
+/* The state and its event; .order and .admin_after are set before. */
+static void set_admin(struct model *m, struct service *s, struct backend *b, enum admin_state admin,
+		      const char *who, struct now now)
+{
+	char cause[2 * EVENT_TEXT_SIZE];
+	enum admin_state was = b->admin;
+	struct event *e;
+
+	b->admin = admin;
+	if (was == ADMIN_MAINT && admin != was) { /* rule 1 */
+		health_init(&b->health, now.mono_ms);
+		b->since_wall_ms = now.wall_ms;
+	}
+	e = change_note(m, EVENT_BACKEND_ADMIN, s, b, now);
+	change_text(e->from, sizeof(e->from), admin_state_name(was));
+	change_text(e->to, sizeof(e->to), admin_state_name(admin));
+	order_text(e, &b->order, who);
+	snprintf(cause, sizeof(cause), "%s set to %s by %s", b->conf.name, e->to, who);
+	change_decide(m, s, cause, now);
+}
+
+bool model_admin_for(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+		     uint64_t for_ms, struct now now)
+{
+	struct service *s;
+	struct backend *b = model_backend(m, backend_id, &s);
+
+	if (!b || (b->admin == admin && !for_ms && !b->order.until_ms))
+		return false;
+	if (!b->order.until_ms)
+		b->admin_after = b->admin;
+	if (!for_ms)
+		b->admin_after = admin;
+	b->order = order_of(who, for_ms, now);
+	set_admin(m, s, b, admin, who, now);
+	return true;
+}
+
+bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+		 struct now now)
+{
+	return model_admin_for(m, backend_id, admin, who, 0, now);
+}
+
+static struct service *service_by_id(struct model *m, uint32_t id)
+{
+	for (unsigned i = 0; i < m->n_services; i++)
+		if (m->services[i].id == id)
+			return &m->services[i];
+	return NULL;
+}
+
+static bool has_tier(const struct service *s, uint16_t preference)
+{
+	for (unsigned i = 0; i < s->n_backends; i++)
+		if (s->backends[i].conf.preference == preference)
+			return true;
+	return false;
+}
+
+static void forced_name(char *to, size_t size, bool has_forced, uint16_t forced)
+{
+	if (has_forced)
+		snprintf(to, size, "%u", forced);
+	else
+		change_text(to, size, "auto");
+}
+
+static void set_forced(struct model *m, struct service *s, bool has_forced, uint16_t forced,
+		       const char *who, struct now now)
+{
+	struct event *e = change_note(m, EVENT_SERVICE_FORCED, s, NULL, now);
+	char cause[2 * EVENT_TEXT_SIZE];
+
+	forced_name(e->from, sizeof(e->from), s->has_forced, s->forced);
+	forced_name(e->to, sizeof(e->to), has_forced, forced);
+	order_text(e, &s->order, who);
+	s->has_forced = has_forced;
+	s->forced = forced;
+	s->tier.anew = !has_forced;
+	snprintf(cause, sizeof(cause), "tier set to %s by %s", e->to, who);
+	change_decide(m, s, cause, now);
+}
+
+bool model_force(struct model *m, uint32_t service_id, uint16_t preference, const char *who,
+		 uint64_t for_ms, struct now now)
+{
+	struct service *s = service_by_id(m, service_id);
+
+	if (!s || !has_tier(s, preference))
+		return false;
+	s->order = order_of(who, for_ms, now);
+	set_forced(m, s, true, preference, who, now);
+	return true;
+}
+
+bool model_auto(struct model *m, uint32_t service_id, const char *who, struct now now)
+{
+	struct service *s = service_by_id(m, service_id);
+
+	if (!s)
+		return false;
+	s->order = order_of(who, 0, now);
+	set_forced(m, s, false, 0, who, now);
+	return true;
+}
+
+void order_note_weight(struct model *m, const struct service *s, const struct backend *b,
+		       uint16_t from, uint16_t to, const char *who, const char *cause,
+		       struct now now)
+{
+	struct event *e = change_note(m, EVENT_BACKEND_WEIGHT, s, b, now);
+
+	snprintf(e->from, sizeof(e->from), "%u", from);
+	snprintf(e->to, sizeof(e->to), "%u", to);
+	change_text(e->user, sizeof(e->user), who);
+	change_text(e->cause, sizeof(e->cause), cause);
+}
+
+bool model_weight(struct model *m, uint32_t backend_id, uint16_t weight, const char *who,
+		  struct now now)
+{
+	struct service *s;
+	struct backend *b = model_backend(m, backend_id, &s);
+	char cause[2 * EVENT_TEXT_SIZE];
+
+	if (!b || weight > MXLB_MAX_WEIGHT || b->weight == weight)
+		return false;
+	order_note_weight(m, s, b, b->weight, weight, who, "", now);
+	b->weight = weight;
+	snprintf(cause, sizeof(cause), "%s given weight %u by %s", b->conf.name, weight, who);
+	change_decide(m, s, cause, now);
+	return true;
+}
+
+/* Rule 2. */
+bool order_end(struct model *m, struct service *s, struct now now)
+{
+	char who[ORDER_WHO_SIZE + 32];
+	bool changed = false;
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		struct backend *b = &s->backends[i];
+
+		if (!b->order.until_ms || b->order.until_ms > now.mono_ms)
+			continue;
+		snprintf(who, sizeof(who), "%s, whose time is up", b->order.who);
+		b->order = order_of(b->order.who, 0, now);
+		set_admin(m, s, b, b->admin_after, who, now);
+		changed = true;
+	}
+	if (s->order.until_ms && s->order.until_ms <= now.mono_ms) {
+		snprintf(who, sizeof(who), "%s, whose time is up", s->order.who);
+		model_auto(m, s->id, who, now);
+		changed = true;
+	}
+	return changed;
+}
