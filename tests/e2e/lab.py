@@ -140,6 +140,14 @@ class Lab:
     def mend(self):
         self.undo.close()
 
+    def owner(self):
+        """uid and gid that mxlbd has."""
+        return self.pin.stat().st_uid, self.pin.stat().st_gid
+
+    def pinned(self):
+        """What is in the directory of the pins, but for the kernel's own lists."""
+        return [path for path in self.pin.iterdir() if path.suffix != ".debug"]
+
     def xdp(self, device="eth0"):
         """The mode of the XDP program on an interface of the balancer: "native", "generic"; None: there is none."""
         link, = json.loads(self.within("lb", "ip", "-json", "link", "show", "dev", device))
@@ -166,7 +174,7 @@ class Lab:
 
 
 class Balancer:
-    """mxlbd in the lab, with the three capabilities it needs and no more."""
+    """mxlbd in the lab, behind the walls of its systemd unit."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -208,7 +216,7 @@ class Balancer:
             self.process.wait()
             wait_until(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in orphans), 5,
                        "the probe child ends when mxlbd was killed")
-        for path in self.lab.pin.iterdir():
+        for path in self.lab.pinned():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.lab.run / "mxlb.sock").unlink(missing_ok=True)
         self.lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact", status=None)

@@ -36,7 +36,7 @@ def usual_descriptors(balancer, seconds):
 def test_a_minute_of_probing_with_a_dead_server_leaks_neither_memory_nor_descriptors(
         lab, balancer, build_asan, measured):
     lab.stop("oxford-b")
-    balancer.start(MXLB_BUILD=str(build_asan), ASAN_OPTIONS="detect_leaks=1")
+    balancer.start("mxlbd", MXLB_BUILD=str(build_asan), ASAN_OPTIONS="detect_leaks=1", MXLB_LAB_UNIT="SystemCallFilter=")
     balancer.wait_for({"oxford-a": "up", "oxford-b": "down", "nuneaton": "up"}, 30)
     end = time.monotonic() + PROBING_S
     before = usual_descriptors(balancer, 5)
@@ -55,6 +55,7 @@ def test_the_supervisor_is_told_when_mxlbd_is_ready_and_when_it_stops(lab, balan
     address = lab.run / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(address))
+        address.chmod(0o666)
         notify.settimeout(10)
         balancer.start(NOTIFY_SOCKET=str(address))
         assert "READY=1" in notify.recv(4096).decode()

@@ -24,7 +24,7 @@ def left(lab):
     }
     found = {kind for kind, all_of in commands.items()
              if any(OURS.search(lab.within("lb", *argv)) or "bpf" in lab.within("lb", *argv) for argv in all_of)}
-    return found | ({"program"} if lab.xdp() else set()) | ({"pins"} if list(lab.pin.iterdir()) else set())
+    return found | ({"program"} if lab.xdp() else set()) | ({"pins"} if lab.pinned() else set())
 
 
 EVERYTHING = {"rules", "routes", "neighbours", "program", "pins"}
@@ -111,6 +111,6 @@ def test_the_pins_of_other_layouts_go_too_and_nothing_else_in_the_directory(lab,
     layout.rename(lab.pin / "v1")
     (lab.pin / "vicar").mkdir()
     detach_left(lab)
-    assert [path.name for path in lab.pin.iterdir()] == ["vicar"]
+    assert [path.name for path in lab.pinned()] == ["vicar"]
     assert lab.xdp() is None
     nothing_passes(lab)

@@ -38,7 +38,7 @@ def test_a_certificate_that_another_ca_file_vouches_for_is_good_after_a_reload(l
     balancer.configure(replace=with_tls("tls: certificate-validation"))
     balancer.start()
     balancer.wait_for({host: "down" for host in SERVERS}, 15)
-    balancer.configure(replace=with_tls("tls: certificate-validation", f"ca-file: {lab.run}/key.pem"))
+    balancer.configure(replace=with_tls("tls: certificate-validation", f"ca-file: {lab.config_file}"))
     assert "has no certificate (PEM)" in lab("ctl", "reload", status=1)
     assert set(balancer.verdicts().values()) == {"down"}
     balancer.configure(replace=with_tls("tls: certificate-validation", f"ca-file: {lab.run}/cert.pem"))

@@ -29,6 +29,7 @@ def test_a_plan_says_what_would_change_and_changes_nothing(lab, balancer):
     assert balancer.backend("oxford-b")["weight"] == 1
     with Traffic(lab) as traffic:
         traffic.wait_seen(OXFORD)
+    lab.config_file.chmod(0o644)
     lab("ctl", "reload")
     assert share(lab("ctl", "plan", "-c", str(lab.config_file))) == 0
 

@@ -7,6 +7,7 @@
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -22,7 +23,7 @@ interfaces:
   eth0: {{mode: {mode}}}
   eth1: {{mode: {mode}}}
 datapath: {{pin: {pin}}}
-control: {{socket: {run}/mxlb.sock, group: root}}
+control: {{socket: {run}/mxlb.sock, group: mxlb}}
 probes:
   banner: {{interval: 1s, fast-interval: 250ms, connect-timeout: 1s, depth: banner, tls: none}}
 services:
@@ -97,6 +98,8 @@ class Site:
     def up(self):
         self.run.mkdir()
         self.pin.mkdir()
+        for each in self.run, self.pin:
+            shutil.chown(each, *self.lab.owner())
         for host in ("client", "lb", "server"):
             command("ip", "netns", "add", f"{self.name}-{host}")
             self.within(host, "ip", "link", "set", "lo", "up")
@@ -112,7 +115,9 @@ class Site:
         self.config = self.run / "mxlb.yaml"
         self.config.write_text(CONFIG.format(mode=self.mode, pin=self.pin, run=self.run, vip=VIP, server=SERVER))
         self.log = (self.run / "mxlbd.log").open("w+")
-        self.start("lb", str(self.lab.env["MXLB_BUILD"]) + "/mxlbd", "-c", str(self.config), stderr=self.log)
+        self.lab("mxlbd", "--help")  # has the binaries copied
+        self.start("lb", str(ROOT / "scripts/confine"), "-s", f"/sys/fs/bpf/mxlb={self.pin}", "-w", str(self.run), "run",
+                   str(self.lab.run / "bin/mxlbd"), "-c", str(self.config), stderr=self.log)
         wait_until(self.is_up, 20, f"the server behind eth1 is up\n{self.text()}")
 
     def let_frames_in(self, host, device):

@@ -159,7 +159,7 @@ def farend_config(lab, host, rest, mode="auto"):
     return f"""
 interfaces: {{eth0: {{mode: {mode}}}}}
 datapath: {{pin: {lab.pin}-{host}, flows: 1024}}
-control: {{socket: {lab.run}/{host}/mxlb.sock, group: root}}
+control: {{socket: {lab.run}/{host}/mxlb.sock, group: mxlb}}
 {rest}"""
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The systemd unit as `make install` leaves it. (There is no systemd here to run it: what it grants is what scripts/lab
-runs mxlbd with.)"""
+"""The systemd unit as `make install` leaves it. (There is no systemd here to run it: scripts/confine does what it says for
+the lab's mxlbd, so every test of the lab is one of the unit.)"""
 import re
 from pathlib import Path
 
@@ -46,6 +46,21 @@ def test_it_runs_what_is_installed_as_its_own_user_with_three_capabilities(insta
     assert re.search(rf"^u {user} ", sysusers, re.M)
     for name in ("CapabilityBoundingSet", "AmbientCapabilities"):
         assert set(setting(unit, name)[0].split()) == {"CAP_BPF", "CAP_NET_ADMIN", "CAP_NET_RAW"}
+
+
+def test_the_mxlbd_that_all_other_tests_run_has_its_walls(unit, lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    status = Path(f"/proc/{balancer.process.pid}/status").read_text()
+    has = dict(re.findall(r"^(\w+):\t(.*)$", status, re.M))
+    granted = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_BPF": 39}
+    names, = setting(unit, "AmbientCapabilities")
+    mask = sum(1 << granted[name] for name in names.split())
+    assert [int(has[key], 16) for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")] == [mask] * 5
+    assert (has["NoNewPrivs"], has["Seccomp"], has["Groups"].split()) == ("1", "2", [])
+    assert "0" not in has["Uid"].split() + has["Gid"].split()
+    assert {each.split()[3].split(",")[0] for each in Path(f"/proc/{balancer.process.pid}/mounts").read_text().splitlines()
+            if each.split()[1] in ("/", "/etc", "/usr", "/sys", "/proc")} == {"ro"}
 
 
 def test_a_stop_does_not_detach_and_pins_outlive_it(unit):
