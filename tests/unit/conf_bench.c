@@ -60,10 +60,38 @@ int bench_load(struct config **out, struct buf *errors)
 	return err;
 }
 
+static void keep_file(const char *folder, unsigned n, const char *kind, const char *text)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%u.%s", folder, n, kind);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* For tests/e2e/test_schema.py, which holds the editors' schema against what is good and bad here. */
+static void keep(const char *text, int err, const struct buf *errors)
+{
+	const char *folder = getenv("MXLB_KEEP_CONFIGS");
+	static unsigned n;
+
+	if (!folder)
+		return;
+	keep_file(folder, ++n, err ? "bad" : "good", text);
+	keep_file(folder, n, "errors", errors->data);
+}
+
 int bench_load_text(const char *text, struct config **out, struct buf *errors)
 {
+	int err;
+
 	bench_write(text, strlen(text));
-	return bench_load(out, errors);
+	err = bench_load(out, errors);
+	keep(text, err, errors);
+	return err;
 }
 
 void bench_expect(const char *what, const char *text, int expected_err, const char *expected)
