@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # make            build/mxlbd and build/mxlbctl, as an ordinary user
 # make install    DESTDIR= PREFIX=/usr/local
+# make deb        a Debian package, in build/deb
 # make check      all tests (root: network namespaces and BPF); installs what is missing
 # make demo       mail through the balancer in a lab of namespaces (root)
 # make unit       the unit tests alone, under ASan and UBSan
@@ -15,6 +16,7 @@
 # V=1 shows the commands.
 
 PREFIX  ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 DESTDIR ?=
 B       ?= build
 CC      ?= cc
@@ -63,7 +65,7 @@ SRC_bundle   = userspace/conf/bundle.c userspace/conf/file.c
 SRC_mxlbctl  = userspace/mxlbctl.c $(SRC_bundle) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz fuzz-packet e2e-ipip
+.PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -87,11 +89,11 @@ $(B)/%.o: %.c
 
 $(B)/mxlbd: $(call obj,$(SRC_mxlbd))
 	@echo "  LD      $@"
-	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $^ -o $@ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) $^ -o $@ $(LIBS)
 
 $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 	@echo "  LD      $@"
-	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $^ -o $@ $(CTL_LIBS)
+	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) $^ -o $@ $(CTL_LIBS)
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
@@ -275,19 +277,29 @@ TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)
 TESTS_packet = $(PACKET:%=$(B)/packet/test_%)
 TESTS_fuzz   = $(FUZZ:%=$(B)/fuzz/fuzz_%)
 check:
-	$(Q)scripts/install-deps build lab test
+	$(Q)scripts/install-deps build lab test deb
 	$(Q)$(MAKE) --no-print-directory all $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz) $(TOOLS)
 	$(Q)MXLB_B=$(B) tests/run lint unit $(TESTS_unit) packet $(TESTS_packet) fuzz $(TESTS_fuzz) e2e
 
 demo:
 	$(Q)B=$(B) scripts/demo
 
+MAN_TO = $(DESTDIR)$(PREFIX)/share/man
 install: all
 	install -D -m 755 $(B)/mxlbd $(DESTDIR)$(PREFIX)/sbin/mxlbd
 	install -D -m 755 $(B)/mxlbctl $(DESTDIR)$(PREFIX)/bin/mxlbctl
-	install -D -m 644 scripts/mxlb.service $(DESTDIR)$(PREFIX)/lib/systemd/system/mxlb.service
-	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(PREFIX)/lib/systemd/system/mxlb.service
+	install -D -m 644 scripts/mxlb.service $(DESTDIR)$(UNITDIR)/mxlb.service
+	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(UNITDIR)/mxlb.service
 	install -D -m 644 scripts/mxlb.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/mxlb.conf
+	install -d $(MAN_TO)/man5 $(MAN_TO)/man8 $(DESTDIR)$(PREFIX)/share/doc/mxlb/examples
+	install -m 644 userspace/man/*.5 $(MAN_TO)/man5
+	install -m 644 userspace/man/*.8 $(MAN_TO)/man8
+	install -D -m 644 userspace/etc/mxlb.schema.json $(DESTDIR)$(PREFIX)/share/mxlb/mxlb.schema.json
+	install -m 644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/mxlb
+	sed 's,$$schema=,&$(PREFIX)/share/mxlb/,' userspace/etc/mxlb.yaml >$(DESTDIR)$(PREFIX)/share/doc/mxlb/examples/mxlb.yaml
+
+deb:
+	$(Q)scripts/make-deb $(B)/deb
 
 clean:
 	rm -rf $(B)

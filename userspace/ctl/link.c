@@ -21,7 +21,7 @@ enum ctl_exit link_complain(const char *path, int err, unsigned wait_s)
 	case ECONNREFUSED:
 		fprintf(stderr,
 			"mxlbctl: mxlbd is not there: %s: %s\n"
-			"  Start it (systemctl start mxlbd), or name its socket with -s.\n",
+			"  Start it (systemctl start mxlb), or name its socket with -s.\n",
 			path, strerror(-err));
 		return CTL_NO_DAEMON;
 	case EACCES:

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Building mxlb's Debian package, and looking into it."""
+import os
+from pathlib import Path
+
+from lab import ROOT, command
+
+
+def build_package(folder, version=None):
+    """The .deb."""
+    env = {**os.environ, "DEB_BUILD_OPTIONS": "noautodbgsym", **({"DEB_VERSION": version} if version else {})}
+    return Path(command(str(ROOT / "scripts/make-deb"), str(folder), env=env, timeout=600).strip().splitlines()[-1])
+
+
+def field(deb, name):
+    return command("dpkg-deb", "-f", str(deb), name).strip()
+
+
+def unpack(deb, folder):
+    """Its files in folder/root, its scripts in folder/control."""
+    command("dpkg-deb", "-x", str(deb), str(folder / "root"))
+    command("dpkg-deb", "-e", str(deb), str(folder / "control"))
+    return folder / "root", folder / "control"
