@@ -113,6 +113,16 @@ class Lab:
     def join(self, host):
         self("join", host)
 
+    def unplug(self, host):
+        """Its interface is deleted."""
+        self.undo.callback(self.plug, host)
+        self.within(host, "ip", "link", "del", "eth0")
+
+    def plug(self, host):
+        """It gets another one, if it has none."""
+        if "does not exist" in self.within(host, "ip", "link", "show", "dev", "eth0", status=None):
+            self("plug", host)
+
     def take_down(self, host):
         self.within(host, "sysctl", "-qw", "net.ipv6.conf.eth0.keep_addr_on_down=1")
         routes = [(family, self.within(host, "ip", family, "route", "show", "default").split()) for family in ("-4", "-6")]
