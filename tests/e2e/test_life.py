@@ -202,7 +202,7 @@ def test_an_interface_made_anew_under_the_same_index_carries_the_program_again(l
     balancer.wait_all_up()
     assert lab.xdp("eth1") and ETH1_INDEX in devmap(balancer)
     lab.within("lb", "ip", "link", "del", "eth1")
-    wait_until(lambda: "interface=eth1 ifindex=0" in balancer.log(), 5, "mxlbd sees it go")
+    wait_until(lambda: re.search("event=link interface=eth1 .*to=gone", balancer.log()), 5, "mxlbd sees it go")
     eth1()
     wait_until(lambda: lab.xdp("eth1"), 5, "the program is on the new one")
     wait_until(lambda: ETH1_INDEX in devmap(balancer), 5, "frames can be sent out of it")

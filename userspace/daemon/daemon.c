@@ -182,29 +182,6 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 	buf_free(&errors);
 }
 
-static void on_link(void *ctx, unsigned interface, const struct netlink_link *link)
-{
-	struct daemon *d = ctx;
-	const struct interface_conf *conf = &d->config->interfaces[interface];
-	int err;
-
-	if (!d->model || !d->datapath || d->detached)
-		return;
-	note_link(d, interface, link);
-	if (!link->ifindex) /* what it carried went with it */
-		note_mode(d, interface);
-	if (!link->ifindex ||
-	    datapath_declare(d->datapath, interface, link->ifindex, &link->mac, conf->vlan))
-		return;
-	err = datapath_attach(d->datapath, interface, conf);
-	note_mode(d, interface);
-	if (err)
-		return;
-	daemon_changed(d);
-	if (link->up && link->carrier)
-		daemon_announce(d);
-}
-
 static void on_refresh(void *ctx, struct control_info *info)
 {
 	struct daemon *d = ctx;
@@ -303,55 +280,6 @@ static int start_model(struct daemon *d)
 	return err;
 }
 
-#define FILL_ROUNDS 100 /* of GRACE_MS at most each */
-
-/* Brings a plan into force now, from what an mxlbd of another layout knew and the kernel knows. 0 or -errno, logged. */
-static int fill_maps(struct daemon *d)
-{
-	struct plan plan;
-	int ret, rounds = 0;
-
-	watches_start(d);
-	netlink_settle(d->netlink);
-	ret = plan_build(d->model, &plan);
-	if (ret)
-		return ret;
-	do {
-		if (ret)
-			usleep(ret * 1000);
-		ret = datapath_apply(d->datapath, &plan, daemon_now().mono_ms);
-	} while (ret > 0 && ++rounds < FILL_ROUNDS);
-	plan_free(&plan);
-	return ret > 0 ? -ETIMEDOUT : ret;
-}
-
-static int start_interfaces(struct daemon *d)
-{
-	int err = 0;
-
-	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++) {
-		const struct netlink_link *link = netlink_link(d->netlink, i);
-
-		err = datapath_declare(d->datapath, i, link->ifindex, &link->mac,
-				       d->config->interfaces[i].vlan);
-	}
-	if (!err && datapath_migrates(d->datapath))
-		err = fill_maps(d);
-	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++)
-		err = datapath_attach(d->datapath, i, &d->config->interfaces[i]);
-	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++) {
-		note_link(d, i, netlink_link(d->netlink, i));
-		note_mode(d, i);
-	}
-	if (!err)
-		err = netlink_fast_neighbours(d->netlink);
-	if (err)
-		datapath_detach_new(d->datapath);
-	else
-		datapath_detach_undeclared(d->datapath);
-	return err;
-}
-
 static int start_parts(struct daemon *d)
 {
 	struct prober_callbacks probing = {
@@ -397,13 +325,14 @@ static int start_parts(struct daemon *d)
 	if (!err)
 		err = table_start(d);
 	if (!err)
-		err = start_interfaces(d);
+		err = interfaces_start(d);
 	if (err)
 		return err;
 	watches_start(d);
 	/* The first plan is made of what the kernel knows: a tunnel's MTU, say, is in no record of an earlier mxlbd. */
 	netlink_settle(d->netlink);
 	hints_start(d);
+	interfaces_keep(d);
 	return 0;
 }
 

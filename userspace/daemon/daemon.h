@@ -48,7 +48,7 @@ struct daemon {
 	uint64_t logged_seq;
 	const char *modes[MXLB_MAX_PORTS], *links[MXLB_MAX_PORTS]; /* as last told */
 	ev_prepare settle;
-	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets;
+	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets, keep;
 	unsigned announcements_left;
 	ev_signal on_term, on_int, on_hup;
 	const char *stopped_by; /* "SIGTERM", "SIGINT"; NULL: detach */
@@ -102,6 +102,12 @@ int daemon_reload(struct daemon *d, const char *who, struct buf *errors);
 int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out);
 /* Can this system carry the configuration? 0, or -errno and a logged line that says what to do. */
 int daemon_check_system(struct netlink *netlink, const struct config *config);
+
+/* interfaces.c: the program on them. */
+int interfaces_start(struct daemon *d); /* 0 or -errno, logged; then nothing new is attached */
+/* From now on, as long as the loop runs: what is taken off is put back. */
+void interfaces_keep(struct daemon *d);
+void on_link(void *ctx, unsigned interface, const struct netlink_link *link);
 
 /* watch.c: probes and next hops. */
 /*

@@ -28,7 +28,7 @@ void notes_log(struct daemon *d)
 
 /* What is news of an interface: its program's mode, or its link's state. */
 static void note_interface(struct daemon *d, enum event_kind kind, unsigned interface,
-			   const char **known, const char *is)
+			   const char **known, const char *is, const char *cause)
 {
 	struct event *e;
 
@@ -38,13 +38,19 @@ static void note_interface(struct daemon *d, enum event_kind kind, unsigned inte
 	snprintf(e->interface, sizeof(e->interface), "%s", d->config->interfaces[interface].name);
 	snprintf(e->from, sizeof(e->from), "%s", *known ? *known : "");
 	snprintf(e->to, sizeof(e->to), "%s", is);
+	snprintf(e->cause, sizeof(e->cause), "%s", cause);
 	*known = is;
 }
 
 void note_mode(struct daemon *d, unsigned interface)
 {
-	note_interface(d, EVENT_INTERFACE, interface, &d->modes[interface],
-		       datapath_xdp_mode(d->datapath, interface));
+	bool there = netlink_link(d->netlink, interface)->ifindex;
+	const char *is = datapath_xdp_mode(d->datapath, interface);
+
+	note_interface(d, EVENT_INTERFACE, interface, &d->modes[interface], is,
+		       strcmp(is, "detached") ? ""
+		       : there		      ? "somebody took the program off"
+					      : "the interface is gone");
 }
 
 void note_link(struct daemon *d, unsigned interface, const struct netlink_link *link)
@@ -54,7 +60,7 @@ void note_link(struct daemon *d, unsigned interface, const struct netlink_link *
 			 : link->carrier ? "up"
 					 : "no-carrier";
 
-	note_interface(d, EVENT_LINK, interface, &d->links[interface], is);
+	note_interface(d, EVENT_LINK, interface, &d->links[interface], is, "");
 }
 
 void on_child(void *ctx, const char *why)

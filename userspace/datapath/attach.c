@@ -20,11 +20,9 @@
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
 
-#define PIN_SIZE (CONFIG_PATH_SIZE + 48)
-
-static const char *link_pin(const struct datapath *dp, int ifindex, char pin[PIN_SIZE])
+const char *link_pin(const struct datapath *dp, int ifindex, char pin[LINK_PIN_SIZE])
 {
-	snprintf(pin, PIN_SIZE, "%s/link_%d", dp->dir, ifindex);
+	snprintf(pin, LINK_PIN_SIZE, "%s/link_%d", dp->dir, ifindex);
 	return pin;
 }
 
@@ -39,7 +37,7 @@ static void remove_link(const char *pin, int fd)
 /* Another layout's link is pinned here too before its program is replaced (migrate.c, rule 5). */
 static void fetch_link(const struct datapath *dp, int ifindex, const char *pin)
 {
-	char old[PIN_SIZE];
+	char old[LINK_PIN_SIZE];
 	int fd;
 
 	if (!dp->old[0] || !access(pin, F_OK))
@@ -143,11 +141,17 @@ static int create_link(struct datapath *dp, const struct interface_conf *conf, i
 	return fd;
 }
 
-static int explain(const struct interface_conf *conf, int ifindex, int err)
+/* Once per cause, however often it is tried. */
+static int explain(struct datapath *dp, unsigned interface, const struct interface_conf *conf,
+		   int err)
 {
+	int ifindex = dp->ports[interface].ifindex, before = dp->ports[interface].err;
 	char advice[160] = "see the system's log";
 	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
 
+	dp->ports[interface].err = err;
+	if (err == before)
+		return err;
 	if (err == -EBUSY || err == -EEXIST) {
 		bpf_xdp_query(ifindex, 0, &opts);
 		snprintf(
@@ -186,7 +190,7 @@ int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const
 /* A link whose device is gone: its pin would stay for ever. */
 static void forget_link(struct datapath *dp, unsigned interface)
 {
-	char pin[PIN_SIZE];
+	char pin[LINK_PIN_SIZE];
 
 	if (dp->ports[interface].link_fd < 0)
 		return;
@@ -220,13 +224,18 @@ static void warn_of_lost_tags(const struct interface_conf *conf)
 			conf->name, conf->vlan, conf->name);
 }
 
+bool datapath_is_attached(const struct datapath *dp, unsigned interface)
+{
+	return dp->ports[interface].link_fd >= 0 &&
+	       link_is_alive(dp->ports[interface].link_fd, dp->ports[interface].ifindex);
+}
+
 int datapath_attach(struct datapath *dp, unsigned interface, const struct interface_conf *conf)
 {
 	int ifindex = dp->ports[interface].ifindex, fd, was;
-	char pin[PIN_SIZE];
+	char pin[LINK_PIN_SIZE];
 
-	if (dp->ports[interface].link_fd >= 0 &&
-	    link_is_alive(dp->ports[interface].link_fd, ifindex))
+	if (datapath_is_attached(dp, interface))
 		return 0;
 	forget_link(dp, interface);
 	fetch_link(dp, ifindex, link_pin(dp, ifindex, pin));
@@ -244,7 +253,8 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 			put_back(dp, pin, ifindex, was);
 	}
 	if (fd < 0)
-		return explain(conf, ifindex, fd);
+		return explain(dp, interface, conf, fd);
+	dp->ports[interface].err = 0;
 	dp->ports[interface].link_fd = fd;
 	dp->ports[interface].attached = ifindex;
 	warn_of_lost_tags(conf);
@@ -253,7 +263,7 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 
 void datapath_detach_new(struct datapath *dp)
 {
-	char pin[PIN_SIZE];
+	char pin[LINK_PIN_SIZE];
 
 	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++) {
 		if (!dp->ports[i].fresh || dp->ports[i].link_fd < 0)
@@ -281,7 +291,7 @@ static void detach_undeclared(struct datapath *dp, const char *path)
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 	int ifindex, fd;
-	char pin[PIN_SIZE], more;
+	char pin[LINK_PIN_SIZE], more;
 
 	while (dir && (entry = readdir(dir))) {
 		if (sscanf(entry->d_name, "link_%d%c", &ifindex, &more) != 1 ||
@@ -312,8 +322,8 @@ void datapath_detach_undeclared(struct datapath *dp)
 
 const char *datapath_xdp_mode(const struct datapath *dp, unsigned interface)
 {
-	int ifindex = dp->ports[interface].ifindex;
-	int mode = ifindex ? attached_mode(ifindex) : XDP_ATTACHED_NONE;
+	bool ours = datapath_is_attached(dp, interface);
+	int mode = ours ? attached_mode(dp->ports[interface].ifindex) : XDP_ATTACHED_NONE;
 
 	return mode == XDP_ATTACHED_DRV	  ? "native"
 	       : mode == XDP_ATTACHED_SKB ? "generic"

@@ -36,9 +36,16 @@ int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const
 		     uint16_t vlan);
 /*
  * Attaches to a declared interface, or takes over the link that is pinned for it; nothing when that is done.
- * -EBUSY: another XDP program is there. -errno otherwise, logged.
+ * -EBUSY: another XDP program is there. -errno otherwise; logged, once per cause.
  */
 int datapath_attach(struct datapath *dp, unsigned interface, const struct interface_conf *conf);
+/* Is the program still where it was put? Who may attach may also take it off. */
+bool datapath_is_attached(const struct datapath *dp, unsigned interface);
+/*
+ * Every second: pins that somebody removed are put back, and the lock with their directory, for without them the kernel
+ * would stop forwarding with this process. What fails is logged, once per cause.
+ */
+void datapath_keep_pins(struct datapath *dp);
 /* Another layout's links are about to be taken over: a plan must be in force before the first is attached. */
 bool datapath_migrates(const struct datapath *dp);
 /* A start that is refused: takes the program off the interfaces that carried none before this process. */
@@ -49,7 +56,7 @@ void datapath_detach_undeclared(struct datapath *dp);
 /* Nothing is left in the kernel of this mxlbd or of any with these pins and marks, whatever its layout; traffic ends. 0, or
  * the first -errno, logged: what could be removed is. Only datapath_close() may follow. */
 int datapath_detach(struct datapath *dp, struct netlink *n);
-/* "native", "generic" or "detached", as the kernel says. */
+/* "native", "generic" or "detached", as the kernel says. Another program is none. */
 const char *datapath_xdp_mode(const struct datapath *dp, unsigned interface);
 
 /*

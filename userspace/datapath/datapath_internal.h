@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What load.c, attach.c, apply.c, front.c, probetunnel.c and counters.c share. Nobody else includes this. */
+/* What load.c, attach.c, keep.c, apply.c, front.c, probetunnel.c and counters.c share. Nobody else includes this. */
 #ifndef MXLB_DATAPATH_INTERNAL_H
 #define MXLB_DATAPATH_INTERNAL_H
 
@@ -41,6 +41,7 @@ struct datapath {
 	char old[PINS_PATH_SIZE];    /* another layout's, whose links are to be moved; or "" */
 	bool unfilled;		     /* the maps are new, to be filled before links are moved */
 	int lock_fd;
+	int keep_err; /* why pins could not be put back, as last logged */
 	struct mxlb_bpf *skel;
 	bool adopted; /* the maps were there already */
 	int n_cpus;
@@ -76,6 +77,7 @@ struct datapath {
 		int ifindex, link_fd;
 		int attached; /* the ifindex that link_fd belongs to */
 		bool fresh;   /* there was no program before this process */
+		int err;      /* why it could not be attached, as last logged */
 		struct mac mac;
 		uint16_t vlan;
 		struct probetunnel tunnel;
@@ -94,6 +96,12 @@ bool migrate_keeps(const char *name);
 
 /* load.c: is this the name of a layout's directory? */
 bool pins_layout(const char *name, unsigned *layout);
+/* load.c: where this map is pinned. False: it is not. */
+bool pins_of_map(const struct datapath *dp, const struct bpf_map *map, char *path, size_t size);
+
+/* attach.c: where this interface's link is pinned. */
+#define LINK_PIN_SIZE (CONFIG_PATH_SIZE + 48)
+const char *link_pin(const struct datapath *dp, int ifindex, char pin[LINK_PIN_SIZE]);
 
 /* probetunnel.c: takes the probes' filter off an interface. 0 or -errno. */
 int probetunnel_remove(int ifindex);

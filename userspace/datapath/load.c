@@ -92,6 +92,15 @@ static void pin_name(const struct datapath *dp, const char *name, char *path, si
 		snprintf(path, size, "%s/%s", dp->dir, name);
 }
 
+bool pins_of_map(const struct datapath *dp, const struct bpf_map *map, char *path, size_t size)
+{
+	if (map == dp->skel->maps.ports || map == dp->skel->maps.rodata ||
+	    map == dp->skel->maps.scratch)
+		return false; /* see maps.h; constants and scratch are the program's own */
+	pin_name(dp, map == dp->skel->maps.bss ? "control" : bpf_map__name(map), path, size);
+	return true;
+}
+
 static int set_pins(struct datapath *dp)
 {
 	char path[sizeof(dp->dir) + 64];
@@ -100,12 +109,8 @@ static int set_pins(struct datapath *dp)
 
 	bpf_object__for_each_map(map, dp->skel->obj)
 	{
-		const char *name = map == dp->skel->maps.bss ? "control" : bpf_map__name(map);
-
-		if (map == dp->skel->maps.ports || map == dp->skel->maps.rodata ||
-		    map == dp->skel->maps.scratch)
-			continue; /* see maps.h; constants and scratch are the program's own */
-		pin_name(dp, name, path, sizeof(path));
+		if (!pins_of_map(dp, map, path, sizeof(path)))
+			continue;
 		if (!access(path, F_OK))
 			dp->adopted = true;
 		err = bpf_map__set_pin_path(map, path);

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What becomes of the balancer's own interface and of the program on it, under open sessions and new ones: noticed, and
+repaired or reported, within two seconds (a figure; the tests themselves wait longer, for the machine may be busy)."""
+import re
+import shutil
+import signal
+import time
+
+import pytest
+
+from games import Sessions, assert_alive, assert_ended_well
+from lab import VIP, Traffic, wait_until
+
+PATIENCE_S = 15  # for what should take two
+FLAPS = 20
+
+
+@pytest.fixture
+def running(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    return balancer
+
+
+class Mail:
+    """Sessions, some busy and some idle, and new connections all the while."""
+
+    def __init__(self, lab):
+        self.sessions, self.traffic = Sessions(lab, VIP), Traffic(lab)
+
+    def __enter__(self):
+        self.sessions.__enter__()
+        self.traffic.__enter__()
+        self.sessions.open(10, 10)
+        self.traffic.wait_seen({"oxford-a", "oxford-b"})
+        return self
+
+    def __exit__(self, *what):
+        self.traffic.__exit__(*what)
+        self.sessions.__exit__(*what)
+
+    def back_after(self, since):
+        """Seconds until the first connection begun after that time was greeted; then all are again."""
+        first = wait_until(lambda: [a for a in self.traffic.attempts(since) if a.server], PATIENCE_S, "a greeting")[0]
+        self.traffic.wait_seen({"oxford-a", "oxford-b"}, PATIENCE_S)
+        return first.at - since
+
+    def end(self):
+        """No session broke, and each is where it was."""
+        assert_alive(self.sessions.noop())
+        self.sessions.assert_one_server_each()
+        assert_ended_well(self.sessions.quit())
+
+
+def detach(lab):
+    """As anyone with the right to attach can: by force, the link and its pin stay."""
+    pin, = lab.pin.glob("v*/link_*")
+    lab.within("lb", "bpftool", "link", "detach", "pinned", str(pin))
+
+
+def attached_after(lab, since):
+    wait_until(lab.xdp, PATIENCE_S, "the program is on the interface")
+    return time.monotonic() - since
+
+
+# --- the interface ---
+
+def test_twenty_times_down_and_up_again_no_session_is_lost(lab, running, measured):
+    """D1: the program stays, and mail flows as soon as the interface is up."""
+    program, waits = lab.within("lb", "ip", "link", "show", "dev", "eth0").split("prog/xdp id ")[1].split()[0], []
+    with Mail(lab) as mail:
+        for _ in range(FLAPS):
+            lab.take_down("lb")
+            lab.mend()
+            since = time.monotonic()
+            found = wait_until(lambda: [a for a in mail.traffic.attempts(since) if a.server], PATIENCE_S, "a greeting")
+            waits.append(found[0].at - since)
+        mail.traffic.wait_seen({"oxford-a", "oxford-b"}, PATIENCE_S)
+        assert f"prog/xdp id {program} " in lab.within("lb", "ip", "link", "show", "dev", "eth0")
+        assert "down" not in running.verdicts().values()
+        mail.end()
+    measured(f"first connection after each up: {max(waits):.2f} s at worst")
+
+
+def test_an_interface_that_is_deleted_and_made_anew_carries_mail_again(lab, running, measured):
+    """D2: another index and another address, found by its name."""
+    before, mac = {path.name for path in lab.pin.glob("v*/link_*")}, lab.mac("lb")
+    with Mail(lab) as mail:
+        lab.unplug("lb")
+        wait_until(lambda: re.search("event=link interface=eth0 .*to=gone", running.log()), PATIENCE_S, "mxlbd sees it go")
+        assert "Xdp_eth0: detached" in running.ask("show info")
+        lab.plug("lb")
+        since = time.monotonic()
+        attached = attached_after(lab, since)
+        back = mail.back_after(since)
+        assert lab.mac("lb") != mac
+        after = {path.name for path in lab.pin.glob("v*/link_*")}
+        assert len(after) == 1 and after != before, "the dead link's pin is gone"
+        running.wait_all_up()
+        mail.end()
+    measured(f"attached again {attached:.2f} s after it was there, mail {back:.2f} s")
+
+
+# --- the program ---
+
+def test_a_program_that_is_detached_by_force_is_put_back(lab, running, measured):
+    """D3: nobody is told of a detached link, so it has to be looked for."""
+    with Mail(lab) as mail:
+        since = time.monotonic()
+        detach(lab)
+        attached = attached_after(lab, since)
+        back = mail.back_after(since)
+        mail.end()
+    assert re.findall(r'event=interface interface=eth0 from=(\S*) to=(\S*)(?: cause="(.*)")?', running.log()) == [
+        ("native", "detached", "somebody took the program off"), ("detached", "native", "")]
+    measured(f"attached again after {attached:.2f} s, mail after {back:.2f} s")
+
+
+def test_pins_that_are_removed_are_put_back_and_the_next_mxlbd_takes_them_over(lab, running, measured):
+    """D3, K6: without its pin a link ends with the last process that has it."""
+    directory, = lab.pin.glob("v*")
+    before = {path.name for path in directory.iterdir()}
+    with Mail(lab) as mail:
+        since = time.monotonic()
+        shutil.rmtree(directory)
+        wait_until(lambda: directory.exists() and {path.name for path in directory.iterdir()} == before, PATIENCE_S,
+                   "the pins are back")
+        took = time.monotonic() - since
+        assert f"event=pins_put_back pins={len(before)}" in running.log()
+        running.process.kill()
+        running.process.wait()
+        assert lab.xdp(), "the kernel goes on"
+        running.start()
+        assert "event=adopted backends=6" in running.log()
+        running.wait_all_up()
+        failed = [a for a in mail.traffic.attempts(since) if not a.server]
+        assert not failed, failed[:3]
+        mail.end()
+    measured(f"back after {took:.2f} s")
+
+
+@pytest.mark.parametrize("how", ["xdp", "xdpgeneric", "xdpdrv"])
+def test_no_other_program_gets_in_while_ours_is_there(lab, running, how):
+    """D4: after the start it is the kernel that refuses; ip is the tool that people would use."""
+    said = lab.within("lb", "ip", "-force", "link", "set", "dev", "eth0", how, "pinned", f"{lab.pin}-pass", status=2)
+    assert "XDP" in said or "busy" in said, said
+    lab("send", "20")
+
+
+def test_another_program_that_took_its_place_is_reported_and_replaced_once_it_is_gone(lab, running, measured):
+    """D4: taken off and another put there at once: the other is left alone, said to be there once, and waited for."""
+    with Mail(lab) as mail:
+        running.process.send_signal(signal.SIGSTOP)  # so that it does not come first
+        detach(lab)
+        lab.within("lb", "bpftool", "net", "attach", "xdpgeneric", "pinned", f"{lab.pin}-pass", "dev", "eth0")
+        running.process.send_signal(signal.SIGCONT)
+        since = time.monotonic()
+        refused = re.compile(r'event=refused what="attach to eth0" .*another XDP program \(id \d+\) is there')
+        wait_until(lambda: refused.search(running.log()), PATIENCE_S, "the other program is reported")
+        told = time.monotonic() - since
+        looks = running.info("Uptime_sec")
+        wait_until(lambda: running.info("Uptime_sec") >= looks + 3, PATIENCE_S, "three more looks")
+        assert len(refused.findall(running.log())) == 1
+        since = time.monotonic()
+        lab.within("lb", "bpftool", "net", "detach", "xdpgeneric", "dev", "eth0")
+        attached = attached_after(lab, since)
+        mail.back_after(since)
+        mail.end()
+    measured(f"reported after {told:.2f} s, attached {attached:.2f} s after it was gone")
+
+
+def test_where_the_driver_refuses_auto_is_generic_and_says_so(lab, balancer):
+    """D5: a veth refuses native XDP when its peer has more sending queues than it has receiving ones."""
+    lab.undo.callback(lab.within, "switch", "ethtool", "-L", "lb", "tx", "1")
+    lab.within("switch", "ethtool", "-L", "lb", "tx", "2")
+    balancer.start()
+    balancer.wait_all_up()
+    assert lab.xdp() == "generic" and "Xdp_eth0: generic" in balancer.ask("show info")
+    assert balancer.log().count("event=xdp_native_impossible interface=eth0") == 1
+    lab("send", "20")

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The program on the interfaces: put there at the start, again on an interface that was made anew, and again where somebody
+ * took it off. What can't be repaired is said once and tried every second.
+ */
+#include <errno.h>
+#include <unistd.h>
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+#define KEEP_S	    1.0
+#define FILL_ROUNDS 100 /* of GRACE_MS at most each */
+
+/* Brings a plan into force now, from what an mxlbd of another layout knew and the kernel knows. 0 or -errno, logged. */
+static int fill_maps(struct daemon *d)
+{
+	struct plan plan;
+	int ret, rounds = 0;
+
+	watches_start(d);
+	netlink_settle(d->netlink);
+	ret = plan_build(d->model, &plan);
+	if (ret)
+		return ret;
+	do {
+		if (ret)
+			usleep(ret * 1000);
+		ret = datapath_apply(d->datapath, &plan, daemon_now().mono_ms);
+	} while (ret > 0 && ++rounds < FILL_ROUNDS);
+	plan_free(&plan);
+	return ret > 0 ? -ETIMEDOUT : ret;
+}
+
+int interfaces_start(struct daemon *d)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++) {
+		const struct netlink_link *link = netlink_link(d->netlink, i);
+
+		err = datapath_declare(d->datapath, i, link->ifindex, &link->mac,
+				       d->config->interfaces[i].vlan);
+	}
+	if (!err && datapath_migrates(d->datapath))
+		err = fill_maps(d);
+	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++)
+		err = datapath_attach(d->datapath, i, &d->config->interfaces[i]);
+	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++) {
+		note_link(d, i, netlink_link(d->netlink, i));
+		note_mode(d, i);
+	}
+	if (!err)
+		err = netlink_fast_neighbours(d->netlink);
+	if (err)
+		datapath_detach_new(d->datapath);
+	else
+		datapath_detach_undeclared(d->datapath);
+	return err;
+}
+
+/* The neighbours may have asked for a VIP in vain, or know it by another MAC. */
+static void attach(struct daemon *d, unsigned interface, const struct netlink_link *link)
+{
+	const struct interface_conf *conf = &d->config->interfaces[interface];
+	int err = datapath_declare(d->datapath, interface, link->ifindex, &link->mac, conf->vlan);
+
+	if (!err)
+		err = datapath_attach(d->datapath, interface, conf);
+	note_mode(d, interface);
+	if (err)
+		return;
+	daemon_changed(d);
+	if (link->up && link->carrier)
+		daemon_announce(d);
+}
+
+void on_link(void *ctx, unsigned interface, const struct netlink_link *link)
+{
+	struct daemon *d = ctx;
+
+	if (!d->model || !d->datapath || d->detached)
+		return;
+	note_link(d, interface, link);
+	if (link->ifindex)
+		attach(d, interface, link);
+	else /* what it carried went with it */
+		note_mode(d, interface);
+}
+
+/* Nobody tells of a program that was taken off, or of a pin: they are looked at. */
+static void on_keep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (d->detached)
+		return;
+	for (unsigned i = 0; i < d->config->n_interfaces; i++) {
+		const struct netlink_link *link = netlink_link(d->netlink, i);
+
+		if (!link->ifindex || datapath_is_attached(d->datapath, i))
+			continue;
+		note_mode(d, i);
+		attach(d, i, link);
+	}
+	datapath_keep_pins(d->datapath);
+}
+
+void interfaces_keep(struct daemon *d)
+{
+	ev_timer_init(&d->keep, on_keep, KEEP_S, KEEP_S);
+	d->keep.data = d;
+	ev_timer_start(d->loop, &d->keep);
+}
