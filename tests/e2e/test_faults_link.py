@@ -13,6 +13,7 @@ from lab import VIP, Traffic, wait_until
 
 PATIENCE_S = 15  # for what should take two
 FLAPS = 20
+OTHER_MAC = "02:00:00:00:07:05"
 
 
 @pytest.fixture
@@ -96,9 +97,32 @@ def test_an_interface_that_is_deleted_and_made_anew_carries_mail_again(lab, runn
         assert lab.mac("lb") != mac
         after = {path.name for path in lab.pin.glob("v*/link_*")}
         assert len(after) == 1 and after != before, "the dead link's pin is gone"
-        running.wait_all_up()
+        no_server_is_blamed(running)
         mail.end()
     measured(f"attached again {attached:.2f} s after it was there, mail {back:.2f} s")
+
+
+def test_another_address_of_the_interface_is_taken_up_and_told_to_the_neighbours(lab, balancer, measured):
+    """D2: the router has to learn it, from what mxlbd announces."""
+    balancer.start()
+    balancer.wait_all_up()
+    before = lab.mac("lb")
+    lab.undo.callback(lab.within, "lb", "ip", "link", "set", "dev", "eth0", "address", before)
+    with Mail(lab) as mail:
+        lab.within("lb", "ip", "link", "set", "dev", "eth0", "address", OTHER_MAC)
+        back = mail.back_after(time.monotonic())
+        seen = lab.within("router", "ip", "neigh", "show", VIP, "dev", "lan")
+        assert OTHER_MAC in seen, seen
+        no_server_is_blamed(balancer)
+        mail.end()
+    measured(f"mail {back:.2f} s after the change")
+
+
+def no_server_is_blamed(balancer):
+    """Two more rounds of probes of both services, and none is down: the servers know this box's new address."""
+    probes = balancer.info("Probes")
+    wait_until(lambda: balancer.info("Probes") >= probes + 2 * 6, PATIENCE_S, "two rounds of probes")
+    assert " to=down " not in balancer.log(), balancer.log()
 
 
 # --- the program ---

@@ -34,11 +34,30 @@ void daemon_changed(struct daemon *d)
 	d->dirty = true;
 }
 
+/* The servers answer probes to this box's own addresses, and nothing else of ours tells them of a new MAC: a probe's
+ * way to an IPv6 VIP asks no neighbour anything. */
+static void announce_self(struct daemon *d, const struct service *s)
+{
+	const struct nexthop *told = NULL;
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct nexthop *nh = &s->backends[i].nexthop;
+
+		if (nh->state == NEXTHOP_UNRESOLVED || addr_is_zero(&nh->source))
+			continue;
+		if (!told || told->interface != nh->interface ||
+		    !addr_equal(&told->source, &nh->source))
+			netlink_announce(d->netlink, nh->interface, &nh->source);
+		told = nh;
+	}
+}
+
 static void announce_all(struct daemon *d)
 {
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		const struct service *s = &d->model->services[i];
 
+		announce_self(d, s);
 		if (s->conf.advertise != ADVERTISE_ARP || s->tier.state == SERVICE_NOT_READY)
 			continue;
 		netlink_join_solicited(d->netlink, s->conf.interface, &s->conf.address);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns what this box says unasked about a VIP: gratuitous ARP (RFC 5227 section 3: a request; and a reply, for
+ * Owns what this box says unasked about a VIP, or an address of its own: gratuitous ARP (RFC 5227 section 3: a request; and a reply, for
  * switches and hosts that learn from replies only), the unsolicited neighbour advertisement (RFC 4861 section
  * 7.2.6), and membership of an IPv6 VIP's solicited-node group, without which no solicitation arrives here.
  * Answers nobody: that is the kernel program's.
@@ -10,11 +10,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/ethernet.h>
+#include <net/if.h>
 #include <netinet/icmp6.h>
 #include <netinet/if_ether.h>
 #include <netinet/in.h>
 #include <netinet/ip6.h>
 #include <netpacket/packet.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "util/log.h"
@@ -64,7 +66,7 @@ static uint32_t sum16(const void *bytes, size_t len, uint32_t sum)
 	return sum;
 }
 
-static void na_fill(struct na_frame *f, const struct mac *mac, const struct addr *vip)
+static void na_fill(struct na_frame *f, const struct mac *mac, const struct addr *vip, bool router)
 {
 	static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};
 	static const uint8_t all_nodes_mac[ETH_ALEN] = {0x33, 0x33, 0, 0, 0, 1};
@@ -82,7 +84,7 @@ static void na_fill(struct na_frame *f, const struct mac *mac, const struct addr
 	memcpy(&f->ip6.ip6_src, vip->b, 16);
 	memcpy(&f->ip6.ip6_dst, all_nodes, 16);
 	f->na.nd_na_type = ND_NEIGHBOR_ADVERT;
-	f->na.nd_na_flags_reserved = ND_NA_FLAG_OVERRIDE;
+	f->na.nd_na_flags_reserved = ND_NA_FLAG_OVERRIDE | (router ? ND_NA_FLAG_ROUTER : 0);
 	memcpy(&f->na.nd_na_target, vip->b, 16);
 	f->opt.nd_opt_type = ND_OPT_TARGET_LINKADDR;
 	f->opt.nd_opt_len = 1;
@@ -93,6 +95,24 @@ static void na_fill(struct na_frame *f, const struct mac *mac, const struct addr
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	f->na.nd_na_cksum = htons(~sum & 0xffff);
+}
+
+/* As the kernel says it of this interface: who hears otherwise of its router takes it for one no more (RFC 4861 7.2.5). */
+static bool is_router(int ifindex)
+{
+	char name[IF_NAMESIZE], path[sizeof(name) + 40], value = '0';
+	FILE *f;
+
+	if (!if_indextoname(ifindex, name))
+		return false;
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/forwarding", name);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (fread(&value, 1, 1, f) != 1)
+		value = '0';
+	fclose(f);
+	return value != '0';
 }
 
 static int frame_send(int fd, int ifindex, const void *frame, size_t len)
@@ -141,7 +161,7 @@ int netlink_announce(struct netlink *n, unsigned interface, const struct addr *v
 		arp_fill(&arp, ARPOP_REPLY, &link->mac, vip);
 		err = frame_send(fd, ifindex, &arp, sizeof(arp));
 	} else {
-		na_fill(&na, &link->mac, vip);
+		na_fill(&na, &link->mac, vip, is_router(ifindex));
 		err = frame_send(fd, ifindex, &na, sizeof(na));
 	}
 out:

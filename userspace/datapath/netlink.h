@@ -92,7 +92,8 @@ int netlink_fast_neighbours(struct netlink *n);
  * twice is joining once. An interface that is made anew, or not there yet, is joined when it comes. */
 int netlink_join_solicited(struct netlink *n, unsigned interface, const struct addr *vip);
 int netlink_leave_solicited(struct netlink *n, unsigned interface, const struct addr *vip);
-/* Gratuitous ARP (request and reply, RFC 5227 section 3) or unsolicited NA (RFC 4861 7.2.6) for a VIP. */
+/* Gratuitous ARP (request and reply, RFC 5227 section 3) or unsolicited NA (RFC 4861 7.2.6) for a VIP or
+ * an address of this box. */
 int netlink_announce(struct netlink *n, unsigned interface, const struct addr *vip);
 
 #endif
