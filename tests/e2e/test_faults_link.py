@@ -118,6 +118,21 @@ def test_another_address_of_the_interface_is_taken_up_and_told_to_the_neighbours
     measured(f"mail {back:.2f} s after the change")
 
 
+def test_a_smaller_mtu_of_the_interface_is_reported_and_breaks_no_session(lab, running, measured):
+    """D5: full-size packets get lost in front of it, and no sender is told; a larger one is no news."""
+    lab.undo.callback(lab.within, "lb", "ip", "link", "set", "dev", "eth0", "mtu", "1500")
+    with Mail(lab) as mail:
+        since = time.monotonic()
+        lab.within("lb", "ip", "link", "set", "dev", "eth0", "mtu", "1400")
+        wait_until(lambda: "event=mtu_lowered interface=eth0 from=1500 to=1400" in running.log(), PATIENCE_S, "the report")
+        told = time.monotonic() - since
+        lab.within("lb", "ip", "link", "set", "dev", "eth0", "mtu", "1500")
+        lab("send", "20")
+        assert running.log().count("event=mtu_lowered") == 1
+        mail.end()
+    measured(f"reported after {told:.2f} s")
+
+
 def no_server_is_blamed(balancer):
     """Two more rounds of probes of both services, and none is down: the servers know this box's new address."""
     probes = balancer.info("Probes")

@@ -49,6 +49,7 @@ struct daemon {
 	const char *modes[MXLB_MAX_PORTS], *links[MXLB_MAX_PORTS]; /* as last told */
 	ev_prepare settle;
 	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets, keep;
+	uint32_t mtu[MXLB_MAX_PORTS]; /* of config.interfaces, as last seen */
 	unsigned announcements_left;
 	ev_signal on_term, on_int, on_hup;
 	const char *stopped_by; /* "SIGTERM", "SIGINT"; NULL: detach */

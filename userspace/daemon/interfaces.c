@@ -48,6 +48,7 @@ int interfaces_start(struct daemon *d)
 	for (unsigned i = 0; i < d->config->n_interfaces && !err; i++) {
 		note_link(d, i, netlink_link(d->netlink, i));
 		note_mode(d, i);
+		d->mtu[i] = netlink_link(d->netlink, i)->mtu;
 	}
 	if (!err)
 		err = netlink_fast_neighbours(d->netlink);
@@ -74,6 +75,22 @@ static void attach(struct daemon *d, unsigned interface, const struct netlink_li
 		daemon_announce(d);
 }
 
+/* Frames that are larger than it may be lost in front of the program, and no sender is told. */
+static void warn_of_mtu(struct daemon *d, unsigned interface, const struct netlink_link *link)
+{
+	const char *name = d->config->interfaces[interface].name;
+	uint32_t was = d->mtu[interface];
+
+	if (!link->ifindex)
+		return;
+	if (link->mtu < was)
+		log_warn(
+			"event=mtu_lowered interface=%s from=%u to=%u advice=\"senders' full-size packets may be lost: "
+			"ip link set dev %s mtu %u, or let the routers before it know\"",
+			name, was, link->mtu, name, was);
+	d->mtu[interface] = link->mtu;
+}
+
 void on_link(void *ctx, unsigned interface, const struct netlink_link *link)
 {
 	struct daemon *d = ctx;
@@ -81,6 +98,7 @@ void on_link(void *ctx, unsigned interface, const struct netlink_link *link)
 	if (!d->model || !d->datapath || d->detached)
 		return;
 	note_link(d, interface, link);
+	warn_of_mtu(d, interface, link);
 	if (link->ifindex)
 		attach(d, interface, link);
 	else /* what it carried went with it */
