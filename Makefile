@@ -58,11 +58,10 @@ SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
-SRC_ctl     += $(addprefix userspace/ctl/,config.c yaml.c)
+SRC_ctl     += $(addprefix userspace/ctl/,config.c yaml.c nl.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
-SRC_bundle   = userspace/conf/bundle.c userspace/conf/file.c
-SRC_mxlbctl  = userspace/mxlbctl.c $(SRC_bundle) $(SRC_ctl) $(SRC_probing) $(SRC_util)
+SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
 .PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb
@@ -110,7 +109,7 @@ unit_srcs_listen = $(unit_srcs_control)
 unit_srcs_status = $(unit_srcs_control) userspace/ctl/text.c
 unit_srcs_admin  = $(unit_srcs_control)
 unit_srcs_flowlist = $(unit_srcs_status)
-unit_srcs_ctl    = $(sort $(unit_srcs_control) $(SRC_ctl) $(SRC_probing) $(SRC_bundle)) # mxlbctl.c: included
+unit_srcs_ctl    = $(sort $(unit_srcs_control) $(SRC_ctl) $(SRC_probing) $(SRC_conf)) # mxlbctl.c: included
 unit_srcs_core   = $(SRC_util) $(call core,verdict event tier)
 unit_srcs_health = $(call core,verdict health)
 unit_srcs_tier   = $(call core,tier verdict)

@@ -14,6 +14,7 @@
 #include "ctl/config.h"
 #include "ctl/ctl.h"
 #include "ctl/detach.h"
+#include "ctl/doctor.h"
 #include "ctl/events.h"
 #include "ctl/flows.h"
 #include "ctl/operate.h"
@@ -146,6 +147,9 @@ static const struct ctl_command commands[] = {
 	{"probe", "HOST[:PORT] [OPTION...] | SERVICE/BACKEND",
 	 "one SMTP dialogue as Exchange Online would hold it: from here, or by mxlbd", 1,
 	 TAKES_PROBE | TAKES_TIMEOUT, probe_run},
+	{"doctor", "[-c FILE] [--timeout T]",
+	 "what on this box or network would stop mail, and what to do; best as root", 0,
+	 TAKES_FILE | TAKES_TIMEOUT, doctor_run},
 	{"config", "", "the configuration in force, with every default, as YAML", 0, 0, config_run},
 	{"events", "[-f]", "the last transitions; with -f those to come, too", 0, TAKES_FOLLOW,
 	 events_list},

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""mxlbctl doctor: nothing on a healthy site, and each defect that is made on purpose, with what to do about it."""
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import CLIENT, VIP, VIP6, Traffic, wait_until
+
+PORT = 2525  # of a connection that a server begins itself
+UNSYNCHRONISED = 5  # adjtimex(2): TIME_ERROR
+TRUSTING = "probes:\n  trusting: {{tls: certificate-validation, ca-file: {}}}\n"
+
+
+def examine(lab, *words, user=(), status=None):
+    """(level, check, text) of all that is not ok. The machine's own clock, which no test sets, is left out."""
+    asked = [*lab.nsenter("lb"), *knowing_its_group(lab), *user, str(lab.run / "bin/mxlbctl"), *(words or ("-s", str(lab.run / "mxlb.sock"))),
+             "--json", "--timeout", "1s", "doctor"]
+    done = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    found = json.loads(done.stdout)["findings"]
+    assert all(f["text"] and (f.get("advice") or f["level"] not in ("error", "warning")) for f in found), found
+    expected = any(f["level"] == "error" for f in found) if status is None else status
+    assert done.returncode == expected, (done.returncode, found)
+    return {(f["level"], f["check"], f["text"]) for f in found
+            if f["level"] != "ok" and not (f["check"] == "clock" and clock_is_free())}
+
+
+def knowing_its_group(lab):
+    """The machine may not have mxlb's group, which mxlbd in the lab believes in (scripts/confine)."""
+    groups = lab.run / "group"
+    groups.write_text(f"{Path('/etc/group').read_text()}\nmxlb:x:{lab.owner()[1]}:\n")
+    return "unshare", "-m", "sh", "-c", f'mount --bind {groups} /etc/group && exec "$@"', "-"
+
+
+def clock_is_free():
+    return ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) == UNSYNCHRONISED
+
+
+def finds(lab, level, check, *words, seconds=15):
+    """Until it is found (mxlbd may have to notice first)."""
+    seen = set()
+
+    def met():
+        seen.clear()
+        seen.update(examine(lab))
+        return any((level, check) == (f[0], f[1]) and all(word in f[2] for word in words) for f in seen)
+    try:
+        wait_until(met, seconds, f"{level} {check} {words}")
+    except AssertionError as late:
+        raise AssertionError(f"{late}: {seen}") from None
+
+
+def finds_nothing(lab, seconds=15):
+    wait_until(lambda: not examine(lab), seconds, "a healthy site again")
+
+
+@contextlib.contextmanager
+def sysctl(lab, host, name, value):
+    before = lab.within(host, "sysctl", "-n", name).strip()
+    lab.within(host, "sysctl", "-qw", f"{name}={value}")
+    yield
+    lab.within(host, "sysctl", "-qw", f"{name}={before}")
+
+
+@contextlib.contextmanager
+def commands(lab, host, do, undo):
+    """Each is words of one command."""
+    lab.within(host, *do.split())
+    yield
+    lab.within(host, *undo.split())
+
+
+@contextlib.contextmanager
+def vip_missing(lab, _):
+    lab.within("oxford-a", "ip", "address", "del", f"{VIP}/32", "dev", "lo")
+    yield
+    lab.add_vip("oxford-a")
+
+
+def answers_arp(lab, _):
+    return sysctl(lab, "oxford-b", "net.ipv4.conf.all.arp_ignore", 0)
+
+
+def holds_vip6(lab, _):
+    return commands(lab, "router", f"ip address add {VIP6}/128 dev lan nodad", f"ip address del {VIP6}/128 dev lan")
+
+
+def vip_local(lab, _):
+    return commands(lab, "lb", f"ip address add {VIP}/32 dev lo", f"ip address del {VIP}/32 dev lo")
+
+
+@contextlib.contextmanager
+def two_hosts(lab, _):
+    """The router takes oxford-b's address too."""
+    with commands(lab, "router", "ip address add 203.0.113.12/32 dev lan", "ip address del 203.0.113.12/32 dev lan"):
+        yield
+
+
+@contextlib.contextmanager
+def strict_rp_filter(lab, _):
+    lab.within("lb", *"ip link add aside type veth peer name aside2".split())
+    lab.within("lb", *"ip link set aside up".split())
+    lab.within("lb", *"ip link set aside2 up".split())
+    lab.within("lb", *f"ip route add {VIP}/32 dev aside".split())
+    with sysctl(lab, "lb", "net.ipv4.conf.eth0.rp_filter", 1):
+        yield
+    lab.within("lb", *"ip link del aside".split())
+
+
+@contextlib.contextmanager
+def neighbour_gone(lab, _):
+    lab("cut", "nuneaton")
+    yield
+    lab("join", "nuneaton")
+
+
+@contextlib.contextmanager
+def socket_closed(lab, _):
+    os.chmod(lab.run / "mxlb.sock", 0o600)
+    yield
+    os.chmod(lab.run / "mxlb.sock", 0o660)
+
+
+@contextlib.contextmanager
+def config_unreadable(lab, _):
+    """mxlbd has root's user here but not root's power to read all."""
+    shutil.chown(lab.config_file, "nobody")
+    lab.config_file.chmod(0o600)
+    yield
+    shutil.chown(lab.config_file, "root")
+    lab.config_file.chmod(0o644)
+
+
+@contextlib.contextmanager
+def pins_open(lab, _):
+    layout, = lab.pin.glob("v*")
+    layout.chmod(0o777)
+    yield
+    layout.chmod(0o700)
+
+
+@contextlib.contextmanager
+def mtu_small(lab, _):
+    with commands(lab, "lb", "ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500"):
+        yield
+
+
+@contextlib.contextmanager
+def bundle_gone(lab, _):
+    bundle = lab.run / "trusted.pem"
+    bundle.rename(lab.run / "moved.pem")
+    yield
+    (lab.run / "moved.pem").rename(bundle)
+
+
+@contextlib.contextmanager
+def bundle_empty(lab, _):
+    bundle = lab.run / "trusted.pem"
+    text = bundle.read_text()
+    bundle.write_text("no certificate\n")
+    yield
+    bundle.write_text(text)
+
+
+@contextlib.contextmanager
+def reload_failed(lab, _):
+    text = lab.config_file.read_text()
+    lab.config_file.write_text(text.replace("probe: exo", "probe: eox"))
+    lab("ctl", "reload", status=1)
+    yield
+    lab.config_file.write_text(text)
+    lab("ctl", "reload")
+
+
+@contextlib.contextmanager
+def rival(lab, _):
+    shutil.copy("/bin/sleep", lab.run / "keepalived")
+    other = subprocess.Popen([*lab.nsenter("lb"), str(lab.run / "keepalived"), "600"])
+    yield
+    other.kill()
+    other.wait()
+
+
+@contextlib.contextmanager
+def way_back_through_here(lab, _):
+    """oxford-a and oxford-b answer by the balancer, while connections come."""
+    routes = {host: lab.within(host, "ip", "route", "show", "default").strip() for host in ("oxford-a", "oxford-b")}
+    for host in routes:
+        lab.within(host, *"ip route replace default via 203.0.113.5".split())
+    with Traffic(lab):
+        yield
+    for host, route in routes.items():
+        lab.within(host, "ip", "route", "replace", *route.split())
+
+
+@contextlib.contextmanager
+def calls_from_vip(lab, _):
+    code = (f"import socket\nwhile True:\n  s = socket.socket(); s.settimeout(0.2); s.bind(('{VIP}', 0))\n"
+            f"  try: s.connect(('{CLIENT}', {PORT}))\n  except OSError: pass\n")
+    before = lab.within("oxford-a", "ip", "route", "show", "default").strip()
+    lab.within("oxford-a", *"ip route replace default via 203.0.113.5".split())
+    caller = subprocess.Popen([*lab.nsenter("oxford-a"), "/usr/bin/python3", "-c", code])
+    yield
+    caller.kill()
+    caller.wait()
+    lab.within("oxford-a", "ip", "route", "replace", *before.split())
+
+
+DEFECTS = [
+    (vip_missing, "error", "servers", ["oxford-a", "vip_missing"]),
+    (answers_arp, "error", "wire", [VIP, "answered for by another host", "oxford-b"]),
+    (holds_vip6, "error", "wire", [VIP6, "answered for by another host"]),
+    (two_hosts, "error", "wire", ["203.0.113.12", "more than one host"]),
+    (vip_local, "error", "vip-local", [VIP, "(lo)"]),
+    (strict_rp_filter, "error", "rp-filter", [VIP, "aside"]),
+    (neighbour_gone, "error", "neighbours", ["nuneaton", "failed"]),
+    (socket_closed, "error", "socket", ["group mxlb"]),
+    (config_unreadable, "error", "config-file", ["may not read"]),
+    (reload_failed, "error", "config-file", ["the last reload failed", "no probe is named eox"]),
+    (pins_open, "error", "pins", ["anybody may write"]),
+    (mtu_small, "warning", "interfaces", ["1400"]),
+    (bundle_gone, "error", "ca-store", ["No such file"]),
+    (bundle_empty, "error", "ca-store", ["no certificate"]),
+    (rival, "warning", "processes", ["keepalived"]),
+    (way_back_through_here, "error", "wire", [VIP, "comes back to this box", "oxford-"]),
+    (calls_from_vip, "error", "wire", [VIP, "connects from this VIP", "oxford-a"]),
+]
+
+
+@pytest.fixture
+def site(lab, balancer):
+    """mxlbd, and a probe that no service has but whose CA bundle must be there."""
+    shutil.copy(lab.run / "cert.pem", lab.run / "trusted.pem")
+    balancer.configure(replace={"probes:\n": TRUSTING.format(lab.run / "trusted.pem")})
+    balancer.start()
+    balancer.wait_all_up()
+    yield lab
+    (lab.run / "trusted.pem").unlink()
+
+
+def test_a_healthy_site_has_no_findings_and_each_defect_made_is_found(site, measured):
+    """One after the other, and between them nothing is found again; then who carries the program."""
+    finds_nothing(site)
+    for defect, level, check, words in DEFECTS:
+        with defect(site, None):
+            finds(site, level, check, *words)
+    finds_nothing(site)
+    measured(f"{len(DEFECTS)} defects found, none on the healthy site before and after")
+
+
+def test_an_interface_that_lost_its_program_and_one_with_anothers(lab, balancer):
+    """While mxlbd is down, for it puts the program back."""
+    asked = "-s", str(lab.run / "mxlb.sock"), "-c", str(lab.config_file)
+    balancer.start()
+    balancer.wait_all_up()
+    balancer.stop()
+    assert "xdp" not in {f[1] for f in examine(lab, *asked, status=3)}
+    link, = lab.pin.glob("v*/link_*")
+    lab.within("lb", "/usr/sbin/bpftool", "link", "detach", "pinned", str(link))
+    assert any(f[:2] == ("error", "xdp") and "carries no XDP program" in f[2] for f in examine(lab, *asked, status=3))
+    with commands(lab, "lb", f"/usr/sbin/bpftool net attach xdpgeneric pinned {lab.pin}-pass dev eth0",
+                  "/usr/sbin/bpftool net detach xdpgeneric dev eth0"):
+        assert any(f[:2] == ("error", "xdp") and "not mxlb's" in f[2] for f in examine(lab, *asked, status=3))
+
+
+def test_a_tunnel_that_has_no_room_and_probes_that_do_not_take_it(lab, balancer):
+    lab.set_forward("ipip")
+    balancer.configure()
+    balancer.start()
+    balancer.wait_all_up()
+    finds_nothing(lab)
+    for mtu, level in ((1400, "warning"), (590, "error")):  # 570 are left
+        with commands(lab, "lb", f"ip route add 203.0.113.13/32 dev eth0 mtu {mtu}", "ip route del 203.0.113.13/32"):
+            finds(lab, level, "tunnels", "nuneaton", f"{mtu}", f"{mtu - 20}")
+
+    def found():  # mxlbd puts it back every few seconds
+        lab.within("lb", *"tc qdisc del dev eth0 clsact".split(), status=None)
+        return any(f[:2] == ("error", "probe-filter") for f in examine(lab))
+    wait_until(found, 30, "the missing filter is found")
+    finds_nothing(lab)
+
+
+def test_without_mxlbd_it_checks_by_the_file(lab, balancer):
+    """Exit status 3 where mxlbd was asked; and an interface that takes off the tags that mail arrives with."""
+    balancer.start()
+    assert balancer.stop() == 0
+    words = "-s", str(lab.run / "mxlb.sock"), "-c", str(lab.config_file)
+    lab.within("lb", *"ethtool -K eth0 rxvlan on".split())
+    balancer.configure(replace={"{mode: auto}": "{mode: auto, vlan: 42}"})
+    found = examine(lab, *words, status=3)
+    assert ("error", "offloads") in {f[:2] for f in found}
+    assert ("not checked", "servers", "needs a running mxlbd that answers") in found
+    assert ("error", "offloads") in {f[:2] for f in examine(lab, "-c", str(lab.config_file), status=1)}
+    balancer.configure(replace={"probe: exo": "probe: eox"})
+    assert any(f[:2] == ("error", "config-file") and "no probe is named eox" in f[2] for f in examine(lab, *words, status=3))
+
+
+def test_a_reader_without_rights_is_told_what_needs_root(lab, balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    nobody = "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"
+    found = examine(lab, user=nobody, status=1)
+    assert ("not checked", "servers", "needs a running mxlbd that answers") in found
+    (lab.run / "mxlb.sock").chmod(0o666)
+    found = examine(lab, user=nobody)
+    assert {f[1] for f in found if f[2] == "needs root"} == {"bpf", "processes", "wire"}
+    assert {f[:2] for f in found if f[2] != "needs root"} <= {("error", "socket"), ("not checked", "pins")}, found

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Runs the checks and shows what they found. Owns the order, the exit status and the page; knows no check.
+ */
+#include "ctl/doctor.h"
+
+#include <string.h>
+#include <unistd.h>
+#include "conf/conf.h"
+#include "ctl/config.h"
+#include "ctl/text.h"
+
+#define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
+
+#define MARGIN	     29 /* of the sentences: behind level and name */
+#define WIDTH	     100
+
+static const char *const level_names[DOCTOR_LEVELS] = {
+	[DOCTOR_OK] = "ok",
+	[DOCTOR_WARNING] = "warning",
+	[DOCTOR_ERROR] = "error",
+	[DOCTOR_NOT_CHECKED] = "not checked",
+};
+
+static const struct doctor_check *const tables[] = {
+	doctor_box_checks,  doctor_files_checks, doctor_net_checks,
+	doctor_mail_checks, doctor_wire_checks,
+};
+
+void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice)
+{
+	d->counts[level]++;
+	json_array_append_new(d->findings,
+			      json_pack("{s:s, s:s, s:o?, s:o?}", "check", d->check->name, "level",
+					level_names[level], "text", text, "advice", advice));
+}
+
+void doctor_each_backend(struct doctor *d, void (*fn)(struct doctor *d, const struct ctl_found *f))
+{
+	struct ctl_found f;
+	size_t i, k, n;
+
+	json_array_foreach(json_object_get(d->status, "services"), i, f.service)
+		json_array_foreach(json_object_get(f.service, "tiers"), k, f.tier)
+			json_array_foreach(json_object_get(f.tier, "backends"), n, f.backend)
+				fn(d, &f);
+}
+
+void doctor_each_service(struct doctor *d,
+			 void (*fn)(struct doctor *d, const char *name, const json_t *service))
+{
+	const char *name;
+	json_t *service;
+
+	json_object_foreach(json_object_get(d->config, "services"), name, service)
+		fn(d, name, service);
+}
+
+bool doctor_address(const json_t *object, const char *key, struct addr *out)
+{
+	*out = (struct addr){{0}};
+	return !addr_parse(field_text(object, key), out);
+}
+
+/* NULL: nothing is missing. */
+static const char *missing(const struct doctor *d, unsigned needs)
+{
+	if ((needs & NEEDS_ROOT) && !d->root)
+		return "needs root";
+	if ((needs & NEEDS_STATUS) && !d->status)
+		return "needs a running mxlbd that answers";
+	if ((needs & NEEDS_CONFIG) && !d->config)
+		return "needs a configuration: of a running mxlbd, or a file that it takes (-c FILE)";
+	return NULL;
+}
+
+static void run_check(struct doctor *d, const struct doctor_check *check)
+{
+	const char *why = missing(d, check->needs);
+	size_t before = json_array_size(d->findings);
+
+	d->check = check;
+	if (why)
+		doctor_find(d, DOCTOR_NOT_CHECKED, json_string(why), NULL);
+	else
+		check->run(d);
+	if (json_array_size(d->findings) == before)
+		doctor_find(d, DOCTOR_OK, json_string(check->fine), NULL);
+}
+
+/* Words up to the line's end; the next lines begin at the margin. */
+static void print_wrapped(const char *text, int column)
+{
+	while (*text) {
+		int word = (int)strcspn(text, " ");
+
+		if (column > MARGIN && column + 1 + word > WIDTH) {
+			printf("\n%*s", MARGIN, "");
+			column = MARGIN;
+		} else if (column > MARGIN) {
+			putchar(' ');
+			column++;
+		}
+		for (int i = 0; i < word; i++)
+			putchar(text[i] > ' ' && text[i] <= '~' ? text[i] : '?');
+		column += word;
+		text += word;
+		text += strspn(text, " ");
+	}
+	putchar('\n');
+}
+
+static void print_finding(const json_t *finding)
+{
+	const char *level = field_text(finding, "level"), *advice = field_text(finding, "advice");
+
+	printf("%s%-12s%s %-15s ", text_colour(level), level, text_colour_end(level),
+	       field_text(finding, "check"));
+	print_wrapped(field_text(finding, "text"), MARGIN);
+	if (*advice) {
+		printf("%*s-> ", MARGIN - 3, "");
+		print_wrapped(advice, MARGIN);
+	}
+}
+
+static void print_all(const struct doctor *d)
+{
+	json_t *finding;
+	size_t i;
+
+	json_array_foreach(d->findings, i, finding) print_finding(finding);
+	printf("%u errors, %u warnings, %u ok, %u not checked\n", d->counts[DOCTOR_ERROR],
+	       d->counts[DOCTOR_WARNING], d->counts[DOCTOR_OK], d->counts[DOCTOR_NOT_CHECKED]);
+}
+
+/* Fills config and status, as far as they can be had. What mxlbd's socket came to. */
+static enum ctl_exit gather(struct doctor *d)
+{
+	const char *file = d->ctl->file ? d->ctl->file : DEFAULT_FILE;
+	bool by_file = d->ctl->file && !d->ctl->socket_given;
+	struct config *config = NULL;
+	enum ctl_exit rc = by_file ? CTL_DONE : ctl_status(d->ctl, &d->status);
+
+	if (d->status)
+		rc = config_ask(d->ctl, &d->config);
+	if (d->status || (rc && rc != CTL_NO_DAEMON))
+		return rc;
+	if (!conf_load(file, NULL, &config, &d->refused)) {
+		buf_free(&d->refused); /* warnings */
+		d->config = conf_json(config, false);
+	}
+	config_free(config);
+	return rc;
+}
+
+static void print_json(const struct doctor *d)
+{
+	json_t *document =
+		json_pack("{s:O, s:i, s:i, s:i, s:i}", "findings", d->findings, "errors",
+			  d->counts[DOCTOR_ERROR], "warnings", d->counts[DOCTOR_WARNING], "ok",
+			  d->counts[DOCTOR_OK], "not_checked", d->counts[DOCTOR_NOT_CHECKED]);
+
+	ctl_print_json(document);
+	json_decref(document);
+}
+
+enum ctl_exit doctor_run(const struct ctl *ctl, char **args)
+{
+	struct doctor d = {.ctl = ctl, .root = !geteuid(), .findings = json_array()};
+	enum ctl_exit rc = gather(&d);
+
+	(void)args;
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		for (const struct doctor_check *check = tables[i]; check->name; check++)
+			run_check(&d, check);
+	(ctl->json ? print_json : print_all)(&d);
+	if (!rc && d.counts[DOCTOR_ERROR])
+		rc = CTL_REFUSED;
+	json_decref(d.findings);
+	json_decref(d.config);
+	json_decref(d.status);
+	buf_free(&d.refused);
+	return rc;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `mxlbctl doctor`: what on this box or network would stop mail. A check is a row of one of the tables below; it looks and
+ * calls doctor_find() for each thing that is wrong. One that calls nothing has found all well.
+ */
+#ifndef MXLB_CTL_DOCTOR_H
+#define MXLB_CTL_DOCTOR_H
+
+#include "ctl/ctl.h"
+#include "util/addr.h"
+
+enum doctor_level { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_ERROR, DOCTOR_NOT_CHECKED };
+
+#define DOCTOR_LEVELS (DOCTOR_NOT_CHECKED + 1)
+
+struct doctor {
+	const struct ctl *ctl;
+	json_t *config;	    /* as conf_json() has it: in force, or else the file's; NULL: none */
+	json_t *status;	    /* NULL: no mxlbd answers */
+	struct buf refused; /* what is wrong with the file, where mxlbd does not answer */
+	bool root;
+	const struct doctor_check *check; /* that runs */
+	json_t *findings;		  /* a list, in the order of the checks */
+	unsigned counts[DOCTOR_LEVELS];
+};
+
+/* What a check can't do without: where it is missing the check is not run, and said to be not checked. */
+#define NEEDS_CONFIG (1u << 0)
+#define NEEDS_STATUS (1u << 1)
+#define NEEDS_ROOT   (1u << 2)
+
+struct doctor_check {
+	const char *name;
+	const char *fine; /* what it is when nothing is found */
+	unsigned needs;
+	void (*run)(struct doctor *d);
+};
+
+/* Each ends with a NULL name. */
+extern const struct doctor_check doctor_box_checks[], doctor_files_checks[], doctor_net_checks[],
+	doctor_mail_checks[], doctor_wire_checks[];
+
+/* One sentence what it is, and one what to do about it; both are taken (json_sprintf()), advice may be NULL. */
+void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice);
+
+/* Calls fn for each backend of the status. */
+void doctor_each_backend(struct doctor *d, void (*fn)(struct doctor *d, const struct ctl_found *f));
+/* The same for each service of the configuration. */
+void doctor_each_service(struct doctor *d,
+			 void (*fn)(struct doctor *d, const char *name, const json_t *service));
+/* False, and a zero address: it has none. */
+bool doctor_address(const json_t *object, const char *key, struct addr *out);
+
+/*
+ * Checks all that can be: of a running mxlbd, or else by the configuration file (ctl->file; the default's). CTL_DONE: no
+ * errors were found; CTL_REFUSED: some were; CTL_NO_DAEMON: mxlbd is not there, whatever was found. A file without a socket
+ * means the file: then mxlbd is not asked.
+ */
+enum ctl_exit doctor_run(const struct ctl *ctl, char **args);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Checks of the box itself: kernel, BPF, clock, and who else runs here.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timex.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+#include "ctl/doctor.h"
+#include "ctl/text.h"
+
+#define KERNEL_MAJOR 5 /* bpf_xdp_load_bytes() */
+#define KERNEL_MINOR 18
+#define PIDS_MAX     100000
+
+static void check_kernel(struct doctor *d)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname u;
+
+	if (uname(&u) || sscanf(u.release, "%u.%u", &major, &minor) != 2)
+		doctor_find(d, DOCTOR_NOT_CHECKED, json_string("the kernel's version is not known"),
+			    NULL);
+	else if (major < KERNEL_MAJOR || (major == KERNEL_MAJOR && minor < KERNEL_MINOR))
+		doctor_find(d, DOCTOR_ERROR,
+			    json_sprintf("Linux %u.%u lacks what the datapath needs", major, minor),
+			    json_sprintf("Boot Linux %u.%u or newer.", KERNEL_MAJOR, KERNEL_MINOR));
+}
+
+/* A program of two instructions: what is refused here is refused to mxlbd too. 0 or -errno. */
+static int load_program(void)
+{
+	static const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 2},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	union bpf_attr attr;
+	long fd;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_XDP;
+	attr.insns = (uintptr_t)insns;
+	attr.insn_cnt = sizeof(insns) / sizeof(insns[0]);
+	attr.license = (uintptr_t) "GPL";
+	fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+	if (fd < 0)
+		return -errno;
+	close((int)fd);
+	return 0;
+}
+
+static void check_bpf(struct doctor *d)
+{
+	int err = load_program();
+
+	if (err)
+		doctor_find(d, DOCTOR_ERROR,
+			    json_sprintf("the kernel refuses an XDP program: %s", strerror(-err)),
+			    json_string("It needs CONFIG_BPF_SYSCALL; in a container CAP_BPF and "
+					"CAP_NET_ADMIN; kernel lockdown forbids it too."));
+}
+
+static void check_jit(struct doctor *d)
+{
+	FILE *f = fopen("/proc/sys/net/core/bpf_jit_enable", "re");
+	int value = 1;
+
+	if (!f || fscanf(f, "%d", &value) != 1)
+		value = 1; /* built in for good */
+	if (f)
+		fclose(f);
+	if (!value)
+		doctor_find(
+			d, DOCTOR_WARNING,
+			json_string(
+				"BPF programs are interpreted: each packet costs several times as "
+				"much"),
+			json_string("sysctl -w net.core.bpf_jit_enable=1"));
+}
+
+/* Certificates are judged by it, and orders for a time end by it. */
+static void check_clock(struct doctor *d)
+{
+	struct timex t = {0};
+	struct stat st;
+	int state = adjtimex(&t);
+
+	if (!stat("/proc/self/exe", &st) && time(NULL) + 86400 < st.st_mtime)
+		doctor_find(d, DOCTOR_ERROR,
+			    json_string("the clock is behind the day on which mxlb was installed: "
+					"certificates are judged wrongly"),
+			    json_string("Set it, and have it set: apt-get install chrony"));
+	else if (state == TIME_ERROR || (t.status & STA_UNSYNC))
+		doctor_find(
+			d, DOCTOR_WARNING,
+			json_string("the kernel says that nothing keeps the clock right"),
+			json_string(
+				"Run an NTP client (chrony, systemd-timesyncd); certificates are "
+				"judged by this clock."));
+}
+
+/* The first line of /proc/PID/NAME, or "". */
+static const char *proc_line(const char *pid, const char *name, char *line, size_t size)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/%s", pid, name);
+	f = fopen(path, "re");
+	if (!f || !fgets(line, (int)size, f))
+		*line = '\0';
+	if (f)
+		fclose(f);
+	line[strcspn(line, "\n")] = '\0';
+	return line;
+}
+
+/* Is it in our network, so that it can be in the way? */
+static bool shares_network(const char *pid)
+{
+	char path[64];
+	struct stat own, its;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/ns/net", pid);
+	return !stat("/proc/self/ns/net", &own) && !stat(path, &its) && own.st_ino == its.st_ino;
+}
+
+static const struct {
+	const char *name, *what, *advice;
+} rivals[] = {
+	{"keepalived", "moves addresses and answers ARP",
+	 "See that it has none of mxlb's VIPs as a virtual_ipaddress or virtual_server."},
+	{"ldirectord", "sets up IPVS for its addresses",
+	 "See that it has none of mxlb's VIPs; two balancers of one address lose mail."},
+	{"ucarp", "takes addresses over by CARP", "See that it has none of mxlb's VIPs."},
+	{"xdp-loader", "puts XDP programs on interfaces",
+	 "See that mxlb's interfaces are not its."},
+	{"katran_server_g", "is another XDP balancer", "Only one can have an interface."},
+};
+
+/* Neither the mxlbd that answers nor its probe child, which has its name. */
+static bool is_another(const struct doctor *d, const char *pid)
+{
+	long long known = field_number(d->status, "pid"), parent = 0;
+	char line[128];
+	const char *end;
+
+	proc_line(pid, "stat", line, sizeof(line)); /* proc(5): "pid (comm) state ppid" */
+	end = strrchr(line, ')');
+	if (end)
+		sscanf(end, ") %*c %lld", &parent);
+	return d->status && strtoll(pid, NULL, 10) != known && parent != known &&
+	       shares_network(pid);
+}
+
+static void judge_process(struct doctor *d, const char *pid)
+{
+	char comm[32];
+
+	proc_line(pid, "comm", comm, sizeof(comm));
+	for (size_t i = 0; i < sizeof(rivals) / sizeof(rivals[0]); i++)
+		if (!strcmp(comm, rivals[i].name) && shares_network(pid))
+			doctor_find(d, DOCTOR_WARNING,
+				    json_sprintf("%s (process %s) %s", comm, pid, rivals[i].what),
+				    json_string(rivals[i].advice));
+	if (!strcmp(comm, "mxlbd") && is_another(d, pid))
+		doctor_find(
+			d, DOCTOR_WARNING,
+			json_sprintf("process %s is a second mxlbd in this network", pid),
+			json_string("Stop one of them, unless each has pins and VIPs of its own."));
+}
+
+static void check_processes(struct doctor *d)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	unsigned n = 0;
+
+	if (!proc) {
+		doctor_find(d, DOCTOR_NOT_CHECKED, json_string("/proc can't be read"), NULL);
+		return;
+	}
+	while (n < PIDS_MAX && (entry = readdir(proc)))
+		if (isdigit((unsigned char)entry->d_name[0])) {
+			judge_process(d, entry->d_name);
+			n++;
+		}
+	closedir(proc);
+}
+
+const struct doctor_check doctor_box_checks[] = {
+	{"kernel", "it is new enough", 0, check_kernel},
+	{"bpf", "the kernel takes XDP programs", NEEDS_ROOT, check_bpf},
+	{"jit", "BPF programs are compiled", 0, check_jit},
+	{"clock", "it is plausible and kept right", 0, check_clock},
+	{"processes", "no other balancer runs in this network", NEEDS_ROOT, check_processes},
+	{.name = NULL},
+};

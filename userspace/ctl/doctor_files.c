@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Checks of what mxlbd has in the file system: configuration, pins, socket, CA bundles. As mxlbd would find them: by the
+ * user, groups and capabilities of its process.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/magic.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include "ctl/doctor.h"
+#include "ctl/text.h"
+
+#define GROUPS_MAX   64
+#define PINS_MAX     4096
+#define CERTS_MAX    4096
+#define CAP_OVERRIDE ((1ull << 1) | (1ull << 2)) /* CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH */
+
+struct who { /* mxlbd's process */
+	unsigned uid, gid, groups[GROUPS_MAX];
+	unsigned n_groups;
+	unsigned long long caps;
+};
+
+static void read_groups(struct who *who, const char *text)
+{
+	char *end;
+
+	for (who->n_groups = 0; who->n_groups < GROUPS_MAX; text = end) {
+		unsigned long group = strtoul(text, &end, 10);
+
+		if (end == text)
+			break;
+		who->groups[who->n_groups++] = (unsigned)group;
+	}
+}
+
+/* False: there is no such process, or it can't be seen. */
+static bool who_is(long long pid, struct who *who)
+{
+	char path[64], line[1024];
+	bool found = false;
+	FILE *f;
+
+	memset(who, 0, sizeof(*who));
+	snprintf(path, sizeof(path), "/proc/%lld/status", pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		found |= sscanf(line, "Uid: %*u %u", &who->uid) == 1;
+		sscanf(line, "Gid: %*u %u", &who->gid);
+		sscanf(line, "CapEff: %llx", &who->caps);
+		if (!strncmp(line, "Groups:", 7))
+			read_groups(who, line + 7);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static bool in_group(const struct who *who, gid_t gid)
+{
+	for (unsigned i = 0; i < who->n_groups; i++)
+		if (who->groups[i] == gid)
+			return true;
+	return who->gid == gid;
+}
+
+/* bits: of "others" (4: read, 1: search). As generic_permission() of the kernel's fs/namei.c has it, without ACLs. */
+static bool may(const struct who *who, const char *path, mode_t bits)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return false;
+	if (who->caps & CAP_OVERRIDE)
+		return true;
+	if (st.st_uid == who->uid)
+		return st.st_mode >> 6 & bits;
+	return (in_group(who, st.st_gid) ? st.st_mode >> 3 : st.st_mode) & bits;
+}
+
+/* The file and all folders above it. */
+static bool may_read(const struct who *who, const char *file)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s", file);
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (!may(who, path, 1))
+			return false;
+		*slash = '/';
+	}
+	return may(who, path, 4);
+}
+
+static void check_readable(struct doctor *d, const char *file, const char *what)
+{
+	struct who who;
+
+	if (d->status && who_is(field_number(d->status, "pid"), &who) && !may_read(&who, file))
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_sprintf(
+				"mxlbd (user %u, group %u) may not read %s: the next reload or "
+				"start fails",
+				who.uid, who.gid, file),
+			json_sprintf(
+				"chgrp %u %s && chmod g+r %s, and the folders above it: g+x (%s)",
+				who.gid, file, file, what));
+}
+
+static void check_config_file(struct doctor *d)
+{
+	const json_t *config = json_object_get(d->status, "config");
+	const char *file = field_text(config, "file"), *error = field_text(config, "last_error");
+	struct stat st;
+
+	if (d->refused.len)
+		doctor_find(d, DOCTOR_ERROR,
+			    json_sprintf("mxlbd can't start with this: %.*s",
+					 (int)strcspn(d->refused.data, "\n"), d->refused.data),
+			    json_string("mxlbd -t -c FILE lists every error."));
+	if (*error)
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_sprintf(
+				"the last reload failed, an older configuration is in force: %s",
+				error),
+			json_string(
+				"Correct the file (mxlbd -t -c FILE says where), then mxlbctl reload."));
+	if (*file != '/')
+		return; /* none is in force, or its name means something else here */
+	if (stat(file, &st)) {
+		doctor_find(d, DOCTOR_ERROR,
+			    json_sprintf("%s: %s: the next start of mxlbd fails", file,
+					 strerror(errno)),
+			    json_sprintf("mxlbctl config prints what is in force: write it to %s.",
+					 file));
+		return;
+	}
+	if (st.st_mode & S_IWOTH)
+		doctor_find(d, DOCTOR_ERROR, json_sprintf("anybody may write %s", file),
+			    json_sprintf("chmod o-w %s", file));
+	if (!*error && st.st_mtime > field_time(config, "loaded_at") + 1)
+		doctor_find(
+			d, DOCTOR_WARNING, json_sprintf("%s was changed after it was loaded", file),
+			json_sprintf(
+				"mxlbctl plan -c %s says what it would change; then mxlbctl reload.",
+				file));
+	check_readable(d, file, "the configuration");
+}
+
+/* Whoever can write a map steers the mail. */
+static void judge_pin(struct doctor *d, const char *path, unsigned *left)
+{
+	struct stat st;
+
+	if (!*left || lstat(path, &st) || S_ISLNK(st.st_mode))
+		return;
+	--*left;
+	if (st.st_mode & S_IWOTH)
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_sprintf("anybody may write %s, and with it say where mail goes", path),
+			json_sprintf("chmod -R go-rwx %s", path));
+}
+
+static void judge_pins_below(struct doctor *d, const char *folder, unsigned *left)
+{
+	const struct dirent *entry;
+	DIR *dir = opendir(folder);
+	char path[4096];
+
+	while (dir && *left && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		judge_pin(d, path, left);
+		if (entry->d_type == DT_DIR && entry->d_name[0] == 'v')
+			judge_pins_below(d, path, left);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void check_pins(struct doctor *d)
+{
+	const char *pin = field_text(json_object_get(d->config, "datapath"), "pin");
+	char path[4096], *slash;
+	unsigned left = PINS_MAX;
+	struct statfs fs;
+
+	judge_pin(d, pin, &left);
+	judge_pins_below(d, pin, &left);
+	snprintf(path, sizeof(path), "%s", pin);
+	while (statfs(path, &fs) && errno == ENOENT && (slash = strrchr(path, '/')) && slash > path)
+		*slash = '\0'; /* mxlbd makes the last folder */
+	if (statfs(path, &fs))
+		doctor_find(d, DOCTOR_NOT_CHECKED, json_sprintf("%s: %s", path, strerror(errno)),
+			    NULL);
+	else if (fs.f_type != BPF_FS_MAGIC)
+		doctor_find(d, DOCTOR_ERROR,
+			    json_sprintf("%s is not in a BPF file system: mxlbd can't pin its maps",
+					 pin),
+			    json_string("mount -t bpf bpf /sys/fs/bpf (and in /etc/fstab)"));
+}
+
+static void check_socket(struct doctor *d)
+{
+	const json_t *control = json_object_get(d->config, "control");
+	const char *path = field_text(control, "socket"), *name = field_text(control, "group");
+	const struct group *group = getgrnam(name);
+	struct stat st;
+
+	if (!group)
+		doctor_find(
+			d, DOCTOR_WARNING,
+			json_sprintf(
+				"there is no group %s: only root and mxlbd's user can ask mxlbd",
+				name),
+			json_sprintf("groupadd --system %s, add who may read to it, restart mxlbd.",
+				     name));
+	if (!d->status)
+		return;
+	if (stat(path, &st) || !S_ISSOCK(st.st_mode)) {
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_sprintf("%s, where mxlbd should listen, is not there any more", path),
+			json_string("Restart mxlbd (the datapath goes on)."));
+		return;
+	}
+	if (st.st_mode & S_IRWXO)
+		doctor_find(d, DOCTOR_ERROR, json_sprintf("anybody may ask mxlbd at %s", path),
+			    json_sprintf("chmod o-rwx %s", path));
+	if (group && (st.st_gid != group->gr_gid || !(st.st_mode & S_IWGRP)))
+		doctor_find(d, DOCTOR_ERROR,
+			    json_sprintf("%s is not open to group %s: its members can't ask mxlbd",
+					 path, name),
+			    json_sprintf("chgrp %s %s && chmod 660 %s; or restart mxlbd.", name,
+					 path, path));
+}
+
+/* Counts the certificates and those that the clock says are of another time. */
+static unsigned count_certificates(FILE *f, unsigned *expired)
+{
+	unsigned n = 0;
+	X509 *cert;
+
+	*expired = 0;
+	while (n < CERTS_MAX && (cert = PEM_read_X509(f, NULL, NULL, NULL))) {
+		n++;
+		*expired += X509_cmp_current_time(X509_get0_notAfter(cert)) < 0 ||
+			    X509_cmp_current_time(X509_get0_notBefore(cert)) > 0;
+		X509_free(cert);
+	}
+	return n;
+}
+
+static void judge_bundle(struct doctor *d, const char *file)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* it may be a fifo */
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	unsigned n, expired;
+
+	if (!f) {
+		doctor_find(
+			d, errno == EACCES && !d->root ? DOCTOR_NOT_CHECKED : DOCTOR_ERROR,
+			json_sprintf("%s: %s: no certificate can be judged", file, strerror(errno)),
+			json_string("apt-get install ca-certificates, or correct ca-file."));
+		return;
+	}
+	n = count_certificates(f, &expired);
+	fclose(f);
+	if (!n)
+		doctor_find(d, DOCTOR_ERROR, json_sprintf("%s has no certificate (PEM)", file),
+			    json_string("update-ca-certificates, or correct ca-file."));
+	else if (2 * expired > n)
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_sprintf("%u of the %u certificates in %s are of another time", expired,
+				     n, file),
+			json_string(
+				"The clock is wrong, or the bundle is old: apt-get install --only-upgrade "
+				"ca-certificates"));
+	check_readable(d, file, "the CA bundle");
+}
+
+static void check_bundles(struct doctor *d)
+{
+	json_t *probes = json_object_get(d->config, "probes"), *seen = json_object(), *probe;
+	const char *name;
+
+	json_object_foreach(probes, name, probe)
+	{
+		const char *file = field_text(probe, "ca-file");
+
+		if (*file && !json_object_get(seen, file)) {
+			json_object_set_new(seen, file, json_true());
+			judge_bundle(d, file);
+		}
+	}
+	json_decref(seen);
+}
+
+const struct doctor_check doctor_files_checks[] = {
+	{"config-file", "in force as it is in the file, and mxlbd can read it again", 0,
+	 check_config_file},
+	{"pins", "in a BPF file system, and only mxlbd's", NEEDS_CONFIG, check_pins},
+	{"socket", "open to its group and to nobody else", NEEDS_CONFIG, check_socket},
+	{"ca-store", "what the probes' policies need of certificates is there", NEEDS_CONFIG,
+	 check_bundles},
+	{.name = NULL},
+};

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns a netlink socket for the length of one question. Waits two seconds for an answer at most.
+ */
+#include "ctl/nl.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+union message {
+	struct nlmsghdr h;
+	char bytes[32768]; /* a link with many virtual functions is long */
+};
+
+static void *start(union message *m, uint16_t type, uint16_t flags, size_t header)
+{
+	memset(m, 0, sizeof(*m));
+	mnl_nlmsg_put_header(m);
+	m->h.nlmsg_type = type;
+	m->h.nlmsg_flags = NLM_F_REQUEST | flags;
+	return mnl_nlmsg_put_extra_header(&m->h, header);
+}
+
+/* Sends what is in m and hands every answer to cb. m is overwritten. */
+static int ask(union message *m, mnl_cb_t cb, void *arg)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct timeval wait = {.tv_sec = 2};
+	bool dump = m->h.nlmsg_flags & NLM_F_DUMP;
+	int err = 0, rc = 1;
+	ssize_t n;
+
+	if (!nl)
+		return -errno;
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ||
+	    setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) ||
+	    mnl_socket_sendto(nl, m, m->h.nlmsg_len) < 0)
+		err = -errno;
+	while (!err && rc > 0) {
+		n = mnl_socket_recvfrom(nl, m, sizeof(*m));
+		rc = n < 0 ? -1 : mnl_cb_run(m, n, 0, 0, cb, arg);
+		if (rc < 0)
+			err = -errno;
+		if (!dump)
+			break;
+	}
+	mnl_socket_close(nl);
+	return err;
+}
+
+static int xdp_attribute(const struct nlattr *a, void *arg)
+{
+	struct nl_link *out = arg;
+
+	if (mnl_attr_get_type(a) == IFLA_XDP_ATTACHED)
+		out->xdp = mnl_attr_get_u8(a);
+	if (mnl_attr_get_type(a) == IFLA_XDP_PROG_ID)
+		out->xdp_program = mnl_attr_get_u32(a);
+	return MNL_CB_OK;
+}
+
+static int link_attribute(const struct nlattr *a, void *arg)
+{
+	struct nl_link *out = arg;
+
+	switch (mnl_attr_get_type(a)) {
+	case IFLA_MTU:
+		out->mtu = mnl_attr_get_u32(a);
+		break;
+	case IFLA_ADDRESS:
+		if (mnl_attr_get_payload_len(a) == sizeof(out->mac))
+			memcpy(&out->mac, mnl_attr_get_payload(a), sizeof(out->mac));
+		break;
+	case IFLA_XDP:
+		return mnl_attr_parse_nested(a, xdp_attribute, out);
+	default:
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+static int on_link(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
+	struct nl_link *out = arg;
+
+	if (h->nlmsg_type != RTM_NEWLINK)
+		return MNL_CB_OK;
+	out->ifindex = info->ifi_index;
+	out->up = info->ifi_flags & IFF_UP;
+	out->carrier = info->ifi_flags & IFF_LOWER_UP;
+	return mnl_attr_parse(h, sizeof(*info), link_attribute, out);
+}
+
+int nl_link(const char *name, struct nl_link *out)
+{
+	union message m;
+
+	memset(out, 0, sizeof(*out));
+	start(&m, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(&m.h, IFLA_IFNAME, name);
+	return ask(&m, on_link, out);
+}
+
+static int route_attribute(const struct nlattr *a, void *arg)
+{
+	if (mnl_attr_get_type(a) == RTA_OIF)
+		*(int *)arg = (int)mnl_attr_get_u32(a);
+	return MNL_CB_OK;
+}
+
+static int on_route(const struct nlmsghdr *h, void *arg)
+{
+	return h->nlmsg_type == RTM_NEWROUTE
+		       ? mnl_attr_parse(h, sizeof(struct rtmsg), route_attribute, arg)
+		       : MNL_CB_OK;
+}
+
+int nl_route(const struct addr *to, int *ifindex)
+{
+	union message m;
+	struct rtmsg *r = start(&m, RTM_GETROUTE, 0, sizeof(*r));
+	uint8_t bytes[16];
+	size_t len = addr_to_bytes(to, bytes);
+	int err;
+
+	*ifindex = 0;
+	r->rtm_family = len == 4 ? AF_INET : AF_INET6;
+	r->rtm_dst_len = 8 * len;
+	mnl_attr_put(&m.h, RTA_DST, len, bytes);
+	err = ask(&m, on_route, ifindex);
+	return err == -ENETUNREACH || err == -EHOSTUNREACH ? 0 : err;
+}
+
+struct wanted_filter {
+	uint16_t priority;
+	uint32_t handle;
+	bool there;
+};
+
+static int on_filter(const struct nlmsghdr *h, void *arg)
+{
+	const struct tcmsg *t = mnl_nlmsg_get_payload(h);
+	struct wanted_filter *w = arg;
+
+	if (h->nlmsg_type == RTM_NEWTFILTER && TC_H_MAJ(t->tcm_info) >> 16 == w->priority &&
+	    t->tcm_handle == w->handle)
+		w->there = true;
+	return MNL_CB_OK;
+}
+
+int nl_filter(int ifindex, uint16_t priority, uint32_t handle, bool *there)
+{
+	struct wanted_filter w = {.priority = priority, .handle = handle};
+	union message m;
+	struct tcmsg *t = start(&m, RTM_GETTFILTER, NLM_F_DUMP, sizeof(*t));
+	int err;
+
+	t->tcm_family = AF_UNSPEC;
+	t->tcm_ifindex = ifindex;
+	t->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
+	err = ask(&m, on_filter, &w);
+	*there = w.there;
+	return err == -EINVAL || err == -ENOENT ? 0 : err; /* no such hook */
+}
