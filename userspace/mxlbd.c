@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "conf/conf.h"
 #include "daemon/daemon.h"
+#include "daemon/messenger.h"
 #include "probe/prober.h"
 #include "util/log.h"
 
@@ -104,6 +105,8 @@ int main(int argc, char **argv)
 		return EXIT_SYSTEM;
 	if (argc >= 2 && !strcmp(argv[1], "--probe-child"))
 		return probe_child_main(PROBE_CHILD_FD, argv + 2);
+	if (argc >= 3 && !strcmp(argv[1], "--notify-child"))
+		return messenger_child_main(argv + 2);
 	a = parse(argc, argv);
 	if (a.done >= 0)
 		return a.done;

@@ -209,6 +209,10 @@ static const struct row of_values[] = {
 	{"a mark beyond 32 bits", LEAST "datapath: {mark: 0x16d780000/0xffff0000}\n",
 	 "10:18: datapath.mark: \"0x16d780000/0xffff0000\" is not a mark and mask like "
 	 "0x6d780000/0xffff0000\n"},
+	{"a program that only a shell could run", LEAST "notify: tell \"me\" | mail\n",
+	 "10:9: notify: has a \", but no shell reads it: a program and its words\n"},
+	{"a program by a name that any folder may have", LEAST "notify: tell me\n",
+	 "10:9: notify: must be an absolute path\n"},
 	{"the control socket",
 	 LEAST "control:\n  socket: run/mxlb.sock\n  group: a b\n  operators: [\"\", [x], -x]\n",
 	 "11:11: control.socket: must be an absolute path\n"

@@ -37,6 +37,7 @@ static const char all[] =
 	"      tiers: {20: {c: {address: 192.0.2.1, forward: ipip}}, 10: {a: {address: \"2001:db8::1\", weight: 0},\n"
 	"      b: {address: \"2001:db8::2\"}}}}\n"
 	"  x: {address: 203.0.113.25, interface: eth0, allow: [198.51.100.0/24], failback: manual, tiers: {7: {z: {address: 203.0.113.9}}}}\n"
+	"notify: /usr/local/bin/tell  them\n"
 	"decap: {from: [192.0.2.7, \"2001:db8::7\"]}\n";
 
 static struct config *load_all(void)

@@ -141,6 +141,7 @@ const struct key top_keys[] = {
 	{"control", FIELD(config, control), .nested = read_control, .write = write_control},
 	{"probes", .nested = read_probes, .write = write_probes},
 	{"services", .nested = read_services, .write = write_services},
+	{"notify", FIELD(config, notify), .convert = value_command, .initial = ""},
 	{"decap", .nested = read_decap, .write = write_decap},
 	END,
 };

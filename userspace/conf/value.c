@@ -297,6 +297,16 @@ int value_file(const struct value_kind *kind, const char *text, void *field, cha
 	return (text[0] ? value_path : value_text)(kind, text, field, why);
 }
 
+/* No shell reads it: what would mean something to one is refused, for it would mean nothing here. */
+int value_command(const struct value_kind *kind, const char *text, void *field, char *why)
+{
+	const char *shell = strpbrk(text, "\"'`$|&;<>()\\");
+
+	if (shell)
+		return SAY(why, "has a %c, but no shell reads it: a program and its words", *shell);
+	return value_file(kind, text, field, why);
+}
+
 int value_tls_domain(const struct value_kind *kind, const char *text, void *field, char *why)
 {
 	const char *refusal = text[0] ? domain_refusal(text) : NULL;

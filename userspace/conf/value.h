@@ -37,6 +37,7 @@ value_fn value_account;	   /* a user's or group's name */
 value_fn value_host;	   /* a domain name or an address literal; may be empty */
 value_fn value_path;	   /* absolute */
 value_fn value_file;	   /* absolute, or empty: none */
+value_fn value_command;	   /* an absolute path and words; or empty */
 value_fn value_tls_domain; /* a domain, or *. and one; may be empty */
 value_fn value_certname;   /* "<I>issuer<S>subject"; may be empty */
 value_fn value_text;	   /* printable ASCII; may be empty */

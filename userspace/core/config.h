@@ -16,6 +16,7 @@
 #define CONFIG_PATH_SIZE     256
 #define CONFIG_SOCKET_SIZE   108  /* sun_path */
 #define CONFIG_CERTNAME_SIZE 1088 /* two names as Windows prints them */
+#define CONFIG_COMMAND_SIZE  512  /* of notify */
 #define CONFIG_MAX_TLSA	     8
 #define CONFIG_MAX_PROBES    64
 #define CONFIG_MAX_OPERATORS 32
@@ -36,6 +37,7 @@ enum tier_mode { TIER_MODE_SWITCH, TIER_MODE_ADD };
 enum failback { FAILBACK_AUTO, FAILBACK_MANUAL };
 enum all_down { ALL_DOWN_RESET, ALL_DOWN_DROP };
 enum on_unreachable { ON_UNREACHABLE_RESET, ON_UNREACHABLE_KEEP };
+enum log_connections { LOG_CONNECTIONS_NO, LOG_CONNECTIONS_YES };
 enum allow_mode { ALLOW_ENFORCE, ALLOW_OBSERVE };
 
 struct interface_conf {
@@ -115,6 +117,7 @@ struct service_conf {
 	struct prefix *from_file;
 	unsigned n_from_file;
 	enum allow_mode allow_mode;
+	enum log_connections log_connections;
 	uint32_t syn_limit;	       /* SYNs a second and source prefix (/24, /64); 0: none */
 	struct backend_conf *backends; /* by preference, then as in the file */
 	unsigned n_backends;
@@ -122,6 +125,8 @@ struct service_conf {
 
 struct config {
 	char file[CONFIG_PATH_SIZE];
+	char notify
+		[CONFIG_COMMAND_SIZE]; /* a program and its arguments, with blanks between; empty: none */
 	struct interface_conf interfaces[MXLB_MAX_PORTS];
 	unsigned n_interfaces;
 	struct datapath_conf datapath;

@@ -16,6 +16,7 @@
 
 #define ANNOUNCEMENTS	    3 /* RFC 5227 section 2.3 asks for two; one more, for a frame may be lost */
 #define ANNOUNCE_INTERVAL_S 1.0
+#define LAST_WORDS_S	    3.0 /* for `notify` to tell of the stop */
 
 struct now daemon_now(void)
 {
@@ -329,6 +330,10 @@ static int start_parts(struct daemon *d)
 	};
 	int err;
 
+	err = messenger_new(d->loop, &d->messenger);
+	if (err)
+		return err;
+	messenger_set_command(d->messenger, d->config->notify);
 	err = netlink_new(d->loop, d->config, &network, &d->netlink);
 	if (!err)
 		err = daemon_check_system(d->netlink, d->config);
@@ -389,6 +394,7 @@ static void start_loop(struct daemon *d)
 
 static void stop(struct daemon *d)
 {
+	messenger_free(d->messenger, LAST_WORDS_S);
 	control_free(d->control);
 	if (d->prober)
 		watches_stop_all(d);

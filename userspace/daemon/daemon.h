@@ -13,6 +13,7 @@
 #include "datapath/datapath.h"
 #include "datapath/forge.h"
 #include "datapath/netlink.h"
+#include "daemon/messenger.h"
 #include "probe/prober.h"
 
 enum exit_code { EXIT_CLEAN, EXIT_CONFIG, EXIT_SYSTEM };
@@ -41,6 +42,7 @@ struct daemon {
 	struct netlink *netlink;
 	struct prober *prober;
 	struct control *control;
+	struct messenger *messenger;
 
 	bool detached;	/* ends, and must put nothing back */
 	bool dirty;	/* the plan may differ from what is in force */

@@ -21,8 +21,10 @@ void notes_log(struct daemon *d)
 	for (; d->logged_seq + 1 < d->model->events.next_seq; d->logged_seq++) {
 		const struct event *e = event_get(&d->model->events, d->logged_seq + 1);
 
-		if (e)
-			log_at(event_level(e), "%s", event_line(e, line, sizeof(line)));
+		if (!e)
+			continue;
+		log_at(event_level(e), "%s", event_line(e, line, sizeof(line)));
+		messenger_tell(d->messenger, &d->model->events, e);
 	}
 }
 

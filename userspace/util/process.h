@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Our own binary as a child process. It inherits nothing but the descriptors it is given: no environment, no signal
+ * disposition, no place in the terminal's process group. A new process group is its own.
+ */
+#ifndef MXLB_PROCESS_H
+#define MXLB_PROCESS_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * argv[0] is a name, the file is the one we run from. fds: what becomes its descriptors 0, 1 ... n - 1; -1: /dev/null; the
+ * caller's stay the caller's. *pidfd names this child and no later process. 0 or -errno.
+ */
+int process_start(char *const argv[], char *const envp[], const int *fds, int n_fds, pid_t *pid,
+		  int *pidfd);
+/* "exit 0", "signal 9", "killed by SIGSYS". */
+void process_describe(const siginfo_t *info, char *how, size_t size);
+
+#endif
