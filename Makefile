@@ -12,6 +12,7 @@
 # make e2e-ipip   mail, failover and flows through tunnels, all of their tests (root)
 # make games      sessions against ring changes, floods and forgeries, a minute each (root)
 # make games      sessions against ring changes, floods and forgeries; probes and what they log: a minute each (root)
+# make chaos      10,000 messages to five servers while faults strike; MXLB_SEED=n replays (root, a quarter of an hour)
 # make bench      what a packet costs, as a table and as build/bench.json (root)
 # V=1 shows the commands.
 
@@ -64,7 +65,7 @@ SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: all clean install check unit packet e2e games demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb
+.PHONY: all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -270,6 +271,9 @@ e2e-ipip: all
 # What `check` plays for seconds, for a minute each.
 games: all
 	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows allow mtas)
+
+chaos: all
+	$(Q)MXLB_B=$(B) MXLB_CHAOS=long tests/run e2e tests/e2e/test_chaos.py
 
 # The build is a make of its own: what it needs may just have been installed.
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)

@@ -334,12 +334,13 @@ class Capture:
     def __init__(self, lab, vip, client):
         self.lab, self.vip, self.client = lab, vip, client
         self.file = lab.run / "capture.txt"
+        self.options, self.expression = ("-q",), f"tcp and host {vip} and host {client}"
 
     def __enter__(self):
         with self.file.open("w") as out:
             self.process = subprocess.Popen(
-                [*self.lab.nsenter("switch"), "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-q", "-l", "-B", "16384",
-                 f"tcp and host {self.vip} and host {self.client}"], stdout=out, stderr=subprocess.PIPE, text=True)
+                [*self.lab.nsenter("switch"), "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-l", "-B", "16384",
+                 *self.options, self.expression], stdout=out, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if "listening on" in line:
                 return self

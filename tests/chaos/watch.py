@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is watched while the game is on, and believed afterwards: mxlbd's own lines with the time they were read at, the
+SYNs it forwarded, its descriptors and memory, the packets by their fates. Times are time.time()."""
+import bisect
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import CLIENT, CLIENT6, ROOT, VIP, VIP6, Balancer, Capture, children, command, wait_until
+
+FIELDS = "event", "service", "backend", "from", "to", "cause"
+FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
+
+
+@dataclass
+class Event:
+    at: float
+    kind: str
+    service: str
+    backend: str
+    was: str
+    to: str
+    cause: str
+
+    @property
+    def reason(self):
+        return self.cause.partition(":")[0]
+
+
+class Watched(Balancer):
+    """mxlbd, whose log is kept over its lives."""
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.lines = []  # (when, line)
+
+    def start(self):
+        self.process = subprocess.Popen([str(ROOT / "scripts/lab"), "mxlbd"], env=self.lab.env, stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True, errors="replace")
+        threading.Thread(target=self.read, args=[self.process.stderr], daemon=True).start()
+        wait_until(self.answers, 30, "mxlbd answers on its socket")
+
+    def read(self, stream):
+        for line in stream:
+            self.lines.append((time.time(), line.rstrip()))
+
+    def log(self):
+        return "\n".join(line for _, line in self.lines[-40:])
+
+    def count(self, text):
+        return sum(text in line for _, line in self.lines)
+
+    def child(self):
+        child, = wait_until(lambda: [pid for pid in children(self.process.pid) if Path(f"/proc/{pid}/exe").exists()], 10,
+                            "a probe child")
+        return child
+
+    def events(self):
+        found = [(at, dict(FIELD.findall(line))) for at, line in self.lines if "event=" in line]
+        return [Event(at, *(fields.get(name, "").strip('"') for name in FIELDS)) for at, fields in found]
+
+
+class Timeline:
+    """Of values that follow one another: what holds at a time, and whether it did all through a stretch."""
+
+    def __init__(self, first):
+        self.times, self.values = [0.0], [first]
+
+    def add(self, at, value):
+        self.times.append(at)
+        self.values.append(value)
+
+    def at(self, when):
+        return self.values[bisect.bisect_right(self.times, when) - 1]
+
+    def during(self, begin, end):
+        first, last = bisect.bisect_right(self.times, begin) - 1, bisect.bisect_right(self.times, end)
+        return set(self.values[first:last])
+
+
+@dataclass
+class Syn:
+    at: float
+    mac: str  # of the server it was sent to
+    service: str
+    port: int
+    again: bool  # by a port whose SYN was seen a short while ago
+
+
+class Syns(Capture):
+    """The client's SYNs on their way from the balancer to a server, at the switch's end of its cable."""
+
+    AGAIN_S = 30  # of a port for which a SYN may be a retransmission
+    LINE = re.compile(r"^([\d.]+) \S+ > (\S+), .*?: (\S+)\.(\d+) > (\S+)\.25: ", re.M)
+
+    def __init__(self, lab):
+        super().__init__(lab, VIP, CLIENT)
+        syn = "(tcp[13] & 0x17 == 2)", "(ip6[6] == 6 and ip6[53] & 0x17 == 2)"
+        self.options = "-e", "-tt", "-q"
+        self.expression = (f"ether src {lab.mac('lb')} and ((ip and src host {CLIENT} and {syn[0]}) or "
+                           f"(ip6 and src host {CLIENT6} and {syn[1]}))")
+
+    def seen(self):
+        last, syns = {}, []
+        for at, mac, source, port, to in self.LINE.findall(self.file.read_text()):
+            key, at = (source, port), float(at)
+            again = at - last.get(key, 0) < self.AGAIN_S
+            last[key] = at
+            syns.append(Syn(at, mac.rstrip(","), "hybrid-mail6" if to == VIP6 else "hybrid-mail", int(port), again))
+        return syns
+
+
+class Vitals(threading.Thread):
+    """Each second: (time, mxlbd's process, descriptors, kB of its own) of mxlbd and its child. The flow table, which it
+    reads by mmap, is not its own."""
+
+    def __init__(self, balancer):
+        super().__init__(daemon=True)
+        self.balancer, self.samples, self.done = balancer, [], threading.Event()
+
+    def sample(self):
+        parent = self.balancer.process.pid
+        pids = [parent, *children(parent)]
+        try:
+            descriptors = [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
+            memory = [int(re.search(r"^RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M)[1]) for pid in pids]
+        except (OSError, TypeError):
+            return  # one of them is just ending
+        if len(pids) == 2:
+            self.samples.append((time.time(), parent, descriptors, memory))
+
+    def run(self):
+        while not self.done.wait(1):
+            self.sample()
+
+    def end(self):
+        self.done.set()
+        self.join()
+
+    def lives(self):
+        """[[samples of one life of mxlbd], ...]"""
+        pids = dict.fromkeys(sample[1] for sample in self.samples)
+        return [[sample for sample in self.samples if sample[1] == pid] for pid in pids]
+
+
+def packets(lab, bpftool):
+    """How many frames the program was run for, and how many have a fate: forwarded by a backend's count, or by a reason."""
+    layout = next(lab.pin.glob("v*"))
+    ran = sum(int(n) for n in re.findall(r"rx_queue_\d+_xdp_packets: (\d+)", lab.within("lb", "ethtool", "-S", "eth0")))
+    fates = 0
+    for name in ("counts", "traffic"):
+        for entry in json.loads(command(bpftool, "-j", "map", "dump", "pinned", str(layout / name))):
+            fates += sum(int.from_bytes(bytes(int(byte, 16) for byte in cpu["value"][:8]), "little")
+                         for cpu in entry["values"])
+    return ran, fates
