@@ -11,6 +11,7 @@
 #include "conf/bundle.h"
 #include "conf/conf.h"
 #include "conf/file.h"
+#include "ctl/check.h"
 #include "ctl/config.h"
 #include "ctl/ctl.h"
 #include "ctl/detach.h"
@@ -147,6 +148,9 @@ static const struct ctl_command commands[] = {
 	{"probe", "HOST[:PORT] [OPTION...] | SERVICE/BACKEND",
 	 "one SMTP dialogue as Exchange Online would hold it: from here, or by mxlbd", 1,
 	 TAKES_PROBE | TAKES_TIMEOUT, probe_run},
+	{"check", "[SERVICE] [-w DAYS] [-c DAYS] [--timeout T]",
+	 "one line and an exit status for Nagios and its kin", -1,
+	 TAKES_DAYS | TAKES_FILE | TAKES_TIMEOUT, check_run},
 	{"doctor", "[-c FILE] [--timeout T]",
 	 "what on this box or network would stop mail, and what to do; best as root", 0,
 	 TAKES_FILE | TAKES_TIMEOUT, doctor_run},

@@ -24,7 +24,8 @@ struct ctl {
 	unsigned timeout_s; /* for so long at most; 0: for ever */
 	unsigned for_s;	    /* an order's time; 0: for good */
 	const char *
-		file; /* plan: the configuration; detach: the daemon's, for when it does not run; NULL */
+		file; /* -c. plan: the configuration; detach, doctor: the daemon's; check: days; NULL */
+	const char *warning, *critical; /* check: days of a certificate; NULL: the default */
 	struct ctl_probe probe;
 	const char *bundle; /* of CA certificates: probe.ca_file, the system's, or NULL */
 };

@@ -32,6 +32,8 @@ static const struct row rows[] = {
 	{"timeout", 0, KIND_SECONDS, TO(timeout_s), TAKES_TIMEOUT},
 	{"follow", 'f', KIND_FLAG, TO(follow), TAKES_FOLLOW},
 	{"for", 0, KIND_SECONDS, TO(for_s), TAKES_FOR},
+	{"warning", 'w', KIND_TEXT, TO(warning), TAKES_DAYS},
+	{"critical", 0, KIND_TEXT, TO(critical), TAKES_DAYS},
 	{"tls", 0, KIND_TEXT, TO(probe.tls), TAKES_PROBE},
 	{"helo", 0, KIND_TEXT, TO(probe.helo), TAKES_PROBE},
 	{"sni", 0, KIND_TEXT, TO(probe.sni), TAKES_PROBE},
@@ -59,6 +61,10 @@ void options_print(FILE *to)
 	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
 	      "  -f, --follow          of events: go on with those to come\n"
 	      "      --help, --version\n\n"
+	      "for check:\n"
+	      "  -w, --warning DAYS    when a certificate has fewer days left than these (21)\n"
+	      "  -c, --critical DAYS   (7)\n"
+	      "      --timeout T       for mxlbd's answer (10s)\n\n"
 	      "for detach, where no mxlbd runs:\n"
 	      "  -c, --config FILE     its configuration (/etc/mxlb/mxlb.yaml)\n\n"
 	      "for doctor:\n"
@@ -76,7 +82,7 @@ void options_print(FILE *to)
 	      "      --sni NAME        sent in the TLS handshake (none)\n"
 	      "      --timeout T       for the whole dialogue (10s)\n\n"
 	      "exit status: 0 done (probe: healthy), 1 refused by mxlbd (probe: not healthy), 2 usage,\n"
-	      "3 mxlbd is not there\n",
+	      "3 mxlbd is not there; check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN\n",
 	      to);
 }
 

@@ -14,6 +14,7 @@
 #define TAKES_FILE    (1u << 3)
 #define TAKES_TIMEOUT (1u << 4)
 #define TAKES_FOLLOW  (1u << 5)
+#define TAKES_DAYS    (1u << 6)
 
 enum options_end {
 	OPTIONS_COMMAND, /* argv[optind] is one */

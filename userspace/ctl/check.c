@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns what is OK, WARNING and CRITICAL, and the line of the Monitoring Plugins' guidelines: "MXLB STATE - text|figures".
+ * An answer that does not come within --timeout is UNKNOWN.
+ *
+ *  1. CRITICAL: nobody takes mail, or only who should not (nobody up), an interface without the program, a certificate with
+ *     fewer days than --critical says.
+ *  2. WARNING: a tier that is not the best, or is forced; a server that is not up and should be; a certificate with fewer
+ *     days than --warning says; a reload that failed. What an operator told a server is no warning.
+ */
+#include "ctl/check.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "ctl/text.h"
+
+#define TIMEOUT_S     10
+#define WARNING_DAYS  21 /* expiry-warn's default */
+#define CRITICAL_DAYS 7
+#define DAYS_MAX      36500
+#define LINE_MAX_SIZE 4096 /* what Nagios reads of a line at least */
+
+enum state { STATE_OK, STATE_WARNING, STATE_CRITICAL, STATE_UNKNOWN };
+
+static const char *const state_names[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+
+struct check {
+	enum state worst;
+	long long warning_days, critical_days;
+	struct buf
+		texts[STATE_UNKNOWN]; /* of each state, the worse goes first; of OK the summary */
+	struct buf figures;
+	json_t *problems, *values;
+};
+
+/* Takes the text. */
+static void say(struct check *c, enum state state, json_t *text)
+{
+	struct buf *out = &c->texts[state];
+
+	if (state > c->worst)
+		c->worst = state;
+	buf_printf(out, "%s%s", out->len ? "; " : "", json_string_value(text));
+	if (state != STATE_OK)
+		json_array_append_new(c->problems, json_pack("{s:s, s:O}", "state",
+							     state_names[state], "text", text));
+	json_decref(text);
+}
+
+/* 'label'=value[UOM];warn;crit;min;max, and the same for --json. */
+static void figure(struct check *c, const char *service, const char *what, long long value,
+		   const char *rest)
+{
+	char label[160];
+
+	snprintf(label, sizeof(label), "%.64s_%.64s", service, what);
+	buf_printf(&c->figures, "%s'%s'=%lld%s", c->figures.len ? " " : "", label, value, rest);
+	json_object_set_new(c->values, label, json_integer(value));
+}
+
+static void judge_state(struct check *c, const json_t *service)
+{
+	static const struct {
+		const char *state, *text;
+	} critical[] = {
+		{"down", "nobody is up, senders are refused"},
+		{"fail-open", "nobody is up, mail goes to servers with wrong certificates"},
+		{"draining-only", "nobody is up, mail goes to draining servers"},
+		{"not-ready", "not ready, the VIP is not answered yet"},
+	};
+
+	for (size_t i = 0; i < sizeof(critical) / sizeof(critical[0]); i++)
+		if (!strcmp(field_text(service, "state"), critical[i].state))
+			say(c, STATE_CRITICAL,
+			    json_sprintf("%s: %s", field_text(service, "name"), critical[i].text));
+}
+
+static void judge_tier(struct check *c, const json_t *service)
+{
+	const json_t *best = json_array_get(json_object_get(service, "tiers"), 0);
+	bool forced = json_is_object(json_object_get(service, "forced"));
+	char text[TEXT_TIER_SIZE];
+
+	if (!strcmp(field_text(service, "state"), "up") && (forced || !field_true(best, "active")))
+		say(c, STATE_WARNING,
+		    json_sprintf("%s: %s%s", field_text(service, "name"), text_tier(service, text),
+				 field_true(best, "active") ? "" : ", not the best"));
+}
+
+static void judge_backend(struct check *c, const json_t *service, const json_t *backend,
+			  long long *least_days)
+{
+	const json_t *days = json_object_get(json_object_get(backend, "tls"), "days_left");
+	const char *verdict = field_text(backend, "verdict"), *name = field_text(backend, "name");
+	long long left = json_integer_value(days);
+
+	if (strcmp(verdict, "up") && !strcmp(field_text(backend, "admin"), "ready"))
+		say(c, STATE_WARNING,
+		    json_sprintf("%s/%s %s: %s", field_text(service, "name"), name, verdict,
+				 field_text(backend, "text")));
+	if (!json_is_integer(days))
+		return;
+	if (left < *least_days)
+		*least_days = left;
+	if (left < c->warning_days || left < c->critical_days)
+		say(c, left < c->critical_days ? STATE_CRITICAL : STATE_WARNING,
+		    json_sprintf("%s/%s certificate %s %lld days", field_text(service, "name"),
+				 name, left < 0 ? "expired for" : "expires in",
+				 left < 0 ? -left : left));
+}
+
+static void judge_service(struct check *c, const json_t *service)
+{
+	const char *name = field_text(service, "name");
+	long long up = 0, all = 0, flows = 0, new = 0, days = DAYS_MAX;
+	json_t *tier, *backend;
+	char rest[64], tier_text[TEXT_TIER_SIZE];
+	size_t i, k;
+
+	judge_state(c, service);
+	judge_tier(c, service);
+	json_array_foreach(json_object_get(service, "tiers"), i, tier)
+		json_array_foreach(json_object_get(tier, "backends"), k, backend)
+	{
+		judge_backend(c, service, backend, &days);
+		all++;
+		up += !strcmp(field_text(backend, "verdict"), "up");
+		flows += field_number(backend, "flows");
+		new += field_number(backend, "new");
+	}
+	say(c, STATE_OK,
+	    json_sprintf("%s: %s, %lld of %lld up", name, text_tier(service, tier_text), up, all));
+	snprintf(rest, sizeof(rest), ";;;0;%lld", all);
+	figure(c, name, "up", up, rest);
+	figure(c, name, "flows", flows, ";;;0");
+	figure(c, name, "new", new, "c;;;0");
+	snprintf(rest, sizeof(rest), ";%lld:;%lld:", c->warning_days, c->critical_days);
+	if (days < DAYS_MAX)
+		figure(c, name, "certificate_days", days, rest);
+}
+
+static void judge_box(struct check *c, const json_t *status)
+{
+	const char *error = field_text(json_object_get(status, "config"), "last_error");
+	json_t *interface;
+	size_t i;
+
+	if (*error)
+		say(c, STATE_WARNING,
+		    json_sprintf("the last reload failed: %.*s", (int)strcspn(error, "\n"), error));
+	json_array_foreach(json_object_get(status, "interfaces"), i,
+			   interface) if (!strcmp(field_text(interface, "xdp"), "detached"))
+		say(c, STATE_CRITICAL,
+		    json_sprintf("%s carries no XDP program", field_text(interface, "name")));
+}
+
+/* One line, whatever a server said. */
+static void print_line(struct check *c)
+{
+	struct buf line = {0};
+
+	for (int state = STATE_CRITICAL; state > STATE_OK; state--)
+		if (c->texts[state].len)
+			buf_printf(&line, "%s%s", line.len ? "; " : "", c->texts[state].data);
+	if (!line.len && c->texts[STATE_OK].len)
+		buf_printf(&line, "%s", c->texts[STATE_OK].data);
+	if (line.len > LINE_MAX_SIZE / 2)
+		strcpy(line.data + LINE_MAX_SIZE / 2, "...");
+	for (char *p = line.data; p && *p; p++)
+		if (*p < ' ' || *p > '~' || *p == '|')
+			*p = '?';
+	printf("MXLB %s - %s|%s\n", state_names[c->worst], line.data ? line.data : "no services",
+	       c->figures.data ? c->figures.data : "");
+	buf_free(&line);
+}
+
+static enum ctl_exit unknown(const struct ctl *ctl, const char *why)
+{
+	printf(ctl->json ? "{\"state\": \"UNKNOWN\", \"text\": \"%s\"}\n" : "MXLB UNKNOWN - %s\n",
+	       why);
+	return (enum ctl_exit)STATE_UNKNOWN;
+}
+
+static void on_alarm(int number)
+{
+	static const char line[] = "MXLB UNKNOWN - mxlbd does not answer in time\n";
+	ssize_t n = write(STDOUT_FILENO, line, sizeof(line) - 1);
+
+	(void)number;
+	(void)n;
+	_exit(STATE_UNKNOWN);
+}
+
+/* False: no number of days. */
+static bool take_days(const char *text, long long initial, long long *days)
+{
+	char *end = NULL;
+
+	*days = text ? strtoll(text, &end, 10) : initial;
+	return !text || (*text >= '0' && *text <= '9' && !*end && *days <= DAYS_MAX);
+}
+
+/* The status document, or NULL: what went wrong is on stderr. */
+static json_t *ask(const struct ctl *ctl)
+{
+	unsigned wait_s = ctl->timeout_s ?: TIMEOUT_S;
+	struct buf reply = {0};
+	json_t *status = NULL;
+
+	signal(SIGALRM, on_alarm); /* a reply that trickles */
+	alarm(wait_s + 1);
+	if (!link_ask_within(ctl->socket, "show status", wait_s, &reply))
+		status = json_loadb(reply.data, reply.len, JSON_REJECT_DUPLICATES, NULL);
+	alarm(0);
+	buf_free(&reply);
+	return status;
+}
+
+static bool judge_all(struct check *c, const json_t *status, const char *wanted)
+{
+	bool found = !wanted;
+	json_t *service;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "services"), i, service)
+	{
+		if (wanted && strcmp(wanted, field_text(service, "name")))
+			continue;
+		judge_service(c, service);
+		found = true;
+	}
+	judge_box(c, status);
+	return found;
+}
+
+enum ctl_exit check_run(const struct ctl *ctl, char **args)
+{
+	struct check c = {.problems = json_array(), .values = json_object()};
+	enum ctl_exit rc;
+	json_t *status, *document;
+
+	if (!take_days(ctl->warning, WARNING_DAYS, &c.warning_days) ||
+	    !take_days(ctl->file ?: ctl->critical, CRITICAL_DAYS, &c.critical_days)) {
+		rc = unknown(ctl, "-w and -c expect a number of days");
+		goto out;
+	}
+	status = ask(ctl);
+	if (!status) {
+		rc = unknown(ctl, "mxlbd does not answer");
+		goto out;
+	}
+	if (!judge_all(&c, status, args[0])) {
+		rc = unknown(ctl, "no such service");
+	} else if (ctl->json) {
+		document = json_pack("{s:s, s:O, s:O}", "state", state_names[c.worst], "problems",
+				     c.problems, "figures", c.values);
+		ctl_print_json(document);
+		json_decref(document);
+		rc = (enum ctl_exit)c.worst;
+	} else {
+		print_line(&c);
+		rc = (enum ctl_exit)c.worst;
+	}
+	json_decref(status);
+out:
+	for (size_t i = 0; i < sizeof(c.texts) / sizeof(c.texts[0]); i++)
+		buf_free(&c.texts[i]);
+	buf_free(&c.figures);
+	json_decref(c.problems);
+	json_decref(c.values);
+	return rc;
+}
