@@ -46,7 +46,7 @@ CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c mo
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c write.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c migrate.c
-CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c eventlist.c probecmd.c plancmd.c
+CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
 DAEMON   = daemon.c interfaces.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
@@ -97,7 +97,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf conffile confcert confwrite allow endpoints core health tier tally order maglev model reload reply dialog probe certname certpolicy control listen status admin flowlist ctl forgery schedule
+UNIT = addr compare conf conffile confcert confwrite allow endpoints core health tier tally order maglev model reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
@@ -108,6 +108,7 @@ unit_srcs_confwrite = $(unit_srcs_conf) userspace/ctl/yaml.c
 unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) tests/unit/control_bench.c
 unit_srcs_listen = $(unit_srcs_control)
 unit_srcs_status = $(unit_srcs_control) userspace/ctl/text.c
+unit_srcs_stat   = $(unit_srcs_control)
 unit_srcs_admin  = $(unit_srcs_control)
 unit_srcs_flowlist = $(unit_srcs_status)
 unit_srcs_ctl    = $(sort $(unit_srcs_control) $(SRC_ctl) $(SRC_probing) $(SRC_conf)) # mxlbctl.c: included

@@ -152,6 +152,7 @@ static void make_config(struct bench *b)
 					   .interval_ms = 10000,
 					   .fast_interval_ms = 2000,
 					   .timeout_ms = 10000,
+					   .depth = DEPTH_MAIL_FROM,
 					   .fall = 3,
 					   .rise = 2};
 	for (unsigned i = 0; i < 3; i++) {

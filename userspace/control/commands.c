@@ -68,8 +68,18 @@ static void run_show_status(struct request *r)
 static void run_show_info(struct request *r)
 {
 	struct control_info info = fresh_info(r->env);
+	enum typed_format format = FORMAT_PLAIN;
 
-	render_info(r->env->model, &info, control_now().wall_ms, r->out);
+	for (unsigned i = 0; i < r->n_args; i++)
+		typed_format(r->args[i], &format);
+	render_info(r->env->model, &info, control_now().wall_ms, format, r->out);
+}
+
+static void run_show_version(struct request *r)
+{
+	struct control_info info = fresh_info(r->env);
+
+	buf_printf(r->out, "%s\n", info.version);
 }
 
 static void run_set_timeout(struct request *r)
@@ -166,7 +176,15 @@ static const struct command commands[] = {
 	 eventlist_run},
 	{"show flows", "<s>[/<b>] [<max>] [json]", "list the flow table's entries", 3, false,
 	 flowlist_run},
-	{"show info", "", "report information about the running process", 0, false, run_show_info},
+	{"show backend", "", "list the services", 0, false, statlist_backends},
+	{"show info", "[json|typed]", "report information about the running process", 3, false,
+	 run_show_info},
+	{"show servers state", "[<s>]", "states and weights of the servers, in HAProxy's numbers",
+	 1, false, statlist_servers},
+	{"show stat", "[{<s>|<iid>} <type> <sid>] [json|typed]",
+	 "counters and states in HAProxy's columns; no-maint, up: not those that are not", 6, false,
+	 statlist_run},
+	{"show version", "", "the version of mxlbd", 0, false, run_show_version},
 	{"show status", "", "everything that is known, as one JSON document", 0, false,
 	 run_show_status},
 	{"tier", "<s> force <n> [for <s>] | <s> auto",

@@ -31,6 +31,7 @@ struct control_info { /* what the model does not know; filled by the daemon when
 	uint64_t probe_child_restarts;
 	uint64_t probes, probes_hinted; /* begun; and those of them that a hint made quick */
 	uint32_t probe_late_p50_ms, probe_late_p99_ms, probe_late_max_ms; /* after their time */
+	uint32_t turn_max_ms; /* the longest turn of the loop within ten seconds, or twenty */
 };
 
 struct control_callbacks {

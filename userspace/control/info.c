@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns the lines of `show info`. HAProxy's keys are there for its tools (hatop wants all of
- * the first block); where HAProxy counts something that a layer-4 balancer has not, the value is 0.
+ * the first block); where HAProxy counts something that a layer-4 balancer has not, the value is 0. Our own fields follow.
  */
 #include "control/render.h"
 
@@ -39,41 +39,110 @@ static struct traffic sum_traffic(const struct model *m, unsigned *n_backends)
 	return sum;
 }
 
-void render_info(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
-		 struct buf *out)
+struct printer {
+	struct buf *out;
+	enum typed_format format;
+	bool any;
+};
+
+static void put(struct printer *p, unsigned pos, const char *name, const char *tags,
+		struct typed_value v)
+{
+	struct typed_field f = {pos, name, tags};
+
+	if (p->format == FORMAT_TYPED) {
+		typed_line(p->out, &f, &v);
+	} else if (p->format == FORMAT_JSON) {
+		buf_printf(p->out, p->any ? ",{" : "[{");
+		typed_json(p->out, &f, &v);
+	} else {
+		buf_printf(p->out, "%s: ", name);
+		typed_plain(p->out, &v, false);
+		buf_append(p->out, "\n", 1);
+	}
+	p->any = true;
+}
+
+static void put_text(struct printer *p, unsigned pos, const char *name, const char *tags,
+		     const char *text)
+{
+	put(p, pos, name, tags, (struct typed_value){.kind = TYPED_TEXT, .text = text});
+}
+
+static void put_number(struct printer *p, unsigned pos, const char *name, const char *tags,
+		       uint64_t n)
+{
+	put(p, pos, name, tags, (struct typed_value){.kind = TYPED_U64, .n = n});
+}
+
+/* HAProxy's, at their places in its list (2.6). */
+static void put_haproxys(struct printer *p, const struct model *m, const struct control_info *info,
+			 int64_t now_wall_ms, unsigned n_backends, const struct traffic *sum)
 {
 	uint64_t up = info->uptime_s;
-	unsigned n_backends;
-	struct traffic sum = sum_traffic(m, &n_backends);
 	struct utsname host = {.nodename = "localhost"};
-	bool reload_failed = info->config_last_error && *info->config_last_error;
-	char date[16];
+	char date[16], uptime[64];
 
 	release_date(date, sizeof(date));
 	uname(&host);
-	buf_printf(out, "Name: mxlb\nVersion: %s\nRelease_date: %s\n",
-		   info->version ? info->version : "0", date);
-	buf_printf(out, "Nbproc: 1\nProcess_num: 1\nPid: %d\n", info->pid);
-	buf_printf(out, "Uptime: %llud %lluh%02llum%02llus\nUptime_sec: %llu\n",
-		   (unsigned long long)up / 86400, (unsigned long long)up / 3600 % 24,
-		   (unsigned long long)up / 60 % 60, (unsigned long long)up % 60,
-		   (unsigned long long)up);
-	buf_printf(out, "Maxconn: %u\nCurrConns: %llu\nCumConns: %llu\n", m->config->datapath.flows,
-		   (unsigned long long)sum.flows, (unsigned long long)sum.new_flows);
-	buf_printf(out,
-		   "Maxpipes: 0\nPipesUsed: 0\nPipesFree: 0\nTasks: %u\nRun_queue: 0\nnode: %s\n",
-		   n_backends, host.nodename);
-	buf_printf(out, "Start_time_sec: %lld\n", (long long)(now_wall_ms / 1000) - (long long)up);
-	buf_printf(out, "Services: %u\nBackends: %u\nReload: %s\nProbe_child_restarts: %llu\n",
-		   m->n_services, n_backends, reload_failed ? "failed" : "ok",
-		   (unsigned long long)info->probe_child_restarts);
-	buf_printf(out,
-		   "Probes: %llu\nProbes_hinted: %llu\nProbe_late_p50_ms: %u\n"
-		   "Probe_late_p99_ms: %u\nProbe_late_max_ms: %u\n",
-		   (unsigned long long)info->probes, (unsigned long long)info->probes_hinted,
-		   info->probe_late_p50_ms, info->probe_late_p99_ms, info->probe_late_max_ms);
-	for (unsigned i = 0; i < m->config->n_interfaces && i < MXLB_MAX_PORTS; i++)
+	snprintf(uptime, sizeof(uptime), "%llud %lluh%02llum%02llus",
+		 (unsigned long long)up / 86400, (unsigned long long)up / 3600 % 24,
+		 (unsigned long long)up / 60 % 60, (unsigned long long)up % 60);
+	put_text(p, 0, "Name", "POS", "mxlb");
+	put_text(p, 1, "Version", "POS", info->version ? info->version : "0");
+	put_text(p, 2, "Release_date", "POS", date);
+	put_number(p, 4, "Nbproc", "CGS", 1);
+	put_number(p, 5, "Process_num", "KGP", 1);
+	put_number(p, 6, "Pid", "SGP", info->pid);
+	put_text(p, 7, "Uptime", "MDP", uptime);
+	put_number(p, 8, "Uptime_sec", "MDP", up);
+	put_number(p, 15, "Maxconn", "CLP", m->config->datapath.flows);
+	put_number(p, 17, "CurrConns", "MGP", sum->flows);
+	put_number(p, 18, "CumConns", "MCP", sum->new_flows);
+	put_number(p, 23, "Maxpipes", "CLP", 0);
+	put_number(p, 24, "PipesUsed", "MGP", 0);
+	put_number(p, 25, "PipesFree", "MGP", 0);
+	put_number(p, 47, "Tasks", "MGP", n_backends);
+	put_number(p, 48, "Run_queue", "MGP", 0);
+	put_text(p, 50, "node", "COS", host.nodename);
+	put_number(p, 70, "Start_time_sec", "MDP", (uint64_t)(now_wall_ms / 1000) - up);
+}
+
+#define OWN 1000 /* where our own fields begin */
+
+static void put_own(struct printer *p, const struct model *m, const struct control_info *info,
+		    unsigned n_backends)
+{
+	bool failed = info->config_last_error && *info->config_last_error;
+
+	put_number(p, OWN, "Services", "MGP", m->n_services);
+	put_number(p, OWN + 1, "Backends", "MGP", n_backends);
+	put_text(p, OWN + 2, "Reload", "SGP", failed ? "failed" : "ok");
+	put_number(p, OWN + 3, "Probe_child_restarts", "MCP", info->probe_child_restarts);
+	put_number(p, OWN + 4, "Probes", "MCP", info->probes);
+	put_number(p, OWN + 5, "Probes_hinted", "MCP", info->probes_hinted);
+	put_number(p, OWN + 6, "Probe_late_p50_ms", "MDP", info->probe_late_p50_ms);
+	put_number(p, OWN + 7, "Probe_late_p99_ms", "MDP", info->probe_late_p99_ms);
+	put_number(p, OWN + 8, "Probe_late_max_ms", "MMP", info->probe_late_max_ms);
+	put_number(p, OWN + 9, "Turn_max_ms", "MMP", info->turn_max_ms);
+	for (unsigned i = 0; i < m->config->n_interfaces && i < MXLB_MAX_PORTS; i++) {
+		char name[sizeof("Xdp_") + IF_NAMESIZE];
+
+		snprintf(name, sizeof(name), "Xdp_%s", m->config->interfaces[i].name);
 		if (info->xdp_mode[i])
-			buf_printf(out, "Xdp_%s: %s\n", m->config->interfaces[i].name,
-				   info->xdp_mode[i]);
+			put_text(p, OWN + 100 + i, name, "SGP", info->xdp_mode[i]);
+	}
+}
+
+void render_info(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
+		 enum typed_format format, struct buf *out)
+{
+	struct printer p = {.out = out, .format = format};
+	unsigned n_backends;
+	struct traffic sum = sum_traffic(m, &n_backends);
+
+	put_haproxys(&p, m, info, now_wall_ms, n_backends, &sum);
+	put_own(&p, m, info, n_backends);
+	if (format == FORMAT_JSON)
+		buf_printf(out, "]\n");
 }

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include "control/control.h"
+#include "control/typed.h"
 
 #define RENDER_TIME_SIZE    32
 #define RENDER_CLIENT_SIZE  (ADDR_TEXT_SIZE + sizeof("[]:65535"))
@@ -15,9 +16,9 @@
 /* Appends the JSON document of design.md, "Control socket", as one line. 0, or -ENOMEM and out holds no document. */
 int render_status(const struct model *m, const struct control_info *info, struct now now,
 		  struct buf *out);
-/* Appends HAProxy's "Key: value" lines, as far as they mean something here, and our own. */
+/* Appends HAProxy's fields, as far as they mean something here, and our own: "Key: value" lines, or its longer forms. */
 void render_info(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
-		 struct buf *out);
+		 enum typed_format format, struct buf *out);
 /* Appends one line for each event from that number on that is still there. */
 void render_events(const struct event_log *log, uint64_t first, bool json, struct buf *out);
 /* Appends one as JSON, every key there, without a newline. dropped: how many before it its reader was not given. 0 or -ENOMEM. */

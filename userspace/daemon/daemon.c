@@ -156,9 +156,25 @@ static void settle(struct daemon *d)
 
 static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
+	struct daemon *d = prepare->data;
+	uint64_t turn_ms;
+
 	(void)loop;
 	(void)events;
-	settle(prepare->data);
+	settle(d);
+	turn_ms = d->woken_ms ? daemon_now().mono_ms - d->woken_ms : 0;
+	if (turn_ms > d->turn_max_ms[0])
+		d->turn_max_ms[0] = turn_ms;
+}
+
+/* The loop runs this one first of all that is due: ev_check's priority is the highest. */
+static void on_woken(struct ev_loop *loop, ev_check *check, int events)
+{
+	struct daemon *d = check->data;
+
+	(void)loop;
+	(void)events;
+	d->woken_ms = daemon_now().mono_ms;
 }
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
@@ -230,6 +246,8 @@ static void on_refresh(void *ctx, struct control_info *info)
 	info->probe_late_p50_ms = lateness_percentile(&d->lateness, 50);
 	info->probe_late_p99_ms = lateness_percentile(&d->lateness, 99);
 	info->probe_late_max_ms = d->lateness.max_ms;
+	info->turn_max_ms =
+		d->turn_max_ms[0] > d->turn_max_ms[1] ? d->turn_max_ms[0] : d->turn_max_ms[1];
 }
 
 static int on_reload(void *ctx, const char *who, struct buf *errors)
@@ -384,6 +402,10 @@ static void start_loop(struct daemon *d)
 	ev_prepare_init(&d->settle, on_settle);
 	d->settle.data = d;
 	ev_prepare_start(d->loop, &d->settle);
+	ev_check_init(&d->woken, on_woken);
+	ev_set_priority(&d->woken, EV_MAXPRI);
+	d->woken.data = d;
+	ev_check_start(d->loop, &d->woken);
 	timer_init(&d->heartbeat, d, on_heartbeat);
 	if (watchdog_s > 0) {
 		ev_timer_set(&d->heartbeat, watchdog_s, watchdog_s);

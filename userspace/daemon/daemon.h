@@ -50,6 +50,9 @@ struct daemon {
 	uint64_t logged_seq;
 	const char *modes[MXLB_MAX_PORTS], *links[MXLB_MAX_PORTS]; /* as last told */
 	ev_prepare settle;
+	ev_check woken;
+	uint64_t woken_ms;	 /* when the loop last woke; 0: it has not, or sleeps */
+	uint32_t turn_max_ms[2]; /* the longest turn of these ten seconds, and of the ten before */
 	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets, keep;
 	uint32_t mtu[MXLB_MAX_PORTS]; /* of config.interfaces, as last seen */
 	unsigned announcements_left;

@@ -64,6 +64,8 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	datapath_sweep(d->datapath, d->model->held);
 	datapath_keep_probes_tunnelled(d->datapath);
+	d->turn_max_ms[1] = d->turn_max_ms[0];
+	d->turn_max_ms[0] = 0;
 }
 
 struct gather {

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns what of the model goes into which of HAProxy's columns. Counts nothing itself: traffic is the datapath's, the rest
+ * is tally.c's. Sessions are the flow table's, bytes those to the servers (answers do not pass here), retries are SYNs
+ * that came again.
+ */
+#include "control/stat.h"
+
+#include <string.h>
+
+const struct typed_field stat_columns[STAT_COUNT] = {
+#define KNOWN(name, tags)  {STAT_##name, #name, tags},
+#define UNKNOWN(name, ...) {STAT_##name, #name, NULL},
+	STAT_COLUMNS(KNOWN, UNKNOWN)
+#undef KNOWN
+#undef UNKNOWN
+};
+
+static void put_text(struct stat_row *r, enum stat_column c, const char *text)
+{
+	r->v[c] = (struct typed_value){.kind = TYPED_TEXT, .text = text};
+}
+
+static void put_u32(struct stat_row *r, enum stat_column c, uint32_t n)
+{
+	r->v[c] = (struct typed_value){.kind = TYPED_U32, .n = n};
+}
+
+static void put_u64(struct stat_row *r, enum stat_column c, uint64_t n)
+{
+	r->v[c] = (struct typed_value){.kind = TYPED_U64, .n = n};
+}
+
+static void put_seconds(struct stat_row *r, enum stat_column c, uint64_t ms)
+{
+	put_u32(r, c, ms / 1000 < UINT32_MAX ? ms / 1000 : UINT32_MAX);
+}
+
+uint32_t stat_iid(const struct service *s)
+{
+	return s->id + 1;
+}
+
+static void begin(struct stat_row *r, const struct service *s, enum stat_type of, const char *name,
+		  uint32_t sid)
+{
+	memset(r, 0, sizeof(*r));
+	r->of = of;
+	r->iid = stat_iid(s);
+	r->sid = sid;
+	put_text(r, STAT_pxname, s->conf.name);
+	put_text(r, STAT_svname, name);
+	put_text(r, STAT_mode, "tcp");
+	put_u32(r, STAT_pid, 1); /* the number of the process, as HAProxy's */
+	put_u32(r, STAT_iid, r->iid);
+	put_u32(r, STAT_sid, sid);
+	put_u32(r, STAT_type, of);
+}
+
+static void put_traffic(struct stat_row *r, const struct traffic *t)
+{
+	put_u64(r, STAT_stot, t->new_flows);
+	put_u64(r, STAT_bin, t->bytes);
+	put_u32(r, STAT_scur, t->flows);
+	if (r->of == STAT_FRONTEND)
+		return;
+	put_u64(r, STAT_lbtot, t->new_flows);
+	put_u64(r, STAT_wretr, t->retransmits);
+}
+
+static struct traffic sum_traffic(const struct service *s)
+{
+	struct traffic sum = {0};
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct traffic *t = &s->backends[i].traffic;
+
+		sum.flows += t->flows;
+		sum.new_flows += t->new_flows;
+		sum.bytes += t->bytes;
+		sum.retransmits += t->retransmits;
+	}
+	return sum;
+}
+
+static void put_drops(struct stat_row *r, const uint64_t *drops)
+{
+	put_u64(r, STAT_dreq, drops[MXLB_DROP_denied] + drops[MXLB_DROP_syn_limit]);
+	put_u64(r, STAT_ereq,
+		drops[MXLB_DROP_malformed] + drops[MXLB_DROP_fragment] + drops[MXLB_DROP_flags] +
+			drops[MXLB_DROP_martian] + drops[MXLB_DROP_ttl]);
+}
+
+void stat_frontend(const struct model *m, const struct service *s, const struct control_info *info,
+		   struct stat_row *r)
+{
+	struct traffic sum = sum_traffic(s);
+
+	begin(r, s, STAT_FRONTEND, "FRONTEND", 0);
+	put_traffic(r, &sum);
+	put_u32(r, STAT_slim, m->config->datapath.flows);
+	put_text(r, STAT_status, s->tier.state == SERVICE_NOT_READY ? "STOP" : "OPEN");
+	if (info->service_drops && s->id < MXLB_MAX_SERVICES)
+		put_drops(r, info->service_drops[s->id]);
+}
+
+/* As HAProxy: nothing of checks while they do not run. */
+static void put_check(struct stat_row *r, const struct service *s, const struct backend *b)
+{
+	enum check_status c = stat_check(s, b);
+
+	if (b->admin == ADMIN_MAINT)
+		return;
+	put_text(r, STAT_check_status, stat_check_name(c));
+	put_text(r, STAT_check_desc, stat_check_text(c));
+	put_u32(r, STAT_check_rise, s->probe.rise);
+	put_u32(r, STAT_check_fall, s->probe.fall);
+	put_u32(r, STAT_check_health, stat_health(s, b));
+	if (!b->last_wall_ms)
+		return;
+	put_text(r, STAT_last_chk, b->last.text[0] ? b->last.text : reason_text(b->last.reason));
+	put_u64(r, STAT_check_duration, b->last.total_ms);
+	if (b->last.smtp_code)
+		put_u32(r, STAT_check_code, b->last.smtp_code);
+}
+
+void stat_server(const struct service *s, const struct backend *b, struct now now,
+		 struct stat_row *r)
+{
+	bool backup = stat_is_backup(s, b);
+
+	begin(r, s, STAT_SERVER, b->conf.name, b->id);
+	put_traffic(r, &b->traffic);
+	put_text(r, STAT_status, stat_status(s, b, r->status, sizeof(r->status)));
+	put_text(r, STAT_addr, render_client(&b->conf.address, s->conf.port, r->addr));
+	put_u32(r, STAT_weight, b->weight);
+	put_u32(r, STAT_uweight, b->weight);
+	put_u32(r, STAT_act, !backup);
+	put_u32(r, STAT_bck, backup);
+	put_u64(r, STAT_chkfail, b->tally.failed_up);
+	put_u64(r, STAT_chkdown, b->tally.falls);
+	put_seconds(r, STAT_lastchg, tally_age_ms(b->tally.changed_ms, now.mono_ms));
+	put_seconds(r, STAT_downtime, downtime_ms(&b->tally.down, now.mono_ms));
+	put_check(r, s, b);
+}
+
+/* Could take something: it does, or would if its tier were active. */
+static bool is_usable(const struct backend *b)
+{
+	return b->in_ring ||
+	       (b->admin == ADMIN_READY && b->weight && health_effective(&b->health) == VERDICT_UP);
+}
+
+void stat_backend(const struct service *s, struct now now, struct stat_row *r)
+{
+	bool served = s->tier.state != SERVICE_DOWN && s->tier.state != SERVICE_NOT_READY;
+	struct traffic sum = sum_traffic(s);
+	uint32_t act = 0, bck = 0, weight = 0;
+
+	begin(r, s, STAT_BACKEND, "BACKEND", 0);
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct backend *b = &s->backends[i];
+
+		bck += is_usable(b) && stat_is_backup(s, b);
+		act += is_usable(b) && !stat_is_backup(s, b);
+		weight += b->in_ring ? b->weight : 0;
+	}
+	put_traffic(r, &sum);
+	put_text(r, STAT_status, served ? "UP" : "DOWN");
+	put_text(r, STAT_algo, "maglev");
+	put_u32(r, STAT_weight, weight);
+	put_u32(r, STAT_uweight, weight);
+	put_u32(r, STAT_act, act);
+	put_u32(r, STAT_bck, bck);
+	put_u64(r, STAT_chkdown, s->tally.became[SERVICE_DOWN]);
+	put_seconds(r, STAT_lastchg, tally_age_ms(s->tally.changed_ms, now.mono_ms));
+	put_seconds(r, STAT_downtime, downtime_ms(&s->tally.down, now.mono_ms));
+}
