@@ -8,10 +8,9 @@ import time
 
 import pytest
 
-from games import Sessions, assert_alive, assert_ended_well
-from lab import VIP, Traffic, wait_until
+from mishaps import PATIENCE_S, Mail
+from lab import VIP, wait_until
 
-PATIENCE_S = 15  # for what should take two
 FLAPS = 20
 OTHER_MAC = "02:00:00:00:07:05"
 
@@ -21,36 +20,6 @@ def running(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     return balancer
-
-
-class Mail:
-    """Sessions, some busy and some idle, and new connections all the while."""
-
-    def __init__(self, lab):
-        self.sessions, self.traffic = Sessions(lab, VIP), Traffic(lab)
-
-    def __enter__(self):
-        self.sessions.__enter__()
-        self.traffic.__enter__()
-        self.sessions.open(10, 10)
-        self.traffic.wait_seen({"oxford-a", "oxford-b"})
-        return self
-
-    def __exit__(self, *what):
-        self.traffic.__exit__(*what)
-        self.sessions.__exit__(*what)
-
-    def back_after(self, since):
-        """Seconds until the first connection begun after that time was greeted; then all are again."""
-        first = wait_until(lambda: [a for a in self.traffic.attempts(since) if a.server], PATIENCE_S, "a greeting")[0]
-        self.traffic.wait_seen({"oxford-a", "oxford-b"}, PATIENCE_S)
-        return first.at - since
-
-    def end(self):
-        """No session broke, and each is where it was."""
-        assert_alive(self.sessions.noop())
-        self.sessions.assert_one_server_each()
-        assert_ended_well(self.sessions.quit())
 
 
 def detach(lab):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mishaps import greet_late
 from lab import HERE, OXFORD, SERVERS, VIP, Traffic, children, wait_until
 
 N_MUTE = 500
@@ -116,20 +117,6 @@ def test_without_sockets_verdicts_are_unknown_and_mail_goes_on(lab, balancer, tr
             traffic.wait_seen(OXFORD)
         balancer.wait_all_up()
         nothing_moved(balancer, traffic, before)
-
-
-def greet_late(lab, host, seconds):
-    """Its greeting takes that long: a probe is nearly always in flight."""
-    main = lab.run / host / "etc/main.cf"
-    text = main.read_text()
-    def mend():
-        lab.stop(host)
-        main.write_text(text)
-        lab.start(host)
-    lab.undo.callback(mend)
-    lab.stop(host)
-    main.write_text(f"{text}smtpd_delay_reject = no\nsmtpd_client_restrictions = sleep {seconds}\n")
-    lab.start(host)
 
 
 @pytest.mark.parametrize("who", ["mxlbd", "its child", "both"])
