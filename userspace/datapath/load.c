@@ -178,24 +178,35 @@ static void unmap_all(struct datapath *dp)
 			munmap(*at, mapped_len(map));
 }
 
-/* Keys: from the configuration's text, or made once and kept with the pins. FNV-1a, then mixed. */
-static int set_keys(struct datapath *dp, const char *text)
+/* FNV-1a, then mixed. */
+static void keys_of(const char *text, __u64 keys[2])
 {
 	uint64_t h[2] = {0xcbf29ce484222325ULL, 0x84222325cbf29ce4ULL};
+
+	for (const char *c = text; *c; c++)
+		for (int i = 0; i < 2; i++)
+			h[i] = (h[i] ^ (uint8_t)*c) * 0x100000001b3ULL;
+	keys[0] = mxlb_mix(h[0]) | 1;
+	keys[1] = mxlb_mix(h[1]);
+}
+
+/* Keys: from the configuration's text, or made once; kept with the pins, for flows are found by those they were noted by. */
+static int set_keys(struct datapath *dp, const char *text)
+{
+	__u64 *keys = dp->control->hash_key, asked[2];
 
 	if (!dp->control->secret && getrandom(&dp->control->secret, sizeof(dp->control->secret),
 					      0) != sizeof(dp->control->secret))
 		return -errno;
-	if (!*text) {
-		if (dp->control->hash_key[0])
-			return 0;
-		return getrandom(dp->control->hash_key, 16, 0) == 16 ? 0 : -errno;
-	}
-	for (const char *c = text; *c; c++)
-		for (int i = 0; i < 2; i++)
-			h[i] = (h[i] ^ (uint8_t)*c) * 0x100000001b3ULL;
-	dp->control->hash_key[0] = mxlb_mix(h[0]) | 1;
-	dp->control->hash_key[1] = mxlb_mix(h[1]);
+	if (!*text)
+		return keys[0] || getrandom(keys, 16, 0) == 16 ? 0 : -errno;
+	keys_of(text, asked);
+	if (!keys[0])
+		memcpy(keys, asked, sizeof(asked));
+	else if (memcmp(keys, asked, sizeof(asked)))
+		log_warn(
+			"event=hash_key_kept advice=\"open connections are found by the old one: the "
+			"key changes when the datapath is detached and started again\"");
 	return 0;
 }
 
