@@ -59,7 +59,7 @@ SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
-SRC_ctl     += $(addprefix userspace/ctl/,check.c config.c yaml.c nl.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c)
+SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)

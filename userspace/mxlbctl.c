@@ -22,6 +22,7 @@
 #include "ctl/options.h"
 #include "ctl/plan.h"
 #include "ctl/probe.h"
+#include "ctl/setup.h"
 #include "ctl/tables.h"
 #include "ctl/text.h"
 #include "probe/prober.h"
@@ -154,6 +155,9 @@ static const struct ctl_command commands[] = {
 	{"doctor", "[-c FILE] [--timeout T]",
 	 "what on this box or network would stop mail, and what to do; best as root", 0,
 	 TAKES_FILE | TAKES_TIMEOUT, doctor_run},
+	{"server-setup", "windows|linux SERVICE[/BACKEND]",
+	 "a script for the server's side: the VIP on its loopback, and all that goes with it", 2, 0,
+	 setup_run},
 	{"config", "", "the configuration in force, with every default, as YAML", 0, 0, config_run},
 	{"events", "[-f]", "the last transitions; with -f those to come, too", 0, TAKES_FOLLOW,
 	 events_list},

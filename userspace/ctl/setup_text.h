@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The scripts of `server-setup`, for setup.c: @WORD@ is filled in there. What they do is told in docs/servers.md. Each may
+ * be run again, and says at its end how to undo it.
+ */
+#ifndef MXLB_CTL_SETUP_TEXT_H
+#define MXLB_CTL_SETUP_TEXT_H
+
+/* What is done now and at each start stands in a file of its own, which a unit runs: that works whatever manages the network. */
+static const char linux_begin[] =
+	"#!/bin/sh\n"
+	"# @SERVER@ behind mxlb: VIP @VIP@, TCP port @PORT@, @HOW@.\n"
+	"# As root on the server, for instance: mxlbctl server-setup linux @WHOSE@ | ssh root@@SERVER@ sh\n"
+	"# It may be run again. The mail server must listen on the VIP too (Postfix: inet_interfaces = all).\n"
+	"set -eu\n"
+	"start=/usr/local/lib/mxlb/server-@SERVICE@\n"
+	"unit=mxlb-server-@SERVICE@.service\n"
+	"\n"
+	"mkdir -p /usr/local/lib/mxlb /etc/sysctl.d /etc/systemd/system\n"
+	"cat >\"$start\" <<'END'\n"
+	"#!/bin/sh\n"
+	"# Made by mxlbctl server-setup: what @SERVICE@ needs here at each start.\n"
+	"set -eu\n"
+	"# The VIP, for this host alone.\n"
+	"ip address replace @VIP@/@LENGTH@ dev lo\n";
+
+static const char linux_tunnel[] =
+	"# The tunnel from the edge box ends here; only what that box sends is taken out.\n"
+	"modprobe -q @MODULE@ || true\n"
+	"ip link show dev @DEVICE@ >/dev/null 2>&1 ||\n"
+	"\tip link add @DEVICE@ type @TYPE@ local @LOCAL@ remote @REMOTE@\n"
+	"ip link set @DEVICE@ up\n"
+	"# Senders are told at once what fits into the tunnel: a TCP segment of @MSS@ bytes.\n"
+	"ip @FAMILY@ route show default | sed 's/ advmss [0-9]*//' | while read -r route; do\n"
+	"\t# shellcheck disable=SC2086\n"
+	"\tip @FAMILY@ route replace $route advmss @MSS@\n"
+	"done\n";
+
+/* The greater of "all" and the device's own value counts (ip-sysctl): 2 suffices here, whatever "all" says. */
+static const char linux_tunnel_v4[] =
+	"# Senders are not to be found behind the tunnel: loose, where strict would drop them.\n"
+	"sysctl -q -w net.ipv4.conf.@DEVICE@.rp_filter=2\n";
+
+static const char linux_middle[] = "END\n"
+				   "chmod 755 \"$start\"\n"
+				   "\n";
+
+static const char linux_quiet_v4[] =
+	"# It never answers ARP for the VIP (only mxlb does), nor names it in a question.\n"
+	"cat >/etc/sysctl.d/50-mxlb.conf <<'END'\n"
+	"net.ipv4.conf.all.arp_ignore=1\n"
+	"net.ipv4.conf.all.arp_announce=2\n"
+	"END\n"
+	"sysctl -q -p /etc/sysctl.d/50-mxlb.conf\n";
+
+static const char linux_end[] =
+	"\"$start\"\n"
+	"\n"
+	"# After a restart, too.\n"
+	"cat >\"/etc/systemd/system/$unit\" <<END\n"
+	"[Unit]\n"
+	"Description=What @SERVICE@ needs of a server behind mxlb\n"
+	"Wants=network-online.target\n"
+	"After=network-online.target\n"
+	"\n"
+	"[Service]\n"
+	"Type=oneshot\n"
+	"RemainAfterExit=yes\n"
+	"ExecStart=$start\n"
+	"\n"
+	"[Install]\n"
+	"WantedBy=multi-user.target\n"
+	"END\n"
+	"if [ -d /run/systemd/system ]; then\n"
+	"\tsystemctl daemon-reload\n"
+	"\tsystemctl -q enable \"$unit\"\n"
+	"else\n"
+	"\techo \"There is no systemd here: have $start run at each start.\" >&2\n"
+	"fi\n"
+	"echo \"Done. On the edge box: mxlbctl probe @SERVICE@/@SERVER@\"\n"
+	"# To undo: systemctl disable mxlb-server-@SERVICE@; ip address del @VIP@/@LENGTH@ dev lo; remove the files.\n";
+
+static const char windows_tunnel[] =
+	"# mxlb reaches this server through a tunnel (forward: ipip), whose packets Windows can't take out. Put a second mxlb on\n"
+	"# its network, with decap: {from: [@REMOTE@]} and this server as its l2 backend. What the server itself needs:\n";
+
+static const char windows_script[] =
+	"# @SERVER@ behind mxlb: VIP @VIP@, TCP port @PORT@, @HOW@.\n"
+	"# In an elevated PowerShell on the server. It may be run again.\n"
+	"$ErrorActionPreference = 'Stop'\n"
+	"$vip = '@VIP@'\n"
+	"$port = @PORT@\n"
+	"$loopback = 'mxlb'\n"
+	"$rule = 'mxlb-@SERVICE@'\n"
+	"\n"
+	"# 1. A loopback adapter. Windows has no cmdlet that adds one.\n"
+	"if (-not (Get-NetAdapter -Name $loopback -ErrorAction SilentlyContinue)) {\n"
+	"    $new = Get-NetAdapter | Where-Object InterfaceDescription -like '*KM-TEST Loopback Adapter*' | Select-Object -First 1\n"
+	"    if (-not $new) {\n"
+	"        throw 'Add it first: hdwwiz.exe, choose by hand, Network adapters, Microsoft, Microsoft KM-TEST Loopback Adapter. Then run this again.'\n"
+	"    }\n"
+	"    Rename-NetAdapter -Name $new.Name -NewName $loopback\n"
+	"}\n"
+	"$adapter = Get-NetAdapter -Name $loopback\n"
+	"\n"
+	"# 2. Its address must not come into DNS: the server's name would lead to the VIP, and Active Directory and DAG with it.\n"
+	"Set-DnsClient -InterfaceAlias $loopback -RegisterThisConnectionsAddress $false\n"
+	"Get-CimInstance Win32_NetworkAdapterConfiguration -Filter \"InterfaceIndex=$($adapter.ifIndex)\" |\n"
+	"    Invoke-CimMethod -MethodName SetTcpipNetbios -Arguments @{ TcpipNetbiosOptions = [uint32]2 } | Out-Null\n"
+	"Disable-NetAdapterBinding -Name $loopback -ComponentID ms_msclient, ms_server\n"
+	"\n"
+	"# 3. The VIP, for this host alone, and never the source of what the server begins itself.\n"
+	"if (-not (Get-NetIPAddress -IPAddress $vip -ErrorAction SilentlyContinue)) {\n"
+	"    New-NetIPAddress -InterfaceAlias $loopback -IPAddress $vip -PrefixLength @LENGTH@ -SkipAsSource $true | Out-Null\n"
+	"}\n"
+	"\n"
+	"# 4. Packets for it come in by the network's adapter, and answers leave by it (weak host model).\n"
+	"Set-NetIPInterface -InterfaceAlias $loopback -AddressFamily @WINFAMILY@ -WeakHostReceive Enabled -WeakHostSend Enabled -DadTransmits 0\n"
+	"Get-NetRoute -DestinationPrefix '@DEFAULT@' | Select-Object -ExpandProperty ifIndex -Unique | ForEach-Object {\n"
+	"    Set-NetIPInterface -InterfaceIndex $_ -AddressFamily @WINFAMILY@ -WeakHostReceive Enabled\n"
+	"}\n"
+	"\n"
+	"# 5. The firewall.\n"
+	"if (-not (Get-NetFirewallRule -Name $rule -ErrorAction SilentlyContinue)) {\n"
+	"    New-NetFirewallRule -Name $rule -DisplayName 'Mail to the VIP of mxlb' -Direction Inbound -Action Allow `\n"
+	"        -Protocol TCP -LocalAddress $vip -LocalPort $port | Out-Null\n"
+	"}\n"
+	"\n"
+	"# 6. The receive connector must listen on the VIP too: 'All available' addresses do. None of its own for the probe.\n"
+	"if (Get-Command Get-ReceiveConnector -ErrorAction SilentlyContinue) {\n"
+	"    Get-ReceiveConnector -Server $env:COMPUTERNAME | Where-Object { $_.Bindings -match \":$port$\" } | Format-List Identity, Bindings\n"
+	"}\n"
+	"Write-Output 'Done. On the edge box: mxlbctl probe @SERVICE@/@SERVER@'\n"
+	"# To undo: Remove-NetFirewallRule -Name $rule; Remove-NetIPAddress -IPAddress $vip\n";
+
+#endif
