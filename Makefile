@@ -2,6 +2,7 @@
 # make            build/mxlbd and build/mxlbctl, as an ordinary user
 # make install    DESTDIR= PREFIX=/usr/local
 # make deb        a Debian package, in build/deb
+# make deb-check  the package's life on a clean Debian: installed, upgraded under traffic, purged (root)
 # make check      all tests (root: network namespaces and BPF); installs what is missing
 # make demo       mail through the balancer in a lab of namespaces (root)
 # make unit       the unit tests alone, under ASan and UBSan
@@ -65,7 +66,7 @@ SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb
+.PHONY: all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -306,6 +307,12 @@ install: all
 
 deb:
 	$(Q)scripts/make-deb $(B)/deb
+
+# What `check` does on this machine's own system (in an overlay).
+deb-check:
+	$(Q)scripts/install-deps build lab test deb
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)MXLB_B=$(B) MXLB_DEBOOTSTRAP=1 tests/run e2e tests/e2e/test_deb.py tests/e2e/test_package.py
 
 clean:
 	rm -rf $(B)
