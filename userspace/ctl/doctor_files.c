@@ -207,10 +207,12 @@ static void check_pins(struct doctor *d)
 		doctor_find(d, DOCTOR_NOT_CHECKED, json_sprintf("%s: %s", path, strerror(errno)),
 			    NULL);
 	else if (fs.f_type != BPF_FS_MAGIC)
-		doctor_find(d, DOCTOR_ERROR,
-			    json_sprintf("%s is not in a BPF file system: mxlbd can't pin its maps",
-					 pin),
-			    json_string("mount -t bpf bpf /sys/fs/bpf (and in /etc/fstab)"));
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_sprintf("%s is not in a BPF file system: mxlbd can't pin its maps",
+				     pin),
+			json_string(
+				"mount -t bpf bpf /sys/fs/bpf, and in /etc/fstab; seen from ip netns exec it is always so: take nsenter --net."));
 }
 
 static void check_socket(struct doctor *d)

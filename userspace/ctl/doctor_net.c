@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/magic.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "ctl/doctor.h"
 #include "ctl/nl.h"
@@ -106,6 +108,15 @@ static __u32 pinned_program(const struct doctor *d, int ifindex)
 	return err || info.type != BPF_LINK_TYPE_XDP ? 0 : info.prog_id;
 }
 
+/* Not in a mount namespace of one's own, such as `ip netns exec` makes. */
+static bool pins_are_seen(const struct doctor *d)
+{
+	struct statfs fs;
+
+	return !statfs(field_text(json_object_get(d->config, "datapath"), "pin"), &fs) &&
+	       fs.f_type == BPF_FS_MAGIC;
+}
+
 static void judge_mode(struct doctor *d, const char *name, const json_t *conf,
 		       const struct nl_link *link)
 {
@@ -143,7 +154,9 @@ static void judge_xdp(struct doctor *d, const char *name, const json_t *conf,
 			d, DOCTOR_WARNING,
 			json_sprintf("%s carries no XDP program, for no mxlbd has started", name),
 			json_string("Start mxlbd."));
-	else if (d->root && link->xdp_program != ours)
+	else if (!d->root || !pins_are_seen(d))
+		judge_mode(d, name, conf, link);
+	else if (link->xdp_program != ours)
 		doctor_find(
 			d, DOCTOR_ERROR,
 			json_sprintf(
