@@ -43,12 +43,12 @@ Q = @
 endif
 
 UTIL     = addr.c log.c buf.c process.c
-CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c
+CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c write.c
 PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c migrate.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
-DAEMON   = daemon.c interfaces.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c
+DAEMON   = daemon.c interfaces.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
@@ -98,7 +98,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf conffile confcert confwrite allow endpoints core health tier tally order maglev model reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule
+UNIT = addr compare conf conffile confcert confwrite allow endpoints core health tier tally order maglev model reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
@@ -118,6 +118,7 @@ unit_srcs_health = $(call core,verdict health)
 unit_srcs_tier   = $(call core,tier verdict)
 unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
 unit_srcs_schedule = $(call core,verdict health schedule)
+unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
 unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model) # plan.c: included

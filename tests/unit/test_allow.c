@@ -73,10 +73,12 @@ static const struct {
 	{"only the other family", "    allow: ['::/0']\n",
 	 "10:12: services.a.allow: has no IPv4 prefix, as the address of a needs\n"},
 	{"the other keys",
-	 "    allow-file: endpoints.json\n    allow-mode: deny\n    syn-limit: 1000001\n",
+	 "    allow-file: endpoints.json\n    allow-mode: deny\n    syn-limit: 1000001\n"
+	 "    log-connections: yes\n",
 	 "10:17: services.a.allow-file: must be an absolute path\n"
 	 "11:17: services.a.allow-mode: \"deny\" is not one of enforce, observe\n"
-	 "12:16: services.a.syn-limit: 1000001 is not between 0 and 1000000\n"},
+	 "12:16: services.a.syn-limit: 1000001 is not between 0 and 1000000\n"
+	 "13:22: services.a.log-connections: \"yes\" is not one of true, false\n"},
 };
 
 static void what_is_no_list_of_prefixes_is_refused_with_the_right_way_to_write_it(void **state)

@@ -33,7 +33,7 @@ static const char all[] =
 	"services:\n"
 	"  \"0.1\": {address: \"2001:db8::25\", port: 26, interface: \"1e3\", advertise: none, probe: \"true\", min-up: 2,\n"
 	"      tier-mode: add, failback: auto, failback-hold: 25h, all-down: drop, on-unreachable: keep,\n"
-	"      allow: [\"2001:db8:1::/48\", \"::/1\"], allow-mode: observe, syn-limit: 7,\n"
+	"      allow: [\"2001:db8:1::/48\", \"::/1\"], allow-mode: observe, syn-limit: 7, log-connections: true,\n"
 	"      tiers: {20: {c: {address: 192.0.2.1, forward: ipip}}, 10: {a: {address: \"2001:db8::1\", weight: 0},\n"
 	"      b: {address: \"2001:db8::2\"}}}}\n"
 	"  x: {address: 203.0.113.25, interface: eth0, allow: [198.51.100.0/24], failback: manual, tiers: {7: {z: {address: 203.0.113.9}}}}\n"

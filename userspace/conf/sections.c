@@ -124,6 +124,8 @@ const struct key service_keys[] = {
 	{"allow-mode", FIELD(service_draft, conf.allow_mode), WORDS("enforce", "observe"),
 	 .initial = "enforce"},
 	{"syn-limit", FIELD(service_draft, conf.syn_limit), INTEGER(0, 1000000), .initial = "0"},
+	{"log-connections", FIELD(service_draft, conf.log_connections), .convert = value_bool,
+	 .flags = KEY_PLAIN, .initial = "false"},
 	{"tiers", FIELD(service_draft, conf), .nested = tiers_read, .flags = KEY_REQUIRED,
 	 .write = write_tiers},
 	END,

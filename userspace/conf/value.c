@@ -156,6 +156,17 @@ int value_word(const struct value_kind *kind, const char *text, void *field, cha
 	return -EINVAL;
 }
 
+int value_bool(const struct value_kind *kind, const char *text, void *field, char *why)
+{
+	char q[QUOTE_SIZE];
+
+	(void)kind;
+	if (strcmp(text, "true") && strcmp(text, "false"))
+		return SAY(why, "\"%s\" is not one of true, false", quote(text, q));
+	*(bool *)field = *text == 't';
+	return 0;
+}
+
 int value_address(const struct value_kind *kind, const char *text, void *field, char *why)
 {
 	char q[QUOTE_SIZE];

@@ -28,6 +28,7 @@ char *value_duration_text(uint64_t ms, char buf[VALUE_DURATION_SIZE]);
 value_fn value_integer;	   /* decimal; no sign, no leading zero */
 value_fn value_duration;   /* 250ms 10s 15m 21d 1h, to ms */
 value_fn value_word;	   /* one of a list */
+value_fn value_bool;	   /* true or false, and nothing else */
 value_fn value_address;	   /* struct addr; not martian */
 value_fn value_prefix;	   /* struct prefix; any, in its only form */
 value_fn value_mark;	   /* uint32_t[2]: mark, mask; 0x6d780000/0xffff0000 */

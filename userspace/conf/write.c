@@ -60,6 +60,12 @@ static json_t *write_word(const struct key *k, const void *field)
 	return json_string(k->kind.words[fetch(k, field) - k->kind.min]);
 }
 
+static json_t *write_bool(const struct key *k, const void *field)
+{
+	(void)k;
+	return json_boolean(*(const bool *)field);
+}
+
 static json_t *write_address(const struct key *k, const void *field)
 {
 	char text[ADDR_TEXT_SIZE];
@@ -91,7 +97,8 @@ static json_t *write_scalar(const struct key *k, const void *field)
 	} kinds[] = {
 		{value_integer, write_integer}, {value_duration, write_duration},
 		{value_word, write_word},	{value_address, write_address},
-		{value_mark, write_mark},
+		{value_bool, write_bool},	{value_mark, write_mark},
+		{value_bool, write_bool},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

@@ -28,7 +28,7 @@ static const struct setting {
 	S("failback", failback),     S("failback-hold", failback_hold_ms),
 	S("all-down", all_down),     S("on-unreachable", on_unreachable),
 	S("allow-file", allow_file), S("allow-mode", allow_mode),
-	S("syn-limit", syn_limit),
+	S("syn-limit", syn_limit),   S("log-connections", log_connections),
 #undef S
 };
 

@@ -37,7 +37,6 @@ enum tier_mode { TIER_MODE_SWITCH, TIER_MODE_ADD };
 enum failback { FAILBACK_AUTO, FAILBACK_MANUAL };
 enum all_down { ALL_DOWN_RESET, ALL_DOWN_DROP };
 enum on_unreachable { ON_UNREACHABLE_RESET, ON_UNREACHABLE_KEEP };
-enum log_connections { LOG_CONNECTIONS_NO, LOG_CONNECTIONS_YES };
 enum allow_mode { ALLOW_ENFORCE, ALLOW_OBSERVE };
 
 struct interface_conf {
@@ -117,7 +116,7 @@ struct service_conf {
 	struct prefix *from_file;
 	unsigned n_from_file;
 	enum allow_mode allow_mode;
-	enum log_connections log_connections;
+	bool log_connections;
 	uint32_t syn_limit;	       /* SYNs a second and source prefix (/24, /64); 0: none */
 	struct backend_conf *backends; /* by preference, then as in the file */
 	unsigned n_backends;

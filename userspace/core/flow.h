@@ -12,6 +12,8 @@ struct flow_row { /* one entry */
 	uint16_t port, service_id;
 	uint32_t backend_id;
 	uint16_t idle_s; /* seconds since it was last used */
+	uint32_t seq;	 /* where the flow goes on, in units of 256 bytes */
+	bool by_miss;	 /* nobody was seen to open it */
 	bool closed;	 /* a FIN or RST was seen */
 	bool counts;	 /* as a flow: not closed, used within 15 minutes */
 };

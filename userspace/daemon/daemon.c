@@ -374,6 +374,7 @@ static int start_parts(struct daemon *d)
 	/* The first plan is made of what the kernel knows: a tunnel's MTU, say, is in no record of an earlier mxlbd. */
 	netlink_settle(d->netlink);
 	hints_start(d);
+	connlog_update(d);
 	interfaces_keep(d);
 	return 0;
 }
@@ -422,6 +423,7 @@ static void stop(struct daemon *d)
 		watches_stop_all(d);
 	prober_free(d->prober);
 	table_stop(d);
+	connlog_free(d->connlog);
 	if (d->datapath && d->model)
 		remember_all(d);
 	datapath_close(d->datapath);

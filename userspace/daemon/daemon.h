@@ -13,6 +13,7 @@
 #include "datapath/datapath.h"
 #include "datapath/forge.h"
 #include "datapath/netlink.h"
+#include "daemon/connlog.h"
 #include "daemon/messenger.h"
 #include "probe/prober.h"
 
@@ -43,6 +44,7 @@ struct daemon {
 	struct prober *prober;
 	struct control *control;
 	struct messenger *messenger;
+	struct connlog *connlog; /* NULL: none is wanted */
 
 	bool detached;	/* ends, and must put nothing back */
 	bool dirty;	/* the plan may differ from what is in force */

@@ -123,6 +123,7 @@ static int take_over(struct daemon *d, const char *who, struct config *config)
 	config_free(old);
 	watches_stop_removed(d);
 	watches_start(d);
+	connlog_update(d);
 	return 0;
 }
 

@@ -92,6 +92,12 @@ void datapath_step_epoch(struct datapath *dp);
 /* Calls fn for each entry, until it returns false. */
 void datapath_each_flow(struct datapath *dp, bool (*fn)(void *ctx, const struct flow_row *row),
 			void *ctx);
+/* Of entries there is room for so many; their places are numbered. */
+uint64_t datapath_places(const struct datapath *dp);
+/* Calls fn for the n places from first on, as far as there are any; flow NULL: there is none. Not for one that
+ * is being written. */
+void datapath_look(struct datapath *dp, uint64_t first, uint64_t n,
+		   void (*fn)(void *ctx, uint64_t place, const struct flow_row *flow), void *ctx);
 /* Where this client of a service goes. 0 or -ENOENT: no such service. */
 int datapath_explain(struct datapath *dp, uint32_t service_id, const struct addr *client,
 		     uint16_t port, struct flow_place *out);

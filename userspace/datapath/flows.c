@@ -120,27 +120,55 @@ static void client_of(struct datapath *dp, uint64_t i, struct flow_row *flow)
 	}
 }
 
+/* What entry i, at that address, is. False: it is free, or being written. */
+static bool row_of(struct datapath *dp, union mxlb_entry *at, uint64_t i, uint16_t epoch,
+		   struct flow_row *flow)
+{
+	union mxlb_entry e = entry_load(at);
+
+	if (!e.backend || e.backend >= MXLB_MAX_BACKENDS)
+		return false;
+	*flow = (struct flow_row){
+		.backend_id = e.backend,
+		.idle_s = flow_age(e, epoch),
+		.seq = e.seq,
+		.by_miss = e.marks & MXLB_MARK_BY_MISS,
+		.closed = e.marks & MXLB_MARK_CLOSED,
+		.counts = flow_counts(e, epoch),
+	};
+	client_of(dp, i, flow);
+	return entry_load(at).backend == e.backend;
+}
+
 void datapath_each_flow(struct datapath *dp, bool (*fn)(void *ctx, const struct flow_row *flow),
 			void *ctx)
 {
 	uint16_t epoch = epoch_now(dp);
 	union mxlb_entry *at;
+	struct flow_row flow;
 
-	for (uint64_t i = 0; (at = entry_at(dp, i)); i++) {
-		union mxlb_entry e = entry_load(at);
-		struct flow_row flow = {
-			.backend_id = e.backend,
-			.idle_s = flow_age(e, epoch),
-			.closed = e.marks & MXLB_MARK_CLOSED,
-			.counts = flow_counts(e, epoch),
-		};
-
-		if (!e.backend || e.backend >= MXLB_MAX_BACKENDS)
-			continue;
-		client_of(dp, i, &flow);
-		if (entry_load(at).backend == e.backend && !fn(ctx, &flow))
+	for (uint64_t i = 0; (at = entry_at(dp, i)); i++)
+		if (row_of(dp, at, i, epoch, &flow) && !fn(ctx, &flow))
 			return;
-	}
+}
+
+uint64_t datapath_places(const struct datapath *dp)
+{
+	return 2 * (uint64_t)dp->lines * MXLB_LINE_PLACES;
+}
+
+void datapath_look(struct datapath *dp, uint64_t first, uint64_t n,
+		   void (*fn)(void *ctx, uint64_t place, const struct flow_row *flow), void *ctx)
+{
+	uint16_t epoch = epoch_now(dp);
+	union mxlb_entry *at;
+	struct flow_row flow;
+
+	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++)
+		if (row_of(dp, at, i, epoch, &flow))
+			fn(ctx, i, &flow);
+		else if (!entry_load(at).backend)
+			fn(ctx, i, NULL);
 }
 
 static void halves(const struct addr *a, uint64_t *hi, uint64_t *lo)

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/connlog.h"
+
+#include <string.h>
+#include "mxlb/flowrules.h"
+
+const char *connlog_how_name(enum connlog_how how)
+{
+	static const char *const names[] = {
+		[CONNLOG_CLOSED] = "closed",
+		[CONNLOG_IDLE] = "idle",
+		[CONNLOG_RESET] = "reset",
+		[CONNLOG_REPLACED] = "replaced",
+	};
+
+	return (unsigned)how < sizeof(names) / sizeof(*names) ? names[how] : "?";
+}
+
+static bool is_same(const struct connlog_seen *seen, const struct flow_row *row)
+{
+	return row && seen->backend_id == row->backend_id && seen->service_id == row->service_id &&
+	       seen->port == row->port && addr_equal(&seen->client, &row->client);
+}
+
+static unsigned begin(struct connlog_seen *seen, bool first, uint64_t now_ms,
+		      struct connlog_news *out)
+{
+	seen->open = true;
+	seen->before = first;
+	seen->since_ms = now_ms;
+	*out = (struct connlog_news){.of = *seen};
+	return !first;
+}
+
+static unsigned end(struct connlog_seen *seen, enum connlog_how how, uint64_t now_ms,
+		    struct connlog_news *out)
+{
+	if (!seen->open)
+		return 0;
+	*out = (struct connlog_news){
+		.of = *seen, .ended = true, .how = how, .lasted_ms = now_ms - seen->since_ms};
+	seen->open = false;
+	return 1;
+}
+
+/* Rules 1 and 3; of one that is not open. */
+static bool has_begun(const struct connlog_seen *seen, const struct flow_row *row, bool same)
+{
+	if (row->counts)
+		return true;
+	return row->closed && !row->by_miss &&
+	       (!same || flow_distance(seen->seq, row->seq) > FLOW_SAME);
+}
+
+unsigned connlog_look(struct connlog_seen *seen, const struct flow_row *row, bool reset, bool first,
+		      uint64_t now_ms, struct connlog_news out[CONNLOG_NEWS_MAX])
+{
+	bool same = is_same(seen, row);
+	unsigned n = 0;
+
+	if (!same) {
+		n += end(seen, CONNLOG_REPLACED, now_ms, out + n);
+		memset(seen, 0, sizeof(*seen));
+	}
+	if (!row)
+		return n;
+	if (!same) {
+		seen->client = row->client;
+		seen->port = row->port;
+		seen->service_id = row->service_id;
+		seen->backend_id = row->backend_id;
+	}
+	if (!seen->open && !reset && (!first || row->counts) && has_begun(seen, row, same))
+		n += begin(seen, first, now_ms, out + n);
+	if (reset) /* also when what answered has closed the entry */
+		n += end(seen, CONNLOG_RESET, now_ms, out + n);
+	else if (row->closed)
+		n += end(seen, CONNLOG_CLOSED, now_ms, out + n);
+	else if (!row->counts)
+		n += end(seen, CONNLOG_IDLE, now_ms, out + n);
+	seen->seq = row->seq;
+	return n;
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Looks at the whole flow table once a second, a slice at a time, and logs what core/connlog.c makes of it. The datapath knows
+ * nothing of it. Refuses to log more than LINES_MAX a slice: what is beyond is counted, and said.
+ *
+ * What was last seen of each place is kept, 40 bytes each; pages of places that were never used cost nothing.
+ */
+#include "daemon/connlog.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "control/render.h"
+#include "core/connlog.h"
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+#define SLICES	  20
+#define SLICE_S	  (1.0 / SLICES)
+#define LINES_MAX 200 /* 4000 a second */
+
+struct connlog {
+	struct daemon *daemon;
+	ev_timer look;
+	struct connlog_seen *seen;
+	uint64_t at;			/* the place where the next slice begins */
+	bool wanted[MXLB_MAX_SERVICES]; /* by service id: as the configuration says */
+	bool fresh[MXLB_MAX_SERVICES];	/* was not, until now */
+	const struct service *services[MXLB_MAX_SERVICES]; /* while a slice is looked at */
+	struct now now;
+	unsigned lines;
+	uint64_t unlogged;
+};
+
+static void say(struct connlog *c, const struct connlog_news *news)
+{
+	const struct connlog_seen *of = &news->of;
+	char client[RENDER_CLIENT_SIZE], backend[RENDER_BACKEND_SIZE], time[RENDER_TIME_SIZE];
+	char end[64] = "";
+
+	if (c->lines == LINES_MAX) {
+		c->unlogged++;
+		return;
+	}
+	c->lines++;
+	if (news->ended)
+		snprintf(end, sizeof(end), " seconds=%s%llu.%llu how=%s", of->before ? ">" : "",
+			 (unsigned long long)news->lasted_ms / 1000,
+			 (unsigned long long)news->lasted_ms % 1000 / 100,
+			 connlog_how_name(news->how));
+	render_time(c->now.wall_ms, time);
+	log_info("event=%s time=%s service=%s client=%s backend=%s%s",
+		 news->ended ? "connection_ended" : "connection", time,
+		 c->services[of->service_id]->conf.name,
+		 render_client(&of->client, of->port, client),
+		 render_backend(c->daemon->model, of->backend_id, backend), end);
+}
+
+static bool is_reset(struct connlog *c, const struct flow_row *row)
+{
+	const struct backend *b = model_backend(c->daemon->model, row->backend_id, NULL);
+
+	return b && b->gone &&
+	       c->services[row->service_id]->conf.on_unreachable == ON_UNREACHABLE_RESET;
+}
+
+static bool looks_at(const struct connlog *c, uint32_t service_id)
+{
+	return service_id < MXLB_MAX_SERVICES && c->wanted[service_id] && c->services[service_id];
+}
+
+static void on_place(void *ctx, uint64_t place, const struct flow_row *row)
+{
+	struct connlog *c = ctx;
+	struct connlog_seen *seen = &c->seen[place];
+	struct connlog_news news[CONNLOG_NEWS_MAX];
+	unsigned n;
+
+	if (row && !looks_at(c, row->service_id))
+		row = NULL;
+	if (!row && !seen->backend_id)
+		return;
+	if (seen->backend_id && !looks_at(c, seen->service_id)) /* it is not logged any more */
+		memset(seen, 0, sizeof(*seen));
+	n = connlog_look(seen, row, row && is_reset(c, row), row && c->fresh[row->service_id],
+			 c->now.mono_ms, news);
+	for (unsigned i = 0; i < n; i++)
+		say(c, &news[i]);
+}
+
+static void tell_unlogged(struct connlog *c)
+{
+	if (!c->unlogged)
+		return;
+	log_warn("event=connections_unlogged lines=%llu cause=\"more than %d a second\"",
+		 (unsigned long long)c->unlogged, LINES_MAX * SLICES);
+	c->unlogged = 0;
+}
+
+static void look(struct connlog *c, uint64_t n)
+{
+	struct model *m = c->daemon->model;
+
+	memset(c->services, 0, sizeof(c->services));
+	for (unsigned i = 0; i < m->n_services; i++)
+		c->services[m->services[i].id] = &m->services[i];
+	c->now = daemon_now();
+	c->lines = 0;
+	datapath_look(c->daemon->datapath, c->at, n, on_place, c);
+	c->at += n;
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct connlog *c = timer->data;
+	uint64_t n = datapath_places(c->daemon->datapath);
+
+	(void)loop;
+	(void)events;
+	if (c->at >= n) {
+		c->at = 0;
+		tell_unlogged(c);
+	}
+	look(c, n / SLICES + 1);
+}
+
+/* All of the table at once, some 10 ms: what comes later has begun later. */
+static void look_first(struct connlog *c, const bool wanted[MXLB_MAX_SERVICES])
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
+		c->fresh[i] = wanted[i] && !c->wanted[i];
+		c->wanted[i] = wanted[i];
+		any |= c->fresh[i];
+	}
+	c->at = 0;
+	if (any)
+		look(c, datapath_places(c->daemon->datapath));
+	memset(c->fresh, 0, sizeof(c->fresh));
+}
+
+static struct connlog *make(struct daemon *d)
+{
+	struct connlog *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->seen = calloc(datapath_places(d->datapath), sizeof(*c->seen));
+	if (!c->seen) {
+		free(c);
+		return NULL;
+	}
+	c->daemon = d;
+	ev_timer_init(&c->look, on_look, 0, SLICE_S);
+	c->look.data = c;
+	ev_timer_again(d->loop, &c->look);
+	return c;
+}
+
+void connlog_update(struct daemon *d)
+{
+	bool wanted[MXLB_MAX_SERVICES] = {false}, any = false;
+
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service *s = &d->model->services[i];
+
+		wanted[s->id] = s->conf.log_connections;
+		any |= wanted[s->id];
+	}
+	if (!any) {
+		connlog_free(d->connlog);
+		d->connlog = NULL;
+		return;
+	}
+	if (!d->connlog)
+		d->connlog = make(d);
+	if (d->connlog)
+		look_first(d->connlog, wanted);
+	else
+		log_error("event=connections_unlogged error=\"%s\"", strerror(ENOMEM));
+}
+
+void connlog_free(struct connlog *c)
+{
+	if (!c)
+		return;
+	ev_timer_stop(c->daemon->loop, &c->look);
+	free(c->seen);
+	free(c);
+}
