@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""For test_netlink.py: a balancer and two backends on one bridge, each a namespace, and tests/tools/netlink-drive.c
+"""For test_netlink*.py: a balancer and two backends on one bridge, each a namespace, and tests/tools/netlink-drive.c
 in the balancer's, with CAP_NET_ADMIN and CAP_NET_RAW and nothing else."""
 
 import os
@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+
+import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("MXLB_B", "build")
@@ -225,3 +227,30 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < end, "the condition never came"
         time.sleep(0.05)
+
+
+def frames(sniffer, wanted):
+    """The first frames on the wire, as bytes, for which wanted() holds, until `None` of them is missing."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        frame = bytes.fromhex(sniffer.expect("[0-9a-f]+")[0])
+        if wanted(frame):
+            yield frame
+
+
+@pytest.fixture(scope="session")
+def driver_built():
+    subprocess.run(["make", "-s", "-C", ROOT, f"B={BUILD}", f"{BUILD}/netlink-drive"], check=True)
+
+
+@pytest.fixture
+def net(driver_built):
+    if os.geteuid():
+        pytest.skip("needs root for network namespaces")
+    n = Net()
+    try:
+        n.up()
+        yield n
+    finally:
+        codes = n.down()
+    assert all(c == 0 for c in codes), f"a driver ended badly (sanitizers?): {codes}"

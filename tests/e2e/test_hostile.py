@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from test_probe import (BUILD, EHLO, GRACE_S, ROOT, Connection, children, drip, flood, garbage, reply, reset, silent, smtp,
-                        then_close)
+from smtp_peer import (BUILD, EHLO, GRACE_S, ROOT, Connection, children, drip, flood, garbage, reply, reset, silent, smtp,
+                       then_close)
 from tls_peer import handshake, serve
 
 MEMORY_KB = 1024  # the bound on growth

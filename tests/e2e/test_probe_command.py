@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from lab import command, wait_until
-from test_probe import NO_TLS, Peer, flood, smtp, silent, then_close, tls_context  # noqa: F401 (a fixture)
+from smtp_peer import NO_TLS, Peer, flood, smtp, silent, then_close, tls_context  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Drives userspace/datapath's netlink part for tests/e2e/test_netlink.py: arguments are interface names (with a tag:
+ * Drives userspace/datapath's netlink part for tests/e2e/test_netlink*.py: arguments are interface names (with a tag:
  * "eth0:7"), commands come as lines on stdin, what happens goes as lines to stdout. Every command is answered by "=
  * NUMBER".
  */
