@@ -98,7 +98,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf conffile confcert confwrite allow endpoints core health tier tally order maglev model reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog
+UNIT = addr compare conf conffile confcert confwrite allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
@@ -121,14 +121,16 @@ unit_srcs_schedule = $(call core,verdict health schedule)
 unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
-unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model) # plan.c: included
+unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
+unit_srcs_ids    = $(unit_srcs_model)
+unit_srcs_plan   = $(filter-out userspace/core/plan.c,$(unit_srcs_model)) # plan.c: included
 unit_srcs_order  = $(unit_srcs_compare)
 unit_srcs_compare = $(SRC_util) $(call core,verdict health tier tally event change cert model order plan maglev compare)
 unit_srcs_reload = $(SRC_util) $(call core,verdict health tier tally event change order cert plan) # model.c: included
 unit_srcs_reply  = $(call core,reply)
 unit_srcs_dialog = userspace/util/log.c $(call core,dialog reply verdict)
 unit_srcs_certname = $(patsubst %,userspace/probe/%.c,certfacts certpolicy) $(call core,certname domain tlsa)
-unit_srcs_certpolicy = $(unit_srcs_certname) userspace/probe/wallclock.c $(call core,verdict)
+unit_srcs_certpolicy = tests/unit/cert_maker.c $(unit_srcs_certname) userspace/probe/wallclock.c $(call core,verdict)
 unit_srcs_probe  = userspace/util/log.c $(patsubst %,userspace/probe/%.c,wire transcript certfacts) $(call core,certname)
 
 define unit_rule
@@ -171,13 +173,15 @@ fuzz: $(FUZZ:%=$(B)/fuzz/fuzz_%)
 	$(Q)MXLB_FUZZ_S=$${MXLB_FUZZ_S:-600} tests/run fuzz $^
 
 # Packet tests: the real program under BPF_PROG_TEST_RUN, with the real datapath/ around it. As root.
-PACKET = packets extensions flows icmp guard tunnel decap vlan redirect jumbo probe mutations rows
+PACKET = packets extensions flows icmp guard tunnel toobig decap vlan redirect jumbo probe mutations fields rows
 PACKET_SRC = tests/packet/bench.c $(SRC_util) $(SRC_core) $(SRC_datapath)
 $(B)/packet/test_%: $(B)/san/tests/packet/test_%.o $(PACKET_SRC:%.c=$(B)/san/%.o)
 	@echo "  LD      $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS) -lcmocka
 $(patsubst %.c,$(B)/san/%.o,$(SRC_datapath) $(wildcard tests/packet/*.c)): | $(B)/mxlb.skel.h
+$(addprefix $(B)/packet/test_,fields rows): $(B)/san/tests/packet/rows.o
+$(addprefix $(B)/packet/test_,tunnel toobig): $(B)/san/tests/packet/tunnels.o
 .PRECIOUS: $(B)/san/tests/packet/%.o
 
 # The flow table's rules against their model; `make model` is 10^7 packets, without sanitizers.
@@ -246,7 +250,7 @@ $(B)/san/probe-once: $(PROBE_ONCE:%.c=$(B)/san/%.o)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
 
-# What tests/e2e/test_netlink.py drives: the netlink part alone, under the sanitizers.
+# What tests/e2e/test_netlink*.py drives: the netlink part alone, under the sanitizers.
 NETLINK = netlink request link neigh nexthop pmtu proberoute announce
 $(B)/netlink-drive: $(patsubst %.c,$(B)/san/%.o,tests/tools/netlink-drive.c $(SRC_util) \
 		$(NETLINK:%=userspace/datapath/%.c))

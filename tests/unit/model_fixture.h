@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What test_model.c and test_reload.c share: the service of the README, what can happen to it, and what comes
+ * What the tests of the model share: the service of the README, what can happen to it, and what comes
  * of it, as text. Also an allocator that fails when told: a .c file compiled in behind
  * "#define calloc failing_calloc" uses it.
  */
@@ -168,6 +168,65 @@ static inline void check_events(const struct model *m, uint64_t seq, const char 
 		snprintf(got + len, sizeof(got) - len, "%s\n", event_line(e, line, sizeof(line)));
 	}
 	assert_string_equal(got, want);
+}
+
+/* What the plan says of it. */
+static inline struct plan_backend planned(const struct model *m, uint32_t id)
+{
+	struct plan_backend b = {0};
+	struct plan p;
+
+	assert_int_equal(plan_build(m, &p), 0);
+	for (unsigned i = 0; i < p.n_backends; i++) {
+		if (p.backends[i].id == id)
+			b = p.backends[i];
+	}
+	plan_free(&p);
+	assert_int_equal(b.id, id);
+	return b;
+}
+
+static inline struct model_adopted adopted(const char *name, uint8_t last, uint32_t id,
+					   enum verdict v, enum reason r)
+{
+	struct model_adopted a = {.service = "hybrid-mail",
+				  .address = address(last),
+				  .service_id = 9,
+				  .backend_id = id,
+				  .verdict = v,
+				  .reason = r,
+				  .mac = {{2, 0, 0, 0, 1, last}}};
+
+	snprintf(a.backend, sizeof(a.backend), "%s", name);
+	return a;
+}
+
+/* A copy of all that a model points to, to compare with later. */
+struct snapshot {
+	struct model model;
+	struct service service;
+	struct backend backends[3];
+};
+
+static inline struct snapshot *take(const struct model *m)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+
+	assert_non_null(s);
+	assert_int_equal(m->services[0].n_backends, 3);
+	memcpy(&s->model, m, sizeof(s->model));
+	memcpy(&s->service, m->services, sizeof(s->service));
+	memcpy(s->backends, m->services[0].backends, sizeof(s->backends));
+	return s;
+}
+
+static inline void check_same(struct snapshot *before, const struct model *m)
+{
+	struct snapshot *after = take(m);
+
+	assert_memory_equal(before, after, sizeof(*before));
+	free(before);
+	free(after);
 }
 
 #endif

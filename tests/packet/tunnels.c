@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "tunnels.h"
+
+const struct pair pairs[PAIRS] = {{4, 4}, {6, 6}, {4, 6}, {6, 4}};
+
+void put16(struct frame *f, unsigned at, unsigned value)
+{
+	f->b[at] = value >> 8;
+	f->b[at + 1] = value;
+}
+
+void frame_data(struct frame *f, int family, uint32_t client, unsigned len)
+{
+	unsigned tcp = family == 4 ? 34 : 54;
+
+	frame_syn(f, family, 25, client);
+	f->b[tcp + 13] = 0x18;
+	for (unsigned i = f->len; i < 14 + len; i++)
+		f->b[i] = i * 7 + client;
+	f->len = 14 + len;
+	put16(f, family == 4 ? 16 : 18, family == 4 ? len : len - 40);
+	if (family == 4)
+		frame_fix_ip_checksum(f);
+}
+
+void plan_one(struct plan_backend *b, uint64_t now_ms, int *ret)
+{
+	struct maglev_member member = {"a", BACKEND_A, 1};
+	struct plan_service s[2];
+	struct plan plan = {.services = s, .n_services = 2, .backends = b, .n_backends = 1};
+
+	for (int i = 0; i < 2; i++) {
+		s[i] = (struct plan_service){.id = i,
+					     .name = i ? "mail6" : "mail",
+					     .port = 25,
+					     .mode = PLAN_RING,
+					     .members = &member,
+					     .n_members = 1};
+		assert_int_equal(addr_parse(i ? "2001:db8:113::25" : "203.0.113.25", &s[i].vip), 0);
+	}
+	if (!ret) {
+		bench_apply(&plan);
+		return;
+	}
+	*ret = datapath_apply(bench_datapath(), &plan, now_ms);
+	assert_true(*ret >= 0);
+}
+
+struct plan_backend backend_a(int outer)
+{
+	struct plan_backend b = {.id = BACKEND_A};
+
+	bench_backend(&b, outer);
+	return b;
+}
+
+void narrow(int outer, uint16_t mtu)
+{
+	struct plan_backend b = backend_a(outer);
+
+	b.mtu = mtu;
+	plan_one(&b, 0, NULL);
+}
