@@ -109,6 +109,12 @@ static void on_slow_connect(void *ctx, uint32_t backend_id)
 	once.slow++;
 }
 
+static void on_child(void *ctx, const char *why)
+{
+	(void)ctx;
+	fprintf(stderr, "%s\n", why);
+}
+
 /* The place of a word in a list, or the end of the program. */
 static int word(const char *text, const char *const *words, int n)
 {
@@ -161,8 +167,8 @@ static void option(int c)
 
 int main(int argc, char **argv)
 {
-	static const struct prober_callbacks cb = {.on_result = on_result,
-						   .on_slow_connect = on_slow_connect};
+	static const struct prober_callbacks cb = {
+		.on_result = on_result, .on_slow_connect = on_slow_connect, .on_child = on_child};
 	int c;
 
 	log_init("probe-once", LOG_LEVEL_DEBUG);

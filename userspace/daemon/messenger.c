@@ -84,9 +84,10 @@ static int run(struct messenger *m, const struct buf *event)
 	memcpy(words, m->command, sizeof(words));
 	split(words, argv);
 	if (!err)
-		err = process_start(argv, envp, (int[]){in, m->output, m->output}, 3, &m->pid,
-				    &m->pidfd);
+		err = process_start(argv, envp, (int[]){in, m->output, m->output}, 3, &m->pid);
 	close(in);
+	if (!err)
+		err = process_handle(m->pid, &m->pidfd);
 	if (err && m->output >= 0)
 		close(m->output);
 	return err;

@@ -26,9 +26,11 @@ int spawn_child(const struct bundles *bundles, struct spawned *c)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
 	/* its stdin and stdout lead nowhere; the pair's other end is CHILD_FD. Closing ours ends it */
-	err = process_start(argv, envp, (int[]){-1, -1, STDERR_FILENO, pair[1]}, CHILD_FD + 1, &pid,
-			    &c->pidfd);
+	err = process_start(argv, envp, (int[]){-1, -1, STDERR_FILENO, pair[1]}, CHILD_FD + 1,
+			    &pid);
 	close(pair[1]);
+	if (!err)
+		err = process_handle(pid, &c->pidfd);
 	c->fd = pair[0];
 	if (!err)
 		return 0;

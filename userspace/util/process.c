@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
+#include <sys/wait.h>
 
 static void pass_files(posix_spawn_file_actions_t *files, const int *fds, int n_fds)
 {
@@ -30,8 +31,7 @@ static void reset_signals(posix_spawnattr_t *attr)
 	posix_spawnattr_setpgroup(attr, 0);
 }
 
-int process_start(char *const argv[], char *const envp[], const int *fds, int n_fds, pid_t *pid,
-		  int *pidfd)
+int process_start(char *const argv[], char *const envp[], const int *fds, int n_fds, pid_t *pid)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -45,10 +45,20 @@ int process_start(char *const argv[], char *const envp[], const int *fds, int n_
 	err = posix_spawn(pid, "/proc/self/exe", &files, &attr, argv, envp);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&files);
-	if (err)
-		return -err;
-	*pidfd = pidfd_open(*pid, 0);
-	return *pidfd < 0 ? -errno : 0;
+	return -err;
+}
+
+int process_handle(pid_t pid, int *pidfd)
+{
+	int err;
+
+	*pidfd = pidfd_open(pid, 0);
+	if (*pidfd >= 0)
+		return 0;
+	err = -errno;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return err;
 }
 
 void process_describe(const siginfo_t *info, char *how, size_t size)
