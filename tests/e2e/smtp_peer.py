@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import ssl
 import subprocess
 import time
@@ -227,3 +228,28 @@ def wait_for(condition, seconds, what):
         assert time.monotonic() < deadline, what
         time.sleep(0.01)
     return value
+
+
+class Running:
+    """probe-once against a peer that accepts and never speaks."""
+
+    def __init__(self, probe_once, options):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.process = subprocess.Popen([probe_once, *options.split(), "127.0.0.1", str(self.listener.getsockname()[1])],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.listener.settimeout(10)
+        self.connection, _ = self.listener.accept()
+        self.child, = children(self.process.pid)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+        self.connection.close()
+        self.listener.close()
+
+    def results(self):
+        out, self.err = self.process.communicate(timeout=30)
+        return [json.loads(line) for line in out.splitlines()]

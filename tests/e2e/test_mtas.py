@@ -12,7 +12,7 @@ from exim import BINARY, Exim
 from games import forget_connections
 from lab import OXFORD, SERVERS, command, wait_until
 from test_certificates import CASES as CERTIFICATES, pki  # noqa: F401 (a fixture)
-from test_probe import BUILD, ROOT
+from smtp_peer import BUILD, ROOT
 
 SECONDS = float(os.environ.get("MXLB_GAMES_S", "5"))
 INTERVAL = "250ms"
