@@ -220,6 +220,9 @@ static const struct row of_values[] = {
 	 "13:15: control.operators: \"\" is no name of a user or group\n"
 	 "13:19: control.operators: must be a list of names\n"
 	 "13:24: control.operators: \"-x\" is no name of a user or group\n"},
+	{"where HTTP listens", LEAST "control: {http: 9125}\n",
+	 "10:17: control.http: \"9125\" is not an address and a port like 127.0.0.1:9125 or "
+	 "[::1]:9125\n"},
 	{"a socket's path that is too long",
 	 LEAST "control:\n  operators: root\n  socket: /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
@@ -344,16 +347,6 @@ static const struct row of_several[] = {
 	 "10:21: probes.p.depth: starttls needs tls: encryption-only\n"},
 };
 
-/* Accepted, as they say nothing or what is so anyway. */
-#define LATER_AT_DEFAULT                              \
-	"    tier-mode: switch\n    failback: auto\n" \
-	"control: {http: }\ndecap: {from: []}\n"
-
-static const struct row later[] = {
-	{"control.http", LEAST "control: {http: 127.0.0.1:9125}\n",
-	 "10:17: control.http: not supported by this version\n"},
-};
-
 static void expect_rows(const struct row *rows, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -384,13 +377,6 @@ static void values_that_do_not_fit_each_other_are_refused(void **state)
 	expect_rows(of_several, N(of_several));
 }
 
-static void what_a_later_version_brings_is_refused_unless_it_says_nothing(void **state)
-{
-	(void)state;
-	expect_rows(later, N(later));
-	bench_expect("at their defaults", LEAST LATER_AT_DEFAULT, 0, "");
-}
-
 static void warnings_do_not_refuse(void **state)
 {
 	(void)state;
@@ -410,7 +396,6 @@ int main(void)
 		cmocka_unit_test(what_is_no_plain_yaml_is_refused),
 		cmocka_unit_test(values_with_two_readings_or_out_of_range_are_refused),
 		cmocka_unit_test(values_that_do_not_fit_each_other_are_refused),
-		cmocka_unit_test(what_a_later_version_brings_is_refused_unless_it_says_nothing),
 		cmocka_unit_test(warnings_do_not_refuse),
 	};
 

@@ -180,6 +180,65 @@ static void every_key_reaches_its_field(void **state)
 	config_free(c);
 }
 
+static void http_listens_at_one_address_and_port_or_nowhere(void **state)
+{
+	static const struct {
+		const char *text, *address;
+		unsigned port; /* 0: it listens nowhere */
+	} good[] = {
+		{"", "::", 0},
+		{"127.0.0.1:9125", "127.0.0.1", 9125},
+		{"[::1]:1", "::1", 1},
+		{"[::]:65535", "::", 65535},
+		{"0.0.0.0:80", "0.0.0.0", 80},
+	};
+	static const char *const bad[] = {
+		"127.0.0.1",
+		"127.0.0.1:",
+		"127.0.0.1:0",
+		"127.0.0.1:65536",
+		"127.0.0.1:+80",
+		"[127.0.0.1]:80",
+		"::1:9125",
+		"[::1]",
+		"[::1]x9125",
+		"localhost:9125",
+		":9125",
+		"[::1:9125",
+		"[]:9125",
+		"[",
+		"[:",
+		":",
+		"[::1%lo]:9125",
+		"127.0.0.1:9125:80",
+		"127.0.0.1: 80",
+		"9125",
+	};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < N(good); i++) {
+		struct config *c;
+
+		snprintf(text, sizeof(text), LEAST "control: {http: \"%s\"}\n", good[i].text);
+		c = bench_load_good(text, "");
+		assert_address(&c->control.http.address, good[i].address);
+		assert_int_equal(c->control.http.port, good[i].port);
+		config_free(c);
+	}
+	for (size_t i = 0; i < N(bad); i++) {
+		struct config *c = NULL;
+		struct buf errors = {0};
+
+		snprintf(text, sizeof(text), LEAST "control: {http: \"%s\"}\n", bad[i]);
+		if (bench_load_text(text, &c, &errors) != -EINVAL)
+			fail_msg("%s was taken", bad[i]);
+		assert_non_null(strstr(errors.data, "control.http: \""));
+		assert_null(c);
+		buf_free(&errors);
+	}
+}
+
 static void a_probe_named_default_is_the_default(void **state)
 {
 	struct config *c =
@@ -527,6 +586,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_least_has_every_default),
 		cmocka_unit_test(every_key_reaches_its_field),
+		cmocka_unit_test(http_listens_at_one_address_and_port_or_nowhere),
 		cmocka_unit_test(a_probe_named_default_is_the_default),
 		cmocka_unit_test(empty_sections_are_absent_ones),
 		cmocka_unit_test(a_far_end_that_only_strips_needs_no_services),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fills a struct from a mapping by a table of keys. Owns what all keys have in common: defaults, required
- * keys, unknown ones, quoting, wrong types, and keys that a later version brings.
+ * keys, unknown ones, quoting and wrong types.
  */
 #include <string.h>
 #include "conf/schema.h"
@@ -67,15 +67,6 @@ static void unknown_key(struct tree *t, const struct path *p, yaml_node_t *key,
 		tree_error_at(t, key, p, "unknown key");
 }
 
-static void read_later(struct reader *r, const struct path *p, const yaml_node_t *n,
-		       const struct key *k)
-{
-	bool same = n->type == YAML_SCALAR_NODE && k->initial && !strcmp(tree_text(n), k->initial);
-
-	if (!same && !tree_is_empty(n))
-		tree_error(r->tree, p, "not supported by this version");
-}
-
 /* Converts a scalar; what is wrong with it is reported. */
 static bool read_scalar(struct reader *r, const struct path *p, yaml_node_t *n, const struct key *k,
 			void *field)
@@ -120,8 +111,6 @@ static void read_entry(struct path *p, yaml_node_t *key, yaml_node_t *value, voi
 
 	if (!k->name)
 		unknown_key(m->r->tree, p, key, m->keys);
-	else if (k->flags & KEY_LATER)
-		read_later(m->r, p, value, k);
 	else if (k->convert && !read_scalar(m->r, p, value, k, (char *)m->object + k->offset))
 		set_initial(k, (char *)m->object + k->offset);
 }

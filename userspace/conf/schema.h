@@ -13,7 +13,6 @@
 enum key_flag {
 	KEY_REQUIRED = 1 << 0,
 	KEY_PLAIN = 1 << 1, /* a number: not quoted */
-	KEY_LATER = 1 << 2, /* a later version's: accepted at its default or empty, else refused */
 };
 
 struct reader { /* what is carried along while reading */
@@ -32,7 +31,7 @@ typedef json_t *write_fn(const struct config *c, const void *object);
 
 struct key {
 	const char *name;
-	value_fn *convert;   /* NULL: a nested or a later version's key */
+	value_fn *convert;   /* NULL: a nested key */
 	size_t offset;	     /* of the field in the mapping's struct */
 	const char *initial; /* the default, as it would be written; NULL: none */
 	unsigned flags;

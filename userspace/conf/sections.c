@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The file's sections but for the tiers: their tables and what a table can't say (lists, names that refer to
- * other sections, defaults that are asked of the system). A key of a later version loses its LATER here.
+ * other sections, defaults that are asked of the system).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,6 @@
 	{                                                          \
 		__VA_ARGS__, NULL                                  \
 	}
-#define LATER(value) .flags = KEY_LATER, .initial = value
 #define END                  \
 	{                    \
 		.name = NULL \
@@ -66,7 +65,7 @@ const struct key control_keys[] = {
 	 .initial = "/run/mxlb/mxlb.sock"},
 	{"group", FIELD(control_conf, group), .convert = value_account, .initial = "mxlb"},
 	{"operators", .nested = read_operators, .write = write_operators},
-	{"http", LATER(NULL)},
+	{"http", FIELD(control_conf, http), .convert = value_listen, .initial = ""},
 	END,
 };
 

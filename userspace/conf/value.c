@@ -11,6 +11,7 @@
 #include <string.h>
 #include "conf/value.h"
 #include "core/certname.h"
+#include "core/config.h"
 #include "core/domain.h"
 #include "mxlb/limits.h"
 #include "util/addr.h"
@@ -181,6 +182,33 @@ int value_address(const struct value_kind *kind, const char *text, void *field, 
 			   quote(text, q));
 	memcpy(field, &addr, sizeof(addr));
 	return 0;
+}
+
+/* The address in brackets has colons, the one without has none (RFC 3986 section 3.2.2). */
+int value_listen(const struct value_kind *kind, const char *text, void *field, char *why)
+{
+	const struct value_kind port = {.min = 1, .max = UINT16_MAX, .size = sizeof(uint16_t)};
+	bool bracket = text[0] == '[';
+	const char *colon = strrchr(text, ':');
+	struct listen_conf listen = {.port = 0};
+	char address[ADDR_TEXT_SIZE], ignored[VALUE_WHY_SIZE], q[QUOTE_SIZE];
+	int len = colon ? (int)(colon - text) - 2 * bracket : 0;
+
+	(void)kind;
+	memset(field, 0, sizeof(listen));
+	if (!text[0])
+		return 0;
+	if (len > 0 && len < ADDR_TEXT_SIZE && (!bracket || colon[-1] == ']')) {
+		snprintf(address, sizeof(address), "%.*s", len, text + bracket);
+		if (!addr_parse(address, &listen.address) &&
+		    addr_is_v4(&listen.address) == !bracket &&
+		    !value_integer(&port, colon + 1, &listen.port, ignored)) {
+			memcpy(field, &listen, sizeof(listen));
+			return 0;
+		}
+	}
+	return SAY(why, "\"%s\" is not an address and a port like 127.0.0.1:9125 or [::1]:9125",
+		   quote(text, q));
 }
 
 int value_prefix(const struct value_kind *kind, const char *text, void *field, char *why)

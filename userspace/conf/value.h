@@ -30,6 +30,7 @@ value_fn value_duration;   /* 250ms 10s 15m 21d 1h, to ms */
 value_fn value_word;	   /* one of a list */
 value_fn value_bool;	   /* true or false, and nothing else */
 value_fn value_address;	   /* struct addr; not martian */
+value_fn value_listen;	   /* struct listen_conf: any address, and a port; may be empty */
 value_fn value_prefix;	   /* struct prefix; any, in its only form */
 value_fn value_mark;	   /* uint32_t[2]: mark, mask; 0x6d780000/0xffff0000 */
 value_fn value_name;	   /* of services, backends, probes: [A-Za-z0-9][A-Za-z0-9._-]{0,62} */

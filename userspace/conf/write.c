@@ -74,6 +74,16 @@ static json_t *write_address(const struct key *k, const void *field)
 	return json_string(addr_text(field, text));
 }
 
+static json_t *write_listen(const struct key *k, const void *field)
+{
+	const struct listen_conf *listen = field;
+	char text[ADDR_TEXT_SIZE];
+
+	(void)k;
+	return json_string(listen->port ? addr_port_text(&listen->address, listen->port, text)
+					: "");
+}
+
 static json_t *write_mark(const struct key *k, const void *field)
 {
 	uint32_t mark[2];
@@ -98,7 +108,7 @@ static json_t *write_scalar(const struct key *k, const void *field)
 		{value_integer, write_integer}, {value_duration, write_duration},
 		{value_word, write_word},	{value_address, write_address},
 		{value_bool, write_bool},	{value_mark, write_mark},
-		{value_bool, write_bool},
+		{value_listen, write_listen},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

@@ -54,11 +54,17 @@ struct datapath_conf {
 	uint32_t priority;	  /* of the probes' rules */
 };
 
+struct listen_conf { /* where a TCP socket listens */
+	struct addr address;
+	uint16_t port; /* 0: nowhere */
+};
+
 struct control_conf {
 	char socket[CONFIG_SOCKET_SIZE];
 	char group[CONFIG_NAME_SIZE];
 	char operators[CONFIG_MAX_OPERATORS][CONFIG_NAME_SIZE];
 	unsigned n_operators;
+	struct listen_conf http; /* /metrics and the status page */
 };
 
 struct cert_conf {		       /* what a probe asks of a certificate besides its policy */
