@@ -59,8 +59,13 @@ enum mxlb_counter {
 		MXLB_COUNT_COUNT
 };
 
+/* Where each of these parts ends, and the next begins. */
 #define X(name, text) +1
-enum { MXLB_COUNT_FATES = 0 MXLB_DROPS(X) MXLB_PASSES(X) MXLB_ANSWERS(X) };
+enum {
+	MXLB_COUNT_DROPS = 0 MXLB_DROPS(X),
+	MXLB_COUNT_PASSES = MXLB_COUNT_DROPS MXLB_PASSES(X),
+	MXLB_COUNT_FATES = MXLB_COUNT_PASSES MXLB_ANSWERS(X),
+};
 #undef X
 
 #endif

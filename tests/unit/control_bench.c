@@ -29,7 +29,7 @@ static void on_refresh(void *ctx, struct control_info *info)
 	info->config_file = b->config.file;
 	info->config_loaded_wall_ms = bench_start.wall_ms;
 	info->config_last_error = b->last_error;
-	info->drops = b->drops;
+	info->counters = b->counters;
 	info->service_drops = (const uint64_t(*)[MXLB_DROP_COUNT])b->service_drops;
 	info->xdp_mode[0] = "native";
 }

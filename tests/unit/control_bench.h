@@ -21,7 +21,7 @@ struct bench {
 	struct backend_conf backends[3];
 	struct model *model;
 	struct control *control;
-	uint64_t drops[MXLB_DROP_COUNT];
+	uint64_t counters[MXLB_COUNT_COUNT];
 	uint64_t service_drops[MXLB_MAX_SERVICES][MXLB_DROP_COUNT];
 	const char *last_error;
 	unsigned reloads;

@@ -48,9 +48,18 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	json_t *json = get_status(*state), *service = at(json, "services", 0);
 	json_t *tier = at(service, "tiers", 0), *backend = at(tier, "backends", 0);
 
-	assert_keys(json, KEYS("version", "pid", "uptime_s", "time", "config", "interfaces",
-			       "services", "drops"));
-	assert_keys(json_object_get(json, "config"), KEYS("file", "loaded_at", "last_error"));
+	assert_keys(json, KEYS("version", "node", "pid", "uptime_s", "time", "config", "interfaces",
+			       "probing", "services", "drops", "passes", "answers", "notes"));
+	assert_keys(json_object_get(json, "config"),
+		    KEYS("file", "loaded_at", "last_error", "reloads_ok", "reloads_failed"));
+	assert_keys(json_object_get(json, "probing"),
+		    KEYS("begun", "hinted", "child_restarts", "late_p50_ms", "late_p99_ms",
+			 "late_max_ms"));
+	assert_int_equal(json_object_size(json_object_get(json, "drops")) +
+				 json_object_size(json_object_get(json, "passes")) +
+				 json_object_size(json_object_get(json, "answers")) +
+				 json_object_size(json_object_get(json, "notes")),
+			 MXLB_COUNT_COUNT);
 	assert_keys(service, KEYS("name", "address", "port", "state", "active_tier", "forced",
 				  "failback", "held_back", "tiers", "drops", "counts"));
 	assert_keys(tier, KEYS("preference", "active", "up", "backends"));
@@ -144,7 +153,7 @@ static void make_probed(struct bench *b)
 					    .evicted = 14,
 					    .unplaced = UINT64_MAX / 2};
 	b->service_drops[b->model->services[0].id][MXLB_DROP_not_ready] = 5;
-	b->drops[MXLB_DROP_not_ready] = 7;
+	b->counters[MXLB_DROP_not_ready] = 7;
 }
 
 static void show_status_says_what_the_model_knows(void **state)

@@ -23,11 +23,12 @@ struct control_info { /* what the model does not know; filled by the daemon when
 	const char *config_file;
 	int64_t config_loaded_wall_ms;
 	const char *config_last_error; /* "" when the last load was good */
-	const uint64_t *drops; /* of the whole box; by enum mxlb_drop of include/mxlb/counters.h */
+	const uint64_t *counters;      /* of the whole box; by enum mxlb_counter; NULL: zeros */
 	const uint64_t (*service_drops)
 		[MXLB_DROP_COUNT]; /* MXLB_MAX_SERVICES rows, by service.id; NULL: zeros */
 	const char *
 		xdp_mode[MXLB_MAX_PORTS]; /* per config.interfaces: "native" "generic" "detached" */
+	uint64_t reloads_ok, reloads_failed; /* since mxlbd began, its start aside */
 	uint64_t probe_child_restarts;
 	uint64_t probes, probes_hinted; /* begun; and those of them that a hint made quick */
 	uint32_t probe_late_p50_ms, probe_late_p99_ms, probe_late_max_ms; /* after their time */

@@ -145,10 +145,10 @@ static void say_goes_to(const struct question *q, struct buf *out)
 static void say_text(const struct question *q, struct buf *out)
 {
 	const struct service *s = q->service;
-	char client[RENDER_CLIENT_SIZE], vip[RENDER_CLIENT_SIZE], why[WHY_SIZE];
+	char client[ADDR_TEXT_SIZE], vip[ADDR_TEXT_SIZE], why[WHY_SIZE];
 
-	buf_printf(out, "# %s to %s, %s\n", render_client(&q->client, q->port, client),
-		   s->conf.name, render_client(&s->conf.address, s->conf.port, vip));
+	buf_printf(out, "# %s to %s, %s\n", addr_port_text(&q->client, q->port, client),
+		   s->conf.name, addr_port_text(&s->conf.address, s->conf.port, vip));
 	say_goes_to(q, out);
 	buf_printf(out, "a new connection: ");
 	say_ring(q, out);

@@ -23,9 +23,9 @@ struct listing {
 
 static void add_line(struct listing *l, const struct flow_row *row)
 {
-	char client[RENDER_CLIENT_SIZE], name[RENDER_BACKEND_SIZE];
+	char client[ADDR_TEXT_SIZE], name[RENDER_BACKEND_SIZE];
 
-	buf_printf(l->r->out, "%s %s %u%s\n", render_client(&row->client, row->port, client),
+	buf_printf(l->r->out, "%s %s %u%s\n", addr_port_text(&row->client, row->port, client),
 		   render_backend(l->r->env->model, row->backend_id, name), row->idle_s,
 		   row->closed	 ? " closed"
 		   : row->counts ? ""

@@ -8,17 +8,9 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
-#include "mxlb/counters.h"
 #include "util/log.h"
-
-#define TIME_MAX_S 253402300799LL /* 9999-12-31T23:59:59Z: the last that RFC 3339 can say */
-
-static const char *const drop_names[] = {
-#define X(name, text) #name,
-	MXLB_DROPS(X)
-#undef X
-};
 
 static const char *const forward_names[] = {[FORWARD_L2] = "l2", [FORWARD_IPIP] = "ipip"};
 
@@ -27,58 +19,6 @@ static const char *const nexthop_names[] = {
 	[NEXTHOP_RESOLVED] = "resolved",
 	[NEXTHOP_FAILED] = "failed",
 };
-
-const char *render_time(int64_t wall_ms, char text[RENDER_TIME_SIZE])
-{
-	time_t s = wall_ms / 1000;
-	struct tm tm;
-	size_t len;
-
-	if (wall_ms < 0 || s > TIME_MAX_S || !gmtime_r(&s, &tm))
-		return NULL;
-	len = strftime(text, RENDER_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text + len, RENDER_TIME_SIZE - len, ".%03dZ", (int)(wall_ms % 1000));
-	return text;
-}
-
-json_t *render_json_text(const char *text)
-{
-	char quoted[1024];
-	json_t *json;
-
-	if (!text)
-		return json_null();
-	json = json_string(text);
-	return json ? json : json_string(log_quote(text, strlen(text), quoted, sizeof(quoted)));
-}
-
-char *render_client(const struct addr *a, uint16_t port, char text[RENDER_CLIENT_SIZE])
-{
-	char address[ADDR_TEXT_SIZE];
-
-	snprintf(text, RENDER_CLIENT_SIZE, addr_is_v4(a) ? "%s:%u" : "[%s]:%u",
-		 addr_text(a, address), port);
-	return text;
-}
-
-char *render_backend(struct model *m, uint32_t id, char text[RENDER_BACKEND_SIZE])
-{
-	const struct backend *b = model_backend(m, id, NULL);
-
-	if (b)
-		snprintf(text, RENDER_BACKEND_SIZE, "%s", b->conf.name);
-	else
-		snprintf(text, RENDER_BACKEND_SIZE, "#%u", id);
-	return text;
-}
-
-/* 0 is never. */
-static json_t *json_time(int64_t wall_ms)
-{
-	char text[RENDER_TIME_SIZE];
-
-	return render_json_text(wall_ms ? render_time(wall_ms, text) : NULL);
-}
 
 static json_t *json_hex(const uint8_t *bytes, size_t len)
 {
@@ -98,7 +38,7 @@ static json_t *json_address(const struct addr *a)
 
 static json_t *json_days_left(int64_t not_after_s, int64_t now_wall_ms)
 {
-	if (not_after_s < 0 || not_after_s > TIME_MAX_S)
+	if (not_after_s < 0 || not_after_s > RENDER_TIME_MAX_S)
 		return json_null();
 	return json_integer(model_days_left(not_after_s, now_wall_ms));
 }
@@ -109,18 +49,10 @@ static json_t *json_last_probe(const struct backend *b)
 
 	if (!b->last_wall_ms)
 		return json_null();
-	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "at", json_time(b->last_wall_ms),
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "at", render_json_time(b->last_wall_ms),
 			 "stage", stage_name(r->stage), "connect_ms", (json_int_t)r->connect_ms,
 			 "greeting_ms", (json_int_t)r->greeting_ms, "tls_ms", (json_int_t)r->tls_ms,
 			 "total_ms", (json_int_t)r->total_ms);
-}
-
-json_t *render_json_append(json_t *array, json_t *item)
-{
-	if (!json_array_append_new(array, item))
-		return array;
-	json_decref(array);
-	return NULL;
 }
 
 static json_t *json_names(const struct tls_info *tls)
@@ -135,7 +67,7 @@ static json_t *json_names(const struct tls_info *tls)
 static json_t *json_tls(const struct backend *b, int64_t now_wall_ms)
 {
 	const struct tls_info *tls = &b->last.tls;
-	bool sane = tls->not_after >= 0 && tls->not_after <= TIME_MAX_S;
+	bool sane = tls->not_after >= 0 && tls->not_after <= RENDER_TIME_MAX_S;
 
 	if (!b->last_wall_ms || !tls->version[0])
 		return json_null();
@@ -143,7 +75,7 @@ static json_t *json_tls(const struct backend *b, int64_t now_wall_ms)
 			 render_json_text(tls->version), "cipher", render_json_text(tls->cipher),
 			 "subject", render_json_text(tls->subject), "issuer",
 			 render_json_text(tls->issuer), "names", json_names(tls), "not_after",
-			 sane ? json_time(tls->not_after * 1000) : json_null(), "days_left",
+			 sane ? render_json_time(tls->not_after * 1000) : json_null(), "days_left",
 			 json_days_left(tls->not_after, now_wall_ms), "sha1",
 			 json_hex(tls->sha1, sizeof(tls->sha1)), "spki_sha256",
 			 json_hex(tls->spki_sha256, sizeof(tls->spki_sha256)));
@@ -192,7 +124,8 @@ static json_t *json_order(const struct order *o)
 	if (!o->who[0])
 		return json_null();
 	return json_pack("{s:o, s:o, s:o}", "who", render_json_text(o->who), "since",
-			 json_time(o->since_wall_ms), "until", json_time(o->until_wall_ms));
+			 render_json_time(o->since_wall_ms), "until",
+			 render_json_time(o->until_wall_ms));
 }
 
 /* null: none. */
@@ -259,8 +192,8 @@ static json_t *json_backend(const struct backend *b, enum tls_policy policy, str
 		"forward", forward_names[b->conf.forward], "weight", b->weight, "verdict",
 		verdict_name(b->health.verdict), "admin", admin_state_name(b->admin), "reason",
 		reason_name(reason), "text", render_json_text(render_reason(b)), "exo_code",
-		reason_exo_code(reason, policy), "since", json_time(b->since_wall_ms), "in_ring",
-		b->in_ring, "configured_weight", b->conf.weight);
+		reason_exo_code(reason, policy), "since", render_json_time(b->since_wall_ms),
+		"in_ring", b->in_ring, "configured_weight", b->conf.weight);
 	json_t *more = json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "admin_order",
 		json_order(&b->order), "last_probe", json_last_probe(b), "tls",
@@ -297,13 +230,13 @@ static json_t *json_tier(const struct service *s, unsigned first, unsigned *next
 }
 
 /* NULL counts as zeros: the reasons are listed in any case. */
-static json_t *json_drops(const uint64_t *drops)
+static json_t *json_counters(const uint64_t *counters, unsigned first, unsigned end)
 {
 	json_t *json = json_object();
 
-	for (unsigned i = 0; i < MXLB_DROP_COUNT; i++)
-		json_object_set_new(json, drop_names[i],
-				    json_integer(drops ? (json_int_t)drops[i] : 0));
+	for (unsigned i = first; i < end; i++)
+		json_object_set_new(json, render_counter(i),
+				    json_integer(counters ? (json_int_t)counters[i] : 0));
 	return json;
 }
 
@@ -317,22 +250,44 @@ static json_t *json_service(const struct service *s, const struct control_info *
 		drops = info->service_drops[s->id];
 	for (unsigned i = 0; i < s->n_backends;)
 		tiers = render_json_append(tiers, json_tier(s, i, &i, now));
-	return json_pack(
-		"{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "name",
-		render_json_text(s->conf.name), "address", json_address(&s->conf.address), "port",
-		s->conf.port, "state", service_state_name(s->tier.state), "active_tier",
-		s->tier.has_active ? json_integer(s->tier.active) : json_null(), "forced",
-		json_forced(s), "failback", s->conf.failback == FAILBACK_MANUAL ? "manual" : "auto",
-		"held_back",
-		s->tier.n_held ? json_integer(s->tier.held[0].preference) : json_null(), "tiers",
-		tiers, "drops", json_drops(drops), "counts", json_service_counts(&s->tally, now));
+	return json_pack("{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "name",
+			 render_json_text(s->conf.name), "address", json_address(&s->conf.address),
+			 "port", s->conf.port, "state", service_state_name(s->tier.state),
+			 "active_tier",
+			 s->tier.has_active ? json_integer(s->tier.active) : json_null(), "forced",
+			 json_forced(s), "failback",
+			 s->conf.failback == FAILBACK_MANUAL ? "manual" : "auto", "held_back",
+			 s->tier.n_held ? json_integer(s->tier.held[0].preference) : json_null(),
+			 "tiers", tiers, "drops", json_counters(drops, 0, MXLB_COUNT_DROPS),
+			 "counts", json_service_counts(&s->tally, now));
 }
 
 static json_t *json_config(const struct control_info *info)
 {
-	return json_pack("{s:o, s:o, s:o}", "file", render_json_text(info->config_file),
-			 "loaded_at", json_time(info->config_loaded_wall_ms), "last_error",
-			 render_json_text(info->config_last_error));
+	return json_pack("{s:o, s:o, s:o, s:I, s:I}", "file", render_json_text(info->config_file),
+			 "loaded_at", render_json_time(info->config_loaded_wall_ms), "last_error",
+			 render_json_text(info->config_last_error), "reloads_ok",
+			 (json_int_t)info->reloads_ok, "reloads_failed",
+			 (json_int_t)info->reloads_failed);
+}
+
+static json_t *json_probing(const struct control_info *info)
+{
+	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i}", "begun", (json_int_t)info->probes,
+			 "hinted", (json_int_t)info->probes_hinted, "child_restarts",
+			 (json_int_t)info->probe_child_restarts, "late_p50_ms",
+			 info->probe_late_p50_ms, "late_p99_ms", info->probe_late_p99_ms,
+			 "late_max_ms", info->probe_late_max_ms);
+}
+
+/* The box's own: what became of the packets that were not sent on. */
+static json_t *json_fates(const uint64_t *counters)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}", "drops",
+			 json_counters(counters, 0, MXLB_COUNT_DROPS), "passes",
+			 json_counters(counters, MXLB_COUNT_DROPS, MXLB_COUNT_PASSES), "answers",
+			 json_counters(counters, MXLB_COUNT_PASSES, MXLB_COUNT_FATES), "notes",
+			 json_counters(counters, MXLB_COUNT_FATES, MXLB_COUNT_COUNT));
 }
 
 static json_t *json_interfaces(const struct config *c, const struct control_info *info)
@@ -346,35 +301,27 @@ static json_t *json_interfaces(const struct config *c, const struct control_info
 	return list;
 }
 
-static int append_json(const char *text, size_t len, void *buf)
-{
-	struct buf *out = buf;
-
-	buf_append(out, text, len);
-	return out->failed ? -1 : 0;
-}
-
-int render_json(json_t *json, struct buf *out)
-{
-	int rc = json && !json_dump_callback(json, append_json, out, JSON_COMPACT) ? 0 : -ENOMEM;
-
-	json_decref(json);
-	return rc;
-}
-
 int render_status(const struct model *m, const struct control_info *info, struct now now,
 		  struct buf *out)
 {
-	json_t *services = json_array(), *json;
+	json_t *services = json_array(), *json, *fates = json_fates(info->counters);
+	struct utsname host = {.nodename = "localhost"};
 	int rc;
 
+	uname(&host);
 	for (unsigned i = 0; i < m->n_services; i++)
 		services = render_json_append(services, json_service(&m->services[i], info, now));
-	json = json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
-			 render_json_text(info->version), "pid", (json_int_t)info->pid, "uptime_s",
-			 (json_int_t)info->uptime_s, "time", json_time(now.wall_ms), "config",
-			 json_config(info), "interfaces", json_interfaces(m->config, info),
-			 "services", services, "drops", json_drops(info->drops));
+	json = json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
+			 render_json_text(info->version), "node", render_json_text(host.nodename),
+			 "pid", (json_int_t)info->pid, "uptime_s", (json_int_t)info->uptime_s,
+			 "time", render_json_time(now.wall_ms), "config", json_config(info),
+			 "interfaces", json_interfaces(m->config, info), "probing",
+			 json_probing(info), "services", services);
+	if (json_object_update(json, fates)) {
+		json_decref(json);
+		json = NULL;
+	}
+	json_decref(fates);
 	rc = render_json(json, out);
 	buf_append(out, "\n", 1);
 	return rc;

@@ -10,7 +10,7 @@
 #include "control/typed.h"
 
 #define RENDER_TIME_SIZE    32
-#define RENDER_CLIENT_SIZE  (ADDR_TEXT_SIZE + sizeof("[]:65535"))
+#define RENDER_TIME_MAX_S   253402300799LL /* 9999-12-31T23:59:59Z: the last that RFC 3339 can say */
 #define RENDER_BACKEND_SIZE CONFIG_NAME_SIZE
 
 /* Appends the JSON document of design.md, "Control socket", as one line. 0, or -ENOMEM and out holds no document. */
@@ -25,10 +25,10 @@ void render_events(const struct event_log *log, uint64_t first, bool json, struc
 int render_event(const struct event_log *log, const struct event *e, uint64_t dropped,
 		 struct buf *out);
 
+/* Of enum mxlb_counter. */
+const char *render_counter(unsigned i);
 /* "2026-01-31T12:00:00.000Z" (RFC 3339), or NULL for a time that no four-digit year has. Returns text. */
 const char *render_time(int64_t wall_ms, char text[RENDER_TIME_SIZE]);
-/* "192.0.2.1:40000" or "[2001:db8::1]:40000". Returns text. */
-char *render_client(const struct addr *a, uint16_t port, char text[RENDER_CLIENT_SIZE]);
 /* The name, or "#17" for an id that flows still name after its backend has gone. Returns text. */
 char *render_backend(struct model *m, uint32_t id, char text[RENDER_BACKEND_SIZE]);
 /* The server's words where they are about the verdict's reason, else what the reason means. */
@@ -38,6 +38,8 @@ const char *render_reason(const struct backend *b);
 int render_json(json_t *json, struct buf *out);
 /* null for NULL. json_string() wants UTF-8 and gives NULL for all else: that is escaped here. */
 json_t *render_json_text(const char *text);
+/* null for 0, which is never, too. */
+json_t *render_json_time(int64_t wall_ms);
 /* NULL where either is: json_pack() then gives NULL too, and so one failure fails the whole document. */
 json_t *render_json_append(json_t *array, json_t *item);
 

@@ -132,7 +132,7 @@ void stat_server(const struct service *s, const struct backend *b, struct now no
 	begin(r, s, STAT_SERVER, b->conf.name, b->id);
 	put_traffic(r, &b->traffic);
 	put_text(r, STAT_status, stat_status(s, b, r->status, sizeof(r->status)));
-	put_text(r, STAT_addr, render_client(&b->conf.address, s->conf.port, r->addr));
+	put_text(r, STAT_addr, addr_port_text(&b->conf.address, s->conf.port, r->addr));
 	put_u32(r, STAT_weight, b->weight);
 	put_u32(r, STAT_uweight, b->weight);
 	put_u32(r, STAT_act, !backup);

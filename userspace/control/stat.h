@@ -47,7 +47,7 @@ struct stat_row { /* valid until the model changes; not to be copied, for its te
 	uint32_t iid,
 		sid; /* of the service, from 1; of a server, 0 in the other rows. Both last as long as it does */
 	struct typed_value v[STAT_COUNT];
-	char status[24], addr[RENDER_CLIENT_SIZE];
+	char status[24], addr[ADDR_TEXT_SIZE];
 };
 
 extern const struct typed_field stat_columns[STAT_COUNT]; /* .tags NULL: never has a value */

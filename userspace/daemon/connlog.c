@@ -35,7 +35,7 @@ struct connlog {
 static void say(struct connlog *c, const struct connlog_news *news)
 {
 	const struct connlog_seen *of = &news->of;
-	char client[RENDER_CLIENT_SIZE], backend[RENDER_BACKEND_SIZE], time[RENDER_TIME_SIZE];
+	char client[ADDR_TEXT_SIZE], backend[RENDER_BACKEND_SIZE], time[RENDER_TIME_SIZE];
 	char end[64] = "";
 
 	if (c->lines == LINES_MAX) {
@@ -52,7 +52,7 @@ static void say(struct connlog *c, const struct connlog_news *news)
 	log_info("event=%s time=%s service=%s client=%s backend=%s%s",
 		 news->ended ? "connection_ended" : "connection", time,
 		 c->services[of->service_id]->conf.name,
-		 render_client(&of->client, of->port, client),
+		 addr_port_text(&of->client, of->port, client),
 		 render_backend(c->daemon->model, of->backend_id, backend), end);
 }
 

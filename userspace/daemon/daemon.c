@@ -236,7 +236,9 @@ static void on_refresh(void *ctx, struct control_info *info)
 	info->config_file = d->file;
 	info->config_loaded_wall_ms = d->loaded_wall_ms;
 	info->config_last_error = d->last_error;
-	info->drops = d->counts.total;
+	info->counters = d->counts.total;
+	info->reloads_ok = d->reloads_ok;
+	info->reloads_failed = d->reloads_failed;
 	info->service_drops = d->counts.service;
 	for (unsigned i = 0; i < d->config->n_interfaces; i++)
 		info->xdp_mode[i] = datapath_xdp_mode(d->datapath, i);
@@ -362,6 +364,8 @@ static int start_parts(struct daemon *d)
 	if (!err)
 		err = control_new(d->loop, &d->config->control, d->model, &asking, &d->control);
 	if (!err)
+		err = http_new(d->loop, &d->config->control, d->model, &asking, &d->http);
+	if (!err)
 		err = prober_new(d->loop, &probing, d->config->probes, d->config->n_probes,
 				 &d->prober);
 	if (!err)
@@ -419,6 +423,7 @@ static void stop(struct daemon *d)
 {
 	messenger_free(d->messenger, LAST_WORDS_S);
 	control_free(d->control);
+	http_free(d->http);
 	if (d->prober)
 		watches_stop_all(d);
 	prober_free(d->prober);

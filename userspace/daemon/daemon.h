@@ -8,6 +8,7 @@
 
 #include <ev.h>
 #include "control/control.h"
+#include "control/http.h"
 #include "core/model.h"
 #include "core/schedule.h"
 #include "datapath/datapath.h"
@@ -45,6 +46,7 @@ struct daemon {
 	struct control *control;
 	struct messenger *messenger;
 	struct connlog *connlog; /* NULL: none is wanted */
+	struct http *http;
 
 	bool detached;	/* ends, and must put nothing back */
 	bool dirty;	/* the plan may differ from what is in force */
@@ -71,6 +73,7 @@ struct daemon {
 	uint64_t started_ms;
 	int64_t loaded_wall_ms;
 	char last_error[1024];
+	uint64_t reloads_ok, reloads_failed;
 	struct datapath_counts counts;
 	uint32_t flows[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
 	uint64_t flows_ms;

@@ -181,6 +181,7 @@ int daemon_reload(struct daemon *d, const char *who, struct buf *errors)
 	daemon_changed(d);
 	if (err) {
 		config_free(config);
+		d->reloads_failed++;
 		if (!errors->len)
 			buf_printf(errors, "%s: %s\n", d->file, strerror(-err));
 		snprintf(d->last_error, sizeof(d->last_error), "%s",
@@ -189,6 +190,7 @@ int daemon_reload(struct daemon *d, const char *who, struct buf *errors)
 		log_lines(LOG_LEVEL_ERROR, "config_error", errors);
 	} else {
 		d->last_error[0] = 0;
+		d->reloads_ok++;
 		d->loaded_wall_ms = daemon_now().wall_ms;
 		log_lines(LOG_LEVEL_WARN, "config_warning", errors);
 	}

@@ -144,6 +144,15 @@ char *addr_text(const struct addr *a, char buf[ADDR_TEXT_SIZE])
 }
 
 /* The length counts in the family of the address: an IPv6 prefix that holds all of IPv4 is no IPv4 prefix. */
+char *addr_port_text(const struct addr *a, uint16_t port, char buf[ADDR_TEXT_SIZE])
+{
+	char address[ADDR_TEXT_SIZE];
+
+	snprintf(buf, ADDR_TEXT_SIZE, addr_is_v4(a) ? "%.39s:%u" : "[%.39s]:%u",
+		 addr_text(a, address), port);
+	return buf;
+}
+
 char *addr_prefix_text(const struct prefix *p, char buf[ADDR_TEXT_SIZE])
 {
 	size_t used = strlen(addr_text(&p->addr, buf));
@@ -198,4 +207,13 @@ socklen_t addr_to_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_
 	sin6->sin6_port = htons(port);
 	memcpy(&sin6->sin6_addr, a->b, 16);
 	return sizeof(*sin6);
+}
+
+void addr_from_sockaddr(const struct sockaddr_storage *ss, struct addr *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (ss->ss_family == AF_INET)
+		addr_from_bytes(&((const struct sockaddr_in *)ss)->sin_addr, 4, out);
+	else if (ss->ss_family == AF_INET6)
+		addr_from_bytes(&((const struct sockaddr_in6 *)ss)->sin6_addr, 16, out);
 }

@@ -43,6 +43,8 @@ int addr_parse(const char *text, struct addr *out);
 int addr_parse_prefix(const char *text, struct prefix *out);
 /* Writes canonical text (RFC 5952) and returns buf. */
 char *addr_text(const struct addr *a, char buf[ADDR_TEXT_SIZE]);
+/* "192.0.2.1:25" or "[2001:db8::1]:25". */
+char *addr_port_text(const struct addr *a, uint16_t port, char buf[ADDR_TEXT_SIZE]);
 char *addr_prefix_text(const struct prefix *p, char buf[ADDR_TEXT_SIZE]);
 char *addr_mac_text(const struct mac *m, char buf[ADDR_TEXT_SIZE]);
 /* From/to network-order bytes: len is 4 or 16. addr_to_bytes returns 4 or 16. */
@@ -50,5 +52,7 @@ void addr_from_bytes(const void *bytes, size_t len, struct addr *out);
 size_t addr_to_bytes(const struct addr *a, uint8_t out[16]);
 /* Fills ss and returns its length. port in host order. */
 socklen_t addr_to_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_storage *ss);
+/* Without the port. Of neither IP family: ::. */
+void addr_from_sockaddr(const struct sockaddr_storage *ss, struct addr *out);
 
 #endif
