@@ -24,7 +24,7 @@ B       ?= build
 CC      ?= cc
 CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS     = libbpf libmnl openssl yaml-0.1 jansson libseccomp libcap
+PKGS     = libbpf libmnl openssl yaml-0.1 jansson libmicrohttpd libseccomp libcap
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0)
 
 WARN    = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
@@ -49,6 +49,8 @@ PROBE    = wire.c prober.c spawn.c child.c session.c stall.c tls.c certfacts.c s
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c migrate.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
 DAEMON   = daemon.c interfaces.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
+CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
+DAEMON   = daemon.c interfaces.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
@@ -88,6 +90,9 @@ $(B)/%.o: %.c
 	@echo "  CC      $@"
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) $(ALLFLAGS) -c $< -o $@
 
+# Its parts are in it.
+$(B)/userspace/control/page.o $(B)/san/userspace/control/page.o: $(wildcard userspace/control/page/*)
+
 $(B)/mxlbd: $(call obj,$(SRC_mxlbd))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) $^ -o $@ $(LIBS)
@@ -99,6 +104,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
 UNIT = addr compare conf conffile confcert confwrite allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog
+UNIT += http metrics
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
@@ -108,6 +114,8 @@ unit_srcs_endpoints = $(unit_srcs_conf)
 unit_srcs_confwrite = $(unit_srcs_conf) userspace/ctl/yaml.c
 unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) tests/unit/control_bench.c
 unit_srcs_listen = $(unit_srcs_control)
+unit_srcs_http   = $(filter-out %/http.c,$(unit_srcs_control)) # http.c: included
+unit_srcs_metrics = $(unit_srcs_control)
 unit_srcs_status = $(unit_srcs_control) userspace/ctl/text.c
 unit_srcs_stat   = $(unit_srcs_control)
 unit_srcs_admin  = $(unit_srcs_control)

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * New connections of each service over the last quarter of an hour, for the page's chart: who opens the page when
+ * something is odd wants to see what was before. Prometheus keeps what is older.
+ */
+#ifndef MXLB_CONTROL_HISTORY_H
+#define MXLB_CONTROL_HISTORY_H
+
+#include "core/model.h"
+#include "util/buf.h"
+
+#define HISTORY_STEP_S 5
+#define HISTORY_STEPS  180
+
+struct history {
+	struct history_row {
+		char service[CONFIG_NAME_SIZE]; /* whose; empty: nobody's */
+		uint64_t total;			/* at the last step */
+		uint32_t counts[HISTORY_STEPS]; /* a ring: .next is the oldest */
+		unsigned n;			/* of them known */
+	} rows[MXLB_MAX_SERVICES];		/* by service.id */
+	unsigned next;
+};
+
+/* HISTORY_STEP_S has passed; the model's traffic is fresh. */
+void history_step(struct history *h, const struct model *m);
+/* {"step_s":5,"services":[{"name":"hybrid-mail","new":[oldest, ..., newest]}]}. 0 or -ENOMEM. */
+int history_render(const struct history *h, const struct model *m, struct buf *out);
+
+#endif

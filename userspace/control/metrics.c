@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the metrics of the box and of mxlbd, and the order of all. Their names are part of the contract, as those of the
+ * JSON are.
+ */
+#include "control/metrics.h"
+
+#include <string.h>
+#include "control/exposition.h"
+#include "control/render.h"
+
+enum { UPTIME, LOADED, LOAD_OK, CHILD_RESTARTS, PROBES, PROBES_HINTED, NUMBERS };
+
+static const struct family numbers[NUMBERS] = {
+	[UPTIME] =
+		FAMILY("mxlb_uptime_seconds", GAUGE, "How long mxlbd has run.", .unit = "seconds"),
+	[LOADED] =
+		FAMILY("mxlb_config_loaded_timestamp_seconds", GAUGE,
+		       "When the configuration in force was read.", .unit = "seconds", .ms = true),
+	[LOAD_OK] =
+		FAMILY("mxlb_config_last_load_successful", GAUGE,
+		       "0 if the last reload failed, so that the file is not what is in force."),
+	[CHILD_RESTARTS] = FAMILY("mxlb_probe_child_restarts", COUNTER,
+				  "How often the probing process had to be started again."),
+	[PROBES] = FAMILY("mxlb_probes_begun", COUNTER, "Probes that began."),
+	[PROBES_HINTED] = FAMILY("mxlb_probes_hinted", COUNTER,
+				 "Probes that a hint made quick, of those that began."),
+};
+
+static void take_numbers(const struct control_info *info, uint64_t v[NUMBERS])
+{
+	v[UPTIME] = info->uptime_s;
+	v[LOADED] = info->config_loaded_wall_ms > 0 ? (uint64_t)info->config_loaded_wall_ms
+						    : METRIC_NONE;
+	v[LOAD_OK] = !info->config_last_error || !*info->config_last_error;
+	v[CHILD_RESTARTS] = info->probe_child_restarts;
+	v[PROBES] = info->probes;
+	v[PROBES_HINTED] = info->probes_hinted;
+}
+
+static void write_numbers(struct exposition *e)
+{
+	uint64_t values[NUMBERS];
+
+	take_numbers(e->info, values);
+	for (unsigned i = 0; i < NUMBERS; i++) {
+		exposition_family(e, &numbers[i]);
+		exposition_sample(e, "", values[i]);
+	}
+}
+
+static void write_build(struct exposition *e)
+{
+	static const struct family family = FAMILY("mxlb_build", INFO, "The version that runs.");
+	char labels[LABELS_SIZE] = "";
+
+	labels_add(labels, "version", e->info->version ? e->info->version : "");
+	exposition_family(e, &family);
+	exposition_sample(e, labels, 1);
+}
+
+static const char *name_result(unsigned i)
+{
+	return i ? "failed" : "ok";
+}
+
+static void write_reloads(struct exposition *e)
+{
+	static const struct family family = FAMILY(
+		"mxlb_config_reloads", COUNTER, "Reloads of the configuration, by their result.");
+	const uint64_t counts[] = {e->info->reloads_ok, e->info->reloads_failed};
+
+	exposition_family(e, &family);
+	exposition_counts(e, "", "result", name_result, 2, counts);
+}
+
+/* Quantiles since mxlbd began; 1 is the worst. */
+static void write_lateness(struct exposition *e)
+{
+	static const struct family family =
+		FAMILY("mxlb_probe_lateness_seconds", SUMMARY,
+		       "How long after their time probes began.", .unit = "seconds", .ms = true);
+	static const char *const quantiles[] = {"0.5", "0.99", "1.0"};
+	const uint64_t values[] = {e->info->probe_late_p50_ms, e->info->probe_late_p99_ms,
+				   e->info->probe_late_max_ms};
+
+	exposition_family(e, &family);
+	for (unsigned i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		char labels[LABELS_SIZE] = "";
+
+		labels_add(labels, "quantile", quantiles[i]);
+		exposition_sample(e, labels, values[i]);
+	}
+}
+
+static void write_interfaces(struct exposition *e)
+{
+	static const struct family family =
+		FAMILY("mxlb_interface_xdp_mode", GAUGE,
+		       "1 for how the program is attached to the interface.");
+	static const char *const modes[] = {"native", "generic", "detached"};
+
+	exposition_family(e, &family);
+	for (unsigned i = 0; i < e->model->config->n_interfaces; i++)
+		for (unsigned k = 0; k < 3 && e->info->xdp_mode[i]; k++) {
+			char labels[LABELS_SIZE] = "";
+
+			labels_add(labels, "interface", e->model->config->interfaces[i].name);
+			labels_add(labels, "mode", modes[k]);
+			exposition_sample(e, labels, !strcmp(modes[k], e->info->xdp_mode[i]));
+		}
+}
+
+/* What became of packets that were not sent on to a server: parts of the one list of counters. */
+static const struct {
+	struct family family;
+	unsigned first, end;
+} fates[] = {
+	{FAMILY("mxlb_dropped_packets", COUNTER,
+		"Packets about a VIP that went no further, by reason, some of them answered."),
+	 0, MXLB_COUNT_DROPS},
+	{FAMILY("mxlb_passed_packets", COUNTER, "Packets that the kernel got, by reason."),
+	 MXLB_COUNT_DROPS, MXLB_COUNT_PASSES},
+	{FAMILY("mxlb_answered_packets", COUNTER, "Packets that were turned into their answer."),
+	 MXLB_COUNT_PASSES, MXLB_COUNT_FATES},
+	{FAMILY("mxlb_noted_packets", COUNTER, "Packets that were noted, whatever became of them."),
+	 MXLB_COUNT_FATES, MXLB_COUNT_COUNT},
+};
+
+static void write_fates(struct exposition *e)
+{
+	for (size_t f = 0; f < sizeof(fates) / sizeof(fates[0]); f++) {
+		exposition_family(e, &fates[f].family);
+		for (unsigned i = fates[f].first; i < fates[f].end; i++) {
+			char labels[LABELS_SIZE] = "";
+
+			labels_add(labels, "reason", render_counter(i));
+			exposition_sample(e, labels, e->info->counters ? e->info->counters[i] : 0);
+		}
+	}
+}
+
+void metrics_render(const struct model *m, const struct control_info *info, struct now now,
+		    enum metrics_form form, struct buf *out)
+{
+	struct exposition e = {.model = m, .info = info, .now = now, .form = form, .out = out};
+
+	write_build(&e);
+	write_numbers(&e);
+	write_reloads(&e);
+	write_lateness(&e);
+	write_interfaces(&e);
+	write_fates(&e);
+	metrics_services(&e);
+	metrics_backends(&e);
+	exposition_end(&e);
+}

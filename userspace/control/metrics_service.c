@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the metrics of services and of their tiers.
+ */
+#include "control/exposition.h"
+
+#include <stdio.h>
+#include "control/render.h"
+
+static const char *name_state(unsigned i)
+{
+	return service_state_name(i);
+}
+
+typedef void write_fn(struct exposition *e, const struct service *s, char labels[LABELS_SIZE]);
+
+static void write_state(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	exposition_state(e, labels, "state", name_state, SERVICE_STATE_COUNT, s->tier.state);
+}
+
+static void write_changes(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	exposition_counts(e, labels, "state", name_state, SERVICE_STATE_COUNT, s->tally.became);
+}
+
+static void write_downtime(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	exposition_sample(e, labels, downtime_ms(&s->tally.down, e->now.mono_ms));
+}
+
+static void write_switches(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	exposition_sample(e, labels, s->tally.tier_switches);
+}
+
+static void write_drops(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	static const uint64_t zeros[MXLB_DROP_COUNT];
+	bool known = e->info->service_drops && s->id < MXLB_MAX_SERVICES;
+
+	exposition_counts(e, labels, "reason", render_counter, MXLB_DROP_COUNT,
+			  known ? e->info->service_drops[s->id] : zeros);
+}
+
+/* Backends are in order of preference. */
+static bool begins_tier(const struct service *s, unsigned i)
+{
+	return !i || s->backends[i].conf.preference != s->backends[i - 1].conf.preference;
+}
+
+typedef uint64_t tier_fn(const struct service *s, uint16_t preference);
+
+static void each_tier(struct exposition *e, const struct service *s, char labels[LABELS_SIZE],
+		      tier_fn *value)
+{
+	char of_tier[LABELS_SIZE], tier[8];
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		if (!begins_tier(s, i))
+			continue;
+		snprintf(of_tier, sizeof(of_tier), "%s", labels);
+		snprintf(tier, sizeof(tier), "%u", s->backends[i].conf.preference);
+		labels_add(of_tier, "tier", tier);
+		exposition_sample(e, of_tier, value(s, s->backends[i].conf.preference));
+	}
+}
+
+static uint64_t tier_active(const struct service *s, uint16_t preference)
+{
+	return s->tier.has_active && s->tier.active == preference;
+}
+
+static uint64_t tier_forced(const struct service *s, uint16_t preference)
+{
+	return s->has_forced && s->forced == preference;
+}
+
+static uint64_t tier_up(const struct service *s, uint16_t preference)
+{
+	uint64_t up = 0;
+
+	for (unsigned i = 0; i < s->n_backends; i++)
+		up += s->backends[i].conf.preference == preference &&
+		      s->backends[i].health.verdict == VERDICT_UP;
+	return up;
+}
+
+static void write_active(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	each_tier(e, s, labels, tier_active);
+}
+
+static void write_forced(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	each_tier(e, s, labels, tier_forced);
+}
+
+static void write_up(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	each_tier(e, s, labels, tier_up);
+}
+
+static const struct {
+	struct family family;
+	write_fn *write;
+} families[] = {
+	{FAMILY("mxlb_service_state", GAUGE, "1 for the state that it is in."), write_state},
+	{FAMILY("mxlb_service_state_changes", COUNTER, "Changes of its state, by the new one."),
+	 write_changes},
+	{FAMILY("mxlb_service_downtime_seconds", COUNTER,
+		"How long nobody at all could take its mail since mxlbd began.", .unit = "seconds",
+		.ms = true),
+	 write_downtime},
+	{FAMILY("mxlb_service_tier_switches", COUNTER,
+		"How often another tier became the active one, from a tier or from none."),
+	 write_switches},
+	{FAMILY("mxlb_service_dropped_packets", COUNTER,
+		"Packets to it that went no further, by reason."),
+	 write_drops},
+	{FAMILY("mxlb_tier_active", GAUGE, "1 for the tier that takes new connections."),
+	 write_active},
+	{FAMILY("mxlb_tier_forced", GAUGE, "1 for the tier that the operator made the active one."),
+	 write_forced},
+	{FAMILY("mxlb_tier_backends_up", GAUGE, "Its servers whose verdict is up."), write_up},
+};
+
+void metrics_services(struct exposition *e)
+{
+	char labels[LABELS_SIZE];
+
+	for (unsigned f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
+		exposition_family(e, &families[f].family);
+		for (unsigned i = 0; i < e->model->n_services; i++) {
+			*labels = '\0';
+			labels_add(labels, "service", e->model->services[i].conf.name);
+			families[f].write(e, &e->model->services[i], labels);
+		}
+	}
+}
