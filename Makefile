@@ -50,7 +50,6 @@ DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c anno
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
 DAEMON   = daemon.c interfaces.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
-DAEMON   = daemon.c interfaces.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
