@@ -29,7 +29,7 @@ def deliveries(lab):
     that is killed between writing a mailbox and noting it delivers again."""
     found, folded = defaultdict(set), 0
     for host in FIVE:
-        for file in (lab.run / host / "mail/new").iterdir():
+        for file in (lab.run / host / "mail").glob("new/*"):
             with file.open("rb") as mail:
                 head = mail.read(HEAD_SIZE).decode(errors="replace")
             message = re.search(r"^Message-ID: <(.*)@ledger>", head, re.M)[1]
