@@ -221,17 +221,23 @@ class Game:
                 thread.join(rules.seconds + 120)
             assert not any(thread.is_alive() for thread in threads), "a fault hangs"
             assert ledger.wait(rules.seconds + GIVE_UP_S + 60) == 0, "the ledger failed"
-            try:
-                wait_until(lambda: not site.queued("client", *FIVE), 120, "all queues are empty")
-            except AssertionError as late:
-                raise AssertionError(f"{late}: {site.queued('client', *FIVE)}") from None
-            wait_until(site.all_up, 30, f"all five servers are up again\n{site.balancer.log()}")
+            self.settle()
             self.record.idle = idle.end()
         self.vitals.end()
         self.record.attempts = [json.loads(line) for line in file.read_text().splitlines()]
         after = site.counted()
         self.record.packets = tuple(a - b for a, b in zip(after, before))
         return self.record
+
+    def settle(self):
+        site = self.site
+        try:
+            wait_until(lambda: not site.queued("client", *FIVE), 120, "all queues are empty")
+            wait_until(site.all_up, 30, "all five servers are up again")
+        except AssertionError as late:
+            alone = {host: site.lab("server", "start", host, status=None) or "greets" for host in FIVE}
+            raise AssertionError(f"{late}: queued {site.queued('client', *FIVE)}, verdicts {site.balancer.verdicts()}, by "
+                                 f"themselves {alone}, failures {self.record.failures}") from None
 
     def diary(self):
         """What happened, in order of time."""
