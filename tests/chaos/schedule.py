@@ -55,10 +55,10 @@ def plan(rules, faults, seed):
         for _ in range(TRIES):
             fault = faults[name]
             hosts = fault.hosts if isinstance(fault.hosts, tuple) else (rng.choice(FIVE),)
-            lasts = rng.uniform(*fault.lasts)
-            at = rng.uniform(begin, max(begin, end - lasts))
+            lasts = round(rng.uniform(*fault.lasts), 2)
+            at = round(rng.uniform(begin, max(begin, end - lasts)), 2)
             if all(calendar.free(host, at, at + lasts) for host in hosts):
-                return calendar.put(Strike(round(at, 2), name, hosts, round(lasts, 2)))
+                return calendar.put(Strike(at, name, hosts, lasts))
 
     names = [name for name, n in rules.faults.items() for _ in range(n)]
     # what needs most room comes first
