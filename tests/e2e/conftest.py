@@ -34,6 +34,17 @@ def build():
     return ROOT / directory
 
 
+OTHER = 6
+
+
+@pytest.fixture(scope="session")
+def other(build):
+    """A build whose maps have another layout."""
+    directory = build / f"layout{OTHER}"
+    command("make", "-s", f"B={directory}", f"CPPFLAGS=-DMXLB_LAYOUT={OTHER}", "all", cwd=ROOT, timeout=900)
+    return directory
+
+
 @pytest.fixture(scope="session")
 def lab(build):
     if os.geteuid() != 0:

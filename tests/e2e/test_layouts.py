@@ -1,26 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Upgrade and downgrade between builds whose maps have another layout: no connection is lost, and the two never mix."""
-import os
-import random
 import re
-import signal
 import time
 
 import pytest
 
+from conftest import OTHER
 from games import Sessions, assert_alive, assert_ended_well
-from lab import ROOT, VIP, VIP6, Traffic, command
-
-OTHER = 6
-TRACEABLE = "-o", "SystemCallFilter="  # strace needs what the unit's list does not have
-
-
-@pytest.fixture(scope="session")
-def other(build):
-    """A build with another layout."""
-    directory = build / f"layout{OTHER}"
-    command("make", "-s", f"B={directory}", f"CPPFLAGS=-DMXLB_LAYOUT={OTHER}", "all", cwd=ROOT, timeout=900)
-    return directory
+from lab import VIP, VIP6, Traffic
 
 
 def layouts(lab):
@@ -97,37 +84,3 @@ def test_after_detach_the_other_build_starts_cold(lab, balancer, other):
     start(balancer, other)
     assert "event=migrat" not in balancer.log() and layouts(lab) == [f"v{OTHER}"]
     balancer.wait_all_up()
-
-
-
-def bpf_calls(log):
-    """Up to the one that puts the program into the link."""
-    calls = re.findall(r"^bpf\((\w+)", log.read_text(), re.M)
-    return calls.index("BPF_LINK_UPDATE") + 1
-
-
-def test_killed_at_any_call_of_bpf_of_an_upgrade_one_of_the_two_forwards_and_the_next_start_works(lab, balancer, build, other):
-    calls = lab.run / "bpf-calls"
-    mxlbd = [str(lab.run / "bin/mxlbd"), "-c", str(lab.config_file)]
-    balancer.start()
-    balancer.wait_all_up()
-    assert balancer.stop() == 0
-    run_once(lab, other, "--help")  # has the binaries copied
-    balancer.start("run", *TRACEABLE, "strace", "-qq", "-o", str(calls), "-e", "trace=bpf", "-e", "signal=none", *mxlbd)
-    last = bpf_calls(calls)
-    os.kill(balancer.status()["pid"], signal.SIGTERM)  # strace itself does not pass it on
-    balancer.process.wait(10)
-    rng = random.Random(1)
-    at = sorted({*rng.sample(range(1, last), 3), *range(last - 4, last + 2)})  # the last ones: links
-    for k, directory in zip(at, [build, other] * len(at)):
-        start(balancer, build)  # whichever was the last to begin: this one takes over
-        balancer.wait_all_up()
-        assert balancer.stop() == 0
-        run_once(lab, other, "--help")
-        lab("run", *TRACEABLE, "strace", "-qq", "-o", "/dev/null", "-e", f"inject=bpf:signal=SIGKILL:when={k}", *mxlbd, status=-9)
-        assert lab.xdp(), f"call {k}"
-        lab("send", "5")
-        start(balancer, directory)
-        assert len(layouts(lab)) == 1, f"call {k}"
-        balancer.wait_all_up()
-        assert balancer.stop() == 0
