@@ -14,6 +14,7 @@
 # make games      sessions against ring changes, floods and forgeries, a minute each (root)
 # make games      sessions against ring changes, floods and forgeries; probes and what they log: a minute each (root)
 # make chaos      10,000 messages to five servers while faults strike; MXLB_SEED=n replays (root, a quarter of an hour)
+# make survive    starts killed at each of their calls, 1,000 reloads, two hours' worth of probes: half an hour (root)
 # make bench      what a packet costs, as a table and as build/bench.json (root)
 # V=1 shows the commands.
 
@@ -67,7 +68,7 @@ SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check
+.PHONY: all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -288,6 +289,10 @@ games: all
 
 chaos: all
 	$(Q)MXLB_B=$(B) MXLB_CHAOS=long tests/run e2e tests/e2e/test_chaos.py
+
+# What `check` takes samples of.
+survive: all
+	$(Q)MXLB_B=$(B) MXLB_SURVIVE=1 tests/run e2e $(patsubst %,tests/e2e/test_%.py,cuts survive)
 
 # The build is a make of its own: what it needs may just have been installed.
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)

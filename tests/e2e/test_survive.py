@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whatever is done to mxlbd under 200 open sessions and a steady stream of new ones: none breaks, none is refused. And what it holds
+(descriptors, memory) stays the same. With MXLB_SURVIVE=1 (`make survive`): 1,000 reloads, and two hours' worth of probes."""
+import os
+import re
+import signal
+import socket
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from games import Sessions, assert_alive, assert_ended_well
+from lab import OXFORD, SERVERS, VIP, VIP6, Traffic, children, wait_until
+from test_daemon import usual_descriptors
+from test_life import neighbours, rules, tables
+
+LONG = os.environ.get("MXLB_SURVIVE") == "1"
+N_RELOADS = 1000 if LONG else 100
+WARM = N_RELOADS // 5
+GROWTH_KB = 1024
+IPS = pytest.mark.parametrize("vip, service", [(VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")], ids=["IPv4", "IPv6"])
+
+# Two hours of the default settings for the lab's six backends, a reload a minute: 7200 s / 10 s * 6 probes. Here an interval is 100 ms.
+HOURS = 2 if LONG else 0.05
+N_PROBES, N_SOAK_RELOADS = int(HOURS * 3600 / 10 * 6), max(int(HOURS * 60), 5)
+
+
+class Load:
+    def __init__(self, lab, sessions, traffic):
+        self.lab, self.sessions, self.traffic = lab, sessions, traffic
+        self.began = time.monotonic()
+
+    def goes_on(self):
+        self.traffic.wait_seen(OXFORD)
+        assert_alive(self.sessions.noop())
+
+
+@contextmanager
+def load(lab, vip):
+    with Sessions(lab, vip) as sessions, Traffic(lab, vip) as traffic:
+        sessions.open(100, 100)
+        traffic.wait_seen(OXFORD)
+        it = Load(lab, sessions, traffic)
+        yield it
+        it.goes_on()
+        assert_ended_well(sessions.quit())
+    refused = [a for a in traffic.attempts() if a.server not in OXFORD]
+    assert not refused, f"{len(refused)} of {len(traffic.attempts())} new connections: {refused[:3]}"
+
+
+def in_force(lab):
+    return {each.__name__ + family: each(lab, family) for each in (rules, tables) for family in ("-4", "-6")} | {
+        "neighbours": neighbours(lab), "pins": sorted(str(path) for path in lab.pin.rglob("v*/*"))}
+
+
+def program(lab):
+    return re.search(r"prog/xdp id (\d+)", lab.within("lb", "ip", "link", "show", "dev", "eth0"))[1]
+
+
+@IPS
+def test_killed_restarted_or_with_its_child_killed_it_breaks_and_refuses_nothing(lab, balancer, vip, service, measured):
+    """K1, K3, U1: the next mxlbd knows all verdicts from its first moment on, and puts a program of its own in place of the old one."""
+    balancer.start()
+    balancer.wait_all_up()
+    before = in_force(lab)
+    with load(lab, vip) as under:
+        child, = children(balancer.process.pid)
+        os.kill(child, signal.SIGKILL)
+        wait_until(lambda: balancer.info("Probe_child_restarts") == 1, 10, "another child")
+        under.goes_on()
+        programs, took = [program(lab)], []
+        for end in (balancer.process.kill, balancer.process.terminate):
+            balancer.process.kill() if end == balancer.process.kill else balancer.process.terminate()
+            balancer.process.wait(10)
+            under.goes_on()
+            since = time.monotonic()
+            balancer.start()
+            took.append(time.monotonic() - since)
+            assert set(balancer.verdicts(service).values()) == {"up"}
+            assert balancer.service(service)["active_tier"] == 10
+            under.goes_on()
+            assert "event=adopted backends=6" in balancer.log()
+            assert not re.search(r'event=service_(?!.*cause="start")|to=(down|unknown)', balancer.log()), balancer.log()
+            assert in_force(lab) == before
+            programs.append(program(lab))
+        assert len(set(programs)) == 3
+    measured(f"answering with all verdicts {max(took):.2f} s after its start, of {len(under.traffic.attempts())} new connections "
+             "none was refused")
+
+
+def rss_kb(pid):
+    return int(re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)[1])
+
+
+def held(balancer):
+    """Descriptors of mxlbd and its child, and memory of each in kB."""
+    pid = balancer.process.pid
+    return usual_descriptors(balancer, 1), [rss_kb(each) for each in (pid, *children(pid))]
+
+
+def assert_flat(before, after):
+    assert after[0] == before[0], f"{before[0]} descriptors became {after[0]}"
+    grown = [b - a for a, b in zip(before[1], after[1])]
+    assert max(grown) < GROWTH_KB, f"grew by {grown} kB"
+    return f"{after[0]} descriptors, memory grew by {grown} kB"
+
+
+@IPS
+def test_reloads_under_load_break_and_refuse_nothing_and_cost_no_descriptor_and_no_memory(lab, balancer, vip, service, measured):
+    """R3: each changes the ring; now and then one is of a bad file."""
+    balancer.start()
+    balancer.wait_all_up()
+    text = lab.config_file.read_text()
+    heavier = re.sub(r"(oxford-b: \{address: \"[^\"]*\")", r"\1, weight: 2", text)
+    assert heavier.count("weight: 2") == 2
+    with load(lab, vip) as under:
+        for n in range(N_RELOADS):
+            if n == WARM:
+                before, began = held(balancer), time.monotonic()
+            bad = n % 50 == 49
+            lab.config_file.write_text("bad" if bad else (heavier, text)[n % 2])
+            assert bool(balancer.ask("reload").strip()) == bad, n
+        rate = (N_RELOADS - WARM) / (time.monotonic() - began)
+        flat = assert_flat(before, held(balancer))
+    measured(f"{N_RELOADS} reloads, {rate:.0f} a second; {flat}; {len(under.traffic.attempts())} new connections, none refused")
+
+
+def configure_interval(balancer, interval):
+    balancer.configure(replace={" interval: 1s": f" interval: {interval}", "fast-interval: 250ms": f"fast-interval: {interval}"})
+
+
+def test_two_hours_worth_of_probes_and_reloads_cost_no_descriptor_and_no_memory(lab, balancer, measured):
+    """X7: as many as two hours have at default settings, with a server that is dead; a short while in the check."""
+    lab.stop("nuneaton")
+    configure_interval(balancer, "100ms")
+    balancer.start()
+    balancer.wait_for({"oxford-a": "up", "oxford-b": "up", "nuneaton": "down"}, 20)
+
+    def go_on(probes, reloads):
+        configure_interval(balancer, "100ms")
+        assert balancer.ask("reload").strip() == ""
+        goal = balancer.info("Probes")
+        for n in range(1, reloads + 1):
+            wait_until(lambda: balancer.info("Probes") >= goal + probes * n // reloads, 120, f"{probes} probes")
+            assert balancer.ask("reload").strip() == ""
+        configure_interval(balancer, "1h")  # no probe holds a socket then
+        assert balancer.ask("reload").strip() == ""
+    go_on(N_PROBES // 5, N_SOAK_RELOADS // 5)
+    before = held(balancer)
+    go_on(N_PROBES, N_SOAK_RELOADS)
+    flat = assert_flat(before, held(balancer))
+    assert balancer.info("Probe_child_restarts") == 0
+    measured(f"{N_PROBES} probes and {N_SOAK_RELOADS} reloads: {flat}")
+
+
+def test_one_that_stands_still_is_seen_from_outside_and_knows_better_as_soon_as_it_goes_on(lab, balancer, measured):
+    """K2: meanwhile mail to the server that died fails. Its supervisor hears nothing, nor does who asks it."""
+    address = lab.run / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, Traffic(lab) as traffic:
+        lab.undo.callback(address.unlink)
+        notify.bind(str(address))
+        address.chmod(0o666)
+        notify.settimeout(10)
+        balancer.start("mxlbd", NOTIFY_SOCKET=str(address), WATCHDOG_USEC="1000000")
+        while b"WATCHDOG=1" not in notify.recv(4096):
+            pass
+        balancer.wait_all_up()
+        traffic.wait_seen(OXFORD)
+        balancer.process.send_signal(signal.SIGSTOP)
+        lab.stop("oxford-b")
+        notify.setblocking(False)
+        try:
+            while notify.recv(4096):  # what it had sent before
+                pass
+        except BlockingIOError:
+            pass
+        wait_until(lambda: None in traffic.seen(), 10, "connections to the dead one fail")
+        with pytest.raises(TimeoutError):
+            balancer.ask("show info")
+        with pytest.raises(BlockingIOError):
+            notify.recv(4096)
+        since = time.monotonic()
+        balancer.process.send_signal(signal.SIGCONT)
+        balancer.wait_for({"oxford-b": "down"})
+        took = time.monotonic() - since
+        traffic.wait_seen({"oxford-a"})
+    measured(f"the dead one was out {took:.2f} s after mxlbd went on")
