@@ -105,7 +105,7 @@ void on_link(void *ctx, unsigned interface, const struct netlink_link *link)
 		note_mode(d, interface);
 }
 
-/* Nobody tells of a program that was taken off, or of a pin: they are looked at. */
+/* Nobody tells of a program that was taken off, of a pin, or of what is written to a map: they are looked at. */
 static void on_keep(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;
@@ -123,6 +123,8 @@ static void on_keep(struct ev_loop *loop, ev_timer *timer, int events)
 		attach(d, i, link);
 	}
 	datapath_keep_pins(d->datapath);
+	if (!datapath_verify(d->datapath))
+		daemon_changed(d);
 }
 
 void interfaces_keep(struct daemon *d)

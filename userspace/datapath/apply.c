@@ -213,6 +213,7 @@ static int ring_publish(struct datapath *dp, const struct plan_service *s, uint6
 		err = built_set(built, s);
 	if (err)
 		return err;
+	built->sum = verify_sum(&dp->rings[ring]);
 	dp->ring_used[ring] = true;
 	ring_switch(dp, s->id, ring + MXLB_RING_FIRST, now_ms);
 	return 0;
@@ -288,8 +289,10 @@ static void forget_rest(struct datapath *dp, const struct plan *plan, uint64_t n
 
 int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
 {
-	int wait_ms = backends_write(dp, plan, now_ms), ret;
+	int wait_ms, ret;
 
+	verify_forget(dp);
+	wait_ms = backends_write(dp, plan, now_ms);
 	for (unsigned i = 0; i < plan->n_services; i++) {
 		ret = service_write(dp, &plan->services[i], now_ms);
 		if (ret < 0) {
@@ -310,5 +313,6 @@ int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms
 	if (dp->allow_stale)
 		allow_purge(dp);
 	dp->allow_stale = false;
+	verify_note(dp);
 	return 0;
 }

@@ -46,6 +46,11 @@ bool datapath_is_attached(const struct datapath *dp, unsigned interface);
  * would stop forwarding with this process. What fails is logged, once per cause.
  */
 void datapath_keep_pins(struct datapath *dp);
+/*
+ * Every second: what somebody else wrote to the maps is put back. False: a ring was written to; the next datapath_apply()
+ * builds it anew.
+ */
+bool datapath_verify(struct datapath *dp);
 /* Another layout's links are about to be taken over: a plan must be in force before the first is attached. */
 bool datapath_migrates(const struct datapath *dp);
 /* A start that is refused: takes the program off the interfaces that carried none before this process. */

@@ -18,7 +18,17 @@ struct ring_built { /* what the ring in force was made from */
 		uint32_t id, weight;
 	} * members;
 	unsigned n;
-	bool known; /* false: adopted, not built by us */
+	uint64_t sum; /* of the ring */
+	bool known;   /* false: adopted, not built by us */
+};
+
+struct verified { /* verify.c: a copy of what was in force when a plan wholly was */
+	bool known;
+	uint32_t front_index;
+	struct mxlb_front front;
+	struct mxlb_service services[MXLB_MAX_SERVICES];
+	struct mxlb_backend backends[MXLB_MAX_BACKENDS];
+	uint64_t keys[3]; /* hash_key and secret */
 };
 
 struct allow_set {	 /* a service's prefixes as they stand in the trie */
@@ -72,6 +82,7 @@ struct datapath {
 	bool ring_used[MXLB_RINGS];
 	uint64_t ring_free_ms[MXLB_RINGS];
 	uint64_t front_free_ms; /* when the copy not in force may be written */
+	struct verified *verified;
 
 	struct {
 		int ifindex, link_fd;
@@ -102,6 +113,12 @@ bool pins_of_map(const struct datapath *dp, const struct bpf_map *map, char *pat
 /* attach.c: where this interface's link is pinned. */
 #define LINK_PIN_SIZE (CONFIG_PATH_SIZE + 48)
 const char *link_pin(const struct datapath *dp, int ifindex, char pin[LINK_PIN_SIZE]);
+
+/* verify.c: a plan is wholly in force; one is being brought into force; something that no plan names was freed. */
+void verify_note(struct datapath *dp);
+void verify_forget(struct datapath *dp);
+void verify_renew(struct datapath *dp);
+uint64_t verify_sum(const struct mxlb_ring *ring);
 
 /* probetunnel.c: takes the probes' filter off an interface. 0 or -errno. */
 int probetunnel_remove(int ifindex);

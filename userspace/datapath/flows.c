@@ -98,6 +98,7 @@ void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS])
 		memset(&dp->records[id], 0, sizeof(dp->records[id]));
 		dp->removed[id] = false;
 	}
+	verify_renew(dp);
 }
 
 static void client_of(struct datapath *dp, uint64_t i, struct flow_row *flow)

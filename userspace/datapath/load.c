@@ -361,5 +361,6 @@ void datapath_close(struct datapath *dp)
 	if (dp->lock_fd >= 0)
 		close(dp->lock_fd);
 	free(dp->cpu_values);
+	free(dp->verified);
 	free(dp);
 }
