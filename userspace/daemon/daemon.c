@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include "conf/conf.h"
@@ -16,6 +17,7 @@
 
 #define ANNOUNCEMENTS	    3 /* RFC 5227 section 2.3 asks for two; one more, for a frame may be lost */
 #define ANNOUNCE_INTERVAL_S 1.0
+#define DESCRIPTORS_MIN	    128 /* it has 40, and people and probes come and go */
 #define LAST_WORDS_S	    3.0 /* for `notify` to tell of the stop */
 
 struct now daemon_now(void)
@@ -440,6 +442,24 @@ static void stop(struct daemon *d)
 	free(d);
 }
 
+/* libev has no way to fail when descriptors run out: it aborts. So there have to be enough for all that a start makes, and as many
+ * as may be. Returns whether there are, logged. */
+static bool has_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return true;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max >= DESCRIPTORS_MIN)
+		return true;
+	log_error("event=refused what=\"%lu descriptors\" error=\"%s\" "
+		  "advice=\"mxlbd wants %u at least: LimitNOFILE= in the unit, or ulimit -n\"",
+		  (unsigned long)limit.rlim_max, strerror(EMFILE), DESCRIPTORS_MIN);
+	return false;
+}
+
 enum exit_code daemon_run(const char *file, struct config *config)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
@@ -460,7 +480,7 @@ enum exit_code daemon_run(const char *file, struct config *config)
 	timer_init(&d->tick, d, on_tick);
 	timer_init(&d->again, d, on_again);
 	timer_init(&d->announce, d, on_announce);
-	if (start_parts(d))
+	if (!has_descriptors() || start_parts(d))
 		goto out;
 	start_loop(d);
 	note_start(d);
