@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""When descriptors, memory, processes, disk or room for the log run out, or somebody meddles with what is pinned: mxlbd does not
+fall, blames no server, and is whole again afterwards; where it can't start it says why, and mail goes where it went."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from games import Sessions, assert_alive
+from lab import OXFORD, SERVERS, VIP, Traffic, children, command, wait_until
+from pinned import Pinned
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@pytest.fixture
+def running(balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    return balancer
+
+
+def binary(lab):
+    lab("mxlbd", "--help")  # has the binaries copied
+    return [str(lab.run / "bin/mxlbd"), "-c", str(lab.config_file)]
+
+
+def nobody_is_blamed(balancer):
+    assert " to=down" not in balancer.log(), balancer.log()
+
+
+def refused_with(said, *words):
+    assert re.search(r"event=refused|cannot start|error=", said) and all(word in said for word in words), said
+
+
+@contextmanager
+def cgroup(kind, **limits):
+    """A cgroup (version 1) with these limits."""
+    path = CGROUPS / kind / f"mxlb-{os.getpid()}"
+    if not path.parent.is_dir():
+        pytest.skip(f"no cgroup controller {kind}")
+    path.mkdir()
+    for name, value in limits.items():
+        (path / f"{kind}.{name}").write_text(str(value))
+    try:
+        yield path
+    finally:
+        for pid in (path / "cgroup.procs").read_text().split():
+            (path.parent / "cgroup.procs").write_text(pid)
+        wait_until(lambda: not (path / "cgroup.procs").read_text(), 5, "nobody is in the group")
+        path.rmdir()
+
+
+# --- descriptors, memory, processes ---
+
+def test_with_32_descriptors_a_start_is_refused_with_the_reason_and_the_kernel_goes_on(lab, running):
+    """X1: it needs more than that. (Of a running one that is out of descriptors: test_trouble.py.)"""
+    assert running.stop() == 0
+    said = lab("run", "-o", "LimitNOFILE=32", *binary(lab), status=2)
+    refused_with(said, "descriptors", "advice=")
+    assert lab.xdp()
+    lab("send", "5")
+    running.start()
+    running.wait_all_up()
+
+
+def test_locked_memory_does_not_matter(lab, balancer):
+    """X4: Linux 5.11 and later count BPF's memory to the cgroup instead."""
+    balancer.start("run", "-o", "LimitMEMLOCK=0", *binary(lab))
+    balancer.wait_all_up()
+    lab("send", "5")
+
+
+def test_with_32_mb_of_memory_a_cold_start_fails_and_leaves_no_half_and_one_that_takes_over_works(lab, balancer):
+    """X2: the maps are more than that; once they are there mxlbd itself and its child need little."""
+    with cgroup("memory", limit_in_bytes=32 << 20) as group:
+        enter = ["sh", "-c", f'echo $$ >{group}/cgroup.procs; exec "$@"', "sh", *lab_words(lab, "mxlbd")]
+        done = subprocess.run(enter, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        assert done.returncode in (2, -signal.SIGKILL), done.stdout
+        assert not lab.xdp(), "no program with half of its maps"
+        balancer.start()
+        balancer.wait_all_up()
+        assert balancer.stop() == 0
+        with (lab.run / "small.log").open("w") as log:
+            small = subprocess.Popen(enter, env=lab.env, stdout=log, stderr=log)
+        try:
+            balancer.process = small
+            wait_until(balancer.answers, 20, "it answers")
+            balancer.wait_all_up()
+            probes = balancer.info("Probes")
+            wait_until(lambda: balancer.info("Probes") > probes + 12, 20, "probes go on")
+            assert set(balancer.verdicts().values()) == {"up"}
+            lab("send", "5")
+        finally:
+            small.terminate()
+            small.wait(10)
+
+
+def lab_words(lab, *words):
+    return [str(Path(__file__).resolve().parents[2] / "scripts/lab"), *words]
+
+
+def test_without_room_for_a_child_nothing_is_known_any_more_until_there_is_again(lab, running):
+    """X3: pids.max. No server is blamed; mail goes on."""
+    with cgroup("pids", max=1) as group, Traffic(lab) as traffic:
+        (group / "cgroup.procs").write_text(str(running.process.pid))
+        child, = children(running.process.pid)
+        os.kill(child, signal.SIGKILL)
+        wait_until(lambda: "probe child cannot start" in running.log() or "event=probe_child" in running.log() and
+                   "Resource temporarily unavailable" in running.log(), 15, "no child can be made")
+        wait_until(lambda: set(running.verdicts().values()) == {"unknown"}, 40, "nothing is known")
+        traffic.wait_seen(OXFORD)
+        nobody_is_blamed(running)
+        (group / "pids.max").write_text("max")
+        running.wait_all_up()
+        assert traffic.seen() == set(OXFORD)
+
+
+# --- disk, log ---
+
+@contextmanager
+def full_disk(lab):
+    """A file system without a free byte, mxlbd's own."""
+    place = lab.run / "full"
+    place.mkdir()
+    command("mount", "-t", "tmpfs", "-o", "size=64k,mode=0755", "tmpfs", str(place))
+    try:
+        shutil.chown(place, *lab.owner())
+        with pytest.raises(OSError), (place / "filler").open("wb", 0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        yield place
+    finally:
+        wait_until(lambda: "busy" not in command("umount", str(place), status=None), 10, "it can be unmounted")
+        place.rmdir()
+
+
+def test_with_a_full_disk_under_its_socket_and_its_log_it_works(lab, balancer):
+    """X6: it writes no file."""
+    with full_disk(lab) as place:
+        balancer.configure(replace={f"socket: {lab.run}/mxlb.sock": f"socket: {place}/mxlb.sock"})
+        (lab.run / "mxlb.sock").symlink_to(place / "mxlb.sock")
+        balancer.log_file = place / "mxlbd.log"
+        balancer.start()
+        balancer.wait_all_up()
+        balancer.ask("reload")
+        lab("send", "5")
+        assert balancer.stop() == 0
+        assert balancer.log() == "", "nothing could be written"
+
+
+def test_a_log_that_nobody_reads_stops_nothing_and_goes_on_when_it_is_read(lab, balancer):
+    """K9: a full pipe. Lines are dropped, and no probe is late for them."""
+    read, write = os.pipe()
+    with os.fdopen(read, "rb", 0) as log:
+        os.set_blocking(write, False)
+        with pytest.raises(BlockingIOError):
+            while os.write(write, b"x" * 4096):
+                pass
+        os.set_blocking(write, True)
+        balancer.process = subprocess.Popen(lab_words(lab, "mxlbd"), env=lab.env, stdin=subprocess.DEVNULL, stderr=write)
+        os.close(write)
+        wait_until(balancer.answers, 20, "it answers")
+        balancer.wait_all_up()
+        for _ in range(20):  # each is a line or two
+            assert balancer.ask("reload").strip() == ""
+        probes = balancer.info("Probes")
+        wait_until(lambda: balancer.info("Probes") > probes + 12, 20, "probes go on")
+        lab("send", "5")
+        os.set_blocking(read, False)
+        heard = b""
+        while more := log.read(65536):
+            heard += more
+        assert b"event=" not in heard
+        balancer.ask("reload")
+        wait_until(lambda: b"event=" in (log.read(65536) or b""), 10, "lines come again")
+
+
+# --- what is pinned ---
+
+GARBAGE = {"services": b"\xff", "backends": b"\xa5", "fronts": b"\xff", "rings": b"\xff", "control": b"\x07"}
+KEEPS_SESSIONS = {"rings"}  # flows are found without it; the others say what is to be reset
+
+
+def kernel_warnings():
+    return re.findall(r"BUG:|Oops|general protection|WARNING:", command("dmesg", status=None))
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_a_map_that_somebody_overwrites_is_put_right_within_seconds(lab, running, name, measured):
+    """K7: the program stays within its bounds meanwhile."""
+    path, = lab.pin.glob(f"v*/{name}*")
+    before = kernel_warnings()
+    with Sessions(lab, VIP) as sessions:
+        sessions.open(20, 20)
+        with Traffic(lab) as traffic:
+            with Pinned(path) as map_:
+                map_.fill(GARBAGE[name])
+                since = time.monotonic()
+                wait_until(lambda: "event=maps_changed" in running.log(), 5, f"it is noticed\n{running.log()}")
+            traffic.wait_seen(OXFORD)
+            took = max([a.at for a in traffic.attempts(since) if a.server is None], default=since) - since
+        if name in KEEPS_SESSIONS:
+            assert_alive(sessions.noop())
+    nobody_is_blamed(running)
+    running.wait_all_up()
+    assert kernel_warnings() == before
+    measured(f"{name}: the last connection that failed began {took:.2f} s after")
+
+
+def test_records_that_are_half_written_are_no_harm_to_the_next_start(lab, running):
+    """U8: what the next mxlbd is to know lies in a map, not in a file; a record that can't be is not believed."""
+    for junk in (b"\xff", os.urandom(65536)):
+        assert running.stop() == 0
+        path, = lab.pin.glob("v*/records*")
+        with Pinned(path) as records:
+            records.fill(junk)
+        running.start()
+        running.wait_all_up()
+        lab("send", "5")
+
+
+def test_something_else_under_the_links_name_is_replaced(lab, balancer):
+    """U5: of what can't be updated a new link is made."""
+    balancer.start()
+    balancer.wait_all_up()
+    link, = lab.pin.glob("v*/link_*")
+    lab("ctl", "detach")
+    assert balancer.process.wait(10) == 0
+    link.parent.mkdir()
+    command("bpftool", "prog", "pin", "pinned", f"{lab.pin}-pass", str(link))
+    for each in (link.parent, link):
+        shutil.chown(each, *lab.owner())
+    balancer.start()
+    balancer.wait_all_up()
+    lab("send", "5")
+    assert balancer.stop() == 0
+    balancer.start()
+    assert "event=adopted" in balancer.log()
+
+
+# --- bpffs ---
+
+def test_a_bpffs_that_can_only_be_read_is_refused_unless_all_pins_are_there(lab, balancer):
+    """U7: read-only. Who takes over makes no pin, and works."""
+    read_only = "run", "-o", "ReadWritePaths="
+    refused_with(lab(*read_only, *binary(lab), status=2), "Read-only file system")
+    assert not lab.xdp()
+    balancer.start()
+    balancer.wait_all_up()
+    assert balancer.stop() == 0
+    balancer.start(*read_only, *binary(lab))
+    assert "event=adopted" in balancer.log()
+    lab("send", "5")
+
+
+def test_a_bpffs_mounted_over_the_pins_is_refused_and_the_kernel_goes_on(lab, running):
+    """U7: mounted twice: the pins are there and can't be seen."""
+    assert running.stop() == 0
+    command("mount", "-t", "bpf", "-o", "mode=0700", "bpf", str(lab.pin))
+    try:
+        shutil.chown(lab.pin, lab.run.stat().st_uid, lab.run.stat().st_gid)
+        refused_with(lab("mxlbd", status=2), "another XDP program")
+        assert lab.xdp()
+        lab("send", "5")
+    finally:
+        command("umount", str(lab.pin))
+    running.start()
+    assert "event=adopted" in running.log()
+    running.wait_all_up()
+
+
+def test_no_bpffs_is_refused_with_the_way_to_mount_one(lab, balancer):
+    """U7: not mounted, or lost with a mount namespace: no pin survives there."""
+    balancer.configure(replace={f"pin: {lab.pin}": f"pin: {lab.run}/no-bpffs"})
+    refused_with(lab("mxlbd", status=2), "mount -t bpf")
+    assert not lab.xdp()
+
+
+# --- time ---
+
+WRAP_S = (1 << 32) / 1000  # when milliseconds no longer fit into 32 bits: 49.7 days
+
+
+def test_a_clock_of_milliseconds_that_wraps_at_49_days_matters_to_nothing(lab, balancer):
+    """X8: a time namespace, ten seconds before. (Wall clocks of 2038 have no namespace; times are 64 bits wide all over.)"""
+    offset = int(WRAP_S - time.clock_gettime(time.CLOCK_MONOTONIC)) - 10
+    with balancer.log_file.open("w") as log:
+        outer = subprocess.Popen(["unshare", "--time", "--monotonic", str(offset), "--fork", "--kill-child", "--",
+                                  *lab_words(lab, "mxlbd")], env=lab.env, stdin=subprocess.DEVNULL, stderr=log)
+    balancer.process = outer
+    wait_until(balancer.answers, 20, "it answers")
+    pid = balancer.status()["pid"]
+    try:
+        balancer.wait_all_up()
+        assert os.readlink(f"/proc/{pid}/ns/time") != os.readlink("/proc/self/ns/time")
+        with Traffic(lab) as traffic:
+            wait_until(lambda: balancer.status()["uptime_s"] >= 14, 30, "it has wrapped")
+            probes = balancer.info("Probes")
+            wait_until(lambda: balancer.info("Probes") > probes + 18, 20, "probes go on")
+            lab.stop("oxford-b")
+            balancer.wait_for({"oxford-b": "down"})
+            traffic.wait_seen({"oxford-a"})
+        assert balancer.info("Uptime_sec") < 120 and balancer.verdicts()["nuneaton"] == "up"
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        outer.wait(10)
