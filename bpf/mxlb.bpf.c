@@ -121,7 +121,10 @@ static __always_inline int find_tcp(struct xdp_md *ctx, const struct cursor *c, 
 	return parse_tcp(p, tcp);
 }
 
-/* Came it by an interface of ours and the network there that is, to its MAC address? -1, or the fate. */
+/*
+ * Came it by an interface of ours and the network there that is, to its MAC address, and not from it (then a loop
+ * brought back what we sent)? -1, or the fate.
+ */
 static __always_inline int for_us(struct xdp_md *ctx, const struct mxlb_front *front,
 				  struct packet *p)
 {
@@ -132,7 +135,9 @@ static __always_inline int for_us(struct xdp_md *ctx, const struct mxlb_front *f
 	    in->vlan != p->vlan)
 		return FATE_PASS(not_ours);
 	p->in = in->index;
-	return load_mac(c.pos) == load_mac(in->mac) ? -1 : FATE_PASS(not_our_mac);
+	if (load_mac(c.pos) != load_mac(in->mac))
+		return FATE_PASS(not_our_mac);
+	return load_mac(c.pos + ETH_ALEN) == load_mac(in->mac) ? FATE_DROP(martian) : -1;
 }
 
 /* Walks an IPv6 packet's extension headers to what they lead to. -1: TCP; or the reason to drop. */
@@ -198,22 +203,11 @@ static __noinline int parse6(struct xdp_md *ctx, struct packet *p)
 	return parse(ctx, p, 6);
 }
 
-/* Did this box send it? To our MAC address it came; a loop brought it back. */
-static __always_inline int from_us(struct xdp_md *ctx)
-{
-	struct ethhdr *eth = (void *)(long)ctx->data;
-
-	return (void *)(eth + 1) <= (void *)(long)ctx->data_end &&
-	       load_mac(eth->h_source) == load_mac(eth->h_dest);
-}
-
 /* A packet to a VIP. */
 static __always_inline int vip_packet(struct xdp_md *ctx, struct packet *p,
 				      const struct mxlb_vip *vip, __u8 family)
 {
-	int fate = from_us(ctx)	 ? FATE_DROP(martian)
-		   : family == 4 ? parse4(ctx, p)
-				 : parse6(ctx, p);
+	int fate = family == 4 ? parse4(ctx, p) : parse6(ctx, p);
 
 	if (fate == FATE_DROP(icmp))
 		return icmp_packet(ctx, p, vip);

@@ -15,7 +15,6 @@
 #define FATE_PASS(name)	       FATE(XDP_PASS, MXLB_COUNT_##name)
 #define FATE_ANSWER(name)      FATE(XDP_TX, MXLB_COUNT_##name)
 #define FATE_FORWARDED(action) FATE(action, MXLB_COUNT_FATES)
-#define IS_FORWARDED(fate)     ((__u32)(fate) >> 8 == MXLB_COUNT_FATES)
 
 static __always_inline void count_add(__u64 *count)
 {
