@@ -9,10 +9,12 @@
 #include "hop.h"
 #include "tunnel.h"
 
-/* Functions of their own, as the tunnels: called from where the family is known, one call whatever the way. */
-static __noinline int forward_l2(struct xdp_md *ctx, struct packet *p, __u64 word)
+/*
+ * No function of its own, nor are the tunnels: without a call, which is 5 ns here, both ways are that much faster, and
+ * neither needs a register that would have to be kept on the stack.
+ */
+static __always_inline int forward_l2(struct xdp_md *ctx, struct packet *p, union mxlb_way way)
 {
-	union mxlb_way way = {.word = word};
 	void *frame = (void *)(long)ctx->data, *ip = frame + ETH_HLEN;
 
 	if (ip + sizeof(struct ipv6hdr) > (void *)(long)ctx->data_end)
@@ -31,7 +33,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p,
 		return FATE_DROP(no_next_hop);
 	if (way.flags & MXLB_BACKEND_TUNNEL)
 		return tunnel(ctx, p, backend, way, family);
-	return forward_l2(ctx, p, way.word);
+	return forward_l2(ctx, p, way);
 }
 
 #endif

@@ -226,7 +226,7 @@ static __always_inline void outer6_write(void *at, const void *source, const voi
 	}
 }
 
-/* The families are constants: one function for each pair, so that every offset is. */
+/* The families are constants: one piece of code for each pair, so that every offset is. */
 static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 				       const struct mxlb_backend *backend, int inner, int outer)
 {
@@ -252,6 +252,8 @@ static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 	if (ip + (inner == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) >
 	    (void *)(long)ctx->data_end)
 		return FATE_DROP(error); /* it was seen to be longer */
+	barrier(); /* `len` once more, that it is not kept on the stack: packet.h */
+	len = packet_len(p);
 	way.word = READ_ONCE(p->way);
 	source = backend->source[way.flags / MXLB_BACKEND_SOURCE_1 % 2];
 	write_mac(frame + ETH_ALEN, load_mac(frame + head)); /* the outer header goes there */
@@ -267,39 +269,14 @@ static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 	return hop_leave(ctx, p, frame, way);
 }
 
-static __noinline int tunnel44(struct xdp_md *ctx, struct packet *p,
-			       const struct mxlb_backend *backend)
-{
-	return tunnel_wrap(ctx, p, backend, 4, 4);
-}
-
-static __noinline int tunnel46(struct xdp_md *ctx, struct packet *p,
-			       const struct mxlb_backend *backend)
-{
-	return tunnel_wrap(ctx, p, backend, 4, 6);
-}
-
-static __noinline int tunnel64(struct xdp_md *ctx, struct packet *p,
-			       const struct mxlb_backend *backend)
-{
-	return tunnel_wrap(ctx, p, backend, 6, 4);
-}
-
-static __noinline int tunnel66(struct xdp_md *ctx, struct packet *p,
-			       const struct mxlb_backend *backend)
-{
-	return tunnel_wrap(ctx, p, backend, 6, 6);
-}
-
 /* Through the tunnel that `way` says there is. */
 static __always_inline int tunnel(struct xdp_md *ctx, struct packet *p,
 				  const struct mxlb_backend *backend, union mxlb_way way,
 				  int family)
 {
 	*(volatile __u64 *)&p->way = way.word;
-	if (backend->family == 4)
-		return family == 4 ? tunnel44(ctx, p, backend) : tunnel64(ctx, p, backend);
-	return family == 4 ? tunnel46(ctx, p, backend) : tunnel66(ctx, p, backend);
+	return backend->family == 4 ? tunnel_wrap(ctx, p, backend, family, 4)
+				    : tunnel_wrap(ctx, p, backend, family, 6);
 }
 
 #endif

@@ -9,6 +9,7 @@
 #define SEC(name)
 #define __uint(name, val) int(*name)[val]
 #define __type(name, val) typeof(val) *name
+#define barrier()	  asm volatile("" ::: "memory")
 #ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #endif
