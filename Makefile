@@ -62,7 +62,7 @@ SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
-SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c)
+SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
@@ -103,13 +103,14 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf conffile confcert confwrite allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog
+UNIT = addr compare conf conffile confcert confwrite frame allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog
 UNIT += http metrics
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
 unit_srcs_confcert = $(unit_srcs_conf)
 unit_srcs_allow  = $(unit_srcs_conf)
+unit_srcs_frame  = userspace/util/addr.c userspace/ctl/frame.c
 unit_srcs_endpoints = $(unit_srcs_conf)
 unit_srcs_confwrite = $(unit_srcs_conf) userspace/ctl/yaml.c
 unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) tests/unit/control_bench.c

@@ -13,12 +13,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/ethernet.h>
-#include <net/if_arp.h>
-#include <netinet/icmp6.h>
-#include <netinet/if_ether.h>
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
-#include <netinet/tcp.h>
 #include <netpacket/packet.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -26,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "ctl/doctor.h"
+#include "ctl/frame.h"
 #include "ctl/nl.h"
 #include "ctl/text.h"
 
@@ -131,206 +126,86 @@ static void add_claims(struct wire *w)
 	}
 }
 
-struct arp_frame {
-	struct ether_header eth;
-	struct ether_arp arp;
-} __attribute__((packed));
-
-struct solicitation {
-	struct ether_header eth;
-	struct ip6_hdr ip6;
-	struct nd_neighbor_solicit ns;
-} __attribute__((packed));
-
-static size_t fill_arp(struct arp_frame *f, const struct mac *mac, const uint8_t target[4])
-{
-	memset(f, 0, sizeof(*f));
-	memset(f->eth.ether_dhost, 0xff, ETH_ALEN);
-	memcpy(f->eth.ether_shost, mac, ETH_ALEN);
-	f->eth.ether_type = htons(ETHERTYPE_ARP);
-	f->arp.arp_hrd = htons(ARPHRD_ETHER);
-	f->arp.arp_pro = htons(ETHERTYPE_IP);
-	f->arp.arp_hln = ETH_ALEN;
-	f->arp.arp_pln = 4;
-	f->arp.arp_op = htons(ARPOP_REQUEST);
-	memcpy(f->arp.arp_sha, mac, ETH_ALEN);
-	memcpy(f->arp.arp_tpa, target, 4);
-	return sizeof(*f);
-}
-
-/* RFC 1071, over the pseudo header (RFC 8200 section 8.1) and the message. */
-static uint16_t checksum(const struct solicitation *f)
-{
-	const uint8_t *p = (const uint8_t *)&f->ip6.ip6_src, *end = (const uint8_t *)(f + 1);
-	uint32_t sum = sizeof(f->ns) + IPPROTO_ICMPV6;
-
-	for (; p < end; p += 2)
-		sum += (uint32_t)p[0] << 8 | p[1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons((uint16_t)~sum);
-}
-
-static size_t fill_solicitation(struct solicitation *f, const struct mac *mac,
-				const uint8_t target[16])
-{
-	static const uint8_t group[16] = {0xff,
-					  2, [11] = 1, [12] = 0xff}; /* RFC 4291 section 2.7.1 */
-
-	memset(f, 0, sizeof(*f));
-	memcpy(f->eth.ether_dhost, "\x33\x33\xff", 3);
-	memcpy(f->eth.ether_dhost + 3, target + 13, 3);
-	memcpy(f->eth.ether_shost, mac, ETH_ALEN);
-	f->eth.ether_type = htons(ETHERTYPE_IPV6);
-	f->ip6.ip6_flow = htonl(6U << 28);
-	f->ip6.ip6_plen = htons(sizeof(f->ns));
-	f->ip6.ip6_nxt = IPPROTO_ICMPV6;
-	f->ip6.ip6_hlim = 255;
-	memcpy(&f->ip6.ip6_dst, group, 16);
-	memcpy((uint8_t *)&f->ip6.ip6_dst + 13, target + 13, 3);
-	f->ns.nd_ns_type = ND_NEIGHBOR_SOLICIT;
-	memcpy(&f->ns.nd_ns_target, target, 16);
-	f->ns.nd_ns_cksum = checksum(f);
-	return sizeof(*f);
-}
-
 static void ask_all(const struct wire *w)
 {
 	for (unsigned i = 0; i < w->n_claims; i++) {
 		const struct port *p = &w->ports[w->claims[i].at];
-		union {
-			struct arp_frame arp;
-			struct solicitation ns;
-		} frame;
-		uint8_t target[16];
-		size_t len = addr_to_bytes(&w->claims[i].address, target);
+		uint8_t bytes[FRAME_MAX];
+		size_t len = frame_question(&w->claims[i].address, &p->link.mac, bytes);
 
-		len = len == 4 ? fill_arp(&frame.arp, &p->link.mac, target)
-			       : fill_solicitation(&frame.ns, &p->link.mac, target);
 		/* a queue that is full loses one of two */
-		if (send(p->fd, &frame, len, 0) < 0)
+		if (send(p->fd, bytes, len, 0) < 0)
 			continue;
 	}
 }
 
-static bool same_mac(const void *a, const void *b)
+static bool same_mac(const struct mac *a, const struct mac *b)
 {
-	return !memcmp(a, b, ETH_ALEN);
+	return !memcmp(a, b, sizeof(*a));
 }
 
-static void note_owner(struct wire *w, const struct addr *address, const uint8_t *mac)
+/* Rule 1. */
+static void note_owner(struct wire *w, const struct frame *f)
 {
 	for (unsigned i = 0; i < w->n_claims; i++) {
 		struct claim *c = &w->claims[i];
 		unsigned k = 0;
 
-		if (!addr_equal(&c->address, address) || same_mac(mac, &w->ports[c->at].link.mac))
+		if (!addr_equal(&c->address, &f->from) ||
+		    same_mac(&f->mac, &w->ports[c->at].link.mac))
 			continue;
-		while (k < c->n_macs && !same_mac(mac, &c->macs[k]))
+		while (k < c->n_macs && !same_mac(&f->mac, &c->macs[k]))
 			k++;
 		if (k == c->n_macs && k < MACS_MAX)
-			memcpy(&c->macs[c->n_macs++], mac, ETH_ALEN);
+			c->macs[c->n_macs++] = f->mac;
 	}
 }
 
 /* Rule 2. Probes' answers are for this box. */
-static void note_segment(struct wire *w, const struct addr *from, const struct addr *to,
-			 const struct tcphdr *tcp, const uint8_t *mac)
+static void note_segment(struct wire *w, const struct frame *f)
 {
 	int ifindex;
 
 	for (unsigned i = 0; i < w->n_claims; i++) {
 		struct claim *c = &w->claims[i];
 
-		if (!c->is_vip || !addr_equal(&c->address, from) || nl_route(to, &ifindex) ||
-		    ifindex == 1) /* lo: an address of ours */
+		if (!c->is_vip || !addr_equal(&c->address, &f->from) ||
+		    nl_route(&f->to, &ifindex) || ifindex == 1) /* lo: an address of ours */
 			continue;
-		if (ntohs(tcp->source) == c->port) {
+		if (f->port == c->port) {
 			c->returned = true;
-			memcpy(&c->returned_by, mac, ETH_ALEN);
-		} else if (tcp->syn && !tcp->ack) {
+			c->returned_by = f->mac;
+		} else if (f->opens) {
 			c->called = true;
-			memcpy(&c->called_by, mac, ETH_ALEN);
+			c->called_by = f->mac;
 		}
 	}
 }
 
-static void read_arp(struct wire *w, const uint8_t *frame, size_t len)
+static void read_frame(struct wire *w, const uint8_t *bytes, size_t len)
 {
-	const struct ether_arp *arp = (const void *)(frame + ETH_HLEN);
-	struct addr sender;
+	struct frame f;
 
-	if (len < ETH_HLEN + sizeof(*arp))
-		return;
-	addr_from_bytes(arp->arp_spa, 4, &sender);
-	note_owner(w, &sender, arp->arp_sha);
-}
-
-static void read_v4(struct wire *w, const uint8_t *frame, size_t len)
-{
-	const struct iphdr *ip = (const void *)(frame + ETH_HLEN);
-	struct addr from, to;
-	size_t header;
-
-	if (len < ETH_HLEN + sizeof(*ip))
-		return;
-	header = ip->ihl * 4;
-	if (ip->protocol != IPPROTO_TCP || header < sizeof(*ip) ||
-	    len < ETH_HLEN + header + sizeof(struct tcphdr))
-		return;
-	addr_from_bytes(&ip->saddr, 4, &from);
-	addr_from_bytes(&ip->daddr, 4, &to);
-	note_segment(w, &from, &to, (const void *)((const uint8_t *)ip + header), frame + ETH_ALEN);
-}
-
-static void read_v6(struct wire *w, const uint8_t *frame, size_t len)
-{
-	const struct ip6_hdr *ip6 = (const void *)(frame + ETH_HLEN);
-	const struct nd_neighbor_advert *na = (const void *)(ip6 + 1);
-	struct addr from, to;
-
-	if (len >= ETH_HLEN + sizeof(*ip6) + sizeof(*na) && ip6->ip6_nxt == IPPROTO_ICMPV6 &&
-	    na->nd_na_type == ND_NEIGHBOR_ADVERT) {
-		addr_from_bytes(&na->nd_na_target, 16, &from);
-		note_owner(w, &from, frame + ETH_ALEN);
-	} else if (len >= ETH_HLEN + sizeof(*ip6) + sizeof(struct tcphdr) &&
-		   ip6->ip6_nxt == IPPROTO_TCP) {
-		addr_from_bytes(&ip6->ip6_src, 16, &from);
-		addr_from_bytes(&ip6->ip6_dst, 16, &to);
-		note_segment(w, &from, &to, (const void *)(ip6 + 1), frame + ETH_ALEN);
-	}
-}
-
-static void read_frame(struct wire *w, const uint8_t *frame, size_t len)
-{
-	switch (len >= ETH_HLEN ? frame[12] << 8 | frame[13] : 0) {
-	case ETHERTYPE_ARP:
-		read_arp(w, frame, len);
-		break;
-	case ETHERTYPE_IP:
-		read_v4(w, frame, len);
-		break;
-	case ETHERTYPE_IPV6:
-		read_v6(w, frame, len);
-		break;
-	default:
-		break;
-	}
+	frame_read(bytes, len, &f);
+	if (f.kind == FRAME_CLAIM)
+		note_owner(w, &f);
+	else if (f.kind == FRAME_SEGMENT)
+		note_segment(w, &f);
 }
 
 /* All that is there. How many frames. */
 static unsigned drain(struct wire *w, int fd)
 {
-	_Alignas(8) uint8_t bytes[2 + 160]; /* so that IP headers are aligned */
+	uint8_t bytes[160]; /* enough of any header */
 	struct sockaddr_ll from;
 	socklen_t size = sizeof(from);
 	unsigned n = 0;
 	ssize_t len;
 
-	while (n < FRAMES_MAX && (len = recvfrom(fd, bytes + 2, sizeof(bytes) - 2, 0,
+	while (n < FRAMES_MAX && (len = recvfrom(fd, bytes, sizeof(bytes), 0,
 						 (struct sockaddr *)&from, &size)) >= 0) {
 		if (from.sll_pkttype != PACKET_OUTGOING)
-			read_frame(w, bytes + 2, (size_t)len);
+			read_frame(w, bytes, (size_t)len);
 		n++;
 	}
 	return n;
