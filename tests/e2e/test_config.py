@@ -3,6 +3,8 @@
 import json
 import re
 
+import yaml
+
 
 def test_what_is_in_force_is_printed_as_a_file_that_changes_nothing(lab, balancer):
     """Every default is written out: mxlbd -t accepts it, and as a plan it changes nothing."""
@@ -18,6 +20,8 @@ def test_what_is_in_force_is_printed_as_a_file_that_changes_nothing(lab, balance
     assert plan == [f"service {name}: 0.0 % of new connections would go elsewhere" for name in
                     ("hybrid-mail", "hybrid-mail6")]
     copy.unlink()
+    as_others_read_it = json.loads(json.dumps(yaml.safe_load(text)))  # whose keys are text, a tier's too
+    assert as_others_read_it == json.loads(lab("ctl", "--json", "config"))
 
 
 def test_what_is_in_force_is_not_the_file_that_was_changed_since(lab, balancer):
