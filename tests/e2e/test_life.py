@@ -4,6 +4,7 @@ configuration says, and what is refused leaves all as it was."""
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,23 @@ def test_after_a_reload_the_ipv6_vip_is_still_found_by_who_asks_for_it(lab, bala
     lab.within("router", "ip", "-6", "neigh", "flush", "dev", "lan")
     with Traffic(lab, VIP6) as traffic:
         traffic.wait_seen({"oxford-a", "oxford-b"})
+
+
+@pytest.mark.parametrize("forwards, flags", [("1", "router, override"), ("0", "override")], ids=["router", "host"])
+def test_an_announced_ipv6_vip_says_whether_this_box_is_a_router(lab, balancer, forwards, flags):
+    """Behind the unit's walls too, where there is no /proc/sys."""
+    key = "net.ipv6.conf.eth0.forwarding"
+    before = lab.within("lb", "sysctl", "-n", key).strip()
+    lab.undo.callback(lab.within, "lb", "sysctl", "-qw", f"{key}={before}")
+    lab.within("lb", "sysctl", "-qw", f"{key}={forwards}")
+    with lab.popen("exec", "switch", "timeout", "30", "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-v", "-l",
+                   "icmp6 and ip6[40] == 136 and src host " + VIP6, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as dump:
+        while "listening on" not in dump.stderr.readline():
+            pass
+        balancer.start()
+        said = "".join(dump.stdout.readline() for _ in range(3))
+        dump.terminate()
+    assert f"Flags [{flags}]" in said, said
 
 
 def test_a_reload_with_a_shorter_interval_does_not_wait_for_the_end_of_the_old_one(lab, balancer):

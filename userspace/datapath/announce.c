@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netconf.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
@@ -97,22 +98,31 @@ static void na_fill(struct na_frame *f, const struct mac *mac, const struct addr
 	f->na.nd_na_cksum = htons(~sum & 0xffff);
 }
 
-/* As the kernel says it of this interface: who hears otherwise of its router takes it for one no more (RFC 4861 7.2.5). */
-static bool is_router(int ifindex)
+static void take_forwarding(const struct nlmsghdr *h, void *arg)
 {
-	char name[IF_NAMESIZE], path[sizeof(name) + 40], value = '0';
-	FILE *f;
+	const struct nlattr *tb[NETCONFA_FORWARDING + 1];
 
-	if (!if_indextoname(ifindex, name))
-		return false;
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/forwarding", name);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	if (fread(&value, 1, 1, f) != 1)
-		value = '0';
-	fclose(f);
-	return value != '0';
+	if (h->nlmsg_type != RTM_NEWNETCONF)
+		return;
+	request_attrs(h, sizeof(struct netconfmsg), tb, NETCONFA_FORWARDING);
+	if (tb[NETCONFA_FORWARDING] &&
+	    mnl_attr_get_payload_len(tb[NETCONFA_FORWARDING]) == sizeof(uint32_t))
+		*(bool *)arg = mnl_attr_get_u32(tb[NETCONFA_FORWARDING]);
+}
+
+/*
+ * As the kernel says it of this interface: who hears otherwise of its router takes it for one no more (RFC 4861 7.2.5). Not
+ * by /proc/sys, which the unit does not show (ProcSubset=pid).
+ */
+static bool is_router(struct netlink *n, int ifindex)
+{
+	union netlink_msg m;
+	struct netconfmsg *ask = request_start(&m, RTM_GETNETCONF, 0, sizeof(*ask));
+	bool forwards = false;
+
+	ask->ncm_family = AF_INET6;
+	mnl_attr_put_u32(&m.h, NETCONFA_IFINDEX, ifindex);
+	return !request_send(n, &m.h, take_forwarding, &forwards) && forwards;
 }
 
 static int frame_send(int fd, int ifindex, const void *frame, size_t len)
@@ -138,35 +148,42 @@ static void announce_outcome(struct port *p, int err)
 	p->announce_err = err;
 }
 
+/* One for all announcements: closing one waits for every CPU (tens of ms). Protocol 0: it receives nothing. */
+static int packet_socket(struct netlink *n)
+{
+	if (n->packet_socket < 0)
+		n->packet_socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return n->packet_socket < 0 ? -errno : n->packet_socket;
+}
+
+static int announce(struct netlink *n, int ifindex, const struct mac *mac, const struct addr *vip)
+{
+	int fd = packet_socket(n), err;
+	struct arp_frame arp;
+	struct na_frame na;
+
+	if (fd < 0)
+		return fd;
+	if (!addr_is_v4(vip)) {
+		na_fill(&na, mac, vip, is_router(n, ifindex));
+		return frame_send(fd, ifindex, &na, sizeof(na));
+	}
+	arp_fill(&arp, ARPOP_REQUEST, mac, vip);
+	err = frame_send(fd, ifindex, &arp, sizeof(arp));
+	if (err)
+		return err;
+	arp_fill(&arp, ARPOP_REPLY, mac, vip);
+	return frame_send(fd, ifindex, &arp, sizeof(arp));
+}
+
 int netlink_announce(struct netlink *n, unsigned interface, const struct addr *vip)
 {
 	const struct netlink_link *link = netlink_link(n, interface);
-	struct arp_frame arp;
-	struct na_frame na;
-	int fd, err, ifindex = link ? port_ip(&n->ports[interface])->ifindex : 0;
+	int err, ifindex = link ? port_ip(&n->ports[interface])->ifindex : 0;
 
 	if (!ifindex)
 		return -ENODEV;
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
-		    0); /* 0: receives nothing */
-	if (fd < 0) {
-		err = -errno;
-		goto out;
-	}
-	if (addr_is_v4(vip)) {
-		arp_fill(&arp, ARPOP_REQUEST, &link->mac, vip);
-		err = frame_send(fd, ifindex, &arp, sizeof(arp));
-		if (err)
-			goto out;
-		arp_fill(&arp, ARPOP_REPLY, &link->mac, vip);
-		err = frame_send(fd, ifindex, &arp, sizeof(arp));
-	} else {
-		na_fill(&na, &link->mac, vip, is_router(ifindex));
-		err = frame_send(fd, ifindex, &na, sizeof(na));
-	}
-out:
-	if (fd >= 0)
-		close(fd);
+	err = announce(n, ifindex, &link->mac, vip);
 	announce_outcome(&n->ports[interface], err);
 	return err;
 }

@@ -188,7 +188,7 @@ int netlink_new(struct ev_loop *loop, const struct config *config,
 
 	if (err)
 		goto out;
-	n->events = n->requests = n->group_socket = -1;
+	n->events = n->requests = n->group_socket = n->packet_socket = -1;
 	pmtu_init(n);
 	take_config(n, config);
 	if (cb)
@@ -220,7 +220,7 @@ out:
 
 void netlink_free(struct netlink *n)
 {
-	int fds[3];
+	int fds[4];
 
 	if (!n)
 		return;
@@ -229,8 +229,9 @@ void netlink_free(struct netlink *n)
 		ev_timer_stop(n->loop, &n->soon);
 		ev_timer_stop(n->loop, &n->tick);
 	}
-	memcpy(fds, (int[]){n->events, n->requests, n->group_socket}, sizeof(fds));
-	for (int i = 0; i < 3; i++)
+	memcpy(fds, (int[]){n->events, n->requests, n->group_socket, n->packet_socket},
+	       sizeof(fds));
+	for (int i = 0; i < 4; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	pmtu_close(n);

@@ -86,7 +86,7 @@ struct netlink {
 	uint32_t watches_end; /* one past the highest id in use */
 
 	bool fast;
-	int group_socket; /* -1 until needed */
+	int group_socket, packet_socket; /* -1 until needed */
 	struct group groups[MXLB_MAX_SERVICES];
 	unsigned n_groups;
 };
