@@ -61,7 +61,7 @@ SRC_control  = $(CONTROL:%=userspace/control/%)
 SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
-SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
+SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
@@ -311,6 +311,7 @@ MAN_TO = $(DESTDIR)$(PREFIX)/share/man
 install: all
 	install -D -m 755 $(B)/mxlbd $(DESTDIR)$(PREFIX)/sbin/mxlbd
 	install -D -m 755 $(B)/mxlbctl $(DESTDIR)$(PREFIX)/bin/mxlbctl
+	install -D -m 644 scripts/mxlbctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mxlbctl
 	for recipe in mail webhook; do \
 		install -D -m 755 scripts/notify/$$recipe $(DESTDIR)$(PREFIX)/lib/mxlb/notify-$$recipe || exit; done
 	install -D -m 644 scripts/mxlb.service $(DESTDIR)$(UNITDIR)/mxlb.service

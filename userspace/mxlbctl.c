@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "conf/file.h"
 #include "ctl/check.h"
+#include "ctl/complete.h"
 #include "ctl/config.h"
 #include "ctl/ctl.h"
 #include "ctl/detach.h"
@@ -25,6 +26,7 @@
 #include "ctl/setup.h"
 #include "ctl/tables.h"
 #include "ctl/text.h"
+#include "ctl/top.h"
 #include "probe/prober.h"
 
 #define PROBE_CHILD_FD 3
@@ -158,6 +160,8 @@ static const struct ctl_command commands[] = {
 	{"server-setup", "windows|linux SERVICE[/BACKEND]",
 	 "a script for the server's side: the VIP on its loopback, and all that goes with it", 2, 0,
 	 setup_run},
+	{"top", "[-b] [-n N] [-d T]",
+	 "who takes how much now: a screen, or lines where there is none", 0, TAKES_TOP, top_run},
 	{"config", "", "the configuration in force, with every default, as YAML", 0, 0, config_run},
 	{"events", "[-f]", "the last transitions; with -f those to come, too", 0, TAKES_FOLLOW,
 	 events_list},
@@ -231,6 +235,17 @@ static enum ctl_exit take_bundle(struct ctl *ctl)
 	return CTL_USAGE;
 }
 
+/* "command NAME ARGUMENTS", "options NAME --option ...", then what the daemon knows. */
+static void print_words(const struct ctl *ctl)
+{
+	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+		printf("command %s %s\noptions %s", commands[i].name, commands[i].args,
+		       commands[i].name);
+		options_print_names(stdout, commands[i].takes);
+	}
+	complete_names(ctl);
+}
+
 static enum ctl_exit run(struct ctl *ctl, int argc, char **argv)
 {
 	unsigned given;
@@ -245,6 +260,9 @@ static enum ctl_exit run(struct ctl *ctl, int argc, char **argv)
 		return CTL_DONE;
 	case OPTIONS_VERSION:
 		puts("mxlbctl " MXLB_VERSION);
+		return CTL_DONE;
+	case OPTIONS_COMPLETE:
+		print_words(ctl);
 		return CTL_DONE;
 	case OPTIONS_NONE:
 		print_usage(stderr);

@@ -19,10 +19,12 @@ struct ctl {
 	const char *socket;
 	bool socket_given;
 	bool json;
-	bool wait;	    /* until the last flow has gone */
-	bool follow;	    /* events to come, too */
-	unsigned timeout_s; /* for so long at most; 0: for ever */
-	unsigned for_s;	    /* an order's time; 0: for good */
+	bool wait;		 /* until the last flow has gone */
+	bool batch;		 /* no screen */
+	unsigned count, delay_s; /* of looks, 0 for ever; between them, 0 for the default */
+	bool follow;		 /* events to come, too */
+	unsigned timeout_s;	 /* for so long at most; 0: for ever */
+	unsigned for_s;		 /* an order's time; 0: for good */
 	const char *
 		file; /* -c. plan: the configuration; detach, doctor: the daemon's; check: days; NULL */
 	const char *warning, *critical; /* check: days of a certificate; NULL: the default */

@@ -6,12 +6,23 @@
 #include "ctl/options.h"
 
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 #include "ctl/text.h"
 
 #define DEFAULT_SOCKET "/run/mxlb/mxlb.sock"
 
-enum kind { KIND_TEXT, KIND_FLAG, KIND_SECONDS, KIND_COLOUR, KIND_HELP, KIND_VERSION };
+enum kind {
+	KIND_TEXT,
+	KIND_COUNT,
+	KIND_SECONDS,
+	KIND_COLOUR,
+	KIND_LAST_WITH_ARGUMENT = KIND_COLOUR,
+	KIND_FLAG,
+	KIND_HELP,
+	KIND_VERSION,
+	KIND_COMPLETE,
+};
 
 struct row {
 	const char *name;
@@ -31,6 +42,9 @@ static const struct row rows[] = {
 	{"wait", 0, KIND_FLAG, TO(wait), TAKES_WAIT},
 	{"timeout", 0, KIND_SECONDS, TO(timeout_s), TAKES_TIMEOUT},
 	{"follow", 'f', KIND_FLAG, TO(follow), TAKES_FOLLOW},
+	{"batch", 'b', KIND_FLAG, TO(batch), TAKES_TOP},
+	{"count", 'n', KIND_COUNT, TO(count), TAKES_TOP},
+	{"delay", 'd', KIND_SECONDS, TO(delay_s), TAKES_TOP},
 	{"for", 0, KIND_SECONDS, TO(for_s), TAKES_FOR},
 	{"warning", 'w', KIND_TEXT, TO(warning), TAKES_DAYS},
 	{"critical", 0, KIND_TEXT, TO(critical), TAKES_DAYS},
@@ -42,6 +56,7 @@ static const struct row rows[] = {
 	{"tls-certificate-name", 0, KIND_TEXT, TO(probe.certificate_name), TAKES_PROBE},
 	{"tlsa", 0, KIND_TEXT, TO(probe.tlsa), TAKES_PROBE},
 	{"ca-file", 0, KIND_TEXT, TO(probe.ca_file), TAKES_PROBE},
+	{"complete", 0, KIND_COMPLETE, 0, 0},
 	{"help", 'h', KIND_HELP, 0, 0},
 	{"version", 'V', KIND_VERSION, 0, 0},
 };
@@ -60,7 +75,12 @@ void options_print(FILE *to)
 	      "      --wait            return when the backend's last flow has gone\n"
 	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
 	      "  -f, --follow          of events: go on with those to come\n"
+	      "      --complete        say what may be typed, for the shell's completion\n"
 	      "      --help, --version\n\n"
+	      "for top:\n"
+	      "  -b, --batch           no screen, also on a terminal\n"
+	      "  -n, --count N         look so often (for ever)\n"
+	      "  -d, --delay T         wait so long in between (2s)\n\n"
 	      "for check:\n"
 	      "  -w, --warning DAYS    when a certificate has fewer days left than these (21)\n"
 	      "  -c, --critical DAYS   (7)\n"
@@ -86,13 +106,20 @@ void options_print(FILE *to)
 	      to);
 }
 
+void options_print_names(FILE *to, unsigned takes)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (rows[i].kind != KIND_COMPLETE && (!rows[i].takes || rows[i].takes & takes))
+			fprintf(to, " --%s", rows[i].name);
+	fputc('\n', to);
+}
+
 /* getopt_long()'s tables, made of ours. */
 static void make_tables(struct option longs[ROWS + 1], char letters[2 * ROWS + 1])
 {
 	memset(longs, 0, (ROWS + 1) * sizeof(*longs));
 	for (size_t i = 0; i < ROWS; i++) {
-		bool argument = rows[i].kind == KIND_TEXT || rows[i].kind == KIND_SECONDS ||
-				rows[i].kind == KIND_COLOUR;
+		bool argument = rows[i].kind <= KIND_LAST_WITH_ARGUMENT;
 
 		longs[i] = (struct option){rows[i].name, argument, NULL, FIRST + (int)i};
 		if (!rows[i].letter)
@@ -131,6 +158,16 @@ static bool take_colour(const char *word)
 	return false;
 }
 
+static bool take_count(const char *text, unsigned *count)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	*count = digits && digits < 9 && !text[digits] ? (unsigned)strtoul(text, NULL, 10) : 0;
+	if (!*count)
+		fputs("mxlbctl: --count expects a number\n", stderr);
+	return *count;
+}
+
 /* False: said wrongly. */
 static bool store(const struct row *row, void *field)
 {
@@ -147,6 +184,8 @@ static bool store(const struct row *row, void *field)
 		if (!*s)
 			fprintf(stderr, "mxlbctl: --%s expects 90s, 15m, 1h or 2d\n", row->name);
 		return *s;
+	case KIND_COUNT:
+		return take_count(optarg, field);
 	case KIND_COLOUR:
 		return take_colour(optarg);
 	default:
@@ -158,6 +197,7 @@ enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char *
 {
 	struct option longs[ROWS + 1];
 	char letters[2 * ROWS + 1];
+	enum options_end end = OPTIONS_NONE;
 	int value;
 
 	make_tables(longs, letters);
@@ -169,14 +209,16 @@ enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char *
 			fputs("Try 'mxlbctl --help'.\n", stderr);
 			return OPTIONS_WRONG;
 		}
-		if (row->kind == KIND_HELP)
-			return OPTIONS_HELP;
-		if (row->kind == KIND_VERSION)
-			return OPTIONS_VERSION;
+		if (row->kind >= KIND_HELP)
+			end = row->kind == KIND_HELP	  ? OPTIONS_HELP
+			      : row->kind == KIND_VERSION ? OPTIONS_VERSION
+							  : OPTIONS_COMPLETE;
+		if (end == OPTIONS_HELP || end == OPTIONS_VERSION)
+			return end;
 		*given |= row->takes;
 	}
 	ctl->socket_given = ctl->socket;
 	if (!ctl->socket)
 		ctl->socket = DEFAULT_SOCKET;
-	return optind < argc ? OPTIONS_COMMAND : OPTIONS_NONE;
+	return end == OPTIONS_COMPLETE ? end : optind < argc ? OPTIONS_COMMAND : OPTIONS_NONE;
 }

@@ -14,6 +14,7 @@
 #define TAKES_FILE    (1u << 3)
 #define TAKES_TIMEOUT (1u << 4)
 #define TAKES_FOLLOW  (1u << 5)
+#define TAKES_TOP     (1u << 7)
 #define TAKES_DAYS    (1u << 6)
 
 enum options_end {
@@ -21,11 +22,14 @@ enum options_end {
 	OPTIONS_NONE,	 /* nothing was asked for */
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
-	OPTIONS_WRONG, /* said on stderr */
+	OPTIONS_COMPLETE, /* say what may be typed */
+	OPTIONS_WRONG,	  /* said on stderr */
 };
 
 /* Fills ctl, defaults too, and *given with the TAKES_ that were said. Texts stay argv's. */
 enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char **argv);
 void options_print(FILE *to);
+/* Their names, in one line: those that every command takes, and these. */
+void options_print_names(FILE *to, unsigned takes);
 
 #endif

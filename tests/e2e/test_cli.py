@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""mxlbctl at a terminal and in scripts: JSON, widths, colours and exit statuses of all commands, top, completion in bash."""
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+import sources
+from lab import ROOT, Traffic, command, wait_until
+
+# What each command is tried with; the others' --json is none: text is what they are for.
+TRIED = {
+    "status": [], "show": ["oxford-a"], "drain": ["hybrid-mail/oxford-a"], "maint": ["hybrid-mail/oxford-a"],
+    "ready": ["hybrid-mail/oxford-a"], "tier": ["hybrid-mail", "auto"], "flows": ["hybrid-mail"],
+    "explain": ["hybrid-mail", "198.51.100.10:4711"], "probe": ["hybrid-mail/oxford-a"], "check": ["hybrid-mail"],
+    "doctor": ["--timeout", "1s"], "config": [], "events": [], "top": ["-n", "1"], "plan": ["-c", "CONFIG"], "reload": [],
+}
+FOR_PEOPLE = {"help", "server-setup", "check", "detach"}  # detach ends it all: test_detach.py
+
+
+@pytest.fixture(scope="module")
+def running(lab):
+    """mxlbd for all of this file's tests that change nothing for long."""
+    from lab import Balancer
+    lab.set_forward("l2")
+    balancer = Balancer(lab)
+    balancer.configure()
+    balancer.start()
+    balancer.wait_all_up()
+    lab("ctl", "--version")
+    yield balancer
+    balancer.end()
+    lab.mend()
+
+
+def ctl(lab, *words, status=0, **options):
+    argv = [str(lab.run / "bin/mxlbctl"), "-s", str(lab.run / "mxlb.sock"), *words]
+    return command(*[word.replace("CONFIG", str(lab.config_file)) for word in argv], status=status, **options)
+
+
+def test_no_command_is_forgotten_here():
+    assert set(sources.ctl_commands()) == set(TRIED) | FOR_PEOPLE
+
+
+@pytest.mark.parametrize("name", [name for name in TRIED if name not in FOR_PEOPLE])
+def test_json_is_json_and_nothing_else(running, name):
+    said = ctl(running.lab, "--json", name, *TRIED[name], status=None)
+    documents = said.splitlines() if name in ("events", "top") else [said]
+    assert all(isinstance(json.loads(document), (dict, list)) for document in documents), said
+
+
+@pytest.mark.parametrize("name", ["status", "top", "explain", "flows", "plan", "reload", "ready"])
+def test_tables_fit_80_columns_and_have_no_colour_in_a_pipe(running, name):
+    for line in ctl(running.lab, name, *TRIED[name]).splitlines():
+        assert len(line) <= 80 and "\033" not in line, line
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_exit_statuses_are_3_without_a_daemon_and_2_for_what_cannot_be_meant(lab, tmp_path, name):
+    lab("ctl", "--version")
+    binary = lab.run / "bin/mxlbctl"
+    words = [word.replace("CONFIG", str(lab.config_file)) for word in TRIED[name]]
+    nobody = command(str(binary), "-s", str(tmp_path / "none"), name, *words, status=3)
+    assert nobody.strip(), "and it says so"
+    if name in FOR_PEOPLE:  # to Nagios, 2 is another thing
+        return
+    for bad in (["--no-such-option"], ["a", "b", "c", "d"]):
+        command(str(binary), "-s", str(tmp_path / "none"), name, *bad, status=2)
+
+
+@pytest.mark.parametrize("words", [["show", "nobody"], ["drain", "nobody"], ["tier", "hybrid-mail", "force", "99"],
+                                   ["flows", "nobody"], ["explain", "hybrid-mail", "nonsense"]])
+def test_what_mxlbd_refuses_is_status_1(running, words):
+    assert "refused" in ctl(running.lab, *words, status=1)
+
+
+@pytest.mark.parametrize("words", [["status", "-f"], ["top", "-n", "0"], ["top", "-n", "1x"], ["status", "-b"],
+                                   ["--color=red", "status"], ["top", "-d", "0"], ["ready", "a", "--timeout", "1s"], []])
+def test_options_that_mean_nothing_are_usage(lab, words):
+    lab("ctl", "--version")
+    command(str(lab.run / "bin/mxlbctl"), *words, status=2)
+
+
+# At a terminal.
+
+@contextlib.contextmanager
+def terminal(argv, rows=24, columns=80, **env):
+    """A process on a terminal of this size: (process, what it has shown, a function to type)."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    process = subprocess.Popen(argv, stdin=its, stdout=its, stderr=its, start_new_session=True,
+                               env={**environment, "TERM": "xterm", **env})
+    os.close(its)
+    shown = bytearray()
+
+    def read():
+        with contextlib.suppress(OSError):
+            while select.select([ours], [], [], 0)[0] and (more := os.read(ours, 65536)):
+                shown.extend(more)
+        return shown.decode(errors="replace")
+
+    try:
+        yield process, read, ours
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def frames(text):
+    """What top has drawn, without escape sequences, one screen each."""
+    return [re.sub(r"\033\[[?\d;]*[A-Za-z]", "", frame).split("\r\n") for frame in text.split("\033[H")[1:]]
+
+
+def test_top_shows_rates_on_a_screen_moves_resizes_and_leaves_the_terminal_as_it_was(lab, running):
+    argv = [str(lab.run / "bin/mxlbctl"), "-s", str(lab.run / "mxlb.sock"), "top", "-d", "1s"]
+    with Traffic(lab), terminal(argv) as (process, read, keyboard):
+        before = termios.tcgetattr(keyboard)[3] if process.poll() is None else None
+        def rates():
+            lines = [line.split() for line in (frames(read()) or [[]])[-1]]
+            return [float(line[-4]) for line in lines if line[1:2] == ["oxford-a"] and line[-4] != "-"]
+        wait_until(lambda: any(rate > 1 for rate in rates()), 15, "new connections a second at oxford-a")
+        last = frames(read())[-1]
+        assert len(last) <= 24 and all(len(line) <= 80 for line in last), last
+        assert "\033[32mup" in read(), "colours on a terminal"
+        fcntl.ioctl(keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", 6, 40, 0, 0))
+        os.killpg(process.pid, signal.SIGWINCH)
+        wait_until(lambda: len(frames(read())[-1]) == 6, 5, "the small screen is drawn at once")
+        top = frames(read())[-1]
+        os.write(keyboard, b"j")
+        wait_until(lambda: frames(read())[-1][2:] != top[2:] and frames(read())[-1][1] == top[1], 5, "the lines move, not the head")
+        os.write(keyboard, b"q")
+        assert process.wait(5) == 0
+        assert read().rstrip().endswith("\033[?1049l")
+        assert before is None or termios.tcgetattr(keyboard)[3] & (termios.ICANON | termios.ECHO)
+
+
+def test_top_waits_for_an_mxlbd_that_goes_and_a_signal_ends_it_cleanly(lab, running):
+    argv = [str(lab.run / "bin/mxlbctl"), "-s", str(lab.run / "mxlb.sock"), "top", "-d", "1s"]
+    with terminal(argv) as (process, read, _):
+        wait_until(lambda: "oxford-a" in read(), 5, "the servers")
+        assert running.stop() == 0
+        wait_until(lambda: "mxlbd is not there" in read(), 5, "that it has gone")
+        running.start()
+        wait_until(lambda: "oxford-a" in read().rpartition("mxlbd is not there")[2], 10, "the servers again")
+        process.terminate()
+        assert process.wait(5) == -signal.SIGTERM
+        assert read().rstrip().endswith("\033[?1049l")
+
+
+def test_top_in_a_pipe_gives_batches_and_rates_that_are_those_of_the_traffic(lab, running):
+    with Traffic(lab) as traffic:
+        traffic.wait_seen({"oxford-a", "oxford-b"})
+        began = time.monotonic()
+        looks = [json.loads(line) for line in ctl(lab, "--json", "top", "-n", "3", "-d", "1s").splitlines()]
+        took = time.monotonic() - began
+        made = len(traffic.attempts(began))
+    assert len(looks) == 3 and {b["new_per_s"] for b in looks[0]["backends"]} == {None}
+    rates = [sum(b["new_per_s"] for b in look["backends"] if b["service"] == "hybrid-mail") for look in looks[1:]]
+    assert sum(rates) / 2 == pytest.approx(made / took, rel=0.5), "as many as the client made"
+    batches = ctl(lab, "top", "-b", "-n", "2", "-d", "1s")
+    assert batches.count("mxlb at ") == 2 and "\033" not in batches
+
+
+@pytest.mark.parametrize("env, words, coloured", [({}, [], True), ({"NO_COLOR": "1"}, [], False), ({"TERM": "dumb"}, [], False),
+                                                  ({"NO_COLOR": "1"}, ["--color=always"], True), ({}, ["--color=never"], False)])
+def test_colour_on_a_terminal_is_as_no_color_org_and_the_option_say(lab, running, env, words, coloured):
+    with terminal([str(lab.run / "bin/mxlbctl"), "-s", str(lab.run / "mxlb.sock"), *words, "status"], **env) as (process, read, _):
+        wait_until(lambda: "takes new connections" in read(), 10, "the status")
+        assert process.wait(5) == 0
+        assert ("\033[32mup" in read()) == coloured
+
+
+# Completion.
+
+def completed(lab, *words):
+    """What bash offers for the last of these words."""
+    array = " ".join(f"'{word}'" for word in (str(lab.run / "bin/mxlbctl"), *words))
+    script = (f"source {ROOT}/scripts/mxlbctl.bash; COMP_WORDS=({array}); COMP_CWORD={len(words)}; "
+              '_mxlbctl; printf "%s\\n" "${COMPREPLY[@]}"')
+    return set(command("bash", "-c", script).split())
+
+
+def test_completion_offers_commands_options_and_what_mxlbd_knows(lab, running):
+    here = ["-s", str(lab.run / "mxlb.sock")]
+    assert completed(lab, "") == set(sources.ctl_commands())
+    assert completed(lab, "dr") == {"drain"}
+    assert completed(lab, *here, "drain", "ox") == {"oxford-a", "oxford-b"}
+    assert completed(lab, *here, "drain", "hybrid-mail/n") == {"hybrid-mail/nuneaton"}
+    assert completed(lab, *here, "tier", "") == {"hybrid-mail", "hybrid-mail6"}
+    assert completed(lab, *here, "tier", "hybrid-mail", "") == {"force", "auto"}
+    assert completed(lab, *here, "tier", "hybrid-mail", "force", "") == {"10", "20"}
+    assert completed(lab, *here, "tier", "hybrid-mail", "force", "10", "") == set()
+    assert completed(lab, *here, "drain", "--w") == {"--wait"}
+    assert completed(lab, "events", "--f") == {"--follow"}
+    assert completed(lab, "--color", "=", "al") == {"always"}
+    assert completed(lab, "-c", str(lab.run / "mxlb.y")) == {str(lab.run / "mxlb.yaml")}
+    assert completed(lab, "-s", "/no/such/socket", "drain", "") == set(), "silent without mxlbd"
+
+
+def test_the_tab_key_in_bash_completes_a_server(lab, running):
+    with terminal(["bash", "--norc", "--noprofile", "-i"], PATH=f"{lab.run}/bin:{os.environ['PATH']}", PS1="ready> ") as (_, read, keyboard):
+        os.write(keyboard, f"source {ROOT}/scripts/mxlbctl.bash && echo sour''ced\n".encode())
+        wait_until(lambda: "sourced" in read(), 10, "bash has the completion")
+        os.write(keyboard, f"mxlbctl -s {lab.run}/mxlb.sock show nun\t".encode())
+        wait_until(lambda: "show nuneaton" in read(), 10, "the name is completed")

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ctl/rates.h"
+
+#include <string.h>
+#include "ctl/text.h"
+
+static const json_t *named(const json_t *list, const char *key, const char *name)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item) if (!strcmp(field_text(item, key), name)) return item;
+	return NULL;
+}
+
+/* The same backend in the earlier status; NULL: it was not there. */
+static const json_t *before(const json_t *earlier, const json_t *service, const json_t *backend)
+{
+	const json_t *was =
+		named(json_object_get(earlier, "services"), "name", field_text(service, "name"));
+	const json_t *tier, *found = NULL;
+	size_t i;
+
+	json_array_foreach(json_object_get(was, "tiers"), i, tier)
+	{
+		if (!found)
+			found = named(json_object_get(tier, "backends"), "name",
+				      field_text(backend, "name"));
+	}
+	return found;
+}
+
+static json_t *rate(const json_t *was, const json_t *is, const char *key, double factor,
+		    double seconds)
+{
+	long long n = field_number(is, key) - field_number(was, key);
+
+	return was && n >= 0 && seconds > 0 ? json_real((double)n * factor / seconds) : json_null();
+}
+
+static json_t *row(const json_t *earlier, const json_t *service, const json_t *tier,
+		   const json_t *backend, double seconds)
+{
+	const json_t *was = before(earlier, service, backend);
+	const json_t *probe = json_object_get(backend, "last_probe");
+
+	return json_pack(
+		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:o, s:o, s:o}", "service",
+		json_object_get(service, "name"), "backend", json_object_get(backend, "name"),
+		"preference", json_object_get(tier, "preference"), "in_ring",
+		json_object_get(backend, "in_ring"), "verdict", json_object_get(backend, "verdict"),
+		"admin", json_object_get(backend, "admin"), "flows",
+		json_object_get(backend, "flows"), "probe_ms", json_object_get(probe, "total_ms"),
+		"new_per_s", rate(was, backend, "new", 1, seconds), "packets_per_s",
+		rate(was, backend, "packets", 1, seconds), "bits_per_s",
+		rate(was, backend, "bytes", 8, seconds));
+}
+
+json_t *rates_of(const json_t *earlier, const json_t *status, double seconds)
+{
+	bool same = earlier && field_number(earlier, "pid") == field_number(status, "pid");
+	const json_t *service, *tier, *backend;
+	json_t *list = json_array();
+	size_t i, k, n;
+
+	json_array_foreach(json_object_get(status, "services"), i, service)
+		json_array_foreach(json_object_get(service, "tiers"), k, tier)
+			json_array_foreach(json_object_get(tier, "backends"), n, backend)
+	{
+		if (json_array_append_new(
+			    list, row(same ? earlier : NULL, service, tier, backend, seconds))) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
