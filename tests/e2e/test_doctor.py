@@ -332,10 +332,18 @@ def test_without_mxlbd_it_checks_by_the_file(lab, balancer):
     balancer.configure(replace={"{mode: auto}": "{mode: auto, vlan: 42}"})
     found = examine(lab, *words, status=3)
     assert ("error", "offloads") in {f[:2] for f in found}
-    assert ("not checked", "servers", "needs a running mxlbd that answers") in found
+    assert ("not checked", "servers", "needs an mxlbd that answers") in found
     assert ("error", "offloads") in {f[:2] for f in examine(lab, "-c", str(lab.config_file), status=1)}
     balancer.configure(replace={"probe: exo": "probe: eox"})
     assert any(f[:2] == ("error", "config-file") and "no probe is named eox" in f[2] for f in examine(lab, *words, status=3))
+
+
+def test_its_page_fits_80_columns(lab, balancer):
+    balancer.start()
+    page = lab.within("lb", str(lab.run / "bin/mxlbctl"), "-s", str(lab.run / "mxlb.sock"), "--timeout", "1s", "doctor",
+                      status=None)
+    assert max(map(len, page.splitlines())) < 80, page
+    assert page.splitlines()[-1].startswith("errors: ") and len(page.splitlines()) > 20
 
 
 def test_a_reader_without_rights_is_told_what_needs_root(lab, balancer):
@@ -343,7 +351,7 @@ def test_a_reader_without_rights_is_told_what_needs_root(lab, balancer):
     balancer.wait_all_up()
     nobody = "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"
     found = examine(lab, user=nobody, status=1)
-    assert ("not checked", "servers", "needs a running mxlbd that answers") in found
+    assert ("not checked", "servers", "needs an mxlbd that answers") in found
     (lab.run / "mxlb.sock").chmod(0o666)
     found = examine(lab, user=nobody)
     assert {f[1] for f in found if f[2] == "needs root"} == {"bpf", "processes", "wire"}

@@ -13,7 +13,7 @@
 #define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
 
 #define MARGIN	     29 /* of the sentences: behind level and name */
-#define WIDTH	     100
+#define WIDTH	     79
 
 static const char *const level_names[DOCTOR_LEVELS] = {
 	[DOCTOR_OK] = "ok",
@@ -68,9 +68,9 @@ static const char *missing(const struct doctor *d, unsigned needs)
 	if ((needs & NEEDS_ROOT) && !d->root)
 		return "needs root";
 	if ((needs & NEEDS_STATUS) && !d->status)
-		return "needs a running mxlbd that answers";
+		return "needs an mxlbd that answers";
 	if ((needs & NEEDS_CONFIG) && !d->config)
-		return "needs a configuration: of a running mxlbd, or a file that it takes (-c FILE)";
+		return "needs mxlbd, or a configuration (-c FILE)";
 	return NULL;
 }
 
@@ -129,7 +129,7 @@ static void print_all(const struct doctor *d)
 	size_t i;
 
 	json_array_foreach(d->findings, i, finding) print_finding(finding);
-	printf("%u errors, %u warnings, %u ok, %u not checked\n", d->counts[DOCTOR_ERROR],
+	printf("errors: %u, warnings: %u, ok: %u, not checked: %u\n", d->counts[DOCTOR_ERROR],
 	       d->counts[DOCTOR_WARNING], d->counts[DOCTOR_OK], d->counts[DOCTOR_NOT_CHECKED]);
 }
 
