@@ -5,7 +5,7 @@
  */
 #include "model_fixture.h"
 
-static void take(struct backend_tally *t, enum reason reason, enum verdict before)
+static void end_probe(struct backend_tally *t, enum reason reason, enum verdict before)
 {
 	struct probe_result r = {.reason = reason};
 
@@ -20,7 +20,7 @@ static void each_result_is_counted_once_by_what_it_said_of_the_server(void **sta
 	tally_begin(&t, VERDICT_UNKNOWN, ADMIN_READY, 1000);
 	assert_int_equal(tally_probes(&t), 0);
 	for (int reason = 0; reason < REASON_COUNT; reason++)
-		take(&t, reason, VERDICT_DOWN);
+		end_probe(&t, reason, VERDICT_DOWN);
 	assert_int_equal(tally_probes(&t), REASON_COUNT);
 	assert_int_equal(t.results[VERDICT_UP], 1);
 	assert_int_equal(t.results[VERDICT_DRAINING], 6);
@@ -35,14 +35,14 @@ static void what_fails_while_the_server_is_up_is_counted_apart(void **state)
 
 	(void)state;
 	tally_begin(&t, VERDICT_UP, ADMIN_READY, 1000);
-	take(&t, REASON_ok, VERDICT_UP);
-	take(&t, REASON_local_error, VERDICT_UP);
-	take(&t, REASON_per_source_limit, VERDICT_UP);
+	end_probe(&t, REASON_ok, VERDICT_UP);
+	end_probe(&t, REASON_local_error, VERDICT_UP);
+	end_probe(&t, REASON_per_source_limit, VERDICT_UP);
 	assert_int_equal(t.failed_up, 0);
-	take(&t, REASON_greeting_421, VERDICT_UP);
-	take(&t, REASON_refused, VERDICT_UP);
-	take(&t, REASON_refused, VERDICT_DOWN);
-	take(&t, REASON_refused, VERDICT_UNKNOWN);
+	end_probe(&t, REASON_greeting_421, VERDICT_UP);
+	end_probe(&t, REASON_refused, VERDICT_UP);
+	end_probe(&t, REASON_refused, VERDICT_DOWN);
+	end_probe(&t, REASON_refused, VERDICT_UNKNOWN);
 	assert_int_equal(t.failed_up, 2);
 	assert_int_equal(tally_failed(&t), 4);
 }
