@@ -316,6 +316,7 @@ install: all
 		install -D -m 755 scripts/notify/$$recipe $(DESTDIR)$(PREFIX)/lib/mxlb/notify-$$recipe || exit; done
 	install -D -m 644 scripts/mxlb.service $(DESTDIR)$(UNITDIR)/mxlb.service
 	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(UNITDIR)/mxlb.service
+	install -m 644 scripts/sys-fs-bpf-mxlb.mount $(DESTDIR)$(UNITDIR)
 	install -D -m 644 scripts/mxlb.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/mxlb.conf
 	install -d $(MAN_TO)/man5 $(MAN_TO)/man8 $(DESTDIR)$(PREFIX)/share/doc/mxlb/examples
 	install -m 644 userspace/man/*.5 $(MAN_TO)/man5
