@@ -293,7 +293,7 @@ chaos: all
 
 # What `check` takes samples of.
 survive: all
-	$(Q)MXLB_B=$(B) MXLB_SURVIVE=1 tests/run e2e $(patsubst %,tests/e2e/test_%.py,cuts survive bounds)
+	$(Q)MXLB_B=$(B) MXLB_SURVIVE=1 tests/run e2e $(patsubst %,tests/e2e/test_%.py,cuts errors survive bounds)
 
 # The build is a make of its own: what it needs may just have been installed.
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* mxlbd's command line. Owns nothing: it loads the configuration and hands over. */
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -115,8 +116,8 @@ int main(int argc, char **argv)
 	if (errors.len)
 		fputs(errors.data, stderr);
 	buf_free(&errors);
-	if (err)
-		return EXIT_CONFIG;
+	if (err) /* the unit starts again after the system's trouble only */
+		return err == -ENOMEM && !a.test ? EXIT_SYSTEM : EXIT_CONFIG;
 	if (a.test) {
 		printf("%s: configuration is valid\n", a.file);
 		config_free(config);
