@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from games import Sessions, assert_alive
+from games import Sessions, assert_alive, verdict_times
 from lab import OXFORD, SERVERS, VIP, Traffic, children, command, wait_until
 from pinned import Pinned
+from test_trouble import greet_late
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -120,6 +121,49 @@ def test_without_room_for_a_child_nothing_is_known_any_more_until_there_is_again
         (group / "pids.max").write_text("max")
         running.wait_all_up()
         assert traffic.seen() == set(OXFORD)
+
+
+# --- netlink, and the first start of a day ---
+
+FLOOD = "".join(f"address {what} 10.9.{i >> 8}.{i & 255}/32 dev lo\n" for i in range(6000) for what in ("add", "del"))
+
+
+def test_after_a_flood_that_drowned_the_kernels_news_it_knows_what_the_kernel_knows(lab, running, measured):
+    """K4: ENOBUFS. What was lost is asked for."""
+    other = "02:00:00:00:00:13"
+    before = lab.mac("nuneaton")
+    lab.undo.callback(lab.within, "nuneaton", "ip", "link", "set", "dev", "eth0", "address", before)
+    running.process.send_signal(signal.SIGSTOP)
+    lab.within("lb", "ip", "-batch", "-", input=FLOOD)
+    lab.within("nuneaton", "ip", "link", "set", "dev", "eth0", "address", other)
+    lab.within("lb", "ip", "neigh", "replace", "203.0.113.13", "lladdr", other, "dev", "eth0", "nud", "reachable")
+    running.process.send_signal(signal.SIGCONT)
+    since = time.monotonic()
+    wait_until(lambda: running.backend("nuneaton")["neighbour"]["mac"] == other, 10, "the new address is known")
+    took = time.monotonic() - since
+    assert "what=events_lost" in running.log(), running.log()
+    nobody_is_blamed(running)
+    measured(f"known {took:.2f} s after it went on")
+
+
+def test_after_a_reboot_the_vip_is_nobodys_until_a_server_is_up(lab, balancer, measured):
+    """U9: everything is gone; the first word about the VIP comes when there is who takes mail."""
+    for host in SERVERS:
+        greet_late(lab, host, 1)
+    with lab.popen("exec", "switch", "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-tt", "-l", f"arp and src host {VIP}",
+                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as dump, Traffic(lab) as traffic:
+        while "listening on" not in dump.stderr.readline():
+            pass
+        wait_until(lambda: traffic.attempts(), 10, "connections are tried")
+        since = time.monotonic()
+        balancer.start()
+        first = float(dump.stdout.readline().split()[0])
+        dump.terminate()
+        traffic.wait_seen(OXFORD)
+        greeted = min(a.at for a in traffic.attempts(since) if a.server)
+    ups = verdict_times(balancer, "hybrid-mail", "up")
+    assert first > min(ups.values()) - 0.01, (first, ups)
+    measured(f"served {greeted - since:.2f} s after the start, of which a second is the servers' own")
 
 
 # --- disk, log ---

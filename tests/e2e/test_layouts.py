@@ -35,6 +35,7 @@ def program(lab):
 @pytest.mark.parametrize("vip, service", [(VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")])
 def test_up_and_down_again_under_200_sessions_none_breaks_and_none_is_refused(lab, balancer, build, other, forward, vip,
                                                                               service):
+    """U2, U3: flows are taken along, both ways."""
     balancer.start()
     balancer.wait_all_up()
     own, = layouts(lab)
@@ -59,6 +60,7 @@ def test_up_and_down_again_under_200_sessions_none_breaks_and_none_is_refused(la
 
 
 def test_flows_of_another_format_are_not_taken_over_and_the_old_program_goes_on(lab, balancer, build, other):
+    """U2: what can not be taken along is refused."""
     balancer.start()
     balancer.wait_all_up()
     own, = layouts(lab)

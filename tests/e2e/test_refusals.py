@@ -97,6 +97,7 @@ def no_program(lab):
 
 @pytest.mark.parametrize("left", ["", "CAP_NET_ADMIN CAP_NET_RAW"], ids=["without all", "without CAP_BPF"])
 def test_without_the_privileges_mxlbd_says_what_it_needs(lab, balancer, left):
+    """U6: without the capabilities."""
     lab("mxlbd", "--help", status=None)  # has the binaries copied to where anybody may run them
     output = lab("run", "-o", f"CapabilityBoundingSet={left}", "-o", f"AmbientCapabilities={left}",
                  str(lab.run / "bin/mxlbd"), "-c", str(lab.config_file), status=2)
@@ -137,6 +138,7 @@ def test_another_xdp_program_on_the_interface_is_left_alone(lab, balancer, mode)
 
 
 def test_a_second_mxlbd_is_refused_and_the_first_one_goes_on(lab, balancer):
+    """K8: by the lock on the directory of the pins."""
     balancer.start()
     balancer.wait_all_up()
     refused(lab("mxlbd", status=2), "another mxlbd")

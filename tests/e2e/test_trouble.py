@@ -105,6 +105,7 @@ def no_ports(balancer):
 @pytest.mark.parametrize("trouble,text", [(no_descriptors, "Too many open files"),
                                           (no_ports, "Cannot assign requested address")])
 def test_without_sockets_verdicts_are_unknown_and_mail_goes_on(lab, balancer, trouble, text):
+    """X1: what a running mxlbd can do without any."""
     balancer.configure(replace={"fall: 2": "fall: 1"})
     balancer.start()
     balancer.wait_all_up()
@@ -143,6 +144,7 @@ def test_after_a_stop_of_five_seconds_no_server_is_blamed(lab, balancer, who):
 
 
 def test_a_probe_child_that_is_killed_again_and_again_changes_no_verdict(lab, balancer):
+    """K3: with a longer pause each time."""
     balancer.configure(replace={"fall: 2": "fall: 1"})
     balancer.start()
     balancer.wait_all_up()
