@@ -208,7 +208,7 @@ struct snapshot {
 	struct backend backends[3];
 };
 
-static inline struct snapshot *take(const struct model *m)
+static inline struct snapshot *snapshot_take(const struct model *m)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 
@@ -222,7 +222,7 @@ static inline struct snapshot *take(const struct model *m)
 
 static inline void check_same(struct snapshot *before, const struct model *m)
 {
-	struct snapshot *after = take(m);
+	struct snapshot *after = snapshot_take(m);
 
 	assert_memory_equal(before, after, sizeof(*before));
 	free(before);

@@ -125,7 +125,7 @@ static void a_reload_without_free_ids_leaves_everything_as_it_was(void **state)
 	struct backend_conf *many = calloc(n + 1, sizeof(*many));
 	struct config *c = oxford(), *d, *e;
 	struct model *m = running(c);
-	struct snapshot *before = take(m);
+	struct snapshot *before = snapshot_take(m);
 
 	(void)state;
 	assert_non_null(many);

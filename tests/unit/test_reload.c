@@ -291,7 +291,7 @@ static void a_reload_that_finds_no_memory_leaves_everything_as_it_was(void **sta
 	(void)state;
 	d->services[0].backends[1].address = address(77);
 	for (fail_at = 1;; fail_at++) {
-		struct snapshot *before = take(m);
+		struct snapshot *before = snapshot_take(m);
 		int err;
 
 		allocated = 0;
