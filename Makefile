@@ -286,7 +286,7 @@ e2e-ipip: all
 
 # What `check` plays for seconds, for a minute each.
 games: all
-	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows allow mtas)
+	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows allow mtas socket)
 
 chaos: all
 	$(Q)MXLB_B=$(B) MXLB_CHAOS=long tests/run e2e tests/e2e/test_chaos.py

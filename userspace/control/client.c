@@ -24,6 +24,7 @@ struct client {
 	int waiting; /* for EV_READ or EV_WRITE; 0: for neither */
 	ev_timer idle;
 	uint64_t last_act;
+	ev_tstamp act_time; /* of the same */
 	struct caller caller;
 	char in[CLIENT_LINE_MAX];
 	size_t in_len;
@@ -43,6 +44,7 @@ static void end(struct client *c)
 static void restart_idle(struct client *c)
 {
 	c->last_act = ++c->host->acts;
+	c->act_time = ev_now(c->host->loop);
 	c->idle.repeat = c->caller.idle_s;
 	ev_timer_again(c->host->loop, &c->idle);
 }
@@ -205,11 +207,23 @@ static bool give_bytes(struct client *c)
 	return true;
 }
 
+/* Together the clients take no more of a turn than CLIENT_TURN_S and one command: the loop has probes to begin. Who does not
+ * get his turn is ready still in the next one. */
+static bool turn_is_spent(struct client_host *host)
+{
+	bool first = host->turn != ev_iteration(host->loop);
+
+	host->turn = ev_iteration(host->loop);
+	return !first && ev_time() - ev_now(host->loop) > CLIENT_TURN_S;
+}
+
 static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct client *c = io->data;
 
 	(void)loop;
+	if (turn_is_spent(c->host))
+		return;
 	if (events & EV_READ)
 		take_bytes(c);
 	if (!c->done && !c->out.len && (c->line_len || begin_line(c)))
@@ -270,8 +284,10 @@ int client_new(struct client_host *host, int fd, struct client **out)
 uint64_t client_idle_since(const struct client *c)
 {
 	bool busy = c->line_len || c->out.len || memchr(c->in, '\n', c->in_len);
+	/* With all of its reply in the socket's buffer too: the next command waits for room there. */
+	bool stuck = !c->caller.probe && ev_now(c->host->loop) - c->act_time > CLIENT_STUCK_S;
 
-	return busy ? UINT64_MAX : c->last_act;
+	return busy && !stuck ? UINT64_MAX : c->last_act;
 }
 
 void client_free(struct client *c)

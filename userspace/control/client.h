@@ -12,12 +12,16 @@
 #define CLIENT_UNREAD_MAX \
 	(4 * 1024 * 1024) /* bytes of a reply; the next begins when it has been read */
 
+#define CLIENT_TURN_S  0.005
+#define CLIENT_STUCK_S 0.25 /* a reply of which nobody reads a byte for so long keeps no place */
+
 struct client;
 
 struct client_host { /* outlives its clients */
 	struct ev_loop *loop;
 	struct command_env env;
 	struct operators operators;
+	unsigned turn; /* of the loop, in which a client was last served */
 	uint64_t acts; /* of all clients: a clock of who did something last */
 	/* The client is gone, its memory is about to be. */
 	void (*gone)(struct client_host *host, struct client *client);
@@ -26,7 +30,7 @@ struct client_host { /* outlives its clients */
 /* Takes the accepted socket, in any case. 0 or -ENOMEM. */
 int client_new(struct client_host *host, int fd, struct client **out);
 void client_free(struct client *c); /* without telling the host; NULL is fine */
-/* When it last did something, by host->acts; UINT64_MAX while a command or a reply of it is under way. */
+/* When it last did something, by host->acts; UINT64_MAX while a command is under way, or a reply that is read. */
 uint64_t client_idle_since(const struct client *c);
 
 #endif

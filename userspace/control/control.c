@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns the listening socket and the list of clients. Takes CLIENTS_MAX at most: for one more, the one that has been
- * idle the longest must go, so that connections that say nothing lock nobody out. While all are busy more wait in
+ * idle the longest must go, so that connections that say nothing, or do not read, lock nobody out. While all are busy more wait in
  * the socket's backlog until one leaves, and cost nothing.
  */
 #include "control/control.h"
@@ -17,7 +17,8 @@
 #include "util/log.h"
 
 #define CLIENTS_MAX    64
-#define ACCEPT_RETRY_S 1.0 /* after there was no room, no memory or no descriptor */
+#define ACCEPT_RETRY_S 1.0 /* after there was no memory or no descriptor */
+#define ROOM_RETRY_S   0.1 /* after there was no room */
 
 struct control {
 	struct client_host host;
@@ -61,10 +62,10 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 /* The backlog stays readable: without a pause the loop would spin. */
-static void pause_accept(struct control *c)
+static void pause_accept(struct control *c, double s)
 {
 	ev_io_stop(c->host.loop, &c->accept);
-	ev_timer_set(&c->retry, ACCEPT_RETRY_S, 0);
+	ev_timer_set(&c->retry, s, 0);
 	ev_timer_start(c->host.loop, &c->retry);
 }
 
@@ -111,14 +112,14 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop;
 	(void)events;
 	if (!make_room(c)) {
-		pause_accept(c);
+		pause_accept(c, ROOM_RETRY_S);
 		return;
 	}
 	rc = take_client(c);
 	if (!rc)
 		return;
 	log_warn("control_accept=failed error=\"%s\"", strerror(-rc));
-	pause_accept(c);
+	pause_accept(c, ACCEPT_RETRY_S);
 }
 
 int control_new(struct ev_loop *loop, const struct control_conf *conf, struct model *model,

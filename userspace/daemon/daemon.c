@@ -220,10 +220,14 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 	buf_free(&errors);
 }
 
-static void on_refresh(void *ctx, struct control_info *info)
-{
-	struct daemon *d = ctx;
+#define FRESH_MS 10 /* so old may counters be: who asks on and on costs no more than that often */
 
+static void refresh_counters(struct daemon *d)
+{
+	uint64_t now_ms = daemon_now().mono_ms;
+
+	if (d->refreshed_ms && now_ms - d->refreshed_ms < FRESH_MS)
+		return;
 	for (unsigned i = 0; i < d->model->n_services; i++)
 		for (unsigned j = 0; j < d->model->services[i].n_backends; j++) {
 			struct backend *b = &d->model->services[i].backends[j];
@@ -232,6 +236,14 @@ static void on_refresh(void *ctx, struct control_info *info)
 		}
 	table_refresh(d);
 	datapath_counts(d->datapath, &d->counts);
+	d->refreshed_ms = daemon_now().mono_ms;
+}
+
+static void on_refresh(void *ctx, struct control_info *info)
+{
+	struct daemon *d = ctx;
+
+	refresh_counters(d);
 	info->version = MXLB_VERSION;
 	info->pid = getpid();
 	info->uptime_s = (daemon_now().mono_ms - d->started_ms) / 1000;

@@ -75,6 +75,7 @@ struct daemon {
 	char last_error[1024];
 	uint64_t reloads_ok, reloads_failed;
 	struct datapath_counts counts;
+	uint64_t refreshed_ms; /* when .counts and the model's traffic were read; 0: never */
 	uint32_t flows[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
 	uint64_t flows_ms;
 	struct forge *forge;

@@ -118,6 +118,7 @@ static int take_over(struct daemon *d, const char *who, struct config *config)
 	if (err)
 		return err;
 	d->config = config;
+	d->refreshed_ms = 0; /* new backends have no counts yet */
 	messenger_set_command(d->messenger, config->notify);
 	prober_reload(d->prober, config->probes, config->n_probes);
 	config_free(old);

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The control socket against its clients: section 2 of the conformance list, A1 to A6."""
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import HERE, OXFORD, Traffic, wait_until
+
+CLIENTS = 10000 if "MXLB_GAMES_S" in os.environ else 2000
+NOBODY, MXLBS = 65534, 61999  # an ordinary user; the lab's user and group mxlb
+ASK = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+try:
+    s.connect(sys.argv[1])
+except OSError as error:
+    sys.exit(type(error).__name__)
+s.sendall(sys.argv[2].encode() + b"\\n")
+sys.stdout.buffer.write(b"".join(iter(lambda: s.recv(65536), b"")))
+"""
+
+
+def ask_as(lab, uid, gid, line):
+    """What this user, in this group alone, hears."""
+    return lab.within("lb", "setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "/usr/bin/python3", "-c", ASK,
+                      str(lab.run / "mxlb.sock"), line, status=None)
+
+
+def resident_kb(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
+
+
+def test_who_may_ask_who_may_change_and_who_is_noted(lab, balancer):
+    """A1: an ordinary user gets no connection, one of the group reads, an operator and root change things by name."""
+    balancer.configure(replace={"group: mxlb": "group: mxlb\n  operators: [mxlb]"})
+    balancer.start()
+    balancer.wait_all_up()
+    assert "PermissionError" in ask_as(lab, NOBODY, NOBODY, "show info")
+    assert ask_as(lab, NOBODY, MXLBS, "show stat").startswith("# pxname")
+    for change in ("set server hybrid-mail/oxford-a state maint", "disable server hybrid-mail/oxford-a",
+                   "set weight hybrid-mail/oxford-a 0", "set server hybrid-mail/oxford-a weight 0", "reload", "detach",
+                   "tier hybrid-mail force 20", "probe hybrid-mail/oxford-a", "plan x"):
+        assert ask_as(lab, NOBODY, MXLBS, change) == "Permission denied\n\n"
+    oxford = balancer.backend("oxford-a")
+    assert (oxford["admin"], oxford["weight"], balancer.service()["active_tier"]) == ("ready", 1, 10)
+    assert "set server" not in ask_as(lab, NOBODY, MXLBS, "help")
+    assert ask_as(lab, MXLBS, MXLBS, "set weight hybrid-mail/oxford-a 5; set server hybrid-mail/oxford-b state drain") == "\n\n"
+    balancer.ask("set weight hybrid-mail/oxford-a 6")
+    changes = [("backend_weight", "oxford-a", "5", "mxlb"), ("backend_admin", "oxford-b", "drain", "mxlb"),
+               ("backend_weight", "oxford-a", "6", "root")]
+    noted = re.compile(r"event=(\w+) .*backend=(\S+) .*to=(\S+) user=(\S+)")
+    wait_until(lambda: noted.findall(balancer.log()) == changes, 5, f"the log has {changes}")
+
+
+def test_thousands_of_clients_of_every_bad_kind_disturb_neither_probes_nor_mail(lab, balancer, measured):
+    """A2: silent ones, half commands, 1 MB lines, NULs, never-readers, floods: probes go on in time, mail is forwarded, memory
+    and descriptors stay, and whoever has an honest question is heard meanwhile. 10,000 of them in `make games`."""
+    balancer.start()
+    balancer.wait_all_up()
+    pid, files = balancer.process.pid, balancer.descriptors()
+    events, memory = len(balancer.ask("show events").splitlines()), resident_kb(balancer.process.pid)
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        before, late = balancer.info("Probes"), balancer.info("Probe_late_p99_ms")
+        with subprocess.Popen([str(HERE / "mob.py"), str(lab.run / "mxlb.sock"), str(CLIENTS), str(CLIENTS / 1000)],
+                              stdout=subprocess.PIPE, text=True) as mob:
+            honest, most_files, most_memory = 0, 0, memory
+            while mob.poll() is None:
+                try:
+                    honest += "Probes: " in balancer.ask("show info")
+                except OSError:  # sent away, or not served in five seconds
+                    pass
+                most_files, most_memory = max(most_files, balancer.descriptors()), max(most_memory, resident_kb(pid))
+            told = json.loads(mob.stdout.read())
+        probes, turn = balancer.info("Probes") - before, balancer.info("Turn_max_ms")
+    assert sum(told["seen"].values()) >= CLIENTS and min(told["seen"].values()) > CLIENTS / 20
+    assert balancer.process.pid == pid and balancer.process.poll() is None
+    assert len(balancer.ask("show events").splitlines()) == events, balancer.log()  # no verdict, tier or state moved
+    assert not [a for a in traffic.attempts() if a.error or a.server not in OXFORD]
+    assert honest and probes >= 6 * CLIENTS / 1000 / 2  # of six servers, one a second each: at least half
+    assert most_files < files + 80 and most_memory < memory + 64 * 4 * 1024 + 16 * 1024
+    wait_until(lambda: balancer.descriptors() <= files + 2, 30, "all are sent away")
+    measured(f"{told}, {honest} honest answers, longest turn {turn} ms, {probes} probes, late p99 before {late}, p50/p99/max {balancer.info('Probe_late_p50_ms')}/"
+             f"{balancer.info('Probe_late_p99_ms')}/{balancer.info('Probe_late_max_ms')} ms, memory {memory}..{most_memory} KB, "
+             f"{len(traffic.attempts())} connections through, none failed")
+
+
+def test_the_operators_word_stands_while_probes_say_other_things(lab, balancer):
+    """A3: drained by the operator, then down, then up again: it stays drained; the log has who said so."""
+    balancer.start()
+    balancer.wait_all_up()
+    balancer.ask("set server hybrid-mail/oxford-a state drain")
+    lab.stop("oxford-a")
+    balancer.wait_for({"oxford-a": "down"})
+    lab.start("oxford-a")
+    balancer.wait_for({"oxford-a": "up"}, 20)
+    oxford = balancer.backend("oxford-a")
+    assert oxford["admin"] == "drain" and not oxford["in_ring"]
+    balancer.ask("set server hybrid-mail/oxford-a state ready")
+    wait_until(lambda: balancer.backend("oxford-a")["in_ring"], 5, "oxford-a takes part again")
+    log = balancer.log()
+    assert re.search(r"event=backend_admin .*backend=oxford-a from=ready to=drain user=root", log)
+    assert re.search(r"event=backend_admin .*backend=oxford-a from=drain to=ready user=root", log)
+
+
+@pytest.fixture
+def place(lab):
+    """The socket's place, empty before and after."""
+    path = lab.run / "mxlb.sock"
+    path.unlink(missing_ok=True)
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_a_dead_socket_is_replaced_and_nothing_else(lab, balancer, place):
+    """A5: a stale socket is no obstacle; a link, a file, or one that somebody listens on is, and stays as it is."""
+    balancer.start()
+    balancer.process.kill()
+    balancer.process.wait()
+    assert place.is_socket()
+    balancer.start()
+    assert balancer.stop() == 0 and not place.exists()
+    target = lab.run / "target"
+    target.write_text("precious")
+    place.symlink_to(target)
+    assert "not a socket is in its place" in lab("mxlbd", status=2)
+    assert place.is_symlink() and target.read_text() == "precious"
+    place.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(place))
+        other.listen()
+        os.chown(place, MXLBS, MXLBS)
+        assert "another process listens there" in lab("mxlbd", status=2)
+        assert place.is_socket()
+
+
+def test_no_message_however_malformed_ends_mxlbd(balancer):
+    """A6: what comes of random bytes, of commands with random words and of all of them in a row is a sentence."""
+    balancer.start()
+    rng = random.Random(6)
+    words = [line.split()[0] for line in balancer.ask("help").splitlines()[1:] if line.strip()]
+    words += ["server", "stat", "hybrid-mail/oxford-a", "hybrid-mail", "/", "-1", "99999999999999999999", "%", "json", "typed",
+              "state", "weight", ";", ";;", "'", '"', "\\", "%n%s", "for", "force", "A" * 300]
+    words = [word for word in words if word not in ("detach", "quit", "prompt")]
+
+    def say(line):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(str(balancer.lab.run / "mxlb.sock"))
+            try:
+                s.sendall(line)
+                return b"".join(iter(lambda: s.recv(65536), b""))
+            except (BrokenPipeError, ConnectionResetError):
+                return b""
+
+    for _ in range(150):
+        assert say((" ".join(rng.choices(words, k=rng.randrange(1, 12)))).encode() + b"\n").endswith(b"\n")
+        say(rng.randbytes(rng.randrange(1, 3000)) + b"\n")
+    assert balancer.process.poll() is None
+    assert balancer.status()["services"]
