@@ -4,9 +4,11 @@
  *
  *   forge-packets IFACE MAC VIP PORT SEED RATE syn
  *   forge-packets IFACE MAC VIP PORT SEED RATE syn-again
+ *   forge-packets IFACE MAC VIP PORT SEED RATE ack
  *   forge-packets IFACE MAC VIP PORT SEED RATE CLIENT CLIENT_PORT...
  *
- * "syn": SYNs from everywhere in 100.64.0.0/10 or 2001:db8:64::/64; "syn-again": the same AGAIN of them over and over.
+ * "syn": SYNs from everywhere in 100.64.0.0/10 or 2001:db8:64::/64; "syn-again": the same AGAIN of them over and over; "ack": segments
+ * with ACK from there.
  * Else, on each of these tuples in turn: a SYN, a FIN, a RST, and a SYN with the ACK that would follow it; every sequence
  * number is a guess. Ends with one line of JSON.
  * By a packet socket past the queueing discipline: IFACE's frames are the only traffic it can make.
@@ -47,7 +49,7 @@ static const uint8_t kind_flags[KIND_COUNT] = {
 struct forger {
 	int fd;
 	uint8_t mac[6], own_mac[6];
-	bool v6, flood, again;
+	bool v6, flood, again, ack;
 	uint64_t seed;
 	unsigned forged;
 	uint8_t vip[16], client[16];
@@ -141,11 +143,11 @@ static size_t put_frame(const struct forger *f, uint8_t *at, const uint8_t *from
 	return len + sizeof(tcp);
 }
 
-/* A SYN from anywhere. */
+/* A SYN, or an ACK, from anywhere. */
 static size_t next_flood(struct forger *f, uint8_t *at)
 {
 	uint8_t from[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0x64};
-	struct tcphdr tcp = {.th_flags = TH_SYN};
+	struct tcphdr tcp = {.th_flags = f->ack ? TH_ACK : TH_SYN};
 	uint32_t from4;
 	uint64_t r;
 
@@ -248,7 +250,7 @@ static void open_interface(struct forger *f, const char *name)
 static void usage(void)
 {
 	fputs("usage: forge-packets IFACE MAC VIP PORT SEED RATE "
-	      "{syn | syn-again | CLIENT CLIENT_PORT...}\n",
+	      "{syn | syn-again | ack | CLIENT CLIENT_PORT...}\n",
 	      stderr);
 	exit(2);
 }
@@ -266,7 +268,8 @@ static void take_arguments(struct forger *f, int argc, char **argv)
 	f->rate = strtoull(argv[6], NULL, 10);
 	f->seed = f->random;
 	f->again = !strcmp(argv[7], "syn-again");
-	f->flood = f->again || !strcmp(argv[7], "syn");
+	f->ack = !strcmp(argv[7], "ack");
+	f->flood = f->again || f->ack || !strcmp(argv[7], "syn");
 	if (inet_pton(f->v6 ? AF_INET6 : AF_INET, argv[3], f->vip) != 1 ||
 	    (!f->flood && inet_pton(f->v6 ? AF_INET6 : AF_INET, argv[7], f->client) != 1))
 		usage();

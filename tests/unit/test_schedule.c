@@ -224,6 +224,44 @@ static void lateness_is_told_by_percentiles(void **state)
 	assert_int_equal(l.max_ms, 10000);
 }
 
+/* How often the verdict of a server that comes and goes every period_ms changes in an hour, by the contract's defaults. */
+static unsigned changes_in_an_hour(uint32_t period_ms, enum reason down)
+{
+	static const struct health_conf counts = {.fall = 3, .rise = 2};
+	uint64_t now_ms = START_MS;
+	unsigned changes = 0;
+	struct schedule s;
+	struct health h;
+
+	health_init(&h, now_ms);
+	schedule_start(&s, 7, 0, 1, INTERVAL_MS, now_ms);
+	while ((now_ms = s.due_ms) < START_MS + 3600 * 1000) {
+		enum verdict was = h.verdict;
+		bool up = (now_ms - START_MS) / period_ms % 2 == 0;
+
+		health_take(&h, &counts, up ? REASON_ok : down, now_ms);
+		changes += h.verdict != was;
+		schedule_next(&s, schedule_gap(&h, &conf, now_ms), h.differing, now_ms);
+	}
+	return changes;
+}
+
+static void B10_a_server_that_comes_and_goes_changes_the_ring_a_few_times_a_minute(void **state)
+{
+	static const uint32_t periods_ms[] = {500, 1000, 2000, 3000, 5000, 10000, 30000};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(periods_ms) / sizeof(*periods_ms); i++) {
+		unsigned refused = changes_in_an_hour(periods_ms[i], REASON_refused);
+		unsigned silent = changes_in_an_hour(periods_ms[i], REASON_connect_timeout);
+
+		print_message("# every %u ms: %u changes by refusals, %u by silence\n",
+			      periods_ms[i], refused, silent);
+		assert_in_range(refused, 1, 60 * 6);
+		assert_in_range(silent, 0, 60 * 6);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +277,8 @@ int main(void)
 		cmocka_unit_test(the_first_probes_are_never_spread_over_more_than_the_interval),
 		cmocka_unit_test(however_many_hints_come_a_hundred_a_second_are_taken),
 		cmocka_unit_test(lateness_is_told_by_percentiles),
+		cmocka_unit_test(
+			B10_a_server_that_comes_and_goes_changes_the_ring_a_few_times_a_minute),
 	};
 
 	return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
