@@ -120,3 +120,17 @@ def test_a_server_that_greets_too_late_is_down_and_its_probes_do_not_pile_up(lab
     assert balancer.backend("oxford-a")["reason"] == "greeting_silent"
     wait_until(probes_open, 30, "forty probes")
     assert max(open_at_once) <= 1, open_at_once  # of the IPv4 service
+
+
+def test_a_server_that_answers_arp_for_the_vip_is_told_of_until_it_stops(lab, balancer, measured):
+    """B8: mail for it would pass the balancer by; it answers only who asks, so mxlbd does."""
+    balancer.start()
+    balancer.wait_all_up()
+    lab.undo.callback(lab.within, "oxford-b", "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
+    since = time.monotonic()
+    lab.within("oxford-b", "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=0")
+    wait_until(lambda: "event=vip_conflict from=none to=claimed" in balancer.log(), 2 * PATIENCE_S, "the conflict is told of")
+    measured(f"told of after {time.monotonic() - since:.2f} s")
+    lab.mend()
+    wait_until(lambda: "event=vip_conflict from=claimed to=none" in balancer.log(), 4 * PATIENCE_S, "and its end")
+    assert balancer.log().count("event=vip_conflict") == 2

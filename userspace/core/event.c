@@ -24,6 +24,7 @@ static const char *const kinds[] = {
 	[EVENT_INTERFACE] = "interface",
 	[EVENT_LINK] = "link",
 	[EVENT_PROBE_CHILD] = "probe_child",
+	[EVENT_VIP_CONFLICT] = "vip_conflict",
 	[EVENT_CERTIFICATE_EXPIRES] = "certificate_expires",
 	[EVENT_CERTIFICATE_DIFFERS] = "certificate_differs",
 };
@@ -67,6 +68,8 @@ enum log_level event_level(const struct event *e)
 				!strcmp(e->to, service_state_name(SERVICE_DOWN)));
 	case EVENT_INTERFACE:
 		return error_if(!strcmp(e->to, "detached"));
+	case EVENT_VIP_CONFLICT:
+		return error_if(!strcmp(e->to, "claimed"));
 	case EVENT_LINK:
 		return error_if(strcmp(e->to, "up"));
 	default:

@@ -394,6 +394,7 @@ static int start_parts(struct daemon *d)
 	hints_start(d);
 	connlog_update(d);
 	interfaces_keep(d);
+	owners_start(d);
 	return 0;
 }
 

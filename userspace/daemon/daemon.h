@@ -57,7 +57,7 @@ struct daemon {
 	ev_check woken;
 	uint64_t woken_ms;	 /* when the loop last woke; 0: it has not, or sleeps */
 	uint32_t turn_max_ms[2]; /* the longest turn of these ten seconds, and of the ten before */
-	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets, keep;
+	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets, keep, owners;
 	uint32_t mtu[MXLB_MAX_PORTS]; /* of config.interfaces, as last seen */
 	unsigned announcements_left;
 	ev_signal on_term, on_int, on_hup;
@@ -76,6 +76,8 @@ struct daemon {
 	uint64_t reloads_ok, reloads_failed;
 	struct datapath_counts counts;
 	uint64_t refreshed_ms; /* when .counts and the model's traffic were read; 0: never */
+	uint64_t claims;       /* of a VIP by other hosts, as last seen */
+	unsigned claimed;      /* looks for which it is still told so */
 	uint32_t flows[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
 	uint64_t flows_ms;
 	struct forge *forge;
@@ -120,6 +122,9 @@ int interfaces_start(struct daemon *d); /* 0 or -errno, logged; then nothing new
 /* From now on, as long as the loop runs: what is taken off is put back. */
 void interfaces_keep(struct daemon *d);
 void on_link(void *ctx, unsigned interface, const struct netlink_link *link);
+
+/* conflict.c: other hosts that say they have a VIP. */
+void owners_start(struct daemon *d);
 
 /* watch.c: probes and next hops. */
 /*

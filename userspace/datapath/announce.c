@@ -156,36 +156,53 @@ static int packet_socket(struct netlink *n)
 	return n->packet_socket < 0 ? -errno : n->packet_socket;
 }
 
-static int announce(struct netlink *n, int ifindex, const struct mac *mac, const struct addr *vip)
+/* So many frames of this size, by an interface. 0 or -errno. */
+static int frames_send(struct netlink *n, unsigned interface, const void *frames, size_t len,
+		       unsigned count)
 {
-	int fd = packet_socket(n), err;
-	struct arp_frame arp;
-	struct na_frame na;
+	int fd = packet_socket(n), err = fd < 0 ? fd : 0;
 
-	if (fd < 0)
-		return fd;
-	if (!addr_is_v4(vip)) {
-		na_fill(&na, mac, vip, is_router(n, ifindex));
-		return frame_send(fd, ifindex, &na, sizeof(na));
-	}
-	arp_fill(&arp, ARPOP_REQUEST, mac, vip);
-	err = frame_send(fd, ifindex, &arp, sizeof(arp));
-	if (err)
-		return err;
-	arp_fill(&arp, ARPOP_REPLY, mac, vip);
-	return frame_send(fd, ifindex, &arp, sizeof(arp));
+	for (unsigned i = 0; i < count && !err; i++)
+		err = frame_send(fd, port_ip(&n->ports[interface])->ifindex,
+				 (const char *)frames + i * len, len);
+	announce_outcome(&n->ports[interface], err);
+	return err;
+}
+
+static bool is_there(const struct netlink *n, unsigned interface)
+{
+	return interface < n->n_ports && port_ip(&n->ports[interface])->ifindex;
 }
 
 int netlink_announce(struct netlink *n, unsigned interface, const struct addr *vip)
 {
 	const struct netlink_link *link = netlink_link(n, interface);
-	int err, ifindex = link ? port_ip(&n->ports[interface])->ifindex : 0;
+	struct arp_frame arp[2];
+	struct na_frame na;
 
-	if (!ifindex)
+	if (!is_there(n, interface))
 		return -ENODEV;
-	err = announce(n, ifindex, &link->mac, vip);
-	announce_outcome(&n->ports[interface], err);
-	return err;
+	if (addr_is_v4(vip)) {
+		arp_fill(&arp[0], ARPOP_REQUEST, &link->mac, vip);
+		arp_fill(&arp[1], ARPOP_REPLY, &link->mac, vip);
+		return frames_send(n, interface, arp, sizeof(arp[0]), 2);
+	}
+	na_fill(&na, &link->mac, vip, is_router(n, port_ip(&n->ports[interface])->ifindex));
+	return frames_send(n, interface, &na, sizeof(na), 1);
+}
+
+int netlink_ask_owner(struct netlink *n, unsigned interface, const struct addr *vip)
+{
+	const struct netlink_link *link = netlink_link(n, interface);
+	struct arp_frame arp;
+
+	if (!addr_is_v4(vip))
+		return -EAFNOSUPPORT;
+	if (!is_there(n, interface))
+		return -ENODEV;
+	arp_fill(&arp, ARPOP_REQUEST, &link->mac, vip);
+	memset(arp.arp.arp_spa, 0, sizeof(arp.arp.arp_spa));
+	return frames_send(n, interface, &arp, sizeof(arp), 1);
 }
 
 static struct ipv6_mreq solicited(const struct netlink *n, const struct group *g)

@@ -95,5 +95,7 @@ int netlink_leave_solicited(struct netlink *n, unsigned interface, const struct 
 /* Gratuitous ARP (request and reply, RFC 5227 section 3) or unsolicited NA (RFC 4861 7.2.6) for a VIP or
  * an address of this box. */
 int netlink_announce(struct netlink *n, unsigned interface, const struct addr *vip);
+/* Who else has this IPv4 VIP? An ARP probe (RFC 5227 section 2.1.1): the program counts an answer as vip_conflict. */
+int netlink_ask_owner(struct netlink *n, unsigned interface, const struct addr *vip);
 
 #endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Other hosts that answer ARP for a VIP: a server whose arp_ignore is not set takes mail past the balancer, and keeps
+ * it when it is down. Its answers go to who asked, so this box has to ask; the program counts what it hears. Only of
+ * IPv4: Linux answers neighbour discovery for addresses of that very interface alone.
+ */
+#include <stdio.h>
+#include "daemon/daemon.h"
+
+#define LOOK_S	    3.0
+#define QUIET_LOOKS 3 /* without a claim before it is told that nobody makes any */
+
+static void tell(struct daemon *d, const char *from, const char *to, const char *cause)
+{
+	struct event *e = daemon_event(d, EVENT_VIP_CONFLICT);
+
+	snprintf(e->from, sizeof(e->from), "%s", from);
+	snprintf(e->to, sizeof(e->to), "%s", to);
+	snprintf(e->cause, sizeof(e->cause), "%s", cause);
+}
+
+static uint64_t claims_counted(struct daemon *d)
+{
+	struct datapath_counts counts;
+
+	datapath_counts(d->datapath, &counts);
+	return counts.total[MXLB_COUNT_vip_conflict];
+}
+
+static void look(struct daemon *d)
+{
+	uint64_t claims = claims_counted(d);
+
+	if (claims > d->claims) {
+		if (!d->claimed)
+			tell(d, "none", "claimed",
+			     "another host answers ARP for a VIP, so mail may pass this box by: on a server "
+			     "net.ipv4.conf.all.arp_ignore=1; mxlbctl doctor says who it is");
+		d->claimed = QUIET_LOOKS;
+	} else if (d->claimed && !--d->claimed) {
+		tell(d, "claimed", "none", "");
+	}
+	d->claims = claims;
+}
+
+static void ask(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service *s = &d->model->services[i];
+
+		if (s->conf.advertise == ADVERTISE_ARP && addr_is_v4(&s->conf.address) &&
+		    s->tier.state != SERVICE_NOT_READY)
+			netlink_ask_owner(d->netlink, s->conf.interface, &s->conf.address);
+	}
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (d->detached)
+		return;
+	look(d);
+	ask(d);
+}
+
+void owners_start(struct daemon *d)
+{
+	d->claims = claims_counted(d); /* an earlier mxlbd's are no news */
+	ev_timer_init(&d->owners, on_look, LOOK_S, LOOK_S);
+	d->owners.data = d;
+	ev_timer_start(d->loop, &d->owners);
+}
