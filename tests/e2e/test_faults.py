@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""tests/faults.md: every row of the catalogue of faults has a test or a reason, and every test that it names is there."""
+import ast
+import re
+
+import pytest
+
+from lab import ROOT
+
+ROWS = {f"{letter}{n}" for letter, last in {"D": 21, "B": 16, "P": 20, "K": 9, "R": 8, "U": 9, "A": 6, "X": 8, "N": 10}.items()
+        for n in range(1, last + 1)}
+IDS = r"[A-Z]\d+(?:(?:, | and )[A-Z]\d+)*"
+
+
+def python_tests():
+    """{name: IDs of its docstring}."""
+    found = {}
+    for file in (ROOT / "tests/e2e").glob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                ids = re.match(rf"({IDS}):", ast.get_docstring(node) or "")
+                found[node.name] = set(re.findall(r"[A-Z]\d+", ids[1])) & ROWS if ids else set()
+    return found
+
+
+def c_tests():
+    """{name: IDs that it begins with}; packet tests begin with test_."""
+    found = {}
+    for file in (ROOT / "tests").glob("*/test_*.c"):
+        text = file.read_text()
+        for name in re.findall(r"^static void (\w+)\(\s*void \*\*state\)", text, re.M):
+            ids = re.match(r"(?:test_)?((?:[A-Z]\d+_)+)", name)
+            found[name] = set(re.findall(r"[A-Z]\d+", ids[1])) & ROWS if ids else set()
+    return found
+
+
+@pytest.fixture(scope="module")
+def tests():
+    return {**python_tests(), **c_tests()}
+
+
+@pytest.fixture(scope="module")
+def listed():
+    lines = re.findall(r"^\| ([A-Z]\d+) \|[^|]*\|([^|]*)\|$", (ROOT / "tests/faults.md").read_text(), re.M)
+    assert len(lines) == len(dict(lines)), "a row stands there twice"
+    return dict(lines)
+
+
+def test_every_row_of_the_catalogue_is_listed_and_no_other(listed):
+    assert set(listed) == ROWS
+
+
+def test_every_test_that_is_named_is_there(listed, tests):
+    named = {name for text in listed.values() for name in re.findall(r"`(\w+)`", text) if "_" in name}
+    assert named and named <= set(tests), named - set(tests)
+
+
+def test_every_row_has_a_test_or_says_why_not(listed, tests):
+    shown = set().union(*tests.values())
+    for row, text in listed.items():
+        tested = row in shown or any(name in tests for name in re.findall(r"`(\w+)`", text))
+        assert tested or re.match(" not here(: | yet)", text), f"{row} has neither"
+        assert not (tested and "not here: " in text), f"{row} has a test: there is no need to say why not"
