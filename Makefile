@@ -314,6 +314,8 @@ install: all
 	install -D -m 644 scripts/mxlbctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mxlbctl
 	for recipe in mail webhook; do \
 		install -D -m 755 scripts/notify/$$recipe $(DESTDIR)$(PREFIX)/lib/mxlb/notify-$$recipe || exit; done
+	install -D -m 644 scripts/prometheus/mxlb.rules.yml $(DESTDIR)$(PREFIX)/share/mxlb/mxlb.rules.yml
+	install -D -m 644 scripts/grafana/mxlb.json $(DESTDIR)$(PREFIX)/share/mxlb/grafana.json
 	install -D -m 644 scripts/mxlb.service $(DESTDIR)$(UNITDIR)/mxlb.service
 	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(UNITDIR)/mxlb.service
 	install -m 644 scripts/sys-fs-bpf-mxlb.mount $(DESTDIR)$(UNITDIR)

@@ -76,6 +76,17 @@ def balancer(lab, forward):
     lab.mend()
 
 
+@pytest.fixture(scope="session")
+def browser(lab, tmp_path_factory):
+    """Chromium in the balancer's network namespace; what a test puts into a page is gone with the page."""
+    if not Path("/usr/bin/chromium").exists():
+        pytest.skip("Chromium is not installed")
+    from browser import Browser  # needs Selenium
+    one = Browser(f"/run/netns/{lab.name}-lb", tmp_path_factory.mktemp("profile"))
+    yield one
+    one.close()
+
+
 @pytest.fixture
 def measured(request):
     """measured("text"): a figure for the end of the report."""
