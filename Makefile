@@ -335,7 +335,7 @@ deb:
 deb-check:
 	$(Q)scripts/install-deps build lab test deb
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)MXLB_B=$(B) MXLB_DEBOOTSTRAP=1 tests/run e2e tests/e2e/test_deb.py tests/e2e/test_package.py
+	$(Q)MXLB_B=$(B) MXLB_DEBOOTSTRAP=1 tests/run e2e $(patsubst %,tests/e2e/test_%.py,deb package booted)
 
 clean:
 	rm -rf $(B)

@@ -34,11 +34,11 @@ OF_PACKAGING = ("var/lib/dpkg", "var/lib/apt", "var/cache", "var/log", "etc/ld.s
                 "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-", "etc/.pwd.lock", "var/lib/systemd")
 
 
-def debootstrap(folder):
+def debootstrap(folder, *more):
     """A clean Debian, as small as can be, from where this machine's apt gets its packages."""
     release = command("sh", "-c", '. /etc/os-release && echo "$VERSION_CODENAME"').strip()
     mirror = command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", f"Codename: {release}").split()[0]
-    command("debootstrap", "--variant=minbase", f"--include={INCLUDED}", release, str(folder), mirror, timeout=600)
+    command("debootstrap", "--variant=minbase", f"--include={','.join([INCLUDED, *more])}", release, str(folder), mirror, timeout=600)
     settings = [line for line in command("apt-config", "dump").splitlines() if line.startswith("Acquire::")]
     (folder / "etc/apt/apt.conf.d/99machine").write_text("\n".join(settings) + "\n")
 
