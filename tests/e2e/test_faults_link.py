@@ -167,7 +167,7 @@ def test_another_program_that_took_its_place_is_reported_and_replaced_once_it_is
         wait_until(lambda: refused.search(running.log()), PATIENCE_S, "the other program is reported")
         told = time.monotonic() - since
         looks = running.info("Uptime_sec")
-        wait_until(lambda: running.info("Uptime_sec") >= looks + 3, PATIENCE_S, "three more looks")
+        wait_until(lambda: running.info("Uptime_sec") >= looks + 2, PATIENCE_S, "two more looks")
         assert len(refused.findall(running.log())) == 1
         since = time.monotonic()
         lab.within("lb", "bpftool", "net", "detach", "xdpgeneric", "dev", "eth0")

@@ -8,7 +8,7 @@
 #include "daemon/daemon.h"
 
 #define LOOK_S	    3.0
-#define QUIET_LOOKS 3 /* without a claim before it is told that nobody makes any */
+#define QUIET_LOOKS 2 /* without a claim before it is told that nobody makes any */
 
 static void tell(struct daemon *d, const char *from, const char *to, const char *cause)
 {
