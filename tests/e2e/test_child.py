@@ -76,10 +76,17 @@ def make_it_call(pid, number, arguments):
     def ptrace(request, data=None):
         assert libc.ptrace(request, pid, None, data) == 0, os.strerror(ctypes.get_errno())
 
-    ptrace(PTRACE_ATTACH)
-    os.waitpid(pid, 0x40000000)  # __WALL
     registers = Registers()
-    ptrace(PTRACE_GETREGS, ctypes.byref(registers))
+
+    def stopped_in_a_call():
+        ptrace(PTRACE_ATTACH)
+        os.waitpid(pid, 0x40000000)  # __WALL
+        ptrace(PTRACE_GETREGS, ctypes.byref(registers))
+        if registers.orig_rax >> 63:  # on a busy machine it may still be on its way there
+            ptrace(PTRACE_DETACH)
+        return not registers.orig_rax >> 63
+
+    wait_until(stopped_in_a_call, 5, "the process waits in a system call")
     registers.rip -= 2  # the length of SYSCALL
     registers.rax, registers.orig_rax = number, 0xffffffffffffffff  # nothing to restart
     for register, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments):
