@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from games import Sessions, assert_alive, verdict_times
-from lab import OXFORD, SERVERS, VIP, Traffic, children, command, wait_until
+from lab import OXFORD, VIP, Traffic, children, command, wait_until
 from pinned import Pinned
-from test_trouble import greet_late
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -148,8 +147,6 @@ def test_after_a_flood_that_drowned_the_kernels_news_it_knows_what_the_kernel_kn
 
 def test_after_a_reboot_the_vip_is_nobodys_until_a_server_is_up(lab, balancer, measured):
     """U9: everything is gone; the first word about the VIP comes when there is who takes mail."""
-    for host in SERVERS:
-        greet_late(lab, host, 1)
     with lab.popen("exec", "switch", "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-tt", "-l", f"arp and src host {VIP}",
                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as dump, Traffic(lab) as traffic:
         while "listening on" not in dump.stderr.readline():
@@ -163,7 +160,7 @@ def test_after_a_reboot_the_vip_is_nobodys_until_a_server_is_up(lab, balancer, m
         greeted = min(a.at for a in traffic.attempts(since) if a.server)
     ups = verdict_times(balancer, "hybrid-mail", "up")
     assert first > min(ups.values()) - 0.01, (first, ups)
-    measured(f"served {greeted - since:.2f} s after the start, of which a second is the servers' own")
+    measured(f"served {greeted - since:.2f} s after the start")
 
 
 # --- disk, log ---
@@ -333,8 +330,8 @@ WRAP_S = (1 << 32) / 1000  # when milliseconds no longer fit into 32 bits: 49.7 
 
 
 def test_a_clock_of_milliseconds_that_wraps_at_49_days_matters_to_nothing(lab, balancer):
-    """X8: a time namespace, ten seconds before. (Wall clocks of 2038 have no namespace; times are 64 bits wide all over.)"""
-    offset = int(WRAP_S - time.clock_gettime(time.CLOCK_MONOTONIC)) - 10
+    """X8: a time namespace, five seconds before. (Wall clocks of 2038 have no namespace; times are 64 bits wide all over.)"""
+    offset = int(WRAP_S - time.clock_gettime(time.CLOCK_MONOTONIC)) - 5
     with balancer.log_file.open("w") as log:
         outer = subprocess.Popen(["unshare", "--time", "--monotonic", str(offset), "--fork", "--kill-child", "--",
                                   *lab_words(lab, "mxlbd")], env=lab.env, stdin=subprocess.DEVNULL, stderr=log)
@@ -345,7 +342,7 @@ def test_a_clock_of_milliseconds_that_wraps_at_49_days_matters_to_nothing(lab, b
         balancer.wait_all_up()
         assert os.readlink(f"/proc/{pid}/ns/time") != os.readlink("/proc/self/ns/time")
         with Traffic(lab) as traffic:
-            wait_until(lambda: balancer.status()["uptime_s"] >= 14, 30, "it has wrapped")
+            wait_until(lambda: balancer.status()["uptime_s"] >= 8, 30, "it has wrapped")
             probes = balancer.info("Probes")
             wait_until(lambda: balancer.info("Probes") > probes + 18, 20, "probes go on")
             lab.stop("oxford-b")

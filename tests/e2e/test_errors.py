@@ -13,19 +13,21 @@ from test_cuts import ALL, TRACEABLE, Starts, assert_whole, in_kernel, start_onc
 
 ERRORS = ("ENOMEM", "EBUSY", "E2BIG", "EPERM")  # EAGAIN: libbpf asks again by itself
 
+PATIENCE_S = 120  # told that the kernel knows no global functions, the verifier walks through every path of the program
+
 
 @pytest.fixture
 def starts(lab, balancer):
     return Starts(lab, balancer)
 
 
-def ends_or_answers(balancer):
+def ends_or_answers(balancer, where):
     """True: it runs. Else it has ended, with a status of its own and a reason."""
     def met():
         if balancer.process.poll() is not None:
             return "ended"
         return "runs" if balancer.answers() else None
-    if wait_until(met, 20, "it answers or ends") == "runs":
+    if wait_until(met, PATIENCE_S, f"{where}: it answers or ends: {balancer.log()}") == "runs":
         return True
     assert balancer.process.returncode == 2, balancer.log()
     assert "event=refused" in balancer.log() or "error=" in balancer.log(), balancer.log()
@@ -44,12 +46,12 @@ def test_whichever_call_of_a_start_fails_mail_goes_on_and_the_next_start_works(l
     n = starts.calls(build)["bpf"]
     rng, began = random.Random(2), 0
     at = [(k, error) for k in range(1, n + 1) for error in ERRORS[k % 2::2]] if ALL else \
-        [(k, rng.choice(ERRORS)) for k in sorted(rng.sample(range(1, n), 3) + [n - 3, n - 2])]
+        [(k, rng.choice(ERRORS)) for k in sorted(rng.sample(range(20, n), 2) + [n - 2])]
     for k, error in at:
         with balancer.log_file.open("w") as log:
             balancer.process = lab.popen("run", *TRACEABLE, "strace", "-qq", "-o", "/dev/null", "-e", "trace=bpf", "-e",
                                          f"inject=bpf:error={error}:when={k}", *starts.argv, stdin=subprocess.DEVNULL, stderr=log)
-        if ends_or_answers(balancer):
+        if ends_or_answers(balancer, (k, error)):
             began += 1
             end_traced(balancer)
         assert lab.xdp(), (k, error)
@@ -105,7 +107,7 @@ def test_whichever_allocation_of_a_check_of_the_configuration_fails_it_ends_by_i
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     n = allocations(run(0).stdout)
     failed = {}
-    for nth in range(1, n + 1) if ALL else random.Random(3).sample(range(1, n + 1), 60):
+    for nth in range(1, n + 1) if ALL else random.Random(3).sample(range(1, n + 1), 40):
         done = run(nth)
         assert done.returncode in (0, 1), f"{nth}: {done.returncode}: {done.stdout[-500:]}"
         failed[done.returncode] = failed.get(done.returncode, 0) + 1
@@ -131,7 +133,7 @@ def test_whichever_allocation_of_a_start_fails_mail_goes_on(lab, balancer, nth_m
     assert start(0) == 0, balancer.log()
     n = allocations(balancer.log())
     statuses = {}
-    for nth in range(1, n + 1, 1 + n // 300) if ALL else random.Random(4).sample(range(1, n + 1), 8):
+    for nth in range(1, n + 1, 1 + n // 300) if ALL else random.Random(4).sample(range(1, n + 1), 4):
         status = start(nth)
         statuses[status] = statuses.get(status, 0) + 1
         said = balancer.log()

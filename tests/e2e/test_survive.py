@@ -13,14 +13,14 @@ import pytest
 
 from games import Sessions, assert_alive, assert_ended_well
 from lab import OXFORD, SERVERS, VIP, VIP6, Traffic, children, wait_until
-from test_daemon import usual_descriptors
 from test_life import neighbours, rules, tables
 
 LONG = os.environ.get("MXLB_SURVIVE") == "1"
 N_RELOADS = 1000 if LONG else 100
 WARM = N_RELOADS // 5
 GROWTH_KB = 1024
-IPS = pytest.mark.parametrize("vip, service", [(VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")], ids=["IPv4", "IPv6"])
+BOTH = (VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")
+IPS = pytest.mark.parametrize("vip, service", BOTH if LONG else BOTH[:1])
 
 # Two hours of the default settings for the lab's six backends, a reload a minute: 7200 s / 10 s * 6 probes. Here an interval is 100 ms.
 HOURS = 2 if LONG else 0.05
@@ -95,19 +95,22 @@ def rss_kb(pid):
 
 
 def held(balancer):
-    """Descriptors of mxlbd and its child, and memory of each in kB."""
-    pid = balancer.process.pid
-    return usual_descriptors(balancer, 1), [rss_kb(each) for each in (pid, *children(pid))]
+    """Descriptors of mxlbd and its child (the least of a hundred looks: a probe holds some), and memory of each in kB."""
+    pid, least = balancer.process.pid, balancer.descriptors()
+    for _ in range(100):
+        balancer.ask("show info")  # takes its time, too
+        least = min(least, balancer.descriptors())
+    return least, [rss_kb(each) for each in (pid, *children(pid))]
 
 
 def assert_flat(before, after):
-    assert after[0] == before[0], f"{before[0]} descriptors became {after[0]}"
+    assert after[0] <= before[0], f"{before[0]} descriptors became {after[0]}"
     grown = [b - a for a, b in zip(before[1], after[1])]
     assert max(grown) < GROWTH_KB, f"grew by {grown} kB"
     return f"{after[0]} descriptors, memory grew by {grown} kB"
 
 
-@IPS
+@pytest.mark.parametrize("vip, service", BOTH)
 def test_reloads_under_load_break_and_refuse_nothing_and_cost_no_descriptor_and_no_memory(lab, balancer, vip, service, measured):
     """R3: each changes the ring; now and then one is of a bad file."""
     balancer.start()
