@@ -6,7 +6,6 @@
  */
 #include "control/exposition.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,26 +31,60 @@ void exposition_family(struct exposition *e, const struct family *f)
 		buf_printf(e->out, "# UNIT %s %s\n", f->name, f->unit);
 }
 
-/* Everything of a sample but its value. */
-static void name_sample(struct exposition *e, const char *suffix, const char *labels)
+/* A line is put together here and appended as a whole: there may be half a million of them. */
+struct line {
+	char text[LABELS_SIZE + 256];
+	size_t len;
+};
+
+static void put(struct line *l, const char *text)
 {
-	buf_printf(e->out, *labels ? "%s%s{%s} " : "%s%s ", e->family->name, suffix, labels);
+	size_t len = strlen(text);
+
+	if (len > sizeof(l->text) - l->len)
+		len = sizeof(l->text) - l->len;
+	memcpy(l->text + l->len, text, len);
+	l->len += len;
 }
 
-static void append_number(struct exposition *e, uint64_t value, bool ms)
+/* In decimal, with zeros before it up to `digits`. */
+static void put_number(struct line *l, uint64_t value, unsigned digits)
 {
-	if (ms)
-		buf_printf(e->out, "%" PRIu64 ".%03u\n", value / 1000, (unsigned)(value % 1000));
-	else
-		buf_printf(e->out, "%" PRIu64 "\n", value);
+	char text[24], *p = text + sizeof(text) - 1;
+
+	*p = '\0';
+	for (; value || digits; value /= 10, digits -= digits > 0)
+		*--p = (char)('0' + value % 10);
+	put(l, p);
+}
+
+static void write_sample(struct exposition *e, const char *suffix, const char *labels,
+			 uint64_t value, bool ms)
+{
+	struct line l = {.len = 0};
+
+	put(&l, e->family->name);
+	put(&l, suffix);
+	if (*labels) {
+		put(&l, "{");
+		put(&l, labels);
+		put(&l, "}");
+	}
+	put(&l, " ");
+	put_number(&l, ms ? value / 1000 : value, 1);
+	if (ms) {
+		put(&l, ".");
+		put_number(&l, value % 1000, 3);
+	}
+	put(&l, "\n");
+	buf_append(e->out, l.text, l.len);
 }
 
 void exposition_sample(struct exposition *e, const char *labels, uint64_t value)
 {
 	if (value == METRIC_NONE)
 		return;
-	name_sample(e, types[e->family->type].suffix, labels);
-	append_number(e, value, e->family->ms);
+	write_sample(e, types[e->family->type].suffix, labels, value, e->family->ms);
 }
 
 void exposition_counts(struct exposition *e, const char *labels, const char *label, name_fn *name,
@@ -60,7 +93,7 @@ void exposition_counts(struct exposition *e, const char *labels, const char *lab
 	char with_name[LABELS_SIZE];
 
 	for (unsigned i = 0; i < n; i++) {
-		snprintf(with_name, sizeof(with_name), "%s", labels);
+		strcpy(with_name, labels);
 		labels_add(with_name, label, name(i));
 		exposition_sample(e, with_name, counts[i]);
 	}
@@ -72,36 +105,37 @@ void exposition_state(struct exposition *e, const char *labels, const char *labe
 	char with_name[LABELS_SIZE];
 
 	for (unsigned i = 0; i < n; i++) {
-		snprintf(with_name, sizeof(with_name), "%s", labels);
+		strcpy(with_name, labels);
 		labels_add(with_name, label, name(i));
 		exposition_sample(e, with_name, i == is);
 	}
 }
 
+void exposition_begin(struct exposition *e)
+{
+	for (unsigned i = 0; i < TALLY_BOUNDS; i++) {
+		uint32_t ms = tally_bounds_ms[i];
+
+		snprintf(e->bounds[i], sizeof(e->bounds[i]), ms % 1000 ? "%u.%03u" : "%u.0",
+			 ms / 1000, ms % 1000);
+	}
+	strcpy(e->bounds[TALLY_BOUNDS], "+Inf");
+}
+
 /* Buckets hold what is below them too, and the bounds are floats: OpenMetrics 1.0.0, "Histogram" and "Numbers". */
 void exposition_histogram(struct exposition *e, const char *labels, const struct histogram *h)
 {
-	char with_bound[LABELS_SIZE], bound[32];
+	char with_bound[LABELS_SIZE];
 	uint64_t below = 0;
 
 	for (unsigned i = 0; i <= TALLY_BOUNDS; i++) {
-		uint32_t ms = i < TALLY_BOUNDS ? tally_bounds_ms[i] : 0;
-
 		below += h->bucket[i];
-		snprintf(bound, sizeof(bound),
-			 ms % 1000 ? "%u.%03u"
-			 : ms	   ? "%u.0"
-				   : "+Inf",
-			 ms / 1000, ms % 1000);
-		snprintf(with_bound, sizeof(with_bound), "%s", labels);
-		labels_add(with_bound, "le", bound);
-		name_sample(e, "_bucket", with_bound);
-		append_number(e, below, false);
+		strcpy(with_bound, labels);
+		labels_add(with_bound, "le", e->bounds[i]);
+		write_sample(e, "_bucket", with_bound, below, false);
 	}
-	name_sample(e, "_sum", labels);
-	append_number(e, h->sum_ms, true);
-	name_sample(e, "_count", labels);
-	append_number(e, h->n, false);
+	write_sample(e, "_sum", labels, h->sum_ms, true);
+	write_sample(e, "_count", labels, h->n, false);
 }
 
 void exposition_end(struct exposition *e)
@@ -112,10 +146,16 @@ void exposition_end(struct exposition *e)
 
 void labels_add(char labels[LABELS_SIZE], const char *name, const char *value)
 {
-	size_t had = strlen(labels), at = had;
-	int n = snprintf(labels + at, LABELS_SIZE - at, "%s%s=\"", had ? "," : "", name);
+	size_t had = strlen(labels), len = strlen(name), at = had;
 
-	at += (size_t)n;
+	if (had + len + sizeof(",=\"\"") > LABELS_SIZE)
+		return;
+	if (had)
+		labels[at++] = ',';
+	memcpy(labels + at, name, len);
+	at += len;
+	labels[at++] = '=';
+	labels[at++] = '"';
 	for (; *value && at + 4 < LABELS_SIZE; value++) {
 		if (*value == '"' || *value == '\\' || *value == '\n')
 			labels[at++] = '\\';

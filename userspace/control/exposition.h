@@ -31,7 +31,8 @@ struct exposition { /* one rendering: of what, and to where */
 	struct now now;
 	enum metrics_form form;
 	struct buf *out;
-	const struct family *family; /* that samples are written of */
+	const struct family *family;	   /* that samples are written of */
+	char bounds[TALLY_BOUNDS + 1][16]; /* of histograms, as they are written */
 };
 
 /* Labels as they are written: `service="a",state="up"`; "" for none. */
@@ -41,6 +42,7 @@ void labels_add(char labels[LABELS_SIZE], const char *name, const char *value);
 
 typedef const char *name_fn(unsigned i);
 
+void exposition_begin(struct exposition *e);
 void exposition_family(struct exposition *e, const struct family *f);
 void exposition_sample(struct exposition *e, const char *labels, uint64_t value);
 /* One sample for each of n names: of counts, or 1 for the one that is so. */

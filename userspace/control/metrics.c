@@ -145,6 +145,7 @@ void metrics_render(const struct model *m, const struct control_info *info, stru
 {
 	struct exposition e = {.model = m, .info = info, .now = now, .form = form, .out = out};
 
+	exposition_begin(&e);
 	write_build(&e);
 	write_numbers(&e);
 	write_reloads(&e);

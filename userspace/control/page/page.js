@@ -292,7 +292,8 @@ function summary(status) {
 function draw(status) {
   const now = Date.parse(status.time), ports = status.interfaces.map((i) => `${i.name}: XDP ${i.xdp || "unknown"}`);
   say($("node"), `mxlb on ${status.node}`);
-  say($("summary"), summary(status));
+  headline = summary(status);
+  say($("summary"), headline);
   document.title = `${status.services.every((s) => s.state === "up") ? "" : "⚠ "}mxlb · ${status.node}`;
   $("config-error").hidden = !status.config.last_error;
   say($("config-error"), status.config.last_error ? `The last reload failed; the configuration before it is in force. ${status.config.last_error}` : "");
@@ -326,13 +327,14 @@ async function get(path) {
   return answer.json();
 }
 
-let heard = null, pastAt = 0;
+let heard = null, headline = "", pastAt = 0;
 
 function lost() {
   document.body.classList.add("stale");
   $("lost").hidden = false;
   say($("lost"), `No connection to mxlbd${heard ? ` since ${heard.toLocaleTimeString("en-GB")}: what is below is old` : ""}. The kernel goes on forwarding without it.`);
   document.title = "⚠ mxlb · no connection";
+  if (heard) say($("summary"), `Last heard: ${headline}`);
 }
 
 function found(status, events) {
