@@ -103,7 +103,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf confkeys conffile confcert confwrite frame allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog
+UNIT = addr compare conf confkeys conffile confcert confwrite frame allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog messenger
 UNIT += http metrics
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
@@ -128,6 +128,7 @@ unit_srcs_health = $(call core,verdict health)
 unit_srcs_tier   = $(call core,tier verdict)
 unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
 unit_srcs_schedule = $(call core,verdict health schedule)
+unit_srcs_messenger = $(unit_srcs_control) userspace/daemon/messenger.c
 unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c

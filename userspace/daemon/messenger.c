@@ -33,7 +33,7 @@ struct messenger {
 	double tokens, filled_at;
 	pid_t pid; /* 0: none runs */
 	int pidfd, output;
-	bool late; /* it was ended */
+	const char *late; /* why it was ended; NULL: it was not */
 	ev_io ended;
 	ev_timer deadline, refill;
 };
@@ -114,7 +114,7 @@ static void reap(struct messenger *m)
 	else
 		process_describe(&info, how, sizeof(how));
 	if (m->late)
-		snprintf(how, sizeof(how), "not done within %.0f s", MESSENGER_TIMEOUT_S);
+		snprintf(how, sizeof(how), "%s", m->late);
 	if (strcmp(how, "exit 0"))
 		log_failure(m, how);
 	ev_io_stop(m->loop, &m->ended);
@@ -142,7 +142,7 @@ static bool take_token(struct messenger *m)
 
 static void watch_child(struct messenger *m)
 {
-	m->late = false;
+	m->late = NULL;
 	ev_io_set(&m->ended, m->pidfd, EV_READ);
 	ev_io_start(m->loop, &m->ended);
 	ev_timer_set(&m->deadline, MESSENGER_TIMEOUT_S, 0);
@@ -192,7 +192,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	m->late = true;
+	m->late = "not done in time";
 	kill(-m->pid, SIGKILL); /* on_ended() follows */
 }
 
@@ -251,7 +251,8 @@ void messenger_free(struct messenger *m, double grace_s)
 		struct pollfd ended = {.fd = m->pidfd, .events = POLLIN};
 		double left = until - ev_time();
 
-		m->late = poll(&ended, 1, left > 0 ? (int)(left * 1000) : 0) != 1;
+		if (poll(&ended, 1, left > 0 ? (int)(left * 1000) : 0) != 1)
+			m->late = "not done when mxlbd ended";
 		reap(m);
 		if (left > 0)
 			start_next(m);

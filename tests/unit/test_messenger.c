@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* daemon/messenger.c with real programs, under the sanitizers: what waits, what is dropped, what is ended. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "daemon/messenger.h"
+
+#define DEADLINE_S 30.0
+
+static char file[] = "/tmp/mxlb-told-XXXXXX", script[] = "/tmp/mxlb-tell-XXXXXX";
+static struct event_log events;
+
+static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop, (void)timer, (void)revents;
+}
+
+/* The events' numbers, in order, as the program was given them; "7d5" where 5 were dropped before. */
+static size_t told(char *text, size_t size)
+{
+	FILE *in = fopen(file, "r");
+	char line[4096];
+	size_t n = 0;
+
+	assert_non_null(in);
+	*text = '\0';
+	for (; fgets(line, sizeof(line), in); n++) {
+		unsigned seq, dropped;
+
+		assert_int_equal(sscanf(strstr(line, "\"seq\":"), "\"seq\":%u", &seq), 1);
+		assert_int_equal(sscanf(strstr(line, "\"dropped\":"), "\"dropped\":%u", &dropped),
+				 1);
+		size_t at = strlen(text);
+		snprintf(text + at, size - at, dropped ? "%u d%u " : "%u ", seq, dropped);
+	}
+	fclose(in);
+	return n;
+}
+
+static void run_until_told(struct ev_loop *loop, size_t n)
+{
+	double deadline = ev_time() + DEADLINE_S;
+	char text[1024];
+
+	while (told(text, sizeof(text)) < n) {
+		ev_run(loop, EVRUN_ONCE);
+		if (ev_time() > deadline)
+			fail_msg("told only: %s", text);
+	}
+}
+
+static void tell(struct messenger *m)
+{
+	messenger_tell(m, &events, event_add(&events, EVENT_CONFIG, 0));
+}
+
+static const char *teller(char command[128])
+{
+	snprintf(command, 128, "/bin/sh  %s %s", script, file);
+	return command;
+}
+
+static void more_than_may_wait_are_dropped_and_the_next_says_how_many(void **state)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	char command[128], text[1024], *end;
+	struct messenger *m;
+	ev_timer turn;
+
+	(void)state;
+	assert_int_equal(messenger_new(loop, &m), 0);
+	ev_timer_init(&turn, on_turn, 0, 0.02);
+	ev_timer_again(loop, &turn);
+	tell(m); /* to nobody: it is not kept either */
+	messenger_set_command(m, "/bin/sleep 0.3");
+	for (int i = 0; i < 1 + MESSENGER_QUEUE + 5; i++)
+		tell(m);
+	messenger_set_command(m, teller(command));
+	run_until_told(loop, MESSENGER_QUEUE - 1);
+	tell(m);
+	run_until_told(loop, MESSENGER_QUEUE + 1);
+	tell(m);
+	run_until_told(loop, MESSENGER_QUEUE + 2);
+	told(text, sizeof(text));
+	assert_int_equal(strncmp(text, "3 4 5 ", 6), 0); /* 1: nobody was there; 2: sleep's */
+	end = strstr(text, "66 72 d5 73 ");
+	assert_non_null(end);
+	assert_string_equal(end, "66 72 d5 73 ");
+	ev_timer_stop(loop, &turn);
+	messenger_free(m, 0);
+	ev_loop_destroy(loop);
+}
+
+static void at_the_end_what_waits_is_told_and_what_hangs_is_ended(void **state)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	char command[128], text[1024];
+	struct messenger *m;
+	double began;
+
+	(void)state;
+	assert_int_equal(truncate(file, 0), 0);
+	assert_int_equal(messenger_new(loop, &m), 0);
+	messenger_set_command(m, teller(command));
+	for (int i = 0; i < 3; i++)
+		tell(m);
+	messenger_free(m, DEADLINE_S);
+	assert_int_equal(told(text, sizeof(text)), 3);
+	assert_int_equal(messenger_new(loop, &m), 0);
+	messenger_set_command(m, "/bin/sleep 600");
+	tell(m);
+	tell(m);
+	began = ev_time();
+	messenger_free(m, 0.1);
+	assert_true(ev_time() - began < 300);
+	messenger_free(NULL, 1);
+	ev_loop_destroy(loop);
+}
+
+static int make_files(void **state)
+{
+	int out = mkstemp(file), in = mkstemp(script);
+
+	(void)state;
+	if (out < 0 || in < 0 || write(in, "cat >>$1\n", 9) != 9)
+		return -1;
+	close(out);
+	close(in);
+	return 0;
+}
+
+static int remove_files(void **state)
+{
+	(void)state;
+	unlink(file);
+	unlink(script);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(more_than_may_wait_are_dropped_and_the_next_says_how_many),
+		cmocka_unit_test(at_the_end_what_waits_is_told_and_what_hangs_is_ended),
+	};
+
+	if (argc >= 3 && !strcmp(argv[1], "--notify-child"))
+		return messenger_child_main(argv + 2);
+	return cmocka_run_group_tests_name("messenger", tests, make_files, remove_files);
+}
