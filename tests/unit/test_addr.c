@@ -214,6 +214,32 @@ static void a_prefix_holds_what_begins_with_its_bits(void **state)
 	}
 }
 
+static void an_address_with_a_port_is_written_as_in_a_url_and_read_from_a_socket(void **state)
+{
+	static const char *const texts[][2] = {
+		{"192.0.2.1", "192.0.2.1:25"},
+		{"2001:db8:1111:2222:3333:4444:5555:6666",
+		 "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"},
+		{"::", "[::]:1"},
+	};
+	static const uint16_t ports[] = {25, 65535, 1};
+	struct sockaddr_storage ss;
+	char text[ADDR_TEXT_SIZE];
+	struct addr a, back;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(addr_parse(texts[i][0], &a), 0);
+		assert_string_equal(addr_port_text(&a, ports[i], text), texts[i][1]);
+		addr_to_sockaddr(&a, ports[i], &ss);
+		addr_from_sockaddr(&ss, &back);
+		assert_true(addr_equal(&a, &back));
+	}
+	ss.ss_family = AF_UNIX;
+	addr_from_sockaddr(&ss, &back);
+	assert_true(addr_is_zero(&back));
+}
+
 static void bytes_and_sockaddrs_keep_the_family(void **state)
 {
 	const uint8_t v4[4] = {192, 0, 2, 1};
@@ -442,6 +468,8 @@ int main(void)
 		cmocka_unit_test(prefixes_have_no_host_bits),
 		cmocka_unit_test(host_bits_are_told_from_nonsense_and_cleared),
 		cmocka_unit_test(a_prefix_holds_what_begins_with_its_bits),
+		cmocka_unit_test(
+			an_address_with_a_port_is_written_as_in_a_url_and_read_from_a_socket),
 		cmocka_unit_test(bytes_and_sockaddrs_keep_the_family),
 		cmocka_unit_test(a_mac_prints_as_six_pairs),
 		cmocka_unit_test(a_buffer_grows_and_is_consumed),
