@@ -3,9 +3,10 @@
 import ctypes
 import mmap
 import os
+import platform
 from pathlib import Path
 
-BPF, BPF_OBJ_GET = 321, 7  # x86-64's number
+BPF, BPF_OBJ_GET = {"x86_64": 321, "aarch64": 280}[platform.machine()], 7
 
 
 class Pinned:

@@ -106,19 +106,22 @@ def lab_words(lab, *words):
     return [str(Path(__file__).resolve().parents[2] / "scripts/lab"), *words]
 
 
-def test_without_room_for_a_child_nothing_is_known_any_more_until_there_is_again(lab, running):
+def test_without_room_for_a_child_nothing_is_known_any_more_until_there_is_again(lab, balancer):
     """X3: pids.max. No server is blamed; mail goes on."""
+    balancer.configure(replace={"    timeout: 10s": "    timeout: 3s"})
+    balancer.start()
+    balancer.wait_all_up()
     with cgroup("pids", max=1) as group, Traffic(lab) as traffic:
-        (group / "cgroup.procs").write_text(str(running.process.pid))
-        child, = children(running.process.pid)
+        (group / "cgroup.procs").write_text(str(balancer.process.pid))
+        child, = children(balancer.process.pid)
         os.kill(child, signal.SIGKILL)
-        wait_until(lambda: "probe child cannot start" in running.log() or "event=probe_child" in running.log() and
-                   "Resource temporarily unavailable" in running.log(), 15, "no child can be made")
-        wait_until(lambda: set(running.verdicts().values()) == {"unknown"}, 40, "nothing is known")
+        wait_until(lambda: "probe child cannot start" in balancer.log() or "event=probe_child" in balancer.log() and
+                   "Resource temporarily unavailable" in balancer.log(), 15, "no child can be made")
+        wait_until(lambda: set(balancer.verdicts().values()) == {"unknown"}, 40, "nothing is known")
         traffic.wait_seen(OXFORD)
-        nobody_is_blamed(running)
+        nobody_is_blamed(balancer)
         (group / "pids.max").write_text("max")
-        running.wait_all_up()
+        balancer.wait_all_up()
         assert traffic.seen() == set(OXFORD)
 
 
