@@ -41,8 +41,8 @@ static int syntax_error(const yaml_parser_t *parser, const char *text, size_t le
 	struct place at = place_of_mark(parser->problem_mark);
 	struct place began = place_of_mark(parser->context_mark);
 
-	if (parser->error == YAML_MEMORY_ERROR ||
-	    parser->error == YAML_NO_ERROR) /* libyaml 0.2.5 fails without a word where a stack can't grow */
+	/* libyaml 0.2.5 fails without a word where a stack can't grow */
+	if (parser->error == YAML_MEMORY_ERROR || parser->error == YAML_NO_ERROR)
 		return -ENOMEM;
 	if (parser->error == YAML_READER_ERROR)
 		at = place_of_offset(text,
