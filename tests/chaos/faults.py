@@ -14,7 +14,7 @@ from schedule import FIVE, OXFORD
 HERE = Path(__file__).resolve().parent
 SLOW_S = 4  # a greeting's delay: longer than a probe waits
 DEAF = "connect_timeout", "greeting_silent", "timeout", "closed_early"
-GONE = "refused", *DEAF
+GONE = "refused", "tls_handshake", "starttls_refused", *DEAF  # in the middle of a handshake, and just started, too
 EARLY = "smtpd_delay_reject = no\nsmtpd_client_restrictions = "
 DIRTY_LANES = """qdisc replace dev {0} root handle 1: htb default 1
 class add dev {0} parent 1: classid 1:1 htb rate 10gbit quantum 60000

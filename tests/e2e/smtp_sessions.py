@@ -84,9 +84,10 @@ class Session:
     async def open(self, address):
         try:
             reader, self.writer = await asyncio.wait_for(asyncio.open_connection(address, 25), ANSWER_S)
+            # a connection that was reset meanwhile has no socket any more
+            self.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, asyncio.TimeoutError) as failed:
             return self.breaks(f"connect: {type(failed).__name__}")
-        self.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self.writer.get_extra_info("sockname")[1]
         self.expecting = True
         self.tasks.append(asyncio.create_task(self.read(reader)))
