@@ -129,8 +129,27 @@ static void run_command(struct client *c)
 	commands_run(&host->env, &c->caller, command, &c->out);
 	if (c->caller.probe)
 		wait_for_probe(c);
-	else
+	else if (!c->caller.parts)
 		end_command(c);
+}
+
+static void forget_parts(struct client *c)
+{
+	free(c->caller.parts_ctx);
+	c->caller.parts = NULL;
+	c->caller.parts_ctx = NULL;
+}
+
+static void next_part(struct client *c)
+{
+	bool more = c->caller.parts(&c->host->env, c->caller.parts_ctx, &c->out);
+
+	restart_idle(c);
+	if (more && !c->out.failed)
+		return;
+	forget_parts(c);
+	commands_end_reply(&c->caller, &c->out);
+	end_command(c);
 }
 
 static void resume(struct caller *caller, const char *reply)
@@ -226,7 +245,9 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 		return;
 	if (events & EV_READ)
 		take_bytes(c);
-	if (!c->done && !c->out.len && (c->line_len || begin_line(c)))
+	if (!c->done && !c->out.len && c->caller.parts)
+		next_part(c);
+	else if (!c->done && !c->out.len && (c->line_len || begin_line(c)))
 		run_command(c);
 	if (c->caller.probe)
 		return;
@@ -296,6 +317,7 @@ void client_free(struct client *c)
 		return;
 	if (c->caller.probe)
 		c->host->env.cb.probe_stop(c->host->env.cb.ctx, c->caller.probe);
+	forget_parts(c);
 	ev_io_stop(c->host->loop, &c->io);
 	ev_timer_stop(c->host->loop, &c->idle);
 	close(c->fd);

@@ -306,6 +306,6 @@ void commands_run(const struct command_env *env, struct caller *caller, char *co
 		buf_printf(out, "Permission denied\n");
 	else
 		c->run(&r);
-	if (!caller->quit && !caller->probe)
+	if (!caller->quit && !caller->probe && !caller->parts)
 		commands_end_reply(caller, out);
 }

@@ -23,10 +23,14 @@ struct caller {		  /* one client, as commands see and change it */
 	int fd;	     /* the file that came along, for `plan`; -1: none */
 	void *probe; /* what the reply waits for (control_callbacks.probe); NULL: nothing */
 	void (*resume)(struct caller *caller, const char *reply); /* it has come */
+	/* A reply that comes in parts: appends the next one to out, in a turn of its own, when what came before has been read.
+	 * False: that was the last. NULL: there is none. The caller frees parts_ctx. */
+	bool (*parts)(const struct command_env *env, void *parts_ctx, struct buf *out);
+	void *parts_ctx;
 };
 
 /* Runs one command (no ';' or newline in it; it is cut up in place) and appends the reply with what ends it: an
- * empty line, or HAProxy's prompt. With caller->probe set afterwards the reply is still to come. */
+ * empty line, or HAProxy's prompt. With caller->probe or caller->parts set afterwards the reply, or the rest of it, is still to come. */
 void commands_run(const struct command_env *env, struct caller *caller, char *command,
 		  struct buf *out);
 void commands_end_reply(const struct caller *caller, struct buf *out);

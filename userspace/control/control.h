@@ -48,9 +48,9 @@ struct control_callbacks {
 	int (*detach)(void *ctx, const char *who);
 	/* Brings the model's change into force (after an admin command). */
 	void (*changed)(void *ctx);
-	/* Calls row for each entry of the flow table, until it returns false. */
-	void (*each_flow)(void *ctx, bool (*row)(void *row_ctx, const struct flow_row *r),
-			  void *row_ctx);
+	/* Calls row for each entry in n places of the flow table, from `first` on. True: there are more places. */
+	bool (*each_flow)(void *ctx, uint64_t first, uint64_t n,
+			  void (*row)(void *row_ctx, const struct flow_row *r), void *row_ctx);
 	/* Where this client of the service goes. 0 or -errno. */
 	int (*explain)(void *ctx, const struct service *s, const struct addr *client, uint16_t port,
 		       struct flow_place *out);

@@ -12,21 +12,25 @@
 
 #define FLOWS_MAX 10000
 
-struct listing {
-	struct request *r;
-	const struct service *service;
+#define PART	  4096 /* places of the table a turn of the loop */
+
+struct listing { /* between its parts the model may change: ids, no pointers */
+	const struct command_env *env;
+	struct buf *out;
+	char service[CONFIG_NAME_SIZE];
+	uint32_t service_id;
 	uint32_t backend_id; /* 0: all of the service's */
 	unsigned long max;
 	bool json;
-	uint64_t shown, left_out;
+	uint64_t at, shown, left_out;
 };
 
 static void add_line(struct listing *l, const struct flow_row *row)
 {
 	char client[ADDR_TEXT_SIZE], name[RENDER_BACKEND_SIZE];
 
-	buf_printf(l->r->out, "%s %s %u%s\n", addr_port_text(&row->client, row->port, client),
-		   render_backend(l->r->env->model, row->backend_id, name), row->idle_s,
+	buf_printf(l->out, "%s %s %u%s\n", addr_port_text(&row->client, row->port, client),
+		   render_backend(l->env->model, row->backend_id, name), row->idle_s,
 		   row->closed	 ? " closed"
 		   : row->counts ? ""
 				 : " old");
@@ -37,54 +41,59 @@ static void add_json(struct listing *l, const struct flow_row *row)
 	char client[ADDR_TEXT_SIZE], name[RENDER_BACKEND_SIZE];
 
 	if (l->shown)
-		buf_append(l->r->out, ",", 1);
+		buf_append(l->out, ",", 1);
 	if (render_json(json_pack("{s:s, s:i, s:s, s:i, s:b, s:b}", "client",
 				  addr_text(&row->client, client), "port", row->port, "backend",
-				  render_backend(l->r->env->model, row->backend_id, name), "idle_s",
+				  render_backend(l->env->model, row->backend_id, name), "idle_s",
 				  row->idle_s, "closed", row->closed, "counts", row->counts),
-			l->r->out))
-		l->r->out->failed = true;
+			l->out))
+		l->out->failed = true;
 }
 
-static bool on_row(void *ctx, const struct flow_row *row)
+static void on_row(void *ctx, const struct flow_row *row)
 {
 	struct listing *l = ctx;
 
-	if (row->service_id != l->service->id ||
-	    (l->backend_id && row->backend_id != l->backend_id))
-		return true;
+	if (row->service_id != l->service_id || (l->backend_id && row->backend_id != l->backend_id))
+		return;
 	if (l->shown >= l->max) {
 		l->left_out++;
-		return true;
+		return;
 	}
 	if (l->json)
 		add_json(l, row);
 	else
 		add_line(l, row);
 	l->shown++;
-	return !l->r->out->failed;
 }
 
-static void list(struct listing *l)
+static bool list_part(const struct command_env *env, void *ctx, struct buf *out)
 {
-	const struct control_callbacks *cb = &l->r->env->cb;
-	struct buf *out = l->r->out;
+	struct listing *l = ctx;
+	bool more;
 
-	buf_printf(out,
-		   l->json ? "{\"service\":\"%s\",\"flows\":[" : "# %s: client backend idle_s\n",
-		   l->service->conf.name);
-	cb->each_flow(cb->ctx, on_row, l);
-	buf_printf(out,
-		   l->json ? "],\"shown\":%llu,\"left_out\":%llu}\n"
-			   : "# %llu shown, %llu left out\n",
-		   (unsigned long long)l->shown, (unsigned long long)l->left_out);
+	l->env = env;
+	l->out = out;
+	if (!l->at)
+		buf_printf(out,
+			   l->json ? "{\"service\":\"%s\",\"flows\":["
+				   : "# %s: client backend idle_s\n",
+			   l->service);
+	more = env->cb.each_flow(env->cb.ctx, l->at, PART, on_row, l);
+	l->at += PART;
+	if (!more)
+		buf_printf(out,
+			   l->json ? "],\"shown\":%llu,\"left_out\":%llu}\n"
+				   : "# %llu shown, %llu left out\n",
+			   (unsigned long long)l->shown, (unsigned long long)l->left_out);
+	return more;
 }
 
 /* "[max] [json]". False, and said so, for anything else. */
-static bool take_options(struct listing *l)
+static bool take_options(struct request *r, struct listing *l)
 {
-	for (unsigned i = 1; i < l->r->n_args; i++) {
-		const char *word = l->r->args[i];
+	for (unsigned i = 1; i < r->n_args; i++) {
+		const char *word = r->args[i];
 		char *end;
 
 		if (!strcmp(word, "json")) {
@@ -94,7 +103,7 @@ static bool take_options(struct listing *l)
 		errno = 0;
 		l->max = strtoul(word, &end, 10);
 		if (!isdigit((unsigned char)*word) || *end || errno) {
-			buf_printf(l->r->out, "Expects a number of flows, or 'json'.\n");
+			buf_printf(r->out, "Expects a number of flows, or 'json'.\n");
 			return false;
 		}
 	}
@@ -105,8 +114,9 @@ static bool take_options(struct listing *l)
 
 void flowlist_run(struct request *r)
 {
-	struct listing l = {.r = r, .max = FLOWS_MAX};
+	struct listing l = {.max = FLOWS_MAX}, *kept;
 	char *name = r->n_args ? r->args[0] : NULL, *slash = name ? strchr(name, '/') : NULL;
+	const struct service *s;
 	struct backend *b;
 
 	if (!name) {
@@ -115,8 +125,8 @@ void flowlist_run(struct request *r)
 	}
 	if (slash)
 		*slash = '\0';
-	l.service = request_service(r, name);
-	if (!l.service || !take_options(&l))
+	s = request_service(r, name);
+	if (!s || !take_options(r, &l))
 		return;
 	if (slash) {
 		b = model_find(r->env->model, name, slash + 1);
@@ -126,5 +136,14 @@ void flowlist_run(struct request *r)
 		}
 		l.backend_id = b->id;
 	}
-	list(&l);
+	l.service_id = s->id;
+	strcpy(l.service, s->conf.name);
+	kept = malloc(sizeof(*kept));
+	if (!kept) {
+		r->out->failed = true;
+		return;
+	}
+	*kept = l;
+	r->caller->parts = list_part;
+	r->caller->parts_ctx = kept;
 }

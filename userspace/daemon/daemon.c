@@ -299,12 +299,12 @@ static void on_changed(void *ctx)
 	daemon_changed(ctx);
 }
 
-static void on_each_flow(void *ctx, bool (*row)(void *row_ctx, const struct flow_row *r),
-			 void *row_ctx)
+static bool on_each_flow(void *ctx, uint64_t first, uint64_t n,
+			 void (*row)(void *row_ctx, const struct flow_row *r), void *row_ctx)
 {
 	struct daemon *d = ctx;
 
-	datapath_each_flow(d->datapath, row, row_ctx);
+	return datapath_each_flow(d->datapath, first, n, row, row_ctx);
 }
 
 static int on_explain(void *ctx, const struct service *s, const struct addr *client, uint16_t port,

@@ -79,6 +79,12 @@ struct daemon {
 	uint64_t claims;       /* of a VIP by other hosts, as last seen */
 	unsigned claimed;      /* looks for which it is still told so */
 	uint32_t flows[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
+	struct survey {			   /* of the flow table, part by part; table.c */
+		enum { SURVEY_NONE, SURVEY_COUNT, SURVEY_FREE } stage;
+		uint64_t at;
+		uint32_t counts[MXLB_MAX_BACKENDS];
+		ev_timer more;
+	} survey;
 	uint64_t flows_ms;
 	struct forge *forge;
 	struct idle_flow *idle; /* flows of gone backends that are still to be told */

@@ -12,7 +12,11 @@
 
 #define EPOCH_S	   1.0
 #define SWEEP_S	   10.0
-#define COUNTED_MS 1000 /* how old a count of the flows may be */
+#define COUNTED_MS 1000	 /* how old a count of the flows may be before there is another */
+#define PART	   16384 /* places of the flow table at a time: half a millisecond */
+#define AT_ONCE_MS 10	 /* for who asks: a table of the default size is done by then */
+#define LATER_MS   3
+#define PAUSE_S	   0.002
 #define AGAIN_MS   5000
 #define ROUNDS	   3 /* who does not answer has no such connection */
 
@@ -26,14 +30,72 @@ struct idle_flow {
 	uint32_t backend_id;
 };
 
+/* One part of the survey: the table is counted whole, then freed of what is swept. */
+static void survey_step(struct daemon *d)
+{
+	struct survey *s = &d->survey;
+	bool more;
+
+	if (s->stage == SURVEY_COUNT) {
+		more = datapath_count(d->datapath, s->at, PART, s->counts);
+		if (!more) {
+			memcpy(d->flows, s->counts, sizeof(d->flows));
+			d->flows_ms = daemon_now().mono_ms;
+		}
+	} else {
+		more = datapath_sweep_free(d->datapath, s->at, PART);
+		if (!more)
+			datapath_sweep_end(d->datapath);
+	}
+	s->at += PART;
+	if (more)
+		return;
+	s->at = 0;
+	if (s->stage == SURVEY_COUNT &&
+	    datapath_sweep_decide(d->datapath, s->counts, d->model->held))
+		s->stage = SURVEY_FREE;
+	else
+		s->stage = SURVEY_NONE;
+}
+
+/* For so long at most; what is left is done in later turns. */
+static void survey(struct daemon *d, uint64_t most_ms)
+{
+	uint64_t until_ms = daemon_now().mono_ms + most_ms;
+
+	while (d->survey.stage != SURVEY_NONE && daemon_now().mono_ms < until_ms)
+		survey_step(d);
+	ev_timer_stop(d->loop, &d->survey.more);
+	if (d->survey.stage == SURVEY_NONE)
+		return;
+	ev_timer_set(&d->survey.more, PAUSE_S, 0);
+	ev_timer_start(d->loop, &d->survey.more);
+}
+
+static void on_more(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	survey(timer->data, LATER_MS);
+}
+
+static void begin_survey(struct daemon *d)
+{
+	if (d->survey.stage != SURVEY_NONE)
+		return;
+	d->survey.stage = SURVEY_COUNT;
+	memset(d->survey.counts, 0, sizeof(d->survey.counts));
+	datapath_sweep_start(d->datapath);
+}
+
 static void count(struct daemon *d)
 {
 	uint64_t now_ms = daemon_now().mono_ms;
 
 	if (d->flows_ms && now_ms - d->flows_ms < COUNTED_MS)
 		return;
-	datapath_flows(d->datapath, d->flows);
-	d->flows_ms = now_ms;
+	begin_survey(d);
+	survey(d, AT_ONCE_MS);
 }
 
 void table_refresh(struct daemon *d)
@@ -62,7 +124,8 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	datapath_sweep(d->datapath, d->model->held);
+	begin_survey(d);
+	survey(d, LATER_MS);
 	datapath_keep_probes_tunnelled(d->datapath);
 	d->turn_max_ms[1] = d->turn_max_ms[0];
 	d->turn_max_ms[0] = 0;
@@ -87,7 +150,7 @@ static bool is_due(const struct reset_rounds *r, uint64_t now_ms)
 	return r->left && r->at_ms <= now_ms;
 }
 
-static bool gather_idle(void *ctx, const struct flow_row *row)
+static void gather_idle(void *ctx, const struct flow_row *row)
 {
 	struct gather *g = ctx;
 	struct daemon *d = g->daemon;
@@ -96,14 +159,13 @@ static bool gather_idle(void *ctx, const struct flow_row *row)
 
 	if (!b || !row->counts || s->id != row->service_id || !lost(d, b->id) ||
 	    !is_due(&d->rounds[b->id], g->now_ms))
-		return true;
+		return;
 	if (d->n_idle == IDLE_MAX) {
 		g->left_out++;
-		return true;
+		return;
 	}
 	d->idle[d->n_idle++] =
 		(struct idle_flow){s->conf.address, row->client, s->conf.port, row->port, b->id};
-	return true;
 }
 
 static void resets_in(struct daemon *d, double s)
@@ -127,7 +189,7 @@ static void gather_due(struct daemon *d)
 	}
 	if (!any)
 		return;
-	datapath_each_flow(d->datapath, gather_idle, &g);
+	datapath_each_flow(d->datapath, 0, datapath_places(d->datapath), gather_idle, &g);
 	if (d->n_idle)
 		log_info("event=resets flows=%u left_out=%u", d->n_idle, g.left_out);
 	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++)
@@ -195,6 +257,7 @@ int table_start(struct daemon *d)
 	timer_start(&d->epoch, d, on_epoch, EPOCH_S);
 	timer_start(&d->sweep, d, on_sweep, SWEEP_S);
 	timer_start(&d->resets, d, on_resets, 0);
+	timer_start(&d->survey.more, d, on_more, 0);
 	return 0;
 }
 

@@ -83,20 +83,29 @@ void datapath_keep_probes_tunnelled(struct datapath *dp);
 void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b);
 
 /*
- * The flow table, read through memory (a pass takes about 10 ms for the default size).
+ * The flow table, read through memory: it may have a hundred million bytes, so it is gone through in parts, `n` places from
+ * `first` on; true: there are more behind them. A turn of the loop stands still for one part.
  *
- * datapath_flows counts the flows of every backend (rule 7: not closed, used within 15 minutes) into counts, of
- * MXLB_MAX_BACKENDS. datapath_sweep also frees the entries of backends that the plan no longer names once none of them
- * counts: held[id] says that flows still name that id, so it must not be given to another backend.
+ * datapath_count adds to counts, of MXLB_MAX_BACKENDS, the flows of every backend (rule 7: not closed, used within 15
+ * minutes). A sweep is begun, counts the whole table, decides, and if that is true frees the entries of those backends
+ * that the plan no longer names and of which none counts, and ends. held[id] says that flows still name that id, so it must
+ * not be given to another backend. datapath_flows and datapath_sweep do all of it at once.
  */
+bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
+		    uint32_t counts[MXLB_MAX_BACKENDS]);
+void datapath_sweep_start(struct datapath *dp);
+bool datapath_sweep_decide(struct datapath *dp, const uint32_t counts[MXLB_MAX_BACKENDS],
+			   bool held[MXLB_MAX_BACKENDS]);
+bool datapath_sweep_free(struct datapath *dp, uint64_t first, uint64_t n);
+void datapath_sweep_end(struct datapath *dp);
 void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS]);
 void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS]);
 /* A second has passed: once a second, never more often to catch up. */
 void datapath_step_epoch(struct datapath *dp);
 
-/* Calls fn for each entry, until it returns false. */
-void datapath_each_flow(struct datapath *dp, bool (*fn)(void *ctx, const struct flow_row *row),
-			void *ctx);
+/* Calls fn for each entry in these places. True: there are more behind them. */
+bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
+			void (*fn)(void *ctx, const struct flow_row *row), void *ctx);
 /* Of entries there is room for so many; their places are numbered. */
 uint64_t datapath_places(const struct datapath *dp);
 /* Calls fn for the n places from first on, as far as there are any; flow NULL: there is none. Not for one that

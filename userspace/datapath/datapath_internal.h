@@ -72,6 +72,7 @@ struct datapath {
 	uint32_t allow_last;		 /* the set number given last */
 	bool allow_stale;		 /* an earlier mxlbd's sets may be left */
 	bool removed[MXLB_MAX_BACKENDS]; /* not in the plan, but flows may name it */
+	bool doomed[MXLB_MAX_BACKENDS];	 /* of these: what the sweep that is under way frees */
 
 	struct {
 		uint64_t free_ms; /* when what its way does not name may be written */

@@ -34,71 +34,99 @@ static union mxlb_entry *entry_at(struct datapath *dp, uint64_t i)
 	return i < n ? &dp->flows6[i / MXLB_LINE_PLACES].entry[i % MXLB_LINE_PLACES] : NULL;
 }
 
-void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS])
+static void free_entry(union mxlb_entry *at, union mxlb_entry seen)
+{
+	__atomic_compare_exchange_n(&at->word, &seen.word, 0, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED);
+}
+
+/* An entry's epoch has 16 bits: one that was not used for half their range would look young again. */
+static bool is_ancient(union mxlb_entry e, uint16_t epoch)
+{
+	return e.backend && e.backend != MXLB_ENTRY_BUSY && flow_age(e, epoch) > 0x8000;
+}
+
+bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
+		    uint32_t counts[MXLB_MAX_BACKENDS])
 {
 	uint16_t epoch = epoch_now(dp);
 	union mxlb_entry *at;
 
-	memset(counts, 0, MXLB_MAX_BACKENDS * sizeof(*counts));
-	for (uint64_t i = 0; (at = entry_at(dp, i)); i++) {
+	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++) {
 		union mxlb_entry e = entry_load(at);
 
 		if (flow_counts(e, epoch) && e.backend < MXLB_MAX_BACKENDS)
 			counts[e.backend]++;
+		else if (is_ancient(e, epoch))
+			free_entry(at, e);
 	}
+	return first + n < datapath_places(dp);
 }
 
-static void free_entries_of_removed(struct datapath *dp, const bool held[MXLB_MAX_BACKENDS])
+void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS])
+{
+	memset(counts, 0, MXLB_MAX_BACKENDS * sizeof(*counts));
+	datapath_count(dp, 0, datapath_places(dp), counts);
+}
+
+void datapath_sweep_start(struct datapath *dp)
+{
+	memcpy(dp->doomed, dp->removed, sizeof(dp->doomed));
+}
+
+bool datapath_sweep_decide(struct datapath *dp, const uint32_t counts[MXLB_MAX_BACKENDS],
+			   bool held[MXLB_MAX_BACKENDS])
+{
+	bool any = false;
+
+	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++) {
+		dp->doomed[id] = dp->doomed[id] && dp->removed[id] && !counts[id];
+		if (dp->doomed[id])
+			held[id] = false;
+		else if (dp->removed[id])
+			held[id] = true;
+		else
+			held[id] = held[id] && counts[id];
+		any |= dp->doomed[id];
+	}
+	return any;
+}
+
+bool datapath_sweep_free(struct datapath *dp, uint64_t first, uint64_t n)
 {
 	union mxlb_entry *at;
 
-	for (uint64_t i = 0; (at = entry_at(dp, i)); i++) {
+	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++) {
 		union mxlb_entry e = entry_load(at);
 
-		if (!e.backend || e.backend >= MXLB_MAX_BACKENDS || !dp->removed[e.backend] ||
-		    held[e.backend])
+		if (e.backend && e.backend < MXLB_MAX_BACKENDS && dp->doomed[e.backend] &&
+		    dp->removed[e.backend])
+			free_entry(at, e);
+	}
+	return first + n < datapath_places(dp);
+}
+
+void datapath_sweep_end(struct datapath *dp)
+{
+	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++) {
+		if (!dp->doomed[id] || !dp->removed[id])
 			continue;
-		__atomic_compare_exchange_n(&at->word, &e.word, 0, false, __ATOMIC_ACQ_REL,
-					    __ATOMIC_RELAXED);
-	}
-}
-
-/* An entry's epoch has 16 bits: one that was not used for half their range would look young again. */
-static void free_ancient(struct datapath *dp, uint16_t epoch)
-{
-	union mxlb_entry *at;
-
-	for (uint64_t i = 0; (at = entry_at(dp, i)); i++) {
-		union mxlb_entry e = entry_load(at);
-
-		if (e.backend && e.backend != MXLB_ENTRY_BUSY && flow_age(e, epoch) > 0x8000)
-			__atomic_compare_exchange_n(&at->word, &e.word, 0, false, __ATOMIC_ACQ_REL,
-						    __ATOMIC_RELAXED);
+		__atomic_store_n(&dp->backends[id].way.word, 0, __ATOMIC_RELEASE);
+		memset(&dp->records[id], 0, sizeof(dp->records[id]));
+		dp->removed[id] = false;
 	}
 }
 
 void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS])
 {
 	static uint32_t counts[MXLB_MAX_BACKENDS];
-	bool any = false;
 
+	datapath_sweep_start(dp);
 	datapath_flows(dp, counts);
-	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++) {
-		held[id] = (held[id] || dp->removed[id]) && counts[id];
-		any |= dp->removed[id] && !counts[id];
-	}
-	free_ancient(dp, epoch_now(dp));
-	if (!any)
+	if (!datapath_sweep_decide(dp, counts, held))
 		return;
-	free_entries_of_removed(dp, held);
-	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++) {
-		if (!dp->removed[id] || held[id])
-			continue;
-		__atomic_store_n(&dp->backends[id].way.word, 0, __ATOMIC_RELEASE);
-		memset(&dp->records[id], 0, sizeof(dp->records[id]));
-		dp->removed[id] = false;
-	}
-	verify_renew(dp);
+	datapath_sweep_free(dp, 0, datapath_places(dp));
+	datapath_sweep_end(dp);
 }
 
 static void client_of(struct datapath *dp, uint64_t i, struct flow_row *flow)
@@ -141,16 +169,17 @@ static bool row_of(struct datapath *dp, union mxlb_entry *at, uint64_t i, uint16
 	return entry_load(at).backend == e.backend;
 }
 
-void datapath_each_flow(struct datapath *dp, bool (*fn)(void *ctx, const struct flow_row *flow),
-			void *ctx)
+bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
+			void (*fn)(void *ctx, const struct flow_row *flow), void *ctx)
 {
 	uint16_t epoch = epoch_now(dp);
 	union mxlb_entry *at;
 	struct flow_row flow;
 
-	for (uint64_t i = 0; (at = entry_at(dp, i)); i++)
-		if (row_of(dp, at, i, epoch, &flow) && !fn(ctx, &flow))
-			return;
+	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++)
+		if (row_of(dp, at, i, epoch, &flow))
+			fn(ctx, &flow);
+	return first + n < datapath_places(dp);
 }
 
 uint64_t datapath_places(const struct datapath *dp)
