@@ -115,7 +115,8 @@ def test_whichever_allocation_of_a_check_of_the_configuration_fails_it_ends_by_i
 
 
 def test_whichever_allocation_of_a_start_fails_mail_goes_on(lab, balancer, nth_malloc, measured):
-    """X5: libev can't fail: it aborts, with a word, and the next start takes over. Nothing else may end by a signal."""
+    """X5: libev can't fail: it aborts, with a word, and the next start takes over. Nothing else may end by a signal (but libcrypto,
+    whose allocations are not touched)."""
     balancer.start()
     balancer.wait_all_up()
     expected = in_kernel(lab)
