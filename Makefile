@@ -43,7 +43,7 @@ else
 Q = @
 endif
 
-UTIL     = addr.c log.c buf.c process.c
+UTIL     = addr.c closest.c log.c buf.c process.c
 CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c

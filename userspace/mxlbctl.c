@@ -28,6 +28,7 @@
 #include "ctl/text.h"
 #include "ctl/top.h"
 #include "probe/prober.h"
+#include "util/closest.h"
 
 #define PROBE_CHILD_FD 3
 
@@ -208,6 +209,22 @@ static bool takes_options(const struct ctl *ctl, const struct ctl_command *c, un
 	return !(given & ~c->takes);
 }
 
+static enum ctl_exit no_such_command(const char *typed)
+{
+	struct closest closest = {.typed = typed};
+	char safe[32];
+
+	for (size_t i = 0; i < COMMANDS_COUNT; i++)
+		closest_try(&closest, commands[i].name);
+	fprintf(stderr, "mxlbctl: no such command: '%s'; ",
+		text_fit(typed, sizeof(safe) - 1, safe, sizeof(safe)));
+	if (closest.best)
+		fprintf(stderr, "did you mean %s?\n", closest.best);
+	else
+		fputs("'mxlbctl help' lists them\n", stderr);
+	return CTL_USAGE;
+}
+
 static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **args, int n)
 {
 	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
@@ -218,8 +235,7 @@ static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **a
 		fprintf(stderr, "usage: mxlbctl %s %s\n", commands[i].name, commands[i].args);
 		return CTL_USAGE;
 	}
-	fputs("mxlbctl: no such command; 'mxlbctl help' lists them\n", stderr);
-	return CTL_USAGE;
+	return no_such_command(args[0]);
 }
 
 /* Whose word is taken for who is who. */

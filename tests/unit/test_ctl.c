@@ -332,6 +332,8 @@ static void options_that_do_not_go_together_are_usage(void **state)
 			fail_msg("row %zu: %#x \"%s\"", i, r.status, r.said);
 	}
 	assert_int_equal(b->reloads + b->changes, 0);
+	ASSERT_RUN(b, 2, "mxlbctl: no such command: 'statsu'; did you mean status?\n", "statsu");
+	ASSERT_RUN(b, 2, "mxlbctl: no such command: 'x?y'; 'mxlbctl help' lists them\n", "x\ny");
 	ASSERT_RUN(b, 0, "\n  drain BACKEND | SERVICE/BACKEND [--for T] [--wait [--timeout T]]\n",
 		   "help");
 }

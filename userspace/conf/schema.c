@@ -5,9 +5,8 @@
  */
 #include <string.h>
 #include "conf/schema.h"
+#include "util/closest.h"
 #include "util/log.h"
-
-#define SUGGEST_MAX 32 /* characters of a key that suggestions are made for */
 
 /* What tree_each() needs to match the entries of one mapping with its table. */
 struct match {
@@ -16,53 +15,15 @@ struct match {
 	void *object;
 };
 
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned m = a < b ? a : b;
-
-	return m < c ? m : c;
-}
-
-/* Insertions, deletions and replacements that lead from a to b (Levenshtein). */
-static unsigned distance(const char *a, const char *b)
-{
-	size_t la = strlen(a), lb = strlen(b);
-	unsigned row[SUGGEST_MAX + 1];
-
-	if (la > SUGGEST_MAX || lb > SUGGEST_MAX)
-		return SUGGEST_MAX;
-	for (unsigned j = 0; j <= lb; j++)
-		row[j] = j;
-	for (unsigned i = 1; i <= la; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = i;
-		for (unsigned j = 1; j <= lb; j++) {
-			unsigned above = row[j];
-
-			row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
-		}
-	}
-	return row[lb];
-}
-
 static void unknown_key(struct tree *t, const struct path *p, yaml_node_t *key,
 			const struct key *keys)
 {
-	const struct key *best = NULL;
-	unsigned least = 3; /* two slips of the finger at most */
+	struct closest closest = {.typed = p->key};
 
-	for (const struct key *k = keys; k->name; k++) {
-		unsigned d = distance(p->key, k->name);
-
-		if (d < least && d < strlen(k->name) / 2 + 1) {
-			least = d;
-			best = k;
-		}
-	}
-	if (best)
-		tree_error_at(t, key, p, "unknown key: did you mean %s?", best->name);
+	for (const struct key *k = keys; k->name; k++)
+		closest_try(&closest, k->name);
+	if (closest.best)
+		tree_error_at(t, key, p, "unknown key: did you mean %s?", closest.best);
 	else
 		tree_error_at(t, key, p, "unknown key");
 }
