@@ -142,7 +142,9 @@ static void drain_maint_and_ready_take_a_bare_name_or_a_full_one(void **state)
 	assert_int_equal(oxford_a(b)->admin, ADMIN_MAINT);
 	ASSERT_RUN(b, 0, "\"admin\": \"ready\"", "--json", "ready", "oxford-a");
 	assert_int_equal(oxford_a(b)->admin, ADMIN_READY);
-	ASSERT_RUN(b, 1, "mxlbctl: refused: No such server.\n", "drain", "oxford");
+	ASSERT_RUN(b, 1,
+		   "mxlbctl: refused: No such server.\n  There are:\n    hybrid-mail/oxford-a\n",
+		   "drain", "oxford");
 	ASSERT_RUN(b, 1, "{\n  \"error\": \"No such server.\\n\"\n}\n", "--json", "drain", "x/y");
 	assert_int_equal(b->changes, 3);
 }
@@ -164,8 +166,10 @@ static void an_order_says_who_gave_it_and_until_when(void **state)
 	ASSERT_RUN(b, 0, "   tier 20, forced by root since 20", "status");
 	ASSERT_RUN(b, 0, "hybrid-mail: ", "tier", "hybrid-mail", "auto");
 	assert_false(b->model->services[0].has_forced);
-	ASSERT_RUN(b, 1, "mxlbctl: refused: No such tier.\n", "tier", "hybrid-mail", "force", "30");
-	ASSERT_RUN(b, 1, "mxlbctl: refused: No such service.\n", "tier", "other", "auto");
+	ASSERT_RUN(b, 1, "mxlbctl: refused: No such tier.\n  There are:\n    hybrid-mail 10\n",
+		   "tier", "hybrid-mail", "force", "30");
+	ASSERT_RUN(b, 1, "mxlbctl: refused: No such service.\n  There are:\n    hybrid-mail\n",
+		   "tier", "other", "auto");
 	ASSERT_RUN(b, 1, "mxlbctl: refused: No such service.\n", "tier", "x;reload", "auto");
 	assert_int_equal(b->reloads, 0);
 }

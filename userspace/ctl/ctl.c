@@ -5,6 +5,7 @@
 #include "ctl/ctl.h"
 
 #include <string.h>
+#include "ctl/complete.h"
 #include "ctl/text.h"
 
 void ctl_print_json(const json_t *json)
@@ -36,9 +37,29 @@ static enum ctl_exit say_no(const struct ctl *ctl, const char *what, const char 
 	return CTL_REFUSED;
 }
 
+/* The name was mistyped: which ones are there? */
+static void hint(const struct ctl *ctl, const char *sentence)
+{
+	static const struct {
+		const char *sentence, *kind;
+	} rows[] = {
+		{"No such server.", "backend"},
+		{"No such service.", "service"},
+		{"No such tier.", "tier"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!strncmp(sentence, rows[i].sentence, strlen(rows[i].sentence)))
+			complete_hint(ctl, rows[i].kind);
+}
+
 enum ctl_exit ctl_refused(const struct ctl *ctl, const char *sentence)
 {
-	return say_no(ctl, "refused: ", sentence);
+	enum ctl_exit rc = say_no(ctl, "refused: ", sentence);
+
+	if (!ctl->json)
+		hint(ctl, sentence);
+	return rc;
 }
 
 enum ctl_exit ctl_failed(const struct ctl *ctl, const char *sentence)
