@@ -154,7 +154,8 @@ static void an_order_says_who_gave_it_and_until_when(void **state)
 	struct bench *b = *state;
 
 	need_root();
-	ASSERT_RUN(b, 0, "hybrid-mail/oxford-a: drain,", "drain", "oxford-a", "--for", "15m");
+	ASSERT_RUN(b, 0, "hybrid-mail/oxford-a: drain until 20", "drain", "oxford-a", "--for",
+		   "15m");
 	ASSERT_RUN(b, 0, "  admin       drain by root since 20", "show", "oxford-a");
 	ASSERT_RUN(b, 0, "Z until 20", "show", "oxford-a");
 	ASSERT_RUN(b, 0, "hybrid-mail: no tier; 20 is forced by root since 20", "tier",
@@ -247,9 +248,9 @@ static void waiting_ends_when_the_time_is_up(void **state)
 	ASSERT_RUN(b, 1, "hybrid-mail/oxford-a: maint, 3 flows: the time is up", "maint",
 		   "oxford-a", "--wait", "--timeout", "1s");
 	ASSERT_RUN(b, 1, "\"error\": \"hybrid-mail/oxford-a: drain, 3 flows: the time", "drain",
-		   "oxford-a", "--wait", "--timeout", "1", "--json");
+		   "oxford-a", "--wait", "--timeout", "1s", "--json");
 	oxford_a(b)->traffic.flows = 0;
-	ASSERT_RUN(b, 0, "maint, 0 flows; ", "maint", "oxford-a", "--wait", "--timeout", "1");
+	ASSERT_RUN(b, 0, "maint, 0 flows; ", "maint", "oxford-a", "--wait", "--timeout", "1s");
 	assert_int_equal(oxford_a(b)->admin, ADMIN_MAINT);
 }
 
@@ -310,6 +311,7 @@ static void options_that_do_not_go_together_are_usage(void **state)
 		{"tier", "hybrid-mail", "auto", "--for", "5s"},
 		{"status", "--for", "5s"},
 		{"drain", "oxford-a", "--for", "soon"},
+		{"drain", "oxford-a", "--for", "15"},
 		{"drain", "oxford-a", "oxford-b"},
 		{"ready", "oxford-a", "--wait"},
 		{"status", "--wait"},

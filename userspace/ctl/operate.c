@@ -24,6 +24,7 @@ struct seen { /* of one backend, at one time */
 	char name[NAME_SIZE];
 	char service[PART_SIZE], state[24];
 	char admin[16];
+	char until[TEXT_TIER_SIZE]; /* " until 2026-...", or "" */
 	long long flows;
 };
 
@@ -77,6 +78,7 @@ static enum ctl_exit look(const struct ctl *ctl, const char *wanted, struct seen
 		snprintf(out->name, sizeof(out->name), "%s/%s", out->service, name);
 		text_fit(field_text(found->backend, "admin"), 15, out->admin, sizeof(out->admin));
 		text_fit(field_text(found->service, "state"), 23, out->state, sizeof(out->state));
+		text_until(json_object_get(found->backend, "admin_order"), out->until);
 		out->flows = field_number(found->backend, "flows");
 	}
 	json_decref(document);
@@ -88,8 +90,8 @@ static void report(const struct ctl *ctl, const struct seen *s)
 	json_t *json;
 
 	if (!ctl->json) {
-		printf("%s: %s, %lld flows; %s: %s\n", s->name, s->admin, s->flows, s->service,
-		       s->state);
+		printf("%s: %s%s, %lld flows; %s: %s\n", s->name, s->admin, s->until, s->flows,
+		       s->service, s->state);
 		return;
 	}
 	json = json_pack("{s:s, s:s, s:I, s:s}", "backend", s->name, "admin", s->admin, "flows",

@@ -72,7 +72,7 @@ unsigned text_seconds(const char *text)
 	static const struct {
 		const char *unit;
 		unsigned s;
-	} units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+	} units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
 	size_t digits = strspn(text, "0123456789");
 	unsigned long long n = digits && digits < 9 ? strtoull(text, NULL, 10) : 0;
 
@@ -159,16 +159,24 @@ static const char *whole_seconds(const json_t *order, const char *key, char buf[
 	return buf;
 }
 
+char *text_until(const json_t *order, char buf[TEXT_TIER_SIZE])
+{
+	char until[TEXT_SHORT_SIZE];
+
+	whole_seconds(order, "until", until);
+	snprintf(buf, TEXT_TIER_SIZE, "%s%s", *until ? " until " : "", until);
+	return buf;
+}
+
 char *text_order(const json_t *order, char buf[TEXT_TIER_SIZE])
 {
-	char since[TEXT_SHORT_SIZE], until[TEXT_SHORT_SIZE];
+	char since[TEXT_SHORT_SIZE], until[TEXT_TIER_SIZE];
 
 	*buf = '\0';
 	if (!json_is_object(order))
 		return buf;
-	whole_seconds(order, "until", until);
-	snprintf(buf, TEXT_TIER_SIZE, " by %.64s since %s%s%s", field_text(order, "who"),
-		 whole_seconds(order, "since", since), *until ? " until " : "", until);
+	snprintf(buf, TEXT_TIER_SIZE, " by %.64s since %s%.40s", field_text(order, "who"),
+		 whole_seconds(order, "since", since), text_until(order, until));
 	return buf;
 }
 

@@ -21,7 +21,7 @@ char *text_name(const char *name, size_t width, char *buf, size_t size);
 char *text_age(long long s, char buf[TEXT_SHORT_SIZE]);
 /* At most five characters: "99999" "1234k" "56M". */
 char *text_count(long long n, char buf[TEXT_SHORT_SIZE]);
-/* "90" "90s" "15m" "1h" "2d", in seconds; 0: not one of these, or nothing, or beyond a year. */
+/* "90s" "15m" "1h" "2d", in seconds; 0: not one of these, or nothing, or beyond a year. */
 unsigned text_seconds(const char *text);
 
 enum text_colouring { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
@@ -36,6 +36,8 @@ const char *text_colour_end(const char *word);
 #define TEXT_TIER_SIZE 256
 /* "tier 20, forced by root until 2026-...": which tier of a service of the status is active and why not another. */
 char *text_tier(const json_t *service, char buf[TEXT_TIER_SIZE]);
+/* " until 2026-...", of such an order; "" where it has no end. */
+char *text_until(const json_t *order, char buf[TEXT_TIER_SIZE]);
 /* " by root since 2026-... until 2026-...", of an order in the status; "" where there is none. */
 char *text_order(const json_t *order, char buf[TEXT_TIER_SIZE]);
 
