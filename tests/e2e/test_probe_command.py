@@ -165,6 +165,10 @@ def test_what_cannot_be_meant_is_usage(mxlbctl, words):
     assert command(mxlbctl, "-s", "/nonexistent/mxlb.sock", "probe", *words, status=2)
 
 
+def test_a_wrong_target_is_named_as_it_was_typed(mxlbctl):
+    assert "not 'host:65536'" in command(mxlbctl, "probe", "host:65536", status=2)
+
+
 def test_options_of_a_probe_go_with_no_other_command(mxlbctl):
     assert "usage" in command(mxlbctl, "--helo", "x", "status", status=2)
 

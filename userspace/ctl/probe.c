@@ -20,6 +20,7 @@
 #include "util/log.h"
 
 #define PORT_DEFAULT	   "25"
+#define TARGET_SIZE	   300 /* a name of 253 characters, and a port */
 #define TIMEOUT_DEFAULT_MS 10000
 #define CONNECT_TIMEOUT_MS 3000
 #define DAEMON_WAIT_S	   (10 * 60 + 30) /* the longest timeout a configuration may have, and a bit */
@@ -230,12 +231,12 @@ static int watch(struct watching *w, const struct prober_job *job)
 	return err;
 }
 
-static enum ctl_exit probe_from_here(const struct ctl *ctl, char *target)
+static enum ctl_exit probe_from_here(const struct ctl *ctl, const char *wanted)
 {
 	struct watching w = {0};
 	struct probe_conf conf;
 	struct prober_job job = {.conf = &conf};
-	char *host, *port, line[512];
+	char target[TARGET_SIZE], *host, *port, line[512];
 	const char *why;
 	json_t *report;
 	enum ctl_exit rc = take_options(ctl, &conf);
@@ -243,8 +244,10 @@ static enum ctl_exit probe_from_here(const struct ctl *ctl, char *target)
 
 	if (rc)
 		return rc;
-	if (!split_target(target, &host, &port) || !take_port(port, &job.port))
-		return usage("expects HOST, HOST:PORT, [IPV6] or [IPV6]:PORT, not", target);
+	snprintf(target, sizeof(target), "%s", wanted);
+	if (strlen(wanted) >= sizeof(target) || !split_target(target, &host, &port) ||
+	    !take_port(port, &job.port))
+		return usage("expects HOST, HOST:PORT, [IPV6] or [IPV6]:PORT, not", wanted);
 	if (!resolve(host, &job.address, &why)) {
 		snprintf(line, sizeof(line), "%.256s: %s\n", host, why);
 		return ctl_failed(ctl, line);
