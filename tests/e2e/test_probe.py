@@ -231,7 +231,7 @@ def test_silence_at_any_stage_is_told_while_the_probe_goes_on(probe_once, tls_co
 def test_a_silent_vip_on_a_host_that_answers_is_missing(probe_once):
     listener, fillers = black_hole("127.0.0.1")
     result, = asyncio.run(run_probe(probe_once, listener.getsockname()[1], "-C 700 -f 127.0.0.2"))
-    assert (result["reason"], result["text"]) == ("vip_missing", "127.0.0.2 answers")
+    assert (result["reason"], result["text"]) == ("vip_missing", "127.0.0.2 answers, but not for the VIP")
     assert result["connect_ms"] < 1500
     del fillers
 

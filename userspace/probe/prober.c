@@ -106,8 +106,8 @@ static void conclude(struct prober *p, struct run *r)
 			return;
 		if (r->fallback_state == FALLBACK_ANSWERS) {
 			r->result.reason = REASON_vip_missing;
-			snprintf(r->result.text, sizeof(r->result.text), "%s answers",
-				 addr_text(&r->fallback, text));
+			snprintf(r->result.text, sizeof(r->result.text),
+				 "%s answers, but not for the VIP", addr_text(&r->fallback, text));
 		} else if (r->routed &&
 			   (r->fallback_state == FALLBACK_SILENT || addr_is_zero(&r->fallback))) {
 			r->result.reason = REASON_unreachable;
