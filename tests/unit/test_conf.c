@@ -85,7 +85,8 @@ static const struct row of_yaml[] = {
 	{"a tag", LEAST "    port: !!int 25\n",
 	 "10:11: tags are refused: a value's key says what it is\n"},
 	{"a tab", "interfaces:\n\teth0: {}\n",
-	 "2:1: found character that cannot start any token while scanning for the next token\n"},
+	 "2:1: found character that cannot start any token while scanning for the next token: a tab; YAML is indented by "
+	 "blanks\n"},
 	{"a control character", "interfaces:\n  eth0: \x01\n",
 	 "2:9: control characters are not allowed\n"},
 	{"bytes that are no UTF-8", "# caf\xc3\xa9\nx: \xff\n",

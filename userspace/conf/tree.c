@@ -34,12 +34,25 @@ static struct place place_of_offset(const char *text, size_t offset)
 	return at;
 }
 
+/* The parser's words for a tab in front of a key name no tab. */
+static const char *advice_of_tab(const char *text, size_t len, unsigned line)
+{
+	size_t i = 0;
+
+	while (i < len && line > 1)
+		line -= text[i++] == '\n';
+	while (i < len && text[i] == ' ')
+		i++;
+	return i < len && text[i] == '\t' ? ": a tab; YAML is indented by blanks" : "";
+}
+
 static int syntax_error(const yaml_parser_t *parser, const char *text, size_t len,
 			struct report *report)
 {
 	const char *problem = parser->problem ? parser->problem : "not YAML";
 	struct place at = place_of_mark(parser->problem_mark);
 	struct place began = place_of_mark(parser->context_mark);
+	const char *advice;
 
 	/* libyaml 0.2.5 fails without a word where a stack can't grow */
 	if (parser->error == YAML_MEMORY_ERROR || parser->error == YAML_NO_ERROR)
@@ -47,13 +60,14 @@ static int syntax_error(const yaml_parser_t *parser, const char *text, size_t le
 	if (parser->error == YAML_READER_ERROR)
 		at = place_of_offset(text,
 				     parser->problem_offset < len ? parser->problem_offset : len);
+	advice = advice_of_tab(text, len, at.line);
 	if (parser->context && place_cmp(began, at))
-		report_error(report, at, "%s %s that began at line %u, column %u", problem,
-			     parser->context, began.line, began.column);
+		report_error(report, at, "%s %s that began at line %u, column %u%s", problem,
+			     parser->context, began.line, began.column, advice);
 	else if (parser->context)
-		report_error(report, at, "%s %s", problem, parser->context);
+		report_error(report, at, "%s %s%s", problem, parser->context, advice);
 	else
-		report_error(report, at, "%s", problem);
+		report_error(report, at, "%s%s", problem, advice);
 	return -EINVAL;
 }
 
