@@ -174,39 +174,32 @@ static const struct ctl_command commands[] = {
 	{"detach", "[-c FILE]",
 	 "take the datapath away, of a running mxlbd or of one that is gone: no mail passes then",
 	 0, TAKES_FILE, detach_run},
-	{"help", "", "this text", 0, 0, run_help},
+	{"help", "[COMMAND]", "this text, or the lines of one command", -1, 0, run_help},
 };
 
 #define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))
 
+static const struct ctl_command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS_COUNT; i++)
+		if (!strcmp(name, commands[i].name))
+			return &commands[i];
+	return NULL;
+}
+
+static void print_command(FILE *to, const char *before, const struct ctl_command *c)
+{
+	fprintf(to, "%s%s%s%s\n", before, c->name, *c->args ? " " : "", c->args);
+}
+
 static void print_usage(FILE *to)
 {
 	fputs("usage: mxlbctl [-s SOCKET] [--json] COMMAND\n\n", to);
-	for (size_t i = 0; i < COMMANDS_COUNT; i++)
-		fprintf(to, "  %s%s%s\n      %s\n", commands[i].name, *commands[i].args ? " " : "",
-			commands[i].args, commands[i].help);
+	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+		print_command(to, "  ", &commands[i]);
+		fprintf(to, "      %s\n", commands[i].help);
+	}
 	options_print(to);
-}
-
-static enum ctl_exit run_help(const struct ctl *ctl, char **args)
-{
-	(void)ctl;
-	(void)args;
-	print_usage(stdout);
-	return CTL_DONE;
-}
-
-static bool takes_args(const struct ctl_command *c, int n)
-{
-	return n == c->n_args || n == -c->n_args || (c->n_args < 0 && n == -c->n_args - 1);
-}
-
-static bool takes_options(const struct ctl *ctl, const struct ctl_command *c, unsigned given)
-{
-	/* A time to wait for, and nothing that is waited for. */
-	if (c->takes & TAKES_WAIT && given & TAKES_TIMEOUT && !ctl->wait)
-		return false;
-	return !(given & ~c->takes);
 }
 
 static enum ctl_exit no_such_command(const char *typed)
@@ -225,17 +218,47 @@ static enum ctl_exit no_such_command(const char *typed)
 	return CTL_USAGE;
 }
 
+static enum ctl_exit run_help(const struct ctl *ctl, char **args)
+{
+	const struct ctl_command *c = args[0] ? find_command(args[0]) : NULL;
+
+	(void)ctl;
+	if (args[0] && !c)
+		return no_such_command(args[0]);
+	if (c) {
+		print_command(stdout, "usage: mxlbctl ", c);
+		printf("  %s\n", c->help);
+	} else {
+		print_usage(stdout);
+	}
+	return CTL_DONE;
+}
+
+static bool takes_args(const struct ctl_command *c, int n)
+{
+	return n == c->n_args || n == -c->n_args || (c->n_args < 0 && n == -c->n_args - 1);
+}
+
+static bool takes_options(const struct ctl *ctl, const struct ctl_command *c, unsigned given)
+{
+	/* A time to wait for, and nothing that is waited for. */
+	if (c->takes & TAKES_WAIT && given & TAKES_TIMEOUT && !ctl->wait)
+		return false;
+	return !(given & ~c->takes);
+}
+
 static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **args, int n)
 {
-	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-		if (strcmp(args[0], commands[i].name))
-			continue;
-		if (takes_args(&commands[i], n - 1) && takes_options(ctl, &commands[i], given))
-			return commands[i].run(ctl, args + 1);
-		fprintf(stderr, "usage: mxlbctl %s %s\n", commands[i].name, commands[i].args);
-		return CTL_USAGE;
-	}
-	return no_such_command(args[0]);
+	const struct ctl_command *c = find_command(args[0]);
+
+	if (!c)
+		return no_such_command(args[0]);
+	if (takes_args(c, n - 1) && takes_options(ctl, c, given))
+		return c->run(ctl, args + 1);
+	if (given & ~c->takes)
+		fprintf(stderr, "mxlbctl: %s does not take such an option\n", c->name);
+	print_command(stderr, "usage: mxlbctl ", c);
+	return CTL_USAGE;
 }
 
 /* Whose word is taken for who is who. */
