@@ -182,7 +182,9 @@ static bool store(const struct row *row, void *field)
 	case KIND_SECONDS:
 		*s = text_seconds(optarg);
 		if (!*s)
-			fprintf(stderr, "mxlbctl: --%s expects 90s, 15m, 1h or 2d\n", row->name);
+			fprintf(stderr,
+				"mxlbctl: --%s expects a time with its unit: 90s, 15m, 1h or 2d\n",
+				row->name);
 		return *s;
 	case KIND_COUNT:
 		return take_count(optarg, field);
