@@ -17,13 +17,16 @@ def test_a_plan_says_what_would_change_and_changes_nothing(lab, balancer):
     before = balancer.status()["config"]
     same = lab("ctl", "plan", "-c", str(lab.config_file))
     assert (share(same), share(same, "hybrid-mail6")) == (0, 0)
+    assert "changes" not in same
     balancer.configure(replace={OXFORD_B: 'oxford-b: {address: "203.0.113.12", weight: 0}',
                                 "failback-hold: 0s": "failback-hold: 9s"})
+    lab.config_file.write_text(lab.config_file.read_text() + "\nnotify: /bin/true\ndecap: {from: [192.0.2.1]}\n")
     lab.undo.callback(lab.config_file.chmod, 0o644)
     lab.config_file.chmod(0o600)  # whoever asks reads it, not mxlbd
     lines = lab("ctl", "plan", "-c", str(lab.config_file))
     assert "backend hybrid-mail/oxford-b: weight 0, now 1\n" in lines
     assert "service hybrid-mail: failback-hold changes\n" in lines
+    assert "notify changes\ndecap changes\n" in lines
     assert 49 < share(lines) < 51
     assert balancer.status()["config"] == before
     assert balancer.backend("oxford-b")["weight"] == 1

@@ -152,6 +152,15 @@ static void note_failure(struct daemon *d, const char *who)
 		 d->last_error);
 }
 
+/* What a reload takes in, and is of no service. */
+static void compare_others(const struct config *was, const struct config *is, struct buf *out)
+{
+	if (strcmp(was->notify, is->notify))
+		buf_printf(out, "notify changes\n");
+	if (was->n_decap != is->n_decap || memcmp(was->decap, is->decap, sizeof(was->decap)))
+		buf_printf(out, "decap changes\n");
+}
+
 int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out)
 {
 	struct config *config = NULL;
@@ -160,8 +169,10 @@ int daemon_plan(struct daemon *d, const char *name, const struct buf *text, stru
 	if (!err)
 		err = check(d, config, out);
 	table_refresh(d);
-	if (!err)
+	if (!err) {
+		compare_others(d->config, config, out);
 		err = compare_config(d->model, config, daemon_now(), out);
+	}
 	config_free(config);
 	return err;
 }
