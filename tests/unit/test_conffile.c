@@ -9,10 +9,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "conf_bench.h"
 
@@ -123,6 +125,40 @@ static void what_is_no_regular_file_is_refused_without_waiting(void **state)
 	expect_file(-EINVAL, "1:1: a device, FIFO or socket, not a regular file\n");
 	assert_int_equal(symlink("nowhere", bench_file), 0);
 	expect_file(-EINVAL, "1:1: can't be read: No such file or directory\n");
+}
+
+/* In a child: user and group are given up for good. */
+static bool is_refused_to_nobody(void)
+{
+	static const char expected[] =
+		"1:1: can't be read: Permission denied to user 65534, who reads it\n";
+	struct buf errors = {.data = NULL};
+	struct config *c = NULL;
+	bool right;
+
+	if (!geteuid() && (setgroups(0, NULL) || setresuid(65534, 65534, 65534)))
+		return false;
+	right = bench_load(&c, &errors) == -EINVAL &&
+		(geteuid() != 65534 || !strcmp(errors.data, expected));
+	buf_free(&errors);
+	return right;
+}
+
+static void a_file_of_another_user_names_who_cannot_read_it(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	bench_write(LEAST, strlen(LEAST));
+	assert_int_equal(chmod(bench_file, 0), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(is_refused_to_nobody() ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(unlink(bench_file), 0);
 }
 
 static void a_link_to_a_file_is_followed(void **state)
@@ -289,6 +325,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_of_the_example_loads_or_says_why),
 		cmocka_unit_test(every_byte_of_the_example_replaced_loads_or_says_why),
 		cmocka_unit_test(what_is_no_regular_file_is_refused_without_waiting),
+		cmocka_unit_test(a_file_of_another_user_names_who_cannot_read_it),
 		cmocka_unit_test(a_link_to_a_file_is_followed),
 		cmocka_unit_test(size_and_bytes_of_a_file_are_bounded),
 		cmocka_unit_test(a_file_that_anybody_may_write_draws_a_warning),

@@ -12,11 +12,23 @@
 #include "conf/file.h"
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* of UTF-8; Windows' editors put it first */
+#define ERROR_SIZE	96
 
 static int refuse(char *why, const char *what, const char *reason)
 {
 	snprintf(why, VALUE_WHY_SIZE, "%s%s", what, reason);
 	return -EINVAL;
+}
+
+/* The administrator can read it; whether a daemon's user can is another matter. */
+static const char *error_text(char text[ERROR_SIZE])
+{
+	if (errno == EACCES)
+		snprintf(text, ERROR_SIZE, "%s to user %u, who reads it", strerror(errno),
+			 geteuid());
+	else
+		snprintf(text, ERROR_SIZE, "%s", strerror(errno));
+	return text;
 }
 
 static int check_type(mode_t mode, char *why)
@@ -30,17 +42,18 @@ static int check_type(mode_t mode, char *why)
 /* stat() before open(), since opening a device may set it off; fstat() after, since it may be another. */
 static int open_regular(const char *path, bool *exposed, int *out, char *why)
 {
+	char text[ERROR_SIZE];
 	struct stat st;
 	int fd, err;
 
 	if (stat(path, &st))
-		return refuse(why, "can't be read: ", strerror(errno));
+		return refuse(why, "can't be read: ", error_text(text));
 	err = check_type(st.st_mode, why);
 	if (err)
 		return err;
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st)) {
-		err = refuse(why, "can't be read: ", strerror(errno));
+		err = refuse(why, "can't be read: ", error_text(text));
 		goto out;
 	}
 	err = check_type(st.st_mode, why);
