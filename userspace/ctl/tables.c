@@ -10,6 +10,7 @@
 
 #define WIDTH	   80
 #define NAME_WIDTH 24
+#define FILE_WIDTH 28
 #define LINE_SIZE  1024
 
 static void print_fit(const char *line)
@@ -90,12 +91,13 @@ static void print_daemon(const json_t *document, time_t now)
 {
 	const json_t *config = json_object_get(document, "config");
 	const char *error = field_text(config, "last_error");
-	char line[LINE_SIZE], up[TEXT_SHORT_SIZE], age[TEXT_SHORT_SIZE];
+	char line[LINE_SIZE], up[TEXT_SHORT_SIZE], age[TEXT_SHORT_SIZE], file[FILE_WIDTH + 1];
 	time_t loaded = field_time(config, "loaded_at");
 
 	snprintf(line, sizeof(line), "mxlbd %s, pid %lld, up %s; %s loaded %s ago",
 		 field_text(document, "version"), field_number(document, "pid"),
-		 text_age(field_number(document, "uptime_s"), up), field_text(config, "file"),
+		 text_age(field_number(document, "uptime_s"), up),
+		 text_name(field_text(config, "file"), FILE_WIDTH, file, sizeof(file)),
 		 loaded ? text_age(now - loaded, age) : "?");
 	print_fit(line);
 	if (*error) {
