@@ -132,8 +132,10 @@ void transcript_print(const json_t *report)
 
 	char address[LINE_SIZE];
 
-	printf("probing %s, port %lld\n\n", safe(field_text(report, "address"), address),
+	printf("probing %s, port %lld\n", safe(field_text(report, "address"), address),
 	       field_number(report, "port"));
+	if (json_array_size(json_object_get(report, "dialogue")))
+		putchar('\n');
 	print_dialogue(report);
 	json_array_foreach(chain, i, certificate)
 		print_certificate(certificate, i + 1, json_array_size(chain));
