@@ -68,7 +68,7 @@ SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive
+.PHONY: FORCE all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -89,6 +89,13 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC      $@"
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) $(ALLFLAGS) -c $< -o $@
+
+# Those that say the version are made anew when it is another; a file that has not changed makes nothing.
+$(patsubst %,$(B)/userspace/%.o,mxlbd mxlbctl daemon/daemon daemon/notes): $(B)/version
+$(B)/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+FORCE:
 
 # Its parts are in it.
 $(B)/userspace/control/page.o $(B)/san/userspace/control/page.o: $(wildcard userspace/control/page/*)
