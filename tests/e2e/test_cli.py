@@ -84,6 +84,14 @@ def test_what_mxlbd_refuses_is_status_1(running, words):
     assert "refused" in ctl(running.lab, *words, status=1)
 
 
+def test_who_may_only_look_is_told_who_may_change(running):
+    lab = running.lab
+    said = lab.within("lb", "setpriv", "--reuid=65534", "--regid=61999", "--clear-groups", str(lab.run / "bin/mxlbctl"),
+                      "-s", str(lab.run / "mxlb.sock"), "drain", "hybrid-mail/oxford-a", status=1)
+    assert "refused: Permission denied" in said and "control.operators" in said
+    assert running.backend("oxford-a")["admin"] == "ready"
+
+
 @pytest.mark.parametrize("words", [["status", "-f"], ["top", "-n", "0"], ["top", "-n", "1x"], ["status", "-b"],
                                    ["--color=red", "status"], ["top", "-d", "0"], ["ready", "a", "--timeout", "1s"], []])
 def test_options_that_mean_nothing_are_usage(lab, words):

@@ -37,7 +37,7 @@ static enum ctl_exit say_no(const struct ctl *ctl, const char *what, const char 
 	return CTL_REFUSED;
 }
 
-/* The name was mistyped: which ones are there? */
+/* The name was mistyped: which ones are there? Or somebody may only look. */
 static void hint(const struct ctl *ctl, const char *sentence)
 {
 	static const struct {
@@ -51,6 +51,8 @@ static void hint(const struct ctl *ctl, const char *sentence)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (!strncmp(sentence, rows[i].sentence, strlen(rows[i].sentence)))
 			complete_hint(ctl, rows[i].kind);
+	if (!strncmp(sentence, "Permission denied", 17))
+		fputs("  Become root, or a user whom control.operators names.\n", stderr);
 }
 
 enum ctl_exit ctl_refused(const struct ctl *ctl, const char *sentence)
