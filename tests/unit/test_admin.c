@@ -223,28 +223,36 @@ static void a_tier_is_forced_and_let_go_by_name_and_number(void **state)
 	assert_non_null(strstr(say(b, NULL, "show status"), "\"admin_order\":{\"who\":\"bob\""));
 }
 
-/* Over the socket, with this descriptor. */
-static const char *say_with(struct bench *b, const char *line, int passed)
+#define COPIES_MAX 8
+
+/* Over the socket, with this descriptor n times. */
+static const char *say_with_copies(struct bench *b, const char *line, int passed, unsigned n)
 {
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(COPIES_MAX * sizeof(int))];
 	} control = {.header = {.cmsg_level = SOL_SOCKET,
 				.cmsg_type = SCM_RIGHTS,
-				.cmsg_len = CMSG_LEN(sizeof(int))}};
+				.cmsg_len = CMSG_LEN(n * sizeof(int))}};
 	struct iovec iov = {.iov_base = (char *)line, .iov_len = strlen(line)};
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,
 			     .msg_control = control.bytes,
-			     .msg_controllen = sizeof(control.bytes)};
+			     .msg_controllen = CMSG_SPACE(n * sizeof(int))};
 	int fd = bench_dial(b);
 	const char *heard;
 
-	memcpy(CMSG_DATA(&control.header), &passed, sizeof(passed));
+	for (unsigned i = 0; i < n; i++)
+		memcpy(CMSG_DATA(&control.header) + i * sizeof(int), &passed, sizeof(passed));
 	assert_int_equal(sendmsg(fd, &msg, 0), strlen(line));
 	heard = bench_hear(b, fd, NULL);
 	close(fd);
 	return heard;
+}
+
+static const char *say_with(struct bench *b, const char *line, int passed)
+{
+	return say_with_copies(b, line, passed, 1);
 }
 
 static unsigned open_files(void)
@@ -284,6 +292,18 @@ static void a_plan_takes_a_sealed_memfd_and_nothing_else(void **state)
 	close(fd);
 	close(pipes[0]);
 	close(pipes[1]);
+}
+
+static void no_descriptor_that_came_along_is_kept(void **state)
+{
+	struct bench *b = *state;
+	unsigned before;
+
+	bench_ask(b, "show info\n");
+	before = open_files();
+	for (unsigned n = 1; n <= COPIES_MAX; n++)
+		bench_assert_begins(say_with_copies(b, "show info\n", STDERR_FILENO, n), "Name: ");
+	assert_int_equal(open_files(), before);
 }
 
 static void a_change_is_noted_with_who_made_it(void **state)
@@ -355,6 +375,7 @@ int main(void)
 		BENCH_TEST(a_weight_is_a_number_or_a_share_of_the_files),
 		BENCH_TEST(a_tier_is_forced_and_let_go_by_name_and_number),
 		BENCH_TEST(a_plan_takes_a_sealed_memfd_and_nothing_else),
+		BENCH_TEST(no_descriptor_that_came_along_is_kept),
 		BENCH_TEST(a_change_is_noted_with_who_made_it),
 		BENCH_TEST(who_may_only_read_changes_nothing_and_is_not_told_how),
 		BENCH_TEST(several_changes_may_be_made_on_one_line),

@@ -162,7 +162,8 @@ static void resume(struct caller *caller, const char *reply)
 	wait_for(c, EV_WRITE);
 }
 
-/* recv(), and the one descriptor that may come along; the kernel closes further ones. */
+/* recv(), and the one descriptor that may come along; the kernel closes further ones: the room for it is exact, since
+ * CMSG_SPACE() has room for a second one, which nobody would close. */
 static ssize_t receive(struct client *c, void *to, size_t size)
 {
 	union {
@@ -173,7 +174,7 @@ static ssize_t receive(struct client *c, void *to, size_t size)
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,
 			     .msg_control = control.bytes,
-			     .msg_controllen = sizeof(control)};
+			     .msg_controllen = CMSG_LEN(sizeof(int))};
 	ssize_t n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
 
