@@ -247,6 +247,17 @@ static bool takes_options(const struct ctl *ctl, const struct ctl_command *c, un
 	return !(given & ~c->takes);
 }
 
+static bool is_check(const char *command)
+{
+	return command && !strcmp(command, "check");
+}
+
+/* Of a plugin Nagios takes 2 for CRITICAL. */
+static enum ctl_exit wrong_usage(const struct ctl *ctl, const char *command)
+{
+	return is_check(command) ? check_unknown(ctl, "wrong usage") : CTL_USAGE;
+}
+
 static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **args, int n)
 {
 	const struct ctl_command *c = find_command(args[0]);
@@ -258,7 +269,7 @@ static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **a
 	if (given & ~c->takes)
 		fprintf(stderr, "mxlbctl: %s does not take such an option\n", c->name);
 	print_command(stderr, "usage: mxlbctl ", c);
-	return CTL_USAGE;
+	return wrong_usage(ctl, args[0]);
 }
 
 /* Whose word is taken for who is who. */
@@ -293,7 +304,8 @@ static enum ctl_exit run(struct ctl *ctl, int argc, char **argv)
 	switch (options_take(ctl, &given, argc, argv)) {
 	case OPTIONS_COMMAND:
 		rc = take_bundle(ctl);
-		return rc ? rc : run_command(ctl, given, argv + optind, argc - optind);
+		return rc ? wrong_usage(ctl, argv[optind])
+			  : run_command(ctl, given, argv + optind, argc - optind);
 	case OPTIONS_HELP:
 		print_usage(stdout);
 		return CTL_DONE;
@@ -307,7 +319,7 @@ static enum ctl_exit run(struct ctl *ctl, int argc, char **argv)
 		print_usage(stderr);
 		return CTL_USAGE;
 	default:
-		return CTL_USAGE;
+		return wrong_usage(ctl, argv[optind]);
 	}
 }
 
@@ -321,7 +333,7 @@ int main(int argc, char **argv)
 	rc = run(&ctl, argc, argv);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("mxlbctl: stdout");
-		return CTL_REFUSED;
+		return is_check(argv[optind]) ? CTL_NO_DAEMON /* UNKNOWN */ : CTL_REFUSED;
 	}
 	return rc;
 }

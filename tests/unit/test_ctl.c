@@ -303,6 +303,32 @@ static void waiting_ends_when_the_daemon_goes(void **state)
 	assert_true(WIFEXITED(r.status) && WEXITSTATUS(r.status) == 3);
 }
 
+/* Of a plugin 2 is CRITICAL, and wakes somebody. */
+static void what_is_said_wrongly_to_check_is_unknown(void **state)
+{
+	static const char *const rows[][5] = {
+		{"check", "hybrid-mail", "hybrid-mail6"},
+		{"check", "--no-such-option"},
+		{"--no-such-option", "check"},
+		{"check", "--timeout", "soon"},
+		{"check", "-w"},
+		{"check", "--wait"},
+		{"check", "-w", "soon"},
+		{"check", "--ca-file", "/no/such/file"},
+	};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct run r;
+
+		start(b, &r, rows[i]);
+		finish(&r);
+		if (!WIFEXITED(r.status) || WEXITSTATUS(r.status) != 3 ||
+		    !strstr(r.said, "MXLB UNKNOWN - "))
+			fail_msg("row %zu: status 0x%x, \"%s\"", i, r.status, r.said);
+	}
+}
+
 static void options_that_do_not_go_together_are_usage(void **state)
 {
 	static const char *const rows[][6] = {
@@ -395,6 +421,7 @@ int main(void)
 		BENCH_TEST(waiting_may_be_interrupted_and_the_state_stays),
 		BENCH_TEST(waiting_ends_when_the_daemon_goes),
 		BENCH_TEST(options_that_do_not_go_together_are_usage),
+		BENCH_TEST(what_is_said_wrongly_to_check_is_unknown),
 		BENCH_TEST(flows_and_explain_say_what_the_daemon_says),
 	};
 

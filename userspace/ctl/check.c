@@ -176,7 +176,7 @@ static void print_line(struct check *c)
 	buf_free(&line);
 }
 
-static enum ctl_exit unknown(const struct ctl *ctl, const char *why)
+enum ctl_exit check_unknown(const struct ctl *ctl, const char *why)
 {
 	printf(ctl->json ? "{\"state\": \"UNKNOWN\", \"text\": \"%s\"}\n" : "MXLB UNKNOWN - %s\n",
 	       why);
@@ -243,16 +243,16 @@ enum ctl_exit check_run(const struct ctl *ctl, char **args)
 
 	if (!take_days(ctl->warning, WARNING_DAYS, &c.warning_days) ||
 	    !take_days(ctl->file ?: ctl->critical, CRITICAL_DAYS, &c.critical_days)) {
-		rc = unknown(ctl, "-w and -c expect a number of days");
+		rc = check_unknown(ctl, "-w and -c expect a number of days");
 		goto out;
 	}
 	status = ask(ctl);
 	if (!status) {
-		rc = unknown(ctl, "mxlbd does not answer");
+		rc = check_unknown(ctl, "mxlbd does not answer");
 		goto out;
 	}
 	if (!judge_all(&c, status, args[0])) {
-		rc = unknown(ctl, "no such service");
+		rc = check_unknown(ctl, "no such service");
 	} else if (ctl->json) {
 		document = json_pack("{s:s, s:O, s:O}", "state", state_names[c.worst], "problems",
 				     c.problems, "figures", c.values);

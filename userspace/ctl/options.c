@@ -200,6 +200,7 @@ enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char *
 	struct option longs[ROWS + 1];
 	char letters[2 * ROWS + 1];
 	enum options_end end = OPTIONS_NONE;
+	bool wrong = false;
 	int value;
 
 	make_tables(longs, letters);
@@ -208,8 +209,8 @@ enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char *
 		const struct row *row = row_of(value);
 
 		if (!row || !store(row, (char *)ctl + row->offset)) {
-			fputs("Try 'mxlbctl --help'.\n", stderr);
-			return OPTIONS_WRONG;
+			wrong = true; /* further, so that the command is found */
+			continue;
 		}
 		if (row->kind >= KIND_HELP)
 			end = row->kind == KIND_HELP	  ? OPTIONS_HELP
@@ -218,6 +219,10 @@ enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char *
 		if (end == OPTIONS_HELP || end == OPTIONS_VERSION)
 			return end;
 		*given |= row->takes;
+	}
+	if (wrong) {
+		fputs("Try 'mxlbctl --help'.\n", stderr);
+		return OPTIONS_WRONG;
 	}
 	ctl->socket_given = ctl->socket;
 	if (!ctl->socket)
