@@ -8,9 +8,11 @@ import pty
 import re
 import select
 import signal
+import socketserver
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 import pytest
@@ -201,6 +203,15 @@ def completed(lab, *words):
     return set(command("bash", "-c", script).split())
 
 
+def answering(text):
+    """Anybody who listens on a socket, with this for an answer."""
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.rfile.readline()
+            self.wfile.write(text.encode() + b"\n\n")
+    return Answer
+
+
 def test_completion_offers_commands_options_and_what_mxlbd_knows(lab, running):
     here = ["-s", str(lab.run / "mxlb.sock")]
     assert completed(lab, "") == set(sources.ctl_commands())
@@ -216,6 +227,25 @@ def test_completion_offers_commands_options_and_what_mxlbd_knows(lab, running):
     assert completed(lab, "--color", "=", "al") == {"always"}
     assert completed(lab, "-c", str(lab.run / "mxlb.y")) == {str(lab.run / "mxlb.yaml")}
     assert completed(lab, "-s", "/no/such/socket", "drain", "") == set(), "silent without mxlbd"
+
+
+def test_completion_runs_nothing_that_a_daemon_says(lab, tmp_path):
+    """bash expands the words that it completes from: a name that a shell takes for more is none."""
+    ran = tmp_path / "ran"
+    evil = [f"$(touch${{IFS}}{ran})", f"`touch\t{ran}`", "a b", "x;y", "-c", "", "é"]
+    backends = [{"name": name} for name in [*evil, "sound"]]
+    status = {"services": [{"name": name, "tiers": [{"preference": 10, "backends": backends}]} for name in [*evil, "mail"]]}
+    where = str(tmp_path / "sock")
+    with socketserver.UnixStreamServer(where, answering(json.dumps(status))) as daemon:
+        thread = threading.Thread(target=daemon.serve_forever)
+        thread.start()
+        try:
+            assert completed(lab, "-s", where, "tier", "") == {"mail"}
+            assert completed(lab, "-s", where, "drain", "") == {"sound", "mail/sound"}
+        finally:
+            daemon.shutdown()
+            thread.join()
+    assert not ran.exists()
 
 
 def test_the_tab_key_in_bash_completes_a_server(lab, running):

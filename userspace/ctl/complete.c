@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns what the daemon knows of what may be typed. Refuses names that no mxlb.yaml can have: bash expands the words that it
+ * completes from, so that a daemon that is not itself any more could have the user run what it likes by the tab key.
+ */
 #include "ctl/complete.h"
 
 #include <string.h>
 #include "ctl/text.h"
 
-#define NAME_SIZE 128
 #define HINT_MOST 12
 
 struct names {
@@ -31,7 +34,7 @@ static void put(struct names *to, const char *kind, const char *name)
 
 static void put_tier(struct names *to, const char *service, const json_t *tier)
 {
-	char backend_name[NAME_SIZE], name[2 * NAME_SIZE + 32];
+	char name[2 * TEXT_NAME_SIZE + 32];
 	const json_t *backend;
 	size_t i;
 
@@ -39,8 +42,9 @@ static void put_tier(struct names *to, const char *service, const json_t *tier)
 	put(to, "tier", name);
 	json_array_foreach(json_object_get(tier, "backends"), i, backend)
 	{
-		text_fit(field_text(backend, "name"), NAME_SIZE - 1, backend_name, NAME_SIZE);
-		snprintf(name, sizeof(name), "%s/%s", service, backend_name);
+		if (!text_is_name(field_text(backend, "name")))
+			continue;
+		snprintf(name, sizeof(name), "%s/%s", service, field_text(backend, "name"));
 		put(to, "backend", name);
 	}
 }
@@ -50,14 +54,16 @@ static void put_all(struct names *to, const struct ctl *ctl)
 	const json_t *service, *tier;
 	struct buf reply = {0};
 	json_t *status = NULL;
-	char name[NAME_SIZE];
 	size_t i, k;
 
 	if (!link_try(ctl->socket, "show status", &reply))
 		status = json_loadb(reply.data, reply.len, 0, NULL);
 	json_array_foreach(json_object_get(status, "services"), i, service)
 	{
-		text_fit(field_text(service, "name"), sizeof(name) - 1, name, sizeof(name));
+		const char *name = field_text(service, "name");
+
+		if (!text_is_name(name))
+			continue;
 		put(to, "service", name);
 		json_array_foreach(json_object_get(service, "tiers"), k, tier)
 			put_tier(to, name, tier);

@@ -60,13 +60,6 @@ static void expand(const struct setup *s, const char *template, struct buf *out)
 	}
 }
 
-static bool is_name(const char *text)
-{
-	return *text && *text != '-' && *text != '.' && strlen(text) < VALUE_SIZE &&
-	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-		       strlen(text);
-}
-
 /* Read and written anew. False: it is none. */
 static bool set_address(struct setup *s, const char *word, const json_t *object, const char *key,
 			struct addr *out)
@@ -125,7 +118,7 @@ static bool fill(struct setup *s, const struct ctl_found *f, const char *whose)
 	char port[16];
 	struct addr vip;
 
-	if (!is_name(service) || !is_name(server) ||
+	if (!text_is_name(service) || !text_is_name(server) ||
 	    !set_address(s, "VIP", f->service, "address", &vip))
 		return false;
 	s->vip_v4 = addr_is_v4(&vip);

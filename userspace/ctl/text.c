@@ -34,6 +34,15 @@ char *text_name(const char *name, size_t width, char *buf, size_t size)
 	return shorten(name, width, width > 8 ? width / 3 : 0, buf, size);
 }
 
+bool text_is_name(const char *text)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+	return *text && *text != '-' && *text != '.' && strlen(text) < TEXT_NAME_SIZE &&
+	       !text[strspn(text, allowed)];
+}
+
 char *text_fit(const char *text, size_t width, char *buf, size_t size)
 {
 	return shorten(text, width, 0, buf, size);

@@ -13,6 +13,9 @@
 
 #define TEXT_SHORT_SIZE 24 /* ages and counts */
 
+#define TEXT_NAME_SIZE	64 /* mxlb.yaml's names, with NUL */
+/* As mxlb.yaml has names: letters, digits, dots, hyphens and underscores, so nothing that a shell takes for more. */
+bool text_is_name(const char *text);
 /* Copies with '?' for all but printable ASCII, at most width (2 or more) characters. Returns buf. */
 char *text_fit(const char *text, size_t width, char *buf, size_t size);
 /* The same for names, which tend to differ at their end: what is too long is cut out of the middle. */
