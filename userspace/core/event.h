@@ -25,11 +25,11 @@ enum event_kind {
 	EVENT_RELOAD_FAILED,  /* the one before stays in force */
 	EVENT_STARTED,	      /* to: mxlbd's version */
 	EVENT_STOPPED,
-	EVENT_DETACH,		   /* the datapath is taken away */
-	EVENT_INTERFACE,	   /* from, to: XDP modes: "native", "generic", "detached" */
-	EVENT_LINK,		   /* from, to: "up", "no-carrier", "down", "gone" */
-	EVENT_PROBE_CHILD,	   /* one is replaced */
-	EVENT_VIP_CONFLICT,	   /* from, to: "none", "claimed": another host says it has a VIP */
+	EVENT_DETACH,	    /* the datapath is taken away */
+	EVENT_INTERFACE,    /* from, to: XDP modes: "native", "generic", "detached", "undeclared" */
+	EVENT_LINK,	    /* from, to: "up", "no-carrier", "down", "gone" */
+	EVENT_PROBE_CHILD,  /* one is replaced */
+	EVENT_VIP_CONFLICT, /* from, to: "none", "claimed": another host says it has a VIP */
 	EVENT_CERTIFICATE_EXPIRES, /* to: days left, below zero once it has */
 	EVENT_CERTIFICATE_DIFFERS, /* from the other servers' of the service */
 };

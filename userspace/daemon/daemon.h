@@ -111,6 +111,7 @@ struct event *daemon_event(struct daemon *d, enum event_kind kind);
 void notes_log(struct daemon *d);
 /* If it is news: whether the interface carries the program, and how; the state of its link. */
 void note_mode(struct daemon *d, unsigned interface);
+void note_undeclared(void *ctx, int ifindex); /* of datapath_detach_undeclared() */
 void note_link(struct daemon *d, unsigned interface, const struct netlink_link *link);
 void note_start(struct daemon *d);
 void note_stop(struct daemon *d);

@@ -55,7 +55,7 @@ int interfaces_start(struct daemon *d)
 	if (err)
 		datapath_detach_new(d->datapath);
 	else
-		datapath_detach_undeclared(d->datapath);
+		datapath_detach_undeclared(d->datapath, note_undeclared, d);
 	return err;
 }
 

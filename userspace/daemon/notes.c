@@ -3,6 +3,7 @@
  * The daemon's own transitions, beside the model's, and the one place where all of them go out: each is a line of the log and an
  * entry of `events`, once.
  */
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +54,18 @@ void note_mode(struct daemon *d, unsigned interface)
 		       strcmp(is, "detached") ? ""
 		       : there		      ? "somebody took the program off"
 					      : "the interface is gone");
+}
+
+/* Mail by it ends: who moves a VIP to another interface is to see that. */
+void note_undeclared(void *ctx, int ifindex)
+{
+	struct event *e = daemon_event(ctx, EVENT_INTERFACE);
+
+	if (!if_indextoname((unsigned)ifindex, e->interface))
+		snprintf(e->interface, sizeof(e->interface), "#%d", ifindex);
+	snprintf(e->to, sizeof(e->to), "undeclared");
+	snprintf(e->cause, sizeof(e->cause),
+		 "the program was taken off: the interface is not in the configuration");
 }
 
 void note_link(struct daemon *d, unsigned interface, const struct netlink_link *link)

@@ -286,7 +286,8 @@ bool datapath_migrates(const struct datapath *dp)
 	return dp->unfilled;
 }
 
-static void detach_undeclared(struct datapath *dp, const char *path)
+static void detach_undeclared(struct datapath *dp, const char *path, void (*fn)(void *, int),
+			      void *ctx)
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;
@@ -306,17 +307,17 @@ static void detach_undeclared(struct datapath *dp, const char *path)
 		}
 		remove_link(pin, fd);
 		probetunnel_remove(ifindex);
-		log_info("event=detached ifindex=%d cause=\"not in the configuration\"", ifindex);
+		fn(ctx, ifindex);
 	}
 	if (dir)
 		closedir(dir);
 }
 
-void datapath_detach_undeclared(struct datapath *dp)
+void datapath_detach_undeclared(struct datapath *dp, void (*fn)(void *ctx, int ifindex), void *ctx)
 {
-	detach_undeclared(dp, dp->dir);
+	detach_undeclared(dp, dp->dir, fn, ctx);
 	if (dp->old[0])
-		detach_undeclared(dp, dp->old);
+		detach_undeclared(dp, dp->old, fn, ctx);
 	migrate_end(dp);
 }
 

@@ -56,8 +56,8 @@ bool datapath_migrates(const struct datapath *dp);
 /* A start that is refused: takes the program off the interfaces that carried none before this process. */
 void datapath_detach_new(struct datapath *dp);
 /* All are attached: takes it off those that an earlier mxlbd attached to and that are not declared now; ends the other
- * layout. */
-void datapath_detach_undeclared(struct datapath *dp);
+ * layout. fn is told of each. */
+void datapath_detach_undeclared(struct datapath *dp, void (*fn)(void *ctx, int ifindex), void *ctx);
 /* Nothing is left in the kernel of this mxlbd or of any with these pins and marks, whatever its layout; traffic ends. 0, or
  * the first -errno, logged: what could be removed is. Only datapath_close() may follow. */
 int datapath_detach(struct datapath *dp, struct netlink *n);
