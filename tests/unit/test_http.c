@@ -159,6 +159,7 @@ static void what_is_no_look_is_refused(void **state)
 		{"GET / HTTP/1.1\r\nHost: evil.example.net\r\nConnection: close\r\n\r\n", "421 "},
 		{"GET / HTTP/1.1\r\nHost: 127.0.0.1.example.net:9125\r\nConnection: close\r\n\r\n",
 		 "421 "},
+		{"GET / HTTP/1.1\r\nHost: [::1].example.net\r\nConnection: close\r\n\r\n", "421 "},
 		{"GET / HTTP/1.1\r\nHost: localhost:9125\r\nConnection: close\r\n\r\n", "200 "},
 		{"GET / HTTP/1.1\r\nHost: [::1]:9125\r\nConnection: close\r\n\r\n", "200 "},
 		{"GET / HTTP/1.0\r\n\r\n", "200 "},

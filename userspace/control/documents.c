@@ -237,10 +237,11 @@ static bool means_this_box(const char *host)
 {
 	bool bracket = *host == '[';
 	size_t len = strcspn(host, bracket ? "]" : ":");
+	const char *rest = host + len + (bracket && host[len]);
 	char name[ADDR_TEXT_SIZE];
 	struct addr a;
 
-	if (len - bracket >= sizeof(name))
+	if (len - bracket >= sizeof(name) || (*rest && *rest != ':'))
 		return false;
 	snprintf(name, sizeof(name), "%.*s", (int)len - bracket, host + bracket);
 	return !strcasecmp(name, "localhost") || !addr_parse(name, &a);
