@@ -94,12 +94,12 @@ enum ctl_exit events_list(const struct ctl *ctl, char **args)
 
 	(void)args;
 	if (err)
-		return link_complain(ctl->socket, err, 0);
+		return link_complain(ctl->socket, err, LINK_WAIT_S);
 	while (ctl->follow && !rc && !fflush(stdout) && !ferror(stdout)) {
 		nanosleep(&pause, NULL);
 		err = look(ctl, &place, &rc);
 		if (err && !may_come_back(err))
-			return link_complain(ctl->socket, err, 0);
+			return link_complain(ctl->socket, err, LINK_WAIT_S);
 		if (err && !gone)
 			fputs("mxlbctl: mxlbd has gone; waiting for it\n", stderr);
 		gone = err;

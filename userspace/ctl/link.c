@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define REPLY_MAX (16 * 1024 * 1024)
-#define WAIT_S	  15 /* for each step: a reload reads files and writes maps */
 
 enum ctl_exit link_complain(const char *path, int err, unsigned wait_s)
 {
@@ -154,7 +153,7 @@ static enum ctl_exit ask(const char *socket_path, const char *command, int passe
 
 int link_try(const char *socket_path, const char *command, struct buf *reply)
 {
-	return exchange(socket_path, command, -1, WAIT_S, reply);
+	return exchange(socket_path, command, -1, LINK_WAIT_S, reply);
 }
 
 enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
@@ -166,17 +165,17 @@ enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsi
 enum ctl_exit link_ask_with(const char *socket_path, const char *command, int passed,
 			    struct buf *reply)
 {
-	return ask(socket_path, command, passed, WAIT_S, reply);
+	return ask(socket_path, command, passed, LINK_WAIT_S, reply);
 }
 
 enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf *reply)
 {
-	return link_ask_within(socket_path, command, WAIT_S, reply);
+	return link_ask_within(socket_path, command, LINK_WAIT_S, reply);
 }
 
 bool link_is_dead(const char *socket_path)
 {
-	int fd = link_open(socket_path, WAIT_S);
+	int fd = link_open(socket_path, LINK_WAIT_S);
 
 	if (fd >= 0)
 		close(fd);

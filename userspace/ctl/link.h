@@ -14,6 +14,8 @@ enum ctl_exit { /* design.md, "exit codes of mxlbctl" */
 		CTL_NO_DAEMON = 3,
 };
 
+#define LINK_WAIT_S 15 /* for each step: a reload reads files and writes maps */
+
 /*
  * Sends the command and reads the reply, without the empty line that ends it. What went wrong is said on
  * stderr, with what to do about it.

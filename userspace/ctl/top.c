@@ -166,7 +166,7 @@ static enum ctl_exit batch(const struct ctl *ctl, struct looks *l)
 		if (err > 0)
 			return ctl_refused(ctl, "no status document came\n");
 		if (err)
-			return link_complain(ctl->socket, err, 0);
+			return link_complain(ctl->socket, err, LINK_WAIT_S);
 		render(ctl, l, false, &text);
 		if (text.data)
 			printf("%s%s", i > 1 ? "\n" : "", text.data);
