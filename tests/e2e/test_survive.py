@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from games import Sessions, assert_alive, assert_ended_well
-from lab import OXFORD, SERVERS, VIP, VIP6, Traffic, children, wait_until
+from lab import OXFORD, SERVERS, VIP, VIP6, Traffic, children, command, wait_until
 from test_life import neighbours, rules, tables
 
 LONG = os.environ.get("MXLB_SURVIVE") == "1"
@@ -190,3 +190,19 @@ def test_one_that_stands_still_is_seen_from_outside_and_knows_better_as_soon_as_
         took = time.monotonic() - since
         traffic.wait_seen({"oxford-a"})
     measured(f"the dead one was out {took:.2f} s after mxlbd went on")
+
+
+IDLE_S = 12  # two of the history's steps, and four questions who has the VIP
+IDLE_CALLS = 100  # a second; 20 of them are looks for hints
+
+
+def test_with_nothing_to_do_it_makes_few_bpf_calls(lab, balancer, tmp_path, measured):
+    """Each counter is read by a batch with others. One by one they were 2,000 calls, every three seconds and at each look at a page."""
+    balancer.start()
+    balancer.wait_all_up()
+    trace, began = tmp_path / "bpf", time.monotonic()
+    command("timeout", "--signal=INT", str(IDLE_S), "strace", "-e", "trace=bpf", "-o", str(trace), "-p", str(balancer.process.pid),
+            status=None)
+    rate = trace.read_text().count("bpf(BPF_") / (time.monotonic() - began)
+    assert 0 < rate < IDLE_CALLS
+    measured(f"an mxlbd of six backends makes {rate:.0f} bpf() calls a second when it has nothing to do")

@@ -68,7 +68,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 
 void owners_start(struct daemon *d)
 {
-	d->claims = claims_counted(d); /* an earlier mxlbd's are no news */
+	d->claims = UINT64_MAX; /* an earlier mxlbd's are no news: the first look counts them */
 	ev_timer_init(&d->owners, on_look, LOOK_S, LOOK_S);
 	d->owners.data = d;
 	ev_timer_start(d->loop, &d->owners);
