@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What becomes of the balancer's own interface and of the program on it, under open sessions and new ones: noticed, and
 repaired or reported, within two seconds (a figure; the tests themselves wait longer, for the machine may be busy)."""
+import os
 import re
 import shutil
 import signal
@@ -145,6 +146,31 @@ def test_pins_that_are_removed_are_put_back_and_the_next_mxlbd_takes_them_over(l
         assert not failed, failed[:3]
         mail.end()
     measured(f"back after {took:.2f} s")
+
+
+def test_maps_that_a_refused_mxlbd_left_in_place_of_the_removed_ones_are_not_taken_for_the_own(lab, balancer):
+    """K6: the directory is removed and made anew, and before that is noticed another mxlbd starts there and is refused. The flows that
+    the next one takes over must be those that the program in force has made."""
+    own = lab.pin / "own"
+    balancer.configure(replace={f"pin: {lab.pin}": f"pin: {own}"})
+    balancer.start()
+    balancer.wait_all_up()
+    with Mail(lab) as mail:
+        lab("ctl", "drain", "hybrid-mail/oxford-a")  # its sessions live by the flow table alone
+        balancer.process.send_signal(signal.SIGSTOP)
+        owner = own.stat()
+        shutil.rmtree(own)
+        own.mkdir(0o700)
+        os.chown(own, owner.st_uid, owner.st_gid)
+        assert "another process listens there" in lab("mxlbd", status=2)
+        assert list(own.glob("v*/flows4*"))
+        balancer.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: list(own.glob("v*/link_*")), PATIENCE_S, "the link's pin is back")
+        balancer.process.kill()
+        balancer.process.wait()
+        balancer.start()
+        assert balancer.backend("oxford-a")["admin"] == "drain"
+        mail.end()
 
 
 @pytest.mark.parametrize("how", ["xdp", "xdpgeneric", "xdpdrv"])

@@ -12,7 +12,7 @@
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
 
-/* The lock is on the directory: a new one of the same name is not ours yet. */
+/* The lock is on the directory: a new one of the same name is not ours yet. 1: it is now, 0: as before, or -errno. */
 static int keep_lock(struct datapath *dp)
 {
 	struct stat ours, there;
@@ -37,13 +37,16 @@ static int keep_lock(struct datapath *dp)
 	}
 	close(dp->lock_fd);
 	dp->lock_fd = fd;
-	return 0;
+	return 1;
 }
 
-/* 1: it was put back, 0: it is there, or -errno. */
-static int keep_pin(int fd, const char *path)
+/* anew: what is pinned there was left by another, whose start was refused; its maps are in force nowhere. 1: it was put
+ * back, 0: it is there, or -errno. */
+static int keep_pin(int fd, const char *path, bool anew)
 {
-	if (!access(path, F_OK))
+	if (anew)
+		unlink(path);
+	else if (!access(path, F_OK))
 		return 0;
 	return bpf_obj_pin(fd, path) ? -errno : 1;
 }
@@ -58,19 +61,20 @@ static int keep_all(struct datapath *dp, int *n)
 {
 	char path[LINK_PIN_SIZE];
 	struct bpf_map *map;
-	int err = keep_lock(dp);
+	int lock = keep_lock(dp), err = lock < 0 ? lock : 0;
+	bool anew = lock > 0;
 
 	if (!err && mkdir(dp->dir, 0700) && errno != EEXIST)
 		err = -errno;
 	bpf_object__for_each_map(map, dp->skel->obj)
 	{
 		if (!err && pins_of_map(dp, map, path, sizeof(path)))
-			err = count(n, keep_pin(bpf_map__fd(map), path));
+			err = count(n, keep_pin(bpf_map__fd(map), path, anew));
 	}
 	for (unsigned i = 0; i < MXLB_MAX_PORTS && !err; i++)
 		if (datapath_is_attached(dp, i))
 			err = count(n, keep_pin(dp->ports[i].link_fd,
-						link_pin(dp, dp->ports[i].attached, path)));
+						link_pin(dp, dp->ports[i].attached, path), anew));
 	return err;
 }
 
