@@ -70,3 +70,10 @@ def test_a_stop_does_not_detach_and_pins_outlive_it(unit):
     assert "mount" not in "".join(setting(unit, "ExecStartPre"))
     assert setting(pins, "Type") == ["bpf"]
     assert setting(unit, "RequiresMountsFor") == setting(pins, "Where") == setting(unit, "BindPaths")
+
+
+def test_systemd_never_gives_up_starting_it(unit):
+    """By default five starts in ten seconds are all: an interface that comes late at boot, or a storm of restarts, would end it for good."""
+    section = unit.read_text().split("[Service]")[0]  # systemd passes over it elsewhere
+    assert re.findall(r"^StartLimitIntervalSec=(.*)$", section, re.M) == ["0"]
+    assert setting(unit, "Restart") == ["on-failure"]
