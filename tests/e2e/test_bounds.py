@@ -258,6 +258,18 @@ def test_a_map_that_somebody_overwrites_is_put_right_within_seconds(lab, running
     measured(f"{name}: the last connection that failed began {took:.2f} s after")
 
 
+def test_what_somebody_wrote_just_before_a_change_is_not_taken_for_the_truth(lab, running):
+    """K7: a change compares with what the maps have, before the watchdog's next look; and each loss of a ring's number cost one of
+    the copies that rings are built in, until none was left."""
+    with Pinned(next(lab.pin.glob("v*/services"))) as services:
+        for n in range(10):
+            services.fill(GARBAGE["services"])
+            assert not running.ask(f"set server hybrid-mail/nuneaton state {('drain', 'ready')[n % 2]}").strip()  # not in the ring
+            with Traffic(lab) as traffic:
+                traffic.wait_seen(OXFORD)
+    assert "event=maps_changed what=services" in running.log()
+
+
 def test_records_that_are_half_written_are_no_harm_to_the_next_start(lab, running):
     """U8: what the next mxlbd is to know lies in a map, not in a file; a record that can't be is not believed."""
     for junk in (b"\xff", os.urandom(65536)):

@@ -175,11 +175,13 @@ static int built_set(struct ring_built *built, const struct plan_service *s)
 
 static void ring_switch(struct datapath *dp, uint32_t service, uint32_t word, uint64_t now_ms)
 {
-	uint32_t old = dp->services[service].ring;
+	uint32_t old = dp->built[service].word;
 
+	if (dp->services[service].ring != word)
+		__atomic_store_n(&dp->services[service].ring, word, __ATOMIC_RELEASE);
 	if (old == word)
 		return;
-	__atomic_store_n(&dp->services[service].ring, word, __ATOMIC_RELEASE);
+	dp->built[service].word = word;
 	if (old >= MXLB_RING_FIRST && old - MXLB_RING_FIRST < MXLB_RINGS) {
 		dp->ring_used[old - MXLB_RING_FIRST] = false;
 		dp->ring_free_ms[old - MXLB_RING_FIRST] = now_ms + GRACE_MS;
@@ -202,8 +204,10 @@ static int ring_publish(struct datapath *dp, const struct plan_service *s, uint6
 	struct ring_built *built = &dp->built[s->id];
 	int wait_ms = 0, err, ring;
 
-	if (dp->services[s->id].ring >= MXLB_RING_FIRST && built_equals(built, s))
+	if (built->word >= MXLB_RING_FIRST && built_equals(built, s)) {
+		ring_switch(dp, s->id, built->word, now_ms);
 		return 0;
+	}
 	ring = ring_spare(dp, now_ms, &wait_ms);
 	if (ring < 0)
 		return wait_ms;
@@ -291,6 +295,7 @@ int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms
 {
 	int wait_ms, ret;
 
+	verify_restore(dp); /* lest somebody else's words are taken for what is in force */
 	verify_forget(dp);
 	wait_ms = backends_write(dp, plan, now_ms);
 	for (unsigned i = 0; i < plan->n_services; i++) {

@@ -18,8 +18,9 @@ struct ring_built { /* what the ring in force was made from */
 		uint32_t id, weight;
 	} * members;
 	unsigned n;
-	uint64_t sum; /* of the ring */
-	bool known;   /* false: adopted, not built by us */
+	uint32_t word; /* as this process stored it: the map may be written by others */
+	uint64_t sum;  /* of the ring */
+	bool known;    /* false: adopted, not built by us */
 };
 
 struct verified { /* verify.c: a copy of what was in force when a plan wholly was */
@@ -116,6 +117,8 @@ bool pins_of_map(const struct datapath *dp, const struct bpf_map *map, char *pat
 const char *link_pin(const struct datapath *dp, int ifindex, char pin[LINK_PIN_SIZE]);
 
 /* verify.c: a plan is wholly in force; one is being brought into force; something that no plan names was freed. */
+/* Puts back what differs from the copies, logged. */
+void verify_restore(struct datapath *dp);
 void verify_note(struct datapath *dp);
 void verify_forget(struct datapath *dp);
 void verify_renew(struct datapath *dp);

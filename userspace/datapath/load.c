@@ -215,6 +215,7 @@ static void adopt_rings(struct datapath *dp)
 	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
 		uint32_t word = dp->services[i].ring;
 
+		dp->built[i].word = word;
 		if (word >= MXLB_RING_FIRST && word - MXLB_RING_FIRST < MXLB_RINGS)
 			dp->ring_used[word - MXLB_RING_FIRST] = true;
 	}

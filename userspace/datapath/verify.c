@@ -100,13 +100,12 @@ static void complain(const char *what)
 		 what);
 }
 
-/* After the services' words are right again. */
 static bool rings_are_sound(struct datapath *dp)
 {
 	bool sound = true;
 
 	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
-		uint32_t ring = dp->services[i].ring - MXLB_RING_FIRST;
+		uint32_t ring = dp->built[i].word - MXLB_RING_FIRST;
 
 		if (ring >= MXLB_RINGS || !dp->built[i].known ||
 		    verify_sum(&dp->rings[ring]) == dp->built[i].sum)
@@ -117,13 +116,13 @@ static bool rings_are_sound(struct datapath *dp)
 	return sound;
 }
 
-bool datapath_verify(struct datapath *dp)
+void verify_restore(struct datapath *dp)
 {
 	struct verified *v = dp->verified;
 	struct region r;
 
 	if (!v || !v->known)
-		return true;
+		return;
 	if (dp->control->front != v->front_index) {
 		__atomic_store_n(&dp->control->front, v->front_index, __ATOMIC_RELEASE);
 		complain("front");
@@ -131,6 +130,13 @@ bool datapath_verify(struct datapath *dp)
 	for (unsigned i = 0; region(dp, i, &r); i++)
 		if (put_back(&r))
 			complain(r.what);
+}
+
+bool datapath_verify(struct datapath *dp)
+{
+	if (!dp->verified || !dp->verified->known)
+		return true;
+	verify_restore(dp);
 	if (rings_are_sound(dp))
 		return true;
 	complain("ring");
