@@ -149,3 +149,12 @@ def test_what_a_server_says_is_text_and_never_markup(lab, balancer, browser):
                 "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.owned=3\">')")
     assert browser.run("return window.owned ?? null") is None
     assert any("Content Security Policy" in line for line in browser.console())
+
+
+def test_all_that_it_asks_for_is_below_its_own_path(page):
+    """So a web server may have it anywhere, as the manual has nginx do: location /mxlb/."""
+    page.run("window.asked = new Set(); const fetched = window.fetch; "
+             "window.fetch = (path, how) => { window.asked.add(path); return fetched(path, how); }")
+    page.wait("return window.asked.size >= 3", 20, "each document was asked for")
+    asked = page.run("return [...window.asked].sort()")
+    assert asked == ["events.json", "history.json", "status.json"]

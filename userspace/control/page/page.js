@@ -350,7 +350,7 @@ async function ask() {
     past = await get("history.json");
     pastAt = Date.now();
   }
-  return Promise.all([get("status.json"), get("/events.json")]);
+  return Promise.all([get("status.json"), get("events.json")]);
 }
 
 function tick() {
