@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ui.h>
 #include <openssl/x509.h>
 #include "conf_bench.h"
 #include "core/certname.h"
@@ -123,6 +124,34 @@ static void a_key_that_the_policy_passes_over_is_warned_of(void **state)
 	config_free(c);
 }
 
+static int on_question(UI *ui)
+{
+	(void)ui;
+	fail_msg("somebody is asked for a password");
+	return 0;
+}
+
+static void nobody_is_asked_for_a_password_of_a_ca_file(void **state)
+{
+	static const char locked[] = "-----BEGIN CERTIFICATE-----\n"
+				     "Proc-Type: 4,ENCRYPTED\n"
+				     "DEK-Info: AES-256-CBC,0123456789ABCDEF0123456789ABCDEF\n\n"
+				     "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA\n"
+				     "-----END CERTIFICATE-----\n";
+	UI_METHOD *asks = UI_create_method("test");
+	char expected[512];
+
+	(void)state;
+	UI_method_set_opener(asks, on_question);
+	UI_set_default_method(asks);
+	write_file(locked, strlen(locked));
+	snprintf(expected, sizeof(expected),
+		 "11:45: probes.p.ca-file: %s: has a broken certificate (PEM)\n", ca_file);
+	bench_expect("locked", with_probe("tls: certificate-validation"), -EINVAL, expected);
+	UI_set_default_method(NULL);
+	UI_destroy_method(asks);
+}
+
 static void a_ca_file_that_is_none_is_an_error_with_its_place(void **state)
 {
 	char expected[512], broken[2 * sizeof(pem)];
@@ -157,6 +186,7 @@ int main(void)
 		cmocka_unit_test(without_a_ca_file_the_systems_is_taken),
 		cmocka_unit_test(a_key_that_the_policy_passes_over_is_warned_of),
 		cmocka_unit_test(a_ca_file_that_is_none_is_an_error_with_its_place),
+		cmocka_unit_test(nobody_is_asked_for_a_password_of_a_ca_file),
 	};
 
 	return cmocka_run_group_tests(tests, open_files, close_files);

@@ -11,7 +11,8 @@
 #include "conf/bundle.h"
 #include "conf/file.h"
 
-#define BUNDLE_MAX (16u << 20)
+#define BUNDLE_MAX  (16u << 20)
+#define NO_PASSWORD "" /* else OpenSSL asks at the terminal, and waits */
 
 static const char *const places[] = {
 	"/etc/ssl/certs/ca-certificates.crt", /* Debian */
@@ -37,7 +38,7 @@ static int count_certificates(const struct buf *text)
 	int n = 0;
 
 	ERR_clear_error();
-	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NO_PASSWORD))) {
 		X509_free(cert);
 		n++;
 	}

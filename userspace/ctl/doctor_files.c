@@ -21,6 +21,7 @@
 #define GROUPS_MAX   64
 #define PINS_MAX     4096
 #define CERTS_MAX    4096
+#define NO_PASSWORD  ""				 /* else OpenSSL asks at the terminal, and waits */
 #define CAP_OVERRIDE ((1ull << 1) | (1ull << 2)) /* CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH */
 
 struct who { /* mxlbd's process */
@@ -259,7 +260,7 @@ static unsigned count_certificates(FILE *f, unsigned *expired)
 	X509 *cert;
 
 	*expired = 0;
-	while (n < CERTS_MAX && (cert = PEM_read_X509(f, NULL, NULL, NULL))) {
+	while (n < CERTS_MAX && (cert = PEM_read_X509(f, NULL, NULL, NO_PASSWORD))) {
 		n++;
 		*expired += X509_cmp_current_time(X509_get0_notAfter(cert)) < 0 ||
 			    X509_cmp_current_time(X509_get0_notBefore(cert)) > 0;
