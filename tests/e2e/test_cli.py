@@ -203,13 +203,22 @@ def completed(lab, *words):
     return set(command("bash", "-c", script).split())
 
 
-def answering(text):
-    """Anybody who listens on a socket, with this for an answer."""
+@contextlib.contextmanager
+def somebody(where, text):
+    """A socket's path, where somebody who is not mxlbd listens, with this for an answer."""
     class Answer(socketserver.StreamRequestHandler):
         def handle(self):
             self.rfile.readline()
             self.wfile.write(text.encode() + b"\n\n")
-    return Answer
+
+    with socketserver.UnixStreamServer(str(where / "sock"), Answer) as daemon:
+        thread = threading.Thread(target=daemon.serve_forever)
+        thread.start()
+        try:
+            yield daemon.server_address
+        finally:
+            daemon.shutdown()
+            thread.join()
 
 
 def test_completion_offers_commands_options_and_what_mxlbd_knows(lab, running):
@@ -235,17 +244,20 @@ def test_completion_runs_nothing_that_a_daemon_says(lab, tmp_path):
     evil = [f"$(touch${{IFS}}{ran})", f"`touch\t{ran}`", "a b", "x;y", "-c", "", "é"]
     backends = [{"name": name} for name in [*evil, "sound"]]
     status = {"services": [{"name": name, "tiers": [{"preference": 10, "backends": backends}]} for name in [*evil, "mail"]]}
-    where = str(tmp_path / "sock")
-    with socketserver.UnixStreamServer(where, answering(json.dumps(status))) as daemon:
-        thread = threading.Thread(target=daemon.serve_forever)
-        thread.start()
-        try:
-            assert completed(lab, "-s", where, "tier", "") == {"mail"}
-            assert completed(lab, "-s", where, "drain", "") == {"sound", "mail/sound"}
-        finally:
-            daemon.shutdown()
-            thread.join()
+    lab("ctl", "--version")
+    with somebody(tmp_path, json.dumps(status)) as where:
+        assert completed(lab, "-s", where, "tier", "") == {"mail"}
+        assert completed(lab, "-s", where, "drain", "") == {"sound", "mail/sound"}
     assert not ran.exists()
+
+
+def test_json_is_ascii_whatever_a_daemon_says(lab, tmp_path):
+    """U+009B is to some terminals what escape and a bracket are."""
+    status = {"services": [{"name": "\u009b2J\u001b[2J\u202e"}]}
+    lab("ctl", "--version")
+    with somebody(tmp_path, json.dumps(status, ensure_ascii=False)) as where:
+        said = command(str(lab.run / "bin/mxlbctl"), "-s", where, "--json", "status")
+    assert said.isascii() and json.loads(said) == status
 
 
 def test_the_tab_key_in_bash_completes_a_server(lab, running):

@@ -6,6 +6,7 @@
 #include "ctl/events.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 #include "ctl/text.h"
@@ -40,7 +41,7 @@ static void take(const struct ctl *ctl, const json_t *event, struct place *p)
 	if (p->run && p->run == run && seq > p->next)
 		fprintf(stderr, "mxlbctl: %lld events went by unseen\n", seq - p->next);
 	show(ctl, event);
-	*p = (struct place){run, seq + 1};
+	*p = (struct place){run, seq < LLONG_MAX ? seq + 1 : seq};
 }
 
 /* Each line of the reply. */
