@@ -267,7 +267,7 @@ def test_what_somebody_wrote_just_before_a_change_is_not_taken_for_the_truth(lab
             assert not running.ask(f"set server hybrid-mail/nuneaton state {('drain', 'ready')[n % 2]}").strip()  # not in the ring
             with Traffic(lab) as traffic:
                 traffic.wait_seen(OXFORD)
-    assert "event=maps_changed what=services" in running.log()
+    assert 1 <= running.log().count("event=maps_changed what=services") < 10, "once a minute is enough"
 
 
 def test_records_that_are_half_written_are_no_harm_to_the_next_start(lab, running):

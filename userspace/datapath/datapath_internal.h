@@ -23,6 +23,8 @@ struct ring_built { /* what the ring in force was made from */
 	bool known;    /* false: adopted, not built by us */
 };
 
+enum { VERIFIED_FRONT = 4, VERIFIED_RING, VERIFIED_KINDS }; /* behind the regions that are copied */
+
 struct verified { /* verify.c: a copy of what was in force when a plan wholly was */
 	bool known;
 	uint32_t front_index;
@@ -30,6 +32,7 @@ struct verified { /* verify.c: a copy of what was in force when a plan wholly wa
 	struct mxlb_service services[MXLB_MAX_SERVICES];
 	struct mxlb_backend backends[MXLB_MAX_BACKENDS];
 	uint64_t keys[3]; /* hash_key and secret */
+	uint64_t said_ms[VERIFIED_KINDS];
 };
 
 struct allow_set {	 /* a service's prefixes as they stand in the trie */
@@ -52,6 +55,7 @@ struct datapath {
 	char old[PINS_PATH_SIZE];    /* another layout's, whose links are to be moved; or "" */
 	bool unfilled;		     /* the maps are new, to be filled before links are moved */
 	int lock_fd;
+	uint64_t keep_said_ms;
 	int keep_err; /* why pins could not be put back, as last logged */
 	struct mxlb_bpf *skel;
 	bool adopted; /* the maps were there already */

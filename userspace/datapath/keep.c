@@ -82,7 +82,7 @@ void datapath_keep_pins(struct datapath *dp)
 {
 	int n = 0, err = keep_all(dp, &n);
 
-	if (n)
+	if (n && log_seldom(&dp->keep_said_ms))
 		log_warn("event=pins_put_back pins=%d path=\"%s\" cause=\"somebody removed them\"",
 			 n, dp->dir);
 	if (err && err != dp->keep_err)

@@ -36,7 +36,8 @@ static bool region(struct datapath *dp, unsigned i, struct region *out)
 		{"keys", (uint64_t *)dp->control->hash_key, v->keys, WORDS(v->keys, 1)},
 	};
 
-	if (i >= sizeof(all) / sizeof(all[0]))
+	_Static_assert(sizeof(all) / sizeof(all[0]) == VERIFIED_FRONT, "a place each");
+	if (i >= VERIFIED_FRONT)
 		return false;
 	*out = all[i];
 	return true;
@@ -93,8 +94,10 @@ static bool put_back(const struct region *r)
 	return differs;
 }
 
-static void complain(const char *what)
+static void complain(const char *what, uint64_t *said_ms)
 {
+	if (!log_seldom(said_ms))
+		return;
 	log_warn("event=maps_changed what=%s cause=\"somebody wrote to the pinned maps\" "
 		 "action=\"written anew\"",
 		 what);
@@ -125,11 +128,11 @@ void verify_restore(struct datapath *dp)
 		return;
 	if (dp->control->front != v->front_index) {
 		__atomic_store_n(&dp->control->front, v->front_index, __ATOMIC_RELEASE);
-		complain("front");
+		complain("front", &v->said_ms[VERIFIED_FRONT]);
 	}
 	for (unsigned i = 0; region(dp, i, &r); i++)
 		if (put_back(&r))
-			complain(r.what);
+			complain(r.what, &v->said_ms[i]);
 }
 
 bool datapath_verify(struct datapath *dp)
@@ -139,6 +142,6 @@ bool datapath_verify(struct datapath *dp)
 	verify_restore(dp);
 	if (rings_are_sound(dp))
 		return true;
-	complain("ring");
+	complain("ring", &dp->verified->said_ms[VERIFIED_RING]);
 	return false;
 }

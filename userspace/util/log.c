@@ -19,11 +19,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 #include "util/log.h"
 
 #define LINE_SIZE 2048 /* below PIPE_BUF: a pipe takes it whole or not at all */
 #define CUT_MARK  "..."
+#define SELDOM_MS 60000
 
 _Static_assert(LINE_SIZE <= PIPE_BUF, "a line must be one atomic write");
 
@@ -145,4 +147,17 @@ char *log_quote(const void *bytes, size_t len, char *buf, size_t size)
 	}
 	buf[used] = '\0';
 	return buf;
+}
+
+bool log_seldom(uint64_t *said_ms)
+{
+	struct timespec t;
+	uint64_t now_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now_ms = t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
+	if (*said_ms && now_ms - *said_ms < SELDOM_MS)
+		return false;
+	*said_ms = now_ms;
+	return true;
 }
