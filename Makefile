@@ -283,7 +283,7 @@ $(B)/forge-packets: $(call obj,tests/tools/forge-packets.c)
 lint:
 	$(Q)tests/run lint
 
-# Two pytests run beside each other: what both need is built before.
+# Several pytests run beside each other: what both need is built before.
 TOOLS = $(addprefix $(B)/,probe-once san/probe-once netlink-drive forge-packets)
 e2e: all $(TOOLS)
 	$(Q)MXLB_B=$(B) tests/run e2e

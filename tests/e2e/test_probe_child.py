@@ -51,11 +51,12 @@ def test_a_probe_whose_children_are_killed_again_and_again_is_our_trouble(probe_
     with Running(probe_once, "-r 2 -T 2000") as running:
         os.kill(running.child, signal.SIGKILL)
         second, = wait_for(lambda: [pid for pid in children(running.process.pid) if pid != running.child], 5, "a new child")
-        running.listener.accept()  # the probe has begun again
+        again = running.listener.accept()  # the probe has begun again
         os.kill(second, signal.SIGKILL)
         first, other = running.results()
         assert (first["reason"], first["text"], first["verdict"]) == ("local_error", "ended", "unknown")
         assert (other["reason"], other["restarts"]) == ("greeting_silent", 2)
+        again[0].close()
 
 
 def test_a_child_that_hangs_is_killed_and_replaced(probe_once):

@@ -18,6 +18,7 @@ from test_life import neighbours, rules, tables
 LONG = os.environ.get("MXLB_SURVIVE") == "1"
 N_RELOADS = 1000 if LONG else 100
 WARM = N_RELOADS // 5
+PROBE_S = 3  # more than a probe of the lab's takes
 GROWTH_KB = 1024
 BOTH = (VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")
 IPS = pytest.mark.parametrize("vip, service", BOTH if LONG else BOTH[:1])
@@ -95,9 +96,10 @@ def rss_kb(pid):
 
 
 def held(balancer):
-    """Descriptors of mxlbd and its child (the least of a hundred looks: a probe holds some), and memory of each in kB."""
-    pid, least = balancer.process.pid, balancer.descriptors()
-    for _ in range(100):
+    """Descriptors of mxlbd and its child (the least of what is seen for longer than a probe takes, which holds some), and
+    memory of each in kB."""
+    pid, least, end = balancer.process.pid, balancer.descriptors(), time.monotonic() + PROBE_S
+    while time.monotonic() < end:
         balancer.ask("show info")  # takes its time, too
         least = min(least, balancer.descriptors())
     return least, [rss_kb(each) for each in (pid, *children(pid))]
