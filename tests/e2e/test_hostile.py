@@ -17,7 +17,7 @@ from smtp_peer import (BUILD, EHLO, GRACE_S, ROOT, Connection, children, drip, f
                        then_close)
 from tls_peer import handshake, serve
 
-MEMORY_KB = 1024  # the bound on growth
+MEMORY_KB = 1024  # of growth
 CPU_MS = 100      # twice its bound on time, for a slow machine; what is measured is in the report
 TLS1_2, TLS1_3 = 0x0303, 0x0304
 

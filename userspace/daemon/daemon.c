@@ -334,15 +334,9 @@ static int start_model(struct daemon *d)
 	return err;
 }
 
-static int start_parts(struct daemon *d)
+/* Who asks: by the socket, and by HTTP. */
+static int start_control(struct daemon *d)
 {
-	struct prober_callbacks probing = {
-		.on_result = on_result,
-		.on_slow_connect = on_slow_connect,
-		.on_started = on_started,
-		.on_child = on_child,
-		.ctx = d,
-	};
 	struct control_callbacks asking = {
 		.refresh = on_refresh,
 		.reload = on_reload,
@@ -354,6 +348,20 @@ static int start_parts(struct daemon *d)
 		.explain = on_explain,
 		.probe = asked_probe,
 		.probe_stop = asked_stop,
+		.ctx = d,
+	};
+	int err = control_new(d->loop, &d->config->control, d->model, &asking, &d->control);
+
+	return err ? err : http_new(d->loop, &d->config->control, d->model, &asking, &d->http);
+}
+
+static int start_parts(struct daemon *d)
+{
+	struct prober_callbacks probing = {
+		.on_result = on_result,
+		.on_slow_connect = on_slow_connect,
+		.on_started = on_started,
+		.on_child = on_child,
 		.ctx = d,
 	};
 	struct netlink_callbacks network = {
@@ -376,9 +384,7 @@ static int start_parts(struct daemon *d)
 	if (!err)
 		err = start_model(d);
 	if (!err)
-		err = control_new(d->loop, &d->config->control, d->model, &asking, &d->control);
-	if (!err)
-		err = http_new(d->loop, &d->config->control, d->model, &asking, &d->http);
+		err = start_control(d);
 	if (!err)
 		err = prober_new(d->loop, &probing, d->config->probes, d->config->n_probes,
 				 &d->prober);
