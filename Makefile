@@ -43,7 +43,7 @@ else
 Q = @
 endif
 
-UTIL     = addr.c closest.c log.c buf.c process.c
+UTIL     = addr.c arp.c closest.c log.c buf.c process.c
 CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
@@ -118,7 +118,7 @@ unit_srcs_conffile = $(unit_srcs_conf)
 unit_srcs_confkeys = $(unit_srcs_conf)
 unit_srcs_confcert = $(unit_srcs_conf)
 unit_srcs_allow  = $(unit_srcs_conf)
-unit_srcs_frame  = userspace/util/addr.c userspace/ctl/frame.c
+unit_srcs_frame  = userspace/util/addr.c userspace/util/arp.c userspace/ctl/frame.c
 unit_srcs_endpoints = $(unit_srcs_conf)
 unit_srcs_confwrite = $(unit_srcs_conf) userspace/ctl/yaml.c
 unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) tests/unit/control_bench.c

@@ -12,6 +12,7 @@
 #include <netinet/if_ether.h>
 #include <netinet/ip6.h>
 #include <string.h>
+#include "util/arp.h"
 
 #define ARP_LEN	    28
 #define IPV4_LEN    20
@@ -24,45 +25,11 @@
 #define NEXT_TCP    6
 #define NEXT_ICMPV6 58
 
-struct arp_frame {
-	struct ether_header eth;
-	struct ether_arp arp;
-} __attribute__((packed));
-
 struct solicitation {
 	struct ether_header eth;
 	struct ip6_hdr ip6;
 	struct nd_neighbor_solicit ns;
 } __attribute__((packed));
-
-static size_t fill_arp(struct arp_frame *f, const struct mac *mac, const uint8_t target[4])
-{
-	memset(f, 0, sizeof(*f));
-	memset(f->eth.ether_dhost, 0xff, ETH_ALEN);
-	memcpy(f->eth.ether_shost, mac, ETH_ALEN);
-	f->eth.ether_type = htons(ETHERTYPE_ARP);
-	f->arp.arp_hrd = htons(ARPHRD_ETHER);
-	f->arp.arp_pro = htons(ETHERTYPE_IP);
-	f->arp.arp_hln = ETH_ALEN;
-	f->arp.arp_pln = 4;
-	f->arp.arp_op = htons(ARPOP_REQUEST);
-	memcpy(f->arp.arp_sha, mac, ETH_ALEN);
-	memcpy(f->arp.arp_tpa, target, 4);
-	return sizeof(*f);
-}
-
-/* RFC 1071, over the pseudo header (RFC 8200 section 8.1) and the message. */
-static uint16_t checksum(const struct solicitation *f)
-{
-	const uint8_t *p = (const uint8_t *)&f->ip6.ip6_src, *end = (const uint8_t *)(f + 1);
-	uint32_t sum = sizeof(f->ns) + IPPROTO_ICMPV6;
-
-	for (; p < end; p += 2)
-		sum += (uint32_t)p[0] << 8 | p[1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons((uint16_t)~sum);
-}
 
 static size_t fill_solicitation(struct solicitation *f, const struct mac *mac,
 				const uint8_t target[16])
@@ -83,7 +50,7 @@ static size_t fill_solicitation(struct solicitation *f, const struct mac *mac,
 	memcpy((uint8_t *)&f->ip6.ip6_dst + 13, target + 13, 3);
 	f->ns.nd_ns_type = ND_NEIGHBOR_SOLICIT;
 	memcpy(&f->ns.nd_ns_target, target, 16);
-	f->ns.nd_ns_cksum = checksum(f);
+	f->ns.nd_ns_cksum = icmp6_checksum(&f->ip6);
 	return sizeof(*f);
 }
 
@@ -93,12 +60,15 @@ size_t frame_question(const struct addr *target, const struct mac *mac, uint8_t 
 		struct arp_frame arp;
 		struct solicitation ns;
 	} frame;
+	static const uint8_t nobody[4]; /* who only asks (RFC 5227 section 2.1.1) */
 	uint8_t bytes[16];
-	size_t len = addr_to_bytes(target, bytes);
+	size_t len = sizeof(frame.arp);
 
 	_Static_assert(sizeof(frame) <= FRAME_MAX, "it fits");
-	len = len == 4 ? fill_arp(&frame.arp, mac, bytes)
-		       : fill_solicitation(&frame.ns, mac, bytes);
+	if (addr_to_bytes(target, bytes) == 4)
+		arp_fill(&frame.arp, ARPOP_REQUEST, mac, nobody, bytes);
+	else
+		len = fill_solicitation(&frame.ns, mac, bytes);
 	memcpy(out, &frame, len);
 	return len;
 }

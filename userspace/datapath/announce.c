@@ -20,12 +20,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "util/arp.h"
 #include "util/log.h"
-
-struct arp_frame {
-	struct ether_header eth;
-	struct ether_arp arp;
-} __attribute__((packed));
 
 struct na_frame {
 	struct ether_header eth;
@@ -35,44 +31,11 @@ struct na_frame {
 	struct mac mac;
 } __attribute__((packed));
 
-/* Source and target are the VIP. The reply's target MAC is ours too, as in iputils' arping -A. */
-static void arp_fill(struct arp_frame *f, uint16_t op, const struct mac *mac,
-		     const struct addr *vip)
-{
-	uint8_t v4[16];
-
-	addr_to_bytes(vip, v4);
-	memset(f, 0, sizeof(*f));
-	memset(f->eth.ether_dhost, 0xff, ETH_ALEN);
-	memcpy(f->eth.ether_shost, mac, ETH_ALEN);
-	f->eth.ether_type = htons(ETHERTYPE_ARP);
-	f->arp.arp_hrd = htons(ARPHRD_ETHER);
-	f->arp.arp_pro = htons(ETHERTYPE_IP);
-	f->arp.arp_hln = ETH_ALEN;
-	f->arp.arp_pln = 4;
-	f->arp.arp_op = htons(op);
-	memcpy(f->arp.arp_sha, mac, ETH_ALEN);
-	memcpy(f->arp.arp_spa, v4, 4);
-	if (op == ARPOP_REPLY)
-		memcpy(f->arp.arp_tha, mac, ETH_ALEN);
-	memcpy(f->arp.arp_tpa, v4, 4);
-}
-
-static uint32_t sum16(const void *bytes, size_t len, uint32_t sum)
-{
-	const uint8_t *p = bytes;
-
-	for (size_t i = 0; i + 1 < len; i += 2)
-		sum += p[i] << 8 | p[i + 1];
-	return sum;
-}
-
 static void na_fill(struct na_frame *f, const struct mac *mac, const struct addr *vip, bool router)
 {
 	static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};
 	static const uint8_t all_nodes_mac[ETH_ALEN] = {0x33, 0x33, 0, 0, 0, 1};
 	const size_t payload = sizeof(*f) - offsetof(struct na_frame, na);
-	uint32_t sum;
 
 	memset(f, 0, sizeof(*f));
 	memcpy(f->eth.ether_dhost, all_nodes_mac, ETH_ALEN);
@@ -90,12 +53,7 @@ static void na_fill(struct na_frame *f, const struct mac *mac, const struct addr
 	f->opt.nd_opt_type = ND_OPT_TARGET_LINKADDR;
 	f->opt.nd_opt_len = 1;
 	f->mac = *mac;
-	/* RFC 4443 2.3: addresses, length, next header, then the message. */
-	sum = sum16(&f->ip6.ip6_src, 32, payload + IPPROTO_ICMPV6);
-	sum = sum16((const uint8_t *)f + offsetof(struct na_frame, na), payload, sum);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	f->na.nd_na_cksum = htons(~sum & 0xffff);
+	f->na.nd_na_cksum = icmp6_checksum(&f->ip6);
 }
 
 static void take_forwarding(const struct nlmsghdr *h, void *arg)
@@ -179,12 +137,13 @@ int netlink_announce(struct netlink *n, unsigned interface, const struct addr *v
 	const struct netlink_link *link = netlink_link(n, interface);
 	struct arp_frame arp[2];
 	struct na_frame na;
+	uint8_t v4[16];
 
 	if (!is_there(n, interface))
 		return -ENODEV;
-	if (addr_is_v4(vip)) {
-		arp_fill(&arp[0], ARPOP_REQUEST, &link->mac, vip);
-		arp_fill(&arp[1], ARPOP_REPLY, &link->mac, vip);
+	if (addr_to_bytes(vip, v4) == 4) {
+		arp_fill(&arp[0], ARPOP_REQUEST, &link->mac, v4, v4);
+		arp_fill(&arp[1], ARPOP_REPLY, &link->mac, v4, v4);
 		return frames_send(n, interface, arp, sizeof(arp[0]), 2);
 	}
 	na_fill(&na, &link->mac, vip, is_router(n, port_ip(&n->ports[interface])->ifindex));
@@ -194,14 +153,15 @@ int netlink_announce(struct netlink *n, unsigned interface, const struct addr *v
 int netlink_ask_owner(struct netlink *n, unsigned interface, const struct addr *vip)
 {
 	const struct netlink_link *link = netlink_link(n, interface);
+	static const uint8_t nobody[4];
 	struct arp_frame arp;
+	uint8_t v4[16];
 
-	if (!addr_is_v4(vip))
+	if (addr_to_bytes(vip, v4) != 4)
 		return -EAFNOSUPPORT;
 	if (!is_there(n, interface))
 		return -ENODEV;
-	arp_fill(&arp, ARPOP_REQUEST, &link->mac, vip);
-	memset(arp.arp.arp_spa, 0, sizeof(arp.arp.arp_spa));
+	arp_fill(&arp, ARPOP_REQUEST, &link->mac, nobody, v4);
 	return frames_send(n, interface, &arp, sizeof(arp), 1);
 }
 
