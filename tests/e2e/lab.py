@@ -232,6 +232,9 @@ class Balancer:
         self.lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact", status=None)
         for family in ("-4", "-6"):
             self.lab.within("lb", "ip", family, "-batch", "-", input=FORGET_PROBES, status=None)
+        for family in ("ipv4", "ipv6"):  # a killed mxlbd leaves its own value, which the next test would take for the host's
+            default = self.lab.within("lb", "sysctl", "-n", f"net.{family}.neigh.default.retrans_time_ms", status=None).strip()
+            self.lab.within("lb", "sysctl", "-qw", f"net.{family}.neigh.eth0.retrans_time_ms={default}", status=None)
 
     def log(self):
         return self.log_file.read_text(errors="replace")
@@ -273,9 +276,18 @@ class Balancer:
             self.wait_for({host: "up" for host in SERVERS}, 15, service)
 
     def descriptors(self):
-        """Open files of mxlbd and of its children; 0 for one that is just ending."""
-        pids = [self.process.pid, *children(self.process.pid)]
-        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids if os.path.isdir(f"/proc/{pid}/fd"))
+        """Number of open files of mxlbd and of its children; 0 for one that is just ending."""
+        return len(self.open_files())
+
+    def open_files(self):
+        """What each open file of mxlbd and of its children is, sorted: "socket", "anon_inode:[eventpoll]", a path."""
+        files = []
+        for pid in (self.process.pid, *children(self.process.pid)):
+            with contextlib.suppress(FileNotFoundError):
+                for fd in os.listdir(f"/proc/{pid}/fd"):
+                    with contextlib.suppress(FileNotFoundError):
+                        files.append(re.sub(r"^(socket|pipe):.*", r"\1", os.readlink(f"/proc/{pid}/fd/{fd}")))
+        return sorted(files)
 
 
 def children(pid):
