@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from lab import HERE, OXFORD, SERVERS, command, wait_until
+from lab import CLIENT, CLIENT6, HERE, OXFORD, SERVERS, command, wait_until
 
 REPLY_S = 120  # of the session holder: quitting under a flood takes its time
 
@@ -81,11 +81,13 @@ class Sessions:
         return self.ask(f"quit {' '.join(map(str, ports))}")
 
     def owners(self):
-        """By the servers' own lists of connections: {client port: {servers}}."""
+        """By the servers' own lists of the client's connections: {client port: {servers}}. The balancer's probes go to the VIP,
+        too, and may have the port of a session."""
         owners = {}
+        vip, client = (f"[{self.address}]", f"[{CLIENT6}]") if ":" in self.address else (self.address, CLIENT)
         for host in SERVERS:
-            listed = self.lab.within(host, "ss", "-Htn", "state", "established", "sport", "=", ":25", "and", "src",
-                                     f"[{self.address}]" if ":" in self.address else self.address)
+            listed = self.lab.within(host, "ss", "-Htn", "state", "established", "sport", "=", ":25", "and", "src", vip,
+                                     "and", "dst", client)
             for port in re.findall(r":(\d+)\s*$", listed, re.M):
                 owners.setdefault(int(port), set()).add(host)
         return owners
