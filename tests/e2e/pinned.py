@@ -17,7 +17,8 @@ class Pinned:
         self.fd = libc.syscall(BPF, BPF_OBJ_GET, attr, 16)
         assert self.fd >= 0, os.strerror(ctypes.get_errno())
         about = dict(line.split(":\t") for line in Path(f"/proc/self/fdinfo/{self.fd}").read_text().splitlines())
-        self.size = (int(about["value_size"]) + 7) // 8 * 8 * int(about["max_entries"])
+        self.value_size = (int(about["value_size"]) + 7) // 8 * 8
+        self.size = self.value_size * int(about["max_entries"])
         self.memory = mmap.mmap(self.fd, (self.size + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE, mmap.MAP_SHARED)
 
     def fill(self, junk):

@@ -258,6 +258,33 @@ def test_a_map_that_somebody_overwrites_is_put_right_within_seconds(lab, running
     measured(f"{name}: the last connection that failed began {took:.2f} s after")
 
 
+REMOVALS = 30
+
+
+def test_removals_and_additions_raise_no_alarm_and_a_foreign_write_does_each_time(lab, running, measured):
+    """K7: a removed server's next hop is cleared some time after the reload that removed it, by mxlbd itself."""
+    text = lab.config_file.read_text()
+    with Pinned(next(lab.pin.glob("v*/backends"))) as backends:
+        def in_use():
+            return sum(any(backends.memory[at:at + 8]) for at in range(0, backends.size, backends.value_size))  # way.word
+        for n in range(REMOVALS):
+            lab.config_file.write_text(text.replace("        nuneaton:", f"        other-{n}:"))
+            assert not running.ask("reload").strip()
+        lab.config_file.write_text(text)
+        assert not running.ask("reload").strip()
+        wait_until(lambda: in_use() == 6, 20, "those that were removed are cleared")
+        looks = running.info("Uptime_sec")
+        wait_until(lambda: running.info("Uptime_sec") >= looks + 3, 10, "three more looks")
+        assert in_use() == 6, "and stay cleared"
+        assert "event=maps_changed" not in running.log(), running.log()
+    for name, junk in GARBAGE.items():
+        known = running.log().count("event=maps_changed")
+        with Pinned(next(lab.pin.glob(f"v*/{name}*"))) as map_:
+            map_.fill(junk)
+            wait_until(lambda: running.log().count("event=maps_changed") > known, 5, f"{name}: it is noticed")
+    measured(f"{2 * REMOVALS} servers added and removed: 0 alarms")
+
+
 def test_what_somebody_wrote_just_before_a_change_is_not_taken_for_the_truth(lab, running):
     """K7: a change compares with what the maps have, before the watchdog's next look; and each loss of a ring's number cost one of
     the copies that rings are built in, until none was left."""

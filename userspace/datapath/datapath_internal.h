@@ -120,12 +120,14 @@ bool pins_of_map(const struct datapath *dp, const struct bpf_map *map, char *pat
 #define LINK_PIN_SIZE (CONFIG_PATH_SIZE + 48)
 const char *link_pin(const struct datapath *dp, int ifindex, char pin[LINK_PIN_SIZE]);
 
-/* verify.c: a plan is wholly in force; one is being brought into force; something that no plan names was freed. */
+/* verify.c */
 /* Puts back what differs from the copies, logged. */
 void verify_restore(struct datapath *dp);
+/* A plan is wholly in force; one is being brought into force. */
 void verify_note(struct datapath *dp);
 void verify_forget(struct datapath *dp);
-void verify_renew(struct datapath *dp);
+/* The next hop of a removed backend was cleared. Only that is noted: what others wrote meanwhile must still be found. */
+void verify_freed(struct datapath *dp, uint32_t backend_id);
 uint64_t verify_sum(const struct mxlb_ring *ring);
 
 /* probetunnel.c: takes the probes' filter off an interface. 0 or -errno. */

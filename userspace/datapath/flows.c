@@ -112,6 +112,7 @@ void datapath_sweep_end(struct datapath *dp)
 		if (!dp->doomed[id] || !dp->removed[id])
 			continue;
 		__atomic_store_n(&dp->backends[id].way.word, 0, __ATOMIC_RELEASE);
+		verify_freed(dp, id);
 		memset(&dp->records[id], 0, sizeof(dp->records[id]));
 		dp->removed[id] = false;
 	}

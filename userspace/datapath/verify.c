@@ -74,10 +74,10 @@ void verify_forget(struct datapath *dp)
 		dp->verified->known = false;
 }
 
-void verify_renew(struct datapath *dp)
+void verify_freed(struct datapath *dp, uint32_t backend_id)
 {
 	if (dp->verified && dp->verified->known)
-		verify_note(dp);
+		dp->verified->backends[backend_id].way.word = 0;
 }
 
 /* Word by word, as the program reads. */
