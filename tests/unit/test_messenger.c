@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <errno.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "daemon/messenger.h"
@@ -14,6 +16,19 @@
 
 static char file[] = "/tmp/mxlb-told-XXXXXX", script[] = "/tmp/mxlb-tell-XXXXXX";
 static struct event_log events;
+
+static int handles_refused; /* so many calls of pidfd_open() fail from now on */
+
+/* Instead of libc's. */
+int pidfd_open(pid_t pid, unsigned flags);
+int pidfd_open(pid_t pid, unsigned flags)
+{
+	if (!handles_refused)
+		return (int)syscall(SYS_pidfd_open, pid, flags);
+	handles_refused--;
+	errno = ENFILE;
+	return -1;
+}
 
 static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -122,6 +137,37 @@ static void at_the_end_what_waits_is_told_and_what_hangs_is_ended(void **state)
 	ev_loop_destroy(loop);
 }
 
+/* The program that could not be watched is ended; its number is forgotten, and the next events find their program. */
+static void after_a_program_that_could_not_be_watched_the_next_events_are_told(void **state)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	char command[128], text[1024];
+	struct messenger *m;
+	ev_timer turn;
+	double began;
+
+	(void)state;
+	assert_int_equal(truncate(file, 0), 0);
+	assert_int_equal(messenger_new(loop, &m), 0);
+	ev_timer_init(&turn, on_turn, 0, 0.02);
+	ev_timer_again(loop, &turn);
+	messenger_set_command(m, "/bin/sleep 600");
+	handles_refused = 1;
+	tell(m);
+	assert_int_equal(handles_refused, 0);
+	messenger_set_command(m, teller(command));
+	tell(m);
+	run_until_told(loop, 1);
+	assert_int_equal(told(text, sizeof(text)), 1);
+	handles_refused = 1;
+	tell(m);
+	ev_timer_stop(loop, &turn);
+	began = ev_time();
+	messenger_free(m, DEADLINE_S);
+	assert_true(ev_time() - began < DEADLINE_S / 2); /* it waits for no one */
+	ev_loop_destroy(loop);
+}
+
 static int make_files(void **state)
 {
 	int out = mkstemp(file), in = mkstemp(script);
@@ -147,6 +193,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(more_than_may_wait_are_dropped_and_the_next_says_how_many),
 		cmocka_unit_test(at_the_end_what_waits_is_told_and_what_hangs_is_ended),
+		cmocka_unit_test(
+			after_a_program_that_could_not_be_watched_the_next_events_are_told),
 	};
 
 	if (argc >= 3 && !strcmp(argv[1], "--notify-child"))

@@ -88,6 +88,9 @@ static int run(struct messenger *m, const struct buf *event)
 	close(in);
 	if (!err)
 		err = process_handle(m->pid, &m->pidfd);
+	if (err)
+		m->pid =
+			0; /* never started, or reaped: by now the number may be another process's */
 	if (err && m->output >= 0)
 		close(m->output);
 	return err;

@@ -56,7 +56,7 @@ int process_handle(pid_t pid, int *pidfd)
 	if (*pidfd >= 0)
 		return 0;
 	err = -errno;
-	kill(pid, SIGKILL);
+	kill(-pid, SIGKILL); /* what it has started, too: the group is its own until it is reaped */
 	waitpid(pid, NULL, 0);
 	return err;
 }
