@@ -11,7 +11,6 @@
 # make mutations  10^7 mutated frames through the program (root)
 # make fuzz-packet  libFuzzer on the kernel program's native build
 # make e2e-ipip   mail, failover and flows through tunnels, all of their tests (root)
-# make games      sessions against ring changes, floods and forgeries, a minute each (root)
 # make games      sessions against ring changes, floods and forgeries; probes and what they log: a minute each (root)
 # make chaos      10,000 messages to five servers while faults strike; MXLB_SEED=n replays (root, a quarter of an hour)
 # make survive    starts killed at each of their calls, 1,000 reloads, two hours' worth of probes: half an hour (root)
@@ -26,13 +25,15 @@ CC      ?= cc
 CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKGS     = libbpf libmnl openssl yaml-0.1 jansson libmicrohttpd libseccomp libcap
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0)
+# The version that mxlbd -V, the package, `show info` and /metrics give; and what it was built from.
+VERSION  = 0.9.0
+BUILD   := $(shell git describe --always --dirty 2>/dev/null || echo release)
 
 WARN    = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
 CFLAGS ?= -O2 -g
 HARDEN  = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 ALLFLAGS = -std=gnu11 $(WARN) -Iinclude -Iuserspace -I$(B) -D_GNU_SOURCE $(CPPFLAGS) \
-	   -DMXLB_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP
+	   -DMXLB_VERSION='"$(VERSION)"' -DMXLB_BUILD='"$(BUILD)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP
 CTL_LIBS = $(shell pkg-config --libs openssl jansson yaml-0.1 libmnl libseccomp libcap 2>/dev/null) -lev
 LIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm
 SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -50,7 +51,7 @@ PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c cer
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
 CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
-DAEMON   = daemon.c interfaces.c conflict.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
+DAEMON   = daemon.c traffic.c interfaces.c conflict.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
@@ -68,7 +69,7 @@ SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: FORCE all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive
+.PHONY: FORCE version all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -94,7 +95,9 @@ $(B)/%.o: %.c
 $(patsubst %,$(B)/userspace/%.o,mxlbd mxlbctl daemon/daemon daemon/notes): $(B)/version
 $(B)/version: FORCE
 	@mkdir -p $(@D)
-	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+	@echo '$(VERSION) $(BUILD)' | cmp -s - $@ || echo '$(VERSION) $(BUILD)' >$@
+version: # for scripts
+	@echo $(VERSION)
 FORCE:
 
 # Its parts are in it.

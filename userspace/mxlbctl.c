@@ -310,7 +310,7 @@ static enum ctl_exit run(struct ctl *ctl, int argc, char **argv)
 		print_usage(stdout);
 		return CTL_DONE;
 	case OPTIONS_VERSION:
-		puts("mxlbctl " MXLB_VERSION);
+		puts("mxlbctl " MXLB_VERSION " (" MXLB_BUILD ")");
 		return CTL_DONE;
 	case OPTIONS_COMPLETE:
 		print_words(ctl);

@@ -66,7 +66,7 @@ static struct arguments parse(int argc, char **argv)
 			a.detach = true;
 			break;
 		case 'V':
-			printf("mxlbd %s\n", MXLB_VERSION);
+			printf("mxlbd %s (%s)\n", MXLB_VERSION, MXLB_BUILD);
 			a.done = EXIT_CLEAN;
 			break;
 		case 'h':

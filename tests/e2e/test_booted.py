@@ -72,7 +72,7 @@ def test_a_life_under_systemd(lab, system, tmp_path_factory, measured):
         before = main_pid(system)
         system.install(second)
         assert main_pid(system) != before and is_active(system) == "active", system.journal()
-        assert wait_all_up(system)["version"] == field(second, "Version")
+        assert wait_all_up(system)["build"] == field(second, "Version")
         system("systemctl", "stop", "mxlb")
         more(traffic, "connections without an mxlbd")
         system("systemctl", "start", "mxlb")

@@ -109,7 +109,7 @@ def test_an_upgrade_breaks_nothing_and_a_purge_leaves_nothing(lab, system, debs,
         wait_until(lambda n=len(traffic.attempts()): len(traffic.attempts()) > n + 20, 20, "connections without an mxlbd")
         system.start(netns, lab.run / "mxlbd.log")
         status = wait_until(lambda: all_up(system), 20, "every server is up")
-        assert status["version"] == field(debs[1], "Version")
+        assert status["build"] == field(debs[1], "Version")
         wait_until(lambda n=len(traffic.attempts()): len(traffic.attempts()) > n + 20, 20, "connections after the upgrade")
         sessions.noop()
         assert_alive(sessions.report())

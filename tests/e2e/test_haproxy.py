@@ -45,7 +45,7 @@ def shows(hatop, name, pattern, seconds=10):
 
 
 def test_hatop_shows_the_states_of_all_servers_and_follows_a_fault(lab, balancer, hatop):
-    hatop.wait(r"^ +mxlb Version: \S+ .*PID: " + str(balancer.process.pid))
+    hatop.wait(r"^ +HAProxy Version: \S+ .*PID: " + str(balancer.process.pid))
     hatop.wait(r"^>>> hybrid-mail *$")
     hatop.wait(r"^>>> hybrid-mail6")
     for name, act, bck in (("oxford-a", 1, 0), ("oxford-b", 1, 0), ("nuneaton", 0, 1)):

@@ -46,7 +46,7 @@ def seconds(time):
 def of_box(status):
     """What /metrics must say of the box, by the JSON document."""
     config, probing = status["config"], status["probing"]
-    yield "build_info", {"version": status["version"]}, 1
+    yield "build_info", {"version": status["version"], "build": status["build"]}, 1
     yield "uptime_seconds", {}, status["uptime_s"]
     yield "config_loaded_timestamp_seconds", {}, seconds(config["loaded_at"])
     yield "config_last_load_successful", {}, not config["last_error"]

@@ -24,6 +24,7 @@ static void on_refresh(void *ctx, struct control_info *info)
 
 	b->refreshes++;
 	info->version = "1.2.3";
+	info->build = "abcdef0";
 	info->pid = 4711;
 	info->uptime_s = 90061;
 	info->config_file = b->config.file;

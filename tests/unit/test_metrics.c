@@ -65,7 +65,7 @@ static void make_busy(struct bench *b)
 static void numbers_are_where_their_names_say(void **state)
 {
 	static const char *const lines[] = {
-		"mxlb_build_info{version=\"1.2.3\"} 1",
+		"mxlb_build_info{version=\"1.2.3\",build=\"abcdef0\"} 1",
 		"mxlb_uptime_seconds 90061",
 		"mxlb_config_loaded_timestamp_seconds 1767225600.000",
 		"mxlb_config_last_load_successful 1",

@@ -181,20 +181,119 @@ static void rows_have_the_models_numbers(void **state)
 	b->model->services[0].tier.state = SERVICE_UP;
 	assert_string_equal(
 		row(b, "", 1),
-		"hybrid-mail,FRONTEND,,,3,,262144,40,5000,,11,,2,,,,,OPEN,,,,,,,,,1,1,0,,,,0,,,,,,,,,,,,,,,"
-		",,,,,,,,,,,,,,,,,,,,,,,,,,,,tcp,,,,,,,,,,,,,,,,,,,,,,,,,,,,");
+		"hybrid-mail,FRONTEND,,,3,3,262144,40,5000,0,11,0,2,,,,,OPEN,,,,,,,,,1,1,0,,,,0,0,0,0,,,,"
+		",,,,,,,0,0,0,,,0,0,0,0,,,,,,,,,,,,,,,,,,,,,tcp,,0,0,40,,0,0,0,,,,,,,,,,,0,,,,,,,,,");
 	assert_string_equal(
 		row(b, "", 2),
-		"hybrid-mail,oxford-a,,,3,,,40,5000,,,,,,,6,,UP,9,1,0,7,8,0,0,,1,1,1,,40,,2,,,,L7OK,250,12,"
-		",,,,,,,,,,,,,,,,,\"250 \"\"ok\"\", all\",,,,,,,,,Layer7 check "
-		"passed,,2,3,4,,,,203.0.113.11:25,,tcp,,,,,,,,,,,,,,,,,,,,,,,,9,,,,");
+		"hybrid-mail,oxford-a,0,0,3,3,,40,5000,0,,0,,0,0,6,0,UP,9,1,0,7,8,0,0,,1,1,1,,40,"
+		",2,0,,0,L7OK,250,12,,,,,,,,,,,0,0,,,,,-1,\"250 \"\"ok\"\", all\",,0,0,0,0,,,,Layer7 ch"
+		"eck passed,,2,3,4,,,,203.0.113.11:25,,tcp,,,,,,,,0,0,0,,,0,,0,0,0,0,0,0,0,0,0,9,"
+		",,,");
 	assert_string_equal(
 		row(b, "", 5),
-		"hybrid-mail,BACKEND,,,3,,,40,5000,,,,,,,6,,UP,9,1,0,,0,0,0,,1,1,0,,40,,1,,,,,,,,,,,,,,,,,,,"
-		",,,,,,,,,,,,,,,,,,,,,,,,tcp,maglev,,,,,,,,,,,,,,,,,,,,,,,9,,,,");
+		"hybrid-mail,BACKEND,0,0,3,3,262144,40,5000,0,11,0,,0,0,6,0,UP,9,1,0,,0,0,0,,1,1,"
+		"0,,40,,1,0,,0,,,,,,,,,,,,,,0,0,0,0,0,0,-1,,,0,0,0,0,,,,,,,,,,,,,,tcp,maglev,,,,,"
+		",,0,0,0,,,,,0,0,0,0,0,,,,,9,0,0,0,");
 	a->admin = ADMIN_MAINT;
 	assert_non_null(strstr(row(b, "", 2), ",MAINT,9,1,0,7,8,"));
 	assert_null(strstr(row(b, "", 2), "L7OK"));
+}
+
+/* What a HAProxy 2.6.12 fills for a TCP proxy with a checked server; a client that reads a column of these finds one. */
+static void each_column_that_haproxy_fills_has_a_value(void **state)
+{
+	static const struct {
+		unsigned row;
+		const char *columns;
+	} rows[] = {
+		{1,
+		 "pxname svname scur smax slim stot bin bout dreq dresp ereq status pid iid sid type "
+		 "rate rate_lim rate_max req_rate req_rate_max req_tot comp_in comp_out comp_byp "
+		 "comp_rsp mode conn_rate conn_rate_max conn_tot dcon dses wrew eint"},
+		{2,
+		 "pxname svname qcur qmax scur smax stot bin bout dresp econ eresp wretr wredis status "
+		 "weight act bck chkfail chkdown lastchg downtime pid iid sid lbtot type rate rate_max "
+		 "check_status check_duration cli_abrt srv_abrt lastsess last_chk qtime ctime rtime "
+		 "ttime check_desc check_rise check_fall check_health addr mode wrew connect reuse "
+		 "srv_icur qtime_max ctime_max rtime_max ttime_max eint idle_conn_cur safe_conn_cur "
+		 "used_conn_cur need_conn_est uweight"},
+		{5,
+		 "pxname svname qcur qmax scur smax slim stot bin bout dreq dresp econ eresp wretr "
+		 "wredis status weight act bck chkdown lastchg downtime pid iid sid lbtot type rate "
+		 "rate_max cli_abrt srv_abrt comp_in comp_out comp_byp comp_rsp lastsess qtime ctime "
+		 "rtime ttime mode algo wrew connect reuse qtime_max ctime_max rtime_max ttime_max "
+		 "eint uweight agg_server_status agg_server_check_status agg_check_status"},
+	};
+	struct bench *b = *state;
+
+	server(b, "oxford-a")->last_wall_ms = 1;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char names[2048], values[2048], *name, *value, *n = names, *v = values, want[64];
+
+		snprintf(names, sizeof(names), "%s", row(b, "", 0) + 2);
+		snprintf(values, sizeof(values), "%s", row(b, "", rows[i].row));
+		while ((name = strsep(&n, ",")) && (value = strsep(&v, ","))) {
+			snprintf(want, sizeof(want), " %s ", name);
+			if (*name && !*value) {
+				char all[1024];
+
+				snprintf(all, sizeof(all), " %s ", rows[i].columns);
+				if (strstr(all, want))
+					fail_msg("row %u: %s is empty", rows[i].row, name);
+			}
+		}
+	}
+}
+
+static void sessions_a_second_and_the_most_of_them_are_shown(void **state)
+{
+	struct bench *b = *state;
+	struct service *s = &b->model->services[0];
+	struct stat_row r;
+
+	tally_second(&s->tally.rate, 2, 100, 1000);
+	tally_second(&s->tally.rate, 7, 150, 2000);
+	tally_second(&s->tally.rate, 3, 160, 4000);
+	stat_backend(b->model, s, &(struct control_info){0}, (struct now){.mono_ms = 9500}, &r);
+	assert_int_equal(r.v[STAT_smax].n, 7);
+	assert_int_equal(r.v[STAT_rate].n, 5);
+	assert_int_equal(r.v[STAT_rate_max].n, 50);
+	assert_int_equal(r.v[STAT_lastsess].n, 5);
+	stat_server(s, &s->backends[0], (struct now){.mono_ms = 9500}, &r);
+	assert_int_equal((int32_t)r.v[STAT_lastsess].n, -1);
+}
+
+static void severities_are_given_where_they_are_asked_for(void **state)
+{
+	static const struct {
+		const char *line, *reply; /* as a HAProxy 2.6.12 answered */
+	} rows[] = {
+		{"set severity-output number;set server hybrid-mail/x state drain;quit\n",
+		 "\n[3]: No such server.\n\n"},
+		{"set severity-output string;set server hybrid-mail/oxford-a state foo\n",
+		 "\n[err]: 'set server <srv> state' expects 'ready', 'drain' and 'maint'.\n\n"},
+		{"set severity-output number;get weight hybrid-mail/oxford-a\n",
+		 "\n1 (initial 1)\n\n"},
+		{"set severity-output number;show servers state nix\n",
+		 "\n[3]: Can't find backend.\n\n"},
+		{"set severity-output number;show stat nix 1 1\n", "\n[3]: No such proxy.\n\n"},
+		{"set severity-output number;show version\n", "\n[6]: 2.6.0-mxlb-1.2.3\n\n"},
+		{"set severity-output number;set severity-output none;show stat nix 1 1\n",
+		 "\n\nNo such proxy.\n\n"},
+		{"set severity-output foo\n",
+		 "one of 'none', 'number', 'string' is a required argument\n\n"},
+		{"set severity-output\n",
+		 "one of 'none', 'number', 'string' is a required argument\n\n"},
+		{"disable agent hybrid-mail/oxford-a; enable health hybrid-mail/oxford-a\n",
+		 "\n\n"},
+		{"enable agent hybrid-mail/oxford-a\n",
+		 "Agent was not configured on this server, cannot enable.\n\n"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_string_equal(bench_ask(*state, rows[i].line), rows[i].reply);
+	bench_assert_begins(bench_ask(*state, "set severity-output number;foo\n"),
+			    "\n[6]: Unknown command");
 }
 
 static void times_are_in_whole_seconds(void **state)
@@ -212,7 +311,7 @@ static void times_are_in_whole_seconds(void **state)
 	s->tally.changed_ms = 1000;
 	s->tally.down.past_ms = 7999;
 	s->tally.became[SERVICE_DOWN] = 3;
-	stat_backend(s, now, &r);
+	stat_backend(b->model, s, &(struct control_info){0}, now, &r);
 	assert_int_equal(r.v[STAT_lastchg].n, 19);
 	assert_int_equal(r.v[STAT_downtime].n, 7);
 	assert_int_equal(r.v[STAT_chkdown].n, 3);
@@ -262,7 +361,8 @@ static void typed_and_json_have_haproxys_form(void **state)
 
 	bench_assert_begins(text, "S.1.2.0.pxname.1:KNS:str:hybrid-mail\n"
 				  "S.1.2.1.svname.1:KNS:str:oxford-b\n"
-				  "S.1.2.4.scur.1:MGP:u32:0\nS.1.2.7.stot.1:MCP:u64:0\n");
+				  "S.1.2.2.qcur.1:MGP:u64:0\nS.1.2.3.qmax.1:MMP:u64:0\n"
+				  "S.1.2.4.scur.1:MGP:u32:0\nS.1.2.5.smax.1:MMP:u32:0\n");
 	assert_non_null(strstr(text, "\nS.1.2.17.status.1:SGP:str:no check\n"));
 	assert_non_null(strstr(text, "\nS.1.2.99.uweight.1:MaP:u32:1\n"));
 	json = json_loads(bench_ask(b, "show stat json\n"), JSON_REJECT_DUPLICATES, NULL);
@@ -277,7 +377,7 @@ static void typed_and_json_have_haproxys_form(void **state)
 	free((void *)text);
 	json_decref(json);
 	bench_assert_begins(bench_ask(b, "show info typed\n"),
-			    "0.Name.1:POS:str:mxlb\n1.Version.1:POS:str:1.2.3\n");
+			    "0.Name.1:POS:str:HAProxy\n1.Version.1:POS:str:2.6.0-mxlb-1.2.3\n");
 	json = json_loads(bench_ask(b, "show info json\n"), JSON_REJECT_DUPLICATES, NULL);
 	assert_true(json_array_size(json) > 20);
 	json_decref(json);
@@ -318,7 +418,7 @@ static void show_servers_state_has_haproxys_numbers(void **state)
 			    "1\n# be_id be_name ");
 	assert_string_equal(bench_ask(b, "show servers state x\n"), "Can't find backend.\n\n");
 	assert_string_equal(bench_ask(b, "show backend\n"), "# name\nhybrid-mail\n\n");
-	assert_string_equal(bench_ask(b, "show version\n"), "1.2.3\n\n");
+	assert_string_equal(bench_ask(b, "show version\n"), "2.6.0-mxlb-1.2.3\n\n");
 }
 
 int main(void)
@@ -328,6 +428,9 @@ int main(void)
 		BENCH_TEST(each_state_has_haproxys_word),
 		BENCH_TEST(each_reason_is_one_of_haproxys_checks),
 		BENCH_TEST(rows_have_the_models_numbers),
+		BENCH_TEST(each_column_that_haproxy_fills_has_a_value),
+		BENCH_TEST(sessions_a_second_and_the_most_of_them_are_shown),
+		BENCH_TEST(severities_are_given_where_they_are_asked_for),
 		BENCH_TEST(times_are_in_whole_seconds),
 		BENCH_TEST(filters_are_haproxys),
 		BENCH_TEST(typed_and_json_have_haproxys_form),

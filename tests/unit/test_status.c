@@ -48,8 +48,9 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	json_t *json = get_status(*state), *service = at(json, "services", 0);
 	json_t *tier = at(service, "tiers", 0), *backend = at(tier, "backends", 0);
 
-	assert_keys(json, KEYS("version", "node", "pid", "uptime_s", "time", "config", "interfaces",
-			       "probing", "services", "drops", "passes", "answers", "notes"));
+	assert_keys(json, KEYS("version", "build", "node", "pid", "uptime_s", "time", "config",
+			       "interfaces", "probing", "services", "drops", "passes", "answers",
+			       "notes"));
 	assert_keys(json_object_get(json, "config"),
 		    KEYS("file", "loaded_at", "last_error", "reloads_ok", "reloads_failed"));
 	assert_keys(json_object_get(json, "probing"),
@@ -295,8 +296,11 @@ static void show_status_has_the_models_counts(void **state)
 
 static void show_info_has_all_that_hatop_asks_for(void **state)
 {
-	static const char *const keys[] = {"Name: mxlb\n",
-					   "Version: 1.2.3\n",
+	static const char *const keys[] = {"Name: HAProxy\n",
+					   "Version: 2.6.0-mxlb-1.2.3\n",
+					   "\ndescription: mxlb 1.2.3 (abcdef0)\n",
+					   "\nMxlb_version: 1.2.3\n",
+					   "\nIdle_pct: 0\n",
 					   "\nRelease_date: 20",
 					   "\nNbproc: 1\n",
 					   "\nProcess_num: 1\n",

@@ -25,14 +25,14 @@ struct backend *request_server(struct request *r)
 	struct backend *b;
 
 	if (!slash || slash == service || !slash[1]) {
-		buf_printf(r->out, "Require 'backend/server'.\n");
+		command_error(r, "Require 'backend/server'.\n");
 		return NULL;
 	}
 	*slash = '\0';
 	b = model_find(m, service, slash + 1);
 	if (!b)
-		buf_printf(r->out, "%s\n",
-			   has_service(m, service) ? "No such server." : "No such backend.");
+		command_error(r, "%s\n",
+			      has_service(m, service) ? "No such server." : "No such backend.");
 	return b;
 }
 
@@ -50,7 +50,7 @@ static bool take_for(struct request *r, unsigned first, uint64_t *for_ms)
 	s = strtoull(text, &end, 10);
 	if (strcmp(r->args[first], "for") || !isdigit((unsigned char)*text) ||
 	    (*end && strcmp(end, "s")) || errno || !s || s > ORDER_FOR_MAX_MS / 1000) {
-		buf_printf(r->out, "Expects 'for <seconds>', at most a year.\n");
+		command_error(r, "Expects 'for <seconds>', at most a year.\n");
 		return false;
 	}
 	*for_ms = s * 1000;
@@ -103,7 +103,7 @@ static void set_weight(struct request *r, const struct backend *b, unsigned at)
 	if (r->n_args > at)
 		wrong = take_weight(r->args[at], b->conf.weight, &weight);
 	if (wrong)
-		buf_printf(r->out, "%s\n", wrong);
+		command_error(r, "%s\n", wrong);
 	else if (model_weight(r->env->model, b->id, weight, r->caller->who, control_now()))
 		cb->changed(cb->ctx);
 }
@@ -136,7 +136,7 @@ void admin_set_server(struct request *r)
 		return;
 	}
 	if (r->n_args < 2 || strcmp(r->args[1], "state")) {
-		buf_printf(r->out, "usage: set server <backend>/<server> state | weight\n");
+		command_error(r, "usage: set server <backend>/<server> state | weight\n");
 		return;
 	}
 	for (int state = ADMIN_READY; r->n_args > 2 && state <= ADMIN_MAINT; state++) {
@@ -146,7 +146,7 @@ void admin_set_server(struct request *r)
 			return;
 		}
 	}
-	buf_printf(r->out, "'set server <srv> state' expects 'ready', 'drain' and 'maint'.\n");
+	command_error(r, "'set server <srv> state' expects 'ready', 'drain' and 'maint'.\n");
 }
 
 void admin_enable_server(struct request *r)
@@ -165,6 +165,33 @@ void admin_disable_server(struct request *r)
 		set_state(r, b, ADMIN_MAINT, 0);
 }
 
+/* What Ansible's module sends around `disable server` and `enable server`. */
+static bool is_enable(const struct request *r)
+{
+	return r->command[0] == 'e';
+}
+
+void admin_agent(struct request *r)
+{
+	if (request_server(r) && is_enable(r)) /* HAProxy's sentence */
+		command_error(r, "Agent was not configured on this server, cannot enable.\n");
+}
+
+void admin_check(struct request *r)
+{
+	if (request_server(r) && !is_enable(r))
+		command_error(r, "Probes of a server in service cannot be disabled; use 'disable "
+				 "server' to take it out without probes.\n");
+}
+
+void admin_shutdown(struct request *r)
+{
+	if (request_server(r))
+		command_error(r, "mxlb does not end sessions that a server still serves; state "
+				 "maint takes new ones elsewhere, and stopping the server ends the "
+				 "rest.\n");
+}
+
 /* The preference of one of the service's tiers; false, and said so, where it is none. */
 static bool take_tier(struct request *r, const struct service *s, const char *text, uint16_t *out)
 {
@@ -176,7 +203,7 @@ static bool take_tier(struct request *r, const struct service *s, const char *te
 		if (*out == n)
 			return true;
 	}
-	buf_printf(r->out, "No such tier.\n");
+	command_error(r, "No such tier.\n");
 	return false;
 }
 
@@ -204,7 +231,7 @@ void admin_tier(struct request *r)
 	} else if (r->n_args >= 3 && !strcmp(r->args[1], "force")) {
 		force_tier(r, s);
 	} else {
-		buf_printf(r->out,
-			   "usage: tier <service> force <preference> [for <seconds>] | auto\n");
+		command_error(r,
+			      "usage: tier <service> force <preference> [for <seconds>] | auto\n");
 	}
 }

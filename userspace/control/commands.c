@@ -7,12 +7,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "control/render.h"
 
-#define WORDS_MAX 16
+#define WORDS_MAX    16
+#define SENTENCE_MAX 1024
 
 struct command {
 	const char *words; /* what it is called, one blank between words */
@@ -23,6 +25,44 @@ struct command {
 	void (*run)(struct request *r);
 };
 
+enum { LEVEL_ERROR = 3, LEVEL_INFO = 6 }; /* syslog's, which HAProxy's severities are */
+
+static void put_severity(struct request *r, int level)
+{
+	if (r->caller->severity == SEVERITY_NUMBER)
+		buf_printf(r->out, "[%d]: ", level);
+	else if (r->caller->severity == SEVERITY_STRING)
+		buf_printf(r->out, "[%s]: ", level == LEVEL_ERROR ? "err" : "info");
+}
+
+static void put_sentence(struct request *r, const char *format, va_list args)
+{
+	char text[SENTENCE_MAX];
+
+	vsnprintf(text, sizeof(text), format, args);
+	buf_printf(r->out, "%s", text);
+}
+
+void command_error(struct request *r, const char *format, ...)
+{
+	va_list args;
+
+	put_severity(r, LEVEL_ERROR);
+	va_start(args, format);
+	put_sentence(r, format, args);
+	va_end(args);
+}
+
+void command_info(struct request *r, const char *format, ...)
+{
+	va_list args;
+
+	put_severity(r, LEVEL_INFO);
+	va_start(args, format);
+	put_sentence(r, format, args);
+	va_end(args);
+}
+
 struct service *request_service(struct request *r, const char *name)
 {
 	struct model *m = r->env->model;
@@ -30,7 +70,7 @@ struct service *request_service(struct request *r, const char *name)
 	for (unsigned i = 0; i < m->n_services; i++)
 		if (!strcmp(m->services[i].conf.name, name))
 			return &m->services[i];
-	buf_printf(r->out, "No such service.\n");
+	command_error(r, "No such service.\n");
 	return NULL;
 }
 
@@ -78,8 +118,10 @@ static void run_show_info(struct request *r)
 static void run_show_version(struct request *r)
 {
 	struct control_info info = fresh_info(r->env);
+	char version[64];
 
-	buf_printf(r->out, "%s\n", info.version);
+	render_dialect(&info, version, sizeof(version));
+	command_info(r, "%s\n", version);
 }
 
 static void run_set_timeout(struct request *r)
@@ -88,16 +130,30 @@ static void run_set_timeout(struct request *r)
 	unsigned long s;
 
 	if (!r->n_args) {
-		buf_printf(r->out, "Expects an integer value.\n");
+		command_error(r, "Expects an integer value.\n");
 		return;
 	}
 	errno = 0;
 	s = strtoul(r->args[0], &end, 10);
 	if (!isdigit((unsigned char)r->args[0][0]) || (*end && strcmp(end, "s")) || errno || !s) {
-		buf_printf(r->out, "Invalid timeout value.\n");
+		command_error(r, "Invalid timeout value.\n");
 		return;
 	}
 	r->caller->idle_s = s < COMMANDS_IDLE_MAX_S ? s : COMMANDS_IDLE_MAX_S;
+}
+
+static void run_severity(struct request *r)
+{
+	static const char *const forms[] = {[SEVERITY_NONE] = "none",
+					    [SEVERITY_NUMBER] = "number",
+					    [SEVERITY_STRING] = "string"};
+
+	for (int i = SEVERITY_NONE; r->n_args && i <= SEVERITY_STRING; i++)
+		if (!strcmp(r->args[0], forms[i])) {
+			r->caller->severity = i;
+			return;
+		}
+	command_error(r, "one of 'none', 'number', 'string' is a required argument\n");
 }
 
 static void run_reload(struct request *r)
@@ -110,7 +166,7 @@ static void run_reload(struct request *r)
 	if (rc && errors.len)
 		command_append_lines(r->out, errors.data);
 	else if (rc)
-		buf_printf(r->out, "Reload failed: %s.\n", strerror(-rc));
+		command_error(r, "Reload failed: %s.\n", strerror(-rc));
 	buf_free(&errors);
 }
 
@@ -129,8 +185,8 @@ static void run_detach(struct request *r)
 	int rc = cb->detach(cb->ctx, r->caller->who);
 
 	if (rc)
-		buf_printf(r->out, "Not all could be removed: %s. mxlbd's log says what.\n",
-			   strerror(-rc));
+		command_error(r, "Not all could be removed: %s. mxlbd's log says what.\n",
+			      strerror(-rc));
 }
 
 static void run_help(struct request *r);
@@ -150,6 +206,11 @@ static const struct command commands[] = {
 	 run_detach},
 	{"disable server", "<s>/<b>", "take nothing new to it and do not probe it: state maint", 1,
 	 true, admin_disable_server},
+	{"disable agent", "<s>/<b>", "nothing: servers have no agent", 1, true, admin_agent},
+	{"disable health", "<s>/<b>", "refused: probes go on while a server is in service", 1, true,
+	 admin_check},
+	{"enable agent", "<s>/<b>", "refused: servers have no agent", 1, true, admin_agent},
+	{"enable health", "<s>/<b>", "nothing: servers are always probed", 1, true, admin_check},
 	{"enable server", "<s>/<b>", "let its verdict decide again: state ready", 1, true,
 	 admin_enable_server},
 	{"explain", "<s> <address>:<port> [json]", "where this client goes, and why", 3, false,
@@ -164,6 +225,8 @@ static const struct command commands[] = {
 	{"set server", "<s>/<b> state <state> [for <s>]",
 	 "say ready, drain or maint, for so many seconds or for good; or weight <n>[%]", 5, true,
 	 admin_set_server},
+	{"set severity-output", "[none|number|string]", "set how severities are given in replies",
+	 1, false, run_severity},
 	{"set timeout cli", "<delay>", "seconds this connection may idle, at most 60", 1, false,
 	 run_set_timeout},
 	{"set weight", "<s>/<b> <n>[%]",
@@ -187,6 +250,8 @@ static const struct command commands[] = {
 	{"show version", "", "the version of mxlbd", 0, false, run_show_version},
 	{"show status", "", "everything that is known, as one JSON document", 0, false,
 	 run_show_status},
+	{"shutdown sessions server", "<s>/<b>", "refused: sessions end by themselves", 1, true,
+	 admin_shutdown},
 	{"tier", "<s> force <n> [for <s>] | <s> auto",
 	 "make a tier the active one; or let the servers' verdicts decide, at once", 5, true,
 	 admin_tier},
@@ -252,7 +317,7 @@ static void list_commands(struct request *r, bool all)
 
 static void run_help(struct request *r)
 {
-	buf_printf(r->out, "The following commands are valid at this level:\n");
+	command_info(r, "The following commands are valid at this level:\n");
 	list_commands(r, !matches_any(r->caller, r->args, r->n_args));
 }
 
@@ -260,9 +325,10 @@ static void run_unknown(struct request *r)
 {
 	bool some = matches_any(r->caller, r->args, r->n_args);
 
-	buf_printf(r->out, "%s\n",
-		   some ? "Unknown command, but maybe one of the following ones is a better match:"
-			: "Unknown command. Please enter one of the following commands only:");
+	command_info(
+		r, "%s\n",
+		some ? "Unknown command, but maybe one of the following ones is a better match:"
+		     : "Unknown command. Please enter one of the following commands only:");
 	list_commands(r, !some);
 }
 
@@ -298,12 +364,13 @@ void commands_run(const struct command_env *env, struct caller *caller, char *co
 	}
 	if (!word)
 		c = find(words, n, &own);
+	r.command = c ? c->words : "";
 	r.args = words + own;
 	r.n_args = n - own;
 	if (!c)
 		run_unknown(&r);
 	else if (!may_run(caller, c))
-		buf_printf(out, "Permission denied\n");
+		command_error(&r, "Permission denied\n");
 	else
 		c->run(&r);
 	if (!caller->quit && !caller->probe && !caller->parts)

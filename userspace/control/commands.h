@@ -15,11 +15,14 @@ struct command_env { /* the same for all clients */
 	struct control_callbacks cb;
 };
 
+enum severity_form { SEVERITY_NONE, SEVERITY_NUMBER, SEVERITY_STRING }; /* `set severity-output` */
+
 struct caller {		  /* one client, as commands see and change it */
 	const char *who;  /* may change things, by this name; NULL: may only read */
 	bool interactive; /* `prompt` was given */
 	bool quit;	  /* nothing more is to be said */
 	unsigned idle_s;
+	enum severity_form severity;
 	int fd;	     /* the file that came along, for `plan`; -1: none */
 	void *probe; /* what the reply waits for (control_callbacks.probe); NULL: nothing */
 	void (*resume)(struct caller *caller, const char *reply); /* it has come */

@@ -16,8 +16,9 @@
 
 struct control;
 
-struct control_info { /* what the model does not know; filled by the daemon when asked */
-	const char *version;
+struct control_info {	     /* what the model does not know; filled by the daemon when asked */
+	const char *version; /* "0.9.0" */
+	const char *build; /* what it was built from: git's description, or the package's version */
 	pid_t pid;
 	uint64_t uptime_s;
 	const char *config_file;
@@ -32,6 +33,8 @@ struct control_info { /* what the model does not know; filled by the daemon when
 	uint64_t probe_child_restarts;
 	uint64_t probes, probes_hinted; /* begun; and those of them that a hint made quick */
 	uint32_t probe_late_p50_ms, probe_late_p99_ms, probe_late_max_ms; /* after their time */
+	const struct tally_rate *rate; /* of all services together; NULL: not known */
+	unsigned idle_pct;	       /* of a CPU, that mxlbd left idle in the last second */
 	uint32_t turn_max_ms; /* the longest turn of the loop within ten seconds, or twenty */
 };
 

@@ -92,7 +92,7 @@ void eventlist_run(struct request *r)
 
 	n -= json;
 	if ((n > 0 && !number(r->args[0], &first)) || (n > 1 && !number(r->args[1], &run))) {
-		buf_printf(r->out, "Expects the number of an event.\n");
+		command_error(r, "Expects the number of an event.\n");
 		return;
 	}
 	render_events(log, run == (uint64_t)log->run ? first : 0, json, r->out);

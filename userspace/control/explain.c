@@ -223,23 +223,23 @@ void explain_run(struct request *r)
 	int rc;
 
 	if (r->n_args < 2 || (r->n_args > 2 && strcmp(r->args[2], "json"))) {
-		buf_printf(r->out, "usage: explain <service> <client>:<port> [json]\n");
+		command_error(r, "usage: explain <service> <client>:<port> [json]\n");
 		return;
 	}
 	q.service = request_service(r, r->args[0]);
 	if (!q.service)
 		return;
 	if (!parse_client(r->args[1], &q.client, &q.port)) {
-		buf_printf(r->out, "Expects <address>:<port>, an IPv6 address in brackets.\n");
+		command_error(r, "Expects <address>:<port>, an IPv6 address in brackets.\n");
 		return;
 	}
 	if (addr_is_v4(&q.client) != addr_is_v4(&q.service->conf.address)) {
-		buf_printf(r->out, "The service is of the other address family.\n");
+		command_error(r, "The service is of the other address family.\n");
 		return;
 	}
 	rc = cb->explain(cb->ctx, q.service, &q.client, q.port, &q.place);
 	if (rc)
-		buf_printf(r->out, "Cannot tell: %s.\n", strerror(-rc));
+		command_error(r, "Cannot tell: %s.\n", strerror(-rc));
 	else if (r->n_args > 2)
 		say_json(&q, r->out);
 	else

@@ -103,7 +103,7 @@ static bool take_options(struct request *r, struct listing *l)
 		errno = 0;
 		l->max = strtoul(word, &end, 10);
 		if (!isdigit((unsigned char)*word) || *end || errno) {
-			buf_printf(r->out, "Expects a number of flows, or 'json'.\n");
+			command_error(r, "Expects a number of flows, or 'json'.\n");
 			return false;
 		}
 	}
@@ -120,7 +120,7 @@ void flowlist_run(struct request *r)
 	struct backend *b;
 
 	if (!name) {
-		buf_printf(r->out, "Expects a service, or 'service/backend'.\n");
+		command_error(r, "Expects a service, or 'service/backend'.\n");
 		return;
 	}
 	if (slash)
@@ -131,7 +131,7 @@ void flowlist_run(struct request *r)
 	if (slash) {
 		b = model_find(r->env->model, name, slash + 1);
 		if (!b) {
-			buf_printf(r->out, "No such server.\n");
+			command_error(r, "No such server.\n");
 			return;
 		}
 		l.backend_id = b->id;

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the lines of `show info`. HAProxy's keys are there for its tools (hatop wants all of
- * the first block); where HAProxy counts something that a layer-4 balancer has not, the value is 0. Our own fields follow.
+ * Owns the lines of `show info`. HAProxy's keys are there for its tools; where HAProxy counts something that a layer-4
+ * balancer has not, the value is 0. The fields of mxlb alone follow.
+ *
+ *  1. Name is HAProxy's: haproxyadmin refuses a socket with another one. The description names mxlb.
+ *  2. Version begins with that of the HAProxy whose dialect this is: Ansible's module does nothing below 1.5 and reports
+ *     success, and the data plane API splits it at dots and at two hyphens. mxlb's own follows the first hyphen.
  */
 #include "control/render.h"
 
@@ -75,36 +79,107 @@ static void put_number(struct printer *p, unsigned pos, const char *name, const 
 	put(p, pos, name, tags, (struct typed_value){.kind = TYPED_U64, .n = n});
 }
 
+/* Rule 2. */
+#define DIALECT "2.6.0"
+
+void render_dialect(const struct control_info *info, char *text, size_t size)
+{
+	snprintf(text, size, DIALECT "-mxlb-%s", info->version ? info->version : "0");
+}
+
+/* What HAProxy counts and mxlb has not, so 0: its clients read them without asking whether they are there. */
+static void put_zeros(struct printer *p, unsigned first, unsigned last)
+{
+	static const struct {
+		unsigned pos;
+		const char *name, *tags;
+	} zeros[] = {
+		{9, "Memmax_MB", "CLP"},
+		{10, "PoolAlloc_MB", "MGP"},
+		{11, "PoolUsed_MB", "MGP"},
+		{12, "PoolFailed", "MCP"},
+		{20, "MaxSslConns", "MMP"},
+		{21, "CurrSslConns", "MGP"},
+		{22, "CumSslConns", "MCP"},
+		{23, "Maxpipes", "CLP"},
+		{24, "PipesUsed", "MGP"},
+		{25, "PipesFree", "MGP"},
+		{27, "ConnRateLimit", "CLP"},
+		{30, "SessRateLimit", "CLP"},
+		{32, "SslRate", "MRP"},
+		{33, "SslRateLimit", "CLP"},
+		{34, "MaxSslRate", "MMP"},
+		{35, "SslFrontendKeyRate", "MGP"},
+		{36, "SslFrontendMaxKeyRate", "MMP"},
+		{37, "SslFrontendSessionReuse_pct", "MGP"},
+		{38, "SslBackendKeyRate", "MRP"},
+		{39, "SslBackendMaxKeyRate", "MMP"},
+		{40, "SslCacheLookups", "MCP"},
+		{41, "SslCacheMisses", "MCP"},
+		{42, "CompressBpsIn", "MRP"},
+		{43, "CompressBpsOut", "MRP"},
+		{44, "CompressBpsRateLim", "CLP"},
+		{48, "Run_queue", "MGP"},
+		{52, "Stopping", "MGP"},
+	};
+
+	for (size_t i = 0; i < sizeof(zeros) / sizeof(zeros[0]); i++)
+		if (zeros[i].pos >= first && zeros[i].pos <= last)
+			put_number(p, zeros[i].pos, zeros[i].name, zeros[i].tags, 0);
+}
+
+static void put_rates(struct printer *p, const struct tally_rate *r)
+{
+	uint64_t now = r ? r->now : 0, max = r ? r->max : 0;
+
+	put_number(p, 26, "ConnRate", "MRP", now);
+	put_zeros(p, 27, 27);
+	put_number(p, 28, "MaxConnRate", "MMP", max);
+	put_number(p, 29, "SessRate", "MRP", now);
+	put_zeros(p, 30, 30);
+	put_number(p, 31, "MaxSessRate", "MMP", max);
+}
+
 /* HAProxy's, at their places in its list (2.6). */
 static void put_haproxys(struct printer *p, const struct model *m, const struct control_info *info,
 			 int64_t now_wall_ms, unsigned n_backends, const struct traffic *sum)
 {
 	uint64_t up = info->uptime_s;
 	struct utsname host = {.nodename = "localhost"};
-	char date[16], uptime[64];
+	char date[16], uptime[64], version[64], about[160];
 
 	release_date(date, sizeof(date));
 	uname(&host);
 	snprintf(uptime, sizeof(uptime), "%llud %lluh%02llum%02llus",
 		 (unsigned long long)up / 86400, (unsigned long long)up / 3600 % 24,
 		 (unsigned long long)up / 60 % 60, (unsigned long long)up % 60);
-	put_text(p, 0, "Name", "POS", "mxlb");
-	put_text(p, 1, "Version", "POS", info->version ? info->version : "0");
+	render_dialect(info, version, sizeof(version));
+	snprintf(about, sizeof(about), "mxlb %s (%s)", info->version ? info->version : "0",
+		 info->build ? info->build : "?");
+	put_text(p, 0, "Name", "POS", "HAProxy"); /* rule 1 */
+	put_text(p, 1, "Version", "POS", version);
 	put_text(p, 2, "Release_date", "POS", date);
+	put_number(p, 3, "Nbthread", "CGS", 1);
 	put_number(p, 4, "Nbproc", "CGS", 1);
 	put_number(p, 5, "Process_num", "KGP", 1);
 	put_number(p, 6, "Pid", "SGP", info->pid);
 	put_text(p, 7, "Uptime", "MDP", uptime);
 	put_number(p, 8, "Uptime_sec", "MDP", up);
+	put_zeros(p, 9, 12);
 	put_number(p, 15, "Maxconn", "CLP", m->config->datapath.flows);
+	put_number(p, 16, "Hard_maxconn", "CLP", m->config->datapath.flows);
 	put_number(p, 17, "CurrConns", "MGP", sum->flows);
 	put_number(p, 18, "CumConns", "MCP", sum->new_flows);
-	put_number(p, 23, "Maxpipes", "CLP", 0);
-	put_number(p, 24, "PipesUsed", "MGP", 0);
-	put_number(p, 25, "PipesFree", "MGP", 0);
+	put_number(p, 19, "CumReq", "MCP", sum->new_flows);
+	put_zeros(p, 20, 25);
+	put_rates(p, info->rate);
+	put_zeros(p, 32, 44);
 	put_number(p, 47, "Tasks", "MGP", n_backends);
-	put_number(p, 48, "Run_queue", "MGP", 0);
+	put_zeros(p, 48, 48);
+	put_number(p, 49, "Idle_pct", "MaP", info->idle_pct);
 	put_text(p, 50, "node", "COS", host.nodename);
+	put_text(p, 51, "description", "COS", about);
+	put_zeros(p, 52, 52);
 	put_number(p, 70, "Start_time_sec", "MDP", (uint64_t)(now_wall_ms / 1000) - up);
 }
 
@@ -115,6 +190,8 @@ static void put_own(struct printer *p, const struct model *m, const struct contr
 {
 	bool failed = info->config_last_error && *info->config_last_error;
 
+	put_text(p, OWN - 2, "Mxlb_version", "POS", info->version ? info->version : "0");
+	put_text(p, OWN - 1, "Mxlb_build", "POS", info->build ? info->build : "?");
 	put_number(p, OWN, "Services", "MGP", m->n_services);
 	put_number(p, OWN + 1, "Backends", "MGP", n_backends);
 	put_text(p, OWN + 2, "Reload", "SGP", failed ? "failed" : "ok");

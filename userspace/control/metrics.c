@@ -55,6 +55,7 @@ static void write_build(struct exposition *e)
 	char labels[LABELS_SIZE] = "";
 
 	labels_add(labels, "version", e->info->version ? e->info->version : "");
+	labels_add(labels, "build", e->info->build ? e->info->build : "");
 	exposition_family(e, &family);
 	exposition_sample(e, labels, 1);
 }

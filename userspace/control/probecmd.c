@@ -25,6 +25,6 @@ void probe_server(struct request *r)
 		return;
 	err = cb->probe(cb->ctx, b->id, on_report, r->caller, &r->caller->probe);
 	if (err)
-		buf_printf(r->out, "%s.\n",
-			   err == -EBUSY ? "Too many probes are under way" : strerror(-err));
+		command_error(r, "%s.\n",
+			      err == -EBUSY ? "Too many probes are under way" : strerror(-err));
 }

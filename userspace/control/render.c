@@ -311,12 +311,13 @@ int render_status(const struct model *m, const struct control_info *info, struct
 	uname(&host);
 	for (unsigned i = 0; i < m->n_services; i++)
 		services = render_json_append(services, json_service(&m->services[i], info, now));
-	json = json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
-			 render_json_text(info->version), "node", render_json_text(host.nodename),
-			 "pid", (json_int_t)info->pid, "uptime_s", (json_int_t)info->uptime_s,
-			 "time", render_json_time(now.wall_ms), "config", json_config(info),
-			 "interfaces", json_interfaces(m->config, info), "probing",
-			 json_probing(info), "services", services);
+	json = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
+			 render_json_text(info->version), "build", render_json_text(info->build),
+			 "node", render_json_text(host.nodename), "pid", (json_int_t)info->pid,
+			 "uptime_s", (json_int_t)info->uptime_s, "time",
+			 render_json_time(now.wall_ms), "config", json_config(info), "interfaces",
+			 json_interfaces(m->config, info), "probing", json_probing(info),
+			 "services", services);
 	if (json_object_update(json, fates)) {
 		json_decref(json);
 		json = NULL;

@@ -43,4 +43,7 @@ json_t *render_json_time(int64_t wall_ms);
 /* NULL where either is: json_pack() then gives NULL too, and so one failure fails the whole document. */
 json_t *render_json_append(json_t *array, json_t *item);
 
+/* The version that HAProxy's clients are given: "2.6.0-mxlb-0.9.0". */
+void render_dialect(const struct control_info *info, char *text, size_t size);
+
 #endif

@@ -10,10 +10,17 @@
 struct request {
 	const struct command_env *env;
 	struct caller *caller;
-	char *const *args; /* the words after the command's own */
+	const char *command; /* the row of the table, "set server" */
+	char *const *args;   /* the words after the command's own */
 	unsigned n_args;
 	struct buf *out;
 };
+
+/* A sentence with the severity that the client asked for by `set severity-output`: HAProxy's, of what is refused and of
+ * what is told. Dumps have none. The text ends in a newline. */
+void command_error(struct request *r, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void command_info(struct request *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* NULL, and said so, where there is none. */
 struct service *request_service(struct request *r, const char *name);
@@ -29,6 +36,9 @@ void admin_disable_server(struct request *r);
 void admin_set_weight(struct request *r);
 void admin_get_weight(struct request *r);
 void admin_tier(struct request *r);
+void admin_check(struct request *r);
+void admin_agent(struct request *r);
+void admin_shutdown(struct request *r);
 void plan_run(struct request *r);
 void statlist_run(struct request *r);
 void statlist_servers(struct request *r);

@@ -3,6 +3,9 @@
  * Owns what of the model goes into which of HAProxy's columns. Counts nothing itself: traffic is the datapath's, the rest
  * is tally.c's. Sessions are the flow table's, bytes those to the servers (answers do not pass here), retries are SYNs
  * that came again.
+ *
+ * HAProxy's clients take an empty field for a missing answer. So each column that HAProxy 2.6 fills for a TCP proxy has a
+ * number here, and it is 0 where a layer-4 balancer has nothing to count (queues, aborts, answers, compression).
  */
 #include "control/stat.h"
 
@@ -36,6 +39,43 @@ static void put_seconds(struct stat_row *r, enum stat_column c, uint64_t ms)
 	put_u32(r, c, ms / 1000 < UINT32_MAX ? ms / 1000 : UINT32_MAX);
 }
 
+/* What mxlb has none of, by the kind of row. */
+static const enum stat_column zeros_frontend[] = {
+	STAT_bout,	   STAT_dreq,	 STAT_dresp,   STAT_ereq,     STAT_rate_lim, STAT_req_rate,
+	STAT_req_rate_max, STAT_req_tot, STAT_comp_in, STAT_comp_out, STAT_comp_byp, STAT_comp_rsp,
+	STAT_dcon,	   STAT_dses,	 STAT_wrew,    STAT_eint};
+static const enum stat_column zeros_backend[] = {
+	STAT_qcur,    STAT_qmax,      STAT_bout,      STAT_dreq,      STAT_dresp,
+	STAT_econ,    STAT_eresp,     STAT_wredis,    STAT_cli_abrt,  STAT_srv_abrt,
+	STAT_comp_in, STAT_comp_out,  STAT_comp_byp,  STAT_comp_rsp,  STAT_qtime,
+	STAT_ctime,   STAT_rtime,     STAT_ttime,     STAT_wrew,      STAT_connect,
+	STAT_reuse,   STAT_qtime_max, STAT_ctime_max, STAT_rtime_max, STAT_ttime_max,
+	STAT_eint};
+static const enum stat_column zeros_server[] = {
+	STAT_qcur,	    STAT_qmax,	       STAT_bout,	   STAT_dresp,
+	STAT_econ,	    STAT_eresp,	       STAT_wredis,	   STAT_cli_abrt,
+	STAT_srv_abrt,	    STAT_qtime,	       STAT_ctime,	   STAT_rtime,
+	STAT_ttime,	    STAT_wrew,	       STAT_connect,	   STAT_reuse,
+	STAT_srv_icur,	    STAT_qtime_max,    STAT_ctime_max,	   STAT_rtime_max,
+	STAT_ttime_max,	    STAT_eint,	       STAT_idle_conn_cur, STAT_safe_conn_cur,
+	STAT_used_conn_cur, STAT_need_conn_est};
+
+static void put_zeros(struct stat_row *r)
+{
+	static const struct {
+		const enum stat_column *columns;
+		size_t n;
+	} of[] = {
+		[STAT_FRONTEND] = {zeros_frontend,
+				   sizeof(zeros_frontend) / sizeof(*zeros_frontend)},
+		[STAT_BACKEND] = {zeros_backend, sizeof(zeros_backend) / sizeof(*zeros_backend)},
+		[STAT_SERVER] = {zeros_server, sizeof(zeros_server) / sizeof(*zeros_server)},
+	};
+
+	for (size_t i = 0; i < of[r->of].n; i++)
+		put_u64(r, of[r->of].columns[i], 0);
+}
+
 uint32_t stat_iid(const struct service *s)
 {
 	return s->id + 1;
@@ -55,6 +95,25 @@ static void begin(struct stat_row *r, const struct service *s, enum stat_type of
 	put_u32(r, STAT_iid, r->iid);
 	put_u32(r, STAT_sid, sid);
 	put_u32(r, STAT_type, of);
+	put_zeros(r);
+}
+
+static void put_rate(struct stat_row *r, const struct tally_rate *rate, uint64_t now_ms)
+{
+	put_u32(r, STAT_smax,
+		rate->flows_max > r->v[STAT_scur].n ? rate->flows_max : r->v[STAT_scur].n);
+	put_u32(r, STAT_rate, rate->now);
+	put_u32(r, STAT_rate_max, rate->max);
+	if (r->of == STAT_FRONTEND) { /* a connection is a session here */
+		put_u32(r, STAT_conn_rate, rate->now);
+		put_u32(r, STAT_conn_rate_max, rate->max);
+		r->v[STAT_conn_tot] = r->v[STAT_stot];
+		return;
+	}
+	put_seconds(r, STAT_lastsess, tally_age_ms(rate->last_ms, now_ms));
+	r->v[STAT_lastsess].kind = TYPED_S32;
+	if (!rate->last_ms)
+		r->v[STAT_lastsess].n = (uint64_t)-1; /* none yet */
 }
 
 static void put_traffic(struct stat_row *r, const struct traffic *t)
@@ -83,21 +142,27 @@ static struct traffic sum_traffic(const struct service *s)
 	return sum;
 }
 
-static void put_drops(struct stat_row *r, const uint64_t *drops)
+static void put_denied(struct stat_row *r, const uint64_t *drops)
 {
 	put_u64(r, STAT_dreq, drops[MXLB_DROP_denied] + drops[MXLB_DROP_syn_limit]);
+}
+
+static void put_drops(struct stat_row *r, const uint64_t *drops)
+{
+	put_denied(r, drops);
 	put_u64(r, STAT_ereq,
 		drops[MXLB_DROP_malformed] + drops[MXLB_DROP_fragment] + drops[MXLB_DROP_flags] +
 			drops[MXLB_DROP_martian] + drops[MXLB_DROP_ttl]);
 }
 
 void stat_frontend(const struct model *m, const struct service *s, const struct control_info *info,
-		   struct stat_row *r)
+		   struct now now, struct stat_row *r)
 {
 	struct traffic sum = sum_traffic(s);
 
 	begin(r, s, STAT_FRONTEND, "FRONTEND", 0);
 	put_traffic(r, &sum);
+	put_rate(r, &s->tally.rate, now.mono_ms);
 	put_u32(r, STAT_slim, m->config->datapath.flows);
 	put_text(r, STAT_status, s->tier.state == SERVICE_NOT_READY ? "STOP" : "OPEN");
 	if (info->service_drops && s->id < MXLB_MAX_SERVICES)
@@ -131,6 +196,7 @@ void stat_server(const struct service *s, const struct backend *b, struct now no
 
 	begin(r, s, STAT_SERVER, b->conf.name, b->id);
 	put_traffic(r, &b->traffic);
+	put_rate(r, &b->tally.rate, now.mono_ms);
 	put_text(r, STAT_status, stat_status(s, b, r->status, sizeof(r->status)));
 	put_text(r, STAT_addr, addr_port_text(&b->conf.address, s->conf.port, r->addr));
 	put_u32(r, STAT_weight, b->weight);
@@ -151,7 +217,8 @@ static bool is_usable(const struct backend *b)
 	       (b->admin == ADMIN_READY && b->weight && health_effective(&b->health) == VERDICT_UP);
 }
 
-void stat_backend(const struct service *s, struct now now, struct stat_row *r)
+void stat_backend(const struct model *m, const struct service *s, const struct control_info *info,
+		  struct now now, struct stat_row *r)
 {
 	bool served = s->tier.state != SERVICE_DOWN && s->tier.state != SERVICE_NOT_READY;
 	struct traffic sum = sum_traffic(s);
@@ -166,6 +233,12 @@ void stat_backend(const struct service *s, struct now now, struct stat_row *r)
 		weight += b->in_ring ? b->weight : 0;
 	}
 	put_traffic(r, &sum);
+	put_rate(r, &s->tally.rate, now.mono_ms);
+	put_u32(r, STAT_slim, m->config->datapath.flows);
+	for (enum stat_column c = STAT_agg_server_status; c <= STAT_agg_check_status; c++)
+		put_u32(r, c, 0);
+	if (info->service_drops && s->id < MXLB_MAX_SERVICES)
+		put_denied(r, info->service_drops[s->id]);
 	put_text(r, STAT_status, served ? "UP" : "DOWN");
 	put_text(r, STAT_algo, "maglev");
 	put_u32(r, STAT_weight, weight);

@@ -9,28 +9,33 @@
 #include "control/typed.h"
 
 /*
- * HAProxy 2.6's columns, all of them, in its order. Y: what mxlb knows, with the tags that HAProxy gives it. N: what it has
- * not (queues, HTTP, what a connection's way back would show): the field is empty, as HAProxy leaves those of a TCP proxy.
+ * HAProxy 2.6's columns, all of them, in its order. Y: HAProxy gives a value for a TCP proxy, with these tags. N: it leaves
+ * the field empty there (HTTP, agents, cookies), and so does mxlb.
  */
 /* clang-format off */
 #define STAT_COLUMNS(Y, N) \
-	Y(pxname, "KNS") Y(svname, "KNS") N(qcur) N(qmax) Y(scur, "MGP") N(smax) Y(slim, "CLP") \
-	Y(stot, "MCP") Y(bin, "MCP") N(bout) Y(dreq, "MCP") N(dresp) Y(ereq, "MCP") N(econ) \
-	N(eresp) Y(wretr, "MCP") N(wredis) Y(status, "SGP") Y(weight, "MaP") Y(act, "MGP") \
-	Y(bck, "MGP") Y(chkfail, "MCP") Y(chkdown, "MCP") Y(lastchg, "MAP") Y(downtime, "MCP") \
-	N(qlimit) Y(pid, "KGP") Y(iid, "KGS") Y(sid, "KGS") N(throttle) Y(lbtot, "MCP") \
-	N(tracked) Y(type, "CGS") N(rate) N(rate_lim) N(rate_max) Y(check_status, "MOP") \
-	Y(check_code, "MOP") Y(check_duration, "MDP") N(hrsp_1xx) N(hrsp_2xx) N(hrsp_3xx) \
-	N(hrsp_4xx) N(hrsp_5xx) N(hrsp_other) N(hanafail) N(req_rate) N(req_rate_max) N(req_tot) \
-	N(cli_abrt) N(srv_abrt) N(comp_in) N(comp_out) N(comp_byp) N(comp_rsp) N(lastsess) \
-	Y(last_chk, "MOP") N(last_agt) N(qtime) N(ctime) N(rtime) N(ttime) N(agent_status) \
-	N(agent_code) N(agent_duration) Y(check_desc, "MOP") N(agent_desc) Y(check_rise, "CGS") \
+	Y(pxname, "KNS") Y(svname, "KNS") Y(qcur, "MGP") Y(qmax, "MMP") Y(scur, "MGP") \
+	Y(smax, "MMP") Y(slim, "CLP") Y(stot, "MCP") Y(bin, "MCP") Y(bout, "MCP") Y(dreq, "MCP") \
+	Y(dresp, "MCP") Y(ereq, "MCP") Y(econ, "MCP") Y(eresp, "MCP") Y(wretr, "MCP") \
+	Y(wredis, "MCP") Y(status, "SGP") Y(weight, "MaP") Y(act, "MGP") Y(bck, "MGP") \
+	Y(chkfail, "MCP") Y(chkdown, "MCP") Y(lastchg, "MAP") Y(downtime, "MCP") N(qlimit) \
+	Y(pid, "KGP") Y(iid, "KGS") Y(sid, "KGS") N(throttle) Y(lbtot, "MCP") N(tracked) \
+	Y(type, "CGS") Y(rate, "MRP") Y(rate_lim, "CLP") Y(rate_max, "MMP") \
+	Y(check_status, "MOP") Y(check_code, "MOP") Y(check_duration, "MDP") N(hrsp_1xx) \
+	N(hrsp_2xx) N(hrsp_3xx) N(hrsp_4xx) N(hrsp_5xx) N(hrsp_other) N(hanafail) \
+	Y(req_rate, "MRP") Y(req_rate_max, "MMP") Y(req_tot, "MCP") Y(cli_abrt, "MCP") \
+	Y(srv_abrt, "MCP") Y(comp_in, "MCP") Y(comp_out, "MCP") Y(comp_byp, "MCP") \
+	Y(comp_rsp, "MCP") Y(lastsess, "MAP") Y(last_chk, "MOP") N(last_agt) Y(qtime, "MaP") \
+	Y(ctime, "MaP") Y(rtime, "MaP") Y(ttime, "MaP") N(agent_status) N(agent_code) \
+	N(agent_duration) Y(check_desc, "MOP") N(agent_desc) Y(check_rise, "CGS") \
 	Y(check_fall, "CGS") Y(check_health, "CGS") N(agent_rise) N(agent_fall) N(agent_health) \
-	Y(addr, "CGS") N(cookie) Y(mode, "CGS") Y(algo, "CGS") N(conn_rate) N(conn_rate_max) \
-	N(conn_tot) N(intercepted) N(dcon) N(dses) N(wrew) N(connect) N(reuse) N(cache_lookups) \
-	N(cache_hits) N(srv_icur) N(src_ilim) N(qtime_max) N(ctime_max) N(rtime_max) \
-	N(ttime_max) N(eint) N(idle_conn_cur) N(safe_conn_cur) N(used_conn_cur) N(need_conn_est) \
-	Y(uweight, "MaP") N(agg_server_status) N(agg_server_check_status) N(agg_check_status)
+	Y(addr, "CGS") N(cookie) Y(mode, "CGS") Y(algo, "CGS") Y(conn_rate, "MRP") \
+	Y(conn_rate_max, "MMP") Y(conn_tot, "MCP") N(intercepted) Y(dcon, "MCP") Y(dses, "MCP") \
+	Y(wrew, "MCP") Y(connect, "MCP") Y(reuse, "MCP") N(cache_lookups) N(cache_hits) \
+	Y(srv_icur, "MGP") N(src_ilim) Y(qtime_max, "MMP") Y(ctime_max, "MMP") \
+	Y(rtime_max, "MMP") Y(ttime_max, "MMP") Y(eint, "MCP") Y(idle_conn_cur, "MGP") \
+	Y(safe_conn_cur, "MGP") Y(used_conn_cur, "MGP") Y(need_conn_est, "MGP") Y(uweight, "MaP") \
+	Y(agg_server_status, "MGP") Y(agg_server_check_status, "MGP") Y(agg_check_status, "MGP")
 /* clang-format on */
 
 enum stat_column {
@@ -54,10 +59,11 @@ extern const struct typed_field stat_columns[STAT_COUNT]; /* .tags NULL: never h
 
 uint32_t stat_iid(const struct service *s);
 void stat_frontend(const struct model *m, const struct service *s, const struct control_info *info,
-		   struct stat_row *out);
+		   struct now now, struct stat_row *out);
 void stat_server(const struct service *s, const struct backend *b, struct now now,
 		 struct stat_row *out);
-void stat_backend(const struct service *s, struct now now, struct stat_row *out);
+void stat_backend(const struct model *m, const struct service *s, const struct control_info *info,
+		  struct now now, struct stat_row *out);
 
 /* statword.c: HAProxy's words for a server's state and its last check. */
 enum check_status { /* HAProxy's numbers */

@@ -103,13 +103,13 @@ static void list_service(struct listing *l, const struct service *s)
 {
 	struct stat_row row;
 
-	stat_frontend(l->r->env->model, s, &l->info, &row);
+	stat_frontend(l->r->env->model, s, &l->info, l->now, &row);
 	list_row(l, &row);
 	for (unsigned i = 0; i < s->n_backends; i++) {
 		stat_server(s, &s->backends[i], l->now, &row);
 		list_row(l, &row);
 	}
-	stat_backend(s, l->now, &row);
+	stat_backend(l->r->env->model, s, &l->info, l->now, &row);
 	list_row(l, &row);
 }
 
@@ -134,7 +134,7 @@ static bool take_place(struct request *r, unsigned at, struct filter *f)
 	if (*end) {
 		s = find_service(r->env->model, r->args[at]);
 		if (!s) {
-			buf_printf(r->out, "No such proxy.\n");
+			command_error(r, "No such proxy.\n");
 			return false;
 		}
 		iid = stat_iid(s);
@@ -150,7 +150,7 @@ static bool take_filter(struct request *r, struct filter *f)
 	unsigned at = r->n_args >= 2 && !strcmp(r->args[0], "domain") ? 2 : 0;
 
 	if (at && strcmp(r->args[1], "proxy") != 0) {
-		buf_printf(r->out, "Invalid statistics domain.\n");
+		command_error(r, "Invalid statistics domain.\n");
 		return false;
 	}
 	for (unsigned i = at; i < r->n_args; i++) {
@@ -212,7 +212,7 @@ void statlist_servers(struct request *r)
 	const struct service *only = r->n_args ? find_service(m, r->args[0]) : NULL;
 
 	if (r->n_args && !only) {
-		buf_printf(r->out, "Can't find backend.\n");
+		command_error(r, "Can't find backend.\n");
 		return;
 	}
 	buf_printf(r->out, "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state "

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-static const char *const kinds[] = {[TYPED_TEXT] = "str", [TYPED_U32] = "u32", [TYPED_U64] = "u64"};
+static const char *const kinds[] = {
+	[TYPED_TEXT] = "str", [TYPED_U32] = "u32", [TYPED_U64] = "u64", [TYPED_S32] = "s32"};
 
 static const char *tag_name(char tag, unsigned place)
 {
@@ -53,6 +54,8 @@ void typed_plain(struct buf *out, const struct typed_value *v, bool csv)
 		csv_text(out, v->text);
 	else if (v->kind == TYPED_TEXT)
 		buf_printf(out, "%s", v->text);
+	else if (v->kind == TYPED_S32)
+		buf_printf(out, "%d", (int32_t)v->n);
 	else if (v->kind)
 		buf_printf(out, "%llu", (unsigned long long)v->n);
 }

@@ -10,13 +10,13 @@
 #include <stdint.h>
 #include "util/buf.h"
 
-enum typed_kind { TYPED_NONE, TYPED_TEXT, TYPED_U32, TYPED_U64 };
+enum typed_kind { TYPED_NONE, TYPED_TEXT, TYPED_U32, TYPED_U64, TYPED_S32 };
 enum typed_format { FORMAT_PLAIN, FORMAT_TYPED, FORMAT_JSON };
 
 struct typed_value {
 	enum typed_kind kind; /* TYPED_NONE: has no value, and is left out */
-	uint64_t n;
-	const char *text; /* as long as the value is in use */
+	uint64_t n;	      /* TYPED_S32: an int32_t, cast */
+	const char *text;     /* as long as the value is in use */
 };
 
 struct typed_field {

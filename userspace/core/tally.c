@@ -107,3 +107,20 @@ void tally_service(struct service_tally *t, const struct tier_state *was,
 	t->tier_switches += is->has_active && (!was->has_active || is->active != was->active);
 	set_down(&t->down, is->state == SERVICE_DOWN, now_ms);
 }
+
+void tally_second(struct tally_rate *r, uint64_t flows, uint64_t new_flows, uint64_t now_ms)
+{
+	uint64_t fresh = r->at_ms && new_flows > r->total ? new_flows - r->total : 0;
+	uint64_t span_ms = tally_age_ms(r->at_ms, now_ms), rate;
+
+	if (r->at_ms && !span_ms)
+		return;
+	rate = r->at_ms ? fresh * 1000 / span_ms : 0;
+	r->now = rate < UINT32_MAX ? (uint32_t)rate : UINT32_MAX;
+	r->max = r->now > r->max ? r->now : r->max;
+	r->flows_max = flows > r->flows_max ? flows : r->flows_max;
+	if (fresh)
+		r->last_ms = now_ms;
+	r->total = new_flows;
+	r->at_ms = now_ms;
+}

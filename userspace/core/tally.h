@@ -32,6 +32,15 @@ struct downtime {
 	uint64_t past_ms;  /* earlier times together */
 };
 
+/* New connections a second and the most flows at once, looked at by tally_second(). */
+struct tally_rate {
+	uint64_t at_ms;	   /* when; 0: never */
+	uint64_t total;	   /* new connections at that time */
+	uint32_t now, max; /* of them a second, in the last second; and the highest of these */
+	uint64_t flows_max;
+	uint64_t last_ms; /* when there was last a new one; 0: none since counting began */
+};
+
 struct backend_tally {
 	/* Probes that ended, by what they said of the server; VERDICT_UNKNOWN: nothing, it was this side's trouble. */
 	uint64_t results[VERDICT_COUNT];
@@ -42,6 +51,7 @@ struct backend_tally {
 	uint64_t
 		changed_ms; /* when that, or what the operator says, last changed; or counting began */
 	struct histogram stage[TALLY_STAGES]; /* of the probes that left the stage */
+	struct tally_rate rate;
 	/* as last told by tally_state() */
 	enum verdict verdict;
 	enum admin_state admin;
@@ -52,6 +62,7 @@ struct service_tally {
 	uint64_t tier_switches; /* another tier became the active one, from a tier or from none */
 	struct downtime down;	/* while its state is down */
 	uint64_t changed_ms;	/* when its state last changed; or counting began */
+	struct tally_rate rate;
 };
 
 /* Of a backend that is in this state already: nothing of that is counted. */
@@ -68,6 +79,9 @@ uint64_t tally_probes(const struct backend_tally *t); /* results of any kind */
 void tally_service_begin(struct service_tally *t, uint64_t now_ms);
 void tally_service(struct service_tally *t, const struct tier_state *was,
 		   const struct tier_state *is, uint64_t now_ms);
+
+/* To be called about once a second with the totals so far. A total that falls (a server went) counts as none. */
+void tally_second(struct tally_rate *r, uint64_t flows, uint64_t new_flows, uint64_t now_ms);
 
 /* How long ago; 0 for a time that is not yet. */
 uint64_t tally_age_ms(uint64_t then_ms, uint64_t now_ms);

@@ -220,31 +220,15 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 	buf_free(&errors);
 }
 
-#define FRESH_MS 10 /* so old may counters be: who asks on and on costs no more than that often */
-
-static void refresh_counters(struct daemon *d)
-{
-	uint64_t now_ms = daemon_now().mono_ms;
-
-	if (d->refreshed_ms && now_ms - d->refreshed_ms < FRESH_MS)
-		return;
-	for (unsigned i = 0; i < d->model->n_services; i++)
-		for (unsigned j = 0; j < d->model->services[i].n_backends; j++) {
-			struct backend *b = &d->model->services[i].backends[j];
-
-			datapath_traffic(d->datapath, b->id, &b->traffic);
-		}
-	table_refresh(d);
-	datapath_counts(d->datapath, &d->counts);
-	d->refreshed_ms = daemon_now().mono_ms;
-}
-
 static void on_refresh(void *ctx, struct control_info *info)
 {
 	struct daemon *d = ctx;
 
-	refresh_counters(d);
+	traffic_refresh(d);
 	info->version = MXLB_VERSION;
+	info->build = MXLB_BUILD;
+	info->rate = &d->second.rate;
+	info->idle_pct = d->second.idle_pct;
 	info->pid = getpid();
 	info->uptime_s = (daemon_now().mono_ms - d->started_ms) / 1000;
 	info->config_file = d->file;
@@ -398,6 +382,7 @@ static int start_parts(struct daemon *d)
 	/* The first plan is made of what the kernel knows: a tunnel's MTU, say, is in no record of an earlier mxlbd. */
 	netlink_settle(d->netlink);
 	hints_start(d);
+	traffic_start(d);
 	connlog_update(d);
 	interfaces_keep(d);
 	owners_start(d);

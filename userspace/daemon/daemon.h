@@ -76,8 +76,14 @@ struct daemon {
 	uint64_t reloads_ok, reloads_failed;
 	struct datapath_counts counts;
 	uint64_t refreshed_ms; /* when .counts and the model's traffic were read; 0: never */
-	uint64_t claims;       /* of a VIP by other hosts, as last seen */
-	unsigned claimed;      /* looks for which it is still told so */
+	struct {	       /* traffic.c, once a second */
+		ev_timer timer;
+		uint64_t at_ms, cpu_ms;
+		unsigned idle_pct;
+		struct tally_rate rate; /* of all services */
+	} second;
+	uint64_t claims;		   /* of a VIP by other hosts, as last seen */
+	unsigned claimed;		   /* looks for which it is still told so */
 	uint32_t flows[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
 	struct survey {			   /* of the flow table, part by part; table.c */
 		enum { SURVEY_NONE, SURVEY_COUNT, SURVEY_FREE } stage;
@@ -170,6 +176,9 @@ int table_start(struct daemon *d); /* 0 or -errno, logged */
 void table_stop(struct daemon *d);
 /* Fills the model's flow counts, from a pass over the table that is at most a second old. */
 void table_refresh(struct daemon *d);
+/* traffic.c: the counters of the datapath, into the model and .counts, unless they are fresh. */
+void traffic_refresh(struct daemon *d);
+void traffic_start(struct daemon *d);
 /* A backend is gone: its idle flows are to be reset, now and again while it is. */
 void table_reset_idle(struct daemon *d, uint32_t backend_id);
 

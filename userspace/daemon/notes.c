@@ -90,7 +90,7 @@ void note_start(struct daemon *d)
 	struct event *e = daemon_event(d, EVENT_STARTED);
 
 	snprintf(e->to, sizeof(e->to), "%s", MXLB_VERSION);
-	snprintf(e->cause, sizeof(e->cause), "pid %d, %s", getpid(), d->file);
+	snprintf(e->cause, sizeof(e->cause), "pid %d, build %s, %s", getpid(), MXLB_BUILD, d->file);
 	notes_log(d);
 }
 

@@ -6,13 +6,10 @@
 #include "core/verdict.h"
 #include "datapath/datapath_internal.h"
 
-void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out)
+static void traffic_sum(const struct datapath *dp, const struct mxlb_traffic *cpu,
+			struct traffic *out)
 {
-	struct mxlb_traffic *cpu = dp->cpu_values;
-
 	memset(out, 0, sizeof(*out));
-	if (bpf_map_lookup_elem(bpf_map__fd(dp->skel->maps.traffic), &backend_id, cpu))
-		return;
 	for (int i = 0; i < dp->n_cpus; i++) {
 		out->new_flows += cpu[i].syn;
 		out->packets += cpu[i].packets;
@@ -25,12 +22,39 @@ void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *
 	}
 }
 
-int datapath_retransmits(struct datapath *dp, uint32_t first, uint32_t n, uint64_t *sums)
+void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out)
 {
 	struct mxlb_traffic *cpu = dp->cpu_values;
+
+	memset(out, 0, sizeof(*out));
+	if (!bpf_map_lookup_elem(bpf_map__fd(dp->skel->maps.traffic), &backend_id, cpu))
+		traffic_sum(dp, cpu, out);
+}
+
+static int traffic_read(struct datapath *dp, uint32_t first, uint32_t n)
+{
 	uint32_t keys[DATAPATH_BATCH], before = first - 1, last, got = n;
-	int err = bpf_map_lookup_batch(bpf_map__fd(dp->skel->maps.traffic), first ? &before : NULL,
-				       &last, keys, cpu, &got, NULL);
+
+	return bpf_map_lookup_batch(bpf_map__fd(dp->skel->maps.traffic), first ? &before : NULL,
+				    &last, keys, dp->cpu_values, &got, NULL);
+}
+
+int datapath_traffic_batch(struct datapath *dp, uint32_t first, uint32_t n, struct traffic *out)
+{
+	const struct mxlb_traffic *cpu = dp->cpu_values;
+	int err = traffic_read(dp, first, n);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < n; i++, cpu += dp->n_cpus)
+		traffic_sum(dp, cpu, &out[i]);
+	return 0;
+}
+
+int datapath_retransmits(struct datapath *dp, uint32_t first, uint32_t n, uint64_t *sums)
+{
+	const struct mxlb_traffic *cpu = dp->cpu_values;
+	int err = traffic_read(dp, first, n);
 
 	if (err)
 		return err;

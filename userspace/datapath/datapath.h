@@ -127,6 +127,8 @@ struct datapath_counts { /* packets that were not forwarded */
 int datapath_retransmits(struct datapath *dp, uint32_t first, uint32_t n, uint64_t *sums);
 /* Sums over CPUs. What can't be read counts as zero. */
 void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out);
+/* The same of the n <= DATAPATH_BATCH backends from first on, by one system call. 0 or -errno. */
+int datapath_traffic_batch(struct datapath *dp, uint32_t first, uint32_t n, struct traffic *out);
 void datapath_counts(struct datapath *dp, struct datapath_counts *out);
 
 #endif

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns when the datapath's counters are read into the model, and what is measured once a second: rates of new connections,
+ * the most flows at once, and how idle the loop is.
+ */
+#include <stdlib.h>
+#include <time.h>
+#include "daemon/daemon.h"
+
+#define FRESH_MS \
+	10 /* so old may counters be: a client that polls in a loop costs no more than that often */
+#define FEW DATAPATH_BATCH /* servers: so many are read one by one, more in batches */
+
+static bool any_used(const struct model *m, uint32_t first)
+{
+	for (uint32_t id = first; id < first + DATAPATH_BATCH; id++)
+		if (m->by_id[id].backend)
+			return true;
+	return false;
+}
+
+static void read_batches(struct daemon *d)
+{
+	struct traffic got[DATAPATH_BATCH];
+
+	for (uint32_t first = 0; first < MXLB_MAX_BACKENDS; first += DATAPATH_BATCH) {
+		if (!any_used(d->model, first) ||
+		    datapath_traffic_batch(d->datapath, first, DATAPATH_BATCH, got))
+			continue;
+		for (uint32_t i = 0; i < DATAPATH_BATCH; i++) {
+			struct backend *b = d->model->by_id[first + i].backend;
+
+			if (!b)
+				continue;
+			got[i].flows = b->traffic.flows;
+			b->traffic = got[i];
+		}
+	}
+}
+
+static void read_traffic(struct daemon *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->model->n_services; i++)
+		n += d->model->services[i].n_backends;
+	if (n > FEW) {
+		read_batches(d);
+		return;
+	}
+	for (unsigned i = 0; i < d->model->n_services; i++)
+		for (unsigned j = 0; j < d->model->services[i].n_backends; j++) {
+			struct backend *b = &d->model->services[i].backends[j];
+
+			datapath_traffic(d->datapath, b->id, &b->traffic);
+		}
+}
+
+void traffic_refresh(struct daemon *d)
+{
+	uint64_t now_ms = daemon_now().mono_ms;
+
+	if (d->refreshed_ms && now_ms - d->refreshed_ms < FRESH_MS)
+		return;
+	read_traffic(d);
+	table_refresh(d);
+	datapath_counts(d->datapath, &d->counts);
+	d->refreshed_ms = daemon_now().mono_ms;
+}
+
+static void measure_idle(struct daemon *d, uint64_t now_ms)
+{
+	struct timespec t;
+	uint64_t cpu_ms, span_ms = now_ms - d->second.at_ms, busy;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	cpu_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	busy = span_ms ? (cpu_ms - d->second.cpu_ms) * 100 / span_ms : 0;
+	d->second.idle_pct = d->second.at_ms && busy < 100 ? 100 - (unsigned)busy
+			     : d->second.at_ms		   ? 0
+							   : 100;
+	d->second.cpu_ms = cpu_ms;
+	d->second.at_ms = now_ms;
+}
+
+/* The flows are those that were last counted, at most ten seconds ago: counting them all each second would cost a CPU 2 %. */
+static void on_second(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+	uint64_t now_ms = daemon_now().mono_ms, all_flows = 0, all_fresh = 0;
+
+	(void)loop;
+	(void)events;
+	read_traffic(d);
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		struct service *s = &d->model->services[i];
+		uint64_t flows = 0, fresh = 0;
+
+		for (unsigned j = 0; j < s->n_backends; j++) {
+			struct backend *b = &s->backends[j];
+
+			b->traffic.flows = d->flows[b->id];
+			tally_second(&b->tally.rate, b->traffic.flows, b->traffic.new_flows,
+				     now_ms);
+			flows += b->traffic.flows;
+			fresh += b->traffic.new_flows;
+		}
+		tally_second(&s->tally.rate, flows, fresh, now_ms);
+		all_flows += flows;
+		all_fresh += fresh;
+	}
+	tally_second(&d->second.rate, all_flows, all_fresh, now_ms);
+	measure_idle(d, now_ms);
+}
+
+void traffic_start(struct daemon *d)
+{
+	d->second.idle_pct = 100;
+	ev_timer_init(&d->second.timer, on_second, 0, 1);
+	d->second.timer.data = d;
+	ev_timer_start(d->loop, &d->second.timer);
+}
