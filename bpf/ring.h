@@ -9,7 +9,7 @@
 static __always_inline __u32 ring_place(struct packet *p)
 {
 	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
-	__u32 slot = mxlb_ring_slot(p->hash);
+	__u64 slot = mxlb_ring_slot(p->hash);
 	const struct mxlb_ring *ring;
 
 	if (!service)
@@ -17,6 +17,9 @@ static __always_inline __u32 ring_place(struct packet *p)
 	p->why = READ_ONCE(service->ring);
 	p->ring = p->why - MXLB_RING_FIRST; /* the words below MXLB_RING_FIRST wrap: not found */
 	ring = bpf_map_lookup_elem(&rings, &p->ring);
+	asm volatile(
+		""
+		: "+r"(slot)); /* clang knows the bound and would drop the check; Linux 6.1 does not */
 	if (!ring || slot >= MXLB_RING_SLOTS)
 		return 0;
 	return ring->slot[slot];

@@ -59,7 +59,7 @@ static __always_inline __u32 packet_len(const struct packet *p)
 /* Cuts the packet to p->quote.len bytes and leaves their sum in p->quote.sum. */
 static __noinline int quote_cut(struct xdp_md *ctx, struct packet *p)
 {
-	__u32 at = ETH_HLEN, left = p->quote.len, n;
+	__u32 at = ETH_HLEN, left = p->quote.len, n, last;
 	__u32 i;
 
 	if (resize_frame(ctx, ETH_HLEN + left))
@@ -67,10 +67,12 @@ static __noinline int quote_cut(struct xdp_md *ctx, struct packet *p)
 	p->quote.sum = 0;
 	for (i = 0; i < QUOTE6_MAX / QUOTE_PIECE + 1; i++) {
 		n = left < QUOTE_PIECE ? left : QUOTE_PIECE;
-		if (!n)
+		last = n - 1;
+		asm volatile("" : "+r"(last)); /* Linux 6.1 learns nothing from n != 0 */
+		if (last >= QUOTE_PIECE)
 			break;
 		__builtin_memset(p->quote.piece, 0, QUOTE_PIECE);
-		if (bpf_xdp_load_bytes(ctx, at, p->quote.piece, n))
+		if (bpf_xdp_load_bytes(ctx, at, p->quote.piece, last + 1))
 			return -1;
 		p->quote.sum =
 			bpf_csum_diff(0, 0, p->quote.piece, QUOTE_PIECE, (__u32)p->quote.sum);
