@@ -17,32 +17,32 @@
 #define PROBE_CHILD_FD 3
 
 static const char usage_text[] =
-	"Usage: mxlbd [-c FILE] [-d] [-t | --detach]\n"
+	"Usage: mxlbd [-c FILE] [-d] [-t | --check-load | --detach]\n"
 	"Balances SMTP connections to a VIP over servers, by their preference and health.\n"
 	"\n"
 	"  -c, --config FILE  the configuration (" DEFAULT_FILE ")\n"
 	"  -t, --test         check the configuration and exit: 0, or 1 with every error\n"
+	"      --check-load   load the BPF program into the kernel, let it go again, and exit: 0, or as below\n"
 	"      --detach       take away what an mxlbd that runs no more has left: no mail passes then\n"
 	"  -d, --debug        log more\n"
 	"  -V, --version      print the version and exit\n"
 	"  -h, --help         print this and exit\n"
 	"\n"
 	"mxlbd stays in the foreground and logs to stderr. Signals: HUP reloads, TERM and INT stop; the kernel\n"
-	"goes on forwarding. Exit: 0 stopped, 1 bad configuration or usage, 2 the system refuses.\n";
+	"goes on forwarding. Exit: 0 stopped, 1 bad configuration or usage, 2 the system refuses,\n"
+	"which may pass (an interface, memory, another mxlbd), 3 this kernel can't load the BPF program or a\n"
+	"capability is missing: waiting does not help.\n";
 
 static const struct option long_options[] = {
-	{"config", required_argument, NULL, 'c'},
-	{"test", no_argument, NULL, 't'},
-	{"debug", no_argument, NULL, 'd'},
-	{"version", no_argument, NULL, 'V'},
-	{"help", no_argument, NULL, 'h'},
-	{"detach", no_argument, NULL, 'D'},
-	{0},
+	{"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
+	{"debug", no_argument, NULL, 'd'},	  {"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},	  {"check-load", no_argument, NULL, 'L'},
+	{"detach", no_argument, NULL, 'D'},	  {0},
 };
 
 struct arguments {
 	const char *file;
-	bool test, debug, detach;
+	bool test, debug, check_load, detach;
 	int done; /* -1: go on, else exit with it */
 };
 
@@ -61,6 +61,9 @@ static struct arguments parse(int argc, char **argv)
 			break;
 		case 'd':
 			a.debug = true;
+			break;
+		case 'L':
+			a.check_load = true;
 			break;
 		case 'D':
 			a.detach = true;
@@ -95,6 +98,35 @@ static int open_standard_files(void)
 	return 0;
 }
 
+static void print_program(void *ctx, const struct datapath_program *p)
+{
+	(void)ctx;
+	printf("%s: %u instructions verified, %u bytes, %u compiled\n", p->name, p->verified,
+	       p->bytes, p->jited);
+}
+
+static enum exit_code check_load(void (*fn)(void *, const struct datapath_program *))
+{
+	int err = datapath_try(fn, NULL);
+
+	return !err ? EXIT_CLEAN : err == -ENOEXEC ? EXIT_KERNEL : EXIT_SYSTEM;
+}
+
+/* Only who may load the program tries it: a configuration is checked by anybody. */
+static enum exit_code test_load(void)
+{
+	char missing[DATAPATH_MISSING_SIZE];
+	enum exit_code code;
+
+	if (!datapath_may_load(missing, sizeof(missing))) {
+		printf("the BPF program was not loaded: this needs %s\n", missing);
+		return EXIT_CLEAN;
+	}
+	code = check_load(NULL);
+	puts(code ? "the BPF program can't be loaded" : "the kernel accepts the BPF program");
+	return code;
+}
+
 int main(int argc, char **argv)
 {
 	struct config *config = NULL;
@@ -112,6 +144,8 @@ int main(int argc, char **argv)
 	if (a.done >= 0)
 		return a.done;
 	log_init("mxlbd", a.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+	if (a.check_load)
+		return check_load(print_program);
 	err = conf_load(a.file, NULL, &config, &errors);
 	if (errors.len)
 		fputs(errors.data, stderr);
@@ -120,8 +154,9 @@ int main(int argc, char **argv)
 		return err == -ENOMEM && !a.test ? EXIT_SYSTEM : EXIT_CONFIG;
 	if (a.test) {
 		printf("%s: configuration is valid\n", a.file);
+		fflush(stdout);
 		config_free(config);
-		return EXIT_CLEAN;
+		return test_load();
 	}
 	return a.detach ? daemon_detach_left(config) : daemon_run(a.file, config);
 }

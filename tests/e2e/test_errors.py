@@ -109,7 +109,7 @@ def test_whichever_allocation_of_a_check_of_the_configuration_fails_it_ends_by_i
     failed = {}
     for nth in range(1, n + 1) if ALL else random.Random(3).sample(range(1, n + 1), 40):
         done = run(nth)
-        assert done.returncode in (0, 1), f"{nth}: {done.returncode}: {done.stdout[-500:]}"
+        assert done.returncode in (0, 1, 2), f"{nth}: {done.returncode}: {done.stdout[-500:]}"
         failed[done.returncode] = failed.get(done.returncode, 0) + 1
     measured(f"{n} allocations; of {sum(failed.values())} that failed {failed.get(0, 0)} did not matter")
 

@@ -246,7 +246,7 @@ def test_while_the_own_interface_is_down_no_server_is_blamed_and_the_reason_is_t
 
 def test_announcements_that_are_not_allowed_are_complained_of_once_with_the_way_out(lab, balancer):
     lab("mxlbd", "--help")  # has the binaries copied
-    less = "CAP_BPF CAP_NET_ADMIN"
+    less = "CAP_BPF CAP_NET_ADMIN CAP_PERFMON"
     balancer.start("run", "-o", f"CapabilityBoundingSet={less}", "-o", f"AmbientCapabilities={less}",
                    str(lab.run / "bin/mxlbd"), "-c", str(lab.config_file))
     balancer.wait_all_up()

@@ -5,14 +5,17 @@
  * events and brings its plan into force, however much happened in between.
  */
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include "conf/conf.h"
 #include "daemon/daemon.h"
+#include "util/capability.h"
 #include "util/log.h"
 
 #define ANNOUNCEMENTS	    3 /* RFC 5227 section 2.3 asks for two; one more, for a frame may be lost */
@@ -339,6 +342,32 @@ static int start_control(struct daemon *d)
 	return err ? err : http_new(d->loop, &d->config->control, d->model, &asking, &d->http);
 }
 
+/*
+ * The program is loaded, and nothing is loaded later: CAP_PERFMON goes, and with it CAP_SETPCAP, which the unit grants only
+ * for this step (the bounding set). As root CAP_SETPCAP stays: the probe child empties its bounding set by it.
+ */
+static int drop_load_rights(void)
+{
+	int err = capability_drop(CAP_PERFMON);
+
+	if (err == -EPERM && !capability_held(CAP_PERFMON)) {
+		if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+			log_warn(
+				"event=capability_kept name=CAP_PERFMON set=bounding advice=\"grant "
+				"CAP_SETPCAP or set NoNewPrivileges=, as mxlb.service does\"");
+		err = 0;
+	}
+	if (!err && geteuid())
+		err = capability_drop(CAP_SETPCAP);
+	if (err == -EPERM && !capability_held(CAP_SETPCAP))
+		err = 0;
+	if (err)
+		log_error(
+			"event=refused what=\"drop CAP_PERFMON\" error=\"%s\" advice=\"report this\"",
+			strerror(-err));
+	return err;
+}
+
 static int start_parts(struct daemon *d)
 {
 	struct prober_callbacks probing = {
@@ -365,6 +394,8 @@ static int start_parts(struct daemon *d)
 		err = daemon_check_system(d->netlink, d->config);
 	if (!err)
 		err = datapath_open(&d->config->datapath, &d->datapath);
+	if (!err)
+		err = drop_load_rights();
 	if (!err)
 		err = start_model(d);
 	if (!err)
@@ -468,6 +499,7 @@ enum exit_code daemon_run(const char *file, struct config *config)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
 	enum exit_code code = EXIT_SYSTEM;
+	int err;
 
 	if (!d) {
 		config_free(config);
@@ -484,8 +516,13 @@ enum exit_code daemon_run(const char *file, struct config *config)
 	timer_init(&d->tick, d, on_tick);
 	timer_init(&d->again, d, on_again);
 	timer_init(&d->announce, d, on_announce);
-	if (!has_descriptors() || start_parts(d))
+	if (!has_descriptors())
 		goto out;
+	err = start_parts(d);
+	if (err) {
+		code = err == -ENOEXEC ? EXIT_KERNEL : EXIT_SYSTEM;
+		goto out;
+	}
 	start_loop(d);
 	note_start(d);
 	notify_send("READY=1");

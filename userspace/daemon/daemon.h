@@ -18,7 +18,12 @@
 #include "daemon/messenger.h"
 #include "probe/prober.h"
 
-enum exit_code { EXIT_CLEAN, EXIT_CONFIG, EXIT_SYSTEM };
+enum exit_code {
+	EXIT_CLEAN,
+	EXIT_CONFIG, /* usage, or the configuration */
+	EXIT_SYSTEM, /* may be better later: an interface, memory, the pins' file system, another mxlbd */
+	EXIT_KERNEL, /* will not be better by waiting: this kernel or these capabilities can't load the program */
+};
 
 struct watch { /* the daemon's side of one backend */
 	struct daemon *daemon;

@@ -19,8 +19,31 @@
 struct datapath;
 struct netlink;
 
-/* Locks, loads, pins. 0 or -errno, and a line in the log that says what to do: -EPERM (no rights), -ENOSYS (no
- * BPF), -ENOTDIR (no bpffs there), -EBUSY (a second mxlbd). The caller ends it with datapath_close(). */
+/* The oldest kernel that mxlb is tested on. */
+#define DATAPATH_LINUX_MAJOR  6
+#define DATAPATH_LINUX_MINOR  1
+#define DATAPATH_LINUX	      "6.1"
+
+/* May this process load the program? Else the names of the capabilities that it lacks. */
+#define DATAPATH_MISSING_SIZE 64
+bool datapath_may_load(char *missing, size_t size);
+
+struct datapath_program {
+	const char *name;
+	uint32_t verified; /* instructions that the verifier looked at */
+	uint32_t bytes,
+		jited; /* as the kernel keeps it, and compiled; 0: the kernel does not say */
+};
+
+/* Loads the program, with maps of its own, and lets it go again; fn (may be NULL) gets each of its parts. 0 or -errno,
+ * logged; -ENOEXEC as datapath_open(). */
+int datapath_try(void (*fn)(void *ctx, const struct datapath_program *p), void *ctx);
+
+/*
+ * Locks, loads, pins. 0 or -errno, and a line in the log that says what to do: -ENOEXEC (this kernel, or a process with these
+ * capabilities, can't load the program, however long one waits), -ENOTDIR (no bpffs there), -EBUSY (a second mxlbd). The
+ * only function that loads a program, so the only one that needs CAP_PERFMON. The caller ends it with datapath_close().
+ */
 int datapath_open(const struct datapath_conf *conf, struct datapath **out);
 /* Locks and nothing more: enough for datapath_detach() and datapath_close(). As above. */
 int datapath_lock(const struct datapath_conf *conf, struct datapath **out);

@@ -111,6 +111,13 @@ void migrate_end(struct datapath *dp);	/* all links are moved */
 /* Does the pin of this map bear MXLB_KEPT? */
 bool migrate_keeps(const char *name);
 
+/* refusal.c: keeps what libbpf and the verifier say, for refusal_explain(). */
+void refusal_listen(void);
+/* 0, or -ENOEXEC, logged: what may load is missing. */
+int refusal_capabilities(void);
+/* Logs why a load failed with err: its last lines, the cause, the next step. -ENOEXEC: it will never work; else err. */
+int refusal_explain(int err);
+
 /* load.c: is this the name of a layout's directory? */
 bool pins_layout(const char *name, unsigned *layout);
 /* load.c: where this map is pinned. False: it is not. */

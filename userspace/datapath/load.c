@@ -18,22 +18,6 @@
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
 
-static char first_libbpf_error[256];
-
-/* libbpf's own words: the first complaint is kept for our error line, all of it shows at debug level. That of
- * RLIMIT_MEMLOCK comes before the true one where rights are missing, and Linux 5.11 and later don't ask for it. */
-static int on_libbpf_print(enum libbpf_print_level level, const char *format, va_list args)
-{
-	char line[1024], quoted[1024];
-
-	vsnprintf(line, sizeof(line), format, args);
-	log_quote(line, strcspn(line, "\n"), quoted, sizeof(quoted));
-	log_debug("event=libbpf text=\"%s\"", quoted);
-	if (level == LIBBPF_WARN && !first_libbpf_error[0] && !strstr(line, "RLIMIT_MEMLOCK"))
-		snprintf(first_libbpf_error, sizeof(first_libbpf_error), "%.255s", quoted);
-	return 0;
-}
-
 static int refuse(int err, const char *what, const char *advice)
 {
 	log_error("event=refused what=\"%s\" error=\"%s\" advice=\"%s\"", what, strerror(-err),
@@ -260,32 +244,69 @@ static int size_flows(struct datapath *dp, uint32_t flows)
 	return err ? err : bpf_map__set_max_entries(dp->skel->maps.flows6, lines);
 }
 
-static int load(struct datapath *dp, const struct datapath_conf *conf)
+/* Opened, with its constants set; no map is made yet. */
+static int open_program(struct datapath *dp, const struct datapath_conf *conf)
 {
-	int err;
-
 	dp->skel = mxlb_bpf__open();
 	if (!dp->skel)
 		return refuse(-errno, "open the BPF object", "report this");
 	dp->skel->rodata->probe_mark = conf->mark;
 	dp->skel->rodata->probe_mask = conf->mark_mask;
-	err = size_flows(dp, conf->flows);
+	return size_flows(dp, conf->flows);
+}
+
+static int load(struct datapath *dp, const struct datapath_conf *conf)
+{
+	int err = refusal_capabilities();
+
+	if (!err)
+		err = open_program(dp, conf);
 	if (!err)
 		err = set_pins(dp);
+	if (err)
+		return err;
+	err = mxlb_bpf__load(dp->skel);
+	return err ? refusal_explain(err) : 0;
+}
+
+static int measure(const struct bpf_program *program, struct datapath_program *out)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &len))
+		return -errno;
+	*out = (struct datapath_program){
+		.name = bpf_program__name(program),
+		.verified = info.verified_insns,
+		.bytes = info.xlated_prog_len,
+		.jited = info.jited_prog_len,
+	};
+	return 0;
+}
+
+int datapath_try(void (*fn)(void *ctx, const struct datapath_program *p), void *ctx)
+{
+	const struct datapath_conf conf = {.flows = 1, .mark = ~0U, .mark_mask = ~0U};
+	struct datapath dp = {.lock_fd = -1};
+	struct datapath_program p;
+	struct bpf_program *each;
+	int err = refusal_capabilities();
+
+	refusal_listen();
 	if (!err)
-		err = mxlb_bpf__load(dp->skel);
+		err = open_program(&dp, &conf);
+	if (!err) {
+		err = mxlb_bpf__load(dp.skel);
+		if (err)
+			err = refusal_explain(err);
+	}
 	if (!err)
-		return 0;
-	log_error("event=libbpf text=\"%s\"", first_libbpf_error);
-	if (err == -EPERM || err == -EACCES)
-		return refuse(err, "load the BPF program",
-			      "run mxlbd as root, or with CAP_BPF and CAP_NET_ADMIN");
-	if (err == -ENOSYS)
-		return refuse(err, "load the BPF program",
-			      "this kernel has no BPF; Linux 5.18 or newer is needed");
-	return refuse(
-		err, "load the BPF program",
-		"see the line above; pins of another build go with: rm -r the datapath.pin directory");
+		bpf_object__for_each_program(each, dp.skel->obj) if (!err &&
+								     !(err = measure(each, &p)) &&
+								     fn) fn(ctx, &p);
+	mxlb_bpf__destroy(dp.skel);
+	return err;
 }
 
 int datapath_lock(const struct datapath_conf *conf, struct datapath **out)
@@ -298,7 +319,7 @@ int datapath_lock(const struct datapath_conf *conf, struct datapath **out)
 	dp->lock_fd = -1;
 	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
 		dp->ports[i].link_fd = -1;
-	libbpf_set_print(on_libbpf_print);
+	refusal_listen();
 	snprintf(dp->pins, sizeof(dp->pins), "%s", conf->pin);
 	snprintf(dp->dir, sizeof(dp->dir), "%s/v%d", dp->pins, MXLB_LAYOUT);
 	err = lock_pins(dp);
