@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """SMTP servers whose every answer a test writes, and tests/tools/probe-once, the probe alone, driven against them."""
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -240,6 +241,15 @@ class Running:
         self.listener.settimeout(10)
         self.connection, _ = self.listener.accept()
         self.child, = children(self.process.pid)
+        # It is mxlbd that connects: the child may still be on its way into its loop.
+        wait_for(lambda: self.sockets_of_the_child() == 2, 10, "the child has its pair and the probe's socket")
+
+    def sockets_of_the_child(self):
+        files = []
+        for file in Path(f"/proc/{self.child}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                files.append(os.readlink(file))
+        return sum(file.startswith("socket:") for file in files)
 
     def __enter__(self):
         return self

@@ -18,7 +18,7 @@ from smtp_peer import Peer, Running, smtp
 from tls_peer import handshake, serve
 
 # What it may do in its life behind the walls. (mmap: sandbox.c allows no executable memory.)
-LIFE = {"connect", "getsockopt", "recvfrom", "recvmsg", "sendto", "close", "epoll_create1", "epoll_ctl", "epoll_wait",
+LIFE = {"getsockopt", "recvfrom", "recvmsg", "sendto", "close", "epoll_create1", "epoll_ctl", "epoll_wait",
         "epoll_pwait", "clock_gettime", "gettimeofday", "restart_syscall", "brk", "mmap", "munmap", "mremap", "madvise",
         "getrandom", "futex", "getpid", "write", "rt_sigreturn", "exit", "exit_group"}
 
@@ -51,7 +51,7 @@ def test_the_child_opens_makes_and_runs_nothing_once_it_has_begun(probe_once, ce
               if "SECCOMP_SET_MODE_FILTER, " in text and "--probe-child" in text]
     life = child[child.rindex("SECCOMP_SET_MODE_FILTER, "):].splitlines()[1:]
     calls = [re.match(r"\w+", line)[0] for line in life if re.match(r"\w+\(", line)]
-    assert len(calls) > 50 and calls.count("connect") == 4 and calls[-1] == "exit_group"
+    assert len(calls) > 50 and calls[-1] == "exit_group"
     assert set(calls) <= LIFE
     assert not [line for line in life if "PROT_EXEC" in line]
     assert "+++ exited with 0 +++" in life[-1]
@@ -97,7 +97,7 @@ def make_it_call(pid, number, arguments):
 
 FORBIDDEN = {  # name: number, arguments
     "open": (2, ()), "openat": (257, ()), "openat2": (437, ()), "socket": (41, (2, 1, 0)), "socketpair": (53, (1, 1, 0)),
-    "bind": (49, ()), "listen": (50, (3, 1)), "accept4": (288, (3,)), "sendmsg": (46, (3,)), "fork": (57, ()),
+    "connect": (42, (3,)), "bind": (49, ()), "listen": (50, (3, 1)), "accept4": (288, (3,)), "sendto an address": (44, (3, 0, 0, 0x20000000, 4096, 16)), "sendmsg": (46, (3,)), "fork": (57, ()),
     "clone": (56, ()), "clone3": (435, ()), "execve": (59, ()), "execveat": (322, ()), "ptrace": (101, ()),
     "kill": (62, (1, 0)), "mprotect": (10, (0, 4096, 5)), "executable mmap": (9, (0, 4096, 4, 0x22, -1 % (1 << 64), 0)),
     "prctl": (157, (38, 0)), "setuid": (105, (0,)), "unlink": (87, ()), "mount": (165, ()), "bpf": (321, ()),

@@ -66,7 +66,7 @@ static void every_field_that_no_honest_child_would_send_is_refused(void **state)
 	(void)state;
 	REFUSED("magic", a.magic++);
 	REFUSED("no kind", a.kind = 0);
-	REFUSED("unknown kind", a.kind = 5);
+	REFUSED("unknown kind", a.kind = 6);
 	REFUSED("reason not_probed", r->reason = REASON_not_probed);
 	REFUSED("reason beyond the last", r->reason = REASON_COUNT);
 	REFUSED("negative reason", r->reason = -1);

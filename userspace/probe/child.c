@@ -138,10 +138,13 @@ int probe_child_main(int fd, char *const *bundles)
 
 	if (!err)
 		err = sandbox_enter();
-	if (err)
+	if (err) {
 		log_error("probe child cannot start error=\"%s\"", strerror(-err));
-	else
+	} else {
+		send_answer(&c.host,
+			    &(struct wire_answer){.magic = WIRE_MAGIC, .kind = WIRE_READY});
 		ev_run(c.host.loop, 0);
+	}
 	session_end_all(&c.host);
 	if (c.host.loop)
 		ev_loop_destroy(c.host.loop);

@@ -24,6 +24,8 @@ static void forget(struct prober *p, struct run *r)
 {
 	TAILQ_REMOVE(r->helper ? &r->helper->sent : &p->queued, r, link);
 	p->runs[r->id] = NULL;
+	if (r->socket >= 0)
+		close(r->socket);
 }
 
 static void finish(struct prober *p, struct run *r)
@@ -44,8 +46,12 @@ void run_finish_local_error(struct prober *p, struct run *r, const char *text)
 	finish(p, r);
 }
 
-static int make_socket(const struct addr *to, uint32_t mark, int *out)
+/* One whose connect has begun, because the child may not call connect(). *refused: what connect() said at once; 0: nothing. */
+static int make_socket(const struct wire_request *req, uint32_t mark, int *refused, int *out)
 {
+	const struct addr *to = &req->address;
+	struct sockaddr_storage peer;
+	socklen_t len = addr_to_sockaddr(to, req->port, &peer);
 	int one = 1, fd = -1, err;
 
 	fd = socket(addr_is_v4(to) ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
@@ -58,18 +64,23 @@ static int make_socket(const struct addr *to, uint32_t mark, int *out)
 		close(fd);
 		return err;
 	}
+	*refused = connect(fd, (struct sockaddr *)&peer, len) && errno != EINPROGRESS ? errno : 0;
 	*out = fd;
 	return 0;
 }
 
-static int send_request(const struct helper *h, const struct wire_request *req, uint32_t mark)
+/* *fd: -1, or what an earlier call left there because the child had no room. */
+static int send_request(const struct helper *h, struct wire_request *req, uint32_t mark, int *fd)
 {
-	int fd = -1, err = make_socket(&req->address, mark, &fd);
+	int err = *fd < 0 ? make_socket(req, mark, &req->connect_error, fd) : 0;
 
 	if (err)
 		return err;
-	err = wire_send_request(h->proc.fd, req, fd);
-	close(fd);
+	err = wire_send_request(h->proc.fd, req, *fd);
+	if (err == -EAGAIN)
+		return err;
+	close(*fd);
+	*fd = -1;
 	return err;
 }
 
@@ -78,6 +89,7 @@ static void ask_fallback(struct run *r)
 {
 	struct wire_request req = r->req;
 	uint32_t ms = req.connect_timeout_ms;
+	int fd = -1;
 
 	if (r->fallback_state != FALLBACK_UNASKED || addr_is_zero(&r->fallback))
 		return;
@@ -89,8 +101,10 @@ static void ask_fallback(struct run *r)
 	req.timeout_ms = req.connect_timeout_ms = ms;
 	req.dialog.depth = DEPTH_CONNECT;
 	req.watched = 0;
-	if (!send_request(r->helper, &req, 0))
+	if (!send_request(r->helper, &req, 0, &fd))
 		r->fallback_state = FALLBACK_PENDING;
+	else if (fd >= 0)
+		close(fd);
 }
 
 /* Finishes an answered run, unless what it says depends on a fallback that is still out. */
@@ -158,6 +172,10 @@ static bool take_answer(struct helper *h, const struct wire_answer *a)
 	uint32_t id = a->id & ID_BACKEND;
 	struct run *r = id < RUNS ? p->runs[id] : NULL;
 
+	if (a->kind == WIRE_READY) {
+		helper_ready(h);
+		return true;
+	}
 	if (!r || r->helper != h || (a->id & ~ID_FALLBACK) != r->req.id)
 		return true;
 	if (a->id & ID_FALLBACK) {
@@ -207,7 +225,7 @@ static void on_writable(struct ev_loop *loop, struct ev_io *w, int revents)
 		int err;
 
 		r->req.bundle = bundles_index(&p->bundles, r->ca_file);
-		err = send_request(p->child, &r->req, r->mark);
+		err = send_request(p->child, &r->req, r->mark, &r->socket);
 		if (err == -EAGAIN || err == -EPIPE)
 			return; /* no room yet, or on_readable() is about to learn of its end */
 		if (err) {
@@ -294,6 +312,7 @@ static int start(struct prober *p, uint32_t id, const struct prober_job *job,
 	if (!r)
 		return -ENOMEM;
 	r->id = id;
+	r->socket = -1;
 	if (who)
 		r->audience = *who;
 	r->mark = job->mark;
@@ -304,7 +323,7 @@ static int start(struct prober *p, uint32_t id, const struct prober_job *job,
 	fill_request(p, r, job);
 	p->runs[id] = r;
 	TAILQ_INSERT_TAIL(&p->queued, r, link);
-	if (p->child->proc.fd >= 0)
+	if (p->child->ready)
 		ev_io_start(p->loop, &p->writable);
 	return 0;
 }

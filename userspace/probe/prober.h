@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The parent's half of probing: starts and restarts the child (exec of our own binary with --probe-child),
- * makes each TCP socket (marked, unconnected) and sends it over, checks what comes back, keeps the deadlines.
+ * makes each TCP socket (marked), begins its connect and sends it over, checks what comes back, keeps the deadlines.
  * Every accepted prober_start() ends in exactly one on_result(), or none after prober_cancel()/prober_free().
  */
 #ifndef MXLB_PROBER_H

@@ -36,6 +36,7 @@ enum fallback_state {
 struct run {
 	TAILQ_ENTRY(run) link;
 	uint32_t id, mark;
+	int socket; /* made and not yet sent; -1: none */
 	struct wire_request req;
 	struct prober_audience audience; /* of a watched probe; else zero */
 	unsigned notes;
@@ -58,6 +59,7 @@ struct helper { /* a child, and what it was asked */
 	struct ev_io readable;
 	struct run_list sent;
 	uint64_t born_ms;
+	bool ready; /* its loop runs; until then a connect would be timed by how long it takes to start */
 };
 
 struct prober {
@@ -82,6 +84,8 @@ void prober_on_readable(struct ev_loop *loop, struct ev_io *w, int revents);
 /* helpers.c */
 /* Sets up the helpers, the restart and the sweep; and starts the first child: 0 or -errno. */
 int helpers_start(struct prober *p);
+/* It is ready: what is queued may go to it. */
+void helper_ready(struct helper *h);
 /* Has another child take over, which knows the bundles of now. */
 void helpers_renew(struct prober *p);
 /* It ended, or is to: another takes its place, and its runs. */

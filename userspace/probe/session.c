@@ -480,18 +480,6 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 	settle(s);
 }
 
-static void begin_connect(struct session *s)
-{
-	struct sockaddr_storage to;
-	socklen_t len = addr_to_sockaddr(&s->req.address, s->req.port, &to);
-
-	s->connecting = true;
-	if (!connect(s->fd, (struct sockaddr *)&to, len))
-		connect_ended(s);
-	else if (errno != EINPROGRESS)
-		connect_failed(s, errno, true);
-}
-
 int session_start(struct session_host *h, const struct wire_request *req, int socket)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -520,7 +508,9 @@ int session_start(struct session_host *h, const struct wire_request *req, int so
 	s->io.data = s->timer.data = s;
 	TAILQ_INSERT_TAIL(&h->running, s, link);
 	h->n_running++;
-	begin_connect(s);
+	s->connecting = true; /* by the parent; when it is done, the socket can be written to */
+	if (req->connect_error)
+		connect_failed(s, req->connect_error, true);
 	settle(s);
 	return 0;
 }

@@ -84,7 +84,7 @@ int wire_check_answer(const struct wire_answer *a, size_t len)
 {
 	if (len != sizeof(*a) || a->magic != WIRE_MAGIC)
 		return -EBADMSG;
-	if (a->kind == WIRE_SLOW_CONNECT || a->kind == WIRE_SLOW_ANSWER)
+	if (a->kind == WIRE_SLOW_CONNECT || a->kind == WIRE_SLOW_ANSWER || a->kind == WIRE_READY)
 		return 0;
 	if (a->kind == WIRE_NOTE)
 		return note_ok(&a->note) ? 0 : -EBADMSG;

@@ -18,7 +18,7 @@
 struct wire_request {
 	uint32_t magic;
 	uint32_t id;	     /* of the probe run: unique while it lives */
-	struct addr address; /* what to connect to */
+	struct addr address; /* what the socket is being connected to */
 	uint16_t port;
 	uint16_t min_tls_version;
 	uint32_t timeout_ms,
@@ -28,7 +28,8 @@ struct wire_request {
 	uint32_t
 		bundle; /* the child's CA bundle of that number, as it was started with them; WIRE_NO_BUNDLE */
 	char sni[CONFIG_TEXT_SIZE];
-	uint32_t watched; /* 1: tell it all, in WIRE_NOTEs before the WIRE_RESULT */
+	int32_t connect_error; /* what connect() said at once: an errno; 0: it is under way, or done */
+	uint32_t watched;      /* 1: tell it all, in WIRE_NOTEs before the WIRE_RESULT */
 };
 
 enum wire_kind {
@@ -36,6 +37,8 @@ enum wire_kind {
 	WIRE_SLOW_CONNECT = 2, /* nobody answered the SYN so far */
 	WIRE_SLOW_ANSWER = 3,  /* connected, and then silence */
 	WIRE_NOTE = 4,	       /* of a watched probe: at most TRANSCRIPT_NOTES_MAX */
+	WIRE_READY =
+		5, /* the child's first: its loop runs, and what is sent now is timed soundly */
 };
 
 struct wire_answer {
