@@ -6,6 +6,7 @@
 # make check      all tests (root: network namespaces and BPF); installs what is missing
 # make demo       mail through the balancer in a lab of namespaces (root)
 # make unit       the unit tests alone, under ASan and UBSan
+# make packet     the kernel program, packet by packet (root)
 # make model      the flow table against its model, packet by packet (root)
 # make fuzz       each fuzz target for ten minutes
 # make mutations  10^7 mutated frames through the program (root)
@@ -46,7 +47,7 @@ endif
 
 UTIL     = addr.c arp.c closest.c log.c buf.c process.c capability.c
 CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c connlog.c
-CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c write.c
+CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
@@ -113,12 +114,13 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf confkeys conffile confcert confwrite frame allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog messenger
+UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog messenger
 UNIT += http metrics
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
 unit_srcs_confkeys = $(unit_srcs_conf)
+unit_srcs_confforeign = $(unit_srcs_conf)
 unit_srcs_confcert = $(unit_srcs_conf)
 unit_srcs_allow  = $(unit_srcs_conf)
 unit_srcs_frame  = userspace/util/addr.c userspace/util/arp.c userspace/ctl/frame.c
@@ -306,6 +308,9 @@ chaos: all
 # What `check` takes samples of.
 survive: all
 	$(Q)MXLB_B=$(B) MXLB_SURVIVE=1 tests/run e2e $(patsubst %,tests/e2e/test_%.py,cuts errors survive bounds)
+
+packet: $(PACKET:%=$(B)/packet/test_%)
+	$(Q)tests/run packet $^
 
 # The build is a make of its own: what it needs may just have been installed.
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)

@@ -19,16 +19,23 @@
 
 /* The format of what outlives a change of the layout: lines of flows, records, control. A change of any of these, or of what
  * their numbers mean, changes this as well, and an upgrade is refused until somebody detaches: flows can't go over. */
-#define MXLB_KEPT	1
+#define MXLB_KEPT	     1
 
-#define MXLB_RING_SLOTS 65537 /* a prime: Maglev's table size (NSDI 2016, section 5.3) */
-#define MXLB_RINGS	80 /* one a service in force, the rest for building and for readers to leave */
+#define MXLB_RING_SLOTS	     65537 /* a prime: Maglev's table size (NSDI 2016, section 5.3) */
+#define MXLB_RINGS	     80 /* one a service in force, the rest for building and for readers to leave */
 
-#define MXLB_PORT_SLOTS 64
-#define MXLB_VIP_SLOTS	256
-#define MXLB_FRONTS	2
+#define MXLB_PORT_SLOTS	     64
+#define MXLB_VIP_SLOTS	     256
+#define MXLB_FRONTS	     2
 
-#define MXLB_CACHE_LINE 64
+#define MXLB_CACHE_LINE	     64
+
+/* The filter that sends probes through tunnels, as tc(8) shows it: mxlbd adds it, the doctor knows it by these. */
+#define MXLB_FILTER_PRIORITY 0x6d78
+#define MXLB_FILTER_HANDLE   0x6d786c62
+
+/* mxlb_vip_port and the words of MAC addresses are read so. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian machines only");
 
 /* An interface that carries the program. */
 struct mxlb_port {

@@ -39,6 +39,8 @@ static inline __attribute__((always_inline)) __u32 mxlb_ring_slot(__u64 hash)
 }
 
 /* Perfect hashing of VIPs and interfaces: the controller searches a factor without collisions. */
+_Static_assert(MXLB_VIP_SLOTS == 1 << (64 - 56) && MXLB_PORT_SLOTS == 1 << (32 - 26), "shifts");
+
 static inline __attribute__((always_inline)) __u32 mxlb_vip_slot(__u64 factor, __u64 hi, __u64 lo)
 {
 	return ((hi * 0x9e3779b97f4a7c15ULL + lo) * factor) >> 56;

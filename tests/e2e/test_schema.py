@@ -17,10 +17,10 @@ SCHEMA = json.loads((ROOT / "userspace/etc/mxlb.schema.json").read_text())
 EXAMPLE = ROOT / "userspace/etc/mxlb.yaml"
 PLACES = {"top": SCHEMA, **{name: SCHEMA["properties"][name] for name in ("datapath", "control", "decap")},
           **{name: SCHEMA["definitions"][name] for name in ("interface", "probe", "service", "backend")}}
-UNIT = ("conf", "confcert", "allow")
+UNIT = ("conf", "confforeign", "confcert", "allow")
 # What mxlbd says of errors that the schema has to find, too.
 TELLING = re.compile(r"unknown key|is not one of (?!the)|(?<![smhd]) is not between|has no unit|is required|must be a |is not an IPv4|"
-                     r"must be an absolute path|must be written without quotes|is no name of")
+                     r"must be an absolute path|is not a valid")
 
 
 class Loader(yaml.SafeLoader):

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "conf_bench.h"
 
@@ -38,6 +39,7 @@ void bench_write(const void *bytes, size_t len)
 	FILE *f = fopen(bench_file, "w");
 
 	assert_non_null(f);
+	assert_int_equal(fchmod(fileno(f), 0640), 0);
 	assert_int_equal(fwrite(bytes, 1, len, f), len);
 	assert_int_equal(fclose(f), 0);
 }

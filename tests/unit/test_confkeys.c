@@ -107,7 +107,7 @@ static const char everything[] =
 	"probes:\n"
 	"  quick: {interval: 1s, timeout: 2s, helo: '[IPv6:2001:db8::1]', depth: connect, target: real}\n"
 	"  deep: {interval: 1h, fast-interval: 250ms, timeout: 10m, connect-timeout: 1m, fall: 1, rise: 1,\n"
-	"    tls: encryption-only, sni: mail.example.net, min-tls-version: 1.3, helo: probe}\n"
+	"    tls: encryption-only, sni: mail.example.net, min-tls-version: 1.3, helo: probe.lan}\n"
 	"control: {operators: [alice, bob], group: adm, socket: /run/x}\n"
 	"datapath: {pin: /sys/fs/bpf/b, flows: 1024, hash-key: 12 ab, mark: 0x10000000/0xF0000000,\n"
 	"  table: 256, priority: 1}\n"
@@ -130,7 +130,7 @@ static void expect_probes_of_everything(const struct probe_conf *quick,
 	assert_int_equal(deep->rise, 1);
 	assert_int_equal(deep->tls, TLS_ENCRYPTION_ONLY);
 	assert_string_equal(deep->sni, "mail.example.net");
-	assert_string_equal(deep->helo, "probe");
+	assert_string_equal(deep->helo, "probe.lan");
 	assert_int_equal(deep->min_tls_version, 0x0304);
 }
 
@@ -229,10 +229,12 @@ static void http_listens_at_one_address_and_port_or_nowhere(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N(good); i++) {
+		struct buf warnings = {0};
 		struct config *c;
 
 		snprintf(text, sizeof(text), LEAST "control: {http: \"%s\"}\n", good[i].text);
-		c = bench_load_good(text, "");
+		assert_int_equal(bench_load_text(text, &c, &warnings), 0);
+		buf_free(&warnings); /* of what everyone can read */
 		assert_address(&c->control.http.address, good[i].address);
 		assert_int_equal(c->control.http.port, good[i].port);
 		config_free(c);
@@ -303,8 +305,8 @@ static void windows_editors_are_understood(void **state)
 	config_free(c);
 	bench_expect(
 		"a place after the mark and CRLF", "\xef\xbb\xbfx: 1\r\ny: 2\r\n", -EINVAL,
-		"1:1: x: unknown key\n1:1: interfaces: is required\n1:1: services: is required\n"
-		"2:1: y: unknown key\n");
+		"1:1: x: unknown key; the keys here are interfaces, datapath, control, probes, services, notify, decap\n1:1: interfaces: is required\n1:1: services: is required\n"
+		"2:1: y: unknown key; the keys here are interfaces, datapath, control, probes, services, notify, decap\n");
 }
 
 static void the_example_loads_and_is_the_contracts(void **state)

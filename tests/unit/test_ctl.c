@@ -314,6 +314,7 @@ static void what_is_said_wrongly_to_check_is_unknown(void **state)
 		{"check", "-w"},
 		{"check", "--wait"},
 		{"check", "-w", "soon"},
+		{"check", "--config", "7"}, /* -c is --critical here */
 		{"check", "--ca-file", "/no/such/file"},
 	};
 	struct bench *b = *state;

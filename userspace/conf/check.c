@@ -3,6 +3,7 @@
  * The rules that span several values of a configuration. A value that was refused by itself is not judged
  * again here. Where a default meets a value that it does not fit, the default gives way.
  */
+#include <stdio.h>
 #include <string.h>
 #include "conf/bundle.h"
 #include "conf/file.h"
@@ -117,7 +118,9 @@ static void check_pair(struct tree *t, const struct service_conf *a, const struc
 	if (a->interface != b->interface && tree_is_sound(t, &interface))
 		tree_error(t, &interface, "%s has the same address on another interface", a->name);
 	if (a->advertise != b->advertise && tree_is_sound(t, &advertise))
-		tree_error(t, &advertise, "%s has the same address with the other way", a->name);
+		tree_error(t, &advertise,
+			   "service %s uses the same address with a different advertise setting",
+			   a->name);
 }
 
 static void check_vips(struct tree *t, const struct config *c)
@@ -159,6 +162,7 @@ static void check_backend(struct tree *t, const struct config *c, const struct s
 			  const struct backend_conf *b)
 {
 	bool known = !addr_is_zero(&b->address);
+	char preference[8];
 
 	for (unsigned i = 0; i < c->n_services && known; i++) {
 		if (addr_equal(&c->services[i].address, &b->address)) {
@@ -175,7 +179,9 @@ static void check_backend(struct tree *t, const struct config *c, const struct s
 	}
 	for (const struct backend_conf *e = s->backends; e < b; e++) {
 		if (!strcmp(e->name, b->name)) {
-			backend_error(t, s, b, NULL, "this name is taken in a better tier", "");
+			snprintf(preference, sizeof(preference), "%u", e->preference);
+			backend_error(t, s, b, NULL, "duplicate name: already used in tier ",
+				      preference);
 			break;
 		}
 	}

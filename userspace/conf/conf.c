@@ -52,6 +52,7 @@ static int read_config(const struct buf *text, const struct config *running, str
 		goto out;
 	sections_read(&r);
 	check_config(&tree, c);
+	warn_config(&tree, c);
 	if (r.no_memory)
 		err = -ENOMEM;
 out:

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fills a struct from a mapping by a table of keys. Owns what all keys have in common: defaults, required
- * keys, unknown ones, quoting and wrong types.
+ * keys and wrong types. A quoted scalar or key means what the plain one means, as in JSON and generated YAML.
  */
 #include <string.h>
 #include "conf/schema.h"
-#include "util/closest.h"
-#include "util/log.h"
 
 /* What tree_each() needs to match the entries of one mapping with its table. */
 struct match {
@@ -14,19 +12,6 @@ struct match {
 	const struct key *keys;
 	void *object;
 };
-
-static void unknown_key(struct tree *t, const struct path *p, yaml_node_t *key,
-			const struct key *keys)
-{
-	struct closest closest = {.typed = p->key};
-
-	for (const struct key *k = keys; k->name; k++)
-		closest_try(&closest, k->name);
-	if (closest.best)
-		tree_error_at(t, key, p, "unknown key: did you mean %s?", closest.best);
-	else
-		tree_error_at(t, key, p, "unknown key");
-}
 
 /* Converts a scalar; what is wrong with it is reported. */
 static bool read_scalar(struct reader *r, const struct path *p, yaml_node_t *n, const struct key *k,
@@ -41,8 +26,6 @@ static bool read_scalar(struct reader *r, const struct path *p, yaml_node_t *n, 
 		tree_error(r->tree, p, "has no value");
 	else if (strlen(tree_text(n)) != n->data.scalar.length)
 		tree_error(r->tree, p, "has a NUL in it");
-	else if ((k->flags & KEY_PLAIN) && n->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
-		tree_error(r->tree, p, "must be written without quotes");
 	else if (k->convert(&k->kind, tree_text(n), field, why))
 		tree_error(r->tree, p, "%s", why);
 	else
@@ -71,7 +54,7 @@ static void read_entry(struct path *p, yaml_node_t *key, yaml_node_t *value, voi
 	const struct key *k = find_key(m->keys, p->key);
 
 	if (!k->name)
-		unknown_key(m->r->tree, p, key, m->keys);
+		foreign_key(m->r->tree, p, key, m->keys);
 	else if (k->convert && !read_scalar(m->r, p, value, k, (char *)m->object + k->offset))
 		set_initial(k, (char *)m->object + k->offset);
 }

@@ -12,7 +12,6 @@
 
 enum key_flag {
 	KEY_REQUIRED = 1 << 0,
-	KEY_PLAIN = 1 << 1, /* a number: not quoted */
 };
 
 struct reader { /* what is carried along while reading */
@@ -73,7 +72,12 @@ nested_fn allow_read;
 write_fn write_interfaces, write_datapath, write_control, write_operators, write_probes, write_tlsa,
 	write_services, write_allow, write_tiers, write_decap, write_peers;
 
+/* foreign.c: reports a key that the table does not have. */
+void foreign_key(struct tree *t, const struct path *p, yaml_node_t *key, const struct key *keys);
+
 /* The rules that span several values, once all are read. */
 void check_config(struct tree *t, struct config *c);
+/* What is allowed and hardly meant. */
+void warn_config(struct tree *t, const struct config *c);
 
 #endif

@@ -22,7 +22,7 @@
 
 #define FIELD(type, member) \
 	.offset = offsetof(struct type, member), .kind.size = sizeof(((struct type *)0)->member)
-#define NUMBER(fn, low, high) .convert = fn, .flags = KEY_PLAIN, .kind.min = low, .kind.max = high
+#define NUMBER(fn, low, high) .convert = fn, .kind.min = low, .kind.max = high
 #define INTEGER(low, high)    NUMBER(value_integer, low, high)
 #define DURATION(low, high)   NUMBER(value_duration, low, high)
 #define WORDS(...)                                                 \
@@ -50,7 +50,7 @@ const struct key datapath_keys[] = {
 	{"pin", FIELD(datapath_conf, pin), .convert = value_path, .initial = "/sys/fs/bpf/mxlb"},
 	{"flows", FIELD(datapath_conf, flows), INTEGER(1024, 1 << 24), .initial = "262144"},
 	{"hash-key", FIELD(datapath_conf, hash_key), .convert = value_text, .initial = ""},
-	{"mark", FIELD(datapath_conf, mark), .convert = value_mark, .flags = KEY_PLAIN,
+	{"mark", FIELD(datapath_conf, mark), .convert = value_mark,
 	 .initial = "0x6d780000/0xffff0000"},
 	{"table", FIELD(datapath_conf, table), INTEGER(TABLE_MIN, TABLE_MAX), .initial = "27000"},
 	{"priority", FIELD(datapath_conf, priority), INTEGER(1, PRIORITY_MAX), .initial = "27000"},
@@ -124,7 +124,7 @@ const struct key service_keys[] = {
 	 .initial = "enforce"},
 	{"syn-limit", FIELD(service_draft, conf.syn_limit), INTEGER(0, 1000000), .initial = "0"},
 	{"log-connections", FIELD(service_draft, conf.log_connections), .convert = value_bool,
-	 .flags = KEY_PLAIN, .initial = "false"},
+	 .initial = "false"},
 	{"tiers", FIELD(service_draft, conf), .nested = tiers_read, .flags = KEY_REQUIRED,
 	 .write = write_tiers},
 	END,
@@ -354,21 +354,40 @@ static bool find_probe(struct reader *r, const struct path *p, const char *name,
 	return true;
 }
 
+#define NAMES_SIZE 200
+
+/* Of an array of structs that begin with their names. */
+static const char *list_names(const void *array, size_t stride, unsigned n, char names[NAMES_SIZE])
+{
+	size_t used = 0;
+
+	snprintf(names, NAMES_SIZE, "none");
+	for (unsigned i = 0; i < n && used < NAMES_SIZE; i++)
+		used += (size_t)snprintf(names + used, NAMES_SIZE - used, "%s%s", i ? ", " : "",
+					 (const char *)array + i * stride);
+	return names;
+}
+
 static void resolve_names(struct reader *r, const struct path *p, struct service_draft *draft)
 {
 	struct path interface = {p, "interface"}, probe = {p, "probe"};
 	struct config *c = r->config;
 	unsigned *i = &draft->conf.interface;
+	char names[NAMES_SIZE];
 
 	for (*i = 0; *i < c->n_interfaces; (*i)++)
 		if (!strcmp(c->interfaces[*i].name, draft->interface))
 			break;
 	if (*i == c->n_interfaces && draft->interface[0])
-		tree_error(r->tree, &interface, "%s is not one of the interfaces",
-			   draft->interface);
+		tree_error(
+			r->tree, &interface, "%s is not one of the interfaces: %s",
+			draft->interface,
+			list_names(c->interfaces, sizeof(*c->interfaces), c->n_interfaces, names));
 	if (!find_probe(r, &probe, draft->probe, &draft->conf.probe) &&
 	    tree_is_sound(r->tree, &probe))
-		tree_error(r->tree, &probe, "no probe is named %s", draft->probe);
+		tree_error(r->tree, &probe, "no probe is named %s; the probes are: %s",
+			   draft->probe,
+			   list_names(c->probes, sizeof(*c->probes), c->n_probes, names));
 }
 
 static void read_service(struct path *p, yaml_node_t *key, yaml_node_t *value, void *ctx)

@@ -12,8 +12,7 @@ const struct key backend_keys[] = {
 	{"address", .offset = offsetof(struct backend_conf, address), .convert = value_address,
 	 .flags = KEY_REQUIRED},
 	{"weight", .offset = offsetof(struct backend_conf, weight), .convert = value_integer,
-	 .flags = KEY_PLAIN, .kind = {.max = MXLB_MAX_WEIGHT, .size = sizeof(uint16_t)},
-	 .initial = "1"},
+	 .kind = {.max = MXLB_MAX_WEIGHT, .size = sizeof(uint16_t)}, .initial = "1"},
 	{"forward", .offset = offsetof(struct backend_conf, forward), .convert = value_word,
 	 .kind = {.words = (const char *const[]){"l2", "ipip", NULL},
 		  .size = sizeof(enum forward_mode)},
@@ -71,9 +70,7 @@ static void read_tier(struct path *p, yaml_node_t *key, yaml_node_t *value, void
 	struct tier_reader t = *(struct tier_reader *)ctx;
 	char why[VALUE_WHY_SIZE];
 
-	if (key->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
-		tree_error_at(t.r->tree, key, p, "a preference must be written without quotes");
-	else if (value_integer(&preference, p->key, &t.preference, why))
+	if (value_integer(&preference, p->key, &t.preference, why))
 		tree_error_at(t.r->tree, key, p, "a tier's key is its preference: %s", why);
 	else if (tree_each(t.r->tree, p, value, read_backend, &t) && tree_is_empty(value))
 		tree_error_at(t.r->tree, key, p, "a tier without backends");

@@ -171,11 +171,15 @@ int value_bool(const struct value_kind *kind, const char *text, void *field, cha
 int value_address(const struct value_kind *kind, const char *text, void *field, char *why)
 {
 	char q[QUOTE_SIZE];
+	char plain[ADDR_TEXT_SIZE];
 	struct addr addr;
 
 	(void)kind;
 	if (addr_parse(text, &addr))
 		return SAY(why, "\"%s\" is not an IPv4 or IPv6 address", quote(text, q));
+	if (addr_is_v4(&addr) && strchr(text, ':'))
+		return SAY(why, "%s is an IPv4-mapped IPv6 address: write %s", quote(text, q),
+			   addr_text(&addr, plain));
 	if (addr_is_martian(&addr))
 		return SAY(why,
 			   "%s is a loopback, link-local, multicast, broadcast or reserved address",
@@ -292,7 +296,7 @@ int value_interface(const struct value_kind *kind, const char *text, void *field
 	for (const char *c = text; *c; c++)
 		ok = ok && *c > ' ' && *c < 0x7f && *c != '/' && *c != ':';
 	if (!ok)
-		return SAY(why, "\"%s\" is no name of an interface", quote(text, q));
+		return SAY(why, "\"%s\" is not a valid interface name", quote(text, q));
 	return store_text(kind, text, field, why);
 }
 
@@ -303,7 +307,7 @@ int value_account(const struct value_kind *kind, const char *text, void *field, 
 
 	if (!len || len > ACCOUNT_MAX || text[0] == '-' ||
 	    strspn(text, LETTERS DIGITS "._-@\\") != len)
-		return SAY(why, "\"%s\" is no name of a user or group", quote(text, q));
+		return SAY(why, "\"%s\" is not a valid name of a user or group", quote(text, q));
 	return store_text(kind, text, field, why);
 }
 

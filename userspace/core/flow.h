@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the flow table says, as the rest of the program sees it: plain values, filled by datapath/. */
-#ifndef MXLB_FLOW_H
-#define MXLB_FLOW_H
+#ifndef MXLB_CORE_FLOW_H
+#define MXLB_CORE_FLOW_H
 
 #include <stdbool.h>
 #include <stdint.h>

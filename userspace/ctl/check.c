@@ -241,6 +241,10 @@ enum ctl_exit check_run(const struct ctl *ctl, char **args)
 	enum ctl_exit rc;
 	json_t *status, *document;
 
+	if (ctl->file_named) {
+		rc = check_unknown(ctl, "check has no --config; -c DAYS is --critical DAYS");
+		goto out;
+	}
 	if (!take_days(ctl->warning, WARNING_DAYS, &c.warning_days) ||
 	    !take_days(ctl->file ?: ctl->critical, CRITICAL_DAYS, &c.critical_days)) {
 		rc = check_unknown(ctl, "-w and -c expect a number of days");

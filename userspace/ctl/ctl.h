@@ -27,6 +27,7 @@ struct ctl {
 	unsigned for_s;		 /* an order's time; 0: for good */
 	const char *
 		file; /* -c. plan: the configuration; detach, doctor: the daemon's; check: days; NULL */
+	bool file_named;		/* as --config, not as -c */
 	const char *warning, *critical; /* check: days of a certificate; NULL: the default */
 	struct ctl_probe probe;
 	const char *bundle; /* of CA certificates: probe.ca_file, the system's, or NULL */

@@ -26,10 +26,6 @@
 #define MTU_ETHERNET	 1500
 #define RP_FILTER_STRICT 1
 
-/* As userspace/datapath/probetunnel.c has them. */
-#define FILTER_PRIORITY	 0x6d78
-#define FILTER_HANDLE	 0x6d786c62
-
 static void each_interface(struct doctor *d,
 			   void (*fn)(struct doctor *d, const char *name, const json_t *conf,
 				      const struct nl_link *link))
@@ -321,7 +317,8 @@ static void judge_filter(struct doctor *d, const struct ctl_found *f)
 
 	if (strcmp(field_text(f->backend, "forward"), "ipip") ||
 	    !doctor_address(f->backend, "address", &target) || nl_route(&target, &ifindex) ||
-	    !ifindex || nl_filter(ifindex, FILTER_PRIORITY, FILTER_HANDLE, &there) || there)
+	    !ifindex || nl_filter(ifindex, MXLB_FILTER_PRIORITY, MXLB_FILTER_HANDLE, &there) ||
+	    there)
 		return;
 	if_indextoname((unsigned)ifindex, name);
 	doctor_find(

@@ -218,6 +218,8 @@ enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char *
 							  : OPTIONS_COMPLETE;
 		if (end == OPTIONS_HELP || end == OPTIONS_VERSION)
 			return end;
+		if (value >= FIRST && row->takes == TAKES_FILE)
+			ctl->file_named = true;
 		*given |= row->takes;
 	}
 	if (wrong) {

@@ -15,9 +15,6 @@
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
 
-#define FILTER_PRIORITY 0x6d78
-#define FILTER_HANDLE	0x6d786c62
-
 static struct bpf_tc_hook hook_of(int ifindex)
 {
 	return (struct bpf_tc_hook){.sz = sizeof(struct bpf_tc_hook),
@@ -28,8 +25,8 @@ static struct bpf_tc_hook hook_of(int ifindex)
 static struct bpf_tc_opts filter(void)
 {
 	return (struct bpf_tc_opts){.sz = sizeof(struct bpf_tc_opts),
-				    .handle = FILTER_HANDLE,
-				    .priority = FILTER_PRIORITY};
+				    .handle = MXLB_FILTER_HANDLE,
+				    .priority = MXLB_FILTER_PRIORITY};
 }
 
 /* The program's id, 0 when there is none. Without CAP_SYS_ADMIN ids can only be compared. */
