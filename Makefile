@@ -54,6 +54,9 @@ CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c
 CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
 DAEMON   = daemon.c traffic.c interfaces.c conflict.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
+CORE    += resets.c
+DAEMON  += resets.c
+
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
 SRC_conf     = $(CONF:%=userspace/conf/%)
@@ -141,9 +144,12 @@ unit_srcs_tier   = $(call core,tier verdict)
 unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
 unit_srcs_schedule = $(call core,verdict health schedule)
 unit_srcs_messenger = $(unit_srcs_control) userspace/daemon/messenger.c
+unit_srcs_resets = userspace/util/addr.c $(call core,resets)
 unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
+UNIT += flood resets
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
+unit_srcs_flood  = tests/model/flowmodel.c tests/model/flood.c
 unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
 unit_srcs_ids    = $(unit_srcs_model)
 unit_srcs_plan   = $(filter-out userspace/core/plan.c,$(unit_srcs_model)) # plan.c: included

@@ -4,8 +4,9 @@
  * clock is read. The rules are design.md's ("Datapath"), by their numbers; tests/model/ has them once more, simply.
  *
  *   0. An entry knows where its flow goes on: the number behind the last segment, by its upper 24 bits. Data within
- *      FLOW_MOVE of it moves it, forward or back, and unmarks it; any other segment follows it and changes
- *      nothing of that. FIN and RST, and what is answered with RST, mark it closed only within FLOW_CLOSE. Who can't
+ *      FLOW_MOVE of it moves it, forward or back, unmarks it and marks it DATA; any other segment follows it and changes
+ *      nothing of that. The first FLOW_SETTLED entries of a line with that mark settle: nothing displaces them until they
+ *      are closed or old. So connections forged by the million take the places of each other. FIN and RST, and what is answered with RST, mark it closed only within FLOW_CLOSE. Who can't
  *      know the sequence can neither close nor replace a live flow.
  *   1. A SYN is placed by the ring and noted. It changes no entry.
  *   2. The same SYN again follows its note. A late copy, whose note is gone, follows the live entry that it lies within
@@ -157,6 +158,21 @@ static __always_inline __u32 flow_behind(const struct packet *p)
 	return flow_unit(bpf_ntohl(p->seq) + p->segment - p->tcp_header + (p->flags & TCP_FIN));
 }
 
+/* Rule 0: how many other entries of the line have settled. */
+static __always_inline __u32 flow_settled_others(void *line, __u32 place, __u16 epoch)
+{
+	__u32 others = 0;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < MXLB_LINE_PLACES; i++) {
+		union mxlb_entry e = {.word = READ_ONCE(line_entry(line, i)->word)};
+
+		others += i != (int)place && flow_is_settled(e, epoch);
+	}
+	return others;
+}
+
 /* Rule 0, and when the entry was last used. Stores only what changes, and only its own bytes. The seq_marks. */
 static __noinline __u32 flow_touch(void *line, const struct packet *p, __u16 epoch)
 {
@@ -165,7 +181,8 @@ static __noinline __u32 flow_touch(void *line, const struct packet *p, __u16 epo
 
 	if (was.epoch != epoch)
 		*(volatile __u16 *)&entry->epoch = epoch;
-	now.marks = flow_marks(was, flow_best_distance(p), p->flags, flow_has_data(p), epoch);
+	now.marks = flow_marks(was, flow_best_distance(p), p->flags, flow_has_data(p));
+	now.marks = flow_settle(now.marks, flow_settled_others(line, p->best.place, epoch));
 	if (flow_best_distance(p) <= FLOW_MOVE && flow_has_data(p))
 		now.seq = flow_behind(p);
 	if (now.seq_marks != was.seq_marks)
@@ -250,7 +267,7 @@ static __always_inline __u64 flow_word(__u32 backend, const struct packet *p, __
 		.marks = marks,
 	};
 
-	e.marks = flow_marks(e, 0, p->flags, 0, epoch);
+	e.marks = flow_marks(e, 0, p->flags, 0);
 	return e.word;
 }
 
@@ -289,8 +306,8 @@ static __always_inline int flow_promote(void *line, __u32 family, struct packet 
 		old = is.word;
 	}
 	if (!old)
-		return family == 4 ? flow_put4(line, &p->key, word, RANK_USED, live)
-				   : flow_put6(line, &p->key, word, RANK_USED, live);
+		return family == 4 ? flow_put4(line, &p->key, word, RANK_DATA, live)
+				   : flow_put6(line, &p->key, word, RANK_DATA, live);
 	place = veil(place, p->hash);
 	e.marks |= flow_beside(live, place);
 	return __sync_val_compare_and_swap(&line_entry(line, place)->word, old, e.word) == old ? 0
@@ -372,7 +389,7 @@ static __always_inline void flow_close(void *line, const struct packet *p)
 {
 	union mxlb_entry now = {.seq_marks = p->result.seq_marks};
 
-	now.marks |= MXLB_MARK_CLOSED;
+	now.marks = (now.marks | MXLB_MARK_CLOSED) & ~MXLB_MARK_SETTLED;
 	if (p->result.by_entry)
 		*(volatile __u32 *)&line_entry(line, veil(p->best.place, p->hash))->seq_marks =
 			now.seq_marks;
@@ -386,7 +403,8 @@ static __always_inline __u32 flow_follow(void *line, struct packet *p)
 
 	p->result.by_entry = flow_best_distance(p) <= FLOW_CLOSE;
 	p->result.seq_marks = e.seq_marks;
-	if (e.epoch != epoch || (p->flags & (TCP_FIN | TCP_RST)) || (e.marks & MXLB_MARK_CLOSED)) {
+	if (e.epoch != epoch || (p->flags & (TCP_FIN | TCP_RST)) ||
+	    !(e.marks & MXLB_MARK_SETTLED)) {
 		p->result.seq_marks = flow_touch(line, p, epoch);
 	} else if (e.seq != flow_behind(p) && flow_has_data(p) &&
 		   flow_best_distance(p) <= FLOW_MOVE) {

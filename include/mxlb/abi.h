@@ -160,8 +160,11 @@ struct mxlb_traffic {
 
 #define MXLB_MARK_CLOSED  (1 << 0) /* a FIN or RST just where the flow goes on was seen */
 #define MXLB_MARK_BY_MISS (1 << 1) /* made without a note */
-#define MXLB_MARK_AGAIN	  (1 << 2) /* used in more than one epoch */
-#define MXLB_MARK_BESIDE  (1 << 3) /* promoted while another live entry of its tuple was there */
+#define MXLB_MARK_DATA \
+	(1 << 2) /* its client has sent data; before, this bit meant used in two epochs */
+#define MXLB_MARK_BESIDE (1 << 3) /* promoted while another live entry of its tuple was there */
+#define MXLB_MARK_SETTLED \
+	(1 << 4) /* never displaced while it is used; at most FLOW_SETTLED of a line */
 
 union mxlb_entry {
 	struct {

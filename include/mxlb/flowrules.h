@@ -20,10 +20,12 @@
 #define EPOCHS_CLOSED  2 /* after which a closed entry is nobody's */
 #define EPOCHS_COUNTED \
 	900		  /* 15 minutes: within them an entry that is not closed counts as a flow */
-#define EPOCHS_STRAY 60	  /* the same for one made by a miss and used once */
+#define EPOCHS_EMPTY 60	  /* the same for one whose client has sent no data */
 #define EPOCHS_OLD   1800 /* 30 minutes */
 
-/* Rule 5: who gives way first. */
+#define FLOW_SETTLED 2 /* of a line's entries settle: the last place is always left for newcomers */
+
+/* Rule 5: who gives way first. What has settled never does. */
 enum flow_rank {
 	RANK_FREE,
 	RANK_CLOSED_UNUSED,
@@ -31,8 +33,9 @@ enum flow_rank {
 	RANK_CLOSED,
 	RANK_BY_MISS,
 	RANK_BESIDE,
-	RANK_ONE_EPOCH,
-	RANK_USED,
+	RANK_EMPTY,
+	RANK_DATA,
+	RANK_SETTLED,
 	RANK_BUSY,
 };
 #define RANK_LIVE   RANK_BY_MISS /* from here on giving way is an eviction */
@@ -85,11 +88,13 @@ FLOW_INLINE __u32 flow_rank(union mxlb_entry e, __u16 epoch)
 		return RANK_OLD;
 	if (e.marks & MXLB_MARK_CLOSED)
 		return RANK_CLOSED;
-	if (e.marks & MXLB_MARK_BY_MISS)
+	if ((e.marks & (MXLB_MARK_BY_MISS | MXLB_MARK_DATA)) == MXLB_MARK_BY_MISS)
 		return RANK_BY_MISS;
 	if (e.marks & MXLB_MARK_BESIDE)
 		return RANK_BESIDE;
-	return e.marks & MXLB_MARK_AGAIN ? RANK_USED : RANK_ONE_EPOCH;
+	if (!(e.marks & MXLB_MARK_DATA))
+		return RANK_EMPTY;
+	return e.marks & MXLB_MARK_SETTLED ? RANK_SETTLED : RANK_DATA;
 }
 
 /* The lower gives way: rank, then the longest unused. */
@@ -99,26 +104,47 @@ FLOW_INLINE __u32 flow_score(union mxlb_entry e, __u16 epoch)
 }
 
 /* Rule 0: an entry's marks after a segment. flags as in the TCP header: FIN 1, RST 4. */
-FLOW_INLINE __u8 flow_marks(union mxlb_entry e, __u32 distance, __u8 flags, int has_data,
-			    __u16 epoch)
+FLOW_INLINE __u8 flow_marks(union mxlb_entry e, __u32 distance, __u8 flags, int has_data)
 {
 	__u8 marks = e.marks;
 
-	if (e.epoch != epoch)
-		marks |= MXLB_MARK_AGAIN;
 	if (flags & 5)
-		return distance <= FLOW_CLOSE ? marks | MXLB_MARK_CLOSED : marks;
-	return has_data && distance <= FLOW_MOVE ? marks & ~MXLB_MARK_CLOSED : marks;
+		return distance <= FLOW_CLOSE ? (marks | MXLB_MARK_CLOSED) & ~MXLB_MARK_SETTLED
+					      : marks;
+	return has_data && distance <= FLOW_MOVE ? (marks & ~MXLB_MARK_CLOSED) | MXLB_MARK_DATA
+						 : marks;
 }
 
-/* Rule 7: does it count as a flow? */
+FLOW_INLINE int flow_is_settled(union mxlb_entry e, __u16 epoch)
+{
+	return e.backend && e.backend != MXLB_ENTRY_BUSY && (e.marks & MXLB_MARK_SETTLED) &&
+	       flow_age(e, epoch) < EPOCHS_OLD;
+}
+
+/* Rule 0: of a line's entries that show data the first ones settle. others: how many others of the line have. */
+FLOW_INLINE __u8 flow_settle(__u8 marks, __u32 others)
+{
+	if ((marks & (MXLB_MARK_DATA | MXLB_MARK_CLOSED | MXLB_MARK_BESIDE)) != MXLB_MARK_DATA ||
+	    others >= FLOW_SETTLED)
+		return marks & ~MXLB_MARK_SETTLED;
+	return marks | MXLB_MARK_SETTLED;
+}
+
+/* Open, but its client has sent no data. */
+FLOW_INLINE int flow_is_empty(union mxlb_entry e, __u16 epoch)
+{
+	return e.backend && e.backend != MXLB_ENTRY_BUSY &&
+	       !(e.marks & (MXLB_MARK_CLOSED | MXLB_MARK_DATA)) &&
+	       flow_age(e, epoch) < EPOCHS_COUNTED;
+}
+
+/* Rule 7: does it count as a flow? One whose client has sent nothing carries no mail, and may be anybody's. */
 FLOW_INLINE int flow_counts(union mxlb_entry e, __u16 epoch)
 {
-	/* One that nobody opened here and that was used once may be any stray segment's. */
-	int stray = (e.marks & (MXLB_MARK_BY_MISS | MXLB_MARK_AGAIN)) == MXLB_MARK_BY_MISS;
+	__u16 most = e.marks & MXLB_MARK_DATA ? EPOCHS_COUNTED : EPOCHS_EMPTY;
 
 	return e.backend && e.backend != MXLB_ENTRY_BUSY && !(e.marks & MXLB_MARK_CLOSED) &&
-	       flow_age(e, epoch) < (stray ? EPOCHS_STRAY : EPOCHS_COUNTED);
+	       flow_age(e, epoch) < most;
 }
 
 #endif

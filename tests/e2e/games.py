@@ -213,13 +213,41 @@ class Resets:
         return [int(port) for port in re.findall(r" > \S+\.(\d+): ", self.file.read_text())]
 
 
+class Capture:
+    """Packets that a filter matches at a host, written down and counted afterwards: tcpdump's own number has what came before its
+    filter was in force, too."""
+
+    def __init__(self, lab, host, interface, folder, expression, direction="in"):
+        self.lab, self.filter = lab, expression
+        self.file = folder / f"{host}-{abs(hash(expression)):x}.pcap"
+        self.argv = [*lab.nsenter(host), "tcpdump", "-Z", "root", "-Q", direction, "-i", interface, "-s", "80", "-B", "16384",
+                     "-nn", "-w", self.file, expression]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.argv, stderr=subprocess.PIPE, text=True)
+        assert any("listening on" in line for line in self.process.stderr), "tcpdump did not start"
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=10)
+        counted = command("tcpdump", "-nn", "--count", "-r", self.file, self.filter)
+        self.count = int(re.search(r"^(\d+) packets?", counted, re.M)[1])
+
+    def times(self):
+        """When each came, by the wall clock."""
+        lines = command("tcpdump", "-nn", "-tt", "-r", self.file, self.filter).splitlines()
+        return [float(line.split()[0]) for line in lines if re.match(r"\d+\.\d+ ", line)]
+
+
 class Forgery:
     """Forged packets to the VIP from the router: SYNs from nowhere, or all kinds on the tuples of open sessions."""
 
-    def __init__(self, lab, build, vip, client=None, ports=(), seed=1, rate=0, syn="syn"):
-        what = [client, *map(str, ports)] if client else [syn]
+    def __init__(self, lab, build, vip, client=None, ports=(), seed=1, rate=0, syn="syn", packets=None):
+        what = [client, *map(str, ports)] if client else [syn, *([str(packets)] if packets else [])]
         self.argv = [*lab.nsenter("router"), str(build / "forge-packets"), "lan", lab.mac("lb"), vip, "25", str(seed),
                      str(rate), *what]
+        self.done = None
 
     def __enter__(self):
         self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, text=True)
@@ -227,7 +255,17 @@ class Forgery:
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
-        out, _ = self.process.communicate(timeout=20)
+        self.end(20)
+
+    def wait(self, seconds):
+        """Until all packets are sent."""
+        self.end(seconds)
+        return self
+
+    def end(self, seconds):
+        if self.done:
+            return
+        out, _ = self.process.communicate(timeout=seconds)
         assert self.process.returncode == 0 and out, "the forger failed"
         self.done = json.loads(out)
 

@@ -138,8 +138,9 @@ vip, here = socket.inet_aton(sys.argv[1]), socket.inet_aton(sys.argv[2])
 ear = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 for port in range(20000, 20000 + int(sys.argv[3])):
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 1, 0x4000, 64, 6, 0, here, vip)
-    raw.sendto(ip + struct.pack("!HHIIBBHHH", port, 25, port, 1, 0x50, 0x10, 1024, 0, 0), (sys.argv[1], 0))
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 44, 1, 0x4000, 64, 6, 0, here, vip)
+    for seq in (port, port + 4):  # the second shows that the client sends data: else nobody tells it anything
+        raw.sendto(ip + struct.pack("!HHIIBBHHH", port, 25, seq, 1, 0x50, 0x10, 1024, 0, 0) + b"NOOP", (sys.argv[1], 0))
 print("sent", flush=True)
 seen, end = 0, time.monotonic() + 60
 while (left := end - time.monotonic()) > 0:

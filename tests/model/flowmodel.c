@@ -11,9 +11,10 @@
 #define NOTE_BYTES	65536U
 
 #define CLOSED_UNUSED_S 2U
-#define STRAY_S		60U /* made by a miss, used once */
+#define EMPTY_S		60U /* has shown no data */
 #define COUNTED_S	(15 * 60U)
 #define OLD_S		(30 * 60U)
+#define SETTLED_MAX	2U /* of a line; one place is always left for newcomers */
 
 /* Who gives way, in rule 5's order. */
 enum rank {
@@ -23,8 +24,9 @@ enum rank {
 	RANK_CLOSED,
 	RANK_BY_MISS,
 	RANK_BESIDE,
-	RANK_ONE_EPOCH,
-	RANK_LONGEST,
+	RANK_EMPTY,
+	RANK_DATA,
+	RANK_SETTLED,
 };
 
 static void did(struct flowmodel_result *r, enum flowmodel_rule rule)
@@ -113,9 +115,9 @@ static struct flowmodel_entry *find(struct flowmodel_line *line, const struct fl
 	return best;
 }
 
-static enum rank rank_of(const struct flowmodel_entry *e, uint32_t now)
+static enum rank rank_of(const struct flowmodel_entry *e, const struct flowmodel_world *w)
 {
-	uint32_t unused = now - e->epoch;
+	uint32_t unused = w->epoch - e->epoch;
 
 	if (!e->used)
 		return RANK_FREE;
@@ -125,17 +127,18 @@ static enum rank rank_of(const struct flowmodel_entry *e, uint32_t now)
 		return RANK_OLD;
 	if (e->closed)
 		return RANK_CLOSED;
-	if (e->by_miss)
+	if (e->by_miss && !e->data)
 		return RANK_BY_MISS;
 	if (e->beside)
 		return RANK_BESIDE;
-	if (!e->again)
-		return RANK_ONE_EPOCH;
-	return RANK_LONGEST;
+	if (!e->data && !(w->without & FLOWMODEL_WITHOUT_DATA))
+		return RANK_EMPTY;
+	return e->settled ? RANK_SETTLED : RANK_DATA;
 }
 
 /* Rule 5. The place to use, whose rank is at most `last`; or NULL. */
-static struct flowmodel_entry *make_room(struct flowmodel_line *line, uint32_t now, enum rank last,
+static struct flowmodel_entry *make_room(struct flowmodel_line *line,
+					 const struct flowmodel_world *w, enum rank last,
 					 struct flowmodel_result *r)
 {
 	for (enum rank rank = RANK_FREE; rank <= last; rank++) {
@@ -144,7 +147,7 @@ static struct flowmodel_entry *make_room(struct flowmodel_line *line, uint32_t n
 		for (int i = 0; i < FLOWMODEL_PLACES; i++) {
 			struct flowmodel_entry *e = &line->entry[i];
 
-			if (rank_of(e, now) == rank && (!chosen || e->epoch < chosen->epoch))
+			if (rank_of(e, w) == rank && (!chosen || e->epoch < chosen->epoch))
 				chosen = e;
 		}
 		if (!chosen)
@@ -244,7 +247,7 @@ static uint32_t take_syn(struct flowmodel_line *line, const struct flowmodel_ent
 	return w->ring;
 }
 
-/* Rule 3: where a note becomes an entry. A promotion always finds a place. */
+/* Rule 3: where a note becomes an entry. As long as two of a line settle at most, there is a place. */
 static struct flowmodel_entry *room_of_note(struct flowmodel_line *line,
 					    const struct flowmodel_world *w,
 					    const struct flowmodel_segment *s,
@@ -262,7 +265,7 @@ static struct flowmodel_entry *room_of_note(struct flowmodel_line *line,
 		return place;
 	}
 	did(r, FLOWMODEL_DID_promoted);
-	return make_room(line, w->epoch, RANK_LONGEST, r);
+	return make_room(line, w, RANK_DATA, r);
 }
 
 /* Rule 3: the note becomes an entry, and stays. */
@@ -274,6 +277,8 @@ static void promote(struct flowmodel_line *line, const struct flowmodel_world *w
 	r->kind = FLOWMODEL_PROMOTED;
 	if (s->seq != line->note.expect)
 		did(r, FLOWMODEL_DID_promoted_data);
+	if (!place)
+		return;
 	fill(place, s, line->note.backend, w->epoch, false);
 	place->used = false; /* for a moment, to look at the others */
 	place->beside = tuple_has_live(line, &s->tuple);
@@ -327,6 +332,11 @@ static void mark(struct flowmodel_entry *e, const struct flowmodel_world *w,
 {
 	bool answered = w->backends[e->backend].reset;
 
+	if (s->data && !s->fin && !s->rst && is_near(e, s)) {
+		if (!e->data)
+			did(r, FLOWMODEL_DID_shown);
+		e->data = true;
+	}
 	if (answered && distance(e, s) <= CLOSE_BLOCKS) {
 		did(r, FLOWMODEL_DID_closed_here);
 		e->closed = true;
@@ -345,9 +355,38 @@ static void mark(struct flowmodel_entry *e, const struct flowmodel_world *w,
 	}
 }
 
+/* Rule 0: of a line's entries that show data the first two settle; what is closed or old makes room for others. */
+static void settle(struct flowmodel_line *line, struct flowmodel_entry *e,
+		   const struct flowmodel_world *w, struct flowmodel_result *r)
+{
+	unsigned others = 0, most = SETTLED_MAX;
+
+	for (int i = 0; i < FLOWMODEL_PLACES; i++) {
+		const struct flowmodel_entry *o = &line->entry[i];
+
+		others += o != e && o->used && o->settled && w->epoch - o->epoch < OLD_S;
+	}
+	if (w->without & FLOWMODEL_WITHOUT_LIMIT)
+		most = FLOWMODEL_PLACES;
+	if (w->without & FLOWMODEL_WITHOUT_SETTLED)
+		most = 0;
+	if (!e->data || e->closed || e->beside) {
+		if (e->data && !e->closed)
+			did(r, FLOWMODEL_DID_not_settled_beside);
+		e->settled = false;
+		return;
+	}
+	if (others >= most)
+		did(r, FLOWMODEL_DID_not_settled);
+	else if (!e->settled)
+		did(r, FLOWMODEL_DID_settled);
+	e->settled = others < most;
+}
+
 /* Rule 4: the entry's. */
-static uint32_t take_entry(struct flowmodel_entry *e, const struct flowmodel_world *w,
-			   const struct flowmodel_segment *s, struct flowmodel_result *r)
+static uint32_t take_entry(struct flowmodel_line *line, struct flowmodel_entry *e,
+			   const struct flowmodel_world *w, const struct flowmodel_segment *s,
+			   struct flowmodel_result *r)
 {
 	r->kind = FLOWMODEL_HIT;
 	did(r, is_near(e, s) ? FLOWMODEL_DID_hit : FLOWMODEL_DID_hit_far);
@@ -360,8 +399,7 @@ static uint32_t take_entry(struct flowmodel_entry *e, const struct flowmodel_wor
 		did(r, FLOWMODEL_DID_moved);
 		e->block = block_behind(s);
 	}
-	if (e->epoch != w->epoch)
-		e->again = true;
+	settle(line, e, w, r);
 	e->epoch = w->epoch;
 	return e->backend;
 }
@@ -381,7 +419,7 @@ static uint32_t take_miss(struct flowmodel_line *line, const struct flowmodel_wo
 		did(r, FLOWMODEL_DID_miss_rst);
 		return w->ring;
 	}
-	place = make_room(line, w->epoch, RANK_BY_MISS, r);
+	place = make_room(line, w, RANK_BY_MISS, r);
 	did(r, place ? FLOWMODEL_DID_miss : FLOWMODEL_DID_miss_full);
 	if (place)
 		fill(place, s, w->ring, w->epoch, true);
@@ -456,7 +494,8 @@ void flowmodel_run(struct flowmodel *m, const struct flowmodel_world *w,
 	} else {
 		r->backend = take_note(line, own, w, s, r);
 		if (!r->backend)
-			r->backend = own ? take_entry(own, w, s, r) : take_miss(line, w, s, r);
+			r->backend =
+				own ? take_entry(line, own, w, s, r) : take_miss(line, w, s, r);
 	}
 	if (r->backend)
 		send(w, s, r);
@@ -468,9 +507,7 @@ bool flowmodel_counts(const struct flowmodel_entry *e, uint32_t epoch)
 {
 	uint32_t unused = epoch - e->epoch;
 
-	if (e->by_miss && !e->again && unused >= STRAY_S)
-		return false;
-	return e->used && !e->closed && unused < COUNTED_S;
+	return e->used && !e->closed && unused < (e->data ? COUNTED_S : EMPTY_S);
 }
 
 const char *flowmodel_rule_text(enum flowmodel_rule rule)

@@ -200,7 +200,7 @@ static void a_tuple_used_again_without_FIN_goes_beside_and_the_nearest_wins(int 
 	flowbench_epochs(1);
 	for (uint32_t seq = FAR; seq - FAR < 100 * MIB; seq += MIB)
 		assert_int_equal(segment(&t, ACK, seq, 100), other);
-	assert_true(one_of(&t, true)->again);
+	assert_true(one_of(&t, true)->data);
 	segment(&t, FIN | ACK, FAR + 99 * MIB + 100, 0);
 	assert_true(one_of(&t, true)->closed);
 	assert_false(one_of(&t, false)->closed);

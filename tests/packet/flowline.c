@@ -26,12 +26,13 @@ static void read_entry(int family, union mxlb_entry e, const void *key, uint32_t
 		return;
 	out->used = true;
 	read_tuple(family, key, &out->tuple);
-	out->backend = e.marks >> 4 ? ~0u : e.backend;
+	out->backend = e.marks >> 5 ? ~0u : e.backend;
 	out->block = e.seq;
 	out->epoch = epoch - (uint16_t)(epoch - e.epoch);
 	out->closed = e.marks & MXLB_MARK_CLOSED;
 	out->by_miss = e.marks & MXLB_MARK_BY_MISS;
-	out->again = e.marks & MXLB_MARK_AGAIN;
+	out->data = e.marks & MXLB_MARK_DATA;
+	out->settled = e.marks & MXLB_MARK_SETTLED;
 	out->beside = e.marks & MXLB_MARK_BESIDE;
 }
 
@@ -77,7 +78,8 @@ bool flowline_same(const struct flowmodel_line *a, const struct flowmodel_line *
 		if (x->used &&
 		    (!same_tuple(&x->tuple, &y->tuple) || x->backend != y->backend ||
 		     x->block != y->block || x->epoch != y->epoch || x->closed != y->closed ||
-		     x->by_miss != y->by_miss || x->again != y->again || x->beside != y->beside))
+		     x->by_miss != y->by_miss || x->data != y->data || x->settled != y->settled ||
+		     x->beside != y->beside))
 			return false;
 	}
 	if (!a->note.used || !b->note.used)
@@ -104,10 +106,10 @@ void flowline_print(const char *whose, const struct flowmodel_line *l)
 		if (e->used) {
 			flowline_print_tuple(&e->tuple);
 			print_error(" backend %" PRIu32 " block %06" PRIx32 " epoch %" PRIu32
-				    "%s%s%s%s",
+				    "%s%s%s%s%s",
 				    e->backend, e->block, e->epoch, e->closed ? " closed" : "",
-				    e->by_miss ? " by-miss" : "", e->again ? " again" : "",
-				    e->beside ? " beside" : "");
+				    e->by_miss ? " by-miss" : "", e->data ? " data" : "",
+				    e->settled ? " settled" : "", e->beside ? " beside" : "");
 		}
 		print_error("\n");
 	}

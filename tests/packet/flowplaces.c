@@ -40,8 +40,8 @@ static const struct kind {
 	{MADE, NONE, NONE, false},	  /* unused for 30 minutes */
 	{NONE, NONE, MADE_CLOSED, false}, /* other closed ones */
 	{NONE, NONE, MADE_BY_MISS, true}, /* made by a miss */
-	{NONE, NONE, MADE, true},	  /* seen in one epoch only */
-	{NONE, MADE, USED, true},	  /* the longest unused */
+	{NONE, NONE, MADE, true},	  /* its client has sent no data */
+	{NONE, MADE, USED, true},	  /* it has */
 };
 #define KINDS 6
 
@@ -116,7 +116,7 @@ static void of_one_rank_the_longest_unused_gives_way(int family)
 		for (unsigned i = 1; i <= 3; i++) { /* `at` is the first of them to be used again */
 			t = client(family, (at + i - 1) % 3);
 			flowbench_epochs(1);
-			segment(&t, ACK, ISN + 1, 100);
+			segment(&t, ACK, ISN + 1, 0);
 		}
 		t = client(family, 3);
 		establish(&t, ISN);
@@ -124,6 +124,100 @@ static void of_one_rank_the_longest_unused_gives_way(int family)
 		t = client(family, at);
 		assert_int_equal(entries_of(&t), 0);
 	}
+}
+
+/* Three flows of one line that send data, in this order; the number of the one that has not settled. */
+static unsigned fill_with_data(int family, const unsigned order[3])
+{
+	flowbench_clear(0x1f000);
+	for (unsigned i = 0; i < 3; i++) {
+		struct flowmodel_tuple t = client(family, order[i]);
+
+		establish(&t, ISN);
+		segment(&t, ACK, ISN + 1, 100);
+		assert_int_equal(entry_of(&t)->settled, i < 2);
+	}
+	return order[2];
+}
+
+/* Forged ones included, whatever they show. */
+static void the_first_two_of_a_line_that_send_data_stay_whoever_comes_later(int family)
+{
+	static const unsigned orders[][3] = {{0, 1, 2}, {1, 2, 0}, {2, 0, 1}};
+
+	for (unsigned o = 0; o < 3; o++) {
+		unsigned last_one = fill_with_data(family, orders[o]);
+
+		for (unsigned n = 3; n < 13; n++) {
+			struct flowmodel_tuple t = client(family, n);
+
+			establish(&t, ISN);
+			assert_true(last.evicted);
+			segment(&t, ACK, ISN + 1, 100);
+			flowbench_epochs(100);
+			segment(&t, ACK, ISN + 101, 100);
+			assert_false(entry_of(&t)->settled);
+		}
+		for (unsigned i = 0; i < 3; i++) {
+			struct flowmodel_tuple t = client(family, i);
+
+			assert_int_equal(entries_of(&t), i != last_one);
+		}
+	}
+}
+
+static void what_is_closed_or_unused_for_30_minutes_lets_the_next_one_settle(int family)
+{
+	static const unsigned order[3] = {0, 1, 2};
+	struct flowmodel_tuple first = client(family, 0), second = client(family, 1),
+			       third = client(family, 2), next = client(family, 3);
+
+	fill_with_data(family, order);
+	segment(&first, FIN | ACK, ISN + 101, 0);
+	assert_false(entry_of(&first)->settled);
+	segment(&third, ACK, ISN + 101, 100);
+	assert_true(entry_of(&third)->settled);
+	segment(&first, ACK, ISN + 102, 100); /* it was no FIN of its own; it comes too late */
+	assert_false(entry_of(&first)->closed);
+	assert_false(entry_of(&first)->settled);
+	flowbench_epochs(1799);
+	segment(&third, ACK, ISN + 201, 100);
+	segment(&first, ACK, ISN + 202, 100);
+	assert_false(entry_of(&first)->settled);
+	flowbench_epochs(1); /* the second is old now */
+	segment(&first, ACK, ISN + 302, 100);
+	assert_true(entry_of(&first)->settled);
+	segment(&second, ACK, ISN + 101, 100); /* and back: two have settled */
+	assert_false(entry_of(&second)->settled);
+	establish(&next, ISN);
+	assert_int_equal(entries_of(&second), 0);
+}
+
+static void what_a_miss_made_settles_as_soon_as_its_client_sends_more(int family)
+{
+	struct flowmodel_tuple t = client(family, 0), new;
+
+	segment(&t, ACK, ISN, 100);
+	assert_false(entry_of(&t)->data);
+	segment(&t, ACK, ISN + 100, 0);
+	assert_false(entry_of(&t)->data);
+	segment(&t, ACK, ISN + 100, 100);
+	assert_true(entry_of(&t)->settled);
+	for (unsigned n = 1; n < 10; n++) {
+		new = client(family, n);
+		establish(&new, ISN);
+	}
+	assert_int_equal(entries_of(&t), 1);
+}
+
+static void far_data_shows_nothing(int family)
+{
+	struct flowmodel_tuple t = client(family, 0);
+
+	establish(&t, ISN);
+	segment(&t, ACK, FAR, 100);
+	segment(&t, FIN | ACK, ISN + 1 + MIB, 100);
+	assert_false(entry_of(&t)->data);
 }
 
 static void a_miss_takes_no_place_of_a_flow_that_had_its_handshake(int family)
@@ -192,14 +286,32 @@ static void a_flow_counts_until_closed_or_unused_for_15_minutes(int family)
 
 	establish(&t, ISN);
 	establish(&closed, ISN);
+	segment(&t, ACK, ISN + 1, 100);
+	segment(&closed, ACK, ISN + 1, 100);
 	flowbench_compare();
-	segment(&closed, FIN | ACK, ISN + 1, 0);
+	segment(&closed, FIN | ACK, ISN + 101, 0);
 	flowbench_compare();
 	flowbench_epochs(899);
 	assert_true(flowmodel_counts(entry_of(&t), flowbench_epoch()));
 	flowbench_compare();
 	flowbench_epochs(1);
 	assert_false(flowmodel_counts(entry_of(&t), flowbench_epoch()));
+	flowbench_compare();
+}
+
+static void a_flow_whose_client_has_sent_nothing_counts_for_a_minute(int family)
+{
+	struct flowmodel_tuple t = client(family, 0), miss = client(family, 1);
+
+	establish(&t, ISN);
+	segment(&miss, ACK, ISN, 100);
+	flowbench_epochs(59);
+	assert_true(flowmodel_counts(entry_of(&t), flowbench_epoch()));
+	assert_true(flowmodel_counts(entry_of(&miss), flowbench_epoch()));
+	flowbench_compare();
+	flowbench_epochs(1);
+	assert_false(flowmodel_counts(entry_of(&t), flowbench_epoch()));
+	assert_false(flowmodel_counts(entry_of(&miss), flowbench_epoch()));
 	flowbench_compare();
 }
 
@@ -213,9 +325,14 @@ const struct flowcase flowcases_places[] = {
 	CASE(a_RST_makes_no_entry),
 	CASE(of_a_full_line_the_lowest_rank_gives_way),
 	CASE(of_one_rank_the_longest_unused_gives_way),
+	CASE(the_first_two_of_a_line_that_send_data_stay_whoever_comes_later),
+	CASE(what_is_closed_or_unused_for_30_minutes_lets_the_next_one_settle),
+	CASE(what_a_miss_made_settles_as_soon_as_its_client_sends_more),
+	CASE(far_data_shows_nothing),
 	CASE(a_miss_takes_no_place_of_a_flow_that_had_its_handshake),
 	CASE(a_flow_of_a_backend_to_be_reset_draws_RST_and_a_new_SYN_does_not),
 	CASE(when_nobody_is_there_flows_go_on_and_SYNs_are_turned_away),
 	CASE(a_flow_counts_until_closed_or_unused_for_15_minutes),
+	CASE(a_flow_whose_client_has_sent_nothing_counts_for_a_minute),
 	{0},
 };

@@ -5,10 +5,12 @@
  *   forge-packets IFACE MAC VIP PORT SEED RATE syn
  *   forge-packets IFACE MAC VIP PORT SEED RATE syn-again
  *   forge-packets IFACE MAC VIP PORT SEED RATE ack
+ *   forge-packets IFACE MAC VIP PORT SEED RATE {pairs | pairs-again | pairs-data | data} [PACKETS]
  *   forge-packets IFACE MAC VIP PORT SEED RATE CLIENT CLIENT_PORT...
  *
  * "syn": SYNs from everywhere in 100.64.0.0/10 or 2001:db8:64::/64; "syn-again": the same AGAIN of them over and over; "ack": segments
- * with ACK from there.
+ * with ACK from there. "pairs": from there, a SYN and the ACK behind it, as a connection begins; "pairs-again": and RATE connections later,
+ * which is some seconds, another ACK; "pairs-data": two segments with data at once; "data": these without the handshake. It ends after PACKETS.
  * Else, on each of these tuples in turn: a SYN, a FIN, a RST, and a SYN with the ACK that would follow it; every sequence
  * number is a guess. Ends with one line of JSON.
  * By a packet socket past the queueing discipline: IFACE's frames are the only traffic it can make.
@@ -33,10 +35,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH	    64
-#define TUPLES_MAX  1024
-#define AGAIN	    1024
-#define FRAME_MAX   (sizeof(struct ether_header) + sizeof(struct ip6_hdr) + sizeof(struct tcphdr))
+#define BATCH	   64
+#define TUPLES_MAX 1024
+#define AGAIN	   1024
+#define DATA	   16 /* bytes */
+#define FRAME_MAX \
+	(sizeof(struct ether_header) + sizeof(struct ip6_hdr) + sizeof(struct tcphdr) + DATA)
 #define SYN_SOURCES 0x64400000 /* 100.64.0.0/10, RFC 6598 */
 
 enum kind { KIND_SYN, KIND_FIN, KIND_RST, KIND_PAIR_SYN, KIND_PAIR_ACK, KIND_COUNT };
@@ -45,6 +49,11 @@ static const uint8_t kind_flags[KIND_COUNT] = {
 	[KIND_SYN] = TH_SYN,	  [KIND_FIN] = TH_FIN | TH_ACK, [KIND_RST] = TH_RST,
 	[KIND_PAIR_SYN] = TH_SYN, [KIND_PAIR_ACK] = TH_ACK,
 };
+
+/* What is done with each connection that is made up; a letter a packet: SYN, ACK, data, and a later ACK. */
+static const struct {
+	const char *name, *steps;
+} floods[] = {{"pairs", "SA"}, {"pairs-again", "SAL"}, {"pairs-data", "SADD"}, {"data", "DD"}};
 
 struct forger {
 	int fd;
@@ -57,7 +66,10 @@ struct forger {
 	unsigned n_ports, next_port;
 	enum kind kind;
 	uint32_t seq;
-	uint64_t random, rate;
+	uint64_t random, rate, most;
+	const char *steps; /* of a flood of connections; NULL: another one */
+	uint64_t connection;
+	unsigned step, data; /* data: bytes of the frame that is being made */
 	uint64_t sent, refused;
 };
 
@@ -96,7 +108,7 @@ static size_t put_ip4(const struct forger *f, uint8_t *at, const uint8_t *from, 
 {
 	struct ip ip = {.ip_v = 4,
 			.ip_hl = 5,
-			.ip_len = htons(sizeof(ip) + sizeof(struct tcphdr)),
+			.ip_len = htons(sizeof(ip) + sizeof(struct tcphdr) + f->data),
 			.ip_off = htons(IP_DF),
 			.ip_ttl = 60,
 			.ip_p = IPPROTO_TCP};
@@ -105,7 +117,7 @@ static size_t put_ip4(const struct forger *f, uint8_t *at, const uint8_t *from, 
 	memcpy(&ip.ip_dst, f->vip, 4);
 	ip.ip_sum = fold(sum(&ip, sizeof(ip), 0));
 	memcpy(at, &ip, sizeof(ip));
-	*pseudo = sum(&ip.ip_src, 8, IPPROTO_TCP + sizeof(struct tcphdr));
+	*pseudo = sum(&ip.ip_src, 8, IPPROTO_TCP + sizeof(struct tcphdr) + f->data);
 	return sizeof(ip);
 }
 
@@ -114,13 +126,13 @@ static size_t put_ip6(const struct forger *f, uint8_t *at, const uint8_t *from, 
 	struct ip6_hdr ip = {0};
 
 	ip.ip6_flow = htonl(6u << 28);
-	ip.ip6_plen = htons(sizeof(struct tcphdr));
+	ip.ip6_plen = htons(sizeof(struct tcphdr) + f->data);
 	ip.ip6_nxt = IPPROTO_TCP;
 	ip.ip6_hlim = 60;
 	memcpy(&ip.ip6_src, from, 16);
 	memcpy(&ip.ip6_dst, f->vip, 16);
 	memcpy(at, &ip, sizeof(ip));
-	*pseudo = sum(&ip.ip6_src, 32, IPPROTO_TCP + sizeof(struct tcphdr));
+	*pseudo = sum(&ip.ip6_src, 32, IPPROTO_TCP + sizeof(struct tcphdr) + f->data);
 	return sizeof(ip);
 }
 
@@ -140,7 +152,42 @@ static size_t put_frame(const struct forger *f, uint8_t *at, const uint8_t *from
 	tcp.th_win = htons(64240);
 	tcp.th_sum = fold(sum(&tcp, sizeof(tcp), pseudo));
 	memcpy(at + len, &tcp, sizeof(tcp));
-	return len + sizeof(tcp);
+	memset(at + len + sizeof(tcp), 0, f->data);
+	return len + sizeof(tcp) + f->data;
+}
+
+static uint64_t mix(uint64_t x) /* splitmix64 */
+{
+	x += 0x9e3779b97f4a7c15ULL;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
+
+/* The next packet of a connection that is made up: address, port and number follow from which one it is. */
+static size_t next_connection(struct forger *f, uint8_t *at)
+{
+	uint8_t from[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0x64};
+	char step = f->steps[f->step];
+	uint64_t which = f->connection - (step == 'L' ? f->rate : 0), r = mix(f->seed ^ which);
+	uint32_t from4 = htonl(SYN_SOURCES | (r & 0x3fffff)), number = mix(r);
+	struct tcphdr tcp = {.th_flags = step == 'S' ? TH_SYN : TH_ACK};
+	size_t len;
+
+	tcp.th_sport = htons(1024 + (r >> 22) % 64512);
+	for (unsigned i = 0; i < f->step; i++)
+		number += f->steps[i] == 'S' ? 1 : f->steps[i] == 'D' ? DATA : 0;
+	tcp.th_seq = htonl(number);
+	f->data = step == 'D' ? DATA : 0;
+	r = mix(r + 1);
+	memcpy(from + (f->v6 ? 8 : 0), f->v6 ? (void *)&r : &from4, f->v6 ? 8 : 4);
+	len = put_frame(f, at, from, tcp);
+	f->data = 0;
+	if (!f->steps[++f->step]) {
+		f->step = 0;
+		f->connection++;
+	}
+	return len;
 }
 
 /* A SYN, or an ACK, from anywhere. */
@@ -193,7 +240,9 @@ static void send_batch(struct forger *f)
 	memset(message, 0, sizeof(message));
 	for (int i = 0; i < BATCH; i++) {
 		iov[i].iov_base = frame[i];
-		iov[i].iov_len = f->flood ? next_flood(f, frame[i]) : next_on_tuple(f, frame[i]);
+		iov[i].iov_len = f->steps   ? next_connection(f, frame[i])
+				 : f->flood ? next_flood(f, frame[i])
+					    : next_on_tuple(f, frame[i]);
 		message[i].msg_hdr.msg_iov = &iov[i];
 		message[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -218,7 +267,7 @@ static void run(struct forger *f)
 {
 	double begin = now_s(), ahead;
 
-	while (!ended) {
+	while (!ended && (!f->most || f->sent < f->most)) {
 		send_batch(f);
 		if (!f->rate)
 			continue;
@@ -250,7 +299,8 @@ static void open_interface(struct forger *f, const char *name)
 static void usage(void)
 {
 	fputs("usage: forge-packets IFACE MAC VIP PORT SEED RATE "
-	      "{syn | syn-again | ack | CLIENT CLIENT_PORT...}\n",
+	      "{syn | syn-again | ack | {pairs | pairs-again | pairs-data | data} [PACKETS] | "
+	      "CLIENT CLIENT_PORT...}\n",
 	      stderr);
 	exit(2);
 }
@@ -269,7 +319,12 @@ static void take_arguments(struct forger *f, int argc, char **argv)
 	f->seed = f->random;
 	f->again = !strcmp(argv[7], "syn-again");
 	f->ack = !strcmp(argv[7], "ack");
-	f->flood = f->again || f->ack || !strcmp(argv[7], "syn");
+	for (size_t i = 0; i < sizeof(floods) / sizeof(floods[0]); i++)
+		if (!strcmp(argv[7], floods[i].name))
+			f->steps = floods[i].steps;
+	if (f->steps && argc > 8)
+		f->most = strtoull(argv[8], NULL, 10);
+	f->flood = f->steps || f->again || f->ack || !strcmp(argv[7], "syn");
 	if (inet_pton(f->v6 ? AF_INET6 : AF_INET, argv[3], f->vip) != 1 ||
 	    (!f->flood && inet_pton(f->v6 ? AF_INET6 : AF_INET, argv[7], f->client) != 1))
 		usage();

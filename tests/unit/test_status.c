@@ -69,8 +69,9 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 			 "admin", "reason", "text", "exo_code", "since", "in_ring", "admin_order",
 			 "last_probe", "tls", "neighbour", "tunnel", "flows", "new", "packets",
 			 "bytes", "flow_table", "counts"));
-	assert_keys(json_object_get(backend, "flow_table"),
-		    KEYS("misses", "retransmits", "promoted", "evicted", "unplaced"));
+	assert_keys(
+		json_object_get(backend, "flow_table"),
+		KEYS("misses", "retransmits", "promoted", "evicted", "unplaced", "without_data"));
 	assert_keys(json_object_get(backend, "neighbour"), KEYS("state", "mac", "routed"));
 	assert_true(json_is_null(json_object_get(backend, "tunnel")));
 	assert_int_equal(json_object_size(json_object_get(service, "drops")), MXLB_DROP_COUNT);

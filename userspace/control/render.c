@@ -112,10 +112,10 @@ const char *render_reason(const struct backend *b)
 
 static json_t *json_flow_table(const struct traffic *t)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "misses", (json_int_t)t->misses,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "misses", (json_int_t)t->misses,
 			 "retransmits", (json_int_t)t->retransmits, "promoted",
 			 (json_int_t)t->promoted, "evicted", (json_int_t)t->evicted, "unplaced",
-			 (json_int_t)t->unplaced);
+			 (json_int_t)t->unplaced, "without_data", (json_int_t)t->empty);
 }
 
 /* null: nobody said anything. */

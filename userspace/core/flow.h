@@ -15,7 +15,8 @@ struct flow_row { /* one entry */
 	uint32_t seq;	 /* where the flow goes on, in units of 256 bytes */
 	bool by_miss;	 /* nobody was seen to open it */
 	bool closed;	 /* a FIN or RST was seen */
-	bool counts;	 /* as a flow: not closed, used within 15 minutes */
+	bool data;	 /* its client has sent data */
+	bool counts; /* as a flow: not closed, used within 15 minutes; one without data: within one */
 };
 
 struct flow_place {		/* where a client's packets go */

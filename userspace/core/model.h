@@ -34,6 +34,8 @@ struct nexthop { /* what rtnetlink says about the way to a backend */
 
 struct traffic { /* summed over CPUs, filled by the daemon from the datapath's counters */
 	uint64_t flows, new_flows, packets, bytes;
+	uint64_t
+		empty; /* open, but the client has sent no data yet; flows has those of the last minute */
 	/* of the packets: SYNs seen before, segments without an entry, notes that became entries; and entries that gave way
 	 * for one of this backend's, flows that got no entry */
 	uint64_t retransmits, misses, promoted, evicted, unplaced;

@@ -5,6 +5,8 @@
  *
  *  1. No flow counts as the last before SETTLE_MS have passed: a client that was on its way in when the state
  *     changed has no entry yet, and its SYN may have to be sent again (after 1 s, RFC 6298).
+ *     A connection whose client has sent nothing for a minute carries no mail and may be forged: it is not waited for, but
+ *     reported.
  *  2. Whoever sets another state meanwhile ends the wait: the flows may never end then.
  */
 #include "ctl/operate.h"
@@ -26,6 +28,7 @@ struct seen { /* of one backend, at one time */
 	char admin[16];
 	char until[TEXT_TIER_SIZE]; /* " until 2026-...", or "" */
 	long long flows;
+	long long empty; /* connections that are open, but whose client has sent nothing */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -80,6 +83,8 @@ static enum ctl_exit look(const struct ctl *ctl, const char *wanted, struct seen
 		text_fit(field_text(found->service, "state"), 23, out->state, sizeof(out->state));
 		text_until(json_object_get(found->backend, "admin_order"), out->until);
 		out->flows = field_number(found->backend, "flows");
+		out->empty =
+			field_number(json_object_get(found->backend, "flow_table"), "without_data");
 	}
 	json_decref(document);
 	return rc;
@@ -92,10 +97,14 @@ static void report(const struct ctl *ctl, const struct seen *s)
 	if (!ctl->json) {
 		printf("%s: %s%s, %lld flows; %s: %s\n", s->name, s->admin, s->until, s->flows,
 		       s->service, s->state);
+		if (!s->flows && s->empty)
+			printf("%s: not waited for: %lld connections whose client has sent nothing for a minute\n",
+			       s->name, s->empty);
 		return;
 	}
-	json = json_pack("{s:s, s:s, s:I, s:s}", "backend", s->name, "admin", s->admin, "flows",
-			 (json_int_t)s->flows, "service_state", s->state);
+	json = json_pack("{s:s, s:s, s:I, s:I, s:s}", "backend", s->name, "admin", s->admin,
+			 "flows", (json_int_t)s->flows, "without_data", (json_int_t)s->empty,
+			 "service_state", s->state);
 	ctl_print_json(json);
 	json_decref(json);
 }

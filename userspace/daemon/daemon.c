@@ -406,6 +406,8 @@ static int start_parts(struct daemon *d)
 	if (!err)
 		err = table_start(d);
 	if (!err)
+		err = resets_start(d);
+	if (!err)
 		err = interfaces_start(d);
 	if (err)
 		return err;
@@ -464,7 +466,7 @@ static void stop(struct daemon *d)
 	if (d->prober)
 		watches_stop_all(d);
 	prober_free(d->prober);
-	table_stop(d);
+	resets_stop(d);
 	connlog_free(d->connlog);
 	if (d->datapath && d->model)
 		remember_all(d);

@@ -10,6 +10,7 @@
 #include "control/control.h"
 #include "control/http.h"
 #include "core/model.h"
+#include "core/resets.h"
 #include "core/schedule.h"
 #include "datapath/datapath.h"
 #include "datapath/forge.h"
@@ -87,22 +88,25 @@ struct daemon {
 		unsigned idle_pct;
 		struct tally_rate rate; /* of all services */
 	} second;
-	uint64_t claims;		   /* of a VIP by other hosts, as last seen */
-	unsigned claimed;		   /* looks for which it is still told so */
-	uint32_t flows[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
-	struct survey {			   /* of the flow table, part by part; table.c */
+	uint64_t claims;  /* of a VIP by other hosts, as last seen */
+	unsigned claimed; /* looks for which it is still told so */
+	uint32_t flows[MXLB_MAX_BACKENDS], empty[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
+	struct survey { /* of the flow table, part by part; table.c */
 		enum { SURVEY_NONE, SURVEY_COUNT, SURVEY_FREE } stage;
 		uint64_t at;
-		uint32_t counts[MXLB_MAX_BACKENDS];
+		uint32_t counts[MXLB_MAX_BACKENDS], empty[MXLB_MAX_BACKENDS];
 		ev_timer more;
 	} survey;
 	uint64_t flows_ms;
 	struct forge *forge;
-	struct idle_flow *idle; /* flows of gone backends that are still to be told */
-	unsigned n_idle;
+	struct resets resets_list; /* flows of unreachable servers that are still to be reset */
+	bool resets_new;	   /* another server became unreachable: they are collected again */
 	struct reset_rounds {
 		uint64_t at_ms; /* the next one */
-		unsigned left;
+		unsigned left;	/* the last one only counts */
+		bool in_round;
+		uint64_t sent, open,
+			silent; /* packets; flows that have moved data, and that have not */
 	} rounds[MXLB_MAX_BACKENDS];
 };
 
@@ -178,14 +182,17 @@ void asked_stop(void *ctx, void *probe);
 
 /* table.c: what needs the flow table. */
 int table_start(struct daemon *d); /* 0 or -errno, logged */
-void table_stop(struct daemon *d);
 /* Fills the model's flow counts, from a pass over the table that is at most a second old. */
 void table_refresh(struct daemon *d);
 /* traffic.c: the counters of the datapath, into the model and .counts, unless they are fresh. */
 void traffic_refresh(struct daemon *d);
 void traffic_start(struct daemon *d);
-/* A backend is gone: its idle flows are to be reset, now and again while it is. */
-void table_reset_idle(struct daemon *d, uint32_t backend_id);
+
+/* resets.c */
+int resets_start(struct daemon *d); /* 0 or -errno */
+void resets_stop(struct daemon *d);
+/* A server is unreachable: its idle flows are to be reset, and some seconds later those that are left. */
+void resets_of(struct daemon *d, uint32_t backend_id);
 
 /* notify.c: systemd's notify protocol (sd_notify(3)); nothing when NOTIFY_SOCKET is not set. */
 void notify_send(const char *state);

@@ -136,7 +136,7 @@ static void gone(struct watch *w)
 	    !model_gone(d->model, w->id))
 		return;
 	daemon_changed(d);
-	table_reset_idle(d, w->id);
+	resets_of(d, w->id);
 }
 
 static void unreachable(struct watch *w, const struct service *s, const struct backend *b)

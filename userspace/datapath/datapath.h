@@ -110,12 +110,12 @@ void datapath_remember(struct datapath *dp, const struct service *s, const struc
  * `first` on; true: there are more behind them. A turn of the loop stands still for one part.
  *
  * datapath_count adds to counts, of MXLB_MAX_BACKENDS, the flows of every backend (rule 7: not closed, used within 15
- * minutes). A sweep is begun, counts the whole table, decides, and if that is true frees the entries of those backends
+ * minutes), and to empty the open ones whose client has sent no data. A sweep is begun, counts the whole table, decides, and if that is true frees the entries of those backends
  * that the plan no longer names and of which none counts, and ends. held[id] says that flows still name that id, so it must
  * not be given to another backend. datapath_flows and datapath_sweep do all of it at once.
  */
 bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
-		    uint32_t counts[MXLB_MAX_BACKENDS]);
+		    uint32_t counts[MXLB_MAX_BACKENDS], uint32_t empty[MXLB_MAX_BACKENDS]);
 void datapath_sweep_start(struct datapath *dp);
 bool datapath_sweep_decide(struct datapath *dp, const uint32_t counts[MXLB_MAX_BACKENDS],
 			   bool held[MXLB_MAX_BACKENDS]);

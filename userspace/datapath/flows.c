@@ -47,7 +47,7 @@ static bool is_ancient(union mxlb_entry e, uint16_t epoch)
 }
 
 bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
-		    uint32_t counts[MXLB_MAX_BACKENDS])
+		    uint32_t counts[MXLB_MAX_BACKENDS], uint32_t empty[MXLB_MAX_BACKENDS])
 {
 	uint16_t epoch = epoch_now(dp);
 	union mxlb_entry *at;
@@ -55,6 +55,8 @@ bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
 	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++) {
 		union mxlb_entry e = entry_load(at);
 
+		if (flow_is_empty(e, epoch) && e.backend < MXLB_MAX_BACKENDS)
+			empty[e.backend]++;
 		if (flow_counts(e, epoch) && e.backend < MXLB_MAX_BACKENDS)
 			counts[e.backend]++;
 		else if (is_ancient(e, epoch))
@@ -65,8 +67,10 @@ bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
 
 void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS])
 {
+	static uint32_t empty[MXLB_MAX_BACKENDS];
+
 	memset(counts, 0, MXLB_MAX_BACKENDS * sizeof(*counts));
-	datapath_count(dp, 0, datapath_places(dp), counts);
+	datapath_count(dp, 0, datapath_places(dp), counts, empty);
 }
 
 void datapath_sweep_start(struct datapath *dp)
@@ -164,6 +168,7 @@ static bool row_of(struct datapath *dp, union mxlb_entry *at, uint64_t i, uint16
 		.seq = e.seq,
 		.by_miss = e.marks & MXLB_MARK_BY_MISS,
 		.closed = e.marks & MXLB_MARK_CLOSED,
+		.data = e.marks & MXLB_MARK_DATA,
 		.counts = flow_counts(e, epoch),
 	};
 	client_of(dp, i, flow);

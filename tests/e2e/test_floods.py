@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Floods of forged connections: idle sessions keep their entries, who is reset has carried data, and the VIP floods nobody.
+
+By default the table is small and the flood is as much smaller; `make games` has the default table and 4 million packets.
+"""
+import bisect
+import json
+import os
+
+import pytest
+
+from games import (Capture, Forgery, Resets, Sessions, assert_alive, assert_ended_well, flows, swallow_forged_sources)
+from lab import OXFORD, ROOT, VIP, VIP6, command, wait_until
+
+GAMES = float(os.environ.get("MXLB_GAMES_S", 0)) > 0
+TABLE = 262144 if GAMES else 16384
+PACKETS = 4_000_000 if GAMES else 250_000
+RATE = 110_000 if GAMES else 40_000
+IDLE = 120
+RESETS_A_SECOND = 5000
+FORGED = {VIP: "100.64.0.0/10", VIP6: "2001:db8:64::/64"}
+
+
+@pytest.fixture(scope="module")
+def forger(build):
+    command("make", "-s", f"B={build.name}", f"{build.name}/forge-packets", cwd=ROOT)
+    return build
+
+
+@pytest.fixture
+def running(lab, balancer):
+    balancer.configure(replace={"datapath:\n": f"datapath:\n  flows: {TABLE}\n"})
+    balancer.start()
+    balancer.wait_all_up()
+    return balancer
+
+
+def flood(lab, build, vip, kind, packets=PACKETS):
+    with Forgery(lab, build, vip, syn=kind, rate=RATE, packets=packets) as forgery:
+        forgery.wait(packets / RATE * 10 + 30)
+    return forgery
+
+
+def broken(sessions):
+    return [s for s in sessions.noop() if s.error is not None]
+
+
+@pytest.mark.parametrize("kind, vip, service", [
+    ("pairs", VIP, "hybrid-mail"), ("pairs-again", VIP, "hybrid-mail"), ("pairs-data", VIP, "hybrid-mail"),
+    ("data", VIP, "hybrid-mail"), ("pairs-data", VIP6, "hybrid-mail6")])
+def test_no_flood_of_forged_connections_costs_an_idle_session_its_server(
+        lab, running, forger, measured, kind, vip, service):
+    swallow_forged_sources(lab)
+    with Sessions(lab, vip) as sessions:
+        sessions.open(IDLE, 0)
+        forgery = flood(lab, forger, vip, kind)
+        lab_servers = {s.server for s in sessions.report()}
+        assert lab_servers == set(OXFORD)
+        running.ask(f"set server {service}/oxford-a state drain")
+        drained = broken(sessions)
+        running.ask(f"set server {service}/oxford-b state drain")  # the mail fails over to the other site
+        moved = broken(sessions)
+        sessions.assert_one_server_each()
+        ended = sessions.quit()
+    measured(f"{forgery.text()} ({kind}), {IDLE} idle sessions: {len(drained)} broken by a drain, {len(moved)} after the failover")
+    assert not drained and not moved
+    assert_ended_well(ended)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "pairs-data"])
+def test_idle_sessions_of_a_dead_server_are_reset_whatever_was_forged_and_the_vip_is_no_reflector(
+        lab, running, forger, measured, tmp_path, kind):
+    swallow_forged_sources(lab)
+    syns = f"src host {VIP} and dst net {FORGED[VIP]} and tcp[tcpflags] & 0x12 = 2"
+    with Sessions(lab, VIP) as sessions, Resets(lab, VIP) as resets:
+        sessions.open(60, 0)
+        forgery = flood(lab, forger, VIP, kind)
+        theirs = {s.port for s in sessions.report() if s.server == "oxford-a"}
+        assert len(theirs) > 10
+        with Capture(lab, "router", "lan", tmp_path, syns) as told:
+            lab.cut("oxford-a")
+            running.wait_for({"oxford-a": "down"})
+            wait_until(lambda: theirs <= set(resets.ports()), 60, "each of its sessions is reset: " + running.log())
+            wait_until(lambda: "event=resets_ended" in running.log(), 120, "the rounds are over: " + running.log())
+        assert_alive([s for s in sessions.report() if s.server != "oxford-a"])
+    times = sorted(told.times())
+    most = max((bisect.bisect(times, t + 1) - i for i, t in enumerate(times)), default=0)
+    measured(f"{forgery.text()} ({kind}): {len(theirs)} of {len(theirs)} sessions reset; {told.count} SYNs from the VIP to forged "
+             f"addresses, at most {most} in a second")
+    if kind == "pairs":
+        assert told.count == 0, "nobody who sent no data is told anything"
+    else:
+        assert told.count > 0 and most <= RESETS_A_SECOND * 1.2
+
+
+@pytest.mark.skipif(not GAMES, reason="takes more than a minute: make games")
+def test_a_drain_ends_when_those_who_send_mail_have_gone(lab, running, forger):
+    swallow_forged_sources(lab)
+    with Sessions(lab, VIP) as sessions:
+        sessions.open(10, 0)
+        flood(lab, forger, VIP, "pairs", 20_000)
+        mine = [s.port for s in sessions.report() if s.server == "oxford-a"]
+        assert mine and flows(running, "hybrid-mail")["oxford-a"] > 100, "what was just forged counts for a minute"
+        waiting = lab.popen("ctl", "drain", "hybrid-mail/oxford-a", "--wait", "--timeout", "100")
+        sessions.quit(*mine)
+        assert waiting.wait(100) == 0
+    table = running.backend("oxford-a")
+    assert table["flows"] == 0 and table["flow_table"]["without_data"] > 100, "and then it is only reported"

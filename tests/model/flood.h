@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A game: flows that said something and are idle, and a blind sender on the Internet. It knows the rules, forges any source,
+ * and sends as many packets a second as its line lets through; it sees no answer and knows no flow's address or port. Then the
+ * ring changes and each flow goes on. Pure: what a segment leads to, and time, are the caller's.
+ */
+#ifndef FLOOD_H
+#define FLOOD_H
+
+#include "forgery.h"
+
+/* What the blind sender does with each address and port that it makes up. */
+struct flood_kind {
+	const char *name;
+	bool handshake;		/* a SYN and the ACK behind it; else only what follows */
+	unsigned data;		/* segments with data, at once */
+	bool later, later_data; /* another segment some seconds later, with data or not */
+};
+
+#define FLOOD_KINDS 6
+extern const struct flood_kind flood_kinds[FLOOD_KINDS];
+
+struct flood_plan {
+	const struct flood_kind *kind,
+		*before; /* before: the flood that the flows begin in; NULL: none */
+	unsigned seconds, before_seconds;
+	unsigned packets; /* a second */
+};
+
+/* The tuples are the caller's. The number of flows that went on at another backend than they had begun at. */
+unsigned flood_play(const struct forgery_world *world, const struct flood_plan *plan,
+		    struct forgery_flow *flows, unsigned n, uint64_t seed);
+
+#endif

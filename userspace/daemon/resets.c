@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Resets the idle flows of a server that is unreachable: a SYN from the VIP draws an ACK from the client, which the datapath
+ * answers with the RST (RFC 5961). A round goes through all flows of all servers that are due (core/resets.h), BATCH at a time,
+ * and reads each once more before its SYN goes out. After ROUNDS rounds, because a SYN or its answer may be lost, what is still
+ * open is counted and logged: those clients are gone, or never were.
+ */
+#include <string.h>
+#include "control/render.h"
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+#define ROUNDS	 3
+#define AGAIN_MS 5000
+#define BATCH	 100
+#define BATCH_S	 0.02
+#define FULL_MS \
+	200 /* until the next try when every prefix that is left has had its share of the second */
+
+struct gather {
+	struct daemon *daemon;
+	uint64_t now_ms;
+};
+
+static const struct backend *lost(struct daemon *d, uint32_t id, struct service **service)
+{
+	struct service *s;
+	struct backend *b = model_backend(d->model, id, &s);
+
+	if (!b || !b->gone || s->conf.on_unreachable != ON_UNREACHABLE_RESET)
+		return NULL;
+	*service = s;
+	return b;
+}
+
+static bool is_due(const struct reset_rounds *r, uint64_t now_ms)
+{
+	return r->left && r->at_ms <= now_ms;
+}
+
+static void gather(void *ctx, uint64_t place, const struct flow_row *row)
+{
+	struct gather *g = ctx;
+	struct reset_rounds *r = row ? &g->daemon->rounds[row->backend_id] : NULL;
+
+	if (!r || !is_due(r, g->now_ms) || row->closed)
+		return;
+	if (row->data && row->counts)
+		r->open++;
+	else if (!row->data)
+		r->silent++;
+	if (r->left > 1 && row->data && row->counts)
+		resets_add(&g->daemon->resets_list, place, row->idle_s);
+}
+
+static void resets_in(struct daemon *d, double s)
+{
+	ev_timer_stop(d->loop, &d->resets);
+	ev_timer_set(&d->resets, s, 0);
+	ev_timer_start(d->loop, &d->resets);
+}
+
+/* The last look, when the rounds are over. */
+static void tell(struct daemon *d, uint32_t id, const struct reset_rounds *r)
+{
+	char name[RENDER_BACKEND_SIZE];
+
+	log_info("event=resets_ended backend=%s packets=%llu unanswered=%llu without_data=%llu",
+		 render_backend(d->model, id, name), (unsigned long long)r->sent,
+		 (unsigned long long)r->open, (unsigned long long)r->silent);
+}
+
+static void begin_round(struct daemon *d, uint32_t id)
+{
+	struct reset_rounds *r = &d->rounds[id];
+	char name[RENDER_BACKEND_SIZE];
+
+	if (r->left == 1) {
+		tell(d, id, r);
+		r->left = 0;
+		return;
+	}
+	if (r->open && !r->in_round)
+		log_info("event=resets backend=%s flows=%llu without_data=%llu",
+			 render_backend(d->model, id, name), (unsigned long long)r->open,
+			 (unsigned long long)r->silent);
+	r->in_round = true;
+}
+
+static void end_round(struct reset_rounds *r, uint64_t now_ms)
+{
+	if (!r->in_round)
+		return;
+	r->in_round = false;
+	r->left--;
+	r->at_ms = now_ms + AGAIN_MS;
+}
+
+/* Everybody who is due, in one list: the flows of a server that becomes unreachable a moment later are sorted into it. */
+static void gather_due(struct daemon *d)
+{
+	struct gather g = {.daemon = d, .now_ms = daemon_now().mono_ms};
+	struct service *s;
+	bool any = false;
+
+	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++) {
+		struct reset_rounds *r = &d->rounds[id];
+
+		if (r->left && !lost(d, id, &s)) /* it is back */
+			*r = (struct reset_rounds){0};
+		r->open = r->silent = 0;
+		any = any || is_due(r, g.now_ms);
+	}
+	if (!any)
+		return;
+	resets_begin(&d->resets_list);
+	datapath_look(d->datapath, 0, datapath_places(d->datapath), gather, &g);
+	resets_ready(&d->resets_list);
+	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++)
+		if (is_due(&d->rounds[id], g.now_ms))
+			begin_round(d, id);
+}
+
+struct one {
+	struct daemon *daemon;
+	uint64_t second;
+	bool put_off;
+};
+
+/* As it is now: what was closed meanwhile has heard it. */
+static void reset_one(void *ctx, uint64_t place, const struct flow_row *row)
+{
+	struct one *one = ctx;
+	struct daemon *d = one->daemon;
+	struct service *s;
+
+	if (!row || row->closed || !row->counts || !row->data || !lost(d, row->backend_id, &s) ||
+	    s->id != row->service_id)
+		return;
+	if (!resets_may(&d->resets_list, place, &row->client, one->second)) {
+		one->put_off = true;
+		return;
+	}
+	d->rounds[row->backend_id].sent++;
+	forge_syn(d->forge, &s->conf.address, s->conf.port, &row->client, row->port);
+}
+
+/* True: nothing could be sent, although there is something left. */
+static bool send_batch(struct daemon *d)
+{
+	struct one one = {.daemon = d, .second = daemon_now().mono_ms / 1000};
+	unsigned put_off = 0, n;
+	uint64_t place;
+
+	for (n = 0; n < BATCH && resets_next(&d->resets_list, &place); n++) {
+		one.put_off = false;
+		datapath_look(d->datapath, place, 1, reset_one, &one);
+		put_off += one.put_off;
+	}
+	return n && put_off == n;
+}
+
+/* When the list is empty, the next round is due some seconds later. */
+static void on_resets(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+	uint64_t now_ms = daemon_now().mono_ms, next_ms = 0;
+	bool full;
+
+	(void)loop;
+	(void)events;
+	if (!resets_left(&d->resets_list) || d->resets_new)
+		gather_due(d);
+	d->resets_new = false;
+	full = send_batch(d);
+	if (resets_left(&d->resets_list)) {
+		resets_in(d, full ? FULL_MS / 1000.0 : BATCH_S);
+		return;
+	}
+	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++) {
+		struct reset_rounds *r = &d->rounds[id];
+
+		end_round(r, now_ms);
+		if (r->left && (!next_ms || r->at_ms < next_ms))
+			next_ms = r->at_ms;
+	}
+	if (next_ms)
+		resets_in(d, next_ms > now_ms ? (double)(next_ms - now_ms) / 1000 : 0);
+}
+
+void resets_of(struct daemon *d, uint32_t backend_id)
+{
+	if (!d->forge)
+		return;
+	d->rounds[backend_id] =
+		(struct reset_rounds){.at_ms = daemon_now().mono_ms, .left = ROUNDS + 1};
+	d->resets_new = true;
+	resets_in(d, 0);
+}
+
+int resets_start(struct daemon *d)
+{
+	int err = forge_new(&d->forge);
+
+	if (err)
+		log_warn(
+			"event=no_idle_resets error=\"%s\" advice=\"idle sessions of a server that is gone will wait for "
+			"their own timeout; run mxlbd with CAP_NET_RAW\"",
+			strerror(-err));
+	ev_timer_init(&d->resets, on_resets, 0, 0);
+	d->resets.data = d;
+	return resets_init(&d->resets_list, datapath_places(d->datapath));
+}
+
+void resets_stop(struct daemon *d)
+{
+	forge_free(d->forge);
+	resets_free(&d->resets_list);
+}
