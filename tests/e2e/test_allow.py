@@ -8,13 +8,12 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import threading
+from contextlib import ExitStack
 
 import pytest
 
-from games import Forgery, Resets, Sessions, assert_alive, assert_ended_well, swallow_forged_sources
+from games import Capture, Forgery, Resets, Sessions, assert_alive, assert_ended_well, swallow_forged_sources
 from lab import ROOT, SERVERS, VIP, VIP6, Traffic, command, wait_until
 
 GAME_S = float(os.environ.get("MXLB_GAMES_S", 2))
@@ -80,28 +79,22 @@ class Lists:
 
 
 class Arrivals:
-    """SYNs from a prefix that reach the servers, counted there."""
+    """SYNs from a prefix that reach the servers."""
 
-    def __init__(self, lab, prefix):
-        self.lab, self.processes = lab, []
+    def __init__(self, lab, prefix, folder):
         flags = "ip6[53] & 0x12 = 2" if ":" in prefix else "tcp[tcpflags] & 0x12 = 2"
-        self.filter = f"src net {prefix} and {flags}"
+        self.captures = [Capture(lab, host, "eth0", folder, f"src net {prefix} and {flags}") for host in SERVERS]
 
     def __enter__(self):
-        for host in SERVERS:
-            self.processes.append(subprocess.Popen(
-                [*self.lab.nsenter(host), "tcpdump", "-Z", "root", "-Q", "in", "-i", "eth0", "-s", "60", "-nn", "-w",
-                 "/dev/null", self.filter], stderr=subprocess.PIPE, text=True))
-        for process in self.processes:
-            assert any("listening on" in line for line in process.stderr), "tcpdump did not start"
+        with ExitStack() as stack:
+            for capture in self.captures:
+                stack.enter_context(capture)
+            self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *_):
-        self.count = 0
-        for process in self.processes:
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=10)
-            self.count += int(re.search(r"^(\d+) packets? received by filter", said, re.M)[1])
+        self.stack.close()
+        self.count = sum(capture.count for capture in self.captures)
 
 
 def counted(lab, name):
@@ -116,7 +109,7 @@ def counted(lab, name):
                for cpu in each["values"])
 
 
-def play(lab, balancer, forger, measured, mode, vip, in_first, in_second, in_none):
+def play(lab, balancer, forger, measured, folder, mode, vip, in_first, in_second, in_none):
     """A game; what is the same in both modes is asserted here. The SYNs of none, and what the counters rose by."""
     swallow_forged_sources(lab)
     balancer.start()
@@ -125,7 +118,8 @@ def play(lab, balancer, forger, measured, mode, vip, in_first, in_second, in_non
         ports = {s.port for s in sessions.open(50, 20)}
         with Lists(balancer, mode) as lists:
             before = {name: counted(lab, name) for name in ("denied", "would_deny")}
-            with Arrivals(lab, in_first) as first, Arrivals(lab, in_second) as second, Arrivals(lab, in_none) as none, \
+            with Arrivals(lab, in_first, folder) as first, Arrivals(lab, in_second, folder) as second, \
+                 Arrivals(lab, in_none, folder) as none, \
                  Traffic(lab, vip, host="router") as traffic, Forgery(lab, forger, vip, rate=RATE) as forgery:
                 lists.wait(int(GAME_S / PACE_S))
                 assert_alive(sessions.noop())
@@ -145,15 +139,15 @@ def play(lab, balancer, forger, measured, mode, vip, in_first, in_second, in_non
 
 @FAMILIES
 def test_no_denied_prefix_leaks_and_no_session_breaks_while_the_list_is_swapped_under_a_flood(
-        lab, balancer, forger, measured, vip, in_first, in_second, in_none):
-    leaked, rise = play(lab, balancer, forger, measured, "enforce", vip, in_first, in_second, in_none)
+        lab, balancer, forger, measured, tmp_path, vip, in_first, in_second, in_none):
+    leaked, rise = play(lab, balancer, forger, measured, tmp_path, "enforce", vip, in_first, in_second, in_none)
     assert leaked == 0
     assert rise["denied"] > 1000 and rise["would_deny"] == 0
 
 
 @FAMILIES
 def test_in_observe_nothing_is_denied_while_the_list_is_swapped_under_a_flood(
-        lab, balancer, forger, measured, vip, in_first, in_second, in_none):
-    arrived, rise = play(lab, balancer, forger, measured, "observe", vip, in_first, in_second, in_none)
+        lab, balancer, forger, measured, tmp_path, vip, in_first, in_second, in_none):
+    arrived, rise = play(lab, balancer, forger, measured, tmp_path, "observe", vip, in_first, in_second, in_none)
     assert arrived > 1000, "and what would be denied arrives"
     assert rise["denied"] == 0 and rise["would_deny"] > 1000

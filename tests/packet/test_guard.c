@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Who may open a connection: rows C41 and C42 of conformance.md. Clients are 198.51.100.x + 256 y; 2001:db8:100::x. */
+#include <linux/bpf.h>
 #include <linux/if_link.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "bench.h"
 
-#define PREFIXES 8
+#define PREFIXES 512
+#define SWAPS_S	 3 /* how long lists are swapped under SYNs */
 
 struct list {
 	struct prefix p[PREFIXES];
@@ -23,8 +29,8 @@ static struct list list_of(const char *const *text)
 	return l;
 }
 
-/* Puts a list in force for "mail" and "mail6"; waits out what datapath_apply asks for. */
-static void allow(const struct list *l, bool observe, uint32_t syn_limit)
+/* Puts a list in force for "mail" and "mail6"; waits out what datapath_apply asks for. 0 or -errno. */
+static int apply_list(const struct list *l, bool observe, uint32_t syn_limit)
 {
 	struct maglev_member member = {"a", BACKEND_A, 1};
 	struct plan_backend backend = {.id = BACKEND_A};
@@ -43,12 +49,19 @@ static void allow(const struct list *l, bool observe, uint32_t syn_limit)
 					     .n_allow = l ? l->n : 0,
 					     .allow_observe = observe,
 					     .syn_limit = syn_limit};
-		assert_int_equal(addr_parse(i ? "2001:db8:113::25" : "203.0.113.25", &s[i].vip), 0);
+		addr_parse(i ? "2001:db8:113::25" : "203.0.113.25", &s[i].vip);
 	}
 	for (int ret = 1; ret; now_ms += ret) {
 		ret = datapath_apply(bench_datapath(), &plan, now_ms);
-		assert_true(ret >= 0);
+		if (ret < 0)
+			return ret;
 	}
+	return 0;
+}
+
+static void allow(const struct list *l, bool observe, uint32_t syn_limit)
+{
+	assert_int_equal(apply_list(l, observe, syn_limit), 0);
 }
 
 static int syn_counter(int family, uint32_t client)
@@ -163,6 +176,69 @@ static void test_a_replaced_list_leaves_nothing_behind(void **state)
 	assert_int_not_equal(bpf_map_get_next_key(fd, NULL, &next), 0);
 }
 
+struct swaps {
+	struct list list[2];
+	atomic_bool stop;
+	unsigned n;
+	int err;
+};
+
+/* As fast as it can: now_ms does not wait, so the old set is deleted at once, which makes it harder for the program. */
+static void *swap_lists(void *arg)
+{
+	struct swaps *s = arg;
+
+	while (!atomic_load(&s->stop) && !s->err)
+		s->err = apply_list(&s->list[s->n++ % 2], false, 0);
+	return NULL;
+}
+
+/* Both lists have hundreds of prefixes around the one that neither has, so that nodes next to its path come and go. */
+static void make_lists(struct swaps *s)
+{
+	char text[64];
+
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned n = 0; n < PREFIXES; n++) {
+			if (n % 2)
+				snprintf(text, sizeof(text), "2001:db8:%x::/48", 0x200 + n * 3 + i);
+			else
+				snprintf(text, sizeof(text), "198.51.%u.%u/32", n / 4 % 100,
+					 n % 250 + i * n % 3);
+			assert_int_equal(addr_parse_prefix(text, &s->list[i].p[n]), 0);
+		}
+		s->list[i].n = PREFIXES;
+	}
+}
+
+static void no_SYN_of_a_source_in_no_list_passes_while_lists_are_swapped(void **state)
+{
+	static struct swaps s;
+	struct frame f[2];
+	time_t end = time(NULL) + SWAPS_S;
+	unsigned sent = 0, passed = 0;
+	pthread_t thread;
+
+	(void)state;
+	make_lists(&s);
+	allow(&s.list[1], false, 0);
+	assert_int_equal(pthread_create(&thread, NULL, swap_lists, &s), 0);
+	while (time(NULL) < end) {
+		for (unsigned i = 0; i < 2; i++) {
+			frame_syn(&f[i], i ? 6 : 4, 25, i ? sent : 100 * 256 + sent % (156 * 256));
+			passed += bench_send(&f[i]) != XDP_DROP;
+		}
+		sent += 2;
+	}
+	atomic_store(&s.stop, true);
+	pthread_join(thread, NULL);
+	print_message("# %u SYNs, %u lists, %u passed\n", sent, s.n, passed);
+	assert_int_equal(s.err, 0);
+	assert_true(s.n > 10);
+	assert_int_equal(passed, 0);
+	allow(NULL, false, 0);
+}
+
 static void test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are_not(void **state)
 {
 	unsigned passed = 0;
@@ -193,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_C41_a_connection_that_is_open_stays_open),
 		cmocka_unit_test(test_C41_observe_counts_and_drops_nothing),
 		cmocka_unit_test(test_a_replaced_list_leaves_nothing_behind),
+		cmocka_unit_test(no_SYN_of_a_source_in_no_list_passes_while_lists_are_swapped),
 		cmocka_unit_test(
 			test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are_not),
 	};
