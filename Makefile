@@ -46,13 +46,13 @@ Q = @
 endif
 
 UTIL     = addr.c arp.c closest.c log.c buf.c process.c capability.c
-CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c connlog.c
+CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
-DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
+DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
 CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
-DAEMON   = daemon.c traffic.c interfaces.c conflict.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
+DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
 CORE    += resets.c
 DAEMON  += resets.c
@@ -67,7 +67,7 @@ SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
-SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c)
+SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c doctor_own.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
@@ -138,7 +138,7 @@ unit_srcs_stat   = $(unit_srcs_control)
 unit_srcs_admin  = $(unit_srcs_control)
 unit_srcs_flowlist = $(unit_srcs_status)
 unit_srcs_ctl    = $(sort $(unit_srcs_control) $(SRC_ctl) $(SRC_probing) $(SRC_conf)) # mxlbctl.c: included
-unit_srcs_core   = $(SRC_util) $(call core,verdict event tier)
+unit_srcs_core   = $(SRC_util) $(call core,verdict event tier problem)
 unit_srcs_health = $(call core,verdict health)
 unit_srcs_tier   = $(call core,tier verdict)
 unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
@@ -280,7 +280,7 @@ $(B)/san/probe-once: $(PROBE_ONCE:%.c=$(B)/san/%.o)
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
 
 # What tests/e2e/test_netlink*.py drives: the netlink part alone, under the sanitizers.
-NETLINK = netlink request link neigh nexthop pmtu proberoute announce
+NETLINK = netlink request link neigh nexthop pmtu proberoute probeway announce
 $(B)/netlink-drive: $(patsubst %.c,$(B)/san/%.o,tests/tools/netlink-drive.c $(SRC_util) \
 		$(NETLINK:%=userspace/datapath/%.c))
 	@echo "  LD      $@"

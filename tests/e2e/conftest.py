@@ -7,7 +7,7 @@ import pytest
 
 from lab import ROOT, Balancer, Lab, command
 
-TRAFFIC = {f"test_{name}" for name in ("allow", "failover", "faults_packets", "flows", "hints", "icmp", "mail", "trouble")}
+TRAFFIC = {f"test_{name}" for name in ("allow", "failover", "faults_packets", "flows", "hints", "icmp", "mail", "own", "trouble")}
 
 
 def pytest_configure(config):

@@ -136,8 +136,14 @@ class Lines:
 
 class Driver(Lines):
     def do(self, command):
-        """The command's answer; events that come before it stay to be expected."""
+        self.say(command)
+        return self.answer()
+
+    def say(self, command):
         self.p.stdin.write(command + "\n")
+
+    def answer(self):
+        """To what was said; events that come before it stay to be expected."""
         early = []
         while not (line := self.lines.get(timeout=PATIENCE)).startswith("= "):
             early.append(line)
@@ -222,8 +228,8 @@ class Net:
         return codes
 
 
-def wait_for(condition):
-    end = time.monotonic() + PATIENCE
+def wait_for(condition, seconds=PATIENCE):
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition never came"
         time.sleep(0.05)

@@ -10,6 +10,9 @@ from netlink_net import (A4, A6, B4, B6, BEHIND, LB4, LB6, MAC, SERVER, VIP4, VI
                          wait_for)  # noqa: F401 (fixtures)
 
 
+WHOLE, DISTURBED, VIP_LOCAL, ASTRAY = range(4)  # enum probe_way
+
+
 def serve(net):
     for ns in ("a", "b"):
         net.start(ns, SERVER, ns)
@@ -101,6 +104,109 @@ def test_a_flushed_probe_route_is_put_back(net):
     assert d.do(f"route 11 {VIP4}") == 0
     net.run("lb", "ip route flush table 27011")
     wait_for(lambda: A4 in net.run("lb", "ip route show table 27011"))
+
+
+TAKEN = {  # command, what is reported, for which VIPs
+    "rule": ("ip {f} rule del pref 27000 fwmark 0x6d78000b lookup 27011 proto 157", "rules", (VIP4, VIP6)),
+    "rules": ("ip {f} rule flush protocol 157", "rules", (VIP4, VIP6)),
+    "table": ("ip {f} route flush table 27011", "routes", (VIP4, VIP6)),
+    "stand-in": ("ip neigh del fe80::6d78:6c62:6d78:b dev eth0", "neighbours", (VIP6,)),
+    "its MAC": ("ip neigh replace fe80::6d78:6c62:6d78:b lladdr 02:00:00:00:00:77 dev eth0 nud permanent", "neighbours", (VIP6,)),
+    "its state": ("ip neigh change fe80::6d78:6c62:6d78:b lladdr 02:00:00:00:00:77 dev eth0 nud stale", "neighbours", (VIP6,)),
+}
+CASES = [(name, vip) for name, (_, _, vips) in TAKEN.items() for vip in vips]
+
+
+@pytest.mark.parametrize("name, vip", CASES)
+def test_what_is_taken_from_a_probes_way_is_put_back_at_once_and_reported(net, name, vip):
+    take, kind, _ = TAKEN[name]
+    serve(net)
+    d = net.driver()
+    watch_both(net, d, vip == VIP6)
+    assert d.do(f"route 11 {vip}") == 0 and d.do(f"route 12 {vip}") == 0
+    assert d.do("since 11") == WHOLE
+    before = everything(net)
+    net.run("lb", take.format(f="-6" if vip == VIP6 else "-4"))
+    d.expect(rf"put back {kind} \d+", 1)
+    wait_for(lambda: sorted("".join(everything(net)).splitlines()) == sorted("".join(before).splitlines()), 1)
+    assert d.do("way 11") == WHOLE and d.do("since 11") == DISTURBED
+    assert net.connect(vip, 11) == "a" and net.connect(vip, 12) == "b"
+
+
+@pytest.mark.parametrize("vip", [VIP4, VIP6])
+def test_a_look_finds_what_no_event_has_told_of(net, vip):
+    """Before a probe: the rule may be gone, and the event be still on its way or be lost."""
+    d = net.driver()
+    watch_both(net, d, vip == VIP6)
+    assert d.do(f"route 11 {vip}") == 0
+    family = "-6" if vip == VIP6 else "-4"
+    for take in ("rule flush protocol 157", "route flush table 27011", f"route del {vip} table 27011 metric {2**32 - 1}"):
+        os.kill(d.p.pid, signal.SIGSTOP)
+        net.run("lb", f"ip {family} {take}")
+        d.say("way 11")
+        os.kill(d.p.pid, signal.SIGCONT)
+        assert d.answer() == WHOLE
+        assert d.do("since 11") == DISTURBED
+
+
+@pytest.mark.parametrize("vip", [VIP4, VIP6])
+def test_a_vip_that_becomes_an_address_of_this_box_is_known_until_it_goes(net, vip):
+    d = net.driver()
+    watch_both(net, d, vip == VIP6)
+    assert d.do(f"route 11 {vip}") == 0
+    for add, delete in (("addr add {} dev lo", "addr del {} dev lo"), ("route add local {} dev lo", "route del local {} dev lo")):
+        net.run("lb", "ip " + add.format(f"{vip}/{128 if vip == VIP6 else 32}"))
+        wait_for(lambda: d.do("known 11") == VIP_LOCAL, 1)
+        assert d.do("way 11") == VIP_LOCAL
+        net.run("lb", "ip " + delete.format(f"{vip}/{128 if vip == VIP6 else 32}"))
+        wait_for(lambda: d.do("known 11") == WHOLE, 1)
+
+
+@pytest.mark.parametrize("vip", [VIP4, VIP6])
+def test_somebody_elses_rule_in_front_of_ours_is_noticed_and_its_end_too(net, vip):
+    d = net.driver()
+    watch_both(net, d, vip == VIP6)
+    assert d.do(f"route 11 {vip}") == 0
+    family = "-6" if vip == VIP6 else "-4"
+    net.run("lb", f"ip {family} route add default via {B6 if vip == VIP6 else B4} dev eth0 table 77")
+    net.run("lb", f"ip {family} rule add pref 100 lookup 77")
+    wait_for(lambda: d.do("known 11") == ASTRAY, 1)
+    net.run("lb", f"ip {family} rule del pref 100")
+    wait_for(lambda: d.do("known 11") == WHOLE, 1)
+
+
+def test_a_link_that_goes_takes_its_routes_along_and_nobody_is_accused(net):
+    d = net.driver()
+    watch_both(net, d, True)
+    assert d.do(f"route 11 {VIP6}") == 0
+    net.run("lb", "ip link set eth0 down")
+    d.expect("link eth0 .* down .*")
+    net.run("lb", "ip link set eth0 up")
+    net.run("lb", f"ip addr replace {LB6}/64 dev eth0 nodad")
+    wait_for(lambda: "via" in net.run("lb", "ip -6 route show table 27011"))
+    assert d.do("way 11") == WHOLE
+    lines = d.seen + d.waiting()
+    assert not [line for line in lines if line.startswith("put back")], lines
+
+
+def test_a_neighbour_timer_that_somebody_changed_is_fast_again(net):
+    d = net.driver()
+    assert d.do("fast") == 0
+    for family in ("ipv4", "ipv6"):
+        net.run("lb", f"sysctl -qw net.{family}.neigh.eth0.retrans_time_ms=1000")
+        d.expect("put back timers 1", 2)
+        assert net.run("lb", f"sysctl -n net.{family}.neigh.eth0.retrans_time_ms").strip() == "200"
+
+
+def test_a_multicast_group_that_went_with_ipv6_itself_is_joined_again(net):
+    """The kernel forgets memberships where an MTU is too small for IPv6, but the socket that joined does not know."""
+    d = net.driver()
+    assert d.do(f"join 0 {VIP6}") == 0
+    assert "ff02::1:ff00:25" in net.run("lb", "ip -6 maddr show dev eth0")
+    net.run("lb", "ip link set eth0 mtu 1000")
+    net.run("lb", "ip link set eth0 mtu 1500")
+    d.expect("put back groups 1", 2)
+    assert "ff02::1:ff00:25" in net.run("lb", "ip -6 maddr show dev eth0")
 
 
 def everything(net):

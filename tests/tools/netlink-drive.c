@@ -16,6 +16,7 @@
 
 static struct config config;
 static struct netlink *netlink;
+static uint64_t began_ms;
 
 static void print_link(void *ctx, unsigned interface, const struct netlink_link *l)
 {
@@ -45,6 +46,15 @@ static void print_unreachable(void *ctx, uint32_t id)
 {
 	(void)ctx;
 	printf("unreachable %u\n", id);
+}
+
+static void print_put_back(void *ctx, enum own_kind kind, unsigned n)
+{
+	static const char *const kinds[OWN_KINDS] = {"rules",  "routes", "neighbours",
+						     "timers", "groups", "filters"};
+
+	(void)ctx;
+	printf("put back %s %u\n", kinds[kind], n);
 }
 
 /*
@@ -88,6 +98,12 @@ static int command(const char *name, unsigned x, const struct addr *a)
 		return netlink_reprobe(netlink, x);
 	if (!strcmp(name, "route"))
 		return netlink_probe_route(netlink, x, a, false);
+	if (!strcmp(name, "way")) /* as the kernel has it now */
+		return netlink_probe_way(netlink, x, true, 0);
+	if (!strcmp(name, "known"))
+		return netlink_probe_way(netlink, x, false, 0);
+	if (!strcmp(name, "since")) /* the start of this process */
+		return netlink_probe_way(netlink, x, false, began_ms);
 	if (!strcmp(name, "unroute"))
 		return netlink_probe_route_remove(netlink, x);
 	if (!strcmp(name, "detach"))
@@ -140,13 +156,15 @@ int main(int argc, char **argv)
 {
 	static const struct netlink_callbacks cb = {.on_link = print_link,
 						    .on_nexthop = print_nexthop,
-						    .on_unreachable = print_unreachable};
+						    .on_unreachable = print_unreachable,
+						    .on_put_back = print_put_back};
 	struct ev_loop *loop = ev_default_loop(0);
 	struct ev_io lines;
 
 	setvbuf(stdin, NULL, _IONBF,
 		0); /* so that readable means: a line is not yet in our buffer */
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	began_ms = netlink_now_ms();
 	log_init("netlink-drive", LOG_LEVEL_DEBUG);
 	config.datapath = (struct datapath_conf){
 		.mark = 0x6d780000, .mark_mask = 0xffff0000, .table = 27000, .priority = 27000};

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "core/event.h"
+#include "core/problem.h"
 #include "core/verdict.h"
 
 static void every_reason_has_a_name_of_its_own_and_a_sentence(void **state)
@@ -161,6 +162,9 @@ static void what_takes_mail_away_is_an_error_in_the_log(void **state)
 		{EVENT_RELOAD_FAILED, "", LOG_LEVEL_ERROR},
 		{EVENT_DETACH, "", LOG_LEVEL_WARN},
 		{EVENT_STOPPED, "", LOG_LEVEL_INFO},
+		{EVENT_PROBLEM, "vip_local", LOG_LEVEL_ERROR},
+		{EVENT_PROBLEM, "none", LOG_LEVEL_INFO},
+		{EVENT_PUT_BACK, "3", LOG_LEVEL_WARN},
 	};
 
 	(void)state;
@@ -191,6 +195,53 @@ static void a_line_that_does_not_fit_is_cut_at_any_size(void **state)
 	assert_null(event_line(&sample, NULL, 0));
 }
 
+static void a_problem_is_an_event_when_it_comes_and_when_it_goes_and_a_row_between(void **state)
+{
+	struct event_log *log = calloc(1, sizeof(*log));
+	struct problems *p = calloc(1, sizeof(*p));
+
+	(void)state;
+	assert_true(log && p);
+	problem_set(p, log, 1000, "vip_local", "hybrid-mail", true, NULL); /* never there */
+	assert_int_equal(log->next_seq, 0);
+	problem_set(p, log, 1000, "vip_local", "hybrid-mail", true, "it is local");
+	problem_set(p, log, 2000, "vip_local", "other", false, "so is this");
+	problem_set(p, log, 3000, "vip_local", "hybrid-mail", true, "it still is");
+	assert_int_equal(log->next_seq, 3);
+	assert_string_equal(event_get(log, 1)->from, "none");
+	assert_string_equal(event_get(log, 1)->to, "vip_local");
+	assert_string_equal(event_get(log, 1)->service, "hybrid-mail");
+	assert_string_equal(event_get(log, 1)->cause, "it is local");
+	assert_int_equal(p->n, 2);
+	assert_string_equal(problem_find(p, "vip_local", "hybrid-mail")->text, "it still is");
+	assert_int_equal(problem_find(p, "vip_local", "hybrid-mail")->since_wall_ms, 1000);
+	problem_set(p, log, 4000, "vip_local", "hybrid-mail", true, NULL);
+	assert_null(problem_find(p, "vip_local", "hybrid-mail"));
+	assert_false(problem_find(p, "vip_local", "other")->critical);
+	assert_int_equal(p->n, 1);
+	assert_string_equal(event_get(log, 3)->to, "none");
+	free(p);
+	free(log);
+}
+
+static void more_problems_than_there_is_room_for_are_events_all_the_same(void **state)
+{
+	struct event_log *log = calloc(1, sizeof(*log));
+	struct problems *p = calloc(1, sizeof(*p));
+	char about[CONFIG_NAME_SIZE];
+
+	(void)state;
+	assert_true(log && p);
+	for (unsigned i = 0; i < PROBLEMS_MAX + 1; i++) {
+		snprintf(about, sizeof(about), "service-%u", i);
+		problem_set(p, log, 1000, "vip_local", about, true, "it is local");
+	}
+	assert_int_equal(p->n, PROBLEMS_MAX);
+	assert_int_equal(log->next_seq, PROBLEMS_MAX + 2);
+	free(p);
+	free(log);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +255,9 @@ int main(void)
 		cmocka_unit_test(
 			an_event_is_one_line_of_keys_and_values_with_strange_words_escaped),
 		cmocka_unit_test(what_takes_mail_away_is_an_error_in_the_log),
+		cmocka_unit_test(
+			a_problem_is_an_event_when_it_comes_and_when_it_goes_and_a_row_between),
+		cmocka_unit_test(more_problems_than_there_is_room_for_are_events_all_the_same),
 		cmocka_unit_test(a_line_that_does_not_fit_is_cut_at_any_size),
 	};
 

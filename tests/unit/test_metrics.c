@@ -60,6 +60,8 @@ static void make_busy(struct bench *b)
 	b->counters[MXLB_COUNT_ttl] = 8;
 	b->counters[MXLB_COUNT_vip_conflict] = 9;
 	b->service_drops[s->id][MXLB_DROP_denied] = 6;
+	problem_set(&b->model->problems, &b->model->events, 0, "vip_local", "hybrid-mail", true,
+		    "it is local");
 }
 
 static void numbers_are_where_their_names_say(void **state)
@@ -70,6 +72,7 @@ static void numbers_are_where_their_names_say(void **state)
 		"mxlb_config_loaded_timestamp_seconds 1767225600.000",
 		"mxlb_config_last_load_successful 1",
 		"mxlb_config_reloads_total{result=\"failed\"} 3",
+		"mxlb_problem{name=\"vip_local\",service=\"hybrid-mail\"} 1",
 		"mxlb_probe_lateness_seconds{quantile=\"0.99\"} 1.250",
 		"mxlb_interface_xdp_mode{interface=\"eth0\",mode=\"native\"} 1",
 		"mxlb_interface_xdp_mode{interface=\"eth0\",mode=\"detached\"} 0",

@@ -60,6 +60,22 @@ static void write_build(struct exposition *e)
 	exposition_sample(e, labels, 1);
 }
 
+static void write_problems(struct exposition *e)
+{
+	static const struct family family =
+		FAMILY("mxlb_problem", GAUGE,
+		       "1 for each problem of this box itself that mxlbd knows of now.");
+
+	exposition_family(e, &family);
+	for (unsigned i = 0; i < e->model->problems.n; i++) {
+		char labels[LABELS_SIZE] = "";
+
+		labels_add(labels, "name", e->model->problems.list[i].name);
+		labels_add(labels, "service", e->model->problems.list[i].about);
+		exposition_sample(e, labels, 1);
+	}
+}
+
 static const char *name_result(unsigned i)
 {
 	return i ? "failed" : "ok";
@@ -152,6 +168,7 @@ void metrics_render(const struct model *m, const struct control_info *info, stru
 	write_reloads(&e);
 	write_lateness(&e);
 	write_interfaces(&e);
+	write_problems(&e);
 	write_fates(&e);
 	metrics_services(&e);
 	metrics_backends(&e);

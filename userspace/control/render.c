@@ -301,6 +301,21 @@ static json_t *json_interfaces(const struct config *c, const struct control_info
 	return list;
 }
 
+/* What is wrong with this box itself. */
+static json_t *json_problems(const struct problems *p)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < p->n; i++)
+		list = render_json_append(
+			list,
+			json_pack("{s:s, s:o, s:b, s:o, s:o}", "name", p->list[i].name, "service",
+				  render_json_text(p->list[i].about), "critical",
+				  p->list[i].critical, "text", render_json_text(p->list[i].text),
+				  "since", render_json_time(p->list[i].since_wall_ms)));
+	return list;
+}
+
 int render_status(const struct model *m, const struct control_info *info, struct now now,
 		  struct buf *out)
 {
@@ -318,6 +333,7 @@ int render_status(const struct model *m, const struct control_info *info, struct
 			 render_json_time(now.wall_ms), "config", json_config(info), "interfaces",
 			 json_interfaces(m->config, info), "probing", json_probing(info),
 			 "services", services);
+	json_object_set_new(json, "problems", json_problems(&m->problems));
 	if (json_object_update(json, fates)) {
 		json_decref(json);
 		json = NULL;

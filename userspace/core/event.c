@@ -27,6 +27,8 @@ static const char *const kinds[] = {
 	[EVENT_VIP_CONFLICT] = "vip_conflict",
 	[EVENT_CERTIFICATE_EXPIRES] = "certificate_expires",
 	[EVENT_CERTIFICATE_DIFFERS] = "certificate_differs",
+	[EVENT_PROBLEM] = "problem",
+	[EVENT_PUT_BACK] = "put_back",
 };
 
 const char *event_kind_name(enum event_kind k)
@@ -62,7 +64,10 @@ enum log_level event_level(const struct event *e)
 	case EVENT_CERTIFICATE_EXPIRES:
 	case EVENT_CERTIFICATE_DIFFERS:
 	case EVENT_DETACH:
+	case EVENT_PUT_BACK:
 		return LOG_LEVEL_WARN;
+	case EVENT_PROBLEM:
+		return error_if(strcmp(e->to, "none"));
 	case EVENT_SERVICE_STATE:
 		return error_if(!strcmp(e->to, service_state_name(SERVICE_FAIL_OPEN)) ||
 				!strcmp(e->to, service_state_name(SERVICE_DOWN)));

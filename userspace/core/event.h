@@ -32,6 +32,8 @@ enum event_kind {
 	EVENT_VIP_CONFLICT, /* from, to: "none", "claimed": another host says it has a VIP */
 	EVENT_CERTIFICATE_EXPIRES, /* to: days left, below zero once it has */
 	EVENT_CERTIFICATE_DIFFERS, /* from the other servers' of the service */
+	EVENT_PROBLEM,		   /* from, to: "none" or the name of a problem of this box */
+	EVENT_PUT_BACK,		   /* to: how many; what others removed is there again */
 };
 
 struct event {

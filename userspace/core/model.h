@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "core/event.h"
 #include "core/health.h"
+#include "core/problem.h"
 #include "core/tally.h"
 #include "core/tier.h"
 
@@ -102,6 +103,7 @@ struct model {
 	bool held[MXLB_MAX_BACKENDS];
 	uint32_t last_id; /* given out last; the search for a free one starts behind it */
 	struct event_log events;
+	struct problems problems; /* of this box: filled by the daemon, for everybody to see */
 };
 
 /* What an earlier mxlbd left in the pinned maps. */

@@ -4,7 +4,7 @@
  * An answer that does not come within --timeout is UNKNOWN.
  *
  *  1. CRITICAL: nobody takes mail, or only who should not (nobody up), an interface without the program, a certificate with
- *     fewer days than --critical says.
+ *     fewer days than --critical says, a problem of this box that keeps verdicts or mail from being right.
  *  2. WARNING: a tier that is not the best, or is forced; a server that is not up and should be; a certificate with fewer
  *     days than --warning says; a reload that failed. What an operator told a server is no warning.
  */
@@ -144,12 +144,20 @@ static void judge_service(struct check *c, const json_t *service)
 static void judge_box(struct check *c, const json_t *status)
 {
 	const char *error = field_text(json_object_get(status, "config"), "last_error");
-	json_t *interface;
+	json_t *interface, *problem;
 	size_t i;
 
 	if (*error)
 		say(c, STATE_WARNING,
 		    json_sprintf("the last reload failed: %.*s", (int)strcspn(error, "\n"), error));
+	json_array_foreach(json_object_get(status, "problems"), i, problem)
+	{
+		const char *service = field_text(problem, "service");
+
+		say(c, field_true(problem, "critical") ? STATE_CRITICAL : STATE_WARNING,
+		    json_sprintf("%s%s%s", service, *service ? ": " : "",
+				 field_text(problem, "text")));
+	}
 	json_array_foreach(json_object_get(status, "interfaces"), i,
 			   interface) if (!strcmp(field_text(interface, "xdp"), "detached"))
 		say(c, STATE_CRITICAL,

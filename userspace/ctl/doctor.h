@@ -38,7 +38,7 @@ struct doctor_check {
 
 /* Each ends with a NULL name. */
 extern const struct doctor_check doctor_box_checks[], doctor_files_checks[], doctor_net_checks[],
-	doctor_mail_checks[], doctor_wire_checks[];
+	doctor_mail_checks[], doctor_wire_checks[], doctor_own_checks[];
 
 /* One sentence what it is, and one what to do about it; both are taken (json_sprintf()), advice may be NULL. */
 void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice);
@@ -50,6 +50,9 @@ void doctor_each_service(struct doctor *d,
 			 void (*fn)(struct doctor *d, const char *name, const json_t *service));
 /* False, and a zero address: it has none. */
 bool doctor_address(const json_t *object, const char *key, struct addr *out);
+
+/* doctor_box.c: does a process of this name (the first 15 characters) run in this network? */
+bool doctor_runs_here(const char *comm);
 
 /*
  * Checks all that can be: of a running mxlbd, or else by the configuration file (ctl->file; the default's). CTL_DONE: no

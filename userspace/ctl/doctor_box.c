@@ -179,6 +179,22 @@ static void judge_process(struct doctor *d, const char *pid)
 			json_string("Stop one of them, unless each has pins and VIPs of its own."));
 }
 
+bool doctor_runs_here(const char *comm)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	bool found = false;
+	char name[32];
+
+	for (unsigned n = 0; proc && !found && n < PIDS_MAX && (entry = readdir(proc)); n++)
+		found = isdigit((unsigned char)entry->d_name[0]) &&
+			!strcmp(proc_line(entry->d_name, "comm", name, sizeof(name)), comm) &&
+			shares_network(entry->d_name);
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
 static void check_processes(struct doctor *d)
 {
 	DIR *proc = opendir("/proc");

@@ -87,6 +87,47 @@ static void print_backend(const json_t *tier, const json_t *backend, time_t now)
 	print_reason(backend);
 }
 
+/* On as many lines as it takes: what to do stands at the end. */
+static void print_whole(const char *text)
+{
+	int column = 0;
+
+	for (size_t word; *text; text += word + strspn(text + word, " ")) {
+		char safe[WIDTH + 1];
+
+		word = strcspn(text, " ");
+		if (column && column + 1 + (int)word > WIDTH) {
+			printf("\n  ");
+			column = 2;
+		} else if (column) {
+			putchar(' ');
+			column++;
+		}
+		snprintf(safe, sizeof(safe), "%.*s", (int)word, text);
+		for (char *c = safe; *c; c++)
+			putchar(*c > ' ' && *c <= '~' ? *c : '?');
+		column += (int)word;
+	}
+	putchar('\n');
+}
+
+/* What is wrong with this box itself. */
+static void print_problems(const json_t *document)
+{
+	json_t *problem;
+	size_t i;
+
+	json_array_foreach(json_object_get(document, "problems"), i, problem)
+	{
+		const char *service = field_text(problem, "service");
+		char line[LINE_SIZE];
+
+		snprintf(line, sizeof(line), "Problem%s%s: %s", *service ? " of " : "", service,
+			 field_text(problem, "text"));
+		print_whole(line);
+	}
+}
+
 static void print_daemon(const json_t *document, time_t now)
 {
 	const json_t *config = json_object_get(document, "config");
@@ -117,6 +158,7 @@ void tables_status(const json_t *document)
 	size_t i, k, n;
 
 	print_daemon(document, now);
+	print_problems(document);
 	json_array_foreach(json_object_get(document, "services"), i, service)
 	{
 		putchar('\n');

@@ -381,6 +381,9 @@ static int start_parts(struct daemon *d)
 		.on_link = on_link,
 		.on_nexthop = on_nexthop,
 		.on_unreachable = on_unreachable,
+		.on_put_back = on_put_back,
+		.on_address = on_address,
+		.on_filter_gone = on_filter_gone,
 		.ctx = d,
 	};
 	int err;
@@ -419,6 +422,7 @@ static int start_parts(struct daemon *d)
 	connlog_update(d);
 	interfaces_keep(d);
 	owners_start(d);
+	own_start(d);
 	return 0;
 }
 

@@ -63,7 +63,12 @@ struct daemon {
 	ev_check woken;
 	uint64_t woken_ms;	 /* when the loop last woke; 0: it has not, or sleeps */
 	uint32_t turn_max_ms[2]; /* the longest turn of these ten seconds, and of the ten before */
-	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets, keep, owners;
+	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets, keep, owners, own;
+	struct own_told { /* what was put back and not yet told; when it was last told */
+		unsigned n;
+		uint64_t at_ms;
+	} own_told[OWN_KINDS];
+	uint64_t filters_gone_ms; /* when a filter of the probes was last found missing; 0: never */
 	uint32_t mtu[MXLB_MAX_PORTS]; /* of config.interfaces, as last seen */
 	unsigned announcements_left;
 	ev_signal on_term, on_int, on_hup;
@@ -144,6 +149,19 @@ int interfaces_start(struct daemon *d); /* 0 or -errno, logged; then nothing new
 /* From now on, as long as the loop runs: what is taken off is put back. */
 void interfaces_keep(struct daemon *d);
 void on_link(void *ctx, unsigned interface, const struct netlink_link *link);
+
+/* own.c: what others may take away of what mxlbd has left in the system. */
+void own_start(struct daemon *d);
+void on_put_back(void *ctx, enum own_kind kind, unsigned n);
+void on_address(void *ctx);
+void on_filter_gone(void *ctx);
+/* A problem of this box begins, goes on or (text NULL) ends; see problem_set(). */
+void own_problem(struct daemon *d, const char *name, const char *about, bool critical,
+		 const char *text);
+/* Why a probe of this backend says nothing of its server: now, or at any time since then (0: now). NULL: it does. look: the
+ * kernel is asked, else it is what is known. */
+const char *own_probe_trouble(struct daemon *d, const struct service *s, const struct backend *b,
+			      bool look, uint64_t since_ms);
 
 /* conflict.c: other hosts that say they have a VIP. */
 void owners_start(struct daemon *d);

@@ -115,7 +115,6 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	begin_survey(d);
 	survey(d, LATER_MS);
-	datapath_keep_probes_tunnelled(d->datapath);
 	d->turn_max_ms[1] = d->turn_max_ms[0];
 	d->turn_max_ms[0] = 0;
 }

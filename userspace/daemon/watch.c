@@ -9,7 +9,8 @@
  *   4. a next hop that has never answered has no way to probe: FAILED is definite there too;
  *   5. after the verdict the next hop is asked a second time, and only when that fails too are its flows reset;
  *   6. of a backend behind a router that is no answer: probes say that it is unreachable (prober.h), and a second one in
- *      a row must say so before its flows are reset.
+ *      a row must say so before its flows are reset;
+ *   7. a probe that was sent astray, or answered by this box itself, says nothing: our trouble, too (own.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +48,19 @@ static void blame_link(struct daemon *d, unsigned interface, struct probe_result
 		 d->config->interfaces[interface].name);
 }
 
+/* Rule 7; a good result too: it may be another's. */
+static void blame_way(struct watch *w, const struct service *s, const struct backend *b,
+		      struct probe_result *r)
+{
+	bool failed = reason_verdict(r->reason) != VERDICT_UP;
+	const char *trouble = own_probe_trouble(w->daemon, s, b, failed, w->began_ms);
+
+	if (!trouble || r->reason == REASON_local_carrier)
+		return;
+	*r = (struct probe_result){.reason = REASON_local_error, .stage = STAGE_CONNECT};
+	snprintf(r->text, sizeof(r->text), "%s", trouble);
+}
+
 static void set_timer(struct watch *w)
 {
 	double in_ms = (double)w->when.due_ms - (double)daemon_now().mono_ms;
@@ -79,11 +93,11 @@ static void probe_next(struct watch *w, const struct service *s, const struct ba
 	set_timer(w);
 }
 
-static void local_failure(struct watch *w, int err)
+static void local_failure(struct watch *w, const char *text)
 {
 	struct probe_result r = {.reason = REASON_local_error, .stage = STAGE_CONNECT};
 
-	strncpy(r.text, strerror(-err), sizeof(r.text) - 1);
+	snprintf(r.text, sizeof(r.text), "%s", text);
 	take(w->daemon, w->id, &r);
 }
 
@@ -145,6 +159,7 @@ static void unreachable(struct watch *w, const struct service *s, const struct b
 
 	strcpy(r.text, "the next hop does not answer ARP or neighbour discovery");
 	blame_link(w->daemon, b->nexthop.interface, &r);
+	blame_way(w, s, b, &r);
 	prober_cancel(w->daemon->prober, w->id);
 	take(w->daemon, w->id, &r);
 	if (r.reason == REASON_unreachable)
@@ -155,17 +170,19 @@ static void unreachable(struct watch *w, const struct service *s, const struct b
 /* Asks the next hop as well, if a hint says so (rule 1). */
 static void begin(struct watch *w, const struct service *s, const struct backend *b)
 {
+	const char *trouble;
 	int err;
 
 	w->began_ms = daemon_now().mono_ms;
 	w->silent = w->silent && w->asked;
 	w->daemon->hinted += w->hinted;
-	err = start_probe(w, s, b);
+	trouble = own_probe_trouble(w->daemon, s, b, true, 0); /* rule 7 */
+	err = trouble ? 0 : start_probe(w, s, b);
 	if (w->hinted && !netlink_reprobe(w->daemon->netlink, w->id))
 		w->asked = true;
-	if (!err || err == -EBUSY)
+	if (!trouble && (!err || err == -EBUSY))
 		return; /* its result brings the next */
-	local_failure(w, err);
+	local_failure(w, trouble ?: strerror(-err));
 	probe_next(w, s, b);
 }
 
@@ -217,6 +234,7 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 	if (r.reason == REASON_connect_timeout && b->nexthop.state == NEXTHOP_FAILED)
 		r.reason = REASON_unreachable;
 	blame_link(d, b->nexthop.interface, &r);
+	blame_way(w, s, b, &r);
 	take(d, backend_id, &r);
 	lost = r.reason == REASON_unreachable;
 	if (lost && !b->nexthop.routed)

@@ -245,3 +245,49 @@ void announce_rejoin(struct netlink *n, unsigned port)
 		if (n->groups[i].interface == port)
 			group_join(n, &n->groups[i]);
 }
+
+struct joined { /* which groups of n->groups a dump has shown */
+	const struct netlink *n;
+	bool seen[MXLB_MAX_SERVICES];
+};
+
+static void take_group(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifaddrmsg *msg = mnl_nlmsg_get_payload(h);
+	const struct nlattr *tb[IFA_MULTICAST + 1];
+	struct joined *j = arg;
+	struct addr group;
+
+	if (h->nlmsg_type != RTM_GETMULTICAST || mnl_nlmsg_get_payload_len(h) < sizeof(*msg))
+		return;
+	request_attrs(h, sizeof(*msg), tb, IFA_MULTICAST);
+	if (!request_get_addr(tb[IFA_MULTICAST], &group))
+		return;
+	for (unsigned i = 0; i < j->n->n_groups; i++) {
+		struct ipv6_mreq r = solicited(j->n, &j->n->groups[i]);
+
+		j->seen[i] |= r.ipv6mr_interface == msg->ifa_index &&
+			      !memcmp(&r.ipv6mr_multiaddr, group.b, 16);
+	}
+}
+
+/* The socket still counts as a member where the interface has forgotten it: so it leaves first. */
+void announce_keep_groups(struct netlink *n)
+{
+	struct joined j = {.n = n};
+	union netlink_msg m;
+	struct ifaddrmsg *ask = request_start(&m, RTM_GETMULTICAST, NLM_F_DUMP, sizeof(*ask));
+
+	ask->ifa_family = AF_INET6;
+	if (!n->n_groups || request_send(n, &m.h, take_group, &j))
+		return;
+	for (unsigned i = 0; i < n->n_groups; i++) {
+		struct ipv6_mreq r = solicited(n, &n->groups[i]);
+
+		if (j.seen[i] || !r.ipv6mr_interface)
+			continue;
+		setsockopt(n->group_socket, IPPROTO_IPV6, IPV6_LEAVE_GROUP, &r, sizeof(r));
+		if (!setsockopt(n->group_socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, &r, sizeof(r)))
+			n->lost[OWN_GROUPS]++;
+	}
+}

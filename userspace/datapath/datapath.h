@@ -99,8 +99,8 @@ int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms
  * no others. Before the plan is applied: a probe must not go bare where mail does not. What fails is logged, once.
  */
 void datapath_tunnel_probes(struct datapath *dp, const struct plan *plan);
-/* Every few seconds: the filter may be missing by now, or have failed before. */
-void datapath_keep_probes_tunnelled(struct datapath *dp);
+/* Every second, and when a filter was removed: it may be missing by now, or have failed before. How many were put back. */
+unsigned datapath_keep_probes_tunnelled(struct datapath *dp);
 
 /* Remembers for the next mxlbd what is known of a backend. */
 void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b);

@@ -160,6 +160,31 @@ int port_dump(struct netlink *n)
 	return err;
 }
 
+static void address_dumped(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifaddrmsg *msg = mnl_nlmsg_get_payload(h);
+	struct netlink *n = arg;
+	int port;
+
+	if (h->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(h) < sizeof(*msg))
+		return;
+	port = port_by_ifindex(n, (int)msg->ifa_index);
+	if (port >= 0)
+		n->ports[port].has_ipv6 = true;
+}
+
+void port_addresses(struct netlink *n)
+{
+	union netlink_msg m;
+	struct ifaddrmsg *ask = request_start(&m, RTM_GETADDR, NLM_F_DUMP, sizeof(*ask));
+
+	ask->ifa_family = AF_INET6;
+	for (unsigned i = 0; i < n->n_ports; i++)
+		n->ports[i].has_ipv6 = false;
+	if (request_send(n, &m.h, address_dumped, n))
+		n->addresses_changed = true; /* again with the next tick */
+}
+
 static void vlan_check(struct port *p)
 {
 	bool missing = p->vlan && p->below.ifindex && !p->tagged.ifindex;

@@ -153,12 +153,15 @@ static int retrans_write(struct netlink *n, int ifindex, int table, uint64_t ms)
 	return request_send(n, &m.h, NULL, NULL);
 }
 
-static void retrans_trouble(struct netlink *n, const struct port *p, int err)
+/* Once per cause, however often it is tried. */
+static void retrans_trouble(struct netlink *n, struct port *p, int err)
 {
 	char why[192];
 
-	log_warn("netlink what=retrans_time interface=%s %s", p->name,
-		 request_error(n, err, why, sizeof(why)));
+	if (err && err != p->retrans_err)
+		log_warn("netlink what=retrans_time interface=%s %s", p->name,
+			 request_error(n, err, why, sizeof(why)));
+	p->retrans_err = err;
 }
 
 int neigh_fast_port(struct netlink *n, unsigned port)
@@ -174,12 +177,21 @@ int neigh_fast_port(struct netlink *n, unsigned port)
 		if (!r.now_ms[t] || r.now_ms[t] == FAST_RETRANS_MS)
 			continue; /* the interface has no such family, or an earlier mxlbd did it */
 		err = retrans_write(n, ifindex, t, FAST_RETRANS_MS);
-		if (!err)
+		if (!err) {
 			p->old_retrans_ms[t] = r.now_ms[t];
+			n->lost[OWN_TIMERS] += p->fast[t] == ifindex;
+		}
 	}
-	if (err)
-		retrans_trouble(n, p, err);
+	for (int t = 0; t < N_NEIGH_TABLES && !err; t++)
+		p->fast[t] = r.now_ms[t] ? ifindex : 0;
+	retrans_trouble(n, p, err);
 	return err;
+}
+
+void neigh_keep_ports(struct netlink *n)
+{
+	for (unsigned i = 0; i < n->n_ports; i++)
+		neigh_fast_port(n, i);
 }
 
 int netlink_fast_neighbours(struct netlink *n)
@@ -221,7 +233,6 @@ void neigh_restore_ports(struct netlink *n)
 	for (unsigned i = 0; i < n->n_ports; i++) {
 		int err = port_ip(&n->ports[i])->ifindex ? restore_port(n, &n->ports[i]) : 0;
 
-		if (err)
-			retrans_trouble(n, &n->ports[i], err);
+		retrans_trouble(n, &n->ports[i], err);
 	}
 }

@@ -31,6 +31,15 @@ static void address_event(struct netlink *n, const struct nlmsghdr *h)
 {
 	(void)h;
 	nexthop_ask_all(n);
+	probeway_check_all(n);
+	n->addresses_changed = true;
+}
+
+static void filter_event(struct netlink *n, const struct nlmsghdr *h)
+{
+	(void)h;
+	n->filters_gone = true;
+	netlink_soon(n, NETLINK_NOW);
 }
 
 static const struct {
@@ -41,6 +50,8 @@ static const struct {
 	{RTM_NEWNEIGH, nexthop_neigh_event}, {RTM_DELNEIGH, nexthop_neigh_event},
 	{RTM_NEWROUTE, nexthop_route_event}, {RTM_DELROUTE, nexthop_route_event},
 	{RTM_NEWADDR, address_event},	     {RTM_DELADDR, address_event},
+	{RTM_NEWRULE, probeway_rule_event},  {RTM_DELRULE, probeway_rule_event},
+	{RTM_DELTFILTER, filter_event},	     {RTM_DELQDISC, filter_event},
 };
 
 static void take_event(struct netlink *n, const struct nlmsghdr *h)
@@ -104,14 +115,27 @@ void netlink_soon(struct netlink *n, double seconds)
 
 void netlink_settle(struct netlink *n)
 {
+	bool addresses;
+
 	if (n->resync) {
 		n->resync = false;
+		n->addresses_changed = true;
+		probeway_check_all(n);
 		if (port_dump(n))
 			n->resync = true; /* the tick tries again */
 		nexthop_ask_all(n);
 	}
+	addresses = n->addresses_changed;
+	n->addresses_changed = false;
+	if (addresses)
+		port_addresses(n);
 	port_settle(n);
 	nexthop_settle(n);
+	if (addresses && n->cb.on_address)
+		n->cb.on_address(n->cb.ctx);
+	if (n->filters_gone && n->cb.on_filter_gone)
+		n->cb.on_filter_gone(n->cb.ctx);
+	n->filters_gone = false;
 }
 
 static void on_soon(struct ev_loop *loop, struct ev_timer *w, int revents)
@@ -129,14 +153,17 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *w, int revents)
 	(void)revents;
 	pmtu_tick(n);
 	nexthop_tick(n);
+	neigh_keep_ports(n);
+	announce_keep_groups(n);
 	netlink_soon(n, NETLINK_NOW);
 }
 
 static int events_open(int *out)
 {
-	static const uint8_t groups[] = {RTNLGRP_LINK,	      RTNLGRP_NEIGH,
-					 RTNLGRP_IPV4_ROUTE,  RTNLGRP_IPV6_ROUTE,
-					 RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+	static const uint8_t groups[] = {
+		RTNLGRP_LINK,	    RTNLGRP_NEIGH,	 RTNLGRP_IPV4_ROUTE,
+		RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+		RTNLGRP_IPV4_RULE,  RTNLGRP_IPV6_RULE,	 RTNLGRP_TC};
 	static const int room = EVENT_BUFFER;
 	struct sockaddr_nl me = {.nl_family = AF_NETLINK};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
@@ -205,6 +232,7 @@ int netlink_new(struct ev_loop *loop, const struct config *config,
 		n->ports[i].prepared = port_ip(&n->ports[i])->ifindex;
 		n->ports[i].link.up_since_ms = 0;
 	}
+	port_addresses(n);
 	n->loop = loop;
 	if (loop)
 		follow(n);

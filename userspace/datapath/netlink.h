@@ -23,12 +23,37 @@ struct netlink_link { /* one of config.interfaces */
 	uint64_t up_since_ms;
 };
 
+enum probe_way {
+	PROBE_WAY_WHOLE,
+	PROBE_WAY_DISTURBED, /* whole again */
+	PROBE_WAY_VIP_LOCAL, /* the VIP is an address of this box: whatever listens here would answer */
+	PROBE_WAY_ASTRAY,     /* another rule or route comes first, or ours can't be put back */
+	PROBE_WAY_NO_ADDRESS, /* the interface has no IPv6 address: no neighbour can be asked */
+};
+
+/* What others may take away, and is put back. */
+enum own_kind {
+	OWN_RULES,
+	OWN_ROUTES,
+	OWN_NEIGHBOURS,
+	OWN_TIMERS,
+	OWN_GROUPS,
+	OWN_FILTERS, /* the datapath's */
+	OWN_KINDS
+};
+
 struct netlink_callbacks {
 	void (*on_link)(void *ctx, unsigned interface, const struct netlink_link *link);
 	/* anything of a backend's next hop changed */
 	void (*on_nexthop)(void *ctx, uint32_t backend_id, const struct nexthop *nh);
 	/* somebody on the way to a tunnel's far end says that packets don't get there; may be forged */
 	void (*on_unreachable)(void *ctx, uint32_t backend_id);
+	/* so many of this kind were removed or changed by others, and are put back */
+	void (*on_put_back)(void *ctx, enum own_kind kind, unsigned n);
+	/* addresses of this box have changed */
+	void (*on_address)(void *ctx);
+	/* a filter or a queueing discipline of some device was removed */
+	void (*on_filter_gone)(void *ctx);
 	void *ctx;
 };
 
@@ -80,6 +105,12 @@ int netlink_reprobe(struct netlink *n, uint32_t backend_id);
  */
 int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip,
 			bool tunnel);
+/*
+ * Does a probe of this backend arrive where it should, and did it all the time since then (netlink's clock, CLOCK_MONOTONIC;
+ * 0: only now is asked about)? look: asks the kernel now, and puts back what is missing; else what is known.
+ */
+enum probe_way netlink_probe_way(struct netlink *n, uint32_t backend_id, bool look,
+				 uint64_t since_ms);
 int netlink_probe_route_remove(struct netlink *n, uint32_t backend_id);
 /* Removes every rule, table and neighbour that any mxlbd with these marks made; puts retrans_time back: to what it
  * was where this process changed it, to the table's default where an earlier one did (still 200). */

@@ -25,10 +25,13 @@ struct port { /* one of config.interfaces */
 	struct netlink_link below;  /* the interface's own */
 	struct netlink_link tagged; /* the VLAN device's */
 	bool no_vlan;		    /* and said so */
+	bool has_ipv6;		    /* an address, without which it can solicit no neighbour */
 	bool changed;		    /* on_link is due */
 	int prepared;	  /* the ifindex that groups and timers were last set on; 0: none */
 	int announce_err; /* of the last announcement there, and said so; 0: it went out */
 	uint64_t old_retrans_ms[N_NEIGH_TABLES]; /* 0: not known, or not changed by us */
+	int retrans_err;			 /* why it could not be changed, as last logged */
+	int fast[N_NEIGH_TABLES]; /* the ifindex where it was fast when last looked at */
 };
 
 struct watch { /* one followed backend */
@@ -46,6 +49,10 @@ struct watch { /* one followed backend */
 	const char *trouble;	      /* why there is no next hop, as last logged */
 	bool has_vip, install;	      /* a probe route is wanted; is to be installed */
 	bool install_failed;	      /* and said so */
+	bool check;		      /* the probe's way is to be looked at */
+	enum probe_way way;	      /* as last looked at */
+	uint64_t
+		disturbed_ms; /* when it was last found wrong, or something of it removed; 0: never */
 	struct addr vip;
 	bool tunnel; /* the probe's packets go in one, to .address */
 };
@@ -75,12 +82,16 @@ struct netlink {
 	uint32_t seq;
 	char kernel_says[128]; /* the kernel's extended ack of the last request */
 	bool resync;
+	bool addresses_changed; /* on_address is due */
+	bool filters_gone;	/* on_filter_gone is due */
 	uint64_t overflow_logged_ms;
 	struct pmtu pmtu;
 
 	struct port ports[MXLB_MAX_PORTS];
 	unsigned n_ports;
 	uint32_t mark, mark_mask, table, priority;
+
+	unsigned lost[OWN_KINDS]; /* removed by others since the last report */
 
 	struct watch *watches[MXLB_MAX_BACKENDS];
 	uint32_t watches_end; /* one past the highest id in use */
@@ -133,6 +144,8 @@ int port_dump(struct netlink *n);
 void port_event(struct netlink *n, const struct nlmsghdr *h);
 /* Sets up what a new ifindex lost, calls on_link where due. */
 void port_settle(struct netlink *n);
+/* Fills has_ipv6. */
+void port_addresses(struct netlink *n);
 /* The port whose IP runs on this device, as an index into ports, or -1. */
 int port_by_ifindex(const struct netlink *n, int ifindex);
 /* The device that the port's IP runs on: itself, or its VLAN device; not there: its ifindex is 0. */
@@ -158,6 +171,8 @@ int neigh_set_permanent(struct netlink *n, const struct neigh *e);
 /* Sets retrans_time on one port, if netlink_fast_neighbours() was asked for. */
 int neigh_fast_port(struct netlink *n, unsigned port);
 void neigh_restore_ports(struct netlink *n);
+/* Sets retrans_time again where somebody changed it. */
+void neigh_keep_ports(struct netlink *n);
 
 /* nexthop.c */
 
@@ -182,8 +197,10 @@ struct route {
 	uint32_t mtu;	    /* of the route or of an exception to it; 0: the link's */
 };
 
-/* out->type or -errno, which is also a route's own verdict. */
-int nexthop_route(struct netlink *n, const struct addr *to, struct route *out);
+/* Of a packet with this mark (0: without one). out->type or -errno, which is also a route's own verdict. */
+int nexthop_route(struct netlink *n, const struct addr *to, uint32_t mark, struct route *out);
+/* Is this what a route says by failing, and not a failure to ask? EINVAL: blackhole, EACCES: prohibit. */
+bool nexthop_route_refuses(int err);
 
 /* pmtu.c */
 
@@ -197,10 +214,29 @@ void pmtu_close(struct netlink *n);
 int proberoute_install(struct netlink *n, struct watch *w);
 /* The id whose table this is, or 0. */
 uint32_t proberoute_id(const struct netlink *n, uint32_t table);
+/* The id whose rule a message is about, or 0. */
+uint32_t proberoute_rule_id(const struct netlink *n, const struct nlmsghdr *h);
+/* The next hop of an IPv6 probe, and the id whose next hop an address is, or 0. */
+struct addr proberoute_stand_in(const struct netlink *n, uint32_t id);
+uint32_t proberoute_stand_in_id(const struct netlink *n, const struct addr *a);
+
+/* probeway.c */
+
+/* Somebody else removed or changed something of this backend's way. */
+void probeway_lost(struct netlink *n, struct watch *w, enum own_kind kind);
+void probeway_rule_event(struct netlink *n, const struct nlmsghdr *h);
+void probeway_neigh_event(struct netlink *n, const struct nlmsghdr *h, const struct neigh *e);
+/* All are looked at with the next netlink_settle(). */
+void probeway_check_all(struct netlink *n);
+void probeway_check(struct netlink *n, struct watch *w);
+/* Calls on_put_back for what was removed since the last call. */
+void probeway_report(struct netlink *n);
 
 /* announce.c */
 
 /* Joins again the groups of a port that got a new ifindex. */
 void announce_rejoin(struct netlink *n, unsigned port);
+/* Joins again the groups that an interface has lost, with IPv6 itself for instance (an MTU below 1280). */
+void announce_keep_groups(struct netlink *n);
 
 #endif

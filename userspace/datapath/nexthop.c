@@ -14,6 +14,9 @@
  *  6. A tunnel's MTU is the route's, or of an exception to it that a router's ICMP made; but never one that would not
  *     let through what the inner family promises to everybody, for such an error is forged or helps nobody. Its source is
  *     the one that the kernel would take.
+ *  7. A server that gets packets without a tunnel is on the link where it was found. When the route to it leads to a
+ *     gateway or out of an undeclared interface from now on, this box's routing has changed (a VPN client, a policy rule), not
+ *     the server's place: the next hop stays.
  */
 #include "datapath/netlink_internal.h"
 
@@ -99,6 +102,7 @@ void nexthop_neigh_event(struct netlink *n, const struct nlmsghdr *h)
 
 	if (!neigh_parse(h, &e))
 		return;
+	probeway_neigh_event(n, h, &e);
 	for (uint32_t id = 1; id < n->watches_end; id++) {
 		struct watch *w = n->watches[id];
 
@@ -133,7 +137,7 @@ void nexthop_route_event(struct netlink *n, const struct nlmsghdr *h)
 	const struct nlattr *tb[RTA_TABLE + 1];
 	struct addr dst = {{0}};
 	unsigned len;
-	uint32_t own;
+	uint32_t own, table;
 	bool v4;
 
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*msg) || msg->rtm_flags & RTM_F_CLONED ||
@@ -144,14 +148,18 @@ void nexthop_route_event(struct netlink *n, const struct nlmsghdr *h)
 	request_attrs(h, sizeof(*msg), tb, RTA_TABLE);
 	if (!request_get_addr(tb[RTA_DST], &dst) && v4)
 		addr_from_bytes("\0\0\0\0", 4, &dst); /* the default route has no RTA_DST */
-	own = proberoute_id(n, tb[RTA_TABLE] ? mnl_attr_get_u32(tb[RTA_TABLE]) : msg->rtm_table);
+	table = tb[RTA_TABLE] ? mnl_attr_get_u32(tb[RTA_TABLE]) : msg->rtm_table;
+	own = proberoute_id(n, table);
+	if (table == RT_TABLE_LOCAL)
+		probeway_check_all(n); /* a VIP may be an address of this box by now */
 	for (uint32_t id = 1; id < n->watches_end; id++) {
 		struct watch *w = n->watches[id];
 
 		if (!w)
 			continue;
-		if (own == id && h->nlmsg_type == RTM_DELROUTE && addr_equal(&dst, &w->vip))
-			w->install = w->has_vip;
+		if (own == id && h->nlmsg_type == RTM_DELROUTE && w->has_vip &&
+		    addr_equal(&dst, &w->vip))
+			probeway_lost(n, w, OWN_ROUTES);
 		else if (!own && prefix_covers(&dst, len, &w->address))
 			w->ask = true;
 		else
@@ -207,7 +215,7 @@ static void route_got(const struct nlmsghdr *h, void *arg)
 	}
 }
 
-int nexthop_route(struct netlink *n, const struct addr *to, struct route *out)
+int nexthop_route(struct netlink *n, const struct addr *to, uint32_t mark, struct route *out)
 {
 	union netlink_msg m;
 	struct rtmsg *msg = request_start(&m, RTM_GETROUTE, 0, sizeof(*msg));
@@ -217,12 +225,13 @@ int nexthop_route(struct netlink *n, const struct addr *to, struct route *out)
 	msg->rtm_family = addr_is_v4(to) ? AF_INET : AF_INET6;
 	msg->rtm_dst_len = addr_is_v4(to) ? 32 : 128;
 	request_put_addr(&m, RTA_DST, to);
+	if (mark)
+		mnl_attr_put_u32(&m.h, RTA_MARK, mark);
 	err = request_send(n, &m.h, route_got, out);
 	return err ?: out->type;
 }
 
-/* What a route says by failing, as against a failure to ask. EINVAL: blackhole, EACCES: prohibit. */
-static bool route_refuses(int err)
+bool nexthop_route_refuses(int err)
 {
 	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EINVAL || err == -EACCES;
 }
@@ -230,9 +239,9 @@ static bool route_refuses(int err)
 int netlink_is_local(struct netlink *n, const struct addr *a)
 {
 	struct route r;
-	int type = nexthop_route(n, a, &r);
+	int type = nexthop_route(n, a, 0, &r);
 
-	if (type < 0 && !route_refuses(type))
+	if (type < 0 && !nexthop_route_refuses(type))
 		return type;
 	return type == RTN_LOCAL;
 }
@@ -279,11 +288,25 @@ static const char *undeclared(const struct netlink *n, int ifindex)
 	return "behind an interface that is not declared";
 }
 
+/* Rule 7. */
+static bool is_detour(const struct netlink *n, const struct watch *w, const struct route *r)
+{
+	bool on_link = w->has_vip && !w->tunnel && w->nh.has_mac && !w->nh.routed &&
+		       port_by_ifindex(n, w->ifindex) >= 0;
+
+	return on_link && (r->routed || port_by_ifindex(n, r->ifindex) < 0);
+}
+
 /* Rule 1: false when there is no next hop that the datapath could use. */
 static bool take_route(struct netlink *n, struct watch *w, int type, const struct route *r)
 {
 	int port = type == RTN_UNICAST ? port_by_ifindex(n, r->ifindex) : -1;
 
+	if (type == RTN_UNICAST && is_detour(n, w, r)) {
+		trouble(w, "the route to it leads elsewhere by now (ip rule, ip route get); mail "
+			   "goes on to where it was found");
+		return true;
+	}
 	if (port < 0) {
 		w->ifindex = 0;
 		w->nh.state = NEXTHOP_UNRESOLVED;
@@ -300,7 +323,7 @@ static bool take_route(struct netlink *n, struct watch *w, int type, const struc
 		w->nh.interface = port;
 		w->ifindex = r->ifindex;
 		w->via = r->via;
-		w->install = w->has_vip;
+		w->install = w->check = w->has_vip;
 	}
 	take_tunnel(w, r, port_ip(&n->ports[port]));
 	trouble(w, NULL);
@@ -311,10 +334,10 @@ static int ask(struct netlink *n, struct watch *w)
 {
 	struct neigh e;
 	struct route r;
-	int type = nexthop_route(n, &w->address, &r);
+	int type = nexthop_route(n, &w->address, 0, &r);
 	int err;
 
-	if (type < 0 && !route_refuses(type))
+	if (type < 0 && !nexthop_route_refuses(type))
 		return type;
 	if (!take_route(n, w, type, &r))
 		return 0;
@@ -377,6 +400,7 @@ void nexthop_tick(struct netlink *n)
 			continue;
 		if (w->nh.state != NEXTHOP_RESOLVED || (id + n->ticks) % REFRESH_TICKS == 0)
 			w->ask = true;
+		w->check |= (id + n->ticks) % REFRESH_TICKS == 0;
 		if (w->reprobe_deadline_ms && now >= w->reprobe_deadline_ms) {
 			w->reprobe_deadline_ms = 0;
 			w->nh.state = NEXTHOP_FAILED;
@@ -432,6 +456,8 @@ void nexthop_settle(struct netlink *n)
 		if (w->has_vip && (w->install || memcmp(&nh.mac, &w->told.mac, sizeof(nh.mac)) ||
 				   (w->tunnel && nh.mtu != w->told.mtu)))
 			proberoute_install(n, w);
+		if (w->check)
+			probeway_check(n, w);
 		if (!w->answered || (w->told_once && !w->report && nexthop_equal(&nh, &w->told)))
 			continue;
 		w->told = nh;
@@ -440,4 +466,5 @@ void nexthop_settle(struct netlink *n)
 		if (n->cb.on_nexthop)
 			n->cb.on_nexthop(n->cb.ctx, id, &nh); /* may end or replace w */
 	}
+	probeway_report(n);
 }

@@ -30,7 +30,7 @@ uint32_t proberoute_id(const struct netlink *n, uint32_t table)
 	return table > n->table && table - n->table < MXLB_MAX_BACKENDS ? table - n->table : 0;
 }
 
-static struct addr stand_in(const struct netlink *n, uint32_t id)
+struct addr proberoute_stand_in(const struct netlink *n, uint32_t id)
 {
 	uint32_t mark = htonl(n->mark | id);
 	struct addr a;
@@ -128,7 +128,8 @@ static int route_set(struct netlink *n, const struct watch *w, const struct addr
 
 int proberoute_install(struct netlink *n, struct watch *w)
 {
-	struct neigh e = {.ifindex = w->ifindex, .address = stand_in(n, w->id), .mac = w->nh.mac};
+	struct neigh e = {
+		.ifindex = w->ifindex, .address = proberoute_stand_in(n, w->id), .mac = w->nh.mac};
 	bool v4 = addr_is_v4(&w->vip);
 	const char *what = "prohibit";
 	char why[192];
@@ -172,18 +173,39 @@ static bool purge_wants(const struct purge *p, uint32_t id)
 	return id && id < MXLB_MAX_BACKENDS && (!p->id || p->id == id);
 }
 
-static bool rule_is_ours(const struct purge *p, const struct nlmsghdr *h)
+/* The id in a mark of ours, or 0. */
+static uint32_t mark_id(const struct netlink *n, uint32_t mark)
+{
+	uint32_t id = mark & ~n->mark_mask;
+
+	return (mark & n->mark_mask) == n->mark && id < MXLB_MAX_BACKENDS ? id : 0;
+}
+
+uint32_t proberoute_rule_id(const struct netlink *n, const struct nlmsghdr *h)
 {
 	const struct nlattr *tb[FRA_PROTOCOL + 1];
-	uint32_t mark;
 
 	request_attrs(h, sizeof(struct fib_rule_hdr), tb, FRA_PROTOCOL);
-	if (!tb[FRA_PROTOCOL] || !tb[FRA_PRIORITY] || !tb[FRA_FWMARK] || !tb[FRA_TABLE])
-		return false;
-	mark = mnl_attr_get_u32(tb[FRA_FWMARK]);
-	return mnl_attr_get_u8(tb[FRA_PROTOCOL]) == PROBE_PROTOCOL &&
-	       mnl_attr_get_u32(tb[FRA_PRIORITY]) == p->n->priority &&
-	       (mark & p->n->mark_mask) == p->n->mark && purge_wants(p, mark & ~p->n->mark_mask);
+	if (!tb[FRA_PROTOCOL] || !tb[FRA_PRIORITY] || !tb[FRA_FWMARK] || !tb[FRA_TABLE] ||
+	    mnl_attr_get_u8(tb[FRA_PROTOCOL]) != PROBE_PROTOCOL ||
+	    mnl_attr_get_u32(tb[FRA_PRIORITY]) != n->priority)
+		return 0;
+	return mark_id(n, mnl_attr_get_u32(tb[FRA_FWMARK]));
+}
+
+uint32_t proberoute_stand_in_id(const struct netlink *n, const struct addr *a)
+{
+	uint32_t mark;
+
+	if (memcmp(a->b, link_local, sizeof(link_local)))
+		return 0;
+	memcpy(&mark, a->b + sizeof(link_local), sizeof(mark));
+	return mark_id(n, ntohl(mark));
+}
+
+static bool rule_is_ours(const struct purge *p, const struct nlmsghdr *h)
+{
+	return purge_wants(p, proberoute_rule_id(p->n, h));
 }
 
 static bool route_is_ours(const struct purge *p, const struct nlmsghdr *h)
@@ -202,13 +224,8 @@ static bool route_is_ours(const struct purge *p, const struct nlmsghdr *h)
 static bool neighbour_is_ours(const struct purge *p, const struct nlmsghdr *h)
 {
 	struct neigh e;
-	uint32_t mark;
 
-	if (!neigh_parse(h, &e) || memcmp(e.address.b, link_local, sizeof(link_local)))
-		return false;
-	memcpy(&mark, e.address.b + sizeof(link_local), sizeof(mark));
-	mark = ntohl(mark);
-	return (mark & p->n->mark_mask) == p->n->mark && purge_wants(p, mark & ~p->n->mark_mask);
+	return neigh_parse(h, &e) && purge_wants(p, proberoute_stand_in_id(p->n, &e.address));
 }
 
 /* In the order of removal: while the rule stands, the probe must not lose its route. */

@@ -110,9 +110,17 @@ void datapath_tunnel_probes(struct datapath *dp, const struct plan *plan)
 			set(dp, i, wanted[i]);
 }
 
-void datapath_keep_probes_tunnelled(struct datapath *dp)
+unsigned datapath_keep_probes_tunnelled(struct datapath *dp)
 {
-	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
-		if (dp->ports[i].tunnel.wanted)
+	unsigned put_back = 0;
+
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++) {
+		struct probetunnel *t = &dp->ports[i].tunnel;
+		bool gone = t->wanted && t->known && filter_on(dp->ports[i].ifindex) != own_id(dp);
+
+		if (t->wanted)
 			set(dp, i, true);
+		put_back += gone && t->known;
+	}
+	return put_back;
 }

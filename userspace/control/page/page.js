@@ -295,8 +295,10 @@ function draw(status) {
   headline = summary(status);
   say($("summary"), headline);
   document.title = `${status.services.every((s) => s.state === "up") ? "" : "⚠ "}mxlb · ${status.node}`;
-  $("config-error").hidden = !status.config.last_error;
-  say($("config-error"), status.config.last_error ? `The last reload failed; the configuration before it is in force. ${status.config.last_error}` : "");
+  const problems = (status.problems || []).map((p) => (p.service ? `${p.service}: ${p.text}.` : `${p.text}.`));
+  if (status.config.last_error) problems.push(`The last reload failed; the configuration before it is in force. ${status.config.last_error}`);
+  $("config-error").hidden = !problems.length;
+  say($("config-error"), problems.join(" "));
   each($("services"), status.services, (s) => s.name, makeService, (card, s) => updateService(card, s, now));
   say($("footer"), `mxlb ${status.version} · running for ${duration(status.uptime_s)} · configuration of ${day(status.config.loaded_at)} ${clock(status.config.loaded_at)} · ${ports.join(", ")} · probes late by ${status.probing.late_p99_ms} ms at most in 99 of 100`);
 }

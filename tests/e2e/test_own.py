@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whatever mxlbd has left in the system is taken away by somebody else while mail flows (the table in docs/operations.md): no
+connection is refused, no server is blamed, and it is there again within two seconds."""
+import contextlib
+import re
+import subprocess
+import time
+
+import pytest
+
+from lab import OXFORD, SERVERS, VIP, VIP6, Traffic, wait_until
+
+HEALED_S = 2
+
+
+@pytest.fixture
+def running(balancer):
+    balancer.start()
+    balancer.wait_all_up()
+    return balancer
+
+
+def state(lab):
+    """Of what others may take away, in an order of its own."""
+    shown = [lab.within("lb", "ip", family, *what.split()) for family in ("-4", "-6")
+             for what in ("rule show", "route show table all proto 157", "neigh show nud permanent")]
+    shown += [lab.within("lb", "sysctl", "-n", f"net.{family}.neigh.eth0.retrans_time_ms") for family in ("ipv4", "ipv6")]
+    shown.append("filter" if "handle 0x6d786c62" in lab.within("lb", "tc", "filter", "show", "dev", "eth0", "egress", status=None)
+                 else "no filter")
+    return sorted(re.sub(r"expires \S+", "", line).strip() for text in shown for line in text.splitlines())
+
+
+def two_rounds(balancer):
+    probes = balancer.info("Probes")
+    wait_until(lambda: balancer.info("Probes") >= probes + 2 * 2 * len(SERVERS), 15, "two rounds of probes")
+
+
+def nobody_suffers(balancer, traffic, since):
+    wrong = [a for a in traffic.attempts(since) if a.server not in OXFORD]
+    assert len(traffic.attempts(since)) > 12 and not wrong, wrong[:3]
+    moved = [line for line in balancer.log().splitlines() if " to=down" in line or "event=service_" in line and "state=up" in line]
+    assert not moved, moved
+
+
+FLUSH = {
+    "every rule": ("ip {f} rule flush protocol 157", "policy rules"),
+    "a rule": ("ip {f} rule del pref 27000", "policy rules"),
+    "every route": ("ip {f} route flush table all proto 157", "routes"),
+    "the stand-ins": ("ip -6 neigh flush dev eth0 nud permanent", "neighbour entries"),
+    "the timer": ("sysctl -qw net.{ip}.neigh.eth0.retrans_time_ms=1000", "neighbour timers"),
+}
+ROWS = [(what, family) for what in FLUSH for family in ("-4", "-6") if (what, family) != ("the stand-ins", "-4")]
+
+
+@pytest.mark.parametrize("what,family", ROWS)
+def test_what_is_taken_away_is_put_back_and_no_mail_moves(lab, running, measured, what, family):
+    command, name = FLUSH[what]
+    command = command.format(f=family, ip="ipv4" if family == "-4" else "ipv6").split()
+    before = state(lab)
+    with Traffic(lab, VIP if family == "-4" else VIP6) as traffic:
+        traffic.wait_seen(OXFORD)
+        since = time.monotonic()
+        for _ in range(3):
+            lab.within("lb", *command, status=None)  # a flush looks again, and complains of what is back by then
+            gone = time.monotonic()
+            wait_until(lambda: state(lab) == before, HEALED_S, f"as before: {before}\n{running.log()}")
+            healed = time.monotonic() - gone
+            two_rounds(running)
+        running.wait_all_up()
+        nobody_suffers(running, traffic, since)
+        connections = len(traffic.attempts(since))
+    assert re.search(rf'event=put_back to=\d+ cause="{name}', running.log()), running.log()
+    measured(f"there again after {healed:.2f} s at most, 0 of {connections} connections refused")
+
+
+@pytest.mark.parametrize("forward", ["ipip"], indirect=True)
+@pytest.mark.parametrize("command", ["tc qdisc del dev eth0 clsact", "tc filter del dev eth0 egress"])
+def test_a_filter_that_is_taken_away_is_put_back(lab, running, measured, command):
+    """A probe without it goes bare to whoever has the VIP."""
+    before = state(lab)
+    assert "filter" in before
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        since = time.monotonic()
+        lab.within("lb", *command.split())
+        wait_until(lambda: state(lab) == before, HEALED_S, "the filter is back")
+        healed = time.monotonic() - since
+        two_rounds(running)
+        running.wait_all_up()
+        nobody_suffers(running, traffic, since)
+    assert 'event=put_back to=1 cause="filters of the probes' in running.log()
+    measured(f"there again after {healed:.2f} s")
+
+
+def problems(balancer):
+    return {(p["name"], p["service"]) for p in balancer.status()["problems"]}
+
+
+@contextlib.contextmanager
+def own_mta(lab):
+    """On the balancer: says yes to everything, with a name that no server has."""
+    code = ("import socket\n"
+            "s = socket.create_server(('::', 25), family=socket.AF_INET6, dualstack_ipv6=True)\n"
+            "print('ready', flush=True)\n"
+            "while True:\n"
+            "    c, _ = s.accept()\n"
+            "    c.sendall(b'220 edge.example.net ESMTP\\r\\n')\n"
+            "    try:\n"
+            "        while c.recv(4096): c.sendall(b'250 edge.example.net\\r\\n')\n"
+            "    except OSError: pass\n")
+    server = subprocess.Popen([*lab.nsenter("lb"), "/usr/bin/python3", "-c", code], stdout=subprocess.PIPE)
+    try:
+        assert server.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.parametrize("mta", [False, True])
+@pytest.mark.parametrize("vip,service,bits", [(VIP, "hybrid-mail", 32), (VIP6, "hybrid-mail6", 128)])
+def test_a_vip_that_becomes_an_address_of_this_box_moves_no_mail_and_is_told_everywhere(lab, balancer, measured, vip, service,
+                                                                                         bits, mta):
+    balancer.configure(replace={"tls: encryption-only": "tls: none"})
+    balancer.start()
+    balancer.wait_all_up()
+    lab.undo.callback(lab.within, "lb", "ip", "addr", "del", f"{vip}/{bits}", "dev", "lo", status=None)
+    with own_mta(lab) if mta else contextlib.nullcontext(), Traffic(lab, vip) as traffic:
+        traffic.wait_seen(OXFORD)
+        since = time.monotonic()
+        lab.within("lb", "ip", "addr", "add", f"{vip}/{bits}", "dev", "lo")
+        wait_until(lambda: ("vip_local", service) in problems(balancer), HEALED_S, "the problem is known")
+        known = time.monotonic() - since
+        balancer.wait_for({host: "unknown" for host in SERVERS}, 10, service)
+        two_rounds(balancer)
+        reasons = {b["reason"] for tier in balancer.service(service)["tiers"] for b in tier["backends"]}
+        assert reasons == {"local_error"}, reasons
+        assert f"event=problem service={service} from=none to=vip_local" in balancer.log()
+        assert f"VIP {vip} has become an address of this box" in " ".join(lab("ctl", "status").split())
+        assert "has become an address" in lab("ctl", "check", status=2)
+        assert "has become an address" in " ".join(lab("ctl", "doctor", status=None).split())
+        metric = f'mxlb_problem{{name="vip_local",service="{service}"}} 1'
+        assert metric in lab.within("lb", "curl", "-s", "http://127.0.0.1:9125/metrics")
+        traffic.wait_seen(OXFORD)
+        lab.within("lb", "ip", "addr", "del", f"{vip}/{bits}", "dev", "lo")
+        wait_until(lambda: not problems(balancer), HEALED_S, "the problem is over")
+        balancer.wait_for({host: "up" for host in SERVERS}, 10, service)
+        nobody_suffers(balancer, traffic, since)
+        connections = len(traffic.attempts(since))
+    assert "event=problem service=" + service + " from=vip_local to=none" in balancer.log()
+    measured(f"known after {known:.2f} s, 0 of {connections} connections refused")
+
+
+@pytest.mark.parametrize("pref", ["100", "30000"])
+@pytest.mark.parametrize("way", ["via 203.0.113.1", "dev tun7"])
+def test_a_rule_of_somebody_elses_that_takes_all_traffic_elsewhere_moves_no_mail(lab, running, measured, way, pref):
+    """As a VPN client makes it: all by its own table, before mxlb's rules or after them."""
+    for command in (f"rule del pref {pref}", "link del tun7", "route flush table 77"):
+        lab.undo.callback(lab.within, "lb", "ip", *command.split(), status=None)
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        for command in ("tuntap add tun7 mode tun", "link set tun7 up", f"route add default {way} table 77"):
+            lab.within("lb", "ip", *command.split())
+        since = time.monotonic()
+        lab.within("lb", "ip", "rule", "add", "pref", pref, "lookup", "77")
+        if pref == "100":
+            wait_until(lambda: ("probe_astray", "hybrid-mail") in problems(running), HEALED_S, "the problem is known")
+            measured(f"known after {time.monotonic() - since:.2f} s")
+            running.wait_for({host: "unknown" for host in SERVERS}, 10)
+        two_rounds(running)
+        lab.within("lb", "ip", "rule", "del", "pref", pref)
+        wait_until(lambda: not problems(running), 3 * HEALED_S, "the problem is over")
+        running.wait_all_up()
+        nobody_suffers(running, traffic, since)
+
+
+ADDRESS = {"-4": ("addr del 203.0.113.5/24 dev eth0", "addr add 203.0.113.5/24 dev eth0"),
+           "-6": ("-6 addr flush dev eth0", "addr add 2001:db8:113::5/64 dev eth0 nodad")}
+
+
+@pytest.mark.parametrize("family", ADDRESS)
+def test_without_an_address_of_its_own_the_box_blames_no_server(lab, running, family):
+    """Not mxlbd's to put back; its routes go with it."""
+    take, give = ADDRESS[family]
+    vip, service = (VIP, "hybrid-mail") if family == "-4" else (VIP6, "hybrid-mail6")
+    routes = [f"{family} route replace default via {'203.0.113.1' if family == '-4' else '2001:db8:113::1'}", give]
+    for command in routes:
+        lab.undo.callback(lab.within, "lb", "ip", *command.split(), status=None)
+    if family == "-6":  # the router solicits the VIP, and forgets it after a while
+        running.wait_all_up()
+    with Traffic(lab, vip) as traffic:
+        traffic.wait_seen(OXFORD)
+        since = time.monotonic()
+        lab.within("lb", "ip", *take.split())
+        running.wait_for({host: "unknown" for host in SERVERS}, 15, service)
+        two_rounds(running)
+        lab.within("lb", "ip", *give.split())
+        running.wait_for({host: "up" for host in SERVERS}, 15, service)
+        nobody_suffers(running, traffic, since)

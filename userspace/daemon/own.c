@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What mxlbd has left in the system and others may take away (docs/operations.md lists it). The parts that own each thing
+ * notice and repair it; here it becomes events and problems, and keeps verdicts from being made of it:
+ *
+ *  1. A probe whose way is wrong, or was since it began, says nothing of its server: `local_error`, whatever it met.
+ *     It is not begun while that is known.
+ *  2. A VIP that is an address of this box is answered by this box, probes included. Mail still passes in XDP, but no
+ *     server can be judged until the address is gone.
+ *  3. What was put back is an event, of each kind at most one in ten seconds: two that fight must not flood the log.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+#define LOOK_S		1.0
+#define PUT_BACK_GAP_MS 10000
+
+static const char *const names[OWN_KINDS] = {
+	[OWN_RULES] = "policy rules of the probes (ip rule)",
+	[OWN_ROUTES] = "routes of the probes",
+	[OWN_NEIGHBOURS] = "neighbour entries of the probes",
+	[OWN_TIMERS] = "neighbour timers (retrans_time_ms)",
+	[OWN_GROUPS] = "multicast memberships of IPv6 VIPs",
+	[OWN_FILTERS] = "filters of the probes (tc)",
+};
+
+/* Rule 3. */
+static void put_back(struct daemon *d, enum own_kind kind, unsigned n)
+{
+	struct own_told *told = &d->own_told[kind];
+	uint64_t now_ms = daemon_now().mono_ms;
+	struct event *e;
+
+	told->n += n;
+	if (!told->n || (told->at_ms && now_ms - told->at_ms < PUT_BACK_GAP_MS))
+		return;
+	e = daemon_event(d, EVENT_PUT_BACK);
+	snprintf(e->to, sizeof(e->to), "%u", told->n);
+	snprintf(e->cause, sizeof(e->cause), "%s: somebody else removed or changed them",
+		 names[kind]);
+	*told = (struct own_told){.at_ms = now_ms};
+}
+
+void on_put_back(void *ctx, enum own_kind kind, unsigned n)
+{
+	struct daemon *d = ctx;
+
+	if (d->model && !d->detached)
+		put_back(d, kind, n);
+}
+
+static void keep_filters(struct daemon *d)
+{
+	unsigned n = datapath_keep_probes_tunnelled(d->datapath);
+
+	if (n)
+		d->filters_gone_ms = daemon_now().mono_ms;
+	put_back(d, OWN_FILTERS, n);
+}
+
+void on_filter_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->model && d->datapath && !d->detached)
+		keep_filters(d);
+}
+
+void own_problem(struct daemon *d, const char *name, const char *about, bool critical,
+		 const char *text)
+{
+	problem_set(&d->model->problems, &d->model->events, daemon_now().wall_ms, name, about,
+		    critical, text);
+}
+
+/* Rule 2. */
+static void look_at_vip(struct daemon *d, const struct service_conf *s)
+{
+	int local = netlink_is_local(d->netlink, &s->address);
+	char vip[ADDR_TEXT_SIZE], text[EVENT_TEXT_SIZE];
+
+	if (local < 0)
+		return; /* it could not be asked */
+	addr_text(&s->address, vip);
+	snprintf(text, sizeof(text),
+		 "VIP %s has become an address of this box: mail goes on, but probes end here, so "
+		 "verdicts stand still and a dead server is not noticed; ip addr del %s/%d dev ...",
+		 vip, vip, addr_is_v4(&s->address) ? 32 : 128);
+	own_problem(d, "vip_local", s->name, true, local ? text : NULL);
+}
+
+static void look_at_ways(struct daemon *d, const struct service *s)
+{
+	char text[EVENT_TEXT_SIZE];
+	unsigned astray = 0, bare = 0;
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		enum probe_way way = netlink_probe_way(d->netlink, s->backends[i].id, false, 0);
+
+		astray += way == PROBE_WAY_ASTRAY;
+		bare += way == PROBE_WAY_NO_ADDRESS;
+	}
+	own_problem(
+		d, "no_address", s->conf.name, true,
+		bare ? "the interface to its servers has no IPv6 address any more: mail goes on, "
+		       "but no server can be probed; give the address back (ip -6 addr)"
+		     : NULL);
+	snprintf(
+		text, sizeof(text),
+		"the probes of %u servers don't arrive: a policy rule or route of somebody else's "
+		"comes before mxlb's (ip rule); give datapath.priority (%u) a smaller number, restart",
+		astray, d->config->datapath.priority);
+	own_problem(d, "probe_astray", s->conf.name, true, astray ? text : NULL);
+}
+
+static void look(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		look_at_vip(d, &d->model->services[i].conf);
+		look_at_ways(d, &d->model->services[i]);
+	}
+}
+
+void on_address(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->model && !d->detached)
+		look(d);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (d->detached)
+		return;
+	keep_filters(d);
+	look(d);
+	for (int kind = 0; kind < OWN_KINDS; kind++)
+		put_back(d, (enum own_kind)kind, 0);
+}
+
+void own_start(struct daemon *d)
+{
+	ev_timer_init(&d->own, on_look, LOOK_S, LOOK_S);
+	d->own.data = d;
+	ev_timer_start(d->loop, &d->own);
+}
+
+/* Rule 1. */
+const char *own_probe_trouble(struct daemon *d, const struct service *s, const struct backend *b,
+			      bool look, uint64_t since_ms)
+{
+	enum probe_way way;
+
+	if (s->probe.target != PROBE_TARGET_VIP)
+		return NULL;
+	way = netlink_probe_way(d->netlink, b->id, look, since_ms);
+	if (way == PROBE_WAY_VIP_LOCAL)
+		return "the VIP is an address of this box, which answers the probe itself";
+	if (way == PROBE_WAY_ASTRAY)
+		return "another policy rule or route comes before the probe's: ip rule";
+	if (way == PROBE_WAY_NO_ADDRESS)
+		return "the interface has no IPv6 address, so this box can ask no neighbour";
+	if (way == PROBE_WAY_DISTURBED)
+		return "the probe's rule, route or neighbour was removed meanwhile; it is there again";
+	if (b->conf.forward == FORWARD_IPIP && since_ms && d->filters_gone_ms >= since_ms)
+		return "the filter that puts the probe into its tunnel was removed meanwhile";
+	return NULL;
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Would a probe go where it should? The rules, routes and neighbours of proberoute.c can be taken away by anybody who may
+ * change the network (networkd, VPN clients, `ip rule flush`), and then a probe goes by the main table to whoever has the
+ * VIP there. Finds that out, has it put back, and remembers when, so that no verdict is made of such a probe.
+ *
+ *  1. The kernel is asked which way a packet with the probe's mark to the VIP would take. Only the way that
+ *     proberoute.c has made is right: the interface, the gateway and, for IPv6, the stand-in's MAC. Whatever leads astray is found
+ *     like that: a missing rule, a rule of somebody else's in front of it, a route, an address.
+ *  2. It is asked when an event says that something of ours went, when addresses or the local table change, before each
+ *     probe, after each that failed, and every few seconds.
+ *  3. What is missing is put back at once. What can't be (the VIP is an address of this box; somebody else's rule comes
+ *     first) stays a fault of this box until a later look finds it gone.
+ */
+#include "datapath/netlink_internal.h"
+
+#include <errno.h>
+#include <linux/fib_rules.h>
+#include <stdio.h>
+#include <string.h>
+#include "util/log.h"
+
+#define LINK_SETTLES_MS 2000
+
+void probeway_lost(struct netlink *n, struct watch *w, enum own_kind kind)
+{
+	w->disturbed_ms = netlink_now_ms();
+	w->install = w->check = true;
+	n->lost[kind]++;
+	netlink_soon(n, NETLINK_NOW);
+}
+
+void probeway_rule_event(struct netlink *n, const struct nlmsghdr *h)
+{
+	struct watch *w = nexthop_watch(n, proberoute_rule_id(n, h));
+
+	if (h->nlmsg_type == RTM_DELRULE && w && w->has_vip)
+		probeway_lost(n, w, OWN_RULES);
+	else if (!w)
+		probeway_check_all(n); /* somebody else's, which may come before ours */
+}
+
+void probeway_neigh_event(struct netlink *n, const struct nlmsghdr *h, const struct neigh *e)
+{
+	struct watch *w = nexthop_watch(n, proberoute_stand_in_id(n, &e->address));
+	bool right;
+
+	if (!w || !w->has_vip || addr_is_v4(&w->vip) || e->ifindex != w->ifindex)
+		return;
+	right = h->nlmsg_type == RTM_NEWNEIGH && e->nud == NUD_PERMANENT && e->has_mac &&
+		!memcmp(&e->mac, &w->nh.mac, sizeof(e->mac));
+	if (!right)
+		probeway_lost(n, w, OWN_NEIGHBOURS);
+}
+
+void probeway_check_all(struct netlink *n)
+{
+	for (uint32_t id = 1; id < n->watches_end; id++)
+		if (n->watches[id])
+			n->watches[id]->check = n->watches[id]->has_vip;
+	netlink_soon(n, NETLINK_DEBOUNCE);
+}
+
+static bool stand_in_is_right(struct netlink *n, const struct watch *w, const struct addr *via)
+{
+	struct neigh e = {.ifindex = w->ifindex, .address = *via};
+
+	return !neigh_get(n, &e) && e.nud == NUD_PERMANENT && e.has_mac &&
+	       !memcmp(&e.mac, &w->nh.mac, sizeof(e.mac));
+}
+
+/* Rule 1. */
+static enum probe_way ask(struct netlink *n, const struct watch *w, struct route *r)
+{
+	bool v4 = addr_is_v4(&w->vip);
+	struct addr via = v4 ? w->via : proberoute_stand_in(n, w->id);
+	int type = nexthop_route(n, &w->vip, n->mark | w->id, r);
+
+	if (type == RTN_LOCAL)
+		return PROBE_WAY_VIP_LOCAL;
+	if (type < 0 && !nexthop_route_refuses(type))
+		return PROBE_WAY_WHOLE; /* it could not be asked */
+	if (type != RTN_UNICAST || r->ifindex != w->ifindex || !addr_equal(&r->via, &via))
+		return PROBE_WAY_ASTRAY;
+	return v4 || stand_in_is_right(n, w, &via) ? PROBE_WAY_WHOLE : PROBE_WAY_ASTRAY;
+}
+
+/* There is a way that could be looked at; without a next hop none was made. */
+static bool has_way(const struct watch *w)
+{
+	return w->has_vip && w->ifindex && (addr_is_v4(&w->vip) || w->nh.has_mac);
+}
+
+void probeway_check(struct netlink *n, struct watch *w)
+{
+	enum probe_way was = w->way;
+	struct route r;
+
+	w->check = false;
+	if (!has_way(w))
+		return;
+	w->way = ask(n, w, &r);
+	if (w->way == PROBE_WAY_ASTRAY) {
+		n->lost[OWN_ROUTES] += !w->install && was == PROBE_WAY_WHOLE;
+		proberoute_install(n, w);
+		w->disturbed_ms = netlink_now_ms();
+		w->way = ask(n, w, &r);
+	}
+	if (w->way != PROBE_WAY_WHOLE)
+		w->disturbed_ms = netlink_now_ms();
+	if (w->way != was && w->way == PROBE_WAY_ASTRAY)
+		log_error(
+			"event=probe_astray backend=%u priority=%u advice=\"another policy rule or "
+			"route comes before mxlb's: ip rule shows it; give datapath.priority a "
+			"smaller number than its\"",
+			w->id, n->priority);
+}
+
+/* IPv4 takes any address of the box for its questions, IPv6 one of the interface. */
+static bool lacks_address(const struct netlink *n, const struct watch *w)
+{
+	int port = port_by_ifindex(n, w->ifindex);
+
+	return port >= 0 && !addr_is_v4(&w->via) && !n->ports[port].has_ipv6;
+}
+
+enum probe_way netlink_probe_way(struct netlink *n, uint32_t backend_id, bool look,
+				 uint64_t since_ms)
+{
+	struct watch *w = nexthop_watch(n, backend_id);
+
+	if (!w || !w->has_vip)
+		return PROBE_WAY_WHOLE;
+	netlink_drain(n); /* what is known there already */
+	if (look || w->check)
+		probeway_check(n, w);
+	if (w->way != PROBE_WAY_WHOLE)
+		return w->way;
+	if (lacks_address(n, w))
+		return PROBE_WAY_NO_ADDRESS;
+	return since_ms && w->disturbed_ms >= since_ms ? PROBE_WAY_DISTURBED : PROBE_WAY_WHOLE;
+}
+
+/* A link that goes takes routes and neighbours with it: that is nobody's doing. */
+static bool links_are_settled(const struct netlink *n)
+{
+	uint64_t now_ms = netlink_now_ms();
+
+	for (unsigned i = 0; i < n->n_ports; i++) {
+		const struct netlink_link *link = &n->ports[i].link;
+
+		if (!link->up || !link->carrier ||
+		    (link->up_since_ms && now_ms - link->up_since_ms < LINK_SETTLES_MS))
+			return false;
+	}
+	return true;
+}
+
+void probeway_report(struct netlink *n)
+{
+	bool settled = links_are_settled(n);
+
+	for (int kind = 0; kind < OWN_KINDS; kind++) {
+		unsigned lost = n->lost[kind];
+
+		n->lost[kind] = 0;
+		if (lost && settled && n->cb.on_put_back)
+			n->cb.on_put_back(n->cb.ctx, (enum own_kind)kind, lost);
+	}
+}
