@@ -197,3 +197,28 @@ def test_without_an_address_of_its_own_the_box_blames_no_server(lab, running, fa
         lab.within("lb", "ip", *give.split())
         running.wait_for({host: "up" for host in SERVERS}, 15, service)
         nobody_suffers(running, traffic, since)
+
+
+def test_a_reload_leaves_no_multicast_group_that_is_still_served(lab, running):
+    """A switch that listens to memberships forwards no solicitation for the VIP between a leave and the next join."""
+    def reports():
+        text = lab.within("lb", "nstat", "-asz", "Icmp6OutMLDv2Reports", "Icmp6OutGroupMembReductions")
+        return re.findall(r"^(Icmp6Out\S+) +(\d+)", text, re.M)
+    group = "ff02::1:ff00:25"
+    wait_until(lambda: group in lab.within("lb", "ip", "-6", "maddr", "show", "dev", "eth0"), 10, "the group is joined")
+    text = lab.config_file.read_text()
+    # what a join leaves behind is repeated for a while (RFC 3810 section 6.1)
+    uptime = running.info("Uptime_sec")
+    wait_until(lambda: running.info("Uptime_sec") >= uptime + 3, 10, "reports have ended")
+    before = reports()
+    for fall in (3, 4, 2):
+        lab.config_file.write_text(text.replace("fall: 2", f"fall: {fall}"))
+        assert not running.ask("reload").strip()
+    uptime = running.info("Uptime_sec")
+    wait_until(lambda: running.info("Uptime_sec") >= uptime + 4, 10, "announcements are over")
+    assert reports() == before
+    start = text.index("  hybrid-mail6:")
+    lab.config_file.write_text(text[:start])
+    assert not running.ask("reload").strip()
+    wait_until(lambda: group not in lab.within("lb", "ip", "-6", "maddr", "show", "dev", "eth0"), 10, "it is left at last")
+    assert reports() != before

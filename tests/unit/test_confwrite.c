@@ -51,6 +51,65 @@ static struct config *load_all(void)
 	return c;
 }
 
+static struct config *load_changed(const char *from, const char *to)
+{
+	char text[sizeof(all) + 64];
+	const char *at = strstr(all, from);
+	struct config *c = NULL;
+	struct buf errors = {0};
+
+	assert_non_null(at);
+	snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - all), all, to, at + strlen(from));
+	if (bench_load_text(text, &c, &errors))
+		fail_msg("%s", errors.data);
+	buf_free(&errors);
+	return c;
+}
+
+/* What is behind the end of a text, and between members, says nothing. */
+static void sections_are_compared_by_what_they_say(void **state)
+{
+	static const char *const sections[] = {"interfaces", "datapath", "control", "decap"};
+	static const struct {
+		const char *section, *from, *to;
+	} rows[] = {
+		{"interfaces", "mode: native", "mode: auto"},
+		{"interfaces", "vlan: 12", "vlan: 13"},
+		{"datapath", "/sys/fs/bpf/a b", "/sys/fs/bpf/a c"},
+		{"datapath", "flows: 4096", "flows: 8192"},
+		{"datapath", "hash-key: \"null\"", "hash-key: none"},
+		{"datapath", "0x10000/", "0x20000/"},
+		{"datapath", "/0xffff0000", "/0x7fff0000"},
+		{"datapath", "table: 1000", "table: 2000"},
+		{"datapath", "priority: 1001", "priority: 1002"},
+		{"control", "/run/x", "/run/y"},
+		{"control", "group: \"123\"", "group: mxlb"},
+		{"control", "anna", "berta"},
+		{"control", "9125", "9126"},
+		{"decap", "192.0.2.7", "192.0.2.8"},
+	};
+	struct config *a = load_all(), *b = load_all();
+
+	(void)state;
+	memset(b->datapath.pin + strlen(b->datapath.pin) + 1, 0xa5, 8);
+	memset(b->control.operators[1] + strlen(b->control.operators[1]) + 1, 0xa5, 8);
+	memset(b->control.operators[2], 0xa5, 8); /* beyond n_operators */
+	memset(b->interfaces[0].name + strlen(b->interfaces[0].name) + 1, 0xa5, 4);
+	memset(&b->decap[b->n_decap], 0xa5, sizeof(b->decap[0]));
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		assert_true(conf_same_section(a, b, sections[i]));
+	config_free(b);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		b = load_changed(rows[i].from, rows[i].to);
+		for (size_t k = 0; k < sizeof(sections) / sizeof(sections[0]); k++)
+			if (conf_same_section(a, b, sections[k]) !=
+			    !!strcmp(sections[k], rows[i].section))
+				fail_msg("%s: %s", sections[k], rows[i].to);
+		config_free(b);
+	}
+	config_free(a);
+}
+
 static void assert_keys(const struct key *keys, const json_t *object)
 {
 	for (const struct key *k = keys; k->name; k++)
@@ -189,6 +248,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_key_of_the_tables_is_written),
+		cmocka_unit_test(sections_are_compared_by_what_they_say),
 		cmocka_unit_test(what_is_written_is_read_as_the_same),
 		cmocka_unit_test(an_allow_file_stays_a_file),
 		cmocka_unit_test(secrets_are_left_out_and_said_to_be),

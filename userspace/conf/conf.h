@@ -32,5 +32,7 @@ int conf_parse(const char *name, const struct buf *text, const struct config *ru
  * their keys. The caller's to json_decref(); NULL: no memory.
  */
 json_t *conf_json(const struct config *c, bool secrets);
+/* Do both say the same there, key by key? section: a key of the file's first level ("datapath"). */
+bool conf_same_section(const struct config *a, const struct config *b, const char *section);
 
 #endif

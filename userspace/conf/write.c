@@ -285,3 +285,14 @@ json_t *conf_json(const struct config *c, bool secrets)
 	}
 	return json;
 }
+
+bool conf_same_section(const struct config *a, const struct config *b, const char *section)
+{
+	json_t *one = write_keys(a, top_keys, a), *other = write_keys(b, top_keys, b);
+	bool same = one && other &&
+		    json_equal(json_object_get(one, section), json_object_get(other, section));
+
+	json_decref(one);
+	json_decref(other);
+	return same;
+}

@@ -115,8 +115,30 @@ static void look_at_ways(struct daemon *d, const struct service *s)
 	own_problem(d, "probe_astray", s->conf.name, true, astray ? text : NULL);
 }
 
+static bool is_service(const struct daemon *d, const char *name)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++)
+		if (!strcmp(d->model->services[i].conf.name, name))
+			return true;
+	return false;
+}
+
+/* Of services that a reload has removed. */
+static void forget_removed(struct daemon *d)
+{
+	struct problems *p = &d->model->problems;
+
+	for (unsigned i = p->n; i > 0; i--) {
+		struct problem row = p->list[i - 1];
+
+		if (row.about[0] && !is_service(d, row.about))
+			own_problem(d, row.name, row.about, row.critical, NULL);
+	}
+}
+
 static void look(struct daemon *d)
 {
+	forget_removed(d);
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		look_at_vip(d, &d->model->services[i].conf);
 		look_at_ways(d, &d->model->services[i]);

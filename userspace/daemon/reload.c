@@ -53,8 +53,12 @@ int daemon_check_system(struct netlink *netlink, const struct config *config)
 
 static bool same_interfaces(const struct config *a, const struct config *b)
 {
-	return a->n_interfaces == b->n_interfaces &&
-	       !memcmp(a->interfaces, b->interfaces, sizeof(a->interfaces));
+	if (a->n_interfaces != b->n_interfaces || !conf_same_section(a, b, "interfaces"))
+		return false;
+	for (unsigned i = 0; i < a->n_interfaces; i++) /* services have their numbers */
+		if (strcmp(a->interfaces[i].name, b->interfaces[i].name))
+			return false;
+	return true;
 }
 
 /* The sections that only a start can take in; a restart costs no connection. NULL: all the same. */
@@ -62,9 +66,9 @@ static const char *fixed_section_changed(const struct config *a, const struct co
 {
 	if (!same_interfaces(a, b))
 		return "interfaces";
-	if (memcmp(&a->datapath, &b->datapath, sizeof(a->datapath)))
+	if (!conf_same_section(a, b, "datapath"))
 		return "datapath";
-	if (memcmp(&a->control, &b->control, sizeof(a->control)))
+	if (!conf_same_section(a, b, "control"))
 		return "control";
 	return NULL;
 }
@@ -93,12 +97,24 @@ static int check(struct daemon *d, const struct config *config, struct buf *erro
 	return err;
 }
 
-static void leave_groups(struct daemon *d)
+static bool serves(const struct config *c, unsigned interface, const struct addr *vip)
 {
-	for (unsigned i = 0; i < d->model->n_services; i++) {
-		const struct service_conf *s = &d->model->services[i].conf;
+	for (unsigned i = 0; i < c->n_services; i++)
+		if (c->services[i].interface == interface &&
+		    c->services[i].advertise == ADVERTISE_ARP &&
+		    addr_equal(&c->services[i].address, vip))
+			return true;
+	return false;
+}
 
-		netlink_leave_solicited(d->netlink, s->interface, &s->address);
+/* Only those that are served no more: a switch that listens to memberships ends what is left, if only for a moment. */
+static void leave_groups(struct daemon *d, const struct config *was, const struct config *is)
+{
+	for (unsigned i = 0; i < was->n_services; i++) {
+		const struct service_conf *s = &was->services[i];
+
+		if (!serves(is, s->interface, &s->address))
+			netlink_leave_solicited(d->netlink, s->interface, &s->address);
 	}
 }
 
@@ -109,7 +125,6 @@ static int take_over(struct daemon *d, const char *who, struct config *config)
 	unsigned n = 0;
 	int err;
 
-	leave_groups(d);
 	err = datapath_adopted(d->datapath, &left, &n);
 	if (!err)
 		err = model_reload_adopting(d->model, config, left, n, who, daemon_now());
@@ -117,6 +132,7 @@ static int take_over(struct daemon *d, const char *who, struct config *config)
 	daemon_announce(d); /* in either case: what is still served is joined again */
 	if (err)
 		return err;
+	leave_groups(d, old, config);
 	d->config = config;
 	d->refreshed_ms = 0; /* new backends have no counts yet */
 	messenger_set_command(d->messenger, config->notify);
@@ -157,7 +173,7 @@ static void compare_others(const struct config *was, const struct config *is, st
 {
 	if (strcmp(was->notify, is->notify))
 		buf_printf(out, "notify changes\n");
-	if (was->n_decap != is->n_decap || memcmp(was->decap, is->decap, sizeof(was->decap)))
+	if (!conf_same_section(was, is, "decap"))
 		buf_printf(out, "decap changes\n");
 }
 
