@@ -45,10 +45,10 @@ else
 Q = @
 endif
 
-UTIL     = addr.c arp.c closest.c log.c buf.c process.c capability.c
+UTIL     = addr.c arp.c closest.c log.c buf.c process.c utf8.c capability.c
 CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c write.c
-PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c transcript.c report.c
+PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c certpath.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
 CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
@@ -117,7 +117,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy control listen status stat admin flowlist ctl forgery schedule connlog messenger
+UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy certpath control listen status stat admin flowlist ctl forgery schedule connlog messenger
 UNIT += http metrics
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
@@ -158,9 +158,10 @@ unit_srcs_compare = $(SRC_util) $(call core,verdict health tier tally event chan
 unit_srcs_reload = $(SRC_util) $(call core,verdict health tier tally event change order cert plan) # model.c: included
 unit_srcs_reply  = $(call core,reply)
 unit_srcs_dialog = userspace/util/log.c $(call core,dialog reply verdict)
-unit_srcs_certname = $(patsubst %,userspace/probe/%.c,certfacts certpolicy) $(call core,certname domain tlsa)
+unit_srcs_certname = userspace/util/utf8.c $(patsubst %,userspace/probe/%.c,certfacts certpolicy certpath) $(call core,certname domain tlsa)
 unit_srcs_certpolicy = tests/unit/cert_maker.c $(unit_srcs_certname) userspace/probe/wallclock.c $(call core,verdict)
-unit_srcs_probe  = userspace/util/log.c $(patsubst %,userspace/probe/%.c,wire transcript certfacts) $(call core,certname)
+unit_srcs_certpath = $(unit_srcs_certpolicy)
+unit_srcs_probe  = userspace/util/log.c userspace/util/utf8.c $(patsubst %,userspace/probe/%.c,wire transcript certfacts) $(call core,certname)
 
 define unit_rule
 $(B)/unit/test_$(1): $(patsubst %.c,$(B)/san/%.o,tests/unit/test_$(1).c $(unit_srcs_$(1)))
@@ -183,7 +184,7 @@ FUZZ = certname reply dialog wire
 fuzz_srcs_certname = $(unit_srcs_certname)
 fuzz_srcs_reply  = $(call core,reply)
 fuzz_srcs_dialog = $(unit_srcs_dialog)
-fuzz_srcs_wire   = userspace/util/addr.c $(call core,verdict) $(patsubst %,userspace/probe/%.c,wire report)
+fuzz_srcs_wire   = userspace/util/addr.c userspace/util/utf8.c $(call core,verdict) $(patsubst %,userspace/probe/%.c,wire report)
 FUZZ_SAN = -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 define fuzz_rule

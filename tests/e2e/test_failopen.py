@@ -22,7 +22,7 @@ def test_when_every_certificate_is_bad_mail_flows_loudly_and_postfix_hears_nothi
     balancer.start()
     balancer.wait_for({host: "down" for host in SERVERS}, 15)
     wait_until(lambda: balancer.service()["state"] == "fail-open", 15, "fail-open, after the cold start")
-    assert reasons(balancer) == {"certificate_untrusted"}
+    assert reasons(balancer) == {"certificate_self_signed"}
     assert {balancer.backend(host)["exo_code"] for host in SERVERS} == {"4.7.320"}
     assert balancer.service()["active_tier"] == 10
     with Traffic(lab) as traffic:

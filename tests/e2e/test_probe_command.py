@@ -132,10 +132,10 @@ def test_every_policy_that_can_be_judged_is(mxlbctl, tls_context):
         assert got == status, out
         return {p["policy"]: (p["reason"], p["exo_code"]) for p in json.loads(out)["policies"]}, json.loads(out)["reason"]
 
-    ok, untrusted = ("ok", ""), ("certificate_untrusted", "4.7.320")
+    ok, untrusted = ("ok", ""), ("certificate_self_signed", "4.7.320")
     mine = ("--ca-file", str(tls_context.cert_file))
     assert judged() == ({"none": ok, "encryption-only": ok, "certificate-validation": untrusted}, "ok")
-    assert judged("--tls", "certificate-validation", status=1)[1] == "certificate_untrusted"
+    assert judged("--tls", "certificate-validation", status=1)[1] == "certificate_self_signed"
     assert judged(*mine, "--tls", "certificate-validation")[0]["certificate-validation"] == ok
     policies, reason = judged(*mine, "--tls-domain", "mail.fabrikam.com", "--tlsa", "3 1 1 " + "00" * 32)
     assert (policies["domain-validation"], reason) == (("certificate_wrong_name", "4.7.320"), "ok")

@@ -59,6 +59,7 @@ struct maker make(struct spec s)
 	X509_set_pubkey(m.cert, m.key);
 	add_extension(m.cert, issuer, NID_basic_constraints, s.basic);
 	add_extension(m.cert, issuer, NID_key_usage, s.usage);
+	add_extension(m.cert, issuer, NID_ext_key_usage, s.extended);
 	add_extension(m.cert, issuer, NID_subject_alt_name, s.san);
 	add_extension(m.cert, issuer, NID_name_constraints, s.limits);
 	assert_true(X509_sign(m.cert, s.issuer ? s.issuer->key : m.key,

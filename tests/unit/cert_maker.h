@@ -21,7 +21,7 @@ struct maker { /* a certificate and its key */
 struct spec {
 	const char *subject;	    /* "/CN=x", values without a slash */
 	const struct maker *issuer; /* NULL: itself */
-	const char *basic, *usage, *san, *limits;
+	const char *basic, *usage, *extended, *san, *limits;
 	long from_days, to_days; /* from NOW; 0, 0: -1 and 90 */
 	bool sha1;
 	EVP_PKEY *key; /* NULL: a new one */

@@ -16,6 +16,7 @@
 #include "probe/certpolicy.h"
 #include "probe/tls.h"
 #include "probe/wallclock.h"
+#include "util/utf8.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define CPU_MS	 50
@@ -49,8 +50,8 @@ static struct cert_finding judge(struct asked a, const struct maker *leaf, unsig
 		sk_X509_push(chain, sent[i]->cert);
 	certfacts_describe(leaf->cert, &info);
 	certpolicy_judge(&q, leaf->cert, chain, &info, &found);
-	for (const char *c = found.text; *c; c++)
-		assert_true(*c >= ' ' && *c <= '~');
+	for (const char *c = found.text; *c; c += utf8_printable(c, strlen(c)))
+		assert_int_not_equal(utf8_printable(c, strlen(c)), 0);
 	sk_X509_free(chain);
 	X509_STORE_free(bundle);
 	return found;
@@ -108,7 +109,7 @@ static const struct chain_row {
 	 true,
 	 REASON_certificate_not_yet_valid,
 	 "valid from 2027-01-17T08:00:00Z"},
-	{"self-signed", {.subject = MAIL}, false, REASON_certificate_untrusted, "self"},
+	{"self-signed", {.subject = MAIL}, false, REASON_certificate_self_signed, "self"},
 	{"self-signed and expired",
 	 {.subject = MAIL, .from_days = -90, .to_days = -2},
 	 false,
@@ -127,8 +128,8 @@ static const struct chain_row {
 	{"not for a TLS server",
 	 {.subject = MAIL, .issuer = &inter, .usage = "critical,cRLSign"},
 	 true,
-	 REASON_certificate_untrusted,
-	 "purpose"},
+	 REASON_certificate_wrong_purpose,
+	 "not for a TLS server"},
 	{"signed with SHA-1",
 	 {.subject = MAIL, .issuer = &inter, .sha1 = true},
 	 true,
@@ -186,8 +187,8 @@ static void what_is_wrong_higher_up_counts(void **state)
 		const char *text;
 	} rows[] = {
 		{&old, REASON_certificate_expired, "CN=old"},
-		{&no_ca, REASON_certificate_untrusted, "CN=no"},
-		{&narrow, REASON_certificate_untrusted, "subtree"},
+		{&no_ca, REASON_certificate_no_ca, "CN=no"},
+		{&narrow, REASON_certificate_name_constraint, "subtree"},
 		{&rsa512, REASON_certificate_weak, "key too"},
 	};
 
@@ -251,13 +252,13 @@ static void a_long_chain_costs_little(void **state)
 	}
 	leaf = make((struct spec){.subject = MAIL, .issuer = &links[99]});
 	began = cpu_ms();
-	expect("100 links", judge(by_chain, &leaf, 100, sent), REASON_certificate_untrusted,
+	expect("100 links", judge(by_chain, &leaf, 100, sent), REASON_certificate_path_length,
 	       "chain of 101");
 	assert_true(cpu_ms() - began < CPU_MS);
 	drop(&leaf);
 	leaf = make((struct spec){.subject = MAIL, .issuer = &links[14]});
 	began = cpu_ms();
-	expect("15 links", judge(by_chain, &leaf, 15, sent + 85), REASON_certificate_untrusted,
+	expect("15 links", judge(by_chain, &leaf, 15, sent + 85), REASON_certificate_path_length,
 	       "too long");
 	assert_true(cpu_ms() - began < CPU_MS);
 	drop(&leaf);

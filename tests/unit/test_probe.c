@@ -314,7 +314,11 @@ static const struct name_row names[] = {
 	 "T=T, SN=N, G=G, SERIALNUMBER=7, E=a@b"},
 	{{{"businessCategory", "x"}, {"UID", "y"}},
 	 "OID.0.9.2342.19200300.100.1.1=y, OID.2.5.4.15=x"},
-	{{{"O", "Z\xc3\xbcrich"}}, "O=Z\\xc3\\xbcrich"},
+	{{{"O", "Z\xc3\xbcrich"}}, "O=Z\xc3\xbcrich"},
+	{{{"O", "\xe6\xa0\xaa\xe5\xbc\x8f"}}, "O=\xe6\xa0\xaa\xe5\xbc\x8f"},
+	{{{"O", "a\xe2\x80\xae"
+		"b"}},
+	 "O=a\\xe2\\x80\\xaeb"}, /* turns the text around */
 	{{{NULL}}, ""},
 };
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "control/render.h"
+#include "util/utf8.h"
 
 #define WORDS_MAX    16
 #define SENTENCE_MAX 1024
@@ -86,12 +87,15 @@ void command_append_lines(struct buf *out, const char *text)
 {
 	char last = '\n';
 
-	for (; text && *text; text++) {
-		char c = isprint((unsigned char)*text) || *text == '\n' ? *text : '?';
-
-		if (c != '\n' || last != '\n')
-			buf_append(out, &c, 1);
-		last = c;
+	for (size_t n; text && *text; text += n ? n : 1) {
+		n = utf8_printable(text, strlen(text));
+		if (n)
+			buf_append(out, text, n);
+		else if (*text != '\n')
+			buf_append(out, "?", 1);
+		else if (last != '\n')
+			buf_append(out, "\n", 1);
+		last = *text;
 	}
 	if (last != '\n')
 		buf_append(out, "\n", 1);

@@ -59,6 +59,19 @@ enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 	R(certificate_wrong_name, DOWN, COUNT, "4.7.320", "the certificate is not for tls-domain") \
 	R(certificate_wrong_issuer, DOWN, COUNT, "4.7.320",                                        \
 	  "the right subject from another issuer")                                                 \
+	R(certificate_self_signed, DOWN, COUNT, "4.7.320",                                         \
+	  "the certificate is signed by itself and not in the CA bundle")                          \
+	R(certificate_wrong_purpose, DOWN, COUNT, "4.7.320",                                       \
+	  "a certificate's usages do not allow a TLS server")                                      \
+	R(certificate_no_ca, DOWN, COUNT, "4.7.320",                                               \
+	  "a certificate of the chain may not issue others")                                       \
+	R(certificate_path_length, DOWN, COUNT, "4.7.320",                                         \
+	  "the chain is longer than an authority's path length, or than any reason")               \
+	R(certificate_name_constraint, DOWN, COUNT, "4.7.320",                                     \
+	  "an authority is not allowed to issue for this name")                                    \
+	R(certificate_bad_signature, DOWN, COUNT, "4.7.320", "a signature in the chain is wrong")  \
+	R(certificate_unsupported, DOWN, COUNT, "4.7.320",                                         \
+	  "a certificate has a critical extension or form that is not supported")                  \
 	R(certificate_wrong_subject, DOWN, COUNT, "4.7.320", "not tls-certificate-name's subject") \
 	R(tlsa_mismatch, DOWN, COUNT, "5.7.323", "the certificate matches no TLSA record")         \
 	R(mail_refused, DOWN, COUNT, "4.4.317", "MAIL FROM was refused")
@@ -100,7 +113,7 @@ struct tls_info {
 	uint8_t spki_sha256[32];       /* TLSA 3 1 1 */
 };
 
-/* Plain values, no pointers: crosses from the probe child by copy. Text is printable ASCII, NUL-terminated. */
+/* Plain values, no pointers: crosses from the probe child by copy. Text is printable UTF-8 (util/utf8.h), NUL-terminated. */
 struct probe_result {
 	enum reason reason;
 	enum probe_stage stage;				    /* the last one entered */

@@ -176,8 +176,8 @@ static void print_line(struct check *c)
 		buf_printf(&line, "%s", c->texts[STATE_OK].data);
 	if (line.len > LINE_MAX_SIZE / 2)
 		strcpy(line.data + LINE_MAX_SIZE / 2, "...");
-	for (char *p = line.data; p && *p; p++)
-		if (*p < ' ' || *p > '~' || *p == '|')
+	for (char *p = line.data ? text_safe(line.data) : NULL; p && *p; p++)
+		if (*p == '|')
 			*p = '?';
 	printf("MXLB %s - %s|%s\n", state_names[c->worst], line.data ? line.data : "no services",
 	       c->figures.data ? c->figures.data : "");

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "ctl/complete.h"
 #include "ctl/text.h"
+#include "util/utf8.h"
 
 void ctl_print_json(const json_t *json)
 {
@@ -16,8 +17,15 @@ void ctl_print_json(const json_t *json)
 
 void ctl_print_lines(FILE *to, const char *text)
 {
-	for (; *text; text++)
-		putc(*text == '\n' || (*text >= ' ' && *text <= '~') ? *text : '?', to);
+	size_t len = strlen(text), n;
+
+	for (size_t i = 0; i < len; i += n ? n : 1) {
+		n = utf8_printable(text + i, len - i);
+		if (n)
+			fwrite(text + i, 1, n, to);
+		else
+			putc(text[i] == '\n' ? '\n' : '?', to);
+	}
 }
 
 static enum ctl_exit say_no(const struct ctl *ctl, const char *what, const char *sentence)

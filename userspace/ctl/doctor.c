@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "ctl/config.h"
 #include "ctl/text.h"
+#include "util/utf8.h"
 
 #define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
 
@@ -101,8 +102,10 @@ static void print_wrapped(const char *text, int column)
 			putchar(' ');
 			column++;
 		}
-		for (int i = 0; i < word; i++)
-			putchar(text[i] > ' ' && text[i] <= '~' ? text[i] : '?');
+		for (int i = 0, n; i < word; i += n ? n : 1) {
+			n = (int)utf8_printable(text + i, (size_t)(word - i));
+			fwrite(n ? text + i : "?", 1, n ? (size_t)n : 1, stdout);
+		}
 		column += word;
 		text += word;
 		text += strspn(text, " ");

@@ -3,16 +3,29 @@
  * Owns what may reach a terminal. Refuses control bytes: a mail server's words end up here.
  */
 #include "ctl/text.h"
+#include "util/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Keeps the first bytes and the last `tail` ones; ".." stands for what is cut out between them. */
+char *text_safe(char *text)
+{
+	size_t len = strlen(text), n;
+
+	for (size_t i = 0; i < len; i += n ? n : 1) {
+		n = utf8_printable(text + i, len - i);
+		if (!n)
+			text[i] = '?';
+	}
+	return text;
+}
+
+/* Keeps the first characters and the last `tail` ones; ".." stands for what is cut out between them. */
 static char *shorten(const char *text, size_t width, size_t tail, char *buf, size_t size)
 {
-	size_t len = strlen(text), head;
+	size_t len = utf8_columns(text), head;
 
 	if (width >= size)
 		width = size - 1;
@@ -22,11 +35,9 @@ static char *shorten(const char *text, size_t width, size_t tail, char *buf, siz
 	if (len <= width)
 		snprintf(buf, size, "%s", text);
 	else
-		snprintf(buf, size, "%.*s..%s", (int)head, text, text + len - tail);
-	for (char *p = buf; *p; p++)
-		if (*p < ' ' || *p > '~')
-			*p = '?';
-	return buf;
+		snprintf(buf, size, "%.*s..%s", (int)utf8_bytes(text, head), text,
+			 text + utf8_bytes(text, len - tail));
+	return text_safe(buf);
 }
 
 char *text_name(const char *name, size_t width, char *buf, size_t size)

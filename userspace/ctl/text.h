@@ -16,7 +16,9 @@
 #define TEXT_NAME_SIZE	64 /* mxlb.yaml's names, with NUL */
 /* As mxlb.yaml has names: letters, digits, dots, hyphens and underscores, so nothing that a shell takes for more. */
 bool text_is_name(const char *text);
-/* Copies with '?' for all but printable ASCII, at most width (2 or more) characters. Returns buf. */
+/* Puts '?' in place of each byte that is not of printable UTF-8. Returns text. */
+char *text_safe(char *text);
+/* Copies, made safe, at most width (2 or more) characters. Returns buf. */
 char *text_fit(const char *text, size_t width, char *buf, size_t size);
 /* The same for names, which tend to differ at their end: what is too long is cut out of the middle. */
 char *text_name(const char *name, size_t width, char *buf, size_t size);

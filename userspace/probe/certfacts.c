@@ -2,7 +2,7 @@
 /*
  * The facts of a certificate, for people to read and compare. Owns how names are printed: as Windows does
  * (CertNameToStr with CERT_X500_NAME_STR and CERT_NAME_STR_REVERSE_FLAG, field-notes 1.1), so that they can be pasted
- * into PowerShell. Judges nothing; whatever is not printable ASCII is printed as \xNN.
+ * into PowerShell. Judges nothing; what is no printable UTF-8 is printed as \xNN.
  */
 #include <ctype.h>
 #include <openssl/evp.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include "core/certname.h"
 #include "probe/tls.h"
+#include "util/utf8.h"
 
 /* A text of fixed size under construction: what does not fit is cut. */
 struct line {
@@ -24,8 +25,11 @@ static void put(struct line *l, const char *text)
 {
 	size_t n = strlen(text);
 
-	if (n >= l->size - l->len)
+	if (n >= l->size - l->len) {
 		n = l->size - l->len - 1;
+		while (n && ((unsigned char)text[n] & 0xc0) == 0x80) /* no part of a character */
+			n--;
+	}
 	memcpy(l->text + l->len, text, n);
 	l->len += n;
 	l->text[l->len] = '\0';
@@ -37,6 +41,21 @@ static void put_byte(struct line *l, unsigned char c)
 
 	snprintf(text, sizeof(text), c >= ' ' && c <= '~' ? "%c" : "\\x%02x", c);
 	put(l, text);
+}
+
+/* One character, or one byte of what is none. How many bytes that were. */
+static int put_character(struct line *l, const unsigned char *v, int len)
+{
+	size_t n = utf8_printable((const char *)v, (size_t)len);
+	char text[8];
+
+	if (n < 2) {
+		put_byte(l, *v);
+		return 1;
+	}
+	snprintf(text, sizeof(text), "%.*s", (int)n, (const char *)v);
+	put(l, text);
+	return (int)n;
 }
 
 static void put_attribute(struct line *l, const ASN1_OBJECT *type)
@@ -80,13 +99,14 @@ static void put_value(struct line *l, const ASN1_STRING *value)
 	const char *quote = needs_quotes(v, len) ? "\"" : "";
 
 	put(l, quote);
-	for (int i = 0; i < len; i++) {
+	for (int i = 0, n = 1; i < len; i += n) {
+		n = 1;
 		if (v[i] == '"')
 			put(l, "\"");
 		if (v[i] == '\\' && misleads(v, len, i, *quote))
 			put(l, "\\x5c");
 		else
-			put_byte(l, v[i]);
+			n = put_character(l, v + i, len - i);
 	}
 	put(l, quote);
 	OPENSSL_free(v);

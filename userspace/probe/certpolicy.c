@@ -7,12 +7,15 @@
  *  2. All others: the server's certificate is within its dates; EOP refuses an expired one under DANE too, where RFC
  *     7672 section 3.1.1 would not. The chain has a bounded length.
  *  3. certificate-validation: a chain to the bundle, for a TLS server, each within its dates, no MD5, no SHA-1, no key below
- *     1,024 bits (OpenSSL's level 1).
+ *     1,024 bits (OpenSSL's level 1). Each certificate of the bundle is trusted, an intermediate too, and any path counts:
+ *     which one OpenSSL tries first depends on the order of the bundle (cross-signed roots). Usage "any" is for TLS, as
+ *     Windows has it.
  *  4. domain-validation: rule 3, then a DNS name of the certificate or its common name is for tls-domain.
  *  5. dane: any record with usage 3 matches the server's own certificate; or any with usage 2 matches a higher one of the
  *     chain as it was sent, which leads there, and the name is for tls-domain (RFC 7671 section 5).
  *  6. tls-certificate-name, if given: the subject is that one; then the issuer is. Under encryption-only too.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <openssl/sha.h>
 #include <openssl/x509_vfy.h>
@@ -22,13 +25,16 @@
 #include <string.h>
 #include <time.h>
 #include "core/domain.h"
+#include "probe/certpath.h"
 #include "probe/certpolicy.h"
 #include "probe/tls.h"
+#include "util/utf8.h"
 
-#define DEPTH_MAX  10 /* of a chain as it is built */
+#define DEPTH_MAX  CERTPATH_DEPTH_MAX /* of a chain as it is built */
 #define AUTH_LEVEL 1
 #define OID_SIZE   80
 #define SAY_DN	   120 /* so much of a name fits a finding's text twice */
+#define SAY_WANTED 110 /* and with some words */
 
 /* What X509_verify_cert() says; all else is untrusted. */
 static const struct {
@@ -42,6 +48,36 @@ static const struct {
 	{X509_V_ERR_EE_KEY_TOO_SMALL, REASON_certificate_weak},
 	{X509_V_ERR_CA_KEY_TOO_SMALL, REASON_certificate_weak},
 	{X509_V_ERR_CA_MD_TOO_WEAK, REASON_certificate_weak},
+	{X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, REASON_certificate_self_signed},
+	{X509_V_ERR_INVALID_PURPOSE, REASON_certificate_wrong_purpose},
+	{X509_V_ERR_CERT_REJECTED, REASON_certificate_wrong_purpose},
+	{X509_V_ERR_KEYUSAGE_NO_DIGITAL_SIGNATURE, REASON_certificate_wrong_purpose},
+	{X509_V_ERR_INVALID_CA, REASON_certificate_no_ca},
+	{X509_V_ERR_INVALID_NON_CA, REASON_certificate_no_ca},
+	{X509_V_ERR_KEYUSAGE_NO_CERTSIGN, REASON_certificate_no_ca},
+	{X509_V_ERR_PATHLEN_INVALID_FOR_NON_CA, REASON_certificate_no_ca},
+	{X509_V_ERR_PATHLEN_WITHOUT_KU_KEY_CERT_SIGN, REASON_certificate_no_ca},
+	{X509_V_ERR_KU_KEY_CERT_SIGN_INVALID_FOR_NON_CA, REASON_certificate_no_ca},
+	{X509_V_ERR_PATH_LENGTH_EXCEEDED, REASON_certificate_path_length},
+	{X509_V_ERR_CERT_CHAIN_TOO_LONG, REASON_certificate_path_length},
+	{X509_V_ERR_PATH_LOOP, REASON_certificate_path_length},
+	{X509_V_ERR_PERMITTED_VIOLATION, REASON_certificate_name_constraint},
+	{X509_V_ERR_EXCLUDED_VIOLATION, REASON_certificate_name_constraint},
+	{X509_V_ERR_SUBTREE_MINMAX, REASON_certificate_name_constraint},
+	{X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE, REASON_certificate_name_constraint},
+	{X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX, REASON_certificate_name_constraint},
+	{X509_V_ERR_UNSUPPORTED_NAME_SYNTAX, REASON_certificate_name_constraint},
+	{X509_V_ERR_CERT_SIGNATURE_FAILURE, REASON_certificate_bad_signature},
+	{X509_V_ERR_UNABLE_TO_DECRYPT_CERT_SIGNATURE, REASON_certificate_bad_signature},
+	{X509_V_ERR_UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY, REASON_certificate_bad_signature},
+	{X509_V_ERR_SIGNATURE_ALGORITHM_MISMATCH, REASON_certificate_bad_signature},
+	{X509_V_ERR_SIGNATURE_ALGORITHM_INCONSISTENCY, REASON_certificate_bad_signature},
+	{X509_V_ERR_UNSUPPORTED_SIGNATURE_ALGORITHM, REASON_certificate_unsupported},
+	{X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, REASON_certificate_unsupported},
+	{X509_V_ERR_INVALID_EXTENSION, REASON_certificate_unsupported},
+	{X509_V_ERR_INVALID_POLICY_EXTENSION, REASON_certificate_unsupported},
+	{X509_V_ERR_UNSUPPORTED_EXTENSION_FEATURE, REASON_certificate_unsupported},
+	{X509_V_ERR_EC_KEY_EXPLICIT_PARAMS, REASON_certificate_unsupported},
 	{X509_V_ERR_OUT_OF_MEM, REASON_local_error},
 };
 
@@ -64,6 +100,7 @@ static bool find(const struct judgement *j, enum reason reason, const char *form
 	va_start(args, format);
 	vsnprintf(j->out->text, sizeof(j->out->text), format, args);
 	va_end(args);
+	utf8_scrub(j->out->text); /* a name may have been cut within a character */
 	j->out->reason = reason;
 	return false;
 }
@@ -91,7 +128,7 @@ static bool is_within_dates(const struct judgement *j)
 		return find(j, REASON_certificate_not_yet_valid, "%.*s: valid from %s", SAY_DN,
 			    i->subject, date(i->not_before, text));
 	if (sk_X509_num(j->chain) > CERTPOLICY_CHAIN_MAX)
-		return find(j, REASON_certificate_untrusted, "a chain of %d certificates",
+		return find(j, REASON_certificate_path_length, "a chain of %d certificates",
 			    sk_X509_num(j->chain));
 	return true;
 }
@@ -102,6 +139,26 @@ static enum reason reason_of(int error)
 		if (errors[i].error == error)
 			return errors[i].reason;
 	return REASON_certificate_untrusted;
+}
+
+/* What the certificate is for, in so many words. */
+static void usages(X509 *cert, char *text, size_t size)
+{
+	EXTENDED_KEY_USAGE *extended;
+	size_t used = 0;
+
+	snprintf(text, size, "by its key usage");
+	if (X509_get_extended_key_usage(cert) & XKU_SSL_SERVER) /* or there is none: all bits */
+		return;
+	extended = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL);
+	for (int i = 0; i < sk_ASN1_OBJECT_num(extended) && used < size; i++) {
+		char name[OID_SIZE];
+
+		OBJ_obj2txt(name, sizeof(name), sk_ASN1_OBJECT_value(extended, i), 0);
+		used += (size_t)snprintf(text + used, size - used, "%s%s",
+					 used ? ", " : "only for ", name);
+	}
+	EXTENDED_KEY_USAGE_free(extended);
 }
 
 /* Where a chain ended too early and the server sent more than its own certificate, it is the authority that is unknown. */
@@ -117,6 +174,10 @@ static bool explain(const struct judgement *j, X509_STORE_CTX *ctx)
 		certfacts_name(X509_get_subject_name(at), subject, sizeof(subject));
 		certfacts_name(X509_get_issuer_name(at), issuer, sizeof(issuer));
 	}
+	if (reason == REASON_certificate_wrong_purpose && at) {
+		usages(at, issuer, sizeof(issuer));
+		return find(j, reason, "%s: not for a TLS server, %s", subject, issuer);
+	}
 	if (reason != REASON_certificate_incomplete_chain)
 		return find(j, reason, "%s: %s", subject, X509_verify_cert_error_string(error));
 	if (built > 1)
@@ -124,25 +185,52 @@ static bool explain(const struct judgement *j, X509_STORE_CTX *ctx)
 	return find(j, reason, "%s is neither sent nor in the CA bundle", issuer);
 }
 
-/* Rule 3, or 5 with anchors of its own. */
-static bool is_trusted(const struct judgement *j, X509_STORE *anchors, unsigned long flags)
+static int purpose_of(X509 *cert)
+{
+	uint32_t usage = X509_get_extended_key_usage(cert);
+
+	return usage != UINT32_MAX && usage & XKU_ANYEKU ? X509_PURPOSE_ANY
+							 : X509_PURPOSE_SSL_SERVER;
+}
+
+/* Rule 3, or 5 with anchors of its own. Each of the anchors ends a chain, whether it is self-signed or not. */
+static bool is_trusted(const struct judgement *j, X509_STORE *anchors, STACK_OF(X509) * chain)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	X509_VERIFY_PARAM *param;
 	bool ok;
 
-	if (!ctx || !X509_STORE_CTX_init(ctx, anchors, j->cert, j->chain)) {
+	if (!ctx || !X509_STORE_CTX_init(ctx, anchors, j->cert, chain)) {
 		X509_STORE_CTX_free(ctx);
 		return find(j, REASON_local_error, "no memory");
 	}
 	param = X509_STORE_CTX_get0_param(ctx);
-	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER);
+	X509_VERIFY_PARAM_set_purpose(param, purpose_of(j->cert));
 	X509_VERIFY_PARAM_set_time(param, (time_t)j->q->now_s);
 	X509_VERIFY_PARAM_set_depth(param, DEPTH_MAX);
 	X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
-	X509_VERIFY_PARAM_set_flags(param, flags);
+	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
 	ok = X509_verify_cert(ctx) == 1 || explain(j, ctx);
 	X509_STORE_CTX_free(ctx);
+	return ok;
+}
+
+/* One path, by itself: its last certificate is the only anchor. */
+static bool is_path_trusted(void *ctx, X509 *const *path, unsigned n)
+{
+	const struct judgement *outer = ctx;
+	struct cert_finding ignored; /* the reason is that of the path that OpenSSL chose */
+	struct judgement j = *outer;
+	X509_STORE *anchor = X509_STORE_new();
+	STACK_OF(X509) *between = sk_X509_new_null();
+	bool ok = anchor && between && X509_STORE_add_cert(anchor, path[n - 1]);
+
+	j.out = &ignored;
+	for (unsigned i = 1; i + 1 < n && ok; i++)
+		ok = sk_X509_push(between, path[i]) > 0;
+	ok = ok && is_trusted(&j, anchor, between);
+	sk_X509_free(between);
+	X509_STORE_free(anchor);
 	return ok;
 }
 
@@ -150,7 +238,12 @@ static bool is_in_bundle(const struct judgement *j)
 {
 	if (!j->q->bundle)
 		return find(j, REASON_local_error, "the CA bundle could not be loaded");
-	return is_trusted(j, j->q->bundle, 0);
+	if (is_trusted(j, j->q->bundle, j->chain))
+		return true;
+	if (!certpath_find(j->q->bundle, j->cert, j->chain, is_path_trusted, (void *)j))
+		return false;
+	*j->out = (struct cert_finding){.reason = REASON_ok};
+	return true;
 }
 
 static bool any_dns_name_matches(X509 *cert, const char *domain)
@@ -257,7 +350,7 @@ static bool is_in_dane(const struct judgement *j)
 			n += X509_STORE_add_cert(anchors, higher);
 	}
 	if (n)
-		ok = is_trusted(j, anchors, X509_V_FLAG_PARTIAL_CHAIN) && is_for_domain(j);
+		ok = is_trusted(j, anchors, j->chain) && is_for_domain(j);
 	else
 		find(j, REASON_tlsa_mismatch, "%.*s: none of %u records matches", SAY_DN,
 		     j->info->subject, j->q->conf->n_tlsa);
@@ -295,6 +388,15 @@ static bool is_name(const X509_NAME *name, const struct certname *want)
 	return !certpolicy_name(name, &have) && certname_equal(&have, want);
 }
 
+/* From the issuer's or the subject's tag on, as it was configured. */
+static const char *wanted(const char *name, char tag)
+{
+	for (const char *at = strchr(name, '<'); at; at = strchr(at + 1, '<'))
+		if (tolower((unsigned char)at[1]) == tag && at[2] == '>')
+			return at;
+	return name;
+}
+
 /* Rule 6. */
 static bool is_as_named(const struct judgement *j)
 {
@@ -306,11 +408,13 @@ static bool is_as_named(const struct judgement *j)
 	if (certname_parse_pair(j->q->conf->name, &want, why))
 		return find(j, REASON_local_error, "tls-certificate-name: %s", why);
 	if (!is_name(X509_get_subject_name(j->cert), &want.subject))
-		return find(j, REASON_certificate_wrong_subject, "the subject is %s",
-			    j->info->subject);
+		return find(j, REASON_certificate_wrong_subject,
+			    "the subject is %.*s, wanted is %.*s", SAY_WANTED, j->info->subject,
+			    SAY_WANTED, wanted(j->q->conf->name, 's'));
 	if (want.issuer.n && !is_name(X509_get_issuer_name(j->cert), &want.issuer))
-		return find(j, REASON_certificate_wrong_issuer, "the issuer is %s",
-			    j->info->issuer);
+		return find(j, REASON_certificate_wrong_issuer,
+			    "the issuer is %.*s, wanted is %.*s", SAY_WANTED, j->info->issuer,
+			    SAY_WANTED, wanted(j->q->conf->name, 'i'));
 	return true;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "probe/wire.h"
+#include "util/utf8.h"
 
 #define WIRE_FDS_MAX 4 /* that a message may bring: one is wanted, the others are closed */
 
@@ -21,10 +22,11 @@ union control {
 
 static bool text_ok(const char *text, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
+	for (size_t i = 0, n; i < size; i += n) {
 		if (!text[i])
 			return true;
-		if (text[i] < ' ' || text[i] > '~')
+		n = utf8_printable(text + i, size - i);
+		if (!n)
 			return false;
 	}
 	return false;
