@@ -57,6 +57,8 @@ DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c hints.c tabl
 CORE    += resets.c
 DAEMON  += resets.c
 
+DATAPATH += sight.c offload.c
+
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
 SRC_conf     = $(CONF:%=userspace/conf/%)
@@ -68,6 +70,7 @@ SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_con
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c doctor_own.c)
+SRC_ctl     += userspace/ctl/doctor_device.c
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)

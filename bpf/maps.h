@@ -10,6 +10,7 @@
  *   traffic           256 KiB       a CPU
  *   counts            17 KiB        a CPU
  *   scratch           400 bytes     a CPU
+ *   sights            128 bytes     a CPU
  *   flows4            8 MiB         393,216 entries and 131,072 notes, by default
  *   flows6            16 MiB        the same
  *   buckets           32 KiB
@@ -61,6 +62,9 @@ MAP_ARRAY(syn_buckets, MXLB_BUCKETS, __u64);
 MAP_ARRAY(records, MXLB_MAX_BACKENDS, struct mxlb_record);
 /* Not pinned: packet.h. */
 MAP_PERCPU(scratch, 1, struct packet);
+/* ARP and neighbour discovery seen on each interface's network, by the interface's dense index: mxlbd compares it with what
+ * the kernel received there (datapath/sight.c). Not pinned: each mxlbd counts from zero. */
+MAP_PERCPU(sights, MXLB_MAX_PORTS, __u64);
 MAP_PERCPU(traffic, MXLB_MAX_BACKENDS, struct mxlb_traffic);
 MAP_PERCPU(counts, (MXLB_MAX_SERVICES + 1) * MXLB_COUNT_STRIDE, __u64);
 

@@ -16,6 +16,26 @@
 #define ARP_REQUEST  1
 #define ARP_REPLY    2
 
+/* Counts every frame of ARP or neighbour discovery that came by the port's network, sound or not, as the kernel's own packet
+ * socket does. False: it came by none of the configured networks. */
+static __always_inline int sight(const struct mxlb_front *front, struct xdp_md *ctx, __u16 vlan,
+				 const struct mxlb_port **port)
+{
+	__u32 key;
+
+	if (!front_port(front, ctx->ingress_ifindex, port) || (*port)->vlan != vlan)
+		return 0;
+	key = (*port)->index;
+	count_add(bpf_map_lookup_elem(&sights, &key));
+	return 1;
+}
+
+/* Are ARP and neighbour discovery for this VIP answered on this port? */
+static __always_inline int advertises(const struct mxlb_vip *vip, const struct mxlb_port *port)
+{
+	return vip->advertise == port->index + 1;
+}
+
 struct arp_ipv4 {
 	__be16 hardware, protocol;
 	__u8 hardware_len, protocol_len;
@@ -36,15 +56,17 @@ static __noinline int arp_packet(struct xdp_md *ctx, __u16 vlan)
 	const struct mxlb_vip *vip;
 	__be32 asker;
 
-	if (!front || (void *)(arp + 1) > (void *)(long)ctx->data_end ||
+	if (!front || !sight(front, ctx, vlan, &port))
+		return FATE_PASS(not_ours);
+	if ((void *)(arp + 1) > (void *)(long)ctx->data_end ||
 	    arp->hardware != bpf_htons(ARP_ETHERNET) || arp->protocol != bpf_htons(ETH_P_IP) ||
 	    arp->hardware_len != ETH_ALEN || arp->protocol_len != 4)
 		return FATE_PASS(not_ours);
-	if (!front_port(front, ctx->ingress_ifindex, &port) || port->vlan != vlan)
-		return FATE_PASS(not_ours);
-	if (front_vip4(front, arp->spa, &vip) && vip->advertise == port->ifindex)
+	/* What this box itself announced comes back to a bond's passive slave. */
+	if (front_vip4(front, arp->spa, &vip) && advertises(vip, port) &&
+	    load_mac(eth->h_source) != load_mac(port->mac))
 		return FATE_PASS(vip_conflict);
-	if (!front_vip4(front, arp->tpa, &vip) || vip->advertise != port->ifindex ||
+	if (!front_vip4(front, arp->tpa, &vip) || !advertises(vip, port) ||
 	    arp->operation != bpf_htons(ARP_REQUEST))
 		return FATE_PASS(not_ours);
 	if (!limit_take(0, arp->spa, LIMIT_NEIGHBOURS))
@@ -129,11 +151,14 @@ static __noinline int nd_packet(struct xdp_md *ctx, __u16 vlan)
 	const struct mxlb_port *port;
 	const struct mxlb_vip *vip;
 
-	if (!front || (void *)(nd + 1) > (void *)(long)ctx->data_end ||
-	    ip->hop_limit != ND_HOP_LIMIT || nd->type != NEIGHBOUR_SOLICITATION || nd->code)
+	if (!front || (void *)&nd->code > (void *)(long)ctx->data_end ||
+	    (nd->type != NEIGHBOUR_SOLICITATION && nd->type != NEIGHBOUR_ADVERTISEMENT) ||
+	    !sight(front, ctx, vlan, &port))
 		return -1;
-	if (!front_port(front, ctx->ingress_ifindex, &port) || port->vlan != vlan ||
-	    !front_vip6(front, &nd->target, &vip) || vip->advertise != port->ifindex)
+	if ((void *)(nd + 1) > (void *)(long)ctx->data_end || ip->hop_limit != ND_HOP_LIMIT ||
+	    nd->type != NEIGHBOUR_SOLICITATION || nd->code)
+		return -1;
+	if (!front_vip6(front, &nd->target, &vip) || !advertises(vip, port))
 		return -1;
 	if (!limit_take(load_u64(&ip->saddr), load_u64((void *)&ip->saddr + 8), LIMIT_NEIGHBOURS))
 		return FATE_DROP(rate_limited);

@@ -14,7 +14,7 @@
 #include "mxlb/limits.h"
 
 #ifndef MXLB_LAYOUT /* tests build another */
-#define MXLB_LAYOUT 5
+#define MXLB_LAYOUT 6
 #endif
 
 /* The format of what outlives a change of the layout: lines of flows, records, control. A change of any of these, or of what
@@ -37,12 +37,12 @@
 /* mxlb_vip_port and the words of MAC addresses are read so. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian machines only");
 
-/* An interface that carries the program. */
+/* An interface that carries the program; or a slave of a bond that does: the program runs on the slaves. */
 struct mxlb_port {
 	__u32 ifindex; /* 0: free slot */
 	__u16 vlan;    /* mail arrives with this 802.1Q tag, and only with it; 0: untagged */
 	__u8 mac[6];   /* frames for other addresses are not ours */
-	__u32 index;   /* dense: 0 to MXLB_MAX_PORTS - 1; key of `ports` and mxlb_front.mac */
+	__u32 index; /* dense: 0 to MXLB_MAX_PORTS - 1; key of `ports` and mxlb_front.mac; a slave's: its bond's */
 };
 
 struct mxlb_vip_port {
@@ -55,7 +55,7 @@ struct mxlb_vip {
 	__u8 address[16]; /* IPv4 in the last four bytes, the rest zero */
 	__u8 family;	  /* 4, 6; 0: free slot */
 	__u8 pad[3];
-	__u32 advertise; /* ifindex on which ARP/ND is answered; 0: nowhere */
+	__u32 advertise; /* where ARP/ND is answered: the interface's dense index + 1; 0: nowhere */
 	struct mxlb_vip_port ports[MXLB_MAX_VIP_PORTS];
 	__u8 pad2[8];
 };

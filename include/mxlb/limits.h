@@ -6,7 +6,9 @@
 #ifndef MXLB_LIMITS_H
 #define MXLB_LIMITS_H
 
-#define MXLB_MAX_PORTS	   16	/* interfaces that carry the program */
+#define MXLB_MAX_PORTS 16 /* interfaces that carry the program */
+#define MXLB_MAX_SLAVES \
+	16 /* of bonds among these, over all: with more a perfect hash is hard to find */
 #define MXLB_MAX_SERVICES  64	/* VIP:port pairs */
 #define MXLB_MAX_VIP_PORTS 8	/* services that share one VIP address */
 #define MXLB_MAX_BACKENDS  4096 /* over all services; index 0 means "none" */

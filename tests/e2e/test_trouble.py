@@ -208,14 +208,3 @@ services:
     assert last_event(balancer) == before, "the others' verdicts stay"
     assert p99 < 200, f"p99 of the delay is {p99} ms, the most {most} ms"
     measured(f"{probes:.0f} probes a second, late by {p50} ms (p50), {p99} ms (p99), {most} ms (max)")
-
-
-@pytest.mark.parametrize("offload", ["on", "off"])
-def test_an_interface_that_takes_off_the_tags_that_mail_arrives_with_is_warned_of(lab, balancer, offload):
-    lab.undo.callback(lab.within, "lb", "ethtool", "-K", "eth0", "rxvlan", "on")
-    lab.within("lb", "ethtool", "-K", "eth0", "rxvlan", offload)
-    balancer.configure(replace={"eth0: {mode: auto}": "eth0: {mode: auto, vlan: 7}"})
-    balancer.start()
-    warning = 'event=tags_lost interface=eth0 vlan=7 advice="the interface takes tags off before mxlb sees them, so mail with ' \
-              'its tag would pass it by: ethtool -K eth0 rxvlan off"'
-    assert balancer.log().count(warning) == (offload == "on"), balancer.log()

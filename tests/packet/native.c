@@ -40,7 +40,7 @@ __u32 flow_room_of(__u64 word, __u32 unit);
 static struct native_site site;
 static uint8_t *last_frame;
 static struct packet *scratch_area;
-static __u64 *all_counts, *bucket_areas[2], counted_was[8];
+static __u64 *all_counts, *all_sights, *bucket_areas[2], counted_was[8];
 static struct mxlb_traffic *all_traffic;
 static void *lines4, *lines6;
 static void *counted[8]; /* counters that the program has looked up for this frame */
@@ -230,6 +230,7 @@ void native_up(const struct native_site *s)
 	scratch_area = map_add(&scratch, NULL, sizeof(*scratch_area), 1);
 	all_counts = map_add(&counts, NULL, sizeof(*all_counts),
 			     (MXLB_MAX_SERVICES + 1) * MXLB_COUNT_STRIDE);
+	all_sights = map_add(&sights, NULL, sizeof(*all_sights), MXLB_MAX_PORTS);
 	all_traffic = map_add(&traffic, NULL, sizeof(*all_traffic), MXLB_MAX_BACKENDS);
 	lines4 = map_add(&flows4, NULL, sizeof(struct mxlb_line4), s->lines);
 	lines6 = map_add(&flows6, NULL, sizeof(struct mxlb_line6), s->lines);
@@ -243,6 +244,7 @@ void native_down(void)
 	last_frame = NULL;
 	free(scratch_area);
 	free(all_counts);
+	free(all_sights);
 	free(all_traffic);
 	free(lines4);
 	free(lines6);

@@ -280,6 +280,49 @@ static void the_next_tick_is_that_of_the_service_that_is_due_first(void **state)
 	free_config(c);
 }
 
+static void a_blind_interface_makes_its_services_blind_and_moves_no_mail(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t from = m->events.next_seq;
+	char before[256];
+
+	(void)state;
+	snprintf(before, sizeof(before), "%s", ring(m));
+	assert_false(model_blind(m, 0, false, "eth0", at(2000)));
+	assert_true(model_blind(m, 0, true, "eth0", at(2000)));
+	assert_false(model_blind(m, 0, true, "eth0", at(2001)));
+	assert_int_equal(m->services[0].tier.state, SERVICE_BLIND);
+	assert_string_equal(ring(m), before);
+	result(m, 1, REASON_ok, 3000); /* a verdict does not open its eyes */
+	assert_int_equal(m->services[0].tier.state, SERVICE_BLIND);
+	assert_true(model_blind(m, 0, false, "eth0", at(4000)));
+	assert_int_equal(m->services[0].tier.state, SERVICE_UP);
+	check_events(
+		m, from,
+		"event=service_state service=hybrid-mail from=up to=blind cause=\"mxlb's program does not see what arrives on eth0\"\n"
+		"event=service_state service=hybrid-mail from=blind to=up cause=\"mxlb's program sees what arrives on eth0\"\n");
+	model_free(m);
+	free_config(c);
+}
+
+static void a_cold_start_on_a_blind_interface_ends_blind(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = create(c, 1000);
+
+	(void)state;
+	assert_false(model_blind(m, 0, true, "eth0", at(1000)));
+	assert_int_equal(m->services[0].tier.state, SERVICE_NOT_READY);
+	for (uint32_t id = 1; id <= c->services[0].n_backends; id++) {
+		resolve(m, id, 1001);
+		result(m, id, REASON_ok, 1100);
+	}
+	assert_int_equal(m->services[0].tier.state, SERVICE_BLIND);
+	model_free(m);
+	free_config(c);
+}
+
 static void another_reason_for_being_down_is_an_event_of_its_own(void **state)
 {
 	struct config *c = oxford();
@@ -470,6 +513,8 @@ int main(void)
 		cmocka_unit_test(another_reason_for_being_down_is_an_event_of_its_own),
 		cmocka_unit_test(what_is_said_of_a_backend_that_is_not_there_changes_nothing),
 		cmocka_unit_test(drain_and_maint_take_nothing_new_and_ready_does),
+		cmocka_unit_test(a_blind_interface_makes_its_services_blind_and_moves_no_mail),
+		cmocka_unit_test(a_cold_start_on_a_blind_interface_ends_blind),
 		cmocka_unit_test(an_order_for_a_time_gives_way_to_what_was_last_said_for_good),
 		cmocka_unit_test(a_forced_tier_falls_back_as_usual_and_says_so),
 		cmocka_unit_test(after_maint_only_a_new_probe_counts),

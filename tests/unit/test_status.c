@@ -280,8 +280,9 @@ static void show_status_has_the_models_counts(void **state)
 	counts = at(json, "services", 0);
 	text = json_dumps(json_object_get(counts, "counts"), JSON_COMPACT);
 	assert_string_equal(
-		text, "{\"became\":{\"not-ready\":1,\"up\":2,\"draining-only\":3,\"fail-open\":4,"
-		      "\"down\":5},\"tier_switches\":6,\"down_s\":15,\"changed_s\":14}");
+		text,
+		"{\"became\":{\"not-ready\":1,\"up\":2,\"draining-only\":3,\"fail-open\":4,"
+		"\"down\":5,\"blind\":0},\"tier_switches\":6,\"down_s\":15,\"changed_s\":14}");
 	free(text);
 	counts = json_object_get(at(at(counts, "tiers", 0), "backends", 0), "counts");
 	text = json_dumps(counts, JSON_COMPACT);

@@ -29,6 +29,8 @@ struct control_info {	     /* what the model does not know; filled by the daemon
 		[MXLB_DROP_COUNT]; /* MXLB_MAX_SERVICES rows, by service.id; NULL: zeros */
 	const char *
 		xdp_mode[MXLB_MAX_PORTS]; /* per config.interfaces: "native" "generic" "detached" */
+	/* Does the program see what arrives there? "sees" "blind" "unknown" */
+	const char *sight[MXLB_MAX_PORTS];
 	uint64_t reloads_ok, reloads_failed; /* since mxlbd began, its start aside */
 	uint64_t probe_child_restarts;
 	uint64_t probes, probes_hinted; /* begun; and those of them that a hint made quick */

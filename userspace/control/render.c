@@ -295,9 +295,9 @@ static json_t *json_interfaces(const struct config *c, const struct control_info
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < c->n_interfaces; i++)
-		list = render_json_append(list,
-					  json_pack("{s:s, s:s?}", "name", c->interfaces[i].name,
-						    "xdp", info->xdp_mode[i]));
+		list = render_json_append(
+			list, json_pack("{s:s, s:s?, s:s?}", "name", c->interfaces[i].name, "xdp",
+					info->xdp_mode[i], "sight", info->sight[i]));
 	return list;
 }
 

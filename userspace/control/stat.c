@@ -164,7 +164,9 @@ void stat_frontend(const struct model *m, const struct service *s, const struct 
 	put_traffic(r, &sum);
 	put_rate(r, &s->tally.rate, now.mono_ms);
 	put_u32(r, STAT_slim, m->config->datapath.flows);
-	put_text(r, STAT_status, s->tier.state == SERVICE_NOT_READY ? "STOP" : "OPEN");
+	put_text(r, STAT_status,
+		 s->tier.state == SERVICE_NOT_READY || s->tier.state == SERVICE_BLIND ? "STOP"
+										      : "OPEN");
 	if (info->service_drops && s->id < MXLB_MAX_SERVICES)
 		put_drops(r, info->service_drops[s->id]);
 }
@@ -220,7 +222,8 @@ static bool is_usable(const struct backend *b)
 void stat_backend(const struct model *m, const struct service *s, const struct control_info *info,
 		  struct now now, struct stat_row *r)
 {
-	bool served = s->tier.state != SERVICE_DOWN && s->tier.state != SERVICE_NOT_READY;
+	bool served = s->tier.state != SERVICE_DOWN && s->tier.state != SERVICE_NOT_READY &&
+		      s->tier.state != SERVICE_BLIND;
 	struct traffic sum = sum_traffic(s);
 	uint32_t act = 0, bck = 0, weight = 0;
 

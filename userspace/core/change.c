@@ -112,6 +112,8 @@ bool change_decide(struct model *m, struct service *s, const char *cause, struct
 		s->views[i] = view_of(&s->backends[i]);
 	s->ask_again_ms =
 		tier_choose(&s->tier, &conf, s->views, s->n_backends, now.mono_ms, s->chosen);
+	if (m->blind >> s->conf.interface & 1 && s->tier.state != SERVICE_NOT_READY)
+		s->tier.state = SERVICE_BLIND;
 	changed = s->tier.state != was.state;
 	for (unsigned i = 0; i < s->n_backends; i++) {
 		changed = changed || s->backends[i].in_ring != s->chosen[i];
@@ -244,6 +246,25 @@ bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *n
 	nexthop_text(e->cause, sizeof(e->cause), b);
 	snprintf(cause, sizeof(cause), "%s next hop %s: %s", b->conf.name, e->to, e->cause);
 	return change_decide(m, s, cause, now) || moved;
+}
+
+bool model_blind(struct model *m, unsigned interface, bool blind, const char *name, struct now now)
+{
+	const uint32_t bit = 1u << interface;
+	char cause[EVENT_TEXT_SIZE];
+	bool changed = false;
+
+	if (!(m->blind & bit) == !blind)
+		return false;
+	m->blind ^= bit;
+	snprintf(cause, sizeof(cause),
+		 blind ? "mxlb's program does not see what arrives on %s"
+		       : "mxlb's program sees what arrives on %s",
+		 name);
+	for (unsigned i = 0; i < m->n_services; i++)
+		if (m->services[i].conf.interface == interface)
+			changed = change_decide(m, &m->services[i], cause, now) || changed;
+	return changed;
 }
 
 bool model_gone(struct model *m, uint32_t backend_id)

@@ -29,6 +29,7 @@ static const char *const kinds[] = {
 	[EVENT_CERTIFICATE_DIFFERS] = "certificate_differs",
 	[EVENT_PROBLEM] = "problem",
 	[EVENT_PUT_BACK] = "put_back",
+	[EVENT_INTERFACE_BLIND] = "interface_blind",
 };
 
 const char *event_kind_name(enum event_kind k)
@@ -70,9 +71,12 @@ enum log_level event_level(const struct event *e)
 		return error_if(strcmp(e->to, "none"));
 	case EVENT_SERVICE_STATE:
 		return error_if(!strcmp(e->to, service_state_name(SERVICE_FAIL_OPEN)) ||
-				!strcmp(e->to, service_state_name(SERVICE_DOWN)));
+				!strcmp(e->to, service_state_name(SERVICE_DOWN)) ||
+				!strcmp(e->to, service_state_name(SERVICE_BLIND)));
 	case EVENT_INTERFACE:
 		return error_if(!strcmp(e->to, "detached"));
+	case EVENT_INTERFACE_BLIND:
+		return error_if(!strcmp(e->to, "blind"));
 	case EVENT_VIP_CONFLICT:
 		return error_if(!strcmp(e->to, "claimed"));
 	case EVENT_LINK:

@@ -102,6 +102,7 @@ struct model {
 	/* Ids that no backend has but flows may name: set when a backend goes, cleared by who reads the flow table. */
 	bool held[MXLB_MAX_BACKENDS];
 	uint32_t last_id; /* given out last; the search for a free one starts behind it */
+	uint32_t blind;	  /* a bit for each of config's interfaces: model_blind() */
 	struct event_log events;
 	struct problems problems; /* of this box: filled by the daemon, for everybody to see */
 };
@@ -169,6 +170,11 @@ bool model_auto(struct model *m, uint32_t service_id, const char *who, struct no
 /* A weight of 0 to MXLB_MAX_WEIGHT, until the next reload or start. */
 bool model_weight(struct model *m, uint32_t backend_id, uint16_t weight, const char *who,
 		  struct now now);
+/*
+ * The program does not see what arrives on this interface of the configuration (or does again): its services are "blind",
+ * whoever is up. What the datapath should be does not change. name: the interface's. True: a state changed.
+ */
+bool model_blind(struct model *m, unsigned interface, bool blind, const char *name, struct now now);
 /* The second question to an unreachable backend's next hop has failed too: its flows are to be reset. */
 bool model_gone(struct model *m, uint32_t backend_id);
 bool model_tick(struct model *m, struct now now);

@@ -105,7 +105,7 @@ void tally_service(struct service_tally *t, const struct tier_state *was,
 		t->changed_ms = now_ms;
 	}
 	t->tier_switches += is->has_active && (!was->has_active || is->active != was->active);
-	set_down(&t->down, is->state == SERVICE_DOWN, now_ms);
+	set_down(&t->down, is->state == SERVICE_DOWN || is->state == SERVICE_BLIND, now_ms);
 }
 
 void tally_second(struct tally_rate *r, uint64_t flows, uint64_t new_flows, uint64_t now_ms)

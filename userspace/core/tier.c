@@ -31,6 +31,7 @@ static const char *const states[] = {
 	[SERVICE_DRAINING_ONLY] = "draining-only",
 	[SERVICE_FAIL_OPEN] = "fail-open",
 	[SERVICE_DOWN] = "down",
+	[SERVICE_BLIND] = "blind",
 };
 
 static const char *const admins[] = {

@@ -17,9 +17,10 @@ enum service_state {
 	SERVICE_DRAINING_ONLY, /* nobody up: the draining ones of the best tier that has any */
 	SERVICE_FAIL_OPEN,     /* nobody up or draining: those whose certificate alone is bad */
 	SERVICE_DOWN,	       /* nobody at all: all-down decides */
+	SERVICE_BLIND, /* the program does not see the interface's packets (model_blind()) */
 };
 
-#define SERVICE_STATE_COUNT (SERVICE_DOWN + 1)
+#define SERVICE_STATE_COUNT (SERVICE_BLIND + 1)
 
 struct tier_view { /* one backend, in the order of service_conf.backends (best preference first) */
 	uint16_t preference;
@@ -68,7 +69,7 @@ uint64_t tier_choose(struct tier_state *state, const struct tier_conf *conf,
 		     const struct tier_view *views, unsigned n, uint64_t now_ms, bool *in_ring);
 
 const char *service_state_name(
-	enum service_state s); /* "up" "draining-only" "fail-open" "down" "not-ready" */
+	enum service_state s); /* "up" "draining-only" "fail-open" "down" "not-ready" "blind" */
 const char *admin_state_name(enum admin_state s); /* "ready" "drain" "maint" */
 
 #endif

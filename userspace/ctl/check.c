@@ -3,7 +3,8 @@
  * Owns what is OK, WARNING and CRITICAL, and the line of the Monitoring Plugins' guidelines: "MXLB STATE - text|figures".
  * An answer that does not come within --timeout is UNKNOWN.
  *
- *  1. CRITICAL: nobody takes mail, or only who should not (nobody up), an interface without the program, a certificate with
+ *  1. CRITICAL: nobody takes mail, or only who should not (nobody up), an interface without the program or whose
+ *     packets it does not see, a certificate with
  *     fewer days than --critical says, a problem of this box that keeps verdicts or mail from being right.
  *  2. WARNING: a tier that is not the best, or is forced; a server that is not up and should be; a certificate with fewer
  *     days than --warning says; a reload that failed. What an operator told a server is no warning.
@@ -69,6 +70,7 @@ static void judge_state(struct check *c, const json_t *service)
 		{"fail-open", "nobody is up, mail goes to servers with wrong certificates"},
 		{"draining-only", "nobody is up, mail goes to draining servers"},
 		{"not-ready", "not ready, the VIP is not answered yet"},
+		{"blind", "mxlb's program does not see what arrives, mail is lost"},
 	};
 
 	for (size_t i = 0; i < sizeof(critical) / sizeof(critical[0]); i++)

@@ -24,7 +24,7 @@ static const char *const level_names[DOCTOR_LEVELS] = {
 };
 
 static const struct doctor_check *const tables[] = {
-	doctor_box_checks,  doctor_files_checks, doctor_net_checks,
+	doctor_box_checks,  doctor_files_checks, doctor_net_checks, doctor_device_checks,
 	doctor_mail_checks, doctor_wire_checks,	 doctor_own_checks,
 };
 
@@ -55,6 +55,19 @@ void doctor_each_service(struct doctor *d,
 
 	json_object_foreach(json_object_get(d->config, "services"), name, service)
 		fn(d, name, service);
+}
+
+void doctor_each_interface(struct doctor *d,
+			   void (*fn)(struct doctor *d, const char *name, const json_t *conf,
+				      const struct nl_link *link))
+{
+	struct nl_link link;
+	const char *name;
+	json_t *conf;
+
+	json_object_foreach(json_object_get(d->config, "interfaces"), name, conf) if (
+		!nl_link(name, &link)) /* the check "interfaces" reports those that are not there */
+		fn(d, name, conf, &link);
 }
 
 bool doctor_address(const json_t *object, const char *key, struct addr *out)

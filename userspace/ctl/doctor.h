@@ -7,6 +7,7 @@
 #define MXLB_CTL_DOCTOR_H
 
 #include "ctl/ctl.h"
+#include "ctl/nl.h"
 #include "util/addr.h"
 
 enum doctor_level { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_ERROR, DOCTOR_NOT_CHECKED };
@@ -38,7 +39,7 @@ struct doctor_check {
 
 /* Each ends with a NULL name. */
 extern const struct doctor_check doctor_box_checks[], doctor_files_checks[], doctor_net_checks[],
-	doctor_mail_checks[], doctor_wire_checks[], doctor_own_checks[];
+	doctor_device_checks[], doctor_mail_checks[], doctor_wire_checks[], doctor_own_checks[];
 
 /* One sentence what it is, and one what to do about it; both are taken (json_sprintf()), advice may be NULL. */
 void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice);
@@ -48,6 +49,10 @@ void doctor_each_backend(struct doctor *d, void (*fn)(struct doctor *d, const st
 /* The same for each service of the configuration. */
 void doctor_each_service(struct doctor *d,
 			 void (*fn)(struct doctor *d, const char *name, const json_t *service));
+/* For each interface of the configuration that is there. */
+void doctor_each_interface(struct doctor *d,
+			   void (*fn)(struct doctor *d, const char *name, const json_t *conf,
+				      const struct nl_link *link));
 /* False, and a zero address: it has none. */
 bool doctor_address(const json_t *object, const char *key, struct addr *out);
 

@@ -20,6 +20,8 @@ static const struct {
 	 DOCTOR_ERROR},
 	{"draining-only", "mail goes to servers that ask for none, for there is no other",
 	 DOCTOR_ERROR},
+	{"blind", "mxlb's program does not see what arrives: mail is lost; see sight",
+	 DOCTOR_ERROR},
 	{"not-ready", "the first verdicts are not there: the VIP is not answered yet",
 	 DOCTOR_WARNING},
 };

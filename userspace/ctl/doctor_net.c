@@ -6,15 +6,12 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/bpf.h>
-#include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/magic.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -25,23 +22,6 @@
 
 #define MTU_ETHERNET	 1500
 #define RP_FILTER_STRICT 1
-
-static void each_interface(struct doctor *d,
-			   void (*fn)(struct doctor *d, const char *name, const json_t *conf,
-				      const struct nl_link *link))
-{
-	const char *name;
-	json_t *conf;
-
-	json_object_foreach(json_object_get(d->config, "interfaces"), name, conf)
-	{
-		struct nl_link link;
-
-		if (!nl_link(name,
-			     &link)) /* interface: says what is wrong with one that is not there */
-			fn(d, name, conf, &link);
-	}
-}
 
 static void judge_interface(struct doctor *d, const char *name)
 {
@@ -169,51 +149,7 @@ static void judge_xdp(struct doctor *d, const char *name, const json_t *conf,
 
 static void check_xdp(struct doctor *d)
 {
-	each_interface(d, judge_xdp);
-}
-
-/* ETH_FLAG_; 0: the driver says nothing. */
-static uint32_t flags_of(const char *name)
-{
-	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
-	struct ifreq request = {.ifr_data = (void *)&flags};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return 0;
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	if (ioctl(fd, SIOCETHTOOL, &request))
-		flags.data = 0;
-	close(fd);
-	return flags.data;
-}
-
-static void judge_offloads(struct doctor *d, const char *name, const json_t *conf,
-			   const struct nl_link *link)
-{
-	uint32_t flags = flags_of(name);
-
-	(void)link;
-	if (flags & ETH_FLAG_LRO)
-		doctor_find(
-			d, DOCTOR_ERROR,
-			json_sprintf(
-				"%s merges packets (LRO): what comes out is too big to be sent on",
-				name),
-			json_sprintf("ethtool -K %s lro off", name));
-	if ((flags & ETH_FLAG_RXVLAN) && json_object_get(conf, "vlan"))
-		doctor_find(
-			d, DOCTOR_ERROR,
-			json_sprintf(
-				"%s takes tags off before mxlb sees them: mail of VLAN %lld passes it "
-				"by",
-				name, field_number(conf, "vlan")),
-			json_sprintf("ethtool -K %s rxvlan off", name));
-}
-
-static void check_offloads(struct doctor *d)
-{
-	each_interface(d, judge_offloads);
+	doctor_each_interface(d, judge_xdp);
 }
 
 static bool is_address(const struct ifaddrs *i, const struct addr *a)
@@ -339,7 +275,6 @@ const struct doctor_check doctor_net_checks[] = {
 	{"interfaces", "they are there, up, and take full packets", NEEDS_CONFIG, check_interfaces},
 	{"xdp", "mxlb's program is attached, in the mode that was asked for", NEEDS_CONFIG,
 	 check_xdp},
-	{"offloads", "none changes packets before mxlb sees them", NEEDS_CONFIG, check_offloads},
 	{"vip-local", "no VIP is an address of this box", NEEDS_CONFIG, check_vip_local},
 	{"rp-filter", "it lets the probes' answers in", NEEDS_CONFIG, check_rp_filter},
 	{"probe-filter", "probes take the tunnels that mail takes", NEEDS_STATUS, check_filters},

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <linux/if.h>
+#include <linux/if.h> /* IFF_LOWER_UP; behind net/if.h, which nl.h has */
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -108,6 +108,49 @@ int nl_link(const char *name, struct nl_link *out)
 	start(&m, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(&m.h, IFLA_IFNAME, name);
 	return ask(&m, on_link, out);
+}
+
+struct slaves {
+	char (*names)[IF_NAMESIZE];
+	unsigned n;
+};
+
+static int slave_kind(const struct nlattr *a, void *arg)
+{
+	if (mnl_attr_get_type(a) == IFLA_INFO_SLAVE_KIND)
+		*(bool *)arg = !strcmp(mnl_attr_get_str(a), "bond");
+	return MNL_CB_OK;
+}
+
+static int slave_attribute(const struct nlattr *a, void *arg)
+{
+	return mnl_attr_get_type(a) == IFLA_LINKINFO ? mnl_attr_parse_nested(a, slave_kind, arg)
+						     : MNL_CB_OK;
+}
+
+static int on_slave(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
+	struct slaves *s = arg;
+	bool is_bonds = false;
+
+	if (h->nlmsg_type != RTM_NEWLINK ||
+	    mnl_attr_parse(h, sizeof(*info), slave_attribute, &is_bonds) < 0 || !is_bonds)
+		return MNL_CB_OK;
+	if (s->n < NL_SLAVES_MAX && if_indextoname((unsigned)info->ifi_index, s->names[s->n]))
+		s->n++;
+	return MNL_CB_OK;
+}
+
+unsigned nl_slaves(int bond, char names[NL_SLAVES_MAX][IF_NAMESIZE])
+{
+	struct slaves s = {names, 0};
+	union message m;
+
+	start(&m, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
+	mnl_attr_put_u32(&m.h, IFLA_MASTER, (uint32_t)bond); /* the kernel leaves the others out */
+	ask(&m, on_slave, &s);
+	return s.n;
 }
 
 static int route_attribute(const struct nlattr *a, void *arg)

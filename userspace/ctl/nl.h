@@ -5,6 +5,7 @@
 #ifndef MXLB_CTL_NL_H
 #define MXLB_CTL_NL_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "util/addr.h"
@@ -20,6 +21,9 @@ struct nl_link {
 
 /* 0 or -errno: -ENODEV. */
 int nl_link(const char *name, struct nl_link *out);
+/* The slaves of this bond, by their names. How many: 0 if it is no bond. */
+#define NL_SLAVES_MAX 16
+unsigned nl_slaves(int bond, char names[NL_SLAVES_MAX][IF_NAMESIZE]);
 /* The interface that packets to this address leave by; 0: the kernel has no way. */
 int nl_route(const struct addr *to, int *ifindex);
 /* Is there a filter of this priority and handle on the way out? 0 or -errno. */

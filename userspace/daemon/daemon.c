@@ -241,8 +241,10 @@ static void on_refresh(void *ctx, struct control_info *info)
 	info->reloads_ok = d->reloads_ok;
 	info->reloads_failed = d->reloads_failed;
 	info->service_drops = d->counts.service;
-	for (unsigned i = 0; i < d->config->n_interfaces; i++)
+	for (unsigned i = 0; i < d->config->n_interfaces; i++) {
 		info->xdp_mode[i] = datapath_xdp_mode(d->datapath, i);
+		info->sight[i] = d->sight[i] ?: "unknown";
+	}
 	info->probe_child_restarts = prober_child_restarts(d->prober);
 	info->probes = d->lateness.n;
 	info->probes_hinted = d->hinted;

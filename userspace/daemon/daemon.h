@@ -59,6 +59,8 @@ struct daemon {
 	uint64_t ready; /* services that were ready when it last was made so, a bit each */
 	uint64_t logged_seq;
 	const char *modes[MXLB_MAX_PORTS], *links[MXLB_MAX_PORTS]; /* as last told */
+	const char *sight[MXLB_MAX_PORTS];  /* "sees" "blind" "unknown"; NULL: not looked at yet */
+	const char *sights[MXLB_MAX_PORTS]; /* as last told; NULL: it was never blind */
 	ev_prepare settle;
 	ev_check woken;
 	uint64_t woken_ms;	 /* when the loop last woke; 0: it has not, or sleeps */
@@ -131,6 +133,7 @@ struct event *daemon_event(struct daemon *d, enum event_kind kind);
 void notes_log(struct daemon *d);
 /* If it is news: whether the interface carries the program, and how; the state of its link. */
 void note_mode(struct daemon *d, unsigned interface);
+void note_sight(struct daemon *d, unsigned interface);
 void note_undeclared(void *ctx, int ifindex); /* of datapath_detach_undeclared() */
 void note_link(struct daemon *d, unsigned interface, const struct netlink_link *link);
 void note_start(struct daemon *d);

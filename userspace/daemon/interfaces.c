@@ -31,6 +31,15 @@ static int fill_maps(struct daemon *d)
 	return ret > 0 ? -ETIMEDOUT : ret;
 }
 
+static void declare_slaves(struct daemon *d, unsigned interface)
+{
+	int slaves[MXLB_MAX_SLAVES];
+	unsigned n = netlink_slaves(d->netlink, interface, slaves);
+
+	if (datapath_declare_slaves(d->datapath, interface, slaves, n))
+		daemon_changed(d);
+}
+
 int interfaces_start(struct daemon *d)
 {
 	int err = 0;
@@ -40,6 +49,7 @@ int interfaces_start(struct daemon *d)
 
 		err = datapath_declare(d->datapath, i, link->ifindex, &link->mac,
 				       d->config->interfaces[i].vlan);
+		declare_slaves(d, i);
 	}
 	if (!err && datapath_migrates(d->datapath))
 		err = fill_maps(d);
@@ -65,6 +75,7 @@ static void attach(struct daemon *d, unsigned interface, const struct netlink_li
 	const struct interface_conf *conf = &d->config->interfaces[interface];
 	int err = datapath_declare(d->datapath, interface, link->ifindex, &link->mac, conf->vlan);
 
+	declare_slaves(d, interface);
 	if (!err)
 		err = datapath_attach(d->datapath, interface, conf);
 	note_mode(d, interface);
@@ -117,8 +128,13 @@ static void on_keep(struct ev_loop *loop, ev_timer *timer, int events)
 	for (unsigned i = 0; i < d->config->n_interfaces; i++) {
 		const struct netlink_link *link = netlink_link(d->netlink, i);
 
-		if (!link->ifindex || datapath_is_attached(d->datapath, i))
+		note_sight(d, i);
+		if (!link->ifindex)
 			continue;
+		if (datapath_is_attached(d->datapath, i)) { /* its offloads */
+			datapath_attach(d->datapath, i, &d->config->interfaces[i]);
+			continue;
+		}
 		note_mode(d, i);
 		attach(d, i, link);
 	}

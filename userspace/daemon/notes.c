@@ -56,6 +56,30 @@ void note_mode(struct daemon *d, unsigned interface)
 					      : "the interface is gone");
 }
 
+/* The kernel is given packets of the interface, and the program is not: no mail is forwarded. */
+void note_sight(struct daemon *d, unsigned interface)
+{
+	static const char *const names[] = {
+		[SIGHT_UNKNOWN] = "unknown", [SIGHT_SEES] = "sees", [SIGHT_BLIND] = "blind"};
+	const char *name = d->config->interfaces[interface].name;
+	enum sight_state is =
+		datapath_sight(d->datapath, interface, netlink_ip_device(d->netlink, interface));
+	char cause[EVENT_TEXT_SIZE] = "";
+
+	d->sight[interface] = names[is];
+	if (is == SIGHT_BLIND)
+		snprintf(
+			cause, sizeof(cause),
+			"the kernel receives ARP or neighbour discovery on %s and mxlb's program sees "
+			"none of it: mail is lost; mxlbctl doctor",
+			name);
+	if (is == SIGHT_BLIND || d->sights[interface]) /* that it sees is no news at a start */
+		note_interface(d, EVENT_INTERFACE_BLIND, interface, &d->sights[interface],
+			       names[is], cause);
+	if (model_blind(d->model, interface, is == SIGHT_BLIND, name, daemon_now()))
+		daemon_changed(d);
+}
+
 /* Mail by it ends: who moves a VIP to another interface is to see that. */
 void note_undeclared(void *ctx, int ifindex)
 {

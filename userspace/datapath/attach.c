@@ -8,14 +8,10 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <linux/ethtool.h>
 #include <linux/if_link.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
@@ -187,6 +183,28 @@ int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const
 	return 0;
 }
 
+bool datapath_declare_slaves(struct datapath *dp, unsigned interface, const int *ifindexes,
+			     unsigned n)
+{
+	unsigned room = MXLB_MAX_SLAVES;
+
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
+		room -= i == interface ? 0 : dp->ports[i].n_slaves;
+	if (n > room) {
+		log_error(
+			"event=too_many_slaves ifindex=%d slaves=%u followed=%u advice=\"mail that "
+			"arrives on the others is not seen; use mode: generic\"",
+			dp->ports[interface].ifindex, n, room);
+		n = room;
+	}
+	if (n == dp->ports[interface].n_slaves &&
+	    !memcmp(dp->ports[interface].slaves, ifindexes, n * sizeof(*ifindexes)))
+		return false;
+	memcpy(dp->ports[interface].slaves, ifindexes, n * sizeof(*ifindexes));
+	dp->ports[interface].n_slaves = n;
+	return true;
+}
+
 /* A link whose device is gone: its pin would stay for ever. */
 static void forget_link(struct datapath *dp, unsigned interface)
 {
@@ -197,31 +215,6 @@ static void forget_link(struct datapath *dp, unsigned interface)
 	unlink(link_pin(dp, dp->ports[interface].attached, pin));
 	close(dp->ports[interface].link_fd);
 	dp->ports[interface].link_fd = -1;
-}
-
-/* Does the interface take tags off before a program sees them? What can't be asked does not. */
-static bool takes_tags_off(const char *name)
-{
-	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
-	struct ifreq request = {.ifr_data = (char *)&flags};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool off;
-
-	if (fd < 0)
-		return false;
-	memcpy(request.ifr_name, name, IF_NAMESIZE);
-	off = !ioctl(fd, SIOCETHTOOL, &request) && flags.data & ETH_FLAG_RXVLAN;
-	close(fd);
-	return off;
-}
-
-static void warn_of_lost_tags(const struct interface_conf *conf)
-{
-	if (conf->vlan && takes_tags_off(conf->name))
-		log_warn(
-			"event=tags_lost interface=%s vlan=%u advice=\"the interface takes tags off before "
-			"mxlb sees them, so mail with its tag would pass it by: ethtool -K %s rxvlan off\"",
-			conf->name, conf->vlan, conf->name);
 }
 
 bool datapath_is_attached(const struct datapath *dp, unsigned interface)
@@ -235,8 +228,10 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 	int ifindex = dp->ports[interface].ifindex, fd, was;
 	char pin[LINK_PIN_SIZE];
 
-	if (datapath_is_attached(dp, interface))
+	if (datapath_is_attached(dp, interface)) {
+		offload_keep_tags(dp, interface, conf);
 		return 0;
+	}
 	forget_link(dp, interface);
 	fetch_link(dp, ifindex, link_pin(dp, ifindex, pin));
 	fd = take_over(dp, pin, conf, ifindex, &was);
@@ -257,7 +252,8 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 	dp->ports[interface].err = 0;
 	dp->ports[interface].link_fd = fd;
 	dp->ports[interface].attached = ifindex;
-	warn_of_lost_tags(conf);
+	offload_keep_tags(dp, interface, conf);
+	sight_reset(&dp->ports[interface].sight, false);
 	return 0;
 }
 
@@ -318,6 +314,7 @@ void datapath_detach_undeclared(struct datapath *dp, void (*fn)(void *ctx, int i
 	detach_undeclared(dp, dp->dir, fn, ctx);
 	if (dp->old[0])
 		detach_undeclared(dp, dp->old, fn, ctx);
+	offload_tidy(dp);
 	migrate_end(dp);
 }
 

@@ -57,6 +57,9 @@ int datapath_adopted(struct datapath *dp, struct model_adopted **out, unsigned *
  * -errno, logged. */
 int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const struct mac *mac,
 		     uint16_t vlan);
+/* The slaves of an interface that is a bond, whenever they are others. True: they are; a plan must be applied. */
+bool datapath_declare_slaves(struct datapath *dp, unsigned interface, const int *ifindexes,
+			     unsigned n);
 /*
  * Attaches to a declared interface, or takes over the link that is pinned for it; nothing when that is done.
  * -EBUSY: another XDP program is there. -errno otherwise; logged, once per cause.
@@ -86,6 +89,13 @@ void datapath_detach_undeclared(struct datapath *dp, void (*fn)(void *ctx, int i
 int datapath_detach(struct datapath *dp, struct netlink *n);
 /* "native", "generic" or "detached", as the kernel says. Another program is none. */
 const char *datapath_xdp_mode(const struct datapath *dp, unsigned interface);
+
+/*
+ * Does the program see what arrives? Once a second; ip_device: netlink_ip_device(). Blind: the kernel's stack keeps being
+ * given ARP and neighbour discovery there, and the program sees none. Unknown: too little arrived to know, or it is not attached.
+ */
+enum sight_state { SIGHT_UNKNOWN, SIGHT_SEES, SIGHT_BLIND };
+enum sight_state datapath_sight(struct datapath *dp, unsigned interface, int ip_device);
 
 /*
  * Makes the kernel side equal to the plan, writing what differs. Returns 0 when all is in force; or the

@@ -47,6 +47,16 @@ struct probetunnel { /* of an interface: what is known of the probes' filter the
 	int err; /* as last logged */
 };
 
+struct sight {	       /* sight.c: of an interface */
+	int fds[2];    /* sockets that count ARP and ND; -1: none */
+	int ifindex;   /* of the device that they are on; 0: none */
+	uint64_t seen; /* the program's counter */
+	unsigned missed,
+		turns; /* frames that the kernel had since that moved, and in how many seconds */
+	enum sight_state is;
+	int err; /* as last logged */
+};
+
 #define PINS_PATH_SIZE (CONFIG_PATH_SIZE + 16)
 
 struct datapath {
@@ -97,7 +107,11 @@ struct datapath {
 		int err;      /* why it could not be attached, as last logged */
 		struct mac mac;
 		uint16_t vlan;
+		int slaves[MXLB_MAX_SLAVES]; /* of a bond: where the program runs */
+		unsigned n_slaves;
 		struct probetunnel tunnel;
+		struct sight sight;
+		int offload_err; /* of offload_keep_tags(), as last logged */
 	} ports[MXLB_MAX_PORTS];
 };
 
@@ -139,6 +153,16 @@ uint64_t verify_sum(const struct mxlb_ring *ring);
 
 /* probetunnel.c: takes the probes' filter off an interface. 0 or -errno. */
 int probetunnel_remove(int ifindex);
+
+/* sight.c: nothing is known of the interface any more. close: its sockets go too. */
+void sight_reset(struct sight *s, bool close_sockets);
+
+/* offload.c: has the interface, and a bond's slaves, leave tags on the frames. */
+void offload_keep_tags(struct datapath *dp, unsigned interface, const struct interface_conf *conf);
+/* What offload_keep_tags() changed and pinned a mark of in this directory is put back. False: the entry is no such mark. */
+bool offload_restore(const char *dir, const char *entry);
+/* The same for devices that need it no longer; the marks of another layout's directory are kept in ours. */
+void offload_tidy(struct datapath *dp);
 
 /* allow.c: a service's list. 0, -errno, or the ms after which to come again. */
 int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms);

@@ -50,7 +50,7 @@ static int detach_layout(const char *path)
 	if (!dir)
 		return trouble(path, -errno);
 	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
+		if (entry->d_name[0] == '.' || offload_restore(path, entry->d_name))
 			continue;
 		snprintf(pin, sizeof(pin), "%s/%s", path, entry->d_name);
 		one = strncmp(entry->d_name, "link_", 5) ? 0 : detach_link(pin);

@@ -23,7 +23,7 @@ static void address_halves(const struct addr *a, struct mxlb_vip *vip, uint64_t 
 	memcpy(lo, &vip->address[8], 8);
 }
 
-static void vip_fill(const struct datapath *dp, const struct plan_service *s, struct mxlb_vip *vip)
+static void vip_fill(const struct plan_service *s, struct mxlb_vip *vip)
 {
 	for (unsigned i = 0; i < MXLB_MAX_VIP_PORTS; i++) {
 		if (vip->ports[i].port)
@@ -33,11 +33,11 @@ static void vip_fill(const struct datapath *dp, const struct plan_service *s, st
 		break;
 	}
 	if (s->advertise && s->mode != PLAN_NOT_READY)
-		vip->advertise = dp->ports[s->interface].ifindex;
+		vip->advertise = s->interface + 1;
 }
 
 /* Places every VIP with this factor; false when two of them want one slot. */
-static bool vips_place(const struct datapath *dp, const struct plan *plan, struct mxlb_front *out)
+static bool vips_place(const struct plan *plan, struct mxlb_front *out)
 {
 	memset(out->vips, 0, sizeof(out->vips));
 	for (unsigned i = 0; i < plan->n_services; i++) {
@@ -51,8 +51,23 @@ static bool vips_place(const struct datapath *dp, const struct plan *plan, struc
 		else if (at->family != want.family ||
 			 memcmp(at->address, want.address, sizeof(want.address)))
 			return false;
-		vip_fill(dp, &plan->services[i], at);
+		vip_fill(&plan->services[i], at);
 	}
+	return true;
+}
+
+/* False: the slot is taken. */
+static bool port_place(const struct datapath *dp, unsigned index, int ifindex,
+		       struct mxlb_front *out)
+{
+	struct mxlb_port *at = &out->ports[mxlb_port_slot(out->port_factor, ifindex)];
+
+	if (at->ifindex)
+		return false;
+	at->ifindex = ifindex;
+	at->index = index;
+	at->vlan = dp->ports[index].vlan;
+	memcpy(at->mac, dp->ports[index].mac.b, sizeof(at->mac));
 	return true;
 }
 
@@ -60,18 +75,15 @@ static bool ports_place(const struct datapath *dp, struct mxlb_front *out)
 {
 	memset(out->ports, 0, sizeof(out->ports));
 	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++) {
-		struct mxlb_port *at;
-
 		if (!dp->ports[i].ifindex)
 			continue;
-		at = &out->ports[mxlb_port_slot(out->port_factor, dp->ports[i].ifindex)];
-		if (at->ifindex)
+		if (!port_place(dp, i, dp->ports[i].ifindex, out))
 			return false;
-		at->ifindex = dp->ports[i].ifindex;
-		at->index = i;
-		at->vlan = out->exits[i].vlan = dp->ports[i].vlan;
-		memcpy(at->mac, dp->ports[i].mac.b, sizeof(at->mac));
-		memcpy(out->exits[i].mac, dp->ports[i].mac.b, sizeof(at->mac));
+		for (unsigned k = 0; k < dp->ports[i].n_slaves; k++)
+			if (!port_place(dp, i, dp->ports[i].slaves[k], out))
+				return false;
+		out->exits[i].vlan = dp->ports[i].vlan;
+		memcpy(out->exits[i].mac, dp->ports[i].mac.b, sizeof(out->exits[i].mac));
 	}
 	return true;
 }
@@ -87,7 +99,7 @@ int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_
 		memcpy(out->peers[i], plan->peers[i].b, sizeof(out->peers[i]));
 	for (unsigned i = 0; i < FACTOR_TRIES && !done; i++) {
 		out->vip_factor = factor | 1;
-		done = vips_place(dp, plan, out);
+		done = vips_place(plan, out);
 		factor = mxlb_mix(factor + i);
 	}
 	if (!done)

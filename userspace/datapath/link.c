@@ -3,6 +3,7 @@
  * Owns what is known about the config's interfaces. They are followed by name: one that is deleted and made
  * again, or renamed away, is another interface with another ifindex, and on_link says so. Where mail arrives with a
  * tag, the program is on the interface and IP on the VLAN device above, which is found by its tag, whatever its name.
+ * Bonds' slaves are kept for all bonds, since a slave may be reported before its bond.
  */
 #include "datapath/netlink_internal.h"
 
@@ -16,6 +17,22 @@
 const struct netlink_link *netlink_link(const struct netlink *n, unsigned interface)
 {
 	return interface < n->n_ports ? &n->ports[interface].link : NULL;
+}
+
+int netlink_ip_device(const struct netlink *n, unsigned interface)
+{
+	return interface < n->n_ports ? port_ip(&n->ports[interface])->ifindex : 0;
+}
+
+unsigned netlink_slaves(const struct netlink *n, unsigned interface, int out[MXLB_MAX_SLAVES])
+{
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < SLAVES_MAX && k < MXLB_MAX_SLAVES; i++)
+		if (n->slaves[i].ifindex &&
+		    n->slaves[i].master == n->ports[interface].below.ifindex)
+			out[k++] = n->slaves[i].ifindex;
+	return k;
 }
 
 const struct netlink_link *port_ip(const struct port *p)
@@ -90,6 +107,46 @@ static uint16_t vlan_parse(const struct nlattr **tb, int *below)
 	return mnl_attr_get_u16(data[IFLA_VLAN_ID]);
 }
 
+/* The bond that this device is a slave of; 0: none. */
+static int bond_of(const struct nlattr **tb)
+{
+	const struct nlattr *info[IFLA_INFO_SLAVE_KIND + 1];
+
+	if (!tb[IFLA_MASTER] || !tb[IFLA_LINKINFO])
+		return 0;
+	request_nested(tb[IFLA_LINKINFO], info, IFLA_INFO_SLAVE_KIND);
+	if (!info[IFLA_INFO_SLAVE_KIND] ||
+	    strcmp(mnl_attr_get_str(info[IFLA_INFO_SLAVE_KIND]), "bond"))
+		return 0;
+	return mnl_attr_get_u32(tb[IFLA_MASTER]);
+}
+
+/* master 0: it is no bond's slave, or gone. */
+static void slave_event(struct netlink *n, int ifindex, int master)
+{
+	struct slave *at = NULL;
+
+	for (unsigned i = 0; i < SLAVES_MAX; i++) {
+		if (n->slaves[i].ifindex == ifindex) {
+			at = &n->slaves[i];
+			break;
+		}
+		if (!n->slaves[i].ifindex && !at)
+			at = &n->slaves[i];
+	}
+	if (!at || (at->ifindex ? at->master : 0) == master)
+		return;
+	for (unsigned i = 0; i < n->n_ports; i++) {
+		struct port *p = &n->ports[i];
+
+		if (p->below.ifindex &&
+		    (p->below.ifindex == master || p->below.ifindex == at->master))
+			p->changed = true;
+	}
+	*at = (struct slave){master ? ifindex : 0, master};
+	netlink_soon(n, NETLINK_NOW);
+}
+
 void port_event(struct netlink *n, const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *msg = mnl_nlmsg_get_payload(h);
@@ -113,6 +170,7 @@ void port_event(struct netlink *n, const struct nlmsghdr *h)
 	if (tb[IFLA_ADDRESS] && mnl_attr_get_payload_len(tb[IFLA_ADDRESS]) == sizeof(now.mac))
 		memcpy(&now.mac, mnl_attr_get_payload(tb[IFLA_ADDRESS]), sizeof(now.mac));
 	vlan = vlan_parse(tb, &below);
+	slave_event(n, now.ifindex, here ? bond_of(tb) : 0);
 	for (unsigned i = 0; i < n->n_ports; i++) {
 		struct port *p = &n->ports[i];
 
@@ -126,6 +184,7 @@ void port_event(struct netlink *n, const struct nlmsghdr *h)
 struct seen {
 	struct netlink *n;
 	bool below[MXLB_MAX_PORTS], tagged[MXLB_MAX_PORTS]; /* in the dump */
+	bool slaves[SLAVES_MAX];
 };
 
 static void port_dumped(const struct nlmsghdr *h, void *arg)
@@ -138,6 +197,8 @@ static void port_dumped(const struct nlmsghdr *h, void *arg)
 		s->below[i] |= s->n->ports[i].below.ifindex == msg->ifi_index;
 		s->tagged[i] |= s->n->ports[i].tagged.ifindex == msg->ifi_index;
 	}
+	for (unsigned i = 0; i < SLAVES_MAX; i++)
+		s->slaves[i] |= s->n->slaves[i].ifindex == msg->ifi_index;
 }
 
 int port_dump(struct netlink *n)
@@ -157,6 +218,9 @@ int port_dump(struct netlink *n)
 		if (!s.below[i])
 			device_event(n, p, &p->below, false, &p->below);
 	}
+	for (unsigned i = 0; i < SLAVES_MAX && !err; i++)
+		if (n->slaves[i].ifindex && !s.slaves[i])
+			slave_event(n, n->slaves[i].ifindex, 0);
 	return err;
 }
 

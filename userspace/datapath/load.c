@@ -79,8 +79,8 @@ static void pin_name(const struct datapath *dp, const char *name, char *path, si
 bool pins_of_map(const struct datapath *dp, const struct bpf_map *map, char *path, size_t size)
 {
 	if (map == dp->skel->maps.ports || map == dp->skel->maps.rodata ||
-	    map == dp->skel->maps.scratch)
-		return false; /* see maps.h; constants and scratch are the program's own */
+	    map == dp->skel->maps.scratch || map == dp->skel->maps.sights)
+		return false; /* see maps.h; constants, scratch and sights are the program's own */
 	pin_name(dp, map == dp->skel->maps.bss ? "control" : bpf_map__name(map), path, size);
 	return true;
 }
@@ -318,7 +318,7 @@ int datapath_lock(const struct datapath_conf *conf, struct datapath **out)
 		return -ENOMEM;
 	dp->lock_fd = -1;
 	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
-		dp->ports[i].link_fd = -1;
+		dp->ports[i].link_fd = dp->ports[i].sight.fds[0] = dp->ports[i].sight.fds[1] = -1;
 	refusal_listen();
 	snprintf(dp->pins, sizeof(dp->pins), "%s", conf->pin);
 	snprintf(dp->dir, sizeof(dp->dir), "%s/v%d", dp->pins, MXLB_LAYOUT);
@@ -371,9 +371,11 @@ void datapath_close(struct datapath *dp)
 {
 	if (!dp)
 		return;
-	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
+	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++) {
 		if (dp->ports[i].link_fd >= 0)
 			close(dp->ports[i].link_fd);
+		sight_reset(&dp->ports[i].sight, true);
+	}
 	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
 		free(dp->built[i].members);
 	allow_free_all(dp);

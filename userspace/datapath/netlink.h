@@ -69,6 +69,10 @@ int netlink_new(struct ev_loop *loop, const struct config *config,
 void netlink_free(struct netlink *n);
 
 const struct netlink_link *netlink_link(const struct netlink *n, unsigned interface);
+/* The device that the interface's IP runs on: itself, or the VLAN device above it; its ifindex is 0 if there is none. */
+int netlink_ip_device(const struct netlink *n, unsigned interface);
+/* The slaves of an interface that is a bond: their ifindexes, MXLB_MAX_SLAVES at most. How many. A change calls on_link. */
+unsigned netlink_slaves(const struct netlink *n, unsigned interface, int out[MXLB_MAX_SLAVES]);
 /* Is this address one of the box's own (local table)? 1, 0 or -errno. */
 int netlink_is_local(struct netlink *n, const struct addr *a);
 

@@ -70,6 +70,12 @@ struct pmtu {		     /* errors about tunnels' outer packets, as the kernel hands 
 	struct ev_io readable[N_PMTU_SOCKETS];
 };
 
+#define SLAVES_MAX 64 /* of all bonds of this box; more are not followed */
+
+struct slave {
+	int ifindex, master; /* ifindex 0: free */
+};
+
 struct netlink {
 	struct ev_loop *loop; /* NULL: only asks */
 	struct netlink_callbacks cb;
@@ -89,6 +95,7 @@ struct netlink {
 
 	struct port ports[MXLB_MAX_PORTS];
 	unsigned n_ports;
+	struct slave slaves[SLAVES_MAX];
 	uint32_t mark, mark_mask, table, priority;
 
 	unsigned lost[OWN_KINDS]; /* removed by others since the last report */

@@ -90,6 +90,7 @@ const STATES = {
   "fail-open": ["draining", "Only servers with a bad certificate take mail"],
   down: ["down", "Nobody takes mail"],
   "not-ready": ["unknown", "Not ready: no verdicts yet"],
+  blind: ["down", "Mail is lost: mxlb does not see what arrives on the interface"],
 };
 
 /* --- rates --- */

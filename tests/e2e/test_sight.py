@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""mxlbd knows whether its program sees what arrives: a tag that the device would strip is left on, and put back as it was;
+and where the program sees nothing although the kernel does, nothing says "up" any more."""
+import ctypes
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from lab import wait_until
+
+BPF_SYSCALL, OBJ_GET, PROG_GET_FD_BY_ID, GET_INFO_BY_FD, LINK_UPDATE = 321, 7, 13, 15, 29
+PATIENCE_S = 15
+
+
+def strips_tags(lab):
+    return "rx-vlan-offload: on" in lab.within("lb", "ethtool", "-k", "eth0")
+
+
+def set_stripping(lab, word):
+    lab.within("lb", "ethtool", "-K", "eth0", "rxvlan", word)
+
+
+@pytest.fixture
+def tagged(lab, balancer):
+    lab.undo.callback(set_stripping, lab, "on")
+    balancer.configure(replace={"eth0: {mode: auto}": "eth0: {mode: auto, vlan: 7}"})
+    return balancer
+
+
+def test_a_device_that_strips_the_tags_of_mail_is_told_not_to_until_detach(lab, tagged):
+    set_stripping(lab, "on")
+    tagged.start()
+    assert not strips_tags(lab)
+    assert "event=offload interface=eth0 rxvlan=off" in tagged.log()
+    set_stripping(lab, "on")
+    wait_until(lambda: not strips_tags(lab), PATIENCE_S, "what somebody switched on is off again")
+    assert tagged.stop() == 0 and not strips_tags(lab), "a stop leaves the kernel forwarding"
+    tagged.start()
+    assert "event=offload" not in tagged.log(), "an earlier mxlbd did it"
+    lab("ctl", "detach")
+    assert tagged.process.wait(10) == 0
+    assert strips_tags(lab) and "rxvlan=on" in tagged.log()
+
+
+def test_a_tag_that_is_no_longer_configured_is_stripped_again(lab, tagged):
+    set_stripping(lab, "on")
+    tagged.start()
+    assert tagged.stop() == 0 and not strips_tags(lab)
+    tagged.configure()
+    tagged.start()
+    assert strips_tags(lab)
+
+
+def test_a_device_that_never_stripped_tags_does_not_begin_to(lab, tagged):
+    set_stripping(lab, "off")
+    tagged.start()
+    assert "event=offload" not in tagged.log()
+    lab("ctl", "detach")
+    assert tagged.process.wait(10) == 0
+    assert not strips_tags(lab)
+
+
+def bpf(command, attributes):
+    attributes = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
+    number = ctypes.CDLL(None, use_errno=True).syscall(BPF_SYSCALL, command, attributes, 128)
+    assert number >= 0, os.strerror(ctypes.get_errno())
+    return number
+
+
+@pytest.fixture
+def descriptors():
+    """Closed in the end: a link that is open would stay on its interface."""
+    opened = []
+    yield opened
+    for number in opened:
+        os.close(number)
+
+
+def pinned(path):
+    name = ctypes.create_string_buffer(str(path).encode())
+    return bpf(OBJ_GET, struct.pack("Q", ctypes.addressof(name)))
+
+
+def program_of(link):
+    info = ctypes.create_string_buffer(64)  # struct bpf_link_info: type, id, prog_id
+    bpf(GET_INFO_BY_FD, struct.pack("IIQ", link, 64, ctypes.addressof(info)))
+    return bpf(PROG_GET_FD_BY_ID, struct.pack("I", struct.unpack_from("III", info)[2]))
+
+
+def test_where_the_program_sees_nothing_nothing_says_up(lab, balancer, descriptors):
+    """Somebody has put a program that passes everything into mxlb's own link: the mode is as before, probes succeed."""
+    balancer.start()
+    balancer.wait_all_up()
+    wait_until(lambda: balancer.status()["interfaces"] == [{"name": "eth0", "xdp": "native", "sight": "sees"}], PATIENCE_S,
+               "it sees")
+    link = pinned(next(Path(lab.pin).glob("v*/link_*")))
+    ours, others = program_of(link), pinned(f"{lab.pin}-pass")
+    descriptors += [link, ours, others]
+
+    def ask():
+        """Somebody asks for the balancer's own address, as any network's hosts do now and then."""
+        for host in ("router", "oxford-a"):
+            lab.within(host, "ip", "neigh", "flush", "dev", "eth0", status=None)
+            lab.within(host, "ping", "-c1", "-W1", "203.0.113.5", status=None)
+
+    bpf(LINK_UPDATE, struct.pack("II", link, others))
+    wait_until(lambda: ask() or balancer.status()["interfaces"][0]["sight"] == "blind", 3 * PATIENCE_S, "it is blind")
+    assert {s["state"] for s in balancer.status()["services"]} == {"blind"}
+    assert "event=interface_blind interface=eth0 from=" in balancer.log() or \
+        "event=interface_blind interface=eth0 to=blind" in balancer.log(), balancer.log()
+    assert "event=service_state service=hybrid-mail from=up to=blind" in balancer.log()
+    assert "blind" in lab("ctl", "status")
+    assert "does not see what arrives" in lab("ctl", "check", status=2)
+    found = " ".join(lab("ctl", "doctor", status=None).split())
+    assert "sees nothing of what the kernel receives on eth0" in found
+    assert "STOP" in balancer.ask("show stat")
+    bpf(LINK_UPDATE, struct.pack("II", link, ours))
+    wait_until(lambda: ask() or {s["state"] for s in balancer.status()["services"]} == {"up"}, PATIENCE_S, "it sees again")
+    assert "event=interface_blind interface=eth0 from=blind to=sees" in balancer.log()
+    lab("send", "5")
