@@ -32,7 +32,11 @@
 #include "ring.h"
 
 /*
- * A line is a struct mxlb_line4 or mxlb_line6, as `family` says, a constant wherever these are inlined.
+ * A line is a struct mxlb_line4 or mxlb_line6, as `family` says, a constant wherever these are inlined. All of it is inlined
+ * into one function a family: a call costs more than what it saves.
+ *
+ * READ_ONCE and volatile stores to *p: the nearest entry stays in the packet's memory instead of in registers that would be
+ * spilled and reloaded around everything else (1 to 2 ns of an IPv6 packet).
  */
 static __always_inline void flow_key_set(struct packet *p, int family)
 {
@@ -89,22 +93,6 @@ static __always_inline void *line_note_key(void *line, int family)
 {
 	return family == 4 ? (void *)&((struct mxlb_line4 *)line)->note_key
 			   : (void *)&((struct mxlb_line6 *)line)->note_key;
-}
-
-#ifdef __bpf__
-#define VEIL(index, with) asm volatile("%0 ^= %1\n%0 ^= %1" : "+r"(index) : "r"(with))
-#else /* built natively, for the sanitizers */
-#define VEIL(index, with) ((void)(with))
-#endif
-
-/*
- * An index that the verifier does not know to be constant: without CAP_PERFMON it refuses a pointer plus a number that
- * is another constant on another path. Any scalar that it knows nothing of serves as the veil.
- */
-static __always_inline __u64 veil(__u64 index, __u64 with)
-{
-	VEIL(index, with);
-	return index & 3;
 }
 
 /* Rule 6: the word of the entry in this place, if it is the tuple's; else 0. */
@@ -173,11 +161,18 @@ static __always_inline __u32 flow_settled_others(void *line, __u32 place, __u16 
 	return others;
 }
 
+/* The tuple's nearest entry. */
+static __always_inline union mxlb_entry *flow_own(void *line, const struct packet *p)
+{
+	return line_entry(
+		line, p->best.place % 4); /* below MXLB_LINE_PLACES; 3 would still be in the line */
+}
+
 /* Rule 0, and when the entry was last used. Stores only what changes, and only its own bytes. The seq_marks. */
 static __noinline __u32 flow_touch(void *line, const struct packet *p, __u16 epoch)
 {
-	union mxlb_entry was = {.word = READ_ONCE(p->best.entry.word)}, now = was;
-	union mxlb_entry *entry = line_entry(line, veil(p->best.place, p->seq));
+	union mxlb_entry was = p->best.entry, now = was;
+	union mxlb_entry *entry = flow_own(line, p);
 
 	if (was.epoch != epoch)
 		*(volatile __u16 *)&entry->epoch = epoch;
@@ -207,8 +202,7 @@ __noinline __u32 flow_room_of(__u64 word, __u32 unit)
 }
 
 /* Rules 5 and 6: marks the place busy that gives way first, if its rank is at most `rank`. The place, or -1. */
-static __always_inline int flow_claim(void *line, __u16 epoch, __u32 rank, int *evicted,
-				      __u64 veiled)
+static __always_inline int flow_claim(void *line, __u16 epoch, __u32 rank, int *evicted)
 {
 	union mxlb_entry busy = {.backend = MXLB_ENTRY_BUSY};
 	__u32 lowest = ~0u, score;
@@ -229,7 +223,6 @@ static __always_inline int flow_claim(void *line, __u16 epoch, __u32 rank, int *
 	if (lowest >> 16 > rank)
 		return -1;
 	*evicted = lowest >> 16 >= RANK_LIVE;
-	place = veil(place, veiled);
 	if (__sync_val_compare_and_swap(&line_entry(line, place)->word, word, busy.word) != word)
 		return -1;
 	return place;
@@ -246,14 +239,13 @@ static __always_inline int flow_put(void *line, __u32 family, const struct flow_
 				    __u32 rank, __u32 live)
 {
 	union mxlb_entry e = {.word = word};
-	int evicted = 0, place = flow_claim(line, e.epoch, rank, &evicted, k->lo);
-	__u64 i = veil(place, k->lo);
+	int evicted = 0, place = flow_claim(line, e.epoch, rank, &evicted);
 
-	if (place < 0 || i >= MXLB_LINE_PLACES)
+	if (place < 0)
 		return -1;
-	key_write(line_key(line, family, i), family, k);
-	e.marks |= flow_beside(live, i);
-	*(volatile __u64 *)&line_entry(line, i)->word = e.word;
+	key_write(line_key(line, family, place), family, k);
+	e.marks |= flow_beside(live, place);
+	*(volatile __u64 *)&line_entry(line, place)->word = e.word;
 	return evicted;
 }
 
@@ -269,18 +261,6 @@ static __always_inline __u64 flow_word(__u32 backend, const struct packet *p, __
 
 	e.marks = flow_marks(e, 0, p->flags, 0);
 	return e.word;
-}
-
-static __noinline int flow_put4(void *line, const struct flow_key *k, __u64 word, __u32 rank,
-				__u32 live)
-{
-	return flow_put(line, 4, k, word, rank, live);
-}
-
-static __noinline int flow_put6(void *line, const struct flow_key *k, __u64 word, __u32 rank,
-				__u32 live)
-{
-	return flow_put(line, 6, k, word, rank, live);
 }
 
 /* Rule 3: the note becomes an entry. As flow_put() answers; what gives way to its own tuple is no eviction. */
@@ -306,22 +286,10 @@ static __always_inline int flow_promote(void *line, __u32 family, struct packet 
 		old = is.word;
 	}
 	if (!old)
-		return family == 4 ? flow_put4(line, &p->key, word, RANK_DATA, live)
-				   : flow_put6(line, &p->key, word, RANK_DATA, live);
-	place = veil(place, p->hash);
+		return flow_put(line, family, &p->key, word, RANK_DATA, live);
 	e.marks |= flow_beside(live, place);
 	return __sync_val_compare_and_swap(&line_entry(line, place)->word, old, e.word) == old ? 0
 											       : -1;
-}
-
-static __noinline int flow_promote4(void *line, struct packet *p, __u64 word)
-{
-	return flow_promote(line, 4, p, word);
-}
-
-static __noinline int flow_promote6(void *line, struct packet *p, __u64 word)
-{
-	return flow_promote(line, 6, p, word);
 }
 
 /* Rule 6: the note's word, if it is the tuple's; else 0. */
@@ -347,7 +315,7 @@ static __always_inline int flow_takes(struct packet *p)
 /* Rules 1 and 2. A backend that is down takes no SYN again. */
 static __always_inline __u32 flow_syn(void *line, struct packet *p, __u32 family)
 {
-	union mxlb_entry own = {.word = READ_ONCE(p->best.entry.word)};
+	union mxlb_entry own = p->best.entry;
 	union mxlb_note note = {.word = flow_note(line, family, p)};
 
 	p->result.kind = FLOW_SYN;
@@ -374,16 +342,6 @@ static __always_inline __u32 flow_syn(void *line, struct packet *p, __u32 family
 	return note.backend;
 }
 
-static __noinline __u32 flow_syn4(void *line, struct packet *p)
-{
-	return flow_syn(line, p, 4);
-}
-
-static __noinline __u32 flow_syn6(void *line, struct packet *p)
-{
-	return flow_syn(line, p, 6);
-}
-
 /* A flow that was ended from here counts no more. */
 static __always_inline void flow_close(void *line, const struct packet *p)
 {
@@ -391,8 +349,7 @@ static __always_inline void flow_close(void *line, const struct packet *p)
 
 	now.marks = (now.marks | MXLB_MARK_CLOSED) & ~MXLB_MARK_SETTLED;
 	if (p->result.by_entry)
-		*(volatile __u32 *)&line_entry(line, veil(p->best.place, p->hash))->seq_marks =
-			now.seq_marks;
+		*(volatile __u32 *)&flow_own(line, p)->seq_marks = now.seq_marks;
 }
 
 /* Rule 4, with an entry. Most segments only move it, or not even that: see flow_touch() and flow_marks(). */
@@ -410,8 +367,7 @@ static __always_inline __u32 flow_follow(void *line, struct packet *p)
 		   flow_best_distance(p) <= FLOW_MOVE) {
 		e.seq = flow_behind(p);
 		p->result.seq_marks = e.seq_marks;
-		*(volatile __u32 *)&line_entry(line, veil(p->best.place, p->seq))->seq_marks =
-			e.seq_marks;
+		*(volatile __u32 *)&flow_own(line, p)->seq_marks = e.seq_marks;
 	}
 	return e.backend;
 }
@@ -430,8 +386,7 @@ static __always_inline __u32 flow_other(void *line, struct packet *p, __u32 fami
 		if (beyond <= note.len) {
 			p->result.kind = FLOW_PROMOTED;
 			word = flow_word(note.backend, p, epoch, 0);
-			p->result.put = family == 4 ? flow_promote4(line, p, word)
-						    : flow_promote6(line, p, word);
+			p->result.put = flow_promote(line, family, p, word);
 			return note.backend;
 		}
 		if (beyond <= NOTE_REACH &&
@@ -445,20 +400,9 @@ static __always_inline __u32 flow_other(void *line, struct packet *p, __u32 fami
 	placed = ring_place(p);
 	if (placed && !(p->flags & TCP_RST)) {
 		word = flow_word(placed, p, epoch, MXLB_MARK_BY_MISS);
-		p->result.put = family == 4 ? flow_put4(line, &p->key, word, RANK_BY_MISS, 0)
-					    : flow_put6(line, &p->key, word, RANK_BY_MISS, 0);
+		p->result.put = flow_put(line, family, &p->key, word, RANK_BY_MISS, 0);
 	}
 	return placed;
-}
-
-static __noinline __u32 flow_other4(void *line, struct packet *p, __u64 note)
-{
-	return flow_other(line, p, 4, note);
-}
-
-static __noinline __u32 flow_other6(void *line, struct packet *p, __u64 note)
-{
-	return flow_other(line, p, 6, note);
 }
 
 /* The backend that this packet goes to; 0: nobody, as p->why says. */
@@ -473,13 +417,13 @@ static __always_inline __u32 flow_choose(void *line, struct packet *p, __u32 fam
 	flow_key_set(p, family);
 	flow_look(line, family, p);
 	if (tcp_is_syn(p->flags))
-		return family == 4 ? flow_syn4(line, p) : flow_syn6(line, p);
+		return flow_syn(line, p, family);
 	note.word = flow_note(line, family, p);
 	own.word = READ_ONCE(p->best.entry.word);
 	if (own.word && (!note.word || (note.backend == own.backend &&
 					flow_best_distance(p) <= FLOW_SAME))) /* rule 3 */
 		return flow_follow(line, p);
-	return family == 4 ? flow_other4(line, p, note.word) : flow_other6(line, p, note.word);
+	return flow_other(line, p, family, note.word);
 }
 
 /* The line of the flow table that a flow's hash leads to. */

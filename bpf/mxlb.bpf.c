@@ -91,17 +91,6 @@ static __always_inline int serve(struct xdp_md *ctx, struct packet *p, __u8 fami
 	return p->backend ? deliver(ctx, p, family) : nobody(ctx, p);
 }
 
-/* Functions of their own, that registers suffice; two, for the verifier must know the family. */
-static __noinline int serve4(struct xdp_md *ctx, struct packet *p)
-{
-	return serve(ctx, p, 4);
-}
-
-static __noinline int serve6(struct xdp_md *ctx, struct packet *p)
-{
-	return serve(ctx, p, 6);
-}
-
 /*
  * The TCP header lies right behind an IP header without options: read it there. Else copy it: without CAP_PERFMON the
  * verifier refuses a packet's pointer with a variable offset. -1, or the reason to drop.
@@ -193,21 +182,11 @@ static __always_inline int parse(struct xdp_md *ctx, struct packet *p, __u8 fami
 	return headers_elsewhere(ctx, p, family) ? FATE_PASS(not_ours) : FATE(XDP_DROP, reason);
 }
 
-static __noinline int parse4(struct xdp_md *ctx, struct packet *p)
-{
-	return parse(ctx, p, 4);
-}
-
-static __noinline int parse6(struct xdp_md *ctx, struct packet *p)
-{
-	return parse(ctx, p, 6);
-}
-
 /* A packet to a VIP. */
 static __always_inline int vip_packet(struct xdp_md *ctx, struct packet *p,
 				      const struct mxlb_vip *vip, __u8 family)
 {
-	int fate = family == 4 ? parse4(ctx, p) : parse6(ctx, p);
+	int fate = parse(ctx, p, family);
 
 	if (fate == FATE_DROP(icmp))
 		return icmp_packet(ctx, p, vip);
@@ -216,7 +195,7 @@ static __always_inline int vip_packet(struct xdp_md *ctx, struct packet *p,
 	p->service = front_service(vip, p->dest);
 	if (p->service == NO_SERVICE)
 		return reset_answer(ctx, p, MXLB_COUNT_not_our_port, LIMIT_RESETS);
-	return family == 4 ? serve4(ctx, p) : serve6(ctx, p);
+	return serve(ctx, p, family);
 }
 
 /* ARP or neighbour discovery: fate as they say. */

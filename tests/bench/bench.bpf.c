@@ -6,7 +6,7 @@
  * wrapper costs is measured around bench_bare, and subtracted.
  *
  * A CPU that misses its cache for one packet begins the next: with a driver's work between them it would not get that far.
- * So there is a barrier between packets if this is loaded without CAP_PERFMON: the kernel's own, behind a store to the
+ * So there is a barrier between packets where this is loaded without CAP_PERFMON: the kernel's own, behind a store to the
  * stack (against speculative store bypass).
  */
 #include <linux/bpf.h>

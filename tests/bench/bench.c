@@ -40,13 +40,12 @@ const struct path paths[PATHS] = {
 	{"not_ours", "not ours", PATH_NOT_OURS, 6, 0, false},
 };
 const struct column columns[COLUMNS] = {
-	[COLUMN_PLAIN] = {"plain", SUBJECT_PLAIN, false},
-	[COLUMN_PERFMON] = {"perfmon", SUBJECT_PERFMON, false},
-	[COLUMN_APART] = {"apart", SUBJECT_PLAIN, true},
+	[COLUMN_PLAIN] = {"plain", false},
+	[COLUMN_APART] = {"apart", true},
 };
 
 struct bench {
-	struct datapath *subject[SUBJECTS];
+	struct datapath *subject;
 	uint32_t flows;
 	unsigned rounds, packets;
 };
@@ -97,7 +96,7 @@ static double time_own(struct bench *b, const struct path *path, const struct co
 static double time_subject(struct bench *b, const struct path *path, const struct column *column,
 			   struct cost *cost)
 {
-	struct datapath *dp = b->subject[column->subject];
+	struct datapath *dp = b->subject;
 	struct subject_counts before, after;
 	double ns, share;
 
@@ -145,7 +144,7 @@ static int time_path(struct bench *b, const struct path *path, const struct colu
 		return err;
 	if (path_is_own(path))
 		return keep_least(&cost->ns, time_own(b, path, column, path->kind));
-	err = subject_plan(b->subject[column->subject], &shape);
+	err = subject_plan(b->subject, &shape);
 	return err ? err : keep_least(&cost->ns, time_subject(b, path, column, cost));
 }
 
@@ -153,14 +152,12 @@ static int time_round(struct bench *b, struct bench_results *r, unsigned step)
 {
 	int err = 0;
 
-	for (int kind = 0; kind < SUBJECTS; kind++)
-		datapath_step_epoch(b->subject[kind]); /* so that entries are written, as in life */
+	datapath_step_epoch(b->subject); /* so that entries are written, as in life */
 	for (unsigned p = 0; p < PATHS; p++)
 		for (unsigned c = 0; c < COLUMNS && !err; c++) {
 			if (bench_stopped)
 				return -EINTR;
-			if (!path_is_own(&paths[p]) || columns[c].subject == SUBJECT_PLAIN)
-				err = time_path(b, &paths[p], &columns[c], &r->cost[p][step][c]);
+			err = time_path(b, &paths[p], &columns[c], &r->cost[p][step][c]);
 		}
 	return err;
 }
@@ -171,27 +168,23 @@ static int bench_open(struct bench *b, uint32_t table)
 	static const struct subject_shape shape = {.n = 2, .weight = 1};
 	int err = sender_open(b->flows), fd;
 
-	for (int kind = 0; kind < SUBJECTS && !err; kind++) {
-		b->subject[kind] = subject_open(kind, table);
-		if (!b->subject[kind])
-			return -EPERM;
-		fd = bpf_program__fd(b->subject[kind]->skel->progs.mxlb);
-		err = subject_plan(b->subject[kind], &shape);
-		if (!err)
-			err = sender_walk(4, fd, b->flows);
-		if (!err)
-			err = sender_walk(6, fd, b->flows);
-	}
-	return err;
+	if (err)
+		return err;
+	b->subject = subject_open(table);
+	if (!b->subject)
+		return -EPERM;
+	fd = bpf_program__fd(b->subject->skel->progs.mxlb);
+	err = subject_plan(b->subject, &shape);
+	if (!err)
+		err = sender_walk(4, fd, b->flows);
+	return err ? err : sender_walk(6, fd, b->flows);
 }
 
 static void bench_close(struct bench *b)
 {
 	sender_close();
-	for (int kind = 0; kind < SUBJECTS; kind++) {
-		subject_close(b->subject[kind], kind);
-		b->subject[kind] = NULL;
-	}
+	subject_close(b->subject);
+	b->subject = NULL;
 }
 
 static int measure(struct bench *b, struct bench_results *r, unsigned step)

@@ -18,10 +18,6 @@
 /* Set by SIGINT and SIGTERM: end soon, so that no pins are left. */
 extern volatile sig_atomic_t bench_stopped;
 
-/* Loaded as in production, with CAP_BPF and CAP_NET_ADMIN alone; and with CAP_PERFMON, that spares it the kernel's
- * measures against Spectre. */
-enum { SUBJECT_PLAIN, SUBJECT_PERFMON, SUBJECTS };
-
 #define FLOWS_STEPS 4 /* 1, 1k, 100k, 1M */
 
 enum path_kind {
@@ -48,17 +44,16 @@ struct path {
 extern const struct path paths[PATHS];
 extern const uint32_t flows_steps[FLOWS_STEPS];
 
-/* How: which subject; and packets back to back, or one at a time, with a barrier between (see bench.bpf.c). */
-enum { COLUMN_PLAIN, COLUMN_PERFMON, COLUMN_APART, COLUMNS };
+/* How: packets back to back, or one at a time, with a barrier between (see bench.bpf.c). */
+enum { COLUMN_PLAIN, COLUMN_APART, COLUMNS };
 
 struct column {
 	const char *name;
-	int subject;
 	bool apart;
 };
 extern const struct column columns[COLUMNS];
 
-/* The floor and the kernel's LRU hash: programs of the benchmark's own. Columns of SUBJECT_PLAIN alone. */
+/* The floor and the kernel's LRU hash: programs of the benchmark's own. */
 bool path_is_own(const struct path *path);
 
 struct cost {
@@ -97,14 +92,14 @@ int sender_walk(int family, int target_fd, uint32_t flows);
 
 /* subject.c: the program under test. */
 
-/* Leaves in effect what such a subject is loaded with. The caps before, for subject_caps_back(); or NULL. */
-cap_t subject_caps(int kind);
+/* Leaves in effect CAP_BPF and CAP_NET_ADMIN, and CAP_PERFMON if asked. The caps before, for subject_caps_back(); or NULL. */
+cap_t subject_caps(bool perfmon);
 int subject_caps_back(cap_t before);
 
-/* Opens it with a flow table for so many flows, pinned under a name of its own. NULL, logged. */
-struct datapath *subject_open(int kind, uint32_t flows);
+/* Opens it as in production, with a flow table for so many flows, pinned under a name of its own. NULL, logged. */
+struct datapath *subject_open(uint32_t flows);
 /* Closes it and removes its pins. NULL is fine. */
-void subject_close(struct datapath *dp, int kind);
+void subject_close(struct datapath *dp);
 /* What is asked of the subject: one service of IPv4 and one of IPv6, both with these backends. */
 struct subject_shape {
 	unsigned n;

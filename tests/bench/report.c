@@ -79,11 +79,11 @@ static void print_costs(const struct bench_results *r, FILE *to)
 {
 	fprintf(to,
 		"ns a packet, net of the loop: the least of %u rounds of %u packets. First the packets back to\n"
-		"back (and with CAP_PERFMON), then one at a time: [no packet waits for memory while another runs]\n"
+		"back, then one at a time: [no packet waits for memory while another runs]\n"
 		"%-29s",
 		r->rounds, r->packets, "flows");
 	for (unsigned s = 0; s < r->steps; s++)
-		fprintf(to, "%10u             ", flows_steps[s]);
+		fprintf(to, "%10u     ", flows_steps[s]);
 	fputc('\n', to);
 	for (unsigned p = 0; p < PATHS; p++) {
 		bool own = path_is_own(&paths[p]);
@@ -97,10 +97,6 @@ static void print_costs(const struct bench_results *r, FILE *to)
 			const struct cost *c = r->cost[p][s];
 
 			fprintf(to, "%6.1f ", cost_net(&paths[p], &c[COLUMN_PLAIN]));
-			if (own)
-				fprintf(to, "%8s", "");
-			else
-				fprintf(to, "(%5.1f) ", cost_net(&paths[p], &c[COLUMN_PERFMON]));
 			fprintf(to, "[%5.1f] ", cost_net(&paths[p], &c[COLUMN_APART]));
 		}
 		fputc('\n', to);
@@ -162,8 +158,7 @@ static json_t *costs_json(const struct bench_results *r)
 	for (unsigned p = 0; p < PATHS; p++)
 		for (unsigned s = 0; s < r->steps; s++)
 			for (unsigned c = 0; c < COLUMNS; c++)
-				if (!path_is_own(&paths[p]) || columns[c].subject == SUBJECT_PLAIN)
-					json_array_append_new(all, cost_json(r, p, s, c));
+				json_array_append_new(all, cost_json(r, p, s, c));
 	return all;
 }
 

@@ -79,7 +79,7 @@ static uint64_t map_bytes(const struct bpf_map *map)
 int rings_measure(struct bench_results *r)
 {
 	static const unsigned steps[RING_STEPS] = {2, 100, 1000};
-	struct datapath *dp = subject_open(SUBJECT_PLAIN, DEFAULT_FLOWS);
+	struct datapath *dp = subject_open(DEFAULT_FLOWS);
 	struct bpf_map *map;
 	int err = 0;
 
@@ -92,6 +92,6 @@ int rings_measure(struct bench_results *r)
 			err = apply_time(dp, steps[i], &r->ring[i].apply_ms);
 	}
 	bpf_object__for_each_map(map, dp->skel->obj) r->map_bytes += map_bytes(map);
-	subject_close(dp, SUBJECT_PLAIN);
+	subject_close(dp);
 	return err;
 }

@@ -127,7 +127,7 @@ static int lru_fill(uint32_t flows)
 static int load(bool apart, uint32_t flows)
 {
 	struct bench_bpf *sender = senders[apart] = bench_bpf__open();
-	cap_t before = apart ? subject_caps(SUBJECT_PLAIN) : NULL;
+	cap_t before = apart ? subject_caps(false) : NULL;
 	int err;
 
 	if (!sender || (apart && !before))

@@ -11,16 +11,16 @@
 const uint8_t subject_mac[6] = {0x02, 0, 0, 0, 0, 0x05};
 static uint64_t now_ms = 1000; /* the datapath's clock: as quick as we like */
 
-static void pin_name(char *out, size_t size, int kind)
+static void pin_name(char *out, size_t size)
 {
-	snprintf(out, size, "/sys/fs/bpf/mxlb-bench-%d-%d", (int)getpid(), kind);
+	snprintf(out, size, "/sys/fs/bpf/mxlb-bench-%d", (int)getpid());
 }
 
-cap_t subject_caps(int kind)
+cap_t subject_caps(bool perfmon)
 {
 	static const cap_value_t keep[] = {CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
 	cap_t before = cap_get_proc(), now = cap_get_proc();
-	int n = kind == SUBJECT_PERFMON ? 3 : 2;
+	int n = perfmon ? 3 : 2;
 
 	if (!before || !now || cap_clear_flag(now, CAP_EFFECTIVE) ||
 	    cap_set_flag(now, CAP_EFFECTIVE, n, keep, CAP_SET) || cap_set_proc(now)) {
@@ -39,21 +39,21 @@ int subject_caps_back(cap_t before)
 	return err;
 }
 
-struct datapath *subject_open(int kind, uint32_t flows)
+struct datapath *subject_open(uint32_t flows)
 {
 	struct datapath_conf conf = {.hash_key = "bench", .flows = flows};
 	struct datapath *dp = NULL;
-	cap_t before = subject_caps(kind);
+	cap_t before = subject_caps(true);
 
 	if (!before) {
 		perror("capabilities (make bench needs root)");
 		return NULL;
 	}
-	pin_name(conf.pin, sizeof(conf.pin), kind);
+	pin_name(conf.pin, sizeof(conf.pin));
 	if (datapath_open(&conf, &dp))
 		dp = NULL;
 	if (subject_caps_back(before) || !dp) {
-		subject_close(dp, kind);
+		subject_close(dp);
 		return NULL;
 	}
 	dp->ports[0].ifindex = 1; /* the test run's interface is loopback */
@@ -69,12 +69,12 @@ static int unlink_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path);
 }
 
-void subject_close(struct datapath *dp, int kind)
+void subject_close(struct datapath *dp)
 {
 	char pin[64];
 
 	datapath_close(dp);
-	pin_name(pin, sizeof(pin), kind);
+	pin_name(pin, sizeof(pin));
 	if (nftw(pin, unlink_one, 8, FTW_DEPTH | FTW_PHYS) && errno != ENOENT)
 		perror(pin);
 }
