@@ -70,18 +70,19 @@ SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_con
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c doctor_own.c)
-SRC_ctl     += userspace/ctl/doctor_device.c
+SRC_ctl     += userspace/ctl/doctor_device.c userspace/ctl/doctor_load.c
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: FORCE version all clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive
+.PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
-$(B)/mxlb.bpf.o: bpf/mxlb.bpf.c $(wildcard bpf/*.h) $(wildcard include/mxlb/*.h)
+BPF_MAIN ?= bpf/mxlb.bpf.c
+$(B)/mxlb.bpf.o: $(BPF_MAIN) $(wildcard bpf/*.[ch]) $(wildcard include/mxlb/*.h)
 	@mkdir -p $(@D)
 	@echo "  BPF     $@"
 	$(Q)$(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -mllvm -no-stack-slot-sharing -D__TARGET_ARCH_$(BPF_ARCH) \
@@ -295,12 +296,16 @@ $(B)/forge-packets: $(call obj,tests/tools/forge-packets.c)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS) -pie $^ -o $@
 
+# An mxlbd, and its mxlbctl, whose program every verifier refuses: for tests/kernels/refused.sh and test_refusals.py.
+refused:
+	$(Q)$(MAKE) --no-print-directory B=$(B)/refused BPF_MAIN=tests/kernels/refused.bpf.c all
+
 lint:
 	$(Q)tests/run lint
 
 # Several pytests run beside each other: what both need is built before.
 TOOLS = $(addprefix $(B)/,probe-once san/probe-once netlink-drive forge-packets)
-e2e: all $(TOOLS)
+e2e: all refused $(TOOLS)
 	$(Q)MXLB_B=$(B) tests/run e2e
 
 # Mail, failover and flows once more, all of them through tunnels: of the VIP's family, and of the other.
@@ -328,7 +333,7 @@ TESTS_packet = $(PACKET:%=$(B)/packet/test_%)
 TESTS_fuzz   = $(FUZZ:%=$(B)/fuzz/fuzz_%)
 check:
 	$(Q)scripts/install-deps build lab test deb
-	$(Q)$(MAKE) --no-print-directory all $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz) $(TOOLS)
+	$(Q)$(MAKE) --no-print-directory all refused $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz) $(TOOLS)
 	$(Q)MXLB_B=$(B) tests/run lint unit $(TESTS_unit) packet $(TESTS_packet) fuzz $(TESTS_fuzz) e2e
 
 demo:

@@ -16,4 +16,8 @@
 #define MXLB_MAX_PEERS	   16	 /* tunnels that end here */
 #define MXLB_MAX_PREFIXES  16384 /* of allow-lists, over all services */
 
+/* The oldest kernel that mxlb supports: Debian 12's. */
+#define MXLB_LINUX_MAJOR   6
+#define MXLB_LINUX_MINOR   1
+
 #endif

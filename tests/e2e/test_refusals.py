@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What mxlbd refuses to start with: bad configurations (exit 1) and a system that will not do (exit 2)."""
+"""What mxlbd refuses to start with: bad configurations (exit 1), a system that will not do now (exit 2) or at all (exit 3)."""
 import re
 
 import pytest
 
-from lab import VIP, command, wait_until
+from lab import ROOT, VIP, command, wait_until
 
 GOOD = """\
 interfaces:
@@ -149,3 +149,17 @@ def test_a_second_mxlbd_is_refused_and_the_first_one_goes_on(lab, balancer):
     assert balancer.answers()
     lab("send", "20")
     wait_until(lambda: balancer.verdicts()["oxford-a"] == "up", 5, "still up")
+
+
+@pytest.fixture(scope="module")
+def unloadable(build):
+    """The directory of an mxlbd whose BPF program no verifier accepts."""
+    command("make", "-s", f"B={build.relative_to(ROOT)}", "refused", cwd=ROOT)
+    return build / "refused"
+
+
+@pytest.mark.parametrize("script", ["load.sh", "refused.sh"])
+def test_what_a_kernel_can_load_and_what_mxlbd_says_when_it_cannot(build, unloadable, script):
+    """make check-kernels runs these in VMs; here they run on this kernel."""
+    assert unloadable.is_dir()
+    command(str(ROOT / "tests/kernels" / script), str(build))

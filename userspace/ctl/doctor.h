@@ -44,6 +44,9 @@ extern const struct doctor_check doctor_box_checks[], doctor_files_checks[], doc
 /* One sentence what it is, and one what to do about it; both are taken (json_sprintf()), advice may be NULL. */
 void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice);
 
+/* A check of doctor_box.c's table: does this kernel load mxlbd's BPF program? */
+void doctor_check_load(struct doctor *d);
+
 /* Calls fn for each backend of the status. */
 void doctor_each_backend(struct doctor *d, void (*fn)(struct doctor *d, const struct ctl_found *f));
 /* The same for each service of the configuration. */

@@ -5,22 +5,19 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <linux/bpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/timex.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 #include "ctl/doctor.h"
 #include "ctl/text.h"
+#include "mxlb/limits.h"
 
-#define KERNEL_MAJOR 5 /* bpf_xdp_load_bytes() */
-#define KERNEL_MINOR 18
-#define PIDS_MAX     100000
+#define PIDS_MAX 100000
 
 static void check_kernel(struct doctor *d)
 {
@@ -30,43 +27,11 @@ static void check_kernel(struct doctor *d)
 	if (uname(&u) || sscanf(u.release, "%u.%u", &major, &minor) != 2)
 		doctor_find(d, DOCTOR_NOT_CHECKED, json_string("the kernel's version is not known"),
 			    NULL);
-	else if (major < KERNEL_MAJOR || (major == KERNEL_MAJOR && minor < KERNEL_MINOR))
-		doctor_find(d, DOCTOR_ERROR,
-			    json_sprintf("Linux %u.%u lacks what the datapath needs", major, minor),
-			    json_sprintf("Boot Linux %u.%u or newer.", KERNEL_MAJOR, KERNEL_MINOR));
-}
-
-/* A program of two instructions: what is refused here is refused to mxlbd too. 0 or -errno. */
-static int load_program(void)
-{
-	static const struct bpf_insn insns[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 2},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	union bpf_attr attr;
-	long fd;
-
-	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_XDP;
-	attr.insns = (uintptr_t)insns;
-	attr.insn_cnt = sizeof(insns) / sizeof(insns[0]);
-	attr.license = (uintptr_t) "GPL";
-	fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
-	if (fd < 0)
-		return -errno;
-	close((int)fd);
-	return 0;
-}
-
-static void check_bpf(struct doctor *d)
-{
-	int err = load_program();
-
-	if (err)
-		doctor_find(d, DOCTOR_ERROR,
-			    json_sprintf("the kernel refuses an XDP program: %s", strerror(-err)),
-			    json_string("It needs CONFIG_BPF_SYSCALL; in a container CAP_BPF and "
-					"CAP_NET_ADMIN; kernel lockdown forbids it too."));
+	else if (major < MXLB_LINUX_MAJOR ||
+		 (major == MXLB_LINUX_MAJOR && minor < MXLB_LINUX_MINOR))
+		doctor_find(d, DOCTOR_ERROR, json_sprintf("Linux %s is too old", u.release),
+			    json_sprintf("Boot Linux %u.%u or newer.", MXLB_LINUX_MAJOR,
+					 MXLB_LINUX_MINOR));
 }
 
 static void check_jit(struct doctor *d)
@@ -214,8 +179,8 @@ static void check_processes(struct doctor *d)
 }
 
 const struct doctor_check doctor_box_checks[] = {
-	{"kernel", "it is new enough", 0, check_kernel},
-	{"bpf", "the kernel takes XDP programs", NEEDS_ROOT, check_bpf},
+	{"kernel", "its version is supported", 0, check_kernel},
+	{"bpf", "the kernel loads the BPF program of mxlbd", NEEDS_ROOT, doctor_check_load},
 	{"jit", "BPF programs are compiled", 0, check_jit},
 	{"clock", "it is plausible and kept right", 0, check_clock},
 	{"processes", "no other balancer runs in this network", NEEDS_ROOT, check_processes},

@@ -138,7 +138,7 @@ static void check_config_file(struct doctor *d)
 			json_string(
 				"Correct the file (mxlbd -t -c FILE says where), then mxlbctl reload."));
 	else if (!d->status && d->config)
-		doctor_find(d, DOCTOR_OK, json_string("mxlbd will take it"), NULL);
+		doctor_find(d, DOCTOR_OK, json_string("the configuration is valid"), NULL);
 	if (*file != '/')
 		return; /* none is in force, or its name means something else here */
 	if (stat(file, &st)) {

@@ -19,11 +19,6 @@
 struct datapath;
 struct netlink;
 
-/* The oldest kernel that mxlb is tested on. */
-#define DATAPATH_LINUX_MAJOR  6
-#define DATAPATH_LINUX_MINOR  1
-#define DATAPATH_LINUX	      "6.1"
-
 /* May this process load the program? Else the names of the capabilities that it lacks. */
 #define DATAPATH_MISSING_SIZE 64
 bool datapath_may_load(char *missing, size_t size);

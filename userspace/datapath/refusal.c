@@ -123,15 +123,14 @@ static void log_verifier(void)
 	}
 }
 
-/* Is the running kernel older than DATAPATH_LINUX? *release: its name. */
+/* Is the running kernel older than the oldest that is supported? *u: its name. */
 static bool too_old(struct utsname *u)
 {
 	unsigned major = 0, minor = 0;
 
 	if (uname(u) || sscanf(u->release, "%u.%u", &major, &minor) != 2)
 		return false;
-	return major < DATAPATH_LINUX_MAJOR ||
-	       (major == DATAPATH_LINUX_MAJOR && minor < DATAPATH_LINUX_MINOR);
+	return major < MXLB_LINUX_MAJOR || (major == MXLB_LINUX_MAJOR && minor < MXLB_LINUX_MINOR);
 }
 
 static int refuse_finally(const char *error, const char *advice)
@@ -143,11 +142,13 @@ static int refuse_finally(const char *error, const char *advice)
 
 static int refuse_old(const struct utsname *u)
 {
-	char error[160];
+	char error[160], advice[160];
 
 	snprintf(error, sizeof(error), "Linux %.65s is too old", u->release);
-	return refuse_finally(error, "boot Linux " DATAPATH_LINUX " or newer; the README lists the "
-				     "kernels that mxlb is tested on");
+	snprintf(advice, sizeof(advice),
+		 "boot Linux %u.%u or newer; the README lists the kernels that mxlb is tested on",
+		 MXLB_LINUX_MAJOR, MXLB_LINUX_MINOR);
+	return refuse_finally(error, advice);
 }
 
 static const struct {
@@ -194,7 +195,7 @@ int refusal_capabilities(void)
 int refusal_explain(int err)
 {
 	struct utsname u = {.release = ""};
-	char advice[320];
+	char error[160];
 
 	log_verifier();
 	if (too_old(&u))
@@ -205,14 +206,12 @@ int refusal_explain(int err)
 			"this kernel was built without CONFIG_BPF_SYSCALL, or seccomp "
 			"forbids bpf(2): boot a distribution's kernel");
 	if (n_lines) {
-		snprintf(
-			advice, sizeof(advice),
-			"the verifier of Linux %.65s refuses the program for the reason above; boot "
-			"a kernel that the README lists, and report the lines above",
-			u.release);
-		return refuse_finally(strerror(-err), advice);
+		snprintf(error, sizeof(error), "the verifier of Linux %.65s refuses it", u.release);
+		return refuse_finally(error,
+				      "boot a kernel that the README lists, and report the lines "
+				      "event=verifier, which have the reason");
 	}
-	if (err == -EPERM || err == -EACCES)
+	if ((err == -EPERM || err == -EACCES) && !strstr(first_complaint, "pinned map"))
 		return refuse_finally(
 			strerror(-err),
 			"the capabilities are there, but something else forbids bpf(2): kernel "
@@ -220,8 +219,9 @@ int refusal_explain(int err)
 			"a security module or seccomp");
 	log_error("event=refused what=\"load the BPF program\" error=\"%s\" advice=\"%s\"",
 		  strerror(-err),
-		  err == -ENOMEM ? "give this box more memory"
-				 : "see the line above; pins of another build go with: rm -r the "
-				   "datapath.pin directory");
+		  err == -ENOMEM
+			  ? "give this box more memory"
+			  : "see the line above; pins of another build or user go with: rm -r the "
+			    "datapath.pin directory");
 	return err;
 }
