@@ -13,6 +13,7 @@
 # make fuzz-packet  libFuzzer on the kernel program's native build
 # make e2e-ipip   mail, failover and flows through tunnels, all of their tests (root)
 # make games      sessions against ring changes, floods and forgeries; probes and what they log: a minute each (root)
+# make costs      how fast a server's death is told beside servers that cost a probe much CPU, as a table (root, ten minutes)
 # make chaos      10,000 messages to five servers while faults strike; MXLB_SEED=n replays (root, a quarter of an hour)
 # make survive    starts killed at each of their calls, 1,000 reloads, two hours' worth of probes: half an hour (root)
 # make bench      what a packet costs, as a table and as build/bench.json (root)
@@ -50,6 +51,8 @@ CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c mo
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c certpath.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
+CORE    += cost.c
+PROBE   += pulse.c leaving.c quarantine.c guard.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
 CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
 DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
@@ -72,7 +75,7 @@ SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c doctor_own.c)
 SRC_ctl     += userspace/ctl/doctor_device.c userspace/ctl/doctor_load.c
 # what makes a probe: the parent, the child and the dialogue
-SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c)
+SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c cost.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
@@ -147,11 +150,12 @@ unit_srcs_health = $(call core,verdict health)
 unit_srcs_tier   = $(call core,tier verdict)
 unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
 unit_srcs_schedule = $(call core,verdict health schedule)
+unit_srcs_cost   = $(call core,cost)
 unit_srcs_messenger = $(unit_srcs_control) userspace/daemon/messenger.c
 unit_srcs_resets = userspace/util/addr.c $(call core,resets)
 unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
-UNIT += flood resets
+UNIT += flood resets cost
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
 unit_srcs_flood  = tests/model/flowmodel.c tests/model/flood.c
 unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
@@ -316,6 +320,11 @@ e2e-ipip: all
 # What `check` plays for seconds, for a minute each.
 games: all
 	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows allow mtas socket)
+
+# How long another server's death stays untold, with 0, 1 and 8 servers of each way to be expensive.
+.PHONY: costs
+costs: all
+	$(Q)MXLB_B=$(B) MXLB_COSTS=full tests/run e2e tests/e2e/test_cost.py
 
 chaos: all
 	$(Q)MXLB_B=$(B) MXLB_CHAOS=long tests/run e2e tests/e2e/test_chaos.py

@@ -242,11 +242,11 @@ class Running:
         self.connection, _ = self.listener.accept()
         self.child, = children(self.process.pid)
         # It is mxlbd that connects: the child may still be on its way into its loop.
-        wait_for(lambda: self.sockets_of_the_child() == 2, 10, "the child has its pair and the probe's socket")
+        wait_for(lambda: self.sockets_of(self.child) == 2, 10, "the child has its pair and the probe's socket")
 
-    def sockets_of_the_child(self):
+    def sockets_of(self, pid):
         files = []
-        for file in Path(f"/proc/{self.child}/fd").iterdir():
+        for file in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
                 files.append(os.readlink(file))
         return sum(file.startswith("socket:") for file in files)

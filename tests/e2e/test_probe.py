@@ -6,6 +6,7 @@ Drives tests/tools/probe-once, the probe with its child and sandbox but without 
 import asyncio
 import json
 import os
+import resource
 import socket
 import ssl
 import subprocess
@@ -307,11 +308,13 @@ def test_what_routing_says_is_about_the_host_or_about_us(probe_once, route, reas
 
 
 def test_sockets_that_run_out_here_are_our_trouble(probe_once):
-    # stdio, the loop, the child's socket and its pidfd: none is left for a probe
-    out = subprocess.run(["sh", "-c", f"ulimit -n 6; exec {probe_once} -n 5 -r 2 127.0.0.1 1"], check=True,
-                         capture_output=True, text=True, timeout=30).stdout
+    with subprocess.Popen([probe_once, "-w", "-r", "4", "127.0.0.1", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as process:
+        assert json.loads(process.stdout.readline())["reason"] == "refused"
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (4, 4))  # stdio and the loop: none is left for a probe
+        out, _ = process.communicate("\n\n\n", timeout=30)
     results = [json.loads(line) for line in out.splitlines()]
-    assert [(r["reason"], r["text"], r["restarts"]) for r in results] == [("local_error", "Too many open files", 0)] * 10
+    assert [(r["reason"], r["text"], r["restarts"]) for r in results] == [("local_error", "Too many open files", 0)] * 3
 
 
 def test_sockets_that_run_out_in_the_child_are_our_trouble_and_end_no_other_probe(probe_once):

@@ -51,7 +51,8 @@ def test_a_probe_whose_children_are_killed_again_and_again_is_our_trouble(probe_
     with Running(probe_once, "-r 2 -T 2000") as running:
         os.kill(running.child, signal.SIGKILL)
         second, = wait_for(lambda: [pid for pid in children(running.process.pid) if pid != running.child], 5, "a new child")
-        again = running.listener.accept()  # the probe has begun again
+        again = running.listener.accept()  # the probe has begun again ...
+        wait_for(lambda: running.sockets_of(second) == 2, 10, "... and the new child has it")
         os.kill(second, signal.SIGKILL)
         first, other = running.results()
         assert (first["reason"], first["text"], first["verdict"]) == ("local_error", "ended", "unknown")

@@ -59,14 +59,14 @@ static json_t *tls_json(const struct tls_info *t)
 
 static void print(const struct probe_result *r)
 {
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o}",
-			      "reason", reason_name(r->reason), "verdict",
-			      verdict_name(reason_verdict(r->reason)), "exo_code",
-			      reason_exo_code(r->reason, once.conf.tls), "stage",
-			      stage_name(r->stage), "smtp_code", r->smtp_code, "text", r->text,
-			      "connect_ms", r->connect_ms, "greeting_ms", r->greeting_ms, "tls_ms",
-			      r->tls_ms, "total_ms", r->total_ms, "slow", once.slow, "restarts",
-			      (int)prober_child_restarts(once.prober), "tls", tls_json(&r->tls));
+	json_t *j = json_pack(
+		"{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o}", "reason",
+		reason_name(r->reason), "verdict", verdict_name(reason_verdict(r->reason)),
+		"exo_code", reason_exo_code(r->reason, once.conf.tls), "stage",
+		stage_name(r->stage), "smtp_code", r->smtp_code, "text", r->text, "connect_ms",
+		r->connect_ms, "greeting_ms", r->greeting_ms, "tls_ms", r->tls_ms, "total_ms",
+		r->total_ms, "cpu_ms", r->cpu_ms, "slow", once.slow, "restarts",
+		(int)prober_child_restarts(once.prober), "tls", tls_json(&r->tls));
 
 	json_dumpf(j, stdout, JSON_COMPACT);
 	putchar('\n');

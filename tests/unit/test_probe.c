@@ -74,6 +74,7 @@ static void every_field_that_no_honest_child_would_send_is_refused(void **state)
 	REFUSED("code 199", r->smtp_code = 199);
 	REFUSED("code 600", r->smtp_code = 600);
 	REFUSED("a time of weeks", r->total_ms = UINT32_MAX);
+	REFUSED("weeks of CPU", r->cpu_ms = UINT32_MAX);
 	REFUSED("text without end", memset(r->text, 'x', sizeof(r->text)));
 	REFUSED("a newline", strcpy(r->text, "a\nb"));
 	REFUSED("an escape", strcpy(r->text, "\x1b[2J"));

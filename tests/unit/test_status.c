@@ -170,7 +170,8 @@ static void show_status_says_what_the_model_knows(void **state)
 	probe = json_object_get(backend, "last_probe");
 	tls = json_object_get(backend, "tls");
 	table = json_object_get(backend, "flow_table");
-	assert_keys(probe, KEYS("at", "stage", "connect_ms", "greeting_ms", "tls_ms", "total_ms"));
+	assert_keys(probe, KEYS("at", "stage", "connect_ms", "greeting_ms", "tls_ms", "total_ms",
+				"cpu_ms"));
 	assert_keys(tls, KEYS("version", "cipher", "subject", "issuer", "names", "not_after",
 			      "days_left", "sha1", "spki_sha256"));
 	assert_string_equal(field_text(backend, "verdict"), "down");

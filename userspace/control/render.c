@@ -49,10 +49,11 @@ static json_t *json_last_probe(const struct backend *b)
 
 	if (!b->last_wall_ms)
 		return json_null();
-	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "at", render_json_time(b->last_wall_ms),
-			 "stage", stage_name(r->stage), "connect_ms", (json_int_t)r->connect_ms,
-			 "greeting_ms", (json_int_t)r->greeting_ms, "tls_ms", (json_int_t)r->tls_ms,
-			 "total_ms", (json_int_t)r->total_ms);
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I}", "at",
+			 render_json_time(b->last_wall_ms), "stage", stage_name(r->stage),
+			 "connect_ms", (json_int_t)r->connect_ms, "greeting_ms",
+			 (json_int_t)r->greeting_ms, "tls_ms", (json_int_t)r->tls_ms, "total_ms",
+			 (json_int_t)r->total_ms, "cpu_ms", (json_int_t)r->cpu_ms);
 }
 
 static json_t *json_names(const struct tls_info *tls)

@@ -30,6 +30,7 @@ static const char *const kinds[] = {
 	[EVENT_PROBLEM] = "problem",
 	[EVENT_PUT_BACK] = "put_back",
 	[EVENT_INTERFACE_BLIND] = "interface_blind",
+	[EVENT_PROBE_COST] = "probe_cost",
 };
 
 const char *event_kind_name(enum event_kind k)
@@ -69,6 +70,8 @@ enum log_level event_level(const struct event *e)
 		return LOG_LEVEL_WARN;
 	case EVENT_PROBLEM:
 		return error_if(strcmp(e->to, "none"));
+	case EVENT_PROBE_COST:
+		return strcmp(e->to, "cheap") ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
 	case EVENT_SERVICE_STATE:
 		return error_if(!strcmp(e->to, service_state_name(SERVICE_FAIL_OPEN)) ||
 				!strcmp(e->to, service_state_name(SERVICE_DOWN)) ||

@@ -35,6 +35,7 @@ enum event_kind {
 	EVENT_PROBLEM,		   /* from, to: "none" or the name of a problem of this box */
 	EVENT_PUT_BACK,		   /* to: how many; what others removed is there again */
 	EVENT_INTERFACE_BLIND, /* from, to: "blind", "sees", "unknown": does the program see what arrives? */
+	EVENT_PROBE_COST, /* to: "expensive", "cheap" */
 };
 
 struct event {

@@ -74,7 +74,8 @@ enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 	  "a certificate has a critical extension or form that is not supported")                  \
 	R(certificate_wrong_subject, DOWN, COUNT, "4.7.320", "not tls-certificate-name's subject") \
 	R(tlsa_mismatch, DOWN, COUNT, "5.7.323", "the certificate matches no TLSA record")         \
-	R(mail_refused, DOWN, COUNT, "4.4.317", "MAIL FROM was refused")
+	R(mail_refused, DOWN, COUNT, "4.4.317", "MAIL FROM was refused")                           \
+	R(expensive, UNKNOWN, NONE, "", "a full probe costs this box too much CPU")
 
 enum reason {
 #define R(name, verdict, effect, exo, text) REASON_##name,
@@ -119,6 +120,7 @@ struct probe_result {
 	enum probe_stage stage;				    /* the last one entered */
 	uint16_t smtp_code;				    /* of the reply that decided; 0: none */
 	uint32_t connect_ms, greeting_ms, tls_ms, total_ms; /* 0: stage not reached */
+	uint32_t cpu_ms;				    /* of this box, that the probe took */
 	char text[PROBE_TEXT_SIZE]; /* the server's own words or the local error, escaped */
 	struct tls_info tls;
 };

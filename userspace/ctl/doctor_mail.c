@@ -65,6 +65,9 @@ static const struct {
 	{"not_probed", "Wait for the first probe to end."},
 	{"local_clock", "See clock."},
 	{"local_", "It is this box that could not probe: see interfaces, and mxlbd's log."},
+	{"expensive",
+	 "See what is unusual in its certificates and key exchange: mxlbctl probe %s; mxlbd.8, "
+	 "\"Expensive servers\"."},
 	{"per_source_limit", "Except this box's address from the server's connection limits."},
 	{"unreachable", "Is it running, and its cable in? See neighbours."},
 	{"refused",

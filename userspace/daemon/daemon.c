@@ -377,6 +377,7 @@ static int start_parts(struct daemon *d)
 		.on_slow_connect = on_slow_connect,
 		.on_started = on_started,
 		.on_child = on_child,
+		.on_cost = on_cost,
 		.ctx = d,
 	};
 	struct netlink_callbacks network = {

@@ -139,6 +139,7 @@ void note_link(struct daemon *d, unsigned interface, const struct netlink_link *
 void note_start(struct daemon *d);
 void note_stop(struct daemon *d);
 void on_child(void *ctx, const char *why);
+void on_cost(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms);
 
 /* reload.c: reads the file again and takes it over. 0, or -errno with the reasons in errors. */
 int daemon_reload(struct daemon *d, const char *who, struct buf *errors);

@@ -109,6 +109,26 @@ void on_child(void *ctx, const char *why)
 	snprintf(e->cause, sizeof(e->cause), "%s", why);
 }
 
+void on_cost(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms)
+{
+	struct daemon *d = ctx;
+	struct service *s;
+	const struct backend *b = model_backend(d->model, backend_id, &s);
+	struct event *e;
+
+	if (!b)
+		return;
+	e = daemon_event(d, EVENT_PROBE_COST);
+	snprintf(e->service, sizeof(e->service), "%s", s->conf.name);
+	snprintf(e->backend, sizeof(e->backend), "%s", b->conf.name);
+	snprintf(e->to, sizeof(e->to), "%s", expensive ? "expensive" : "cheap");
+	snprintf(e->cause, sizeof(e->cause),
+		 expensive
+			 ? "a probe took %u ms of CPU: full probes are rare and made apart now"
+			 : "the last full probe took %u ms of CPU, and others before it as little",
+		 cpu_ms);
+}
+
 void note_start(struct daemon *d)
 {
 	struct event *e = daemon_event(d, EVENT_STARTED);

@@ -111,8 +111,10 @@ static void start_wallclock(struct wallclock *w)
 
 static int prepare(struct child *c, int fd, char *const *bundles)
 {
-	int err = tls_init(&c->host.tls);
+	int err = pulse_attach(fd + 1, &c->host.pulse);
 
+	if (!err)
+		err = tls_init(&c->host.tls);
 	if (err)
 		return err;
 	/* no ev_default_loop(): that one wants signals, and pipes for them */
@@ -135,14 +137,16 @@ int probe_child_main(int fd, char *const *bundles)
 {
 	struct child c = {.status = 1};
 	int err = prepare(&c, fd, bundles);
+	uint32_t reference_us = err ? 0 : tls_reference_us();
 
 	if (!err)
 		err = sandbox_enter();
 	if (err) {
 		log_error("probe child cannot start error=\"%s\"", strerror(-err));
 	} else {
-		send_answer(&c.host,
-			    &(struct wire_answer){.magic = WIRE_MAGIC, .kind = WIRE_READY});
+		send_answer(&c.host, &(struct wire_answer){.magic = WIRE_MAGIC,
+							   .kind = WIRE_READY,
+							   .reference_us = reference_us});
 		ev_run(c.host.loop, 0);
 	}
 	session_end_all(&c.host);
@@ -150,5 +154,6 @@ int probe_child_main(int fd, char *const *bundles)
 		ev_loop_destroy(c.host.loop);
 	free_bundles(&c.host);
 	SSL_CTX_free(c.host.tls);
+	pulse_free(c.host.pulse);
 	return c.status;
 }

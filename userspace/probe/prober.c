@@ -19,29 +19,102 @@
 #define FALLBACK_MIN_MS 200
 #define FALLBACK_MAX_MS 1000
 #define LEAVING_MS	1000 /* for a child that is ending by itself */
+#define APART_GRACE_MS	20000
 
 static void forget(struct prober *p, struct run *r)
 {
-	TAILQ_REMOVE(r->helper ? &r->helper->sent : &p->queued, r, link);
+	TAILQ_REMOVE(r->helper	? &r->helper->sent
+		     : r->apart ? &p->apart_queued
+				: &p->queued,
+		     r, link);
 	p->runs[r->id] = NULL;
 	if (r->socket >= 0)
 		close(r->socket);
 }
 
+/* What it took of the CPU is held against its server, unless it is no answer of the server's at all. */
+static void charge(struct prober *p, const struct run *r)
+{
+	const struct probe_result *is = &r->result;
+	uint32_t cpu_ms = is->cpu_ms, cheap_ms = p->cpu_ms / 2;
+
+	if (reason_verdict(is->reason) == VERDICT_UNKNOWN && is->reason != REASON_expensive)
+		return;
+	if (is->reason == REASON_expensive && !r->shortened && cpu_ms <= p->cpu_ms)
+		cpu_ms = p->cpu_ms + 1;
+	else if (is->reason != REASON_ok && cpu_ms <= cheap_ms)
+		cpu_ms = cheap_ms + 1; /* it may have ended before the expensive part */
+	if (cost_take(&p->costs[r->backend], r->reach, cpu_ms, p->cpu_ms, p->stall.now_ms) &&
+	    p->cb.on_cost)
+		p->cb.on_cost(p->cb.ctx, r->backend, p->costs[r->backend].expensive, is->cpu_ms);
+}
+
+/* That a part of the dialogue went well is no verdict. */
+static void say_shortened(const struct prober *p, struct run *r)
+{
+	const struct cost *c = &p->costs[r->backend];
+	uint64_t now_ms = p->stall.now_ms;
+	uint64_t in_ms = c->full_at_ms > now_ms ? c->full_at_ms - now_ms : 0;
+
+	r->result.reason = REASON_expensive;
+	r->result.stage = r->reach == COST_EHLO ? STAGE_STARTTLS : STAGE_GREETING;
+	snprintf(
+		r->result.text, sizeof(r->result.text),
+		"it answers up to %s; its last full probe took %u ms of CPU, the next one begins in "
+		"%u s or later",
+		r->reach == COST_EHLO ? "EHLO" : "the connect", c->cpu_ms,
+		(unsigned)(in_ms / 1000));
+}
+
 static void finish(struct prober *p, struct run *r)
 {
+	struct helper *apart = r->apart ? r->helper : NULL;
+
 	forget(p, r);
+	charge(p, r);
+	if (r->shortened && r->result.reason == REASON_ok)
+		say_shortened(p, r);
 	if (r->audience.on_result)
 		r->audience.on_result(r->audience.ctx, &r->result);
 	else
 		p->cb.on_result(p->cb.ctx, r->id, &r->result);
 	free(r);
+	if (apart)
+		quarantine_turn(p);
+}
+
+void run_finish_expensive(struct prober *p, struct run *r, uint32_t cpu_ms)
+{
+	memset(&r->result, 0, sizeof(r->result));
+	r->result.reason = REASON_expensive;
+	r->result.cpu_ms = cpu_ms;
+	snprintf(r->result.text, sizeof(r->result.text),
+		 "%u ms of CPU for one step of the dialogue, and a probe may take %u", cpu_ms,
+		 r->req.cpu_ms);
+	finish(p, r);
+}
+
+uint64_t run_deadline(const struct prober *p, const struct run *r)
+{
+	/* in quarantine it may wait for others, and its child is the last to get the CPU */
+	return p->stall.awake_ms + r->req.timeout_ms + GRACE_MS + (r->apart ? APART_GRACE_MS : 0);
+}
+
+struct run *run_first_overdue(const struct prober *p, const struct run_list *list)
+{
+	struct run *r;
+
+	TAILQ_FOREACH(r, list, link)
+	if (p->stall.awake_ms >= r->deadline_ms)
+		break;
+	return r;
 }
 
 void run_finish_local_error(struct prober *p, struct run *r, const char *text)
 {
 	memset(&r->result, 0, sizeof(r->result));
-	r->result.reason = REASON_local_error;
+	/* in quarantine its own server may be the cause: then this changes nothing */
+	r->result.reason = r->apart ? REASON_expensive : REASON_local_error;
 	snprintf(r->result.text, sizeof(r->result.text), "%s", text);
 	finish(p, r);
 }
@@ -173,7 +246,7 @@ static bool take_answer(struct helper *h, const struct wire_answer *a)
 	struct run *r = id < RUNS ? p->runs[id] : NULL;
 
 	if (a->kind == WIRE_READY) {
-		helper_ready(h);
+		helper_ready(h, a->reference_us);
 		return true;
 	}
 	if (!r || r->helper != h || (a->id & ~ID_FALLBACK) != r->req.id)
@@ -215,6 +288,27 @@ void prober_on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
 	}
 }
 
+int run_send(struct prober *p, struct run *r, struct run_list *from, struct helper *to)
+{
+	int err;
+
+	r->req.bundle = bundles_index(&p->bundles, r->ca_file);
+	r->req.cpu_ms = r->apart ? quarantine_cpu_ms(p) : p->cpu_ms;
+	err = send_request(to, &r->req, r->mark, &r->socket);
+	if (err == -EAGAIN || err == -EPIPE)
+		return err;
+	if (err) {
+		run_finish_local_error(p, r, strerror(-err));
+		return 0;
+	}
+	TAILQ_REMOVE(from, r, link);
+	TAILQ_INSERT_TAIL(&to->sent, r, link);
+	r->helper = to;
+	if (p->cb.on_started && r->id < WATCHED_FIRST)
+		p->cb.on_started(p->cb.ctx, r->id);
+	return 0;
+}
+
 static void on_writable(struct ev_loop *loop, struct ev_io *w, int revents)
 {
 	struct prober *p = w->data;
@@ -222,21 +316,8 @@ static void on_writable(struct ev_loop *loop, struct ev_io *w, int revents)
 
 	(void)revents;
 	for (int i = 0; i < PER_TURN && (r = TAILQ_FIRST(&p->queued)); i++) {
-		int err;
-
-		r->req.bundle = bundles_index(&p->bundles, r->ca_file);
-		err = send_request(p->child, &r->req, r->mark, &r->socket);
-		if (err == -EAGAIN || err == -EPIPE)
+		if (run_send(p, r, &p->queued, p->child))
 			return; /* no room yet, or on_readable() is about to learn of its end */
-		if (err) {
-			run_finish_local_error(p, r, strerror(-err));
-			continue;
-		}
-		TAILQ_REMOVE(&p->queued, r, link);
-		TAILQ_INSERT_TAIL(&p->child->sent, r, link);
-		r->helper = p->child;
-		if (p->cb.on_started && r->id < WATCHED_FIRST)
-			p->cb.on_started(p->cb.ctx, r->id);
 	}
 	if (TAILQ_EMPTY(&p->queued))
 		ev_io_stop(loop, &p->writable);
@@ -253,6 +334,7 @@ int prober_new(struct ev_loop *loop, const struct prober_callbacks *cb,
 	p->loop = loop;
 	p->cb = *cb;
 	TAILQ_INIT(&p->queued);
+	TAILQ_INIT(&p->apart_queued);
 	ev_io_init(&p->writable, on_writable, -1, EV_WRITE);
 	p->writable.data = p;
 	bundles_init(&p->bundles, probes, n_probes);
@@ -301,6 +383,31 @@ static void fill_request(struct prober *p, struct run *r, const struct prober_jo
 	p->sequence += ID_SEQUENCE;
 }
 
+/* What its server's probes have cost says how far this one goes, and where (core/cost.h). A watched one always goes all the way. */
+static void limit_reach(struct prober *p, struct run *r, const struct prober_job *job)
+{
+	static const enum probe_depth depths[] = {
+		[COST_FULL] = DEPTH_MAIL_FROM,
+		[COST_EHLO] = DEPTH_EHLO,
+		[COST_CONNECT] = DEPTH_CONNECT,
+	};
+	const struct addr *whose = addr_is_zero(&job->fallback) ? &job->address : &job->fallback;
+	struct cost *c;
+
+	r->backend = job->backend_id < WATCHED_FIRST ? job->backend_id : 0;
+	c = &p->costs[r->backend];
+	if (!addr_equal(whose, &p->costs_of[r->backend])) {
+		*c = (struct cost){0};
+		p->costs_of[r->backend] = *whose;
+	}
+	if (r->id < WATCHED_FIRST)
+		r->reach = cost_reach(c, quarantine_is_idle(p), p->stall.now_ms);
+	r->apart = c->expensive && r->reach == COST_FULL;
+	r->shortened = r->req.dialog.depth > depths[r->reach];
+	if (r->shortened)
+		r->req.dialog.depth = depths[r->reach];
+}
+
 static int start(struct prober *p, uint32_t id, const struct prober_job *job,
 		 const struct prober_audience *who)
 {
@@ -319,11 +426,14 @@ static int start(struct prober *p, uint32_t id, const struct prober_job *job,
 	r->fallback = job->fallback;
 	r->routed = job->routed;
 	r->stalls = p->stall.count;
-	r->deadline_ms = p->stall.awake_ms + job->conf->timeout_ms + GRACE_MS;
 	fill_request(p, r, job);
+	limit_reach(p, r, job);
+	r->deadline_ms = run_deadline(p, r);
 	p->runs[id] = r;
-	TAILQ_INSERT_TAIL(&p->queued, r, link);
-	if (p->child->ready)
+	TAILQ_INSERT_TAIL(r->apart ? &p->apart_queued : &p->queued, r, link);
+	if (r->apart)
+		ev_feed_event(p->loop, &p->dispatch, 0);
+	else if (p->child->ready)
 		ev_io_start(p->loop, &p->writable);
 	return 0;
 }
@@ -352,6 +462,8 @@ void prober_cancel(struct prober *p, uint32_t id)
 	if (!r)
 		return;
 	forget(p, r);
+	if (r->apart)
+		ev_feed_event(p->loop, &p->dispatch, 0);
 	free(r);
 }
 

@@ -34,6 +34,8 @@ struct prober_callbacks {
 	void (*on_started)(void *ctx, uint32_t backend_id);
 	/* a child had to be replaced: "ended: exit 1; the next in 100 ms"; NULL: not told */
 	void (*on_child)(void *ctx, const char *why);
+	/* a backend's probes take too much CPU: they are rarer and done apart from now on, or no longer; NULL: not told */
+	void (*on_cost)(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms);
 	void *ctx;
 };
 

@@ -8,6 +8,8 @@
 
 #include <ev.h>
 #include <sys/queue.h>
+#include "core/cost.h"
+#include "probe/leaving.h"
 #include "probe/prober.h"
 #include "probe/spawn.h"
 #include "probe/stall.h"
@@ -23,7 +25,9 @@
 #define RUNS	      (WATCHED_FIRST + PROBER_WATCHED_MAX)
 _Static_assert(RUNS - 1 <= ID_BACKEND, "an id does not fit");
 
-#define GRACE_MS 2000 /* a child has deadlines of its own, and the one here is later */
+#define QUARANTINE_CHILDREN 2
+
+#define GRACE_MS	    2000 /* a child has deadlines of its own, and the one here is later */
 
 enum fallback_state {
 	FALLBACK_UNASKED,
@@ -35,8 +39,8 @@ enum fallback_state {
 
 struct run {
 	TAILQ_ENTRY(run) link;
-	uint32_t id, mark;
-	int socket; /* made and not yet sent; -1: none */
+	uint32_t id, mark, backend; /* .backend: whose cost it is; 0: nobody's */
+	int socket;		    /* made and not yet sent; -1: none */
 	struct wire_request req;
 	struct prober_audience audience; /* of a watched probe; else zero */
 	unsigned notes;
@@ -45,7 +49,10 @@ struct run {
 	char ca_file[CONFIG_PATH_SIZE];
 	struct helper *helper; /* NULL: queued */
 	bool routed, answered;
-	bool again; /* its first child is gone */
+	bool again;	/* its first child is gone */
+	bool apart;	/* for a quarantine child */
+	bool shortened; /* it does not go as far as it was asked to */
+	enum cost_reach reach;
 	uint32_t stalls;
 	uint64_t deadline_ms; /* on the awake clock: a stall of ours is no fault of the child */
 	struct probe_result result; /* once answered, while the fallback is waited for */
@@ -59,6 +66,8 @@ struct helper { /* a child, and what it was asked */
 	struct ev_io readable;
 	struct run_list sent;
 	uint64_t born_ms;
+	bool stale; /* of a quarantine child: it has old CA files, and ends when it has nothing to do */
+	uint64_t step, step_cpu_us; /* what it was seen to work on, and its CPU time then */
 	bool ready; /* its loop runs; until then a connect would be timed by how long it takes to start */
 };
 
@@ -69,7 +78,15 @@ struct prober {
 	struct bundles bundles;			/* what the child was started with */
 	struct helper helpers[2], *child, *old; /* old: it finishes, and gets nothing new */
 	struct ev_io writable;
-	struct ev_timer restart, sweep;
+	struct helper apart[QUARANTINE_CHILDREN]; /* each has one run at most */
+	struct run_list apart_queued;
+	struct ev_prepare
+		dispatch; /* never started: only fed, so that prober_start() calls nobody back */
+	struct cost costs[WATCHED_FIRST];    /* by backend ... */
+	struct addr costs_of[WATCHED_FIRST]; /* ... and whose they are: ids come again */
+	uint32_t cpu_ms;		     /* that a probe may take */
+	struct leaving leaving;
+	struct ev_timer restart, sweep, guard;
 	uint64_t restarts;
 	uint32_t backoff_ms, sequence;
 	unsigned sweeps;
@@ -78,6 +95,12 @@ struct prober {
 };
 
 /* prober.c */
+uint64_t run_deadline(const struct prober *p, const struct run *r); /* if it begins now */
+struct run *run_first_overdue(const struct prober *p, const struct run_list *list);
+/* Makes its socket and sends it. -EAGAIN: no room, -EPIPE: no child; else it is on its way, or has ended. */
+int run_send(struct prober *p, struct run *r, struct run_list *from, struct helper *to);
+/* It took more CPU than a probe may, and its child is gone for it. */
+void run_finish_expensive(struct prober *p, struct run *r, uint32_t cpu_ms);
 void run_finish_local_error(struct prober *p, struct run *r, const char *text);
 void prober_on_readable(struct ev_loop *loop, struct ev_io *w, int revents);
 
@@ -85,11 +108,34 @@ void prober_on_readable(struct ev_loop *loop, struct ev_io *w, int revents);
 /* Sets up the helpers, the restart and the sweep; and starts the first child: 0 or -errno. */
 int helpers_start(struct prober *p);
 /* It is ready: what is queued may go to it. */
-void helper_ready(struct helper *h);
+void helper_ready(struct helper *h, uint32_t reference_us);
 /* Has another child take over, which knows the bundles of now. */
 void helpers_renew(struct prober *p);
 /* It ended, or is to: another takes its place, and its runs. */
 void helper_failed(struct helper *h, const char *why, int grace_ms);
 void helpers_end(struct prober *p);
+/* Starts one, or begins to end one. */
+void helper_init(struct helper *h, struct prober *p);
+int helper_start(struct helper *h);
+void helper_leave(struct helper *h, const char *why, int grace_ms, int next_ms);
+/* The runs of a child that is gone begin again with the next, or end as our own trouble. innocent: nothing of theirs has ended it. */
+void helper_drop_runs(struct helper *h, const char *why, bool innocent);
+/* The common child computes for nobody else meanwhile: another takes its place at once. */
+void helpers_replace_stuck(struct prober *p, const char *why);
+
+/* quarantine.c */
+void quarantine_init(struct prober *p);
+bool quarantine_is_idle(const struct prober *p);
+/* Gives what is queued to children that have nothing to do; one of them has changed. */
+void quarantine_turn(struct prober *p);
+void quarantine_failed(struct helper *h, const char *why, int grace_ms);
+void quarantine_renew(struct prober *p); /* the CA files are others by now */
+void quarantine_sweep(struct prober *p);
+bool quarantine_owns(const struct helper *h);
+/* What a probe there may take of the CPU. */
+uint32_t quarantine_cpu_ms(const struct prober *p);
+
+/* guard.c */
+void guard_start(struct prober *p);
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/capability.h>
 #include <sys/mman.h>
@@ -163,6 +164,9 @@ int sandbox_enter(void)
 		return -errno;
 	drop_bounding_set();
 	err = become_nobody();
+	/* a long computation must not outlive mxlbd; after setuid(), which clears it (prctl(2)) */
+	if (!err && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+		err = -errno;
 	if (!err)
 		err = drop_capabilities();
 	if (!err)

@@ -40,9 +40,11 @@ struct session {
 	uint64_t heard_ms;   /* when it last gave a sign, or the silence was told */
 	uint32_t stalls;     /* of the host, when the session began */
 	size_t received;
-	size_t overhead;	/* TLS_OVERHEAD_MAX */
-	enum probe_stage stage; /* the one being timed */
-	uint64_t began_ms, stage_ms, deadline_ms;
+	size_t overhead;		/* TLS_OVERHEAD_MAX */
+	enum probe_stage stage;		/* the one being timed */
+	uint64_t began_ms, stage_ms;	/* wall time, to tell */
+	uint64_t since_ms, deadline_ms; /* on the served clock (stall.h), to judge by */
+	uint64_t cpu_us, step_us;	/* of this thread: spent, and at the begin of this step */
 	struct wire_answer answer;
 	struct transcript transcript;
 };
@@ -102,8 +104,8 @@ static void take_times(struct session *s)
 	if (!s->dialog.decided)
 		return;
 	r->total_ms = ms_since(s->began_ms, now);
-	if (s->deadline_ms > now + FAREWELL_MS)
-		s->deadline_ms = now + FAREWELL_MS;
+	if (s->deadline_ms > s->host->stall.served_ms + FAREWELL_MS)
+		s->deadline_ms = s->host->stall.served_ms + FAREWELL_MS;
 }
 
 static void watch(struct session *s)
@@ -414,7 +416,7 @@ static bool may_hint(const struct session *s)
 
 static uint64_t connect_deadline(const struct session *s)
 {
-	return s->began_ms + s->req.connect_timeout_ms;
+	return s->since_ms + s->req.connect_timeout_ms;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -424,7 +426,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static void arm_timer(struct session *s)
 {
-	uint64_t now = s->host->stall.now_ms, at = s->deadline_ms;
+	uint64_t now = s->host->stall.served_ms, at = s->deadline_ms;
 
 	if (s->connecting)
 		at = earlier(at, connect_deadline(s));
@@ -446,12 +448,35 @@ static void settle(struct session *s)
 	arm_timer(s);
 }
 
+static void begin_step(struct session *s)
+{
+	pulse_begin(s->host->pulse, ++s->host->steps, s->req.id);
+	s->step_us = stall_cpu_us();
+}
+
+/* The CPU that it took is the server's, whatever the machine did meanwhile. */
+static void end_step(struct session *s)
+{
+	char text[96];
+	int len;
+
+	pulse_end(s->host->pulse);
+	s->cpu_us += stall_cpu_us() - s->step_us;
+	s->answer.result.cpu_ms = (uint32_t)(s->cpu_us / 1000);
+	if (s->answer.result.cpu_ms <= s->req.cpu_ms || s->closing)
+		return;
+	len = snprintf(text, sizeof(text), "%u ms of CPU until now, and a probe may take %u",
+		       s->answer.result.cpu_ms, s->req.cpu_ms);
+	act(s, dialog_fail(&s->dialog, REASON_expensive, text, (size_t)len));
+}
+
 static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
 {
 	struct session *s = w->data;
 
 	(void)loop;
-	s->heard_ms = s->host->stall.now_ms;
+	begin_step(s);
+	s->heard_ms = s->host->stall.served_ms;
 	if (s->connecting) {
 		connect_ended(s);
 	} else {
@@ -460,13 +485,14 @@ static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
 		if (revents & EV_READ && !s->closing)
 			read_peer(s);
 	}
+	end_step(s);
 	settle(s);
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct session *s = w->data;
-	uint64_t now = s->host->stall.now_ms;
+	uint64_t now = s->host->stall.served_ms;
 
 	(void)loop, (void)revents;
 	if (may_hint(s) && now >= slow_at(s)) {
@@ -495,9 +521,10 @@ int session_start(struct session_host *h, const struct wire_request *req, int so
 	s->out.cap = 2 * SESSION_BYTES_MAX; /* OpenSSL answers what it is asked */
 	s->stalls = h->stall.count;
 	s->stage = STAGE_CONNECT;
-	s->began_ms = s->stage_ms = s->heard_ms = stall_clock_ms();
+	s->began_ms = s->stage_ms = stall_clock_ms();
+	s->since_ms = s->heard_ms = h->stall.served_ms;
 	s->hints_left = HINTS_MAX;
-	s->deadline_ms = s->began_ms + req->timeout_ms;
+	s->deadline_ms = s->since_ms + req->timeout_ms;
 	s->answer.magic = WIRE_MAGIC;
 	s->answer.id = req->id;
 	dialog_init(&s->dialog, &req->dialog);

@@ -4,6 +4,7 @@
 #define MXLB_SESSION_H
 
 #include <sys/queue.h>
+#include "probe/pulse.h"
 #include "probe/stall.h"
 #include "probe/tls.h"
 #include "probe/wallclock.h"
@@ -19,6 +20,8 @@ struct session_host {
 	unsigned n_bundles;
 	struct wallclock wallclock;
 	struct stall stall;
+	struct pulse *pulse;
+	uint32_t steps;
 	TAILQ_HEAD(session_list, session) running;
 	unsigned n_running;
 	void (*answer)(struct session_host *h, const struct wire_answer *a);

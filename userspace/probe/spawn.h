@@ -4,16 +4,28 @@
 #define MXLB_SPAWN_H
 
 #include <stddef.h>
+#include <sys/types.h>
 #include "probe/bundles.h"
+#include "probe/pulse.h"
 
 struct spawned {
 	int fd;	   /* our end of the SOCK_SEQPACKET pair; -1: there is no child */
 	int pidfd; /* it names this child and no later process, whoever reaps it */
+	pid_t pid; /* as long as it is not reaped */
+	struct pulse *pulse;
 };
 
-/* Runs our own binary with --probe-child and the paths of these bundles, with nothing of ours but the pair's other end as fd 3 and stderr. 0 or -errno. */
+/*
+ * Runs our own binary with --probe-child and the paths of these bundles, with nothing of ours but the pair's other end as fd 3, the
+ * pulse's page as fd 4, and stderr. 0 or -errno.
+ */
 int spawn_child(const struct bundles *bundles, struct spawned *c);
-/* Closes our end, gives the child grace_ms to leave, then kills it. how: "exit 0", "signal 9". */
-void spawn_end(struct spawned *c, int grace_ms, char *how, size_t size);
+/* CPU time of the child in us; false: it has none any more. */
+bool spawn_cpu_us(const struct spawned *c, uint64_t *us);
+/* Closes our end: an honest child leaves by itself then, and its .pidfd becomes readable. */
+void spawn_leave(struct spawned *c);
+void spawn_kill(const struct spawned *c);
+/* After it has left or was killed: waits for its end and forgets it. how: "exit 0", "signal 9". */
+void spawn_reap(struct spawned *c, char *how, size_t size);
 
 #endif

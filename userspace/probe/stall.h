@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Notices that this process did not run for a while (SIGSTOP, a starved machine): a time that passed while nobody
- * looked says nothing about a server. Used by both halves of probing.
+ * looked says nothing about a server. Time that it spent computing is no stall: somebody asked for that. Used by both halves of probing.
  */
 #ifndef MXLB_STALL_H
 #define MXLB_STALL_H
@@ -16,8 +16,13 @@ struct stall {
 	uint64_t now_ms; /* monotonic, of this turn of the loop */
 	uint64_t
 		awake_ms; /* the same without the stalls: for deadlines that a stall must not bring nearer */
-	uint32_t count; /* stalls so far */
+	uint64_t
+		served_ms; /* now_ms without long computations of our own: nobody else's deadline comes nearer by them */
+	uint64_t cpu_us; /* this thread's, when the turn began */
+	uint32_t count;	 /* stalls so far */
 };
+
+uint64_t stall_cpu_us(void); /* CLOCK_THREAD_CPUTIME_ID, now */
 
 uint64_t stall_clock_ms(void); /* CLOCK_MONOTONIC, now */
 void stall_start(struct stall *s, struct ev_loop *loop);

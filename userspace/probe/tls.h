@@ -19,6 +19,8 @@ struct tls;
 int tls_init(SSL_CTX **out);
 /* A file of PEM certificates, opened here: before the sandbox. 0, -ENOMEM, or -EINVAL: nothing in it that can be read. */
 int tls_load_bundle(const char *path, X509_STORE **out);
+/* CPU of a key pair on P-384, which no server chooses: how fast this machine is. */
+uint32_t tls_reference_us(void);
 /* sni: empty for none. NULL when there is no memory. */
 struct tls *tls_new(SSL_CTX *ctx, const char *sni);
 void tls_free(struct tls *t); /* NULL is fine */

@@ -58,7 +58,7 @@ static bool result_ok(const struct probe_result *r)
 	if (r->smtp_code && (r->smtp_code < 200 || r->smtp_code > 599))
 		return false;
 	if (r->connect_ms > WIRE_MS_MAX || r->greeting_ms > WIRE_MS_MAX ||
-	    r->tls_ms > WIRE_MS_MAX || r->total_ms > WIRE_MS_MAX)
+	    r->tls_ms > WIRE_MS_MAX || r->total_ms > WIRE_MS_MAX || r->cpu_ms > WIRE_MS_MAX)
 		return false;
 	return text_ok(r->text, sizeof(r->text)) && tls_ok(&r->tls);
 }

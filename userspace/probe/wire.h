@@ -23,6 +23,7 @@ struct wire_request {
 	uint16_t min_tls_version;
 	uint32_t timeout_ms,
 		connect_timeout_ms; /* from receipt; one absolute deadline for the whole */
+	uint32_t cpu_ms; /* of the child's thread that it may take: then it is expensive */
 	struct dialog_conf dialog;
 	struct cert_conf cert;
 	uint32_t
@@ -48,6 +49,7 @@ struct wire_answer {
 	union {
 		struct probe_result result; /* WIRE_RESULT */
 		struct probe_note note;	    /* WIRE_NOTE */
+		uint32_t reference_us;	    /* WIRE_READY: tls_reference_us() */
 	};
 };
 

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Servers that cost a probe as much CPU as they can (costly_peer.py): the cost is theirs, and no other server's verdict is late.
+
+MXLB_COSTS=full (`make costs`) plays the whole table: each way to be expensive, with 1 and with 8 such servers, and without any."""
+import asyncio
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from costly_peer import WAYS, Chain, serving
+from lab import HERE, OXFORD, children, wait_until
+from smtp_peer import probe_once  # noqa: F401 (fixture)
+
+FULL = os.environ.get("MXLB_COSTS") == "full"
+FIRST_PORT, SERVERS_MAX = 2601, 8
+THEIR_VIP = "203.0.113.26"
+# Of a server whose answers stop, at interval 1s, fast-interval 250ms, timeout 2s, connect-timeout 1s, fall 2: 2.5 s, in the middle of a
+# dialogue 3 s; and what a loaded machine adds.
+TOLD_S = 4
+DEATHS = 3 if FULL else 1
+NEVER_S = 30
+
+
+def probe_again_and_again(probe_once, way, rounds, options="-T 3000"):  # noqa: F811
+    async def main():
+        server = await asyncio.start_server(serving(way), "127.0.0.1", 0)
+        process = await asyncio.create_subprocess_exec(
+            probe_once, "-r", str(rounds), *options.split(), "127.0.0.1", str(server.sockets[0].getsockname()[1]),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        server.close()
+        assert process.returncode == 0, err.decode()
+        return [json.loads(line) for line in out.splitlines()], err.decode()
+
+    return asyncio.run(main())
+
+
+OUTCOMES = {  # reason (None: by the machine's speed), a part of its text
+    "DHE of 10,000 bits": ("tls_handshake", "wrong cipher returned"),
+    "ffdhe8192 by HelloRetryRequest": ("tls_handshake", "bad key share"),
+    "RSA key of 16,384 bits": ("tls_handshake", ""),
+    "endless HelloRequests": ("reply_too_long", ""),
+    "segments of one byte": (None, ""),
+}
+
+
+@pytest.mark.parametrize("way", OUTCOMES)
+def test_what_a_server_chooses_costs_little(probe_once, way, measured):  # noqa: F811
+    results, err = probe_again_and_again(probe_once, WAYS[way](), 1)
+    reason, text = OUTCOMES[way]
+    measured(f"{[r['cpu_ms'] for r in results]} ms of CPU")
+    for r in results:
+        assert (r["reason"] == reason or not reason) and text in r["text"], r
+        assert r["cpu_ms"] < 100 and r["restarts"] == 0
+    assert not err
+
+
+def test_a_computation_that_does_not_end_is_ended_and_charged_to_its_server(probe_once, measured):  # noqa: F811
+    """First in the common child, then in one of its own, where it may take longer; then it is probed as far as costs nothing."""
+    results, err = probe_again_and_again(probe_once, Chain(), 4)
+    measured(f"{[r['cpu_ms'] for r in results]} ms of CPU")
+    assert [(r["reason"], r["verdict"]) for r in results] == [("expensive", "unknown")] * 4
+    assert 50 <= results[0]["cpu_ms"] < 500 <= results[1]["cpu_ms"]
+    for r in results[2:]:
+        assert (r["stage"], r["cpu_ms"]) == ("starttls", 0) and re.match(r"it answers up to EHLO; its last full probe took \d+ ms", r["text"])
+    assert len(re.findall(r"computed for one server for more than \d\d ms: signal 9; the next in 0 ms", err)) == 1, err
+
+
+def test_a_computation_does_not_outlive_mxlbd(probe_once):  # noqa: F811
+    """Nobody is left then to end it."""
+    async def main():
+        asked = asyncio.Event()
+
+        class Asked(Chain):
+            async def answer(self, hello, reader, writer):
+                await super().answer(hello, reader, writer)
+                asked.set()
+
+        server = await asyncio.start_server(serving(Asked()), "127.0.0.1", 0)
+        process = await asyncio.create_subprocess_exec(probe_once, "127.0.0.1", str(server.sockets[0].getsockname()[1]))
+        await asyncio.wait_for(asked.wait(), 10)
+        child, = children(process.pid)
+        process.kill()
+        await process.wait()
+        wait_until(lambda: not Path(f"/proc/{child}/exe").exists(), 2, "the child is gone")
+        server.close()
+
+    asyncio.run(main())
+
+
+class NoDhe:
+    """A server that has nothing but DHE says so by an alert."""
+
+    async def answer(self, hello, reader, writer):
+        writer.write(bytes.fromhex("15030300020228"))
+
+
+def test_a_server_that_has_only_dhe_is_down_and_the_reason_names_it(probe_once):  # noqa: F811
+    (result,), _ = probe_again_and_again(probe_once, NoDhe(), 1)
+    assert (result["reason"], result["verdict"]) == ("tls_handshake", "down")
+    assert "which offers ECDHE and RSA key exchange, as Exchange Online does, but no DHE" in result["text"]
+
+
+# In the lab.
+
+def hostile_servers(lab, ways):
+    """On nuneaton, with a VIP of their own, one port each; the configuration's services for them."""
+    lab.undo.callback(lab.within, "nuneaton", "ip", "address", "del", f"{THEIR_VIP}/32", "dev", "lo")
+    lab.within("nuneaton", "ip", "address", "add", f"{THEIR_VIP}/32", "dev", "lo")
+    for i, way in enumerate(ways):
+        peer = lab.popen("exec", "nuneaton", "/usr/bin/python3", "-B", str(HERE / "costly_peer.py"), way, str(FIRST_PORT + i),
+                         stdout=subprocess.PIPE)
+        lab.undo.callback(peer.wait)
+        lab.undo.callback(peer.kill)
+        assert peer.stdout.readline() == b"ready\n"
+    return "".join(f"""  hostile-{i}:
+    address: {THEIR_VIP}
+    port: {FIRST_PORT + i}
+    interface: eth0
+    probe: exo
+    tiers:
+      10:
+        costly-{i}: {{address: 203.0.113.13}}
+""" for i in range(len(ways)))
+
+
+def silence(lab, host):
+    """It lives, and nothing of what it says reaches the balancer; what ends that."""
+    lab.undo.callback(lab.within, host, "ip", "route", "del", "blackhole", "203.0.113.5/32", status=None)
+    lab.within(host, "ip", "route", "add", "blackhole", "203.0.113.5/32")
+    return lambda: lab.within(host, "ip", "route", "del", "blackhole", "203.0.113.5/32")
+
+
+def death_told(lab, balancer, host):
+    """Seconds from a server's last word to its verdict; NEVER_S: it was not told."""
+    began, again = time.monotonic(), silence(lab, host)
+    try:
+        wait_until(lambda: balancer.verdicts()[host] == "down", NEVER_S, f"{host} is down")
+        return time.monotonic() - began
+    except AssertionError:
+        return NEVER_S
+    finally:
+        again()
+
+
+def play(lab, balancer, ways, measured):
+    # A death in the middle of a dialogue is told when that has lasted as long as it may.
+    balancer.configure(replace={"    timeout: 10s": "    timeout: 2s", "services:\n": "services:\n" + hostile_servers(lab, ways)})
+    balancer.start()
+    balancer.wait_for({host: "up" for host in OXFORD}, NEVER_S)
+    seconds = []
+    for i in range(DEATHS):
+        host = OXFORD[i % 2]
+        seconds.append(death_told(lab, balancer, host))
+        if seconds[-1] == NEVER_S:
+            break
+        balancer.wait_for({host: "up" for host in OXFORD}, NEVER_S)
+    cpu = [int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9 for pid in children(balancer.process.pid)]
+    measured(f"told after {', '.join(f'{s:.1f}' for s in seconds)} s; children's CPU {sum(cpu):.1f} s, "
+             f"{balancer.info('Probe_child_restarts')} replaced")
+    return seconds
+
+
+def test_eight_hostile_servers_delay_no_other_servers_verdict(lab, balancer, measured):
+    """One in each of eight services, of all ways."""
+    ways = (list(WAYS) * 2)[:SERVERS_MAX]
+    assert max(play(lab, balancer, ways, measured)) < TOLD_S
+    expensive = {f"costly-{i}" for i, way in enumerate(ways) if WAYS[way] is Chain}
+    log = balancer.log()
+    assert expensive <= set(re.findall(r"event=probe_cost service=\S+ backend=(\S+) to=expensive", log)), log
+    assert all(balancer.backend(f"costly-{i}", f"hostile-{i}")["verdict"] in ("down", "unknown") for i in range(len(ways)))
+    nice = [int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[16]) for pid in children(balancer.process.pid)]
+    assert 0 in nice and 19 in nice, nice
+    assert not re.search(r"event=backend_verdict service=hybrid-mail\S* \S+ .*local_", log), log
+
+
+@pytest.mark.skipif(not FULL, reason="make costs")
+@pytest.mark.parametrize("count", [1, SERVERS_MAX])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_death_is_told_as_fast_with_hostile_servers(lab, balancer, way, count, measured):
+    assert max(play(lab, balancer, [way] * count, measured)) < TOLD_S
+
+
+@pytest.mark.skipif(not FULL, reason="make costs")
+def test_a_death_is_told_without_any_hostile_server(lab, balancer, measured):
+    assert max(play(lab, balancer, [], measured)) < TOLD_S

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Children that are to end. Nobody waits for them: the loop learns when they are gone, and kills those that stay. */
+#ifndef MXLB_LEAVING_H
+#define MXLB_LEAVING_H
+
+#include <ev.h>
+#include <sys/queue.h>
+#include "probe/spawn.h"
+
+#define LEAVING_WHY_SIZE 112
+
+struct leaver;
+
+struct leaving {
+	struct ev_loop *loop;
+	TAILQ_HEAD(leavers, leaver) list;
+	/* why: leaving_add()'s; how: "exit 0"; next_ms: leaving_add()'s */
+	void (*on_gone)(void *ctx, const char *why, const char *how, int next_ms);
+	void *ctx;
+};
+
+/* Takes the child over: closes its pair, kills it after grace_ms. */
+void leaving_add(struct leaving *l, struct spawned *c, int grace_ms, const char *why, int next_ms);
+/* Ends them all, and waits for it: for grace_ms at most, then they are killed. Nobody is told. */
+void leaving_end(struct leaving *l, int grace_ms);
+
+#endif
