@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fixtures: the build, one lab for all tests, and mxlbd in it for one test. Root only."""
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def build():
     return ROOT / directory
 
 
-OTHER = 6
+OTHER = 1 + int(re.search(r"#define MXLB_LAYOUT (\d+)", (ROOT / "include/mxlb/abi.h").read_text())[1])
 
 
 @pytest.fixture(scope="session")
