@@ -46,7 +46,7 @@ else
 Q = @
 endif
 
-UTIL     = addr.c arp.c closest.c log.c buf.c process.c utf8.c capability.c
+UTIL     = addr.c arp.c closest.c log.c buf.c process.c utf8.c capability.c statefile.c
 CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c certpath.c transcript.c report.c
@@ -124,7 +124,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy certpath control listen status stat admin flowlist ctl forgery schedule connlog messenger
+UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow copies endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy certpath control listen status stat admin flowlist ctl forgery schedule connlog messenger
 UNIT += http metrics
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
@@ -134,6 +134,7 @@ unit_srcs_confforeign = $(unit_srcs_conf)
 unit_srcs_confcert = $(unit_srcs_conf)
 unit_srcs_allow  = $(unit_srcs_conf)
 unit_srcs_frame  = userspace/util/addr.c userspace/util/arp.c userspace/ctl/frame.c
+unit_srcs_copies = $(unit_srcs_conf)
 unit_srcs_endpoints = $(unit_srcs_conf)
 unit_srcs_confwrite = $(unit_srcs_conf) userspace/ctl/yaml.c
 unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) tests/unit/control_bench.c

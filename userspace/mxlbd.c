@@ -146,7 +146,9 @@ int main(int argc, char **argv)
 	log_init("mxlbd", a.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	if (a.check_load)
 		return check_load(print_program);
-	err = conf_load(a.file, NULL, &config, &errors);
+	/* a test and a detach say what is wrong with a file */
+	err = a.test || a.detach ? conf_load(a.file, NULL, &config, &errors)
+				 : conf_load_or_copies(a.file, &config, &errors);
 	if (errors.len)
 		fputs(errors.data, stderr);
 	buf_free(&errors);

@@ -115,7 +115,7 @@ static void assert_prefixes(const char *what, const struct prefix *list, unsigne
 		fail_msg("%s: got %s, not %s", what, got, want);
 }
 
-static void expect_allowed(const char *what, const char *text, const char *want)
+static inline void expect_allowed(const char *what, const char *text, const char *want)
 {
 	struct config *c = bench_load_good(text, "");
 

@@ -6,7 +6,8 @@
  *     for an empty one, let everybody in: it is refused.
  *  2. A file that can't be read, isn't what it should be, has no such prefix, or less than half as many as are in
  *     force from it, changes nothing: those in force are kept and a warning says why. With nothing in force
- *     (at start, or a service or file that is new) it is an error, but for the size, of which nothing is known.
+ *     (a service or file that is new) it is an error, but for the size, of which nothing is known.
+ *  3. At a start the last good copy of the file, if there is one, is what is in force.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +15,10 @@
 #include "conf/endpoints.h"
 #include "conf/file.h"
 #include "conf/schema.h"
+#include "util/log.h"
+#include "util/statefile.h"
+
+#define COPIES "allow" /* the kind of the copies in the state directory */
 
 static bool is_v4(const struct service_conf *s)
 {
@@ -85,44 +90,77 @@ static const struct service_conf *in_force(const struct reader *r, const struct 
 	return NULL;
 }
 
-static int judge(const struct service_conf *s, const struct service_conf *was,
-		 const struct prefixes *file, char *why)
+/* n_before: how many are in force from this file, or were. */
+static int judge(const struct service_conf *s, unsigned n_before, const struct prefixes *file,
+		 char *why)
 {
+	char copy[STATEFILE_PATH_SIZE];
+	bool kept = statefile_path(COPIES, s->allow_file, copy);
+
 	if (!file->n)
 		snprintf(why, ENDPOINTS_WHY_SIZE, "has no %s prefix for TCP 25", family(s));
-	else if (was && 2 * file->n < was->n_from_file)
-		snprintf(why, ENDPOINTS_WHY_SIZE,
-			 "has only %u; if that is right, restart mxlbd (the datapath goes on)",
-			 file->n);
+	else if (2 * file->n < n_before)
+		snprintf(
+			why, ENDPOINTS_WHY_SIZE,
+			"has only %u; if that is right, %s%.200s%srestart mxlbd (the datapath goes on)",
+			file->n, kept ? "remove " : "", copy, kept ? " and " : "");
 	else
 		return 0;
 	return -EINVAL;
 }
 
-static void read_file(struct reader *r, const struct path *p, const struct service_conf *s,
+/* Rule 3. */
+static void read_copy(const struct reader *r, const struct service_conf *s, struct prefixes *out)
+{
+	char copy[STATEFILE_PATH_SIZE], why[ENDPOINTS_WHY_SIZE];
+	bool exposed;
+
+	if (!r->tree->use_copies || !statefile_path(COPIES, s->allow_file, copy))
+		return;
+	if (endpoints_read(copy, is_v4(s), out, &exposed, why))
+		out->n = 0;
+	prefixes_tidy(out);
+}
+
+/* Rules 2 and 3. */
+static void take_earlier(struct reader *r, const struct path *p, struct service_conf *s, int err,
+			 const char *why, const struct prefixes *before, const char *whose,
+			 struct prefixes *out)
+{
+	out->n = 0;
+	if (err == -ENOMEM) {
+		r->no_memory = true;
+	} else if (!before->n) {
+		tree_error(r->tree, p, "%s", why);
+	} else {
+		tree_warn(r->tree, p, "keeps the %u prefixes %s: %s", before->n, whose, why);
+		snprintf(s->file_trouble, sizeof(s->file_trouble), "%s", why);
+		add(r, out, before->list, before->n);
+	}
+}
+
+static void read_file(struct reader *r, const struct path *p, struct service_conf *s,
 		      struct prefixes *out)
 {
 	const struct service_conf *was = in_force(r, s);
+	struct prefixes copy = {.list = NULL}, before;
 	char why[ENDPOINTS_WHY_SIZE];
 	bool exposed = false;
 	int err = endpoints_read(s->allow_file, is_v4(s), out, &exposed, why);
+
+	if (!was)
+		read_copy(r, s, &copy);
+	before = was ? (struct prefixes){was->from_file, was->n_from_file} : copy;
 
 	if (exposed)
 		tree_warn(r->tree, p, FILE_EXPOSED);
 	prefixes_tidy(out);
 	if (!err)
-		err = judge(s, was, out, why);
-	if (!err)
-		return;
-	out->n = 0;
-	if (err == -ENOMEM) {
-		r->no_memory = true;
-	} else if (!was) {
-		tree_error(r->tree, p, "%s", why);
-	} else { /* rule 2 */
-		tree_warn(r->tree, p, "keeps the %u prefixes in force: %s", was->n_from_file, why);
-		add(r, out, was->from_file, was->n_from_file);
-	}
+		err = judge(s, before.n, out, why);
+	if (err)
+		take_earlier(r, p, s, err, why, &before, was ? "in force" : "of its last good copy",
+			     out);
+	free(copy.list);
 }
 
 void allow_read(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
@@ -144,4 +182,38 @@ void allow_read(struct reader *r, const struct path *p, yaml_node_t *n, void *ob
 	s->n_allow = all.n;
 	s->from_file = file.list;
 	s->n_from_file = file.n;
+}
+
+/* Has the text what the service has from its file? It may have changed since. */
+static bool says_the_same(const struct buf *text, const struct service_conf *s)
+{
+	char why[ENDPOINTS_WHY_SIZE];
+	struct prefixes p = {.list = NULL};
+	bool same = !endpoints_parse(text, is_v4(s), &p, why);
+
+	prefixes_tidy(&p);
+	same = same && p.n == s->n_from_file;
+	for (unsigned i = 0; i < p.n && same; i++)
+		same = p.list[i].len == s->from_file[i].len &&
+		       addr_equal(&p.list[i].addr, &s->from_file[i].addr);
+	free(p.list);
+	return same;
+}
+
+void allow_keep_copy(const struct service_conf *s)
+{
+	char copy[STATEFILE_PATH_SIZE], why[ENDPOINTS_WHY_SIZE];
+	struct buf text = {.data = NULL};
+	bool exposed;
+	int err = 0;
+
+	if (!s->allow_file[0] || s->file_trouble[0] || !statefile_path(COPIES, s->allow_file, copy))
+		return;
+	if (!file_read(s->allow_file, ENDPOINTS_FILE_MAX, &text, &exposed, why) &&
+	    says_the_same(&text, s))
+		err = statefile_write(copy, text.data, text.len);
+	if (err)
+		log_warn("event=copy_failed file=%s copy=%s error=\"%s\"", s->allow_file, copy,
+			 strerror(-err));
+	buf_free(&text);
 }

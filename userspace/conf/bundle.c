@@ -7,9 +7,12 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include "conf/bundle.h"
 #include "conf/file.h"
+#include "util/log.h"
+#include "util/statefile.h"
 
 #define BUNDLE_MAX  (16u << 20)
 #define NO_PASSWORD "" /* else OpenSSL asks at the terminal, and waits */
@@ -50,20 +53,49 @@ static int count_certificates(const struct buf *text)
 		       : -1;
 }
 
-int bundle_check(const char *path, bool *exposed, char why[VALUE_WHY_SIZE])
+/* 0 and the file's text, or -errno and why it is no good; free the text in either case. */
+static int read_bundle(const char *path, struct buf *text, bool *exposed, char why[VALUE_WHY_SIZE])
 {
-	struct buf text = {.data = NULL};
-	int err = file_read(path, BUNDLE_MAX, &text, exposed, why), n;
+	int err = file_read(path, BUNDLE_MAX, text, exposed, why), n;
 
 	if (err == -ENOMEM)
 		snprintf(why, VALUE_WHY_SIZE, "not enough memory");
-	if (!err) {
-		n = count_certificates(&text);
-		if (n <= 0)
-			snprintf(why, VALUE_WHY_SIZE, "has %s certificate (PEM)",
-				 n ? "a broken" : "no");
-		err = n > 0 ? 0 : -EINVAL;
-	}
+	if (err)
+		return err;
+	n = count_certificates(text);
+	if (n <= 0)
+		snprintf(why, VALUE_WHY_SIZE, "has %s certificate (PEM)", n ? "a broken" : "no");
+	return n > 0 ? 0 : -EINVAL;
+}
+
+int bundle_check(const char *path, bool *exposed, char why[VALUE_WHY_SIZE])
+{
+	struct buf text = {.data = NULL};
+	int err = read_bundle(path, &text, exposed, why);
+
 	buf_free(&text);
 	return err;
+}
+
+bool bundle_has_copy(const char *path)
+{
+	char copy[STATEFILE_PATH_SIZE], why[VALUE_WHY_SIZE];
+	bool exposed;
+
+	return statefile_path(BUNDLE_COPIES, path, copy) && !bundle_check(copy, &exposed, why);
+}
+
+void bundle_keep_copy(const char *path)
+{
+	char copy[STATEFILE_PATH_SIZE], why[VALUE_WHY_SIZE];
+	struct buf text = {.data = NULL};
+	bool exposed;
+	int err = 0;
+
+	if (statefile_path(BUNDLE_COPIES, path, copy) && !read_bundle(path, &text, &exposed, why))
+		err = statefile_write(copy, text.data, text.len);
+	if (err)
+		log_warn("event=copy_failed file=%s copy=%s error=\"%s\"", path, copy,
+			 strerror(-err));
+	buf_free(&text);
 }

@@ -49,8 +49,13 @@ static void check_bundle(struct tree *t, const struct path *probe, struct probe_
 		tree_error(t, &tls, "the system has no CA bundle: write a ca-file");
 	if (!c->ca_file[0] && system)
 		strcpy(c->ca_file, system);
-	if (c->ca_file[0] && bundle_check(c->ca_file, &exposed, why))
-		tree_error(t, &ca_file, "%s: %s", c->ca_file, why);
+	if (c->ca_file[0] && bundle_check(c->ca_file, &exposed, why)) {
+		if (t->use_copies && bundle_has_copy(c->ca_file))
+			tree_warn(t, &ca_file, "%s: %s; its last good copy is used", c->ca_file,
+				  why);
+		else
+			tree_error(t, &ca_file, "%s: %s", c->ca_file, why);
+	}
 	if (exposed)
 		tree_warn(t, &ca_file, FILE_EXPOSED);
 }

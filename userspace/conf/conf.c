@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "conf/bundle.h"
 #include "conf/conf.h"
 #include "conf/file.h"
 #include "conf/schema.h"
@@ -40,8 +41,8 @@ static int read_text(const char *path, struct report *report, struct buf *text)
 	return err ? err : refuse_nul(text, report);
 }
 
-static int read_config(const struct buf *text, const struct config *running, struct report *report,
-		       struct config *c)
+static int read_config(const struct buf *text, const struct config *running, bool use_copies,
+		       struct report *report, struct config *c)
 {
 	struct tree tree = {.report = report};
 	struct reader r = {.tree = &tree, .config = c, .running = running};
@@ -50,6 +51,7 @@ static int read_config(const struct buf *text, const struct config *running, str
 	err = tree_parse(text->data ? text->data : "", text->len, report, &tree);
 	if (err)
 		goto out;
+	tree.use_copies = use_copies;
 	sections_read(&r);
 	check_config(&tree, c);
 	warn_config(&tree, c);
@@ -62,7 +64,7 @@ out:
 
 /* text NULL: path's. */
 static int load(const char *path, const struct buf *text, const struct config *running,
-		struct config **out, struct buf *errors)
+		bool use_copies, struct config **out, struct buf *errors)
 {
 	struct report *report = calloc(1, sizeof(*report));
 	struct config *c = calloc(1, sizeof(*c));
@@ -79,7 +81,7 @@ static int load(const char *path, const struct buf *text, const struct config *r
 	strcpy(c->file, path);
 	err = text ? refuse_nul(text, report) : read_text(path, report, &own);
 	if (!err)
-		err = read_config(text ? text : &own, running, report, c);
+		err = read_config(text ? text : &own, running, use_copies, report, c);
 	if (!err && report->n_errors)
 		err = -EINVAL;
 out:
@@ -99,11 +101,36 @@ out:
 int conf_load(const char *path, const struct config *running, struct config **out,
 	      struct buf *errors)
 {
-	return load(path, NULL, running, out, errors);
+	return load(path, NULL, running, false, out, errors);
+}
+
+int conf_load_or_copies(const char *path, struct config **out, struct buf *errors)
+{
+	return load(path, NULL, NULL, true, out, errors);
+}
+
+/* Two services, of IPv4 and of IPv6, may have one file, and it may be good for only one of them. */
+static bool is_good_for_all(const struct config *c, const char *allow_file)
+{
+	for (unsigned i = 0; i < c->n_services; i++)
+		if (!strcmp(c->services[i].allow_file, allow_file) &&
+		    c->services[i].file_trouble[0])
+			return false;
+	return true;
+}
+
+void conf_keep_copies(const struct config *c)
+{
+	for (unsigned i = 0; i < c->n_services; i++)
+		if (is_good_for_all(c, c->services[i].allow_file))
+			allow_keep_copy(&c->services[i]);
+	for (unsigned i = 0; i < c->n_probes; i++)
+		if (c->probes[i].ca_file[0])
+			bundle_keep_copy(c->probes[i].ca_file);
 }
 
 int conf_parse(const char *name, const struct buf *text, const struct config *running,
 	       struct config **out, struct buf *errors)
 {
-	return load(name, text, running, out, errors);
+	return load(name, text, running, false, out, errors);
 }

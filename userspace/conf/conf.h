@@ -22,6 +22,14 @@
 int conf_load(const char *path, const struct config *running, struct config **out,
 	      struct buf *errors);
 
+/*
+ * The same at a start: nothing is in force, but where a file that the configuration names is no good, its last good copy in
+ * the state directory (conf_keep_copies()) is taken, with a warning.
+ */
+int conf_load_or_copies(const char *path, struct config **out, struct buf *errors);
+/* Keeps copies of the files that this configuration was made from, for the next start. What fails is logged. */
+void conf_keep_copies(const struct config *c);
+
 /* The same of a text that somebody else has read, under this name; the files that it names are read. */
 int conf_parse(const char *name, const struct buf *text, const struct config *running,
 	       struct config **out, struct buf *errors);

@@ -152,20 +152,27 @@ static int parse(const struct buf *text, json_t **out, char *why)
 		   log_quote(error.text, strlen(error.text), quoted, sizeof(quoted)));
 }
 
-int endpoints_read(const char *path, bool v4, struct prefixes *out, bool *exposed,
-		   char why[ENDPOINTS_WHY_SIZE])
+int endpoints_parse(const struct buf *text, bool v4, struct prefixes *out,
+		    char why[ENDPOINTS_WHY_SIZE])
 {
 	struct endpoints e = {.v4 = v4, .out = out, .why = why};
-	struct buf text = {.data = NULL};
 	json_t *root = NULL;
-	int err;
+	int err = parse(text, &root, why);
 
-	err = file_read(path, ENDPOINTS_FILE_MAX, &text, exposed, why);
-	if (!err)
-		err = parse(&text, &root, why);
 	if (!err)
 		err = read_records(&e, root);
 	json_decref(root);
+	return err;
+}
+
+int endpoints_read(const char *path, bool v4, struct prefixes *out, bool *exposed,
+		   char why[ENDPOINTS_WHY_SIZE])
+{
+	struct buf text = {.data = NULL};
+	int err = file_read(path, ENDPOINTS_FILE_MAX, &text, exposed, why);
+
+	if (!err)
+		err = endpoints_parse(&text, v4, out, why);
 	buf_free(&text);
 	return err;
 }

@@ -8,6 +8,7 @@
 
 #include "conf/prefixes.h"
 #include "conf/value.h"
+#include "util/buf.h"
 
 #define ENDPOINTS_FILE_MAX (4 * 1024 * 1024)
 #define ENDPOINTS_WHY_SIZE 384
@@ -15,10 +16,13 @@
 _Static_assert(ENDPOINTS_WHY_SIZE >= VALUE_WHY_SIZE, "the reasons of value_fn fit");
 
 /*
- * Appends the prefixes of one family that the file gives to TCP 25, as they come. 0 (perhaps without any),
+ * Appends the prefixes of one family that the text gives to TCP 25, as they come. 0 (perhaps without any),
  * -ENOMEM, or -EINVAL and in `why` the reason, with the place in the JSON text as a line and column or as jq's
- * path. *exposed becomes true when anybody may write the file.
+ * path.
  */
+int endpoints_parse(const struct buf *text, bool v4, struct prefixes *out,
+		    char why[ENDPOINTS_WHY_SIZE]);
+/* The same of a file. *exposed becomes true when anybody may write it. */
 int endpoints_read(const char *path, bool v4, struct prefixes *out, bool *exposed,
 		   char why[ENDPOINTS_WHY_SIZE]);
 

@@ -67,6 +67,8 @@ void sections_read(struct reader *r);
 nested_fn tiers_read;
 /* A service's `allow`, then its allow-file, which was read before; object is struct service_conf. */
 nested_fn allow_read;
+/* Keeps a copy of a service's allow-file, if its prefixes are what the file says. What fails is logged. */
+void allow_keep_copy(const struct service_conf *s);
 
 /* write.c: what the nested keys hold. */
 write_fn write_interfaces, write_datapath, write_control, write_operators, write_probes, write_tlsa,

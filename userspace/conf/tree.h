@@ -16,6 +16,7 @@ struct tree {
 	yaml_document_t document;
 	bool loaded;
 	struct report *report; /* borrowed */
+	bool use_copies;       /* where a file that is named is no good, its last good copy is */
 };
 
 /* A key and what it is under; chained on the stack. NULL is the whole document. */

@@ -15,6 +15,7 @@
 #define CONFIG_TEXT_SIZE     256 /* HELO, SNI, TLS domain */
 #define CONFIG_PATH_SIZE     256
 #define CONFIG_SOCKET_SIZE   108  /* sun_path */
+#define CONFIG_WHY_SIZE	     384  /* one sentence about a file */
 #define CONFIG_CERTNAME_SIZE 1088 /* two names as Windows prints them */
 #define CONFIG_COMMAND_SIZE  512  /* of notify */
 #define CONFIG_MAX_TLSA	     8
@@ -121,6 +122,8 @@ struct service_conf {
 	/* The file's alone: a later file is judged by them, and they stand in for it. */
 	struct prefix *from_file;
 	unsigned n_from_file;
+	char file_trouble
+		[CONFIG_WHY_SIZE]; /* why they are not what the file says now; empty: they are */
 	enum allow_mode allow_mode;
 	bool log_connections;
 	uint32_t syn_limit;	       /* SYNs a second and source prefix (/24, /64); 0: none */

@@ -134,6 +134,7 @@ static int take_over(struct daemon *d, const char *who, struct config *config)
 		return err;
 	leave_groups(d, old, config);
 	d->config = config;
+	conf_keep_copies(config);
 	d->refreshed_ms = 0; /* new backends have no counts yet */
 	messenger_set_command(d->messenger, config->notify);
 	prober_reload(d->prober, config->probes, config->n_probes);

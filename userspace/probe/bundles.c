@@ -31,6 +31,16 @@ static bool is_same(const struct bundle *a, const struct bundle *b)
 	       a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec;
 }
 
+static bool loads(const char *path)
+{
+	X509_STORE *store;
+
+	if (tls_load_bundle(path, &store))
+		return false;
+	X509_STORE_free(store);
+	return true;
+}
+
 uint32_t bundles_index(const struct bundles *b, const char *path)
 {
 	for (uint32_t i = 0; path[0] && i < b->n; i++)
@@ -49,6 +59,7 @@ void bundles_init(struct bundles *b, const struct probe_conf *probes, unsigned n
 			continue;
 		strcpy(b->paths[b->n], path);
 		b->list[b->n] = look(b->paths[b->n]);
+		b->list[b->n].bad = !loads(b->paths[b->n]);
 		b->n++;
 	}
 }
@@ -56,21 +67,6 @@ void bundles_init(struct bundles *b, const struct probe_conf *probes, unsigned n
 bool bundles_same_paths(const struct bundles *a, const struct bundles *b)
 {
 	return a->n == b->n && !memcmp(a->paths, b->paths, sizeof(a->paths));
-}
-
-static bool loads(const char *path)
-{
-	X509_STORE *store;
-
-	if (tls_load_bundle(path, &store)) {
-		log_warn(
-			"event=ca_file_refused file=%s note=\"the one loaded before stays in use\"",
-			path);
-		return false;
-	}
-	X509_STORE_free(store);
-	log_info("event=ca_file_changed file=%s", path);
-	return true;
 }
 
 bool bundles_changed(struct bundles *b)
@@ -82,8 +78,32 @@ bool bundles_changed(struct bundles *b)
 
 		if (is_same(&now, &b->list[i]))
 			continue;
+		now.bad = !loads(b->paths[i]);
 		b->list[i] = now;
-		changed = loads(b->paths[i]) || changed;
+		changed |= !now.bad;
+		if (now.bad)
+			log_warn(
+				"event=ca_file_refused file=%s note=\"the one loaded before stays in "
+				"use\"",
+				b->paths[i]);
+		else
+			log_info("event=ca_file_changed file=%s", b->paths[i]);
 	}
+	b->renewed |= changed;
 	return changed;
+}
+
+const char *bundles_source(const struct bundles *b, unsigned i, char copy[STATEFILE_PATH_SIZE])
+{
+	bool usable = b->list[i].bad && statefile_path("ca", b->paths[i], copy) && loads(copy);
+
+	return usable ? copy : b->paths[i];
+}
+
+const char *bundles_bad(const struct bundles *b)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->list[i].bad)
+			return b->paths[i];
+	return NULL;
 }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 #include <time.h>
 #include "core/config.h"
+#include "util/statefile.h"
 
 struct bundles {
 	unsigned n;
@@ -14,8 +15,10 @@ struct bundles {
 		ino_t ino;
 		off_t size;
 		struct timespec mtime;
+		bool bad; /* it can't be loaded as it is: its last good copy is used, or what was loaded before */
 	} list[CONFIG_MAX_PROBES];
 	char paths[CONFIG_MAX_PROBES][CONFIG_PATH_SIZE];
+	bool renewed; /* one was replaced by a good one; whoever keeps copies clears it */
 };
 
 /* Each file once, as it is now. */
@@ -25,5 +28,9 @@ bool bundles_same_paths(const struct bundles *a, const struct bundles *b);
 uint32_t bundles_index(const struct bundles *b, const char *path);
 /* True when a file is another than before, and can be loaded. One that can't be is logged, once, and not taken. */
 bool bundles_changed(struct bundles *b);
+/* What is to be loaded for file i: itself, or its copy in the state directory, whose path `copy` has room for. */
+const char *bundles_source(const struct bundles *b, unsigned i, char copy[STATEFILE_PATH_SIZE]);
+/* The first file that is bad, or NULL. */
+const char *bundles_bad(const struct bundles *b);
 
 #endif

@@ -481,3 +481,16 @@ void prober_free(struct prober *p)
 	helpers_end(p);
 	free(p);
 }
+
+const char *prober_bad_bundle(const struct prober *p)
+{
+	return bundles_bad(&p->bundles);
+}
+
+bool prober_bundles_renewed(struct prober *p)
+{
+	bool renewed = p->bundles.renewed;
+
+	p->bundles.renewed = false;
+	return renewed;
+}

@@ -67,6 +67,10 @@ int prober_watch(struct prober *p, const struct prober_job *job, const struct pr
 		 uint32_t *id);
 void prober_cancel(struct prober *p, uint32_t id); /* a backend's, or prober_watch()'s */
 uint64_t prober_child_restarts(const struct prober *p);
+/* A CA file that can't be loaded as it is now, or NULL: the last good one is in use. */
+const char *prober_bad_bundle(const struct prober *p);
+/* Was a CA file replaced by a good one since the last call? */
+bool prober_bundles_renewed(struct prober *p);
 void prober_free(struct prober *p); /* ends the child, by pid */
 
 /* The child's main(): never returns to the caller's loop; exit status. fd is the SEQPACKET end; bundles: paths, NULL at the end. */

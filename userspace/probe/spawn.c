@@ -17,11 +17,12 @@
 
 static int start(const struct bundles *bundles, int pair, int pulse, struct spawned *c)
 {
+	static char copies[CONFIG_MAX_PROBES][STATEFILE_PATH_SIZE];
 	char *argv[CONFIG_MAX_PROBES + 3] = {"mxlbd", "--probe-child"}, *const envp[] = {NULL};
 	int err;
 
 	for (unsigned i = 0; i < bundles->n; i++)
-		argv[2 + i] = (char *)bundles->paths[i];
+		argv[2 + i] = (char *)bundles_source(bundles, i, copies[i]);
 	/* its stdin and stdout lead nowhere */
 	err = process_start(argv, envp, (int[]){-1, -1, STDERR_FILENO, pair, pulse}, CHILD_FD + 2,
 			    &c->pid);
