@@ -48,8 +48,45 @@ def test_an_interface_that_is_not_there_at_the_start_is_told_when_it_comes(net):
     d.expect("link late0 ifindex=0 .*")
     net.run("lb", "ip link add late0 type veth peer name etal0")
     d.expect("link late0 ifindex=[1-9].*")
+
+
+def test_a_renamed_interface_is_followed_until_it_is_deleted_and_then_its_name(net):
+    net.run("lb", "ip link add late0 type veth peer name etal0")
+    d = net.driver("eth0", "late0")
+    d.do("link 1")
+    first = d.expect(r"link late0 ifindex=(\d+) .*")[1]
     net.run("lb", "ip link set late0 name renamed0")
+    d.expect("renamed late0 renamed0")
+    assert d.expect(r"link late0 ifindex=(\d+) .*")[1] == first
+    net.run("lb", "ip link add late0 type veth peer name etal1")  # another one takes the name
+    net.run("lb", "ip link set renamed0 mtu 1400")
+    d.expect("renamed late0 renamed0")
+    assert d.expect(r"link late0 ifindex=(\d+) .* mtu=1400 .*")[1] == first
+    net.run("lb", "ip link del renamed0")
     d.expect("link late0 ifindex=0 .*")
+    second = d.expect(r"link late0 ifindex=([1-9]\d*) .*", 1)[1]
+    assert second != first
+    net.run("lb", "ip link set late0 name renamed0")
+    d.expect("renamed late0 renamed0")
+    net.run("lb", "ip link set renamed0 name late0")
+    d.expect("link late0 .*")
+    assert d.expect(r"link late0 ifindex=(\d+) .*")[1] == second
+    assert not d.waiting()
+
+
+def test_an_interface_is_found_by_an_alternative_name(net):
+    net.run("lb", "ip link add late0 type veth peer name etal0")
+    net.run("lb", "ip link property add dev late0 altname other0 altname enp9s0f1np1")
+    for name in ("other0", "enp9s0f1np1"):
+        d = net.driver("eth0", name)
+        d.do("link 1")
+        assert int(d.expect(rf"link {name} ifindex=(\d+) .*")[1]) > 0
+        net.run("lb", "ip link set late0 mtu 1400")
+        d.expect(f"link {name} .* mtu=1400 .*")
+        net.run("lb", f"ip link property del dev late0 altname {name}")
+        d.expect(f"renamed {name} late0")
+        net.run("lb", "ip link set late0 mtu 1500")
+        d.stop()
 
 
 def test_leaving_a_bridge_is_not_taken_for_deletion(net):

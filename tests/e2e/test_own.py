@@ -2,13 +2,14 @@
 """Whatever mxlbd has left in the system is taken away by somebody else while mail flows (the table in docs/operations.md): no
 connection is refused, no server is blamed, and it is there again within two seconds."""
 import contextlib
+import json
 import re
 import subprocess
 import time
 
 import pytest
 
-from lab import OXFORD, SERVERS, VIP, VIP6, Traffic, wait_until
+from lab import OXFORD, ROOT, SERVERS, VIP, VIP6, Traffic, command, wait_until
 
 HEALED_S = 2
 
@@ -54,14 +55,14 @@ ROWS = [(what, family) for what in FLUSH for family in ("-4", "-6") if (what, fa
 
 @pytest.mark.parametrize("what,family", ROWS)
 def test_what_is_taken_away_is_put_back_and_no_mail_moves(lab, running, measured, what, family):
-    command, name = FLUSH[what]
-    command = command.format(f=family, ip="ipv4" if family == "-4" else "ipv6").split()
+    take, name = FLUSH[what]
+    take = take.format(f=family, ip="ipv4" if family == "-4" else "ipv6").split()
     before = state(lab)
     with Traffic(lab, VIP if family == "-4" else VIP6) as traffic:
         traffic.wait_seen(OXFORD)
         since = time.monotonic()
         for _ in range(3):
-            lab.within("lb", *command, status=None)  # a flush looks again, and complains of what is back by then
+            lab.within("lb", *take, status=None)  # a flush looks again, and complains of what is back by then
             gone = time.monotonic()
             wait_until(lambda: state(lab) == before, HEALED_S, f"as before: {before}\n{running.log()}")
             healed = time.monotonic() - gone
@@ -74,15 +75,15 @@ def test_what_is_taken_away_is_put_back_and_no_mail_moves(lab, running, measured
 
 
 @pytest.mark.parametrize("forward", ["ipip"], indirect=True)
-@pytest.mark.parametrize("command", ["tc qdisc del dev eth0 clsact", "tc filter del dev eth0 egress"])
-def test_a_filter_that_is_taken_away_is_put_back(lab, running, measured, command):
+@pytest.mark.parametrize("take", ["tc qdisc del dev eth0 clsact", "tc filter del dev eth0 egress"])
+def test_a_filter_that_is_taken_away_is_put_back(lab, running, measured, take):
     """A probe without it goes bare to whoever has the VIP."""
     before = state(lab)
     assert "filter" in before
     with Traffic(lab) as traffic:
         traffic.wait_seen(OXFORD)
         since = time.monotonic()
-        lab.within("lb", *command.split())
+        lab.within("lb", *take.split())
         wait_until(lambda: state(lab) == before, HEALED_S, "the filter is back")
         healed = time.monotonic() - since
         two_rounds(running)
@@ -155,12 +156,12 @@ def test_a_vip_that_becomes_an_address_of_this_box_moves_no_mail_and_is_told_eve
 @pytest.mark.parametrize("way", ["via 203.0.113.1", "dev tun7"])
 def test_a_rule_of_somebody_elses_that_takes_all_traffic_elsewhere_moves_no_mail(lab, running, measured, way, pref):
     """As a VPN client makes it: all by its own table, before mxlb's rules or after them."""
-    for command in (f"rule del pref {pref}", "link del tun7", "route flush table 77"):
-        lab.undo.callback(lab.within, "lb", "ip", *command.split(), status=None)
+    for undo in (f"rule del pref {pref}", "link del tun7", "route flush table 77"):
+        lab.undo.callback(lab.within, "lb", "ip", *undo.split(), status=None)
     with Traffic(lab) as traffic:
         traffic.wait_seen(OXFORD)
-        for command in ("tuntap add tun7 mode tun", "link set tun7 up", f"route add default {way} table 77"):
-            lab.within("lb", "ip", *command.split())
+        for change in ("tuntap add tun7 mode tun", "link set tun7 up", f"route add default {way} table 77"):
+            lab.within("lb", "ip", *change.split())
         since = time.monotonic()
         lab.within("lb", "ip", "rule", "add", "pref", pref, "lookup", "77")
         if pref == "100":
@@ -184,10 +185,8 @@ def test_without_an_address_of_its_own_the_box_blames_no_server(lab, running, fa
     take, give = ADDRESS[family]
     vip, service = (VIP, "hybrid-mail") if family == "-4" else (VIP6, "hybrid-mail6")
     routes = [f"{family} route replace default via {'203.0.113.1' if family == '-4' else '2001:db8:113::1'}", give]
-    for command in routes:
-        lab.undo.callback(lab.within, "lb", "ip", *command.split(), status=None)
-    if family == "-6":  # the router solicits the VIP, and forgets it after a while
-        running.wait_all_up()
+    for undo in routes:
+        lab.undo.callback(lab.within, "lb", "ip", *undo.split(), status=None)
     with Traffic(lab, vip) as traffic:
         traffic.wait_seen(OXFORD)
         since = time.monotonic()
@@ -222,3 +221,129 @@ def test_a_reload_leaves_no_multicast_group_that_is_still_served(lab, running):
     assert not running.ask("reload").strip()
     wait_until(lambda: group not in lab.within("lb", "ip", "-6", "maddr", "show", "dev", "eth0"), 10, "it is left at last")
     assert reports() != before
+
+
+def test_a_renamed_interface_is_followed_and_told_of(lab, running, measured):
+    """udev renames late, a person early; afterwards a server gets another network card."""
+    def rename(a, b):
+        for change in (f"link set {a} down", f"link set {a} name {b}", f"link set {b} up", "route replace default via 203.0.113.1",
+                        f"address replace 2001:db8:113::5/64 dev {b} nodad", "-6 route replace default via 2001:db8:113::1"):
+            lab.within("lb", "ip", *change.split(), status=None)
+    mac = lab.mac("oxford-a")
+    lab.undo.callback(lab.within, "oxford-a", "ip", "link", "set", "dev", "eth0", "address", mac)
+    lab.undo.callback(rename, "other9", "eth0")
+    rename("eth0", "other9")
+    wait_until(lambda: ("interface_renamed", "") in problems(running), HEALED_S, "the problem is known")
+    said = " ".join(lab("ctl", "check", status=2).split())
+    assert "interface eth0 is called other9 now" in said, said
+    running.wait_all_up()
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        lab.within("oxford-a", "ip", "link", "set", "dev", "eth0", "address", "02:00:00:00:00:aa")
+        wait_until(lambda: running.backend("oxford-a")["neighbour"]["mac"] == "02:00:00:00:00:aa", 15, "its new MAC is known")
+        running.wait_all_up()
+        traffic.wait_seen(OXFORD)
+    lab.within("lb", "bpftool", "link", "detach", "pinned", str(next(lab.pin.glob("v*/link_*"))))
+    wait_until(lambda: lab.xdp("other9"), HEALED_S, "the program is there again")
+    rename("other9", "eth0")
+    wait_until(lambda: not problems(running), 3 * HEALED_S, "the problem is over")
+    running.wait_all_up()
+    assert " to=down" not in running.log(), running.log()
+
+
+def test_an_interface_may_be_given_by_an_alternative_name(lab, balancer):
+    lab.undo.callback(lab.within, "lb", "ip", "link", "property", "del", "dev", "eth0", "altname", "enp1s0f0", status=None)
+    lab.within("lb", "ip", "link", "property", "add", "dev", "eth0", "altname", "enp1s0f0")
+    balancer.configure(replace={"eth0: {mode": "enp1s0f0: {mode", "interface: eth0": "interface: enp1s0f0"})
+    text = lab.config_file.read_text()
+    lab.config_file.write_text(text.replace("interface: eth0", "interface: enp1s0f0"))
+    balancer.start()
+    balancer.wait_all_up()
+    lab("send", "20")
+    assert not problems(balancer)
+
+
+def test_pins_that_are_unmounted_outside_are_noticed_and_mail_goes_on(lab, balancer, measured):
+    """mxlbd has its own view of the mounts, in which nothing changes but that the mount follows no other any more."""
+    def mount_again():
+        command(str(ROOT / "scripts/confine"), "-s", f"/sys/fs/bpf/mxlb={lab.pin}", "prepare")
+    command("mount", "--make-shared", str(lab.pin))
+    balancer.start()
+    balancer.wait_all_up()
+    looks = balancer.info("Uptime_sec")
+    wait_until(lambda: balancer.info("Uptime_sec") >= looks + 6, 10, "the mounts were looked at")
+    lab.undo.callback(mount_again)
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        since = time.monotonic()
+        command("umount", "-l", str(lab.pin))
+        wait_until(lambda: ("pins", "") in problems(balancer), 10, "the problem is known")
+        measured(f"known after {time.monotonic() - since:.1f} s")
+        assert "was unmounted outside" in lab("ctl", "check", status=2)
+        two_rounds(balancer)
+        nobody_suffers(balancer, traffic, since)
+
+
+# --- inputs that went bad overnight ---
+
+def shorten(path):
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+
+
+BREAK = {
+    "empty": lambda path: path.write_bytes(b""),
+    "half written": shorten,
+    "gone": lambda path: path.unlink(),
+    "not for mxlbd's user": lambda path: path.chmod(0),
+}
+ALLOWED = ["198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24", "198.18.0.0/24", "2001:db8::/32"]
+
+
+@pytest.mark.parametrize("how", [*BREAK, "four of five prefixes gone"])
+@pytest.mark.parametrize("key", ["allow-file", "ca-file"])
+def test_a_start_with_a_file_that_went_bad_takes_the_last_good_copy_and_says_so(lab, balancer, key, how):
+    file = lab.run / "input"
+    lab.undo.callback(file.unlink, missing_ok=True)
+    if key == "allow-file":
+        good = json.dumps([{"id": 10, "tcpPorts": "25", "ips": ALLOWED}]).encode()
+        balancer.configure(replace={"failback-hold: 0s": f"failback-hold: 0s\n    allow-file: {file}"})
+        name, service = "allow_file", "hybrid-mail"
+    else:
+        good = (lab.run / "cert.pem").read_bytes()
+        balancer.configure(replace={"tls: encryption-only": f"tls: certificate-validation\n    ca-file: {file}"})
+        name, service = "ca_file", ""
+    if how not in BREAK and key == "ca-file":
+        pytest.skip("a bundle has no size to be judged by")
+    file.write_bytes(good)
+    balancer.start()
+    balancer.wait_all_up()
+    assert not problems(balancer) and balancer.stop() == 0
+    if how in BREAK:
+        BREAK[how](file)
+    else:
+        file.write_text(json.dumps([{"id": 10, "tcpPorts": "25", "ips": ALLOWED[:1]}]))
+    assert "is valid" in lab("mxlbd", "-t", status=0 if how not in BREAK else 1) or how in BREAK
+    with Traffic(lab) as traffic:
+        balancer.start()
+        probes = balancer.info("Probes")
+        wait_until(lambda: balancer.info("Probes") >= probes + 12, 15, "two rounds of probes")
+        balancer.wait_all_up()
+        assert (name, service) in problems(balancer), balancer.log()
+        assert f"to={name}" in balancer.log() and "warning: " in balancer.log()
+        assert str(file) in " ".join(lab("ctl", "check", status=1).split())
+        traffic.wait_seen(OXFORD)
+        file.unlink(missing_ok=True)
+        file.write_bytes(good)
+        if key == "allow-file":
+            assert not balancer.ask("reload").strip()
+        wait_until(lambda: (name, service) not in problems(balancer), 45, "the problem is over")
+        balancer.wait_all_up()
+        assert {a.server for a in traffic.attempts()} == set(OXFORD)
+
+
+def test_without_a_copy_a_file_that_is_no_good_refuses_the_start_as_before(lab, balancer):
+    file = lab.run / "input"
+    lab.undo.callback(file.unlink, missing_ok=True)
+    file.write_text("[{")
+    balancer.configure(replace={"failback-hold: 0s": f"failback-hold: 0s\n    allow-file: {file}"})
+    assert "is not JSON" in lab("mxlbd", status=1)

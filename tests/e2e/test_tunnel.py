@@ -297,6 +297,6 @@ def test_the_probes_filter_and_mtu_go_with_the_last_tunnel_and_other_filters_sta
 
 def test_a_filter_that_somebody_removed_is_put_back(lab, running):
     lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact")
-    assert not ours(lab)
-    wait_until(lambda: len(ours(lab)) == 1, 15, "the filter is back")
+    wait_until(lambda: len(ours(lab)) == 1, 2, "the filter is back")
+    assert "event=put_back to=1" in running.log()
     running.wait_all_up()

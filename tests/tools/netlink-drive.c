@@ -23,6 +23,8 @@ static void print_link(void *ctx, unsigned interface, const struct netlink_link 
 	char mac[ADDR_TEXT_SIZE];
 
 	(void)ctx;
+	if (l->renamed[0])
+		printf("renamed %s %s\n", config.interfaces[interface].name, l->renamed);
 	printf("link %s ifindex=%d %s %s mtu=%u mac=%s since=%d\n",
 	       config.interfaces[interface].name, l->ifindex, l->up ? "up" : "down",
 	       l->carrier ? "carrier" : "no-carrier", l->mtu, addr_mac_text(&l->mac, mac),

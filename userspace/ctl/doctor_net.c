@@ -140,8 +140,8 @@ static void judge_xdp(struct doctor *d, const char *name, const json_t *conf,
 				"passes",
 				name, link->xdp_program),
 			json_sprintf(
-				"bpftool prog show id %u says whose it is; take it off (ip link set "
-				"%s xdp off), restart mxlbd.",
+				"bpftool prog show id %u says whose it is; take it off (ip link set %s xdp off; "
+				"where that is refused: bpftool link list, bpftool link detach id ID), restart mxlbd.",
 				link->xdp_program, name));
 	else
 		judge_mode(d, name, conf, link);

@@ -27,10 +27,13 @@ static void check_problems(struct doctor *d)
 	{
 		const char *service = field_text(problem, "service");
 
-		doctor_find(d, field_true(problem, "critical") ? DOCTOR_ERROR : DOCTOR_WARNING,
-			    json_sprintf("%s%s%s", service, *service ? ": " : "",
-					 field_text(problem, "text")),
-			    NULL);
+		doctor_find(
+			d, field_true(problem, "critical") ? DOCTOR_ERROR : DOCTOR_WARNING,
+			json_sprintf("%s%s%s", service, *service ? ": " : "",
+				     field_text(problem, "text")),
+			json_string(
+				"docs/operations.md (/usr/share/doc/mxlb) says who does that, and "
+				"what mxlbd does meanwhile."));
 	}
 }
 

@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include "conf/conf.h"
 #include "daemon/daemon.h"
 #include "util/log.h"
 
@@ -136,8 +137,71 @@ static void forget_removed(struct daemon *d)
 	}
 }
 
+static void look_at_names(struct daemon *d)
+{
+	char text[EVENT_TEXT_SIZE] = "";
+	size_t at = 0;
+
+	for (unsigned i = 0; i < d->config->n_interfaces && at < sizeof(text); i++) {
+		const char *now = netlink_link(d->netlink, i)->renamed;
+		int n = *now ? snprintf(text + at, sizeof(text) - at,
+					"interface %s is called %s now; ",
+					d->config->interfaces[i].name, now)
+			     : 0;
+
+		at += n > 0 ? (size_t)n : 0;
+	}
+	if (at && at < sizeof(text))
+		snprintf(text + at, sizeof(text) - at,
+			 "mail goes on, but the next start will not find it: rename it back, or "
+			 "correct interfaces: in %s",
+			 d->file);
+	own_problem(d, "interface_renamed", "", true, at ? text : NULL);
+}
+
+/* Inputs of which an earlier state is in use. */
+static void look_at_files(struct daemon *d)
+{
+	const char *bad = prober_bad_bundle(d->prober);
+	char text[EVENT_TEXT_SIZE];
+
+	if (prober_bundles_renewed(d->prober))
+		conf_keep_copies(d->config);
+	snprintf(text, sizeof(text),
+		 "the CA file %s can't be loaded; what was last loaded of it is in use: put it "
+		 "right, mxlbd notices by itself",
+		 bad ?: "");
+	own_problem(d, "ca_file", "", false, bad ? text : NULL);
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service_conf *s = &d->model->services[i].conf;
+
+		snprintf(
+			text, sizeof(text),
+			"allow-file %.80s is not in force as it is: %.120s; its %u earlier prefixes are; "
+			"put it right, then mxlbctl reload",
+			s->allow_file, s->file_trouble, s->n_from_file);
+		own_problem(d, "allow_file", s->name, false, s->file_trouble[0] ? text : NULL);
+	}
+}
+
+static void look_at_pins(struct daemon *d)
+{
+	const char *trouble = datapath_pins_trouble(d->datapath);
+	char text[EVENT_TEXT_SIZE];
+
+	snprintf(
+		text, sizeof(text),
+		"%s; systemctl start sys-fs-bpf-mxlb.mount (or mount %.80s), then restart mxlbd at a "
+		"quiet time",
+		trouble ?: "", d->config->datapath.pin);
+	own_problem(d, "pins", "", true, trouble ? text : NULL);
+}
+
 static void look(struct daemon *d)
 {
+	look_at_pins(d);
+	look_at_files(d);
+	look_at_names(d);
 	forget_removed(d);
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		look_at_vip(d, &d->model->services[i].conf);
@@ -171,6 +235,8 @@ void own_start(struct daemon *d)
 {
 	ev_timer_init(&d->own, on_look, LOOK_S, LOOK_S);
 	d->own.data = d;
+	conf_keep_copies(d->config);
+	look(d);
 	ev_timer_start(d->loop, &d->own);
 }
 

@@ -142,7 +142,7 @@ static int explain(struct datapath *dp, unsigned interface, const struct interfa
 		   int err)
 {
 	int ifindex = dp->ports[interface].ifindex, before = dp->ports[interface].err;
-	char advice[160] = "see the system's log";
+	char advice[256] = "see the system's log";
 	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
 
 	dp->ports[interface].err = err;
@@ -152,7 +152,8 @@ static int explain(struct datapath *dp, unsigned interface, const struct interfa
 		bpf_xdp_query(ifindex, 0, &opts);
 		snprintf(
 			advice, sizeof(advice),
-			"another XDP program (id %u) is there; remove it: ip link set dev %s xdp off",
+			"another XDP program (id %u) is there; remove it: ip link set dev %s xdp off; or, where "
+			"that is refused, it is held by a link: bpftool link list, bpftool link detach id ID",
 			opts.prog_id, conf->name);
 	} else if (err == -EPERM) {
 		snprintf(advice, sizeof(advice),

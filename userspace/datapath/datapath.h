@@ -67,6 +67,8 @@ bool datapath_is_attached(const struct datapath *dp, unsigned interface);
  * would stop forwarding with this process. What fails is logged, once per cause.
  */
 void datapath_keep_pins(struct datapath *dp);
+/* Why the pins may not outlive this process; NULL: they do. */
+const char *datapath_pins_trouble(const struct datapath *dp);
 /*
  * Every second: what somebody else wrote to the maps is put back. False: a ring was written to; the next datapath_apply()
  * builds it anew.

@@ -67,6 +67,8 @@ struct datapath {
 	int lock_fd;
 	uint64_t keep_said_ms;
 	int keep_err; /* why pins could not be put back, as last logged */
+	unsigned mount_looks;
+	bool followed, unmounted; /* the pins' mount followed one outside; and does no more */
 	struct mxlb_bpf *skel;
 	bool adopted; /* the maps were there already */
 	int n_cpus;

@@ -2,9 +2,15 @@
 /*
  * Puts back the pins of a running mxlbd that somebody removed: maps first, links behind them, for a directory with links
  * is one that the next mxlbd may take over. Refuses a directory that another mxlbd holds by now.
+ *
+ * In a mount namespace of its own (the unit's) mxlbd still sees a file system that was unmounted outside (umount -l), and its
+ * pins end with this process. There the mount has received what happens to the one outside ("master:N" in
+ * /proc/self/mountinfo, proc(5)); when that goes the word goes. It cannot be put back from in here.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -51,6 +57,71 @@ static int keep_pin(int fd, const char *path, bool anew)
 	return bpf_obj_pin(fd, path) ? -errno : 1;
 }
 
+#define MOUNT_LOOKS 5 /* one look at the mounts in so many */
+
+/* Where the mount of a line of mountinfo is; NULL: it is none. Octal escapes are left as they are: then it is not ours. */
+static const char *mount_point(char *line, const char **options)
+{
+	char *rest, *word = strtok_r(line, " ", &rest);
+
+	for (int i = 0; word && i < 4; i++)
+		word = strtok_r(NULL, " ", &rest);
+	*options = rest;
+	return word;
+}
+
+static bool is_above(const char *mount, const char *path)
+{
+	size_t len = strlen(mount);
+
+	return !strncmp(mount, path, len) && (path[len] == '/' || !path[len] || len == 1);
+}
+
+/* Does the mount that has this path follow another one? The last of the longest is on top. */
+static bool mount_follows(const char *path)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	size_t longest = 0, size = 0;
+	bool follows = false;
+	char *line = NULL;
+
+	while (f && getline(&line, &size, f) > 0) {
+		const char *options, *mount = mount_point(line, &options);
+		size_t len = mount && is_above(mount, path) ? strlen(mount) : 0;
+
+		if (!len || len < longest)
+			continue;
+		longest = len;
+		follows = options && strstr(options, " master:");
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return follows;
+}
+
+static void look_at_mount(struct datapath *dp)
+{
+	bool follows;
+
+	if (dp->mount_looks++ % MOUNT_LOOKS)
+		return;
+	follows = mount_follows(dp->pins);
+	dp->unmounted = dp->followed && !follows;
+	dp->followed |= follows;
+}
+
+const char *datapath_pins_trouble(const struct datapath *dp)
+{
+	if (dp->unmounted)
+		return "the file system of the pins was unmounted outside of mxlbd: mail goes on, but ends "
+		       "when mxlbd stops, and open connections with it";
+	if (dp->keep_err)
+		return "the pins can't be put back: mail goes on, but ends when mxlbd stops, and open "
+		       "connections with it";
+	return NULL;
+}
+
 static int count(int *n, int ret)
 {
 	*n += ret > 0;
@@ -82,6 +153,7 @@ void datapath_keep_pins(struct datapath *dp)
 {
 	int n = 0, err = keep_all(dp, &n);
 
+	look_at_mount(dp);
 	if (n && log_seldom(&dp->keep_said_ms))
 		log_warn("event=pins_put_back pins=%d path=\"%s\" cause=\"somebody removed them\"",
 			 n, dp->dir);

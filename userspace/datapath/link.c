@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns what is known about the config's interfaces. They are followed by name: one that is deleted and made
- * again, or renamed away, is another interface with another ifindex, and on_link says so. Where mail arrives with a
+ * Owns what is known about the config's interfaces. One is found by its name, or an alternative name (ip link property),
+ * and then followed by its ifindex until it is deleted: one that is renamed (udev, a person) is the same interface, and on_link
+ * says what it is called now. One that is made again is another, with another ifindex. Where mail arrives with a
  * tag, the program is on the interface and IP on the VLAN device above, which is found by its tag, whatever its name.
  * Bonds' slaves are kept for all bonds, since a slave may be reported before its bond.
  */
@@ -11,6 +12,7 @@
 #include <linux/if_ether.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "util/log.h"
 
@@ -75,8 +77,11 @@ static void device_event(struct netlink *n, struct port *p, struct netlink_link 
 		now = &none;
 	if (device->ifindex == now->ifindex && device->up == now->up &&
 	    device->carrier == now->carrier && device->mtu == now->mtu &&
-	    !memcmp(&device->mac, &now->mac, sizeof(now->mac)))
+	    !memcmp(&device->mac, &now->mac, sizeof(now->mac)) &&
+	    !strcmp(device->renamed, now->renamed))
 		return;
+	if (device == &p->below && !now->ifindex)
+		n->resync = true; /* another one may have its name already */
 	/* Its VLAN device may have been told of before. */
 	if (p->vlan && device == &p->below && now->ifindex && device->ifindex != now->ifindex)
 		n->resync = true;
@@ -147,10 +152,44 @@ static void slave_event(struct netlink *n, int ifindex, int master)
 	netlink_soon(n, NETLINK_NOW);
 }
 
+static bool names_it(const struct nlattr *name, const char *wanted)
+{
+	return mnl_attr_get_payload_len(name) && !strcmp(mnl_attr_get_str(name), wanted);
+}
+
+/* Is this one of the interface's names? */
+static bool has_name(const struct nlattr **tb, const char *wanted)
+{
+	const struct nlattr *a;
+
+	if (names_it(tb[IFLA_IFNAME], wanted))
+		return true;
+	if (!tb[IFLA_PROP_LIST])
+		return false;
+	mnl_attr_for_each_nested(a, tb[IFLA_PROP_LIST])
+	{
+		if (mnl_attr_get_type(a) == IFLA_ALT_IFNAME && names_it(a, wanted))
+			return true;
+	}
+	return false;
+}
+
+/* Is a message about `now` one about the port's own interface? Fills what it is called, if that is not what it was. */
+static bool is_below(const struct port *p, const struct nlattr **tb, struct netlink_link *now)
+{
+	bool named = has_name(tb, p->name), followed = p->below.ifindex == now->ifindex;
+
+	now->renamed[0] = '\0';
+	if (followed && !named)
+		snprintf(now->renamed, sizeof(now->renamed), "%s",
+			 mnl_attr_get_str(tb[IFLA_IFNAME]));
+	return followed || (named && !p->below.ifindex);
+}
+
 void port_event(struct netlink *n, const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *msg = mnl_nlmsg_get_payload(h);
-	const struct nlattr *tb[IFLA_LINK_NETNSID + 1];
+	const struct nlattr *tb[IFLA_PROP_LIST + 1];
 	struct netlink_link now = {0};
 	int below = 0;
 	uint16_t vlan;
@@ -160,7 +199,7 @@ void port_event(struct netlink *n, const struct nlmsghdr *h)
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*msg) || msg->ifi_family != AF_UNSPEC)
 		return;
 	nexthop_ask_all(n); /* IPv4 routes die with their link without a word (fib_sync_down_dev) */
-	request_attrs(h, sizeof(*msg), tb, IFLA_LINK_NETNSID);
+	request_attrs(h, sizeof(*msg), tb, IFLA_PROP_LIST);
 	here = h->nlmsg_type != RTM_DELLINK && tb[IFLA_IFNAME];
 	now.ifindex = msg->ifi_index;
 	now.up = msg->ifi_flags & IFF_UP;
@@ -174,8 +213,8 @@ void port_event(struct netlink *n, const struct nlmsghdr *h)
 	for (unsigned i = 0; i < n->n_ports; i++) {
 		struct port *p = &n->ports[i];
 
-		device_event(n, p, &p->below,
-			     here && !strcmp(mnl_attr_get_str(tb[IFLA_IFNAME]), p->name), &now);
+		device_event(n, p, &p->below, here && is_below(p, tb, &now), &now);
+		now.renamed[0] = '\0';
 		device_event(n, p, &p->tagged,
 			     here && vlan && vlan == p->vlan && below == p->below.ifindex, &now);
 	}

@@ -21,6 +21,7 @@ struct netlink_link { /* one of config.interfaces */
 	bool carrier; /* IFF_LOWER_UP */
 	/* Monotonic: when up and carrier last became true; 0 at start when they were. */
 	uint64_t up_since_ms;
+	char renamed[IF_NAMESIZE]; /* what it is called now; "": as in the config */
 };
 
 enum probe_way {
