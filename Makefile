@@ -57,7 +57,7 @@ CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c
 CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
 DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
-CORE    += resets.c
+CORE    += resets.c diagnosis.c
 DAEMON  += resets.c
 
 DATAPATH += sight.c offload.c
@@ -124,7 +124,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow copies endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy certpath control listen status stat admin flowlist ctl forgery schedule connlog messenger
+UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow copies endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat admin flowlist ctl forgery schedule connlog messenger
 UNIT += http metrics
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
@@ -169,6 +169,7 @@ unit_srcs_reply  = $(call core,reply)
 unit_srcs_dialog = userspace/util/log.c $(call core,dialog reply verdict)
 unit_srcs_certname = userspace/util/utf8.c $(patsubst %,userspace/probe/%.c,certfacts certpolicy certpath) $(call core,certname domain tlsa)
 unit_srcs_certpolicy = tests/unit/cert_maker.c $(unit_srcs_certname) userspace/probe/wallclock.c $(call core,verdict)
+unit_srcs_diagnosis = $(unit_srcs_status)
 unit_srcs_certpath = $(unit_srcs_certpolicy)
 unit_srcs_probe  = userspace/util/log.c userspace/util/utf8.c $(patsubst %,userspace/probe/%.c,wire transcript certfacts) $(call core,certname)
 

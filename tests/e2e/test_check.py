@@ -60,7 +60,7 @@ def test_a_healthy_site_is_ok_with_figures(site):
 
 def test_what_is_a_warning(site, balancer):
     site.stop("nuneaton")
-    becomes(site, "WARNING", "hybrid-mail/nuneaton down")
+    becomes(site, "WARNING", "hybrid-mail/nuneaton is down")
     orders(site, "maint", "nuneaton")
     becomes(site, "OK", "")  # an operator said so
     orders(site, "ready", "nuneaton")
@@ -81,7 +81,7 @@ def test_what_is_a_warning(site, balancer):
 def test_nobody_up_is_critical_and_worse_than_a_warning(site):
     for host in SERVERS:
         site.stop(host)
-    becomes(site, "CRITICAL", "hybrid-mail: nobody is up, senders are refused")
+    becomes(site, "CRITICAL", "hybrid-mail: no server is available: senders are refused")
     site.mend()
     becomes(site, "OK", "")
 

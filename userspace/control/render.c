@@ -4,9 +4,11 @@
  * Refuses nothing: text that is not UTF-8 is escaped, times that no calendar has are null.
  */
 #include "control/render.h"
+#include "core/diagnosis.h"
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -317,6 +319,30 @@ static json_t *json_problems(const struct problems *p)
 	return list;
 }
 
+/* What is wrong and what to do about it: diagnosis.c. NULL: no memory. */
+static json_t *json_diagnosis(const struct model *m, const struct control_info *info)
+{
+	const struct diagnosis_box box = {info->config_last_error, info->xdp_mode};
+	struct diagnosis *d = malloc(sizeof(*d));
+	json_t *list = json_array();
+
+	if (d)
+		diagnose(m, &box, d);
+	for (unsigned i = 0; d && i < d->n; i++) {
+		const struct finding *f = &d->list[i];
+
+		list = render_json_append(list,
+					  json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "level",
+						    finding_level_name(f->level), "code", f->code,
+						    "service", render_json_text(f->service),
+						    "server", render_json_text(f->server), "text",
+						    render_json_text(f->text), "next",
+						    render_json_text(f->next)));
+	}
+	free(d);
+	return list;
+}
+
 int render_status(const struct model *m, const struct control_info *info, struct now now,
 		  struct buf *out)
 {
@@ -335,6 +361,7 @@ int render_status(const struct model *m, const struct control_info *info, struct
 			 json_interfaces(m->config, info), "probing", json_probing(info),
 			 "services", services);
 	json_object_set_new(json, "problems", json_problems(&m->problems));
+	json_object_set_new(json, "diagnosis", json_diagnosis(m, info));
 	if (json_object_update(json, fates)) {
 		json_decref(json);
 		json = NULL;

@@ -3,11 +3,9 @@
  * Owns what is OK, WARNING and CRITICAL, and the line of the Monitoring Plugins' guidelines: "MXLB STATE - text|figures".
  * An answer that does not come within --timeout is UNKNOWN.
  *
- *  1. CRITICAL: nobody takes mail, or only who should not (nobody up), an interface without the program or whose
- *     packets it does not see, a certificate with
- *     fewer days than --critical says, a problem of this box that keeps verdicts or mail from being right.
- *  2. WARNING: a tier that is not the best, or is forced; a server that is not up and should be; a certificate with fewer
- *     days than --warning says; a reload that failed. What an operator told a server is no warning.
+ *  1. What is wrong is mxlbd's diagnosis (core/diagnosis.c): its critical findings are CRITICAL, its errors and warnings
+ *     WARNING; notes (overrides that do no harm) are neither.
+ *  2. A certificate with fewer days than --critical or --warning says is that.
  */
 #include "ctl/check.h"
 
@@ -61,47 +59,32 @@ static void figure(struct check *c, const char *service, const char *what, long 
 	json_object_set_new(c->values, label, json_integer(value));
 }
 
-static void judge_state(struct check *c, const json_t *service)
+/* Findings are mxlbd's (core/diagnosis.c); days of certificates are judged by the options here. */
+static bool judge_findings(struct check *c, const json_t *status, const char *wanted)
 {
-	static const struct {
-		const char *state, *text;
-	} critical[] = {
-		{"down", "nobody is up, senders are refused"},
-		{"fail-open", "nobody is up, mail goes to servers with wrong certificates"},
-		{"draining-only", "nobody is up, mail goes to draining servers"},
-		{"not-ready", "not ready, the VIP is not answered yet"},
-		{"blind", "mxlb's program does not see what arrives, mail is lost"},
-	};
+	json_t *findings = json_object_get(status, "diagnosis"), *f;
+	size_t i;
 
-	for (size_t i = 0; i < sizeof(critical) / sizeof(critical[0]); i++)
-		if (!strcmp(field_text(service, "state"), critical[i].state))
-			say(c, STATE_CRITICAL,
-			    json_sprintf("%s: %s", field_text(service, "name"), critical[i].text));
-}
+	json_array_foreach(findings, i, f)
+	{
+		const char *level = field_text(f, "level"), *service = field_text(f, "service"),
+			   *next = field_text(f, "next");
 
-static void judge_tier(struct check *c, const json_t *service)
-{
-	const json_t *best = json_array_get(json_object_get(service, "tiers"), 0);
-	bool forced = json_is_object(json_object_get(service, "forced"));
-	char text[TEXT_TIER_SIZE];
-
-	if (!strcmp(field_text(service, "state"), "up") && (forced || !field_true(best, "active")))
-		say(c, STATE_WARNING,
-		    json_sprintf("%s: %s%s", field_text(service, "name"), text_tier(service, text),
-				 field_true(best, "active") ? "" : ", not the best"));
+		if (!strcmp(level, "note") || (wanted && *service && strcmp(wanted, service)))
+			continue;
+		say(c, strcmp(level, "critical") ? STATE_WARNING : STATE_CRITICAL,
+		    json_sprintf("%s%s%s", field_text(f, "text"), *next ? " -> " : "", next));
+	}
+	return json_is_array(findings);
 }
 
 static void judge_backend(struct check *c, const json_t *service, const json_t *backend,
 			  long long *least_days)
 {
 	const json_t *days = json_object_get(json_object_get(backend, "tls"), "days_left");
-	const char *verdict = field_text(backend, "verdict"), *name = field_text(backend, "name");
+	const char *name = field_text(backend, "name");
 	long long left = json_integer_value(days);
 
-	if (strcmp(verdict, "up") && !strcmp(field_text(backend, "admin"), "ready"))
-		say(c, STATE_WARNING,
-		    json_sprintf("%s/%s %s: %s", field_text(service, "name"), name, verdict,
-				 field_text(backend, "text")));
 	if (!json_is_integer(days))
 		return;
 	if (left < *least_days)
@@ -113,6 +96,13 @@ static void judge_backend(struct check *c, const json_t *service, const json_t *
 				 left < 0 ? -left : left));
 }
 
+/* Up, and not kept out by an operator: of drained servers none takes mail. */
+static bool is_in_service(const json_t *backend)
+{
+	return !strcmp(field_text(backend, "verdict"), "up") &&
+	       !strcmp(field_text(backend, "admin"), "ready") && field_number(backend, "weight");
+}
+
 static void judge_service(struct check *c, const json_t *service)
 {
 	const char *name = field_text(service, "name");
@@ -121,14 +111,12 @@ static void judge_service(struct check *c, const json_t *service)
 	char rest[64], tier_text[TEXT_TIER_SIZE];
 	size_t i, k;
 
-	judge_state(c, service);
-	judge_tier(c, service);
 	json_array_foreach(json_object_get(service, "tiers"), i, tier)
 		json_array_foreach(json_object_get(tier, "backends"), k, backend)
 	{
 		judge_backend(c, service, backend, &days);
 		all++;
-		up += !strcmp(field_text(backend, "verdict"), "up");
+		up += is_in_service(backend);
 		flows += field_number(backend, "flows");
 		new += field_number(backend, "new");
 	}
@@ -141,29 +129,6 @@ static void judge_service(struct check *c, const json_t *service)
 	snprintf(rest, sizeof(rest), ";%lld:;%lld:", c->warning_days, c->critical_days);
 	if (days < DAYS_MAX)
 		figure(c, name, "certificate_days", days, rest);
-}
-
-static void judge_box(struct check *c, const json_t *status)
-{
-	const char *error = field_text(json_object_get(status, "config"), "last_error");
-	json_t *interface, *problem;
-	size_t i;
-
-	if (*error)
-		say(c, STATE_WARNING,
-		    json_sprintf("the last reload failed: %.*s", (int)strcspn(error, "\n"), error));
-	json_array_foreach(json_object_get(status, "problems"), i, problem)
-	{
-		const char *service = field_text(problem, "service");
-
-		say(c, field_true(problem, "critical") ? STATE_CRITICAL : STATE_WARNING,
-		    json_sprintf("%s%s%s", service, *service ? ": " : "",
-				 field_text(problem, "text")));
-	}
-	json_array_foreach(json_object_get(status, "interfaces"), i,
-			   interface) if (!strcmp(field_text(interface, "xdp"), "detached"))
-		say(c, STATE_CRITICAL,
-		    json_sprintf("%s carries no XDP program", field_text(interface, "name")));
 }
 
 /* One line, whatever a server said. */
@@ -241,7 +206,6 @@ static bool judge_all(struct check *c, const json_t *status, const char *wanted)
 		judge_service(c, service);
 		found = true;
 	}
-	judge_box(c, status);
 	return found;
 }
 
@@ -267,6 +231,8 @@ enum ctl_exit check_run(const struct ctl *ctl, char **args)
 	}
 	if (!judge_all(&c, status, args[0])) {
 		rc = check_unknown(ctl, "no such service");
+	} else if (!judge_findings(&c, status, args[0])) {
+		rc = check_unknown(ctl, "mxlbd is older than this mxlbctl: restart it");
 	} else if (ctl->json) {
 		document = json_pack("{s:s, s:O, s:O}", "state", state_names[c.worst], "problems",
 				     c.problems, "figures", c.values);

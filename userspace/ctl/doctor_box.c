@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,7 +179,41 @@ static void check_processes(struct doctor *d)
 	closedir(proc);
 }
 
+/* What the kernel does without mxlbd: what is pinned outlives it. */
+static const char *kernel_does(const struct doctor *d)
+{
+	const char *pin = field_text(json_object_get(d->config, "datapath"), "pin");
+	char pattern[300];
+	glob_t found;
+	int rc;
+
+	if (!d->root)
+		return "as root this says whether the kernel still forwards";
+	snprintf(pattern, sizeof(pattern), "%s/v[0-9]*", *pin ? pin : "/sys/fs/bpf/mxlb");
+	rc = glob(pattern, GLOB_NOSORT, NULL, &found);
+	globfree(&found);
+	return rc ? "nothing is pinned in the kernel: no mail is forwarded"
+		  : "the kernel goes on forwarding as before, without probes and failover";
+}
+
+static void check_daemon(struct doctor *d)
+{
+	if (d->status)
+		return;
+	if (d->ctl->file && !d->ctl->socket_given)
+		doctor_find(d, DOCTOR_NOT_CHECKED,
+			    json_string("not asked: this checks a file (add -s SOCKET to ask it)"),
+			    NULL);
+	else
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_sprintf("does not answer at %s; %s", d->ctl->socket, kernel_does(d)),
+			json_string("systemctl start mxlb; journalctl -u mxlb has the cause if "
+				    "it does not start"));
+}
+
 const struct doctor_check doctor_box_checks[] = {
+	{"mxlbd", "it runs and answers", 0, check_daemon},
 	{"kernel", "its version is supported", 0, check_kernel},
 	{"bpf", "the kernel loads the BPF program of mxlbd", NEEDS_ROOT, doctor_check_load},
 	{"jit", "BPF programs are compiled", 0, check_jit},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checks of what mxlbd knows: services, servers, their certificates, next hops and tunnels. Says for each reason what to do.
+ * Checks of what mxlbd knows: services and servers as it diagnoses them, their certificates, next hops and tunnels.
  */
 #include <string.h>
 #include "ctl/doctor.h"
@@ -11,132 +11,34 @@
 #define MTU_V4_MIN  576 /* RFC 791: what every host takes */
 #define MTU_FULL    1500
 
-static const struct {
-	const char *state, *text;
-	enum doctor_level level;
-} states[] = {
-	{"down", "no server takes mail: senders are refused", DOCTOR_ERROR},
-	{"fail-open", "mail goes to servers whose certificates are wrong, for there is no other",
-	 DOCTOR_ERROR},
-	{"draining-only", "mail goes to servers that ask for none, for there is no other",
-	 DOCTOR_ERROR},
-	{"blind", "mxlb's program does not see what arrives: mail is lost; see sight",
-	 DOCTOR_ERROR},
-	{"not-ready", "the first verdicts are not there: the VIP is not answered yet",
-	 DOCTOR_WARNING},
-};
-
-static void judge_tier(struct doctor *d, const json_t *service)
+/* mxlbd's findings (core/diagnosis.c) of a service, or of its servers. */
+static void show_findings(struct doctor *d, bool of_servers)
 {
-	const json_t *best = json_array_get(json_object_get(service, "tiers"), 0);
-	char text[TEXT_TIER_SIZE];
+	json_t *f;
+	size_t i;
 
-	if (strcmp(field_text(service, "state"), "up") || field_true(best, "active"))
-		return;
-	doctor_find(d, DOCTOR_WARNING,
-		    json_sprintf("%s: mail does not go to the best tier: %s",
-				 field_text(service, "name"), text_tier(service, text)),
-		    json_is_object(json_object_get(service, "forced"))
-			    ? json_sprintf("mxlbctl tier %s auto", field_text(service, "name"))
-			    : json_string("See what is said of its servers."));
+	json_array_foreach(json_object_get(d->status, "diagnosis"), i, f)
+	{
+		const char *level = field_text(f, "level"), *code = field_text(f, "code"),
+			   *next = field_text(f, "next");
+		bool of_service = !strncmp(code, "service_", 8) || !strncmp(code, "tier_", 5);
+
+		if (!strcmp(level, "note") ||
+		    (of_servers ? !*field_text(f, "server") : !of_service))
+			continue;
+		doctor_find(d, strcmp(level, "warning") ? DOCTOR_ERROR : DOCTOR_WARNING,
+			    json_string(field_text(f, "text")), *next ? json_string(next) : NULL);
+	}
 }
 
 static void check_services(struct doctor *d)
 {
-	json_t *service;
-	size_t i;
-
-	json_array_foreach(json_object_get(d->status, "services"), i, service)
-	{
-		for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++)
-			if (!strcmp(field_text(service, "state"), states[k].state))
-				doctor_find(d, states[k].level,
-					    json_sprintf("%s: %s", field_text(service, "name"),
-							 states[k].text),
-					    json_string("See what is said of its servers."));
-		judge_tier(d, service);
-	}
-}
-
-/* The first row whose name begins the reason. %s: SERVICE/BACKEND. */
-static const struct {
-	const char *reason, *advice;
-} advices[] = {
-	{"not_probed", "Wait for the first probe to end."},
-	{"local_clock", "See clock."},
-	{"local_", "It is this box that could not probe: see interfaces, and mxlbd's log."},
-	{"expensive",
-	 "See what is unusual in its certificates and key exchange: mxlbctl probe %s; mxlbd.8, "
-	 "\"Expensive servers\"."},
-	{"per_source_limit", "Except this box's address from the server's connection limits."},
-	{"unreachable", "Is it running, and its cable in? See neighbours."},
-	{"refused",
-	 "Nothing listens there: start the mail server, and have it listen on the VIP too."},
-	{"connect_timeout",
-	 "A firewall there or on the way back drops it, or its answer does not come back to "
-	 "this box: its default route must not lead astray."},
-	{"vip_missing",
-	 "The VIP is not on its loopback, or not listened on: mxlbctl server-setup linux|windows "
-	 "%s"},
-	{"greeting_silent",
-	 "It accepts and says nothing: overload, or a filter that holds greetings back."},
-	{"closed_early", "It hangs up: a limit or a filter there, for this box's address?"},
-	{"no_starttls",
-	 "It has lost its certificate (Exchange: event 12014) or its connector lacks TLS."},
-	{"starttls_", "mxlbctl probe %s shows the dialogue."},
-	{"tls",
-	 "mxlbctl probe %s shows the dialogue; Schannel's or OpenSSL's log on the server the cause."},
-	{"certificate_incomplete_chain", "Have it send the intermediate certificate too."},
-	{"certificate_not_yet_valid", "See clock; or the certificate is for later."},
-	{"certificate_self_signed",
-	 "Assign a certificate of an authority to SMTP, or put this one into the probe's ca-file."},
-	{"certificate_untrusted",
-	 "Have it send the whole chain, or put the authority that is named into the probe's ca-file."},
-	{"certificate_wrong_purpose",
-	 "Have it issued with the usage 'Server Authentication', and assign that one to SMTP."},
-	{"certificate_expired", "Renew it, and assign it to SMTP (Enable-ExchangeCertificate)."},
-	{"certificate_", "mxlbctl probe %s shows its certificate beside what the policy wants."},
-	{"tlsa_", "Publish the TLSA record of the new key, or put the old key back."},
-	{"greeting_",
-	 "It says so itself: maintenance, back pressure, or a filter. mxlbctl probe %s shows it."},
-	{"", "mxlbctl probe %s shows the dialogue."},
-};
-
-static json_t *advice_for(const struct ctl_found *f)
-{
-	const char *reason = field_text(f->backend, "reason");
-	char name[160], text[512];
-	const char *mark;
-	size_t i = 0;
-
-	while (strncmp(advices[i].reason, reason, strlen(advices[i].reason)))
-		i++;
-	snprintf(name, sizeof(name), "%.64s/%.64s", field_text(f->service, "name"),
-		 field_text(f->backend, "name"));
-	mark = strstr(advices[i].advice, "%s");
-	snprintf(text, sizeof(text), "%.*s%s%s", (int)strcspn(advices[i].advice, "%"),
-		 advices[i].advice, mark ? name : "", mark ? mark + 2 : "");
-	return json_string(text);
-}
-
-static void judge_server(struct doctor *d, const struct ctl_found *f)
-{
-	const char *verdict = field_text(f->backend, "verdict"),
-		   *code = field_text(f->backend, "exo_code");
-
-	if (!strcmp(verdict, "up") || strcmp(field_text(f->backend, "admin"), "ready"))
-		return; /* what an operator said is no defect */
-	doctor_find(d, strcmp(verdict, "down") ? DOCTOR_WARNING : DOCTOR_ERROR,
-		    json_sprintf("%s/%s is %s: %s: %s%s%s", field_text(f->service, "name"),
-				 field_text(f->backend, "name"), verdict,
-				 field_text(f->backend, "reason"), field_text(f->backend, "text"),
-				 *code ? "; Exchange Online says 450 " : "", code),
-		    advice_for(f));
+	show_findings(d, false);
 }
 
 static void check_servers(struct doctor *d)
 {
-	doctor_each_backend(d, judge_server);
+	show_findings(d, true);
 }
 
 static void judge_certificate(struct doctor *d, const struct ctl_found *f)

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 #include "ctl/text.h"
+#include "util/utf8.h"
 
-#define WIDTH	   80
-#define NAME_WIDTH 24
-#define FILE_WIDTH 28
-#define LINE_SIZE  1024
+#define WIDTH	      80
+#define NAME_WIDTH    24
+#define FILE_WIDTH    28
+#define LINE_SIZE     1024
+#define REASON_MARGIN 10
 
 static void print_fit(const char *line)
 {
@@ -54,6 +56,33 @@ static void print_service(const json_t *service)
 	}
 }
 
+/* On as many lines as it takes: what to do stands at the end. The first begins at column `at`, the others at `margin`. */
+static void print_wrapped(const char *text, int margin, int at)
+{
+	int column = at;
+	bool first = true;
+
+	for (size_t word; *text; text += word + strspn(text + word, " ")) {
+		char safe[LINE_SIZE];
+		int columns;
+
+		word = strcspn(text, " ");
+		snprintf(safe, sizeof(safe), "%.*s", (int)word, text);
+		columns = (int)utf8_columns(text_safe(safe));
+		if (!first && column + 1 + columns > WIDTH) {
+			printf("\n%*s", margin, "");
+			column = margin;
+		} else if (!first) {
+			putchar(' ');
+			column++;
+		}
+		fputs(safe, stdout);
+		column += columns;
+		first = false;
+	}
+	putchar('\n');
+}
+
 /* Why it is not simply up, in the words of the server or of this box. */
 static void print_reason(const json_t *backend)
 {
@@ -62,9 +91,10 @@ static void print_reason(const json_t *backend)
 
 	if (!strcmp(field_text(backend, "reason"), "ok"))
 		return;
-	snprintf(line, sizeof(line), "        %s%s%s%s%s%s", field_text(backend, "reason"),
+	snprintf(line, sizeof(line), "%s%s%s%s%s%s", field_text(backend, "reason"),
 		 *code ? " (" : "", code, *code ? ")" : "", *text ? ": " : "", text);
-	print_fit(line);
+	printf("%*s", REASON_MARGIN - 2, "");
+	print_wrapped(line, REASON_MARGIN, REASON_MARGIN - 2);
 }
 
 static void print_backend(const json_t *tier, const json_t *backend, time_t now)
@@ -87,44 +117,28 @@ static void print_backend(const json_t *tier, const json_t *backend, time_t now)
 	print_reason(backend);
 }
 
-/* On as many lines as it takes: what to do stands at the end. */
-static void print_whole(const char *text)
+/* mxlbd's diagnosis. The servers' own findings stand in the table, a failed reload above. */
+static void print_findings(const json_t *document)
 {
-	int column = 0;
-
-	for (size_t word; *text; text += word + strspn(text + word, " ")) {
-		char safe[WIDTH + 1];
-
-		word = strcspn(text, " ");
-		if (column && column + 1 + (int)word > WIDTH) {
-			printf("\n  ");
-			column = 2;
-		} else if (column) {
-			putchar(' ');
-			column++;
-		}
-		snprintf(safe, sizeof(safe), "%.*s", (int)word, text);
-		for (char *c = safe; *c; c++)
-			putchar(*c > ' ' && *c <= '~' ? *c : '?');
-		column += (int)word;
-	}
-	putchar('\n');
-}
-
-/* What is wrong with this box itself. */
-static void print_problems(const json_t *document)
-{
-	json_t *problem;
+	json_t *f;
 	size_t i;
 
-	json_array_foreach(json_object_get(document, "problems"), i, problem)
+	json_array_foreach(json_object_get(document, "diagnosis"), i, f)
 	{
-		const char *service = field_text(problem, "service");
+		const char *level = field_text(f, "level"), *next = field_text(f, "next");
 		char line[LINE_SIZE];
 
-		snprintf(line, sizeof(line), "Problem%s%s: %s", *service ? " of " : "", service,
-			 field_text(problem, "text"));
-		print_whole(line);
+		if (!strcmp(level, "note") || *field_text(f, "server") ||
+		    !strcmp(field_text(f, "code"), "reload_failed"))
+			continue;
+		printf("%s", text_colour(strcmp(level, "critical") ? "warning" : "error"));
+		snprintf(line, sizeof(line), "%s: %s", level, field_text(f, "text"));
+		print_wrapped(line, 2, 0);
+		printf("%s", text_colour_end("error"));
+		if (!*next)
+			continue;
+		printf("  -> ");
+		print_wrapped(next, 5, 5);
 	}
 }
 
@@ -158,7 +172,7 @@ void tables_status(const json_t *document)
 	size_t i, k, n;
 
 	print_daemon(document, now);
-	print_problems(document);
+	print_findings(document);
 	json_array_foreach(json_object_get(document, "services"), i, service)
 	{
 		putchar('\n');

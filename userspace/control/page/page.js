@@ -85,10 +85,10 @@ const day = (text) => new Date(text).toLocaleDateString("en-GB", { day: "numeric
 
 const VERDICTS = { up: "up", draining: "draining", down: "down", unknown: "not known" };
 const STATES = {
-  up: ["up", "Mail is taken"],
+  up: ["up", "Accepting mail"],
   "draining-only": ["draining", "Only draining servers take mail"],
   "fail-open": ["draining", "Only servers with a bad certificate take mail"],
-  down: ["down", "Nobody takes mail"],
+  down: ["down", "No server available"],
   "not-ready": ["unknown", "Not ready: no verdicts yet"],
   blind: ["down", "Mail is lost: mxlb does not see what arrives on the interface"],
 };
@@ -239,10 +239,14 @@ function makeService(s) {
   return card;
 }
 
-function serviceNote(s) {
-  if (s.forced) return `Tier ${s.forced.tier} is forced by ${s.forced.who}${s.forced.until ? " until " + clock(s.forced.until) : ""}`;
-  if (s.held_back !== null) return `Tier ${s.held_back} is fit again and ${s.failback === "manual" ? "waits for the operator" : "held back a moment"}`;
-  return "";
+/* What mxlbd finds (core/diagnosis.c): nothing is judged here. */
+const findings = (status) => status.diagnosis.filter((f) => f.level !== "note");
+const withNext = (f) => `${f.text}${f.next ? ` → ${f.next}` : ""}`;
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+function serviceNote(s, status) {
+  const own = findings(status).filter((f) => f.service === s.name && !f.server);
+  return own.map((f) => capital(withNext(f).replace(`${s.name}: `, "")) + ".").join(" ");
 }
 
 function pair(div, label, value) {
@@ -262,7 +266,7 @@ function updateDetails(more, s, backends) {
   each(more.lastChild, rows, (r) => r[0], () => document.createElement("div"), (e, r) => pair(e, r[0], number(r[1])));
 }
 
-function updateService(card, s, now) {
+function updateService(card, s, now, status) {
   const backends = s.tiers.flatMap((t) => t.backends), rates = new Map();
   for (const b of backends) rates.set(b, rate(`${s.name}/${b.name}`, b.new, now));
   const [head, tiers, more] = card.children, [title, vip, state, note] = head.firstChild.children;
@@ -273,7 +277,7 @@ function updateService(card, s, now) {
   setIcon(state.firstChild, kind);
   attribute(state.lastChild, "class", "is-" + kind);
   say(state.lastChild, s.active_tier === null ? words : `${words}, by tier ${s.active_tier}`);
-  say(note, serviceNote(s));
+  say(note, serviceNote(s, status));
   drawChart(head.lastChild.firstChild, s.name, sum(backends, (b) => rates.get(b)));
   each(tiers, s.tiers, (t) => t.preference, makeTier, (e, t) => updateTier(e, t, now, rates));
   updateDetails(more, s, backends);
@@ -283,11 +287,12 @@ function updateService(card, s, now) {
 
 function summary(status) {
   const all = status.services.flatMap((s) => s.tiers.flatMap((t) => t.backends));
-  const bad = status.services.filter((s) => s.state !== "up"), off = all.filter((b) => b.verdict !== "up" || b.admin !== "ready");
-  if (!status.services.length) return "No services: this box is the far end of tunnels.";
-  if (bad.length) return bad.length === 1 ? `${bad[0].name}: ${(STATES[bad[0].state] || ["", bad[0].state])[1].toLowerCase()}.` : `${bad.length} of ${status.services.length} services have trouble.`;
-  if (off.length) return `Mail is taken; ${off.length} of ${plural(all.length, "server")} ${off.length === 1 ? "is" : "are"} not up.`;
-  return `Mail is taken; all ${plural(all.length, "server")} are up.`;
+  const worst = findings(status), overridden = status.diagnosis.length - worst.length;
+  const more = worst.length > 1 ? ` (and ${plural(worst.length - 1, "other finding")})` : "";
+  if (!status.services.length && !worst.length) return "No services: this box is the far end of tunnels.";
+  if (worst.length) return `${worst[0].level === "critical" ? "" : "Accepting mail; "}${worst[0].text}${more}.`;
+  if (overridden) return `Accepting mail; ${overridden} of ${plural(all.length, "server")} ${overridden === 1 ? "is" : "are"} overridden by operators.`;
+  return `Accepting mail; all ${plural(all.length, "server")} are up.`;
 }
 
 function draw(status) {
@@ -295,12 +300,11 @@ function draw(status) {
   say($("node"), `mxlb on ${status.node}`);
   headline = summary(status);
   say($("summary"), headline);
-  document.title = `${status.services.every((s) => s.state === "up") ? "" : "⚠ "}mxlb · ${status.node}`;
-  const problems = (status.problems || []).map((p) => (p.service ? `${p.service}: ${p.text}.` : `${p.text}.`));
-  if (status.config.last_error) problems.push(`The last reload failed; the configuration before it is in force. ${status.config.last_error}`);
+  document.title = `${findings(status).some((f) => f.level === "critical") ? "⚠ " : ""}mxlb · ${status.node}`;
+  const problems = findings(status).filter((f) => !status.services.some((s) => s.name === f.service)).map((f) => capital(withNext(f)) + ".");
   $("config-error").hidden = !problems.length;
   say($("config-error"), problems.join(" "));
-  each($("services"), status.services, (s) => s.name, makeService, (card, s) => updateService(card, s, now));
+  each($("services"), status.services, (s) => s.name, makeService, (card, s) => updateService(card, s, now, status));
   say($("footer"), `mxlb ${status.version} · running for ${duration(status.uptime_s)} · configuration of ${day(status.config.loaded_at)} ${clock(status.config.loaded_at)} · ${ports.join(", ")} · probes late by ${status.probing.late_p99_ms} ms at most in 99 of 100`);
 }
 

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * core/diagnosis.c: for each state of a service its finding, its cause and the next step; and that an operator's override
+ * that keeps mail from flowing is always named with the command that ends it.
+ */
+#include "control_bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/diagnosis.h"
+
+static struct now later = {.mono_ms = 100000, .wall_ms = 1767225700000};
+
+static struct diagnosis *diagnosed(struct bench *b, const char *last_error, const char *mode)
+{
+	static struct diagnosis d;
+	const char *const modes[MXLB_MAX_PORTS] = {mode};
+	const struct diagnosis_box box = {last_error, modes};
+
+	diagnose(b->model, &box, &d);
+	return &d;
+}
+
+static void expect(struct bench *b, unsigned i, enum finding_level level, const char *code,
+		   const char *text, const char *next)
+{
+	const struct diagnosis *d = diagnosed(b, "", "native");
+	const struct finding *f = &d->list[i];
+
+	if (i >= d->n)
+		fail_msg("%s: only %u findings", code, d->n);
+	if (f->level != level || strcmp(f->code, code) || !strstr(f->text, text) ||
+	    strcmp(f->next, next))
+		fail_msg("%s: %s %s \"%s\" -> \"%s\"", code, finding_level_name(f->level), f->code,
+			 f->text, f->next);
+}
+
+/* Each server: its verdict's reason, or up. */
+static void probe_all(struct bench *b, enum reason reason)
+{
+	static const struct nexthop resolved = {
+		.state = NEXTHOP_RESOLVED, .has_mac = true, .mac = {{2, 0, 0, 0, 0, 1}}};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct backend *server = &b->model->services[0].backends[i];
+		struct probe_result r = {.reason = reason, .stage = STAGE_DONE};
+
+		model_nexthop(b->model, server->id, &resolved, later);
+		for (unsigned n = 0; n < 4; n++)
+			model_probe_result(b->model, server->id, &r, later);
+	}
+}
+
+static uint32_t id_of(struct bench *b, const char *name)
+{
+	return model_find(b->model, "hybrid-mail", name)->id;
+}
+
+static void a_healthy_service_has_no_finding(void **state)
+{
+	struct bench *b = *state;
+
+	probe_all(b, REASON_ok);
+	assert_int_equal(diagnosed(b, "", "native")->n, 0);
+	assert_int_equal(diagnosed(b, NULL, NULL)->n, 0);
+}
+
+static void servers_that_are_down_are_the_cause(void **state)
+{
+	struct bench *b = *state;
+
+	probe_all(b, REASON_ok);
+	probe_all(b, REASON_refused);
+	expect(b, 0, FINDING_CRITICAL, "service_down",
+	       "hybrid-mail: no server is available: senders are refused; all 3 servers: connection "
+	       "refused",
+	       "start the mail server there, and have it listen on the VIP too");
+	expect(b, 1, FINDING_ERROR, "server_down",
+	       "hybrid-mail/oxford-a is down: refused: connection refused (450 4.4.316 in Exchange "
+	       "Online)",
+	       "start the mail server there, and have it listen on the VIP too");
+	assert_int_equal(diagnosed(b, "", "native")->n, 4);
+	b->model->services[0].conf.all_down = ALL_DOWN_DROP;
+	expect(b, 0, FINDING_CRITICAL, "service_down", "senders get no answer; ",
+	       "start the mail server there, and have it listen on the VIP too");
+}
+
+static void overrides_that_stop_mail_are_named_with_what_ends_them(void **state)
+{
+	struct bench *b = *state;
+
+	probe_all(b, REASON_ok);
+	model_admin(b->model, id_of(b, "oxford-a"), ADMIN_DRAIN, "alice", later);
+	expect(b, 0, FINDING_NOTE, "override", "hybrid-mail/oxford-a is drained by alice",
+	       "mxlbctl ready hybrid-mail/oxford-a");
+	model_admin(b->model, id_of(b, "oxford-b"), ADMIN_MAINT, "bob", later);
+	expect(b, 0, FINDING_WARNING, "tier_not_best",
+	       "hybrid-mail: mail goes to tier 20, not the best; oxford-a is drained by alice, oxford-b "
+	       "is in maintenance by bob",
+	       "mxlbctl ready hybrid-mail/oxford-a; mxlbctl ready hybrid-mail/oxford-b");
+	model_weight(b->model, id_of(b, "nuneaton"), 0, "carol", later);
+	expect(b, 0, FINDING_CRITICAL, "service_down",
+	       "oxford-a is drained by alice, oxford-b is in maintenance by bob, nuneaton is given "
+	       "weight 0",
+	       "mxlbctl ready hybrid-mail/oxford-a; mxlbctl ready hybrid-mail/oxford-b; set weight "
+	       "hybrid-mail/nuneaton 100% on the control socket");
+}
+
+/* G7: the dead ones are not the cause that an operator can end at once. */
+static void a_drained_server_is_the_cause_beside_dead_ones(void **state)
+{
+	struct bench *b = *state;
+
+	probe_all(b, REASON_ok);
+	for (unsigned i = 1; i < 3; i++) {
+		struct probe_result r = {.reason = REASON_refused, .stage = STAGE_CONNECT};
+
+		model_probe_result(b->model, b->model->services[0].backends[i].id, &r, later);
+	}
+	model_admin(b->model, id_of(b, "oxford-a"), ADMIN_DRAIN, "root", later);
+	expect(b, 0, FINDING_CRITICAL, "service_down", "; oxford-a is drained by root",
+	       "mxlbctl ready hybrid-mail/oxford-a");
+}
+
+/* G6. */
+static void a_forced_tier_says_where_mail_goes(void **state)
+{
+	struct bench *b = *state;
+	struct probe_result r = {.reason = REASON_refused, .stage = STAGE_CONNECT};
+
+	probe_all(b, REASON_ok);
+	model_force(b->model, 0, 20, "root", 0, later);
+	expect(b, 0, FINDING_WARNING, "tier_forced", "hybrid-mail: tier 20 is forced by root",
+	       "mxlbctl tier hybrid-mail auto");
+	model_probe_result(b->model, id_of(b, "nuneaton"), &r, later);
+	expect(b, 1, FINDING_WARNING, "tier_forced",
+	       "tier 20 is forced by root, but has no server up: mail goes to tier 10",
+	       "mxlbctl tier hybrid-mail auto");
+}
+
+static void states_without_a_server_up_say_what_is_done(void **state)
+{
+	static const struct {
+		enum reason reason;
+		const char *code, *text, *next;
+	} rows[] = {
+		{REASON_mail_421, "service_draining_only",
+		 "no server is up: mail goes to servers that defer it; all 3 servers: ",
+		 "see the dialogue: mxlbctl probe hybrid-mail/oxford-a"},
+		{REASON_certificate_expired, "service_fail_open",
+		 "no server has an acceptable certificate: mail is sent to them anyway (fail-open); all 3 "
+		 "servers: a certificate has expired",
+		 "renew it, and assign it to SMTP (Enable-ExchangeCertificate)"},
+		{REASON_vip_missing, "service_down", "the host answers, but not on the VIP",
+		 "put the VIP on its loopback and listen on it: mxlbctl server-setup linux|windows "
+		 "hybrid-mail/oxford-a"},
+	};
+	struct bench *b = *state;
+
+	expect(b, 0, FINDING_CRITICAL, "service_not_ready",
+	       "starting up: no server has passed a probe", "wait for the first probe to end");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		probe_all(b, REASON_ok);
+		probe_all(b, rows[i].reason);
+		expect(b, 0, FINDING_CRITICAL, rows[i].code, rows[i].text, rows[i].next);
+	}
+}
+
+static void every_reason_has_a_next_step(void **state)
+{
+	struct bench *b = *state;
+	struct backend *server = &b->model->services[0].backends[0];
+	bool found;
+
+	probe_all(b, REASON_ok);
+	for (int reason = 0; reason < REASON_COUNT; reason++) {
+		const struct diagnosis *d;
+
+		if (reason == REASON_ok)
+			continue;
+		server->health.verdict = reason_verdict(reason);
+		server->health.reason = reason;
+		d = diagnosed(b, "", "native");
+		found = false;
+		for (unsigned i = 0; i < d->n; i++) {
+			found = found || !strcmp(d->list[i].server, "oxford-a");
+			assert_true(d->list[i].text[0] && d->list[i].next[0]);
+			assert_null(strchr(d->list[i].next, '%'));
+		}
+		assert_true(found);
+	}
+}
+
+static void what_is_wrong_with_the_box_comes_in_order_of_weight(void **state)
+{
+	struct bench *b = *state;
+	const struct diagnosis *d;
+
+	probe_all(b, REASON_ok);
+	problem_set(&b->model->problems, &b->model->events, 0, "vip_local", "hybrid-mail", true,
+		    "the VIP is an address of this box");
+	d = diagnosed(b, "mxlb.yaml:1:1: x: unknown key\nmore\n", "detached");
+	assert_int_equal(d->n, 3);
+	assert_string_equal(d->list[0].text, "hybrid-mail: the VIP is an address of this box");
+	assert_string_equal(d->list[1].code, "interface_detached");
+	assert_string_equal(d->list[2].text,
+			    "the last reload failed: mxlb.yaml:1:1: x: unknown key");
+	assert_int_equal(d->list[2].level, FINDING_WARNING);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(a_healthy_service_has_no_finding),
+		BENCH_TEST(servers_that_are_down_are_the_cause),
+		BENCH_TEST(overrides_that_stop_mail_are_named_with_what_ends_them),
+		BENCH_TEST(a_drained_server_is_the_cause_beside_dead_ones),
+		BENCH_TEST(a_forced_tier_says_where_mail_goes),
+		BENCH_TEST(states_without_a_server_up_say_what_is_done),
+		BENCH_TEST(every_reason_has_a_next_step),
+		BENCH_TEST(what_is_wrong_with_the_box_comes_in_order_of_weight),
+	};
+
+	return cmocka_run_group_tests_name("diagnosis", tests, NULL, NULL);
+}

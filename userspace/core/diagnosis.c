@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the findings, their words and the next step of each.
+ *
+ *  1. A service that no server of which is up is critical, whatever is done then. Where an override keeps a server out
+ *     that would take mail, it is the cause, and the command that ends it is the next step; else what the servers say.
+ *  2. A tier that is forced, or active though it is not the best, is a warning; the cause is an override, a failback that
+ *     waits, or the servers of the better tier.
+ *  3. A server that is not up and not overridden is an error (down) or a warning; its reason decides the next step.
+ *  4. An override of a server that does no harm is a note.
+ *  5. What is wrong with this box: problems as they are set, an interface without the program, a reload that failed.
+ */
+#include "core/diagnosis.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Rule 3. The first row whose name begins the reason. %s: SERVICE/SERVER. */
+static const struct {
+	const char *reason, *next;
+} advices[] = {
+	{"not_probed", "wait for the first probe to end"},
+	{"local_clock", "this box's clock is wrong: mxlbctl doctor checks it"},
+	{"local_", "this box could not probe: see its interfaces (mxlbctl doctor) and mxlbd's log"},
+	{"expensive",
+	 "see what is unusual in its certificates and key exchange: mxlbctl probe %s; mxlbd(8), \"Expensive servers\""},
+	{"per_source_limit", "exempt this box's address from the server's connection limits"},
+	{"unreachable",
+	 "check that the host runs and its cable is in; mxlbctl doctor asks for its address"},
+	{"refused", "start the mail server there, and have it listen on the VIP too"},
+	{"connect_timeout",
+	 "look for a firewall there or on the way back, and check that its answers to this box's "
+	 "address come back here"},
+	{"vip_missing",
+	 "put the VIP on its loopback and listen on it: mxlbctl server-setup linux|windows %s"},
+	{"greeting_silent",
+	 "it accepts and sends nothing: look for overload, or for a filter that delays greetings"},
+	{"closed_early",
+	 "it hangs up: look for a limit or filter there that catches this box's address"},
+	{"no_starttls",
+	 "it has lost its certificate (Exchange: event 12014), or its connector lacks TLS"},
+	{"starttls_", "see the dialogue: mxlbctl probe %s"},
+	{"tls",
+	 "see the dialogue: mxlbctl probe %s; Schannel's or OpenSSL's log on the server has the cause"},
+	{"certificate_incomplete_chain", "have it send the intermediate certificate too"},
+	{"certificate_not_yet_valid",
+	 "check this box's clock (mxlbctl doctor); or the certificate is for later"},
+	{"certificate_self_signed",
+	 "assign a certificate of an authority to SMTP, or put this one into the probe's ca-file"},
+	{"certificate_untrusted",
+	 "have it send the whole chain, or put the authority that is named into the probe's ca-file"},
+	{"certificate_wrong_purpose",
+	 "have it issued with the usage 'Server Authentication', and assign that one to SMTP"},
+	{"certificate_expired", "renew it, and assign it to SMTP (Enable-ExchangeCertificate)"},
+	{"certificate_", "compare its certificate with the policy: mxlbctl probe %s"},
+	{"tlsa_", "publish the TLSA record of the new key, or put the old key back"},
+	{"greeting_",
+	 "it says so itself: maintenance, back pressure or a filter; see mxlbctl probe %s"},
+	{"", "see the dialogue: mxlbctl probe %s"},
+};
+
+static const char *const levels[] = {
+	[FINDING_CRITICAL] = "critical",
+	[FINDING_ERROR] = "error",
+	[FINDING_WARNING] = "warning",
+	[FINDING_NOTE] = "note",
+};
+
+const char *finding_level_name(enum finding_level l)
+{
+	return (unsigned)l <= FINDING_NOTE ? levels[l] : "?";
+}
+
+/* Behind those that are as bad. NULL: no room, and counted. */
+static struct finding *add(struct diagnosis *d, enum finding_level level, const char *code,
+			   const struct service *s, const struct backend *b)
+{
+	unsigned at = d->n;
+
+	while (at && d->list[at - 1].level > level)
+		at--;
+	if (d->n == DIAGNOSIS_MAX) {
+		d->n_more++;
+		if (at == d->n)
+			return NULL;
+		d->n--;
+	}
+	memmove(&d->list[at + 1], &d->list[at], (d->n - at) * sizeof(d->list[0]));
+	d->n++;
+	d->list[at] = (struct finding){.level = level,
+				       .code = code,
+				       .service = s ? s->conf.name : "",
+				       .server = b ? b->conf.name : ""};
+	return &d->list[at];
+}
+
+static void say(char *text, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Appends. */
+static void say(char *text, size_t size, const char *format, ...)
+{
+	size_t used = strlen(text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text + used, size - used, format, args);
+	va_end(args);
+}
+
+#define TEXT(f, ...) say((f)->text, sizeof((f)->text), __VA_ARGS__)
+#define NEXT(f, ...) say((f)->next, sizeof((f)->next), __VA_ARGS__)
+
+static const char *reason_of(const struct backend *b)
+{
+	bool same = b->last_wall_ms && b->last.reason == b->health.reason;
+
+	return same && b->last.text[0] ? b->last.text : reason_text(b->health.reason);
+}
+
+static void put_advice(struct finding *f, const struct service *s, const struct backend *b)
+{
+	const char *reason = reason_name(b->health.reason), *mark;
+	size_t i = 0;
+
+	while (strncmp(advices[i].reason, reason, strlen(advices[i].reason)))
+		i++;
+	mark = strstr(advices[i].next, "%s");
+	NEXT(f, "%.*s", (int)(mark ? mark - advices[i].next : (long)strlen(advices[i].next)),
+	     advices[i].next);
+	if (mark)
+		NEXT(f, "%s/%s%s", s->conf.name, b->conf.name, mark + 2);
+}
+
+/* An operator keeps it from taking mail. One in maint is not probed: nobody knows whether it would take any. */
+static bool is_overridden(const struct backend *b)
+{
+	return b->admin != ADMIN_READY || (!b->weight && b->conf.weight);
+}
+
+static bool would_serve(const struct backend *b)
+{
+	enum verdict v = health_effective(&b->health);
+
+	return is_overridden(b) && (b->admin == ADMIN_MAINT || v == VERDICT_UP);
+}
+
+static const char *override_word(const struct backend *b)
+{
+	if (b->admin == ADMIN_MAINT)
+		return "in maintenance";
+	return b->admin == ADMIN_DRAIN ? "drained" : "given weight 0";
+}
+
+static void put_override(struct finding *f, const struct backend *b)
+{
+	TEXT(f, "%s is %s", b->conf.name, override_word(b));
+	if (b->admin != ADMIN_READY && b->order.who[0])
+		TEXT(f, " by %s", b->order.who);
+}
+
+static void put_end_of_override(struct finding *f, const struct service *s, const struct backend *b)
+{
+	if (b->admin != ADMIN_READY)
+		NEXT(f, "%smxlbctl ready %s/%s", f->next[0] ? "; " : "", s->conf.name,
+		     b->conf.name);
+	else
+		NEXT(f, "%sset weight %s/%s 100%% on the control socket", f->next[0] ? "; " : "",
+		     s->conf.name, b->conf.name);
+}
+
+#define NAMED 3 /* servers in one sentence; the others are counted */
+
+/* The overridden servers with a preference below `below` that would serve. How many. */
+static unsigned put_overrides(struct finding *f, const struct service *s, unsigned below)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct backend *b = &s->backends[i];
+
+		if (b->conf.preference >= below || !would_serve(b))
+			continue;
+		if (++n > NAMED)
+			continue;
+		TEXT(f, "%s", n > 1 ? ", " : "");
+		put_override(f, b);
+		put_end_of_override(f, s, b);
+	}
+	if (n > NAMED)
+		TEXT(f, " and %u more are overridden", n - NAMED);
+	return n;
+}
+
+/* Why the servers with a preference below `below` take no mail: their states, or what they all have in common. */
+static void put_reasons(struct finding *f, const struct service *s, unsigned below)
+{
+	const struct backend *first = NULL;
+	unsigned n = 0, same = 0;
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct backend *b = &s->backends[i];
+
+		if (b->conf.preference >= below)
+			continue;
+		if (!first)
+			first = b;
+		n++;
+		same += b->health.reason == first->health.reason;
+	}
+	if (!first)
+		return;
+	if (same == n && n > 1)
+		TEXT(f, "all %u servers: %s", n, reason_text(first->health.reason));
+	else if (n > 1)
+		TEXT(f, "%s is %s (%s), and %u more", first->conf.name,
+		     verdict_name(health_effective(&first->health)),
+		     reason_name(first->health.reason), n - 1);
+	else
+		TEXT(f, "%s is %s: %s", first->conf.name,
+		     verdict_name(health_effective(&first->health)), reason_of(first));
+	put_advice(f, s, first);
+}
+
+/* Rule 1. */
+static void judge_state(struct diagnosis *d, const struct service *s)
+{
+	static const struct {
+		const char *code, *text;
+	} states[SERVICE_STATE_COUNT] = {
+		[SERVICE_NOT_READY] =
+			{"service_not_ready",
+			 "starting up: no server has passed a probe yet, so the VIP does not "
+			 "answer"},
+		[SERVICE_DRAINING_ONLY] = {"service_draining_only",
+					   "no server is up: mail goes to servers that defer it"},
+		[SERVICE_FAIL_OPEN] =
+			{"service_fail_open",
+			 "no server has an acceptable certificate: mail is sent to them anyway "
+			 "(fail-open)"},
+		[SERVICE_BLIND] =
+			{"service_blind",
+			 "mxlb's program does not see what arrives on its interface: mail is lost"},
+		[SERVICE_DOWN] = {"service_down", "no server is available: senders "},
+	};
+	enum service_state state = s->tier.state;
+	struct finding *f;
+
+	if (state == SERVICE_UP)
+		return;
+	f = add(d, FINDING_CRITICAL, states[state].code, s, NULL);
+	if (!f)
+		return;
+	TEXT(f, "%s: %s", s->conf.name, states[state].text);
+	if (state == SERVICE_DOWN)
+		TEXT(f, s->conf.all_down == ALL_DOWN_RESET ? "are refused" : "get no answer");
+	if (state == SERVICE_BLIND) {
+		NEXT(f, "mxlbctl doctor says which device hides it (sight)");
+		return;
+	}
+	TEXT(f, "; ");
+	if (!put_overrides(f, s, UINT16_MAX + 1u))
+		put_reasons(f, s, UINT16_MAX + 1u);
+}
+
+static unsigned best_tier(const struct service *s)
+{
+	return s->n_backends ? s->backends[0].conf.preference : 0;
+}
+
+static bool tier_is_up(const struct service *s, unsigned preference)
+{
+	for (unsigned i = 0; i < s->n_backends; i++)
+		if (s->backends[i].conf.preference == preference && s->backends[i].in_ring)
+			return true;
+	return false;
+}
+
+static void judge_forced(struct diagnosis *d, const struct service *s)
+{
+	struct finding *f = add(d, FINDING_WARNING, "tier_forced", s, NULL);
+
+	if (!f)
+		return;
+	TEXT(f, "%s: tier %u is forced by %s", s->conf.name, s->forced, s->order.who);
+	if (s->tier.state == SERVICE_UP && s->tier.active != s->forced)
+		TEXT(f, ", but has no server up: mail goes to tier %u", s->tier.active);
+	else if (!tier_is_up(s, s->forced))
+		TEXT(f, ", but has no server up");
+	NEXT(f, "mxlbctl tier %s auto", s->conf.name);
+}
+
+/* Rule 2. */
+static void judge_tier(struct diagnosis *d, const struct service *s)
+{
+	struct finding *f;
+
+	if (s->has_forced) {
+		judge_forced(d, s);
+		return;
+	}
+	if (s->tier.state != SERVICE_UP || !s->tier.has_active || s->tier.active == best_tier(s))
+		return;
+	f = add(d, FINDING_WARNING, "tier_not_best", s, NULL);
+	if (!f)
+		return;
+	TEXT(f, "%s: mail goes to tier %u, not the best; ", s->conf.name, s->tier.active);
+	if (s->tier.n_held && s->conf.failback == FAILBACK_MANUAL) {
+		TEXT(f, "tier %u is up again, and failback is manual", s->tier.held[0].preference);
+		NEXT(f, "mxlbctl tier %s auto", s->conf.name);
+	} else if (s->tier.n_held) {
+		TEXT(f, "tier %u is up again and waits for failback-hold",
+		     s->tier.held[0].preference);
+		NEXT(f, "nothing: it takes over by itself; at once by mxlbctl tier %s auto",
+		     s->conf.name);
+	} else if (!put_overrides(f, s, s->tier.active)) {
+		put_reasons(f, s, s->tier.active);
+	}
+}
+
+static void judge_server(struct diagnosis *d, const struct service *s, const struct backend *b)
+{
+	enum verdict v = b->health.verdict;
+	struct finding *f;
+
+	if (is_overridden(b)) { /* rule 4 */
+		f = add(d, FINDING_NOTE, "override", s, b);
+		if (!f)
+			return;
+		TEXT(f, "%s/", s->conf.name);
+		put_override(f, b);
+		put_end_of_override(f, s, b);
+		return;
+	}
+	if (v == VERDICT_UP) /* rule 3 */
+		return;
+	f = add(d, v == VERDICT_DOWN ? FINDING_ERROR : FINDING_WARNING,
+		v == VERDICT_DOWN ? "server_down" : "server_not_up", s, b);
+	if (!f)
+		return;
+	TEXT(f, "%s/%s is %s: %s: %s", s->conf.name, b->conf.name, verdict_name(v),
+	     reason_name(b->health.reason), reason_of(b));
+	if (*reason_exo_code(b->health.reason, s->probe.tls))
+		TEXT(f, " (450 %s in Exchange Online)",
+		     reason_exo_code(b->health.reason, s->probe.tls));
+	put_advice(f, s, b);
+}
+
+/* Rule 5. */
+static void judge_box(struct diagnosis *d, const struct model *m, const struct diagnosis_box *box)
+{
+	struct finding *f;
+
+	for (unsigned i = 0; i < m->problems.n; i++) {
+		const struct problem *p = &m->problems.list[i];
+
+		f = add(d, p->critical ? FINDING_CRITICAL : FINDING_WARNING, p->name, NULL, NULL);
+		if (f)
+			TEXT(f, "%s%s%s", p->about, p->about[0] ? ": " : "", p->text);
+		if (f)
+			f->service = p->about;
+	}
+	for (unsigned i = 0; box->xdp_modes && i < m->config->n_interfaces; i++) {
+		if (!box->xdp_modes[i] || strcmp(box->xdp_modes[i], "detached"))
+			continue;
+		f = add(d, FINDING_CRITICAL, "interface_detached", NULL, NULL);
+		if (!f)
+			continue;
+		TEXT(f, "%s carries no XDP program: mail that arrives there is not forwarded",
+		     m->config->interfaces[i].name);
+		NEXT(f, "see mxlbd's log for what took it off, then systemctl restart mxlb");
+	}
+	if (!box->last_error || !*box->last_error)
+		return;
+	f = add(d, FINDING_WARNING, "reload_failed", NULL, NULL);
+	if (!f)
+		return;
+	TEXT(f, "the last reload failed: %.*s", (int)strcspn(box->last_error, "\n"),
+	     box->last_error);
+	NEXT(f, "correct the file (mxlbd -t), then mxlbctl reload");
+}
+
+void diagnose(const struct model *m, const struct diagnosis_box *box, struct diagnosis *out)
+{
+	out->n = out->n_more = 0;
+	judge_box(out, m, box);
+	for (unsigned i = 0; i < m->n_services; i++) {
+		const struct service *s = &m->services[i];
+
+		judge_state(out, s);
+		judge_tier(out, s);
+		for (unsigned k = 0; k < s->n_backends; k++)
+			judge_server(out, s, &s->backends[k]);
+	}
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is wrong and what to do next, decided in one place from the model: status, doctor, check, the page and the log show
+ * these findings and none of their own about services, servers and overrides. Pure. The rules are numbered in diagnosis.c.
+ */
+#ifndef MXLB_DIAGNOSIS_H
+#define MXLB_DIAGNOSIS_H
+
+#include "core/model.h"
+
+#define DIAGNOSIS_MAX	    128
+#define DIAGNOSIS_TEXT_SIZE 512
+#define DIAGNOSIS_NEXT_SIZE 320
+
+enum finding_level {
+	FINDING_CRITICAL, /* mail does not flow, or to servers that should get none */
+	FINDING_ERROR,	  /* a server or a file is broken; mail flows */
+	FINDING_WARNING,  /* mail flows, and not as configured */
+	FINDING_NOTE,	  /* an operator's override that does no harm */
+};
+
+struct finding {
+	enum finding_level level;
+	const char *code; /* "service_down", "server_down", "override" ...: for programs */
+	const char *service, *server;	/* borrowed from the model; "": the box, no server */
+	char text[DIAGNOSIS_TEXT_SIZE]; /* object and cause; printable UTF-8 */
+	char next[DIAGNOSIS_NEXT_SIZE]; /* what to do; may be empty */
+};
+
+struct diagnosis {
+	struct finding list[DIAGNOSIS_MAX]; /* the worst first */
+	unsigned n, n_more;		    /* found, and left out */
+};
+
+struct diagnosis_box {		      /* what the model does not know */
+	const char *last_error;	      /* of the last reload; "" or NULL: none */
+	const char *const *xdp_modes; /* by config.interfaces; NULL: not known */
+};
+
+void diagnose(const struct model *m, const struct diagnosis_box *box, struct diagnosis *out);
+const char *finding_level_name(enum finding_level l); /* "critical" "error" "warning" "note" */
+
+#endif
