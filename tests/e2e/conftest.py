@@ -13,6 +13,8 @@ TRAFFIC = {f"test_{name}" for name in ("allow", "failover", "faults_packets", "f
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "lab: uses the lab")
+    config.addinivalue_line("markers", "kernels: make check-kernels runs it on each kernel, in a VM")
+    config.addinivalue_line("markers", "long: not in a short selection for the kernels")
     config.addinivalue_line("markers", "traffic: is about mail on its way, by the clock")
 
 
@@ -37,7 +39,9 @@ MEASURED = []  # lines that the terminal summary shows
 
 @pytest.fixture(scope="session")
 def build():
-    """The directory of the binaries, up to date."""
+    """The directory of the binaries, up to date; MXLB_INSTALLED names one that is not this tree's to build."""
+    if installed := os.environ.get("MXLB_INSTALLED"):
+        return Path(installed)
     directory = os.environ.get("MXLB_B", "build")
     command("make", "-s", f"B={directory}", "all", cwd=ROOT, timeout=600)
     return ROOT / directory
@@ -50,6 +54,8 @@ OTHER = 1 + int(re.search(r"#define MXLB_LAYOUT (\d+)", (ROOT / "include/mxlb/ab
 def other(build):
     """A build whose maps have another layout."""
     directory = build / f"layout{OTHER}"
+    if "MXLB_INSTALLED" in os.environ:
+        return directory
     command("make", "-s", f"B={directory}", f"CPPFLAGS=-DMXLB_LAYOUT={OTHER}", "all", cwd=ROOT, timeout=900)
     return directory
 

@@ -22,8 +22,12 @@ CLIENT, CLIENT6 = "198.51.100.10", "2001:db8:100::10"
 FORGET_PROBES = "rule flush proto 157\nroute flush table all proto 157\nneigh flush dev eth0 nud permanent proto 157\n"
 
 
+SLOW = float(os.environ.get("MXLB_SLOW", "1"))  # time limits are multiplied by it: a machine may be emulated
+
+
 def wait_until(condition, seconds, what):
     """The first true value of condition(), or a failure that names what did not happen."""
+    seconds *= SLOW
     deadline = time.monotonic() + seconds
     while True:
         if value := condition():
@@ -36,6 +40,7 @@ def wait_until(condition, seconds, what):
 def command(*argv, status=0, **options):
     """Runs a command to its end and returns its output; fails unless its exit status is as expected."""
     options = {"text": True, "timeout": 120, **options}
+    options["timeout"] *= SLOW
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
     assert status in (None, done.returncode), f"{' '.join(argv)}: status {done.returncode}: {done.stdout}"
     return done.stdout
@@ -74,7 +79,7 @@ class Lab:
                 self("farend", "start", host)
         elif how == "l2" and before != "l2":
             for stop in [self.popen("farend", "stop", host) for host in SERVERS]:  # each takes a second or two
-                assert stop.wait(30) == 0
+                assert stop.wait(30 * SLOW) == 0
 
     def add_farsite(self):
         """Once for all tests: it disturbs none."""
@@ -216,7 +221,7 @@ class Balancer:
     def stop(self, seconds=10):
         """Exit status."""
         self.process.terminate()
-        return self.process.wait(seconds)
+        return self.process.wait(seconds * SLOW)
 
     def end(self):
         """Whatever it takes, pins too: the next test starts cold."""
@@ -242,7 +247,7 @@ class Balancer:
 
     def ask(self, line):
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(5)
+            s.settimeout(5 * SLOW)
             s.connect(str(self.lab.run / "mxlb.sock"))
             s.sendall(line.encode() + b"\n")
             return b"".join(iter(lambda: s.recv(65536), b"")).decode()
@@ -322,7 +327,7 @@ class Traffic:
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)  # it still waits for the connections it has begun
-        self.process.wait(30)
+        self.process.wait(30 * SLOW)
 
     def attempts(self, since=0.0):
         with self.file.open() as lines:
@@ -362,7 +367,7 @@ class Capture:
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGINT)
         summary = self.process.stderr.read()
-        self.process.wait(10)
+        self.process.wait(10 * SLOW)
         assert re.search(r"^0 packets dropped by kernel", summary, re.M), summary
 
     def count(self, source):

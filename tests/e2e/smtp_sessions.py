@@ -21,7 +21,7 @@ import socket
 import sys
 import time
 
-ANSWER_S = 40  # under a flood a segment may have to be sent again and again
+ANSWER_S = 40 * float(os.environ.get("MXLB_SLOW", "1"))  # under a flood a segment may have to be sent again and again
 PACE_S = 0.02  # mean time between a busy session's commands
 AT_ONCE = 50  # sessions that are being opened: below what a listen queue holds
 MAIL = (("MAIL FROM:<sender@example.net>", 250), ("RCPT TO:<user@contoso.com>", 250), ("DATA", 354),

@@ -31,7 +31,7 @@ def program(lab):
     return re.search(r"prog/xdp id (\d+)", lab.within("lb", "ip", "link", "show", "dev", "eth0"))[1]
 
 
-@pytest.mark.parametrize("forward", ["l2", "ipip"], indirect=True)
+@pytest.mark.parametrize("forward", [pytest.param("l2", marks=(pytest.mark.kernels, pytest.mark.long)), "ipip"], indirect=True)
 @pytest.mark.parametrize("vip, service", [(VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")])
 def test_up_and_down_again_under_200_sessions_none_breaks_and_none_is_refused(lab, balancer, build, other, forward, vip,
                                                                               service):

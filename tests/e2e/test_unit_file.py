@@ -53,6 +53,7 @@ def test_it_runs_what_is_installed_as_its_own_user_with_five_capabilities(instal
         assert set(setting(unit, name)[0].split()) == {*KEPT} | FOR_THE_START
 
 
+@pytest.mark.kernels
 def test_the_mxlbd_that_all_other_tests_run_has_its_walls(unit, lab, balancer):
     balancer.start()
     balancer.wait_all_up()
