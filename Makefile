@@ -4,6 +4,9 @@
 # make deb        a Debian package, in build/deb
 # make deb-check  the package's life on a clean Debian: installed, upgraded under traffic, purged (root)
 # make check      all tests (root: network namespaces and BPF); installs what is missing
+# make check-kernels  the package, packet tests and mail on the kernels of Debian 12, backports and sid, in VMs (root)
+# make check-boot     the package on a Debian 12 that systemd has booted, in a VM (root)
+# make check-trixie   builds on Debian 13, in a debootstrap of it (root)
 # make demo       mail through the balancer in a lab of namespaces (root)
 # make unit       the unit tests alone, under ASan and UBSan
 # make packet     the kernel program, packet by packet (root)
@@ -25,7 +28,8 @@ DESTDIR ?=
 B       ?= build
 CC      ?= cc
 CLANG   ?= clang
-BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+# Ubuntu has it in linux-tools-generic, behind a wrapper that refuses any other kernel than its own.
+BPFTOOL ?= $(firstword $(wildcard /usr/lib/linux-tools/*/bpftool /usr/sbin/bpftool) bpftool)
 PKGS     = libbpf libmnl openssl yaml-0.1 jansson libmicrohttpd libseccomp libcap
 # The version that mxlbd -V, the package, `show info` and /metrics give; and what it was built from.
 VERSION  = 0.9.0
@@ -79,7 +83,7 @@ SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive
+.PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive kernels-build check-kernels check-boot check-trixie
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -338,14 +342,39 @@ survive: all
 packet: $(PACKET:%=$(B)/packet/test_%)
 	$(Q)tests/run packet $^
 
-# The build is a make of its own: what it needs may just have been installed.
+# The build is a make of its own: what it needs may just have been installed. KERNELS="6.1:short 6.12:short" adds these, in VMs.
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)
 TESTS_packet = $(PACKET:%=$(B)/packet/test_%)
 TESTS_fuzz   = $(FUZZ:%=$(B)/fuzz/fuzz_%)
 check:
-	$(Q)scripts/install-deps build lab test deb
-	$(Q)$(MAKE) --no-print-directory all refused $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz) $(TOOLS)
-	$(Q)MXLB_B=$(B) tests/run lint unit $(TESTS_unit) packet $(TESTS_packet) fuzz $(TESTS_fuzz) e2e
+	$(Q)scripts/install-deps build lab test deb $(KERNELS:%=vm)
+	$(Q)$(MAKE) --no-print-directory all refused $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz) $(TOOLS) $(and $(KERNELS),kernels-build)
+	$(Q)MXLB_B=$(B) tests/run lint unit $(TESTS_unit) packet $(TESTS_packet) fuzz $(TESTS_fuzz) e2e $(and $(KERNELS),kernels $(VMS) $(KERNELS))
+
+# What the VMs run: the package, a build with another layout, and the packet tests without sanitizers, which are too slow there.
+VMS = $(B)/kernels
+kernels-build:
+	$(Q)$(MAKE) --no-print-directory B=$(VMS) SAN='-O2 -g' all refused $(TESTS_packet:$(B)/%=$(VMS)/%)
+	$(Q)+layout=$$(awk '/define MXLB_LAYOUT/ {print $$3 + 1}' include/mxlb/abi.h) && \
+		$(MAKE) --no-print-directory B=$(VMS)/layout$$layout CPPFLAGS=-DMXLB_LAYOUT=$$layout all
+	$(Q)rm -rf $(VMS)/deb
+	$(Q)DEB_BUILD_OPTIONS=noautodbgsym scripts/make-deb $(VMS)/deb >/dev/null
+
+check-kernels:
+	$(Q)scripts/install-deps build lab test deb vm
+	$(Q)$(MAKE) --no-print-directory kernels-build
+	$(Q)tests/run kernels $(VMS) $(KERNELS)
+
+# The package on a Debian 12 that its own systemd and kernel have booted, before and after a reboot.
+check-boot:
+	$(Q)scripts/install-deps build lab test deb vm
+	$(Q)$(MAKE) --no-print-directory kernels-build
+	$(Q)tests/run kernels $(VMS) boot
+
+# The build and the unit tests on Debian 13.
+check-trixie:
+	$(Q)scripts/install-deps deb
+	$(Q)scripts/check-release trixie
 
 demo:
 	$(Q)B=$(B) scripts/demo

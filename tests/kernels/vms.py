@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The group `kernels` of tests/run: tests/kernels/inside in a VM of each kernel, and kernels that must be refused.
+
+    tests/run kernels FOLDER [boot] [KERNEL[:short]]...
+
+FOLDER is what `make kernels-build` has made. boot: tests/kernels/booted. Without kernels all of KERNELS run, and REFUSALS as well.
+"""
+import re
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VM = str(ROOT / "scripts/vm")
+NO_SOURCE = 3  # exit status of scripts/vm: this machine has no registry
+KERNELS = ("6.1", "6.1-cloud", "6.12", "sid")
+
+BOOTED = ("linux-image-cloud-amd64", "systemd-sysv", "dbus", "ca-certificates")
+
+# Kernels that mxlb must refuse, or whose command line hides what the tests look for.
+# What is shown, kernel, its command line, what runs, and what its output must match.
+REFUSALS = (
+    ("mitigations=off, which hides a missing CAP_PERFMON, is noticed, and mxlbd wants CAP_PERFMON all the same", "6.12",
+     "mitigations=off", "tests/kernels/load.sh {folder}",
+     r"^not ok \S+: booted without mitigations=off(.|\n)*^ok \S+: is refused without CAP_PERFMON"),
+    ("all that tests/kernels/refused.sh wants of a kernel that is too old", "5.10", "",
+     "tests/kernels/refused.sh {folder} && echo done", r"^done$"),
+)
+
+
+class Boot:
+    """A command in a VM, and how long it took."""
+
+    def __init__(self, *words):
+        self.began = time.monotonic()
+        self.vm = subprocess.Popen([VM, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   errors="replace")
+
+    def lines(self):
+        yield from self.vm.stdout
+        self.status = self.vm.wait()
+        self.seconds = time.monotonic() - self.began
+
+
+def is_there(tally, kernel):
+    """Downloads it, unless the newest is there."""
+    got = subprocess.run([VM, "--get", kernel], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if got.returncode == NO_SOURCE:
+        tally.skip(f"kernel {kernel}", got.stdout.strip())
+    elif got.returncode:
+        tally.fail(f"kernel {kernel}", f"cannot be downloaded: {got.stdout.strip()}")
+    return got.returncode == 0
+
+
+class Results:
+    """Reads the output of tests/kernels/inside: results of load.sh ("ok 6.1.0: what") and of tests/run."""
+
+    def __init__(self, tally, kernel):
+        self.tally, self.kernel, self.finished, self.verified = tally, kernel, False, []
+
+    def read(self, line):
+        if loaded := re.match(r"(not )?ok (\S+): (.*)", line):
+            self.release = loaded[2]
+            self.count("FAILED" if loaded[1] else "ok", loaded[3], "see its output")
+        elif tested := re.match(r"  (ok|FAILED|skipped) +(.*?)(?:: (.*))?$", line):
+            self.count(*tested.groups())
+        else:
+            print(line, end="")
+        if verified := re.match(r"    mxlb: (\d+) instructions verified, (\d+) bytes, (\d+) compiled", line):
+            self.verified.append(verified.groups())
+        self.finished = self.finished or bool(re.match(r"\d+ passed, \d+ failed, \d+ skipped$", line))
+
+    def count(self, result, name, why):
+        name, why = f"{self.kernel}: {name}", why or "no reason given"
+        {"ok": self.tally.ok, "FAILED": lambda what: self.tally.fail(what, why),
+         "skipped": lambda what: self.tally.skip(what, why)}[result](name)
+
+
+def run_kernel(tally, folder, word):
+    """Its row of the table of verified instructions, or None."""
+    kernel, _, selection = word.partition(":")
+    print(f"kernel {kernel}")
+    if not is_there(tally, kernel):
+        return None
+    results, boot = Results(tally, kernel), Boot(kernel, "tests/kernels/inside", folder, selection or "all")
+    for line in boot.lines():
+        results.read(line)
+    print(f"kernel {kernel}: {boot.seconds:.0f} s")
+    if not results.finished:
+        tally.fail(f"{kernel}: all tests", f"they did not come to an end, exit status {boot.status}")
+    if len(results.verified) != 2:
+        return None
+    (root, _, _), (unit, size, compiled) = results.verified
+    return results.release, root, unit, size, compiled, f"{boot.seconds:.0f}"
+
+
+def run_refusal(tally, folder, what, kernel, append, command, expected):
+    if not is_there(tally, kernel):
+        return
+    boot = Boot("--append", append, kernel, command.format(folder=folder))
+    said = "".join(boot.lines())
+    if re.search(expected, said, re.M):
+        tally.ok(f"{kernel}: {what} ({boot.seconds:.0f} s)")
+    else:
+        print(said)
+        tally.fail(f"{kernel}: {what}", "see above")
+
+
+def run_booted(tally, folder):
+    """tests/kernels/booted on a Debian of its own."""
+    deb, = (ROOT / folder / "deb").glob("mxlb_*.deb")
+    with tempfile.TemporaryDirectory(prefix="mxlb-boot.") as system:
+        subprocess.run([ROOT / "scripts/debian-root", "bookworm", system, *BOOTED, *depends(deb)], check=True)
+        results, boot = Results(tally, "boot"), Boot("--boot", system, f"tests/kernels/booted {deb}")
+        for line in boot.lines():
+            results.read(line)
+    print(f"boot: {boot.seconds:.0f} s")
+    if boot.status:
+        tally.fail("boot", f"did not come to an end, exit status {boot.status}")
+
+
+def depends(deb):
+    """Names of packages, of alternatives the first."""
+    listed = subprocess.run(["dpkg-deb", "-f", str(deb), "Depends"], capture_output=True, text=True, check=True).stdout
+    return sorted(re.match(r"\s*([\w.+-]+)", each)[1] for each in listed.split(","))
+
+
+def kernels(tally, words):
+    folder, *names = words
+    if "boot" in names:
+        run_booted(tally, folder)
+        names.remove("boot")
+        if not names:
+            return
+    rows = [run_kernel(tally, folder, word) for word in names or KERNELS]
+    for refusal in REFUSALS if not names else ():
+        run_refusal(tally, folder, *refusal)
+    form = "{:26} {:>9} {:>9} {:>9} {:>9} {:>6}"
+    print(form.format("kernel", "root", "unit", "bytes", "compiled", "s"), " (instructions verified, as root and with the unit's capabilities)")
+    for row in filter(None, rows):
+        print(form.format(*row))
