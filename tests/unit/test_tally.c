@@ -24,8 +24,8 @@ static void each_result_is_counted_once_by_what_it_said_of_the_server(void **sta
 	assert_int_equal(tally_probes(&t), REASON_COUNT);
 	assert_int_equal(t.results[VERDICT_UP], 1);
 	assert_int_equal(t.results[VERDICT_DRAINING], 6);
-	assert_int_equal(t.results[VERDICT_UNKNOWN], 7);
-	assert_int_equal(tally_failed(&t), REASON_COUNT - 8);
+	assert_int_equal(t.results[VERDICT_UNKNOWN], 12);
+	assert_int_equal(tally_failed(&t), REASON_COUNT - 13);
 	assert_int_equal(t.failed_up, 0);
 }
 

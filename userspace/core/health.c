@@ -15,6 +15,10 @@
  *  6. All else must come in a row: `rise` results that are up, or `fall` that are not. Those that are not up
  *     count together whatever they are, and the last one names the verdict.
  *
+ *  7. A result about this client only counts as up against a verdict whose reason lies before the stage it was met at, lifts
+ *     an unknown that covers up, and is the first verdict of a backend without one: it shows an SMTP server that
+ *     spoke. Otherwise it changes nothing (rule 1).
+ *
  * Rule 6 needs one counter and one direction: against `up` nothing else differs but not-up, and against
  * `draining` or `down` a result that is not up and differs can only be the other of the two.
  */
@@ -58,17 +62,12 @@ static bool settle(struct health *h, enum verdict v, enum reason r, uint64_t now
 	return become(h, v, r, now_ms);
 }
 
-bool health_take(struct health *h, const struct health_conf *conf, enum reason result,
-		 uint64_t now_ms)
+/* Rules 3 to 6. */
+static bool take_verdict(struct health *h, const struct health_conf *conf, enum verdict v,
+			 enum effect effect, enum reason result, uint64_t now_ms)
 {
-	enum verdict v = reason_verdict(result);
-	enum effect effect = reason_effect(result);
 	bool rising = v == VERDICT_UP;
 
-	if (effect == EFFECT_NONE) /* rule 1 */
-		return false;
-	if (v == VERDICT_UNKNOWN) /* rule 2 */
-		return become(h, v, result, now_ms);
 	if (!h->settled || v == h->before || effect == EFFECT_NOW) /* rules 3, 4, 5 */
 		return settle(h, v, result, now_ms);
 
@@ -78,6 +77,36 @@ bool health_take(struct health *h, const struct health_conf *conf, enum reason r
 	if (++h->differing < (rising ? conf->rise : conf->fall))
 		return false;
 	return settle(h, v, result, now_ms);
+}
+
+bool health_take(struct health *h, const struct health_conf *conf, enum reason result,
+		 uint64_t now_ms)
+{
+	enum verdict v = reason_verdict(result);
+	enum effect effect = reason_effect(result);
+
+	if (effect == EFFECT_NONE) /* rule 1 */
+		return false;
+	if (v == VERDICT_UNKNOWN) /* rule 2 */
+		return become(h, v, result, now_ms);
+	return take_verdict(h, conf, v, effect, result, now_ms);
+}
+
+/* Rule 7. */
+bool health_take_client(struct health *h, const struct health_conf *conf, enum reason result,
+			enum probe_stage stage, uint64_t now_ms)
+{
+	bool covered = h->before == VERDICT_UP && h->verdict == VERDICT_UNKNOWN;
+
+	if (h->settled && !covered &&
+	    (h->before == VERDICT_UP || reason_stage(h->before_reason) >= stage))
+		return false;
+	return take_verdict(h, conf, VERDICT_UP, EFFECT_COUNT, result, now_ms);
+}
+
+bool health_take_now(struct health *h, enum reason result, uint64_t now_ms)
+{
+	return settle(h, reason_verdict(result), result, now_ms);
 }
 
 enum verdict health_effective(const struct health *h)

@@ -32,6 +32,14 @@ void health_adopt(struct health *h, enum verdict v, enum reason r, uint64_t now_
 /* Takes one result; true when verdict or reason changed. */
 bool health_take(struct health *h, const struct health_conf *conf, enum reason result,
 		 uint64_t now_ms);
+/*
+ * Takes a result that is about this client only (reason_is_client()), met at that stage: what was in doubt before the
+ * stage works. As health_take().
+ */
+bool health_take_client(struct health *h, const struct health_conf *conf, enum reason result,
+			enum probe_stage stage, uint64_t now_ms);
+/* What clients met confirms this result: it acts at once. As health_take(). */
+bool health_take_now(struct health *h, enum reason result, uint64_t now_ms);
 /* The verdict new connections go by: that before unknown, where it is unknown. */
 enum verdict health_effective(const struct health *h);
 /* True from the first differing result until settled, and while down or unknown: schedule.c says how fast. */

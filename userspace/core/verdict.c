@@ -76,6 +76,48 @@ bool reason_is_certificate(enum reason r)
 	return r >= REASON_certificate_expired && r <= REASON_tlsa_mismatch;
 }
 
+bool reason_is_client(enum reason r)
+{
+	return r >= REASON_per_source_limit && r <= REASON_probe_refused;
+}
+
+bool reason_is_refusal(enum reason r)
+{
+	return (r >= REASON_greeting_421 && r <= REASON_mail_4xx) || r == REASON_greeting_5xx ||
+	       r == REASON_ehlo_refused || r == REASON_mail_refused;
+}
+
+enum probe_stage reason_stage(enum reason r)
+{
+	switch (r) {
+	case REASON_unreachable:
+	case REASON_refused:
+	case REASON_connect_timeout:
+	case REASON_vip_missing:
+	case REASON_greeting_silent:
+		return STAGE_CONNECT;
+	case REASON_ehlo_421:
+	case REASON_ehlo_4xx:
+	case REASON_ehlo_refused:
+	case REASON_no_starttls:
+		return STAGE_EHLO;
+	case REASON_starttls_refused:
+	case REASON_starttls_injection:
+		return STAGE_STARTTLS;
+	case REASON_mail_421:
+	case REASON_mail_4xx:
+	case REASON_mail_refused:
+		return STAGE_MAIL_FROM;
+	default:
+		if (r == REASON_tls_handshake || r == REASON_tls_version ||
+		    reason_is_certificate(r))
+			return STAGE_TLS;
+		return row(r)->verdict == VERDICT_UP || row(r)->verdict == VERDICT_UNKNOWN
+			       ? STAGE_NONE
+			       : STAGE_GREETING;
+	}
+}
+
 /* Where it asks for DANE, Exchange Online has words of its own (field-notes 1.4). */
 const char *reason_exo_code(enum reason r, enum tls_policy policy)
 {

@@ -15,7 +15,10 @@ enum verdict { VERDICT_UNKNOWN, VERDICT_UP, VERDICT_DRAINING, VERDICT_DOWN };
 
 #define VERDICT_COUNT (VERDICT_DOWN + 1)
 
-/* What a result does to the verdict: counts towards fall/rise, acts at once, or changes nothing. */
+/*
+ * What a result does to the verdict: counts towards fall/rise, acts at once, or changes nothing. The last is evidence
+ * about this client only (docs/verdicts.md): a warning.
+ */
 enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 
 /* name, verdict, effect, Exchange Online's code, what it means in a sentence */
@@ -27,6 +30,12 @@ enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 	R(local_stall, UNKNOWN, NOW, "", "this box stalled during the probe")                      \
 	R(ok, UP, COUNT, "", "every stage passed")                                                 \
 	R(per_source_limit, UNKNOWN, NONE, "", "the server limits connections from the probe")     \
+	R(sender_refused, UNKNOWN, NONE, "", "the server refuses the probe's sender address")      \
+	R(source_refused, UNKNOWN, NONE, "", "the server refuses this box's address or name")      \
+	R(tls_required, UNKNOWN, NONE, "", "the server requires TLS, and the probe has tls: none") \
+	R(greylisted, UNKNOWN, NONE, "", "the server greylists the probe")                         \
+	R(probe_refused, UNKNOWN, NONE, "",                                                        \
+	  "the server refuses the probe, but not its other clients")                               \
 	R(greeting_421, DRAINING, NOW, "4.4.317", "the greeting was 421")                          \
 	R(greeting_4xx, DRAINING, COUNT, "4.4.317", "the greeting was a temporary refusal")        \
 	R(ehlo_421, DRAINING, NOW, "4.4.317", "the answer to EHLO was 421")                        \
@@ -75,6 +84,7 @@ enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 	R(certificate_wrong_subject, DOWN, COUNT, "4.7.320", "not tls-certificate-name's subject") \
 	R(tlsa_mismatch, DOWN, COUNT, "5.7.323", "the certificate matches no TLSA record")         \
 	R(mail_refused, DOWN, COUNT, "4.4.317", "MAIL FROM was refused")                           \
+	R(proxy_expected, DOWN, COUNT, "4.4.317", "the server waits for a PROXY protocol header")  \
 	R(expensive, UNKNOWN, NONE, "", "a full probe costs this box too much CPU")
 
 enum reason {
@@ -131,6 +141,12 @@ enum verdict reason_verdict(enum reason r);
 enum effect reason_effect(enum reason r);
 /* The server did all it should but show a certificate that the policy takes. */
 bool reason_is_certificate(enum reason r);
+/* The server refuses this client, and says nothing about its other clients. */
+bool reason_is_client(enum reason r);
+/* The server refused in SMTP, in the greeting, to EHLO or to MAIL FROM; whom else it refuses is not known. */
+bool reason_is_refusal(enum reason r);
+/* The first stage that this reason puts in doubt; STAGE_NONE: it names no fault of the server. */
+enum probe_stage reason_stage(enum reason r);
 const char *reason_exo_code(enum reason r, enum tls_policy policy); /* "4.4.317" or "" */
 const char *reason_text(enum reason r);
 const char *stage_name(enum probe_stage s); /* "connect" "greeting" "ehlo" "starttls" ... */

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Panic mode. Owns these rules:
+ *
+ *  1. Asked only when no server would take new connections.
+ *  2. Any server that failed otherwise than at the connect level (a greeting, a reply, TLS, silence after the connect) was
+ *     reached: this box can reach servers, so it is the servers. No panic.
+ *  3. Only servers that failed within window_ms of the last one are looked at. Those that failed earlier, or were not up
+ *     since this mxlbd began, are dead.
+ *  4. Proof: a client's connection to one of them was established after its probes began to fail. Then the fault is here,
+ *     and those that are not refuted (rule 5) are kept, whatever their reasons.
+ *  5. A server that was sent a SYN TRIED_MS ago, and has established no connection since, is refuted: it does not take mail.
+ *  6. Without proof a refusal (RST) is a definite answer; but where clients connected CLIENTS_MS before it, they are given
+ *     REFUSED_MS to prove otherwise. What they meet meanwhile is the server's own RST.
+ *  7. Without proof, and with any server refuted: it is the servers.
+ *  8. Otherwise no client tries. The ring is kept until one does: nothing is refused that would not be refused anyway.
+ *  9. Of those that are kept, the best tier is the ring.
+ */
+#include <string.h>
+#include "core/panic.h"
+
+#define TRIED_MS   500
+#define REFUSED_MS 1000
+#define CLIENTS_MS 5000
+
+static bool is_connect_level(enum reason r)
+{
+	return r == REASON_unreachable || r == REASON_refused || r == REASON_connect_timeout ||
+	       r == REASON_vip_missing;
+}
+
+/* Rule 3. */
+static bool counts(const struct panic_view *v, uint64_t last_ms, uint32_t window_ms)
+{
+	return v->offered && v->failed_ms && last_ms - v->failed_ms <= window_ms;
+}
+
+/* Rule 5. */
+static bool is_refuted(const struct panic_view *v, uint64_t now_ms)
+{
+	return v->tried_ms && now_ms - v->tried_ms >= TRIED_MS;
+}
+
+/* Rule 4. */
+static bool is_proof(const struct panic_view *v, uint64_t now_ms)
+{
+	return v->began_ms && v->opened_ms > v->began_ms && !is_refuted(v, now_ms);
+}
+
+struct found {
+	uint64_t last_ms; /* when the last one failed */
+	unsigned n;
+	bool proof, refuted, refused, clients;
+};
+
+/* False: rule 2. */
+static bool survey(const struct panic_view *views, unsigned n, uint32_t window_ms, uint64_t now_ms,
+		   struct found *f)
+{
+	memset(f, 0, sizeof(*f));
+	for (unsigned i = 0; i < n; i++)
+		if (views[i].offered && views[i].failed_ms > f->last_ms)
+			f->last_ms = views[i].failed_ms;
+	for (unsigned i = 0; i < n; i++) {
+		const struct panic_view *v = &views[i];
+
+		if (v->offered && !is_connect_level(v->reason))
+			return false;
+		if (!counts(v, f->last_ms, window_ms))
+			continue;
+		f->n++;
+		f->proof |= is_proof(v, now_ms);
+		f->refuted |= is_refuted(v, now_ms);
+		f->refused |= v->reason == REASON_refused;
+		f->clients |= v->opened_ms && now_ms - v->opened_ms < CLIENTS_MS;
+	}
+	return f->n;
+}
+
+/* Rules 4 and 9. */
+static void keep_best(const struct panic_view *views, unsigned n, const struct found *f,
+		      uint32_t window_ms, uint64_t now_ms, bool *keep)
+{
+	const struct panic_view *best = NULL;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct panic_view *v = &views[i];
+
+		keep[i] = counts(v, f->last_ms, window_ms) && !is_refuted(v, now_ms);
+		if (keep[i] && (!best || v->preference < best->preference))
+			best = v;
+	}
+	for (unsigned i = 0; i < n; i++)
+		keep[i] = keep[i] && views[i].preference == best->preference;
+}
+
+enum panic_says panic_judge(const struct panic_view *views, unsigned n, uint32_t window_ms,
+			    uint64_t now_ms, bool *keep)
+{
+	enum panic_says says = PANIC_KEEP;
+	struct found f;
+
+	memset(keep, 0, n * sizeof(*keep));
+	if (!survey(views, n, window_ms, now_ms, &f)) /* rules 2, 3 */
+		return PANIC_NO;
+	if (!f.proof && f.refuted) /* rule 7 */
+		return PANIC_NO;
+	if (!f.proof && f.refused) { /* rule 6 */
+		if (!f.clients || now_ms - f.last_ms >= REFUSED_MS)
+			return PANIC_NO;
+		says = PANIC_HOLD;
+	}
+	keep_best(views, n, &f, window_ms, now_ms, keep); /* rules 4, 8 */
+	return says;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the clients' half of their connections says of a server. Owns these rules (docs/verdicts.md):
+ *
+ *  1. A connection that the server takes mail on carries a message; one that is refused carries a few commands. How
+ *     much a message is here is learned from the same server's connections, before the probe was refused.
+ *  2. TAKES: one connection that carried at least what half of the usual ones do. One is enough, because many short ones
+ *     are what scanners and floods make. REFUSES: three or more, and each carried less than three quarters of the usual
+ *     ones do. The last seconds count if they hold three connections, else all since the refusal.
+ *  3. Without usual ones: whoever sends half a kilobyte got behind the greeting and EHLO, and five connections of next to
+ *     nothing were refused.
+ *  4. A client speaks within milliseconds of the greeting. While connections are opened and fewer other segments than
+ *     connections are seen, the server is silent towards its clients. A flood of silent clients looks the same: so this is
+ *     a hint, and only together with a probe that is not greeted either it is a finding.
+ *  5. A server that takes long to greet (a greet delay) is given three times what it usually takes.
+ */
+#include "core/passive.h"
+
+#define MIN_NOW	    3
+#define MIN_USUAL   4
+#define MIN_ALONE   5
+#define MESSAGE	    2 /* units: less is no message */
+#define LIMIT_MS    600
+#define GREETING_MS 200
+
+void passive_add(struct passive_volumes *v, uint32_t units)
+{
+	v->n++;
+	v->of[units < PASSIVE_UNIT_CAP ? units : PASSIVE_UNIT_CAP]++;
+}
+
+/* The volume that so many percent of the connections stay below, or reach at most. */
+static uint32_t quantile(const struct passive_volumes *v, unsigned percent)
+{
+	uint64_t below = 0;
+	uint32_t units = 0;
+
+	while (units < PASSIVE_UNIT_CAP &&
+	       (below += v->of[units]) * 100 <= (uint64_t)v->n * percent)
+		units++;
+	return units;
+}
+
+static uint32_t largest(const struct passive_volumes *v)
+{
+	uint32_t units = PASSIVE_UNIT_CAP;
+
+	while (units && !v->of[units])
+		units--;
+	return units;
+}
+
+/* Rule 3. */
+static enum passive_finding judge_alone(const struct passive_volumes *v, bool early)
+{
+	if (early && v->n && largest(v) >= MESSAGE)
+		return PASSIVE_TAKES;
+	if (v->n >= MIN_ALONE && largest(v) < MESSAGE)
+		return PASSIVE_REFUSES;
+	return v->n ? PASSIVE_UNCLEAR : PASSIVE_NONE;
+}
+
+enum passive_finding passive_judge(const struct passive_flows *f, bool early)
+{
+	const struct passive_volumes *is = f->now.n >= MIN_NOW ? &f->now : &f->since;
+	uint32_t half = quantile(&f->usual, 50);
+
+	if (f->usual.n < MIN_USUAL || half < MESSAGE)
+		return judge_alone(is, early);
+	if (is->n && largest(is) >= half) /* rule 2 */
+		return PASSIVE_TAKES;
+	if (is->n >= MIN_NOW && largest(is) < quantile(&f->usual, 25))
+		return PASSIVE_REFUSES;
+	return is->n ? PASSIVE_UNCLEAR : PASSIVE_NONE;
+}
+
+/* Rule 4. */
+void passive_silence_look(struct passive_silence *s, uint64_t opened, uint64_t spoken,
+			  uint64_t now_ms)
+{
+	uint64_t more = opened - s->opened, others = spoken - s->spoken;
+	bool first = !s->seen;
+
+	s->seen = true;
+	s->opened = opened;
+	s->spoken = spoken;
+	if (first)
+		return;
+	if (more && !s->since_ms) {
+		s->since_ms = now_ms;
+		s->n = s->others = 0;
+	}
+	s->n += more;
+	s->others += others;
+	if (s->since_ms && s->others >= s->n)
+		s->since_ms = 0;
+}
+
+uint64_t passive_silence_ms(const struct passive_silence *s, uint64_t now_ms)
+{
+	return s->since_ms && now_ms > s->since_ms ? now_ms - s->since_ms : 0;
+}
+
+/* Rule 5. */
+uint32_t passive_greeting_learn(uint32_t usual_ms, uint32_t greeting_ms)
+{
+	uint32_t less = usual_ms - usual_ms / 8;
+
+	return greeting_ms > less ? greeting_ms : less;
+}
+
+uint32_t passive_greeting_limit(uint32_t usual_ms)
+{
+	uint64_t ms = 3ull * usual_ms + GREETING_MS;
+
+	if (ms > UINT32_MAX)
+		return UINT32_MAX;
+	return ms > LIMIT_MS ? (uint32_t)ms : LIMIT_MS;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the datapath sees of a server without a probe: its clients. Pure; the caller reads the counters and the flow
+ * table and gives the time. In DSR only the clients' half of each connection is seen. Rules are numbered in passive.c.
+ */
+#ifndef MXLB_PASSIVE_H
+#define MXLB_PASSIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PASSIVE_UNIT_CAP \
+	64 /* of 256 bytes: 16 KiB, more than TLS with a client's certificates costs */
+
+/* Finished connections, by how much their clients sent, in units of 256 bytes. */
+struct passive_volumes {
+	uint32_t n, of[PASSIVE_UNIT_CAP + 1];
+};
+
+/* Those of one server, by when they ended. */
+struct passive_flows {
+	struct passive_volumes now;   /* in the last one or two seconds */
+	struct passive_volumes since; /* since the probe was refused, the last seconds */
+	struct passive_volumes usual; /* before that */
+};
+
+enum passive_finding {
+	PASSIVE_NONE,	 /* too few connections to tell */
+	PASSIVE_UNCLEAR, /* connections, but they do not tell */
+	PASSIVE_TAKES,	 /* a client sent as much as clients usually do */
+	PASSIVE_REFUSES, /* all clients leave early */
+};
+
+void passive_add(struct passive_volumes *v, uint32_t units);
+/* early: the probe was refused before MAIL FROM, so a client that sends a message got further than the probe. */
+enum passive_finding passive_judge(const struct passive_flows *f, bool early);
+
+/* Connections that were opened and whose clients still have nothing to say. */
+struct passive_silence {
+	uint64_t opened, spoken; /* the counters as last seen */
+	uint64_t since_ms;	 /* the first connection of this row; 0: there is no row */
+	uint64_t n, others;	 /* opened, and other segments seen, since then */
+	bool seen;		 /* the counters have been seen once */
+};
+
+/* opened: connections established; spoken: segments behind a handshake; both only rise. */
+void passive_silence_look(struct passive_silence *s, uint64_t opened, uint64_t spoken,
+			  uint64_t now_ms);
+/* For how long clients have connected and said nothing, in ms; 0: they speak, or nobody connects. */
+uint64_t passive_silence_ms(const struct passive_silence *s, uint64_t now_ms);
+
+/* How long this server usually takes to greet: follows a slower greeting at once, a faster one slowly. */
+uint32_t passive_greeting_learn(uint32_t usual_ms, uint32_t greeting_ms);
+/* After which silence of a probe its clients' silence may be believed. */
+uint32_t passive_greeting_limit(uint32_t usual_ms);
+
+#endif
