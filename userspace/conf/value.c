@@ -328,6 +328,20 @@ int value_host(const struct value_kind *kind, const char *text, void *field, cha
 	return store_text(kind, text, field, why);
 }
 
+/* What MAIL FROM may hold without quoting (RFC 5321 section 4.1.2): a dot-string and a domain. */
+int value_sender(const struct value_kind *kind, const char *text, void *field, char *why)
+{
+	size_t local = strspn(text, LETTERS DIGITS "!#$%&'*+-/=?^_`{|}~.");
+	size_t domain = text[local] == '@' ? strspn(text + local + 1, LETTERS DIGITS ".-") : 0;
+	char q[QUOTE_SIZE];
+
+	if (text[0] && (!local || !domain || text[local + 1 + domain] || text[0] == '.' ||
+			text[local - 1] == '.' || text[local + 1] == '.'))
+		return SAY(why, "%s is not a mail address; for the null sender write \"\"",
+			   quote(text, q));
+	return store_text(kind, text, field, why);
+}
+
 int value_path(const struct value_kind *kind, const char *text, void *field, char *why)
 {
 	if (text[0] != '/')

@@ -38,6 +38,7 @@ enum tier_mode { TIER_MODE_SWITCH, TIER_MODE_ADD };
 enum failback { FAILBACK_AUTO, FAILBACK_MANUAL };
 enum all_down { ALL_DOWN_RESET, ALL_DOWN_DROP };
 enum on_unreachable { ON_UNREACHABLE_RESET, ON_UNREACHABLE_KEEP };
+enum panic_mode { PANIC_MODE_KEEP, PANIC_MODE_OFF };
 enum allow_mode { ALLOW_ENFORCE, ALLOW_OBSERVE };
 
 struct interface_conf {
@@ -83,8 +84,9 @@ struct probe_conf {
 	enum probe_target target;
 	enum probe_depth depth;
 	enum tls_policy tls;
-	char helo[CONFIG_TEXT_SIZE]; /* never empty once loaded */
-	char sni[CONFIG_TEXT_SIZE];  /* empty: none sent */
+	char helo[CONFIG_TEXT_SIZE];   /* never empty once loaded */
+	char sender[CONFIG_TEXT_SIZE]; /* of MAIL FROM; empty: the null sender */
+	char sni[CONFIG_TEXT_SIZE];    /* empty: none sent */
 	struct cert_conf cert;
 	char ca_file[CONFIG_PATH_SIZE]; /* the bundle that the policy needs; empty: it needs none */
 	uint64_t expiry_warn_ms;	/* 0: never */
@@ -112,6 +114,7 @@ struct service_conf {
 	uint32_t failback_hold_ms;
 	enum all_down all_down;
 	enum on_unreachable on_unreachable;
+	enum panic_mode panic;
 	/*
 	 * Who may connect: the prefixes of the VIP's family from `allow` and from the file, sorted, none within another.
 	 * None: everyone; with a file there is at least one.

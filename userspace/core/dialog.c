@@ -6,7 +6,8 @@
  *
  * Rules:
  *  1. A code's first digit decides (RFC 5321 section 4.2.1), but for the 220 that STARTTLS needs (RFC 3207).
- *  2. A refusal that speaks of a limit on this client is about the probe, not the server: per_source_limit.
+ *  2. What a refusal stands for is refusal.c's. EHLO answered by 500 or 502 is followed by HELO (RFC 5321 section 3.2),
+ *     unless TLS is wanted, which HELO cannot offer.
  *  3. The decision is made once. RSET and QUIT follow for the server's log (field-notes 0.5); their replies change nothing.
  *  4. After a 421 too QUIT is sent: a server that closed does not see it, one that did not logs a clean end.
  *  5. Who talks nonsense or too slowly is sent QUIT and not waited for; nothing is sent into a pending STARTTLS.
@@ -15,34 +16,15 @@
 #include <stdio.h>
 #include <string.h>
 #include "core/dialog.h"
+#include "core/refusal.h"
 #include "util/log.h"
-
-/* What a refusal stands for, by the stage it was met in. */
-static const struct {
-	enum reason code_421, code_4xx, code_5xx;
-} refusals[] = {
-	[STAGE_GREETING] = {REASON_greeting_421, REASON_greeting_4xx, REASON_greeting_5xx},
-	[STAGE_EHLO] = {REASON_ehlo_421, REASON_ehlo_4xx, REASON_ehlo_refused},
-	[STAGE_STARTTLS] = {REASON_starttls_refused, REASON_starttls_refused,
-			    REASON_starttls_refused},
-	[STAGE_EHLO_TLS] = {REASON_ehlo_421, REASON_ehlo_4xx, REASON_ehlo_refused},
-	[STAGE_MAIL_FROM] = {REASON_mail_421, REASON_mail_4xx, REASON_mail_refused},
-};
-
-/* Rule 2: Exchange (field-notes 3.4), Postfix smtpd.c, Exim smtp_in.c (smtp_accept_max_per_host). */
-static const char *const per_source_phrases[] = {
-	"per-source limit",
-	"too many connections from",
-	"too much mail from",
-	"too many new TLS sessions from",
-	"connections from this IP address",
-};
 
 void dialog_init(struct dialog *d, const struct dialog_conf *conf)
 {
 	memset(d, 0, sizeof(*d));
 	d->conf = *conf;
 	d->conf.helo[sizeof(d->conf.helo) - 1] = '\0';
+	d->conf.sender[sizeof(d->conf.sender) - 1] = '\0';
 	d->stage = STAGE_CONNECT;
 	reply_init(&d->reply);
 }
@@ -100,8 +82,8 @@ static enum dialog_want enter(struct dialog *d, enum probe_stage stage)
 	if (stage == STAGE_STARTTLS)
 		return say(d, "STARTTLS\r\n");
 	if (stage == STAGE_MAIL_FROM)
-		return say(d, "MAIL FROM:<>\r\n");
-	return say(d, "EHLO %s\r\n", d->conf.helo);
+		return say(d, "MAIL FROM:<%s>\r\n", d->conf.sender);
+	return say(d, "%s %s\r\n", d->helo ? "HELO" : "EHLO", d->conf.helo);
 }
 
 static enum dialog_want succeed(struct dialog *d)
@@ -143,30 +125,23 @@ static enum dialog_want advance(struct dialog *d)
 	return succeed(d);
 }
 
-static enum reason refusal(const struct dialog *d)
+/* Rule 2. */
+static bool may_say_helo(const struct dialog *d)
 {
-	uint16_t code = d->reply.code;
-
-	if (code / 100 == 4)
-		for (size_t i = 0; i < sizeof(per_source_phrases) / sizeof(per_source_phrases[0]);
-		     i++)
-			if (strcasestr(d->reply.text, per_source_phrases[i]))
-				return REASON_per_source_limit;
-	if (code == 421)
-		return refusals[d->stage].code_421;
-	if (code / 100 == 4)
-		return refusals[d->stage].code_4xx;
-	if (code / 100 == 5 || d->stage == STAGE_STARTTLS)
-		return refusals[d->stage].code_5xx;
-	return REASON_malformed; /* 3xx: nothing that was said asks for more */
+	return d->stage == STAGE_EHLO && !d->helo && d->conf.tls == TLS_NONE &&
+	       (d->reply.code == 500 || d->reply.code == 502);
 }
 
 static enum dialog_want judge(struct dialog *d, const char *rest, size_t rest_len)
 {
 	bool agreed = d->stage == STAGE_STARTTLS ? d->reply.code == 220 : d->reply.code / 100 == 2;
 
+	if (may_say_helo(d) && !rest_len) {
+		d->helo = true;
+		return enter(d, STAGE_EHLO);
+	}
 	if (!agreed) {
-		decide_by_reply(d, refusal(d));
+		decide_by_reply(d, refusal_reason(d->stage, d->reply.code, d->reply.text));
 		return say_quit(d);
 	}
 	if (rest_len) {
@@ -239,6 +214,21 @@ enum dialog_want dialog_eof(struct dialog *d, const char *text)
 	return dialog_fail(d, reason, text, strlen(text));
 }
 
+/* By what came of the reply, if anything did. */
+static void decide_unfinished(struct dialog *d, enum reason reason)
+{
+	char words[sizeof(d->text)];
+	int len;
+
+	if (d->stage != STAGE_GREETING || !d->reply.bytes) {
+		decide(d, reason, d->reply.line, d->reply.line_len);
+		return;
+	}
+	len = snprintf(words, sizeof(words), "the greeting began and did not end: %.*s",
+		       (int)(d->reply.line_len < 150 ? d->reply.line_len : 150), d->reply.line);
+	decide(d, reason, words, len < (int)sizeof(words) ? (size_t)len : sizeof(words) - 1);
+}
+
 enum dialog_want dialog_timeout(struct dialog *d)
 {
 	static const enum reason reasons[STAGE_DONE + 1] = {
@@ -250,6 +240,6 @@ enum dialog_want dialog_timeout(struct dialog *d)
 	d->out_len = 0;
 	if (d->decided)
 		return DIALOG_CLOSE;
-	decide(d, reason, d->reply.line, d->reply.line_len); /* what came of the reply, if any */
+	decide_unfinished(d, reason);
 	return d->stage == STAGE_GREETING ? DIALOG_CLOSE : leave(d);
 }

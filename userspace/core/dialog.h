@@ -3,7 +3,7 @@
  * The probe's SMTP dialogue as a pure state machine: events in, one action out. No socket, no clock, no TLS:
  * the driver (the probe child, later mxlbctl too) does what the action says and reports back.
  *
- * connect, greeting, EHLO, STARTTLS, handshake, EHLO, MAIL FROM:<>, RSET, QUIT, down to the depth asked for;
+ * connect, greeting, EHLO, STARTTLS, handshake, EHLO, MAIL FROM, RSET, QUIT, down to the depth asked for;
  * QUIT is sent on every path where the server still listens (field-notes 0.5, 7).
  */
 #ifndef MXLB_DIALOG_H
@@ -25,6 +25,7 @@ struct dialog_conf {
 	enum probe_depth depth;
 	enum tls_policy tls;
 	char helo[CONFIG_TEXT_SIZE];
+	char sender[CONFIG_TEXT_SIZE]; /* of MAIL FROM; empty: the null sender */
 };
 
 struct dialog {
@@ -32,6 +33,7 @@ struct dialog {
 	enum probe_stage stage;
 	struct reply reply;
 	bool tls_on, quitting, decided;
+	bool helo;	    /* EHLO was not known, HELO was sent */
 	enum reason reason; /* valid once decided */
 	uint16_t smtp_code;
 	char text[PROBE_TEXT_SIZE]; /* escaped */

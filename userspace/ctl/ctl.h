@@ -12,7 +12,8 @@
 #include "mxlb/limits.h"
 
 struct ctl_probe { /* how a host is probed from here; NULL: the default */
-	const char *tls, *tls_domain, *certificate_name, *tlsa, *helo, *sni, *ca_file, *depth;
+	const char *tls, *tls_domain, *certificate_name, *tlsa, *helo, *sender, *sni, *ca_file,
+		*depth;
 };
 
 struct ctl {

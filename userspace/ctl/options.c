@@ -50,6 +50,7 @@ static const struct row rows[] = {
 	{"critical", 0, KIND_TEXT, TO(critical), TAKES_DAYS},
 	{"tls", 0, KIND_TEXT, TO(probe.tls), TAKES_PROBE},
 	{"helo", 0, KIND_TEXT, TO(probe.helo), TAKES_PROBE},
+	{"sender", 0, KIND_TEXT, TO(probe.sender), TAKES_PROBE},
 	{"sni", 0, KIND_TEXT, TO(probe.sni), TAKES_PROBE},
 	{"depth", 0, KIND_TEXT, TO(probe.depth), TAKES_PROBE},
 	{"tls-domain", 0, KIND_TEXT, TO(probe.tls_domain), TAKES_PROBE},
@@ -99,6 +100,7 @@ void options_print(FILE *to)
 	      "      --tlsa RECORD     for dane: '3 1 1 hex'\n"
 	      "      --ca-file FILE    the certificates that are trusted (the system's)\n"
 	      "      --helo NAME       said in EHLO (this host's name)\n"
+	      "      --sender ADDRESS  in MAIL FROM (the null sender)\n"
 	      "      --sni NAME        sent in the TLS handshake (none)\n"
 	      "      --timeout T       for the whole dialogue (10s)\n\n"
 	      "exit status: 0 done (probe: healthy), 1 refused by mxlbd (probe: not healthy), 2 usage,\n"

@@ -127,6 +127,9 @@ static enum ctl_exit take_options(const struct ctl *ctl, struct probe_conf *conf
 		return usage("not a HELO name:", o->helo);
 	if (!take_text(o->sni, conf->sni, sizeof(conf->sni)))
 		return usage("not a server name:", o->sni);
+	if (!take_text(o->sender, conf->sender, sizeof(conf->sender)) ||
+	    strpbrk(conf->sender, "<>"))
+		return usage("not a sender address:", o->sender);
 	if (!conf->helo[0])
 		default_helo(conf->helo);
 	conf->depth = (enum probe_depth)depth;
@@ -231,6 +234,47 @@ static int watch(struct watching *w, const struct prober_job *job)
 	return err;
 }
 
+/*
+ * The address is a VIP that the mxlbd of this machine forwards: a packet of this machine's own never passes the
+ * program that forwards it, so this machine cannot reach it.
+ */
+static bool is_forwarded_here(const struct ctl *ctl, const char *address)
+{
+	struct buf reply = {0};
+	const json_t *service;
+	bool found = false;
+	json_t *status;
+	size_t i;
+
+	if (link_try(ctl->socket, "show status", &reply)) {
+		buf_free(&reply);
+		return false;
+	}
+	status = json_loadb(reply.data, reply.len, JSON_REJECT_DUPLICATES, NULL);
+	json_array_foreach(json_object_get(status, "services"), i, service) found =
+		found || !strcmp(field_text(service, "address"), address);
+	json_decref(status);
+	buf_free(&reply);
+	return found;
+}
+
+/* Of a VIP that this machine forwards, a failed connect says nothing: what to do instead. */
+static void explain_own_vip(const struct ctl *ctl, json_t *report)
+{
+	const char *address = field_text(report, "address");
+
+	if (strcmp(field_text(report, "stage"), "connect") || !is_forwarded_here(ctl, address))
+		return;
+	json_object_set_new(report, "reason", json_string(reason_name(REASON_local_error)));
+	json_object_set_new(report, "verdict", json_string(verdict_name(VERDICT_UNKNOWN)));
+	json_object_set_new(report, "exo_code", json_string(""));
+	json_object_set_new(
+		report, "meaning",
+		json_string("this machine forwards that address and cannot reach it "
+			    "itself; probe a server (mxlbctl probe SERVICE/SERVER), or the "
+			    "VIP from another host"));
+}
+
 static enum ctl_exit probe_from_here(const struct ctl *ctl, const char *wanted)
 {
 	struct watching w = {0};
@@ -261,6 +305,8 @@ static enum ctl_exit probe_from_here(const struct ctl *ctl, const char *wanted)
 		return ctl_failed(ctl, line);
 	}
 	report = report_end(&w.report, &job.address, job.port, &w.result);
+	if (report)
+		explain_own_vip(ctl, report);
 	rc = show(ctl, report);
 	json_decref(report);
 	return rc;

@@ -2,6 +2,7 @@
 /*
  * Owns how a probe looks on a terminal. Takes every field as data: absent or of another type, it is shown empty.
  */
+#include "core/verdict.h"
 #include "ctl/transcript.h"
 
 #include <ctype.h>
@@ -99,6 +100,17 @@ static void print_policies(const json_t *policies)
 	}
 }
 
+/* The server refused in SMTP: whom else it refuses is not known. */
+static bool is_refusal(const json_t *report)
+{
+	const char *reason = field_text(report, "reason");
+
+	for (enum reason r = 0; r < REASON_COUNT; r++)
+		if (!strcmp(reason, reason_name(r)))
+			return reason_is_refusal(r);
+	return false;
+}
+
 static void print_verdict(const json_t *report)
 {
 	const char *code = field_text(report, "exo_code"), *text = field_text(report, "text");
@@ -117,11 +129,12 @@ static void print_verdict(const json_t *report)
 		 field_number(report, "connect_ms"), field_number(report, "greeting_ms"),
 		 field_number(report, "tls_ms"), field_number(report, "total_ms"));
 	print_field("times", line);
-	snprintf(line, sizeof(line), "%s%s",
+	snprintf(line, sizeof(line), "%s%s%s",
 		 healthy ? "would deliver"
 		 : *code ? "would defer the mail with 450 "
 			 : "would not see this: the trouble is the probe's",
-		 healthy ? "" : code);
+		 healthy ? "" : code,
+		 !healthy && is_refusal(report) ? ", if it is refused too" : "");
 	print_field("Exchange Online", line);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The parent's half of probing. Owns every probe, as a run, from prober_start() to its one result; the child that does it is
- * helpers.c's. Judges no server itself but for one thing: a VIP that is silent on a host that answers is missing (vip_missing).
+ * helpers.c's. What a silent VIP means is core/blame.c's to say.
  *
  * A run waits in .queued until its socket is made and sent, then in its helper's .sent until the answer.
  */
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "core/blame.h"
 #include "probe/prober_internal.h"
 
 #define PER_TURN	64 /* requests or answers, before other watchers have their turn */
@@ -180,6 +181,12 @@ static void ask_fallback(struct run *r)
 		close(fd);
 }
 
+static const enum blame_fallback fallbacks[] = {
+	[FALLBACK_UNASKED] = BLAME_FALLBACK_NONE,    [FALLBACK_PENDING] = BLAME_FALLBACK_NONE,
+	[FALLBACK_ANSWERS] = BLAME_FALLBACK_ANSWERS, [FALLBACK_SILENT] = BLAME_FALLBACK_SILENT,
+	[FALLBACK_LOCAL] = BLAME_FALLBACK_NONE,
+};
+
 /* Finishes an answered run, unless what it says depends on a fallback that is still out. */
 static void conclude(struct prober *p, struct run *r)
 {
@@ -191,16 +198,14 @@ static void conclude(struct prober *p, struct run *r)
 		ask_fallback(r);
 		if (r->fallback_state == FALLBACK_PENDING)
 			return;
-		if (r->fallback_state == FALLBACK_ANSWERS) {
-			r->result.reason = REASON_vip_missing;
+		r->result.reason = blame_silence(r->result.reason, fallbacks[r->fallback_state],
+						 r->routed, !addr_is_zero(&r->fallback));
+		if (r->result.reason == REASON_vip_missing)
 			snprintf(r->result.text, sizeof(r->result.text),
 				 "%s answers, but not for the VIP", addr_text(&r->fallback, text));
-		} else if (r->routed &&
-			   (r->fallback_state == FALLBACK_SILENT || addr_is_zero(&r->fallback))) {
-			r->result.reason = REASON_unreachable;
+		else if (r->result.reason == REASON_unreachable)
 			snprintf(r->result.text, sizeof(r->result.text),
 				 "nothing answers on any of its addresses");
-		}
 	}
 	finish(p, r);
 }
@@ -234,8 +239,11 @@ static void take_hint(struct prober *p, struct run *r, enum wire_kind kind)
 {
 	if (kind == WIRE_SLOW_CONNECT)
 		ask_fallback(r);
-	if (r->id < WATCHED_FIRST)
-		p->cb.on_slow_connect(p->cb.ctx, r->id);
+	if (r->id >= WATCHED_FIRST)
+		return;
+	p->cb.on_slow_connect(p->cb.ctx, r->id);
+	if (kind == WIRE_SLOW_ANSWER && p->cb.on_mute)
+		p->cb.on_mute(p->cb.ctx, r->id);
 }
 
 /* Answers to what was cancelled meanwhile find no run, or one with another number. False: nonsense. */
@@ -378,6 +386,7 @@ static void fill_request(struct prober *p, struct run *r, const struct prober_jo
 		.watched = r->audience.on_note != NULL,
 	};
 	memcpy(r->req.dialog.helo, c->helo, sizeof(r->req.dialog.helo));
+	memcpy(r->req.dialog.sender, c->sender, sizeof(r->req.dialog.sender));
 	memcpy(r->req.sni, c->sni, sizeof(r->req.sni));
 	memcpy(r->ca_file, c->ca_file, sizeof(r->ca_file));
 	p->sequence += ID_SEQUENCE;

@@ -30,6 +30,8 @@ struct prober_callbacks {
 	void (*on_result)(void *ctx, uint32_t backend_id, const struct probe_result *r);
 	/* nobody answered for 300 ms, at whatever stage: a hint to ask the neighbour */
 	void (*on_slow_connect)(void *ctx, uint32_t backend_id);
+	/* connected, and then nothing heard for another WIRE_SLOW_MS; NULL: not told */
+	void (*on_mute)(void *ctx, uint32_t backend_id);
 	/* its socket has gone to the child: once at most; NULL: not told */
 	void (*on_started)(void *ctx, uint32_t backend_id);
 	/* a child had to be replaced: "ended: exit 1; the next in 100 ms"; NULL: not told */
