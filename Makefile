@@ -51,7 +51,7 @@ Q = @
 endif
 
 UTIL     = addr.c arp.c closest.c log.c buf.c process.c utf8.c capability.c statefile.c
-CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c certname.c domain.c tlsa.c schedule.c connlog.c
+CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c refusal.c blame.c passive.c warning.c panic.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c certpath.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
@@ -59,7 +59,7 @@ CORE    += cost.c
 PROBE   += pulse.c leaving.c quarantine.c guard.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
 CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
-DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
+DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c evidence.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
 CORE    += resets.c diagnosis.c
 DAEMON  += resets.c
@@ -79,7 +79,7 @@ SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c doctor_own.c)
 SRC_ctl     += userspace/ctl/doctor_device.c userspace/ctl/doctor_load.c
 # what makes a probe: the parent, the child and the dialogue
-SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c verdict.c certname.c domain.c tlsa.c cost.c)
+SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
@@ -129,7 +129,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
 UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow copies endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat admin flowlist ctl forgery schedule connlog messenger
-UNIT += http metrics
+UNIT += http metrics blame
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
@@ -153,7 +153,7 @@ unit_srcs_ctl    = $(sort $(unit_srcs_control) $(SRC_ctl) $(SRC_probing) $(SRC_c
 unit_srcs_core   = $(SRC_util) $(call core,verdict event tier problem)
 unit_srcs_health = $(call core,verdict health)
 unit_srcs_tier   = $(call core,tier verdict)
-unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
+unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan warning blame refusal passive panic)
 unit_srcs_schedule = $(call core,verdict health schedule)
 unit_srcs_cost   = $(call core,cost)
 unit_srcs_messenger = $(unit_srcs_control) userspace/daemon/messenger.c
@@ -163,14 +163,15 @@ unit_srcs_maglev = $(call core,maglev)
 UNIT += flood resets cost
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
 unit_srcs_flood  = tests/model/flowmodel.c tests/model/flood.c
-unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan)
+unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan warning blame refusal passive panic)
 unit_srcs_ids    = $(unit_srcs_model)
 unit_srcs_plan   = $(filter-out userspace/core/plan.c,$(unit_srcs_model)) # plan.c: included
 unit_srcs_order  = $(unit_srcs_compare)
-unit_srcs_compare = $(SRC_util) $(call core,verdict health tier tally event change cert model order plan maglev compare)
-unit_srcs_reload = $(SRC_util) $(call core,verdict health tier tally event change order cert plan) # model.c: included
+unit_srcs_compare = $(SRC_util) $(call core,verdict health tier tally event change cert model order plan maglev compare warning blame refusal passive panic)
+unit_srcs_reload = $(SRC_util) $(call core,verdict health tier tally event change order cert plan warning blame refusal passive panic) # model.c: included
 unit_srcs_reply  = $(call core,reply)
-unit_srcs_dialog = userspace/util/log.c $(call core,dialog reply verdict)
+unit_srcs_dialog = userspace/util/log.c $(call core,dialog refusal reply verdict)
+unit_srcs_blame  = $(call core,blame refusal passive panic verdict)
 unit_srcs_certname = userspace/util/utf8.c $(patsubst %,userspace/probe/%.c,certfacts certpolicy certpath) $(call core,certname domain tlsa)
 unit_srcs_certpolicy = tests/unit/cert_maker.c $(unit_srcs_certname) userspace/probe/wallclock.c $(call core,verdict)
 unit_srcs_diagnosis = $(unit_srcs_status)

@@ -15,7 +15,7 @@ from watching import OPEN, QUIET, URL, document, fetch, parse_open, promtool, sa
 
 RULES = ROOT / "scripts/prometheus/mxlb.rules.yml"
 DASHBOARD = ROOT / "scripts/grafana/mxlb.json"
-STATES = ("not-ready", "up", "draining-only", "fail-open", "down", "blind")
+STATES = ("not-ready", "up", "draining-only", "fail-open", "down", "blind", "panic")
 VERDICTS = ("unknown", "up", "draining", "down")
 NAME = re.compile(r"\bmxlb_[a-z_]+\b")
 FIGURES = """return [...document.querySelectorAll('.service')].map(card => [card.querySelector('h2').textContent,

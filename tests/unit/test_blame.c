@@ -362,7 +362,7 @@ static void panic_needs_all_to_fail_at_the_connect_level_at_once(void **state)
 	(void)state;
 	v[0] = failed(10, REASON_connect_timeout, 5000);
 	v[1] = failed(10, REASON_unreachable, 3000);
-	v[2] = failed(20, REASON_vip_missing, 2000);
+	v[2] = failed(20, REASON_connect_timeout, 2000);
 	assert_int_equal(judge(v, 3, &kept), PANIC_KEEP); /* rule 8 */
 	assert_int_equal(kept, 1 | 2);			  /* rule 9 */
 	v[1].reason = REASON_greeting_5xx;		  /* rule 2 */

@@ -312,7 +312,7 @@ static void a_reload_that_finds_no_memory_leaves_everything_as_it_was(void **sta
 		assert_int_equal(err, -ENOMEM);
 		check_same(before, m);
 	}
-	assert_int_equal(fail_at, 6);
+	assert_int_equal(fail_at, 7);
 	fail_at = 0;
 	model_free(m);
 	free_config(c);
@@ -335,7 +335,7 @@ static void a_start_that_finds_no_memory_leaves_nothing_behind(void **state)
 		assert_int_equal(err, -ENOMEM);
 		assert_null(m);
 	}
-	assert_int_equal(fail_at, 6);
+	assert_int_equal(fail_at, 7);
 	fail_at = 0;
 	model_free(m);
 	free_config(c);

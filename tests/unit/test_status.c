@@ -66,9 +66,9 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	assert_keys(tier, KEYS("preference", "active", "up", "backends"));
 	assert_keys(backend,
 		    KEYS("name", "address", "forward", "weight", "configured_weight", "verdict",
-			 "admin", "reason", "text", "exo_code", "since", "in_ring", "admin_order",
-			 "last_probe", "tls", "neighbour", "tunnel", "flows", "new", "packets",
-			 "bytes", "flow_table", "counts"));
+			 "admin", "reason", "text", "exo_code", "since", "in_ring", "warning",
+			 "admin_order", "last_probe", "tls", "neighbour", "tunnel", "flows", "new",
+			 "packets", "bytes", "flow_table", "counts"));
 	assert_keys(
 		json_object_get(backend, "flow_table"),
 		KEYS("misses", "retransmits", "promoted", "evicted", "unplaced", "without_data"));
@@ -283,7 +283,7 @@ static void show_status_has_the_models_counts(void **state)
 	assert_string_equal(
 		text,
 		"{\"became\":{\"not-ready\":1,\"up\":2,\"draining-only\":3,\"fail-open\":4,"
-		"\"down\":5,\"blind\":0},\"tier_switches\":6,\"down_s\":15,\"changed_s\":14}");
+		"\"down\":5,\"blind\":0,\"panic\":0},\"tier_switches\":6,\"down_s\":15,\"changed_s\":14}");
 	free(text);
 	counts = json_object_get(at(at(counts, "tiers", 0), "backends", 0), "counts");
 	text = json_dumps(counts, JSON_COMPACT);

@@ -133,6 +133,16 @@ static void write_reason(struct exposition *e, const struct service *s, const st
 	exposition_sample(e, labels, 1);
 }
 
+static void write_warning(struct exposition *e, const struct service *s, const struct backend *b,
+			  char labels[LABELS_SIZE])
+{
+	(void)s;
+	if (!b->warning.reason)
+		return;
+	labels_add(labels, "reason", reason_name(b->warning.reason));
+	exposition_sample(e, labels, 1);
+}
+
 static void write_probes(struct exposition *e, const struct service *s, const struct backend *b,
 			 char labels[LABELS_SIZE])
 {
@@ -171,6 +181,9 @@ static const struct {
 	{FAMILY("mxlb_backend_reason", GAUGE,
 		"1: why its verdict is what it is, and the code that Exchange Online would report."),
 	 write_reason},
+	{FAMILY("mxlb_backend_warning", GAUGE,
+		"1: it refuses the probe for this reason, and keeps its verdict."),
+	 write_warning},
 	{FAMILY("mxlb_backend_probes", COUNTER,
 		"Probes that ended, by the verdict that they spoke for."),
 	 write_probes},

@@ -121,6 +121,16 @@ static json_t *json_flow_table(const struct traffic *t)
 			 (json_int_t)t->unplaced, "without_data", (json_int_t)t->empty);
 }
 
+/* null: there is none. */
+static json_t *json_warning(const struct warning *w)
+{
+	if (!w->reason)
+		return json_null();
+	return json_pack("{s:s, s:o, s:s, s:o}", "reason", reason_name(w->reason), "text",
+			 render_json_text(w->text), "meaning", reason_text(w->reason), "since",
+			 render_json_time(w->since_wall_ms));
+}
+
 /* null: nobody said anything. */
 static json_t *json_order(const struct order *o)
 {
@@ -198,13 +208,13 @@ static json_t *json_backend(const struct backend *b, enum tls_policy policy, str
 		reason_exo_code(reason, policy), "since", render_json_time(b->since_wall_ms),
 		"in_ring", b->in_ring, "configured_weight", b->conf.weight);
 	json_t *more = json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "admin_order",
-		json_order(&b->order), "last_probe", json_last_probe(b), "tls",
-		json_tls(b, now.wall_ms), "neighbour", json_neighbour(&b->nexthop), "tunnel",
-		json_tunnel(b), "flows", (json_int_t)b->traffic.flows, "new",
-		(json_int_t)b->traffic.new_flows, "packets", (json_int_t)b->traffic.packets,
-		"bytes", (json_int_t)b->traffic.bytes, "flow_table", json_flow_table(&b->traffic),
-		"counts", json_backend_counts(&b->tally, now));
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "warning",
+		json_warning(&b->warning), "admin_order", json_order(&b->order), "last_probe",
+		json_last_probe(b), "tls", json_tls(b, now.wall_ms), "neighbour",
+		json_neighbour(&b->nexthop), "tunnel", json_tunnel(b), "flows",
+		(json_int_t)b->traffic.flows, "new", (json_int_t)b->traffic.new_flows, "packets",
+		(json_int_t)b->traffic.packets, "bytes", (json_int_t)b->traffic.bytes, "flow_table",
+		json_flow_table(&b->traffic), "counts", json_backend_counts(&b->tally, now));
 
 	if (json_object_update(json, more)) {
 		json_decref(json);

@@ -11,6 +11,8 @@
 #include <string.h>
 #include "core/change.h"
 
+#define PANIC_SLACK_MS 2000
+
 static const char *const nexthops[] = {
 	[NEXTHOP_UNRESOLVED] = "unresolved",
 	[NEXTHOP_RESOLVED] = "resolved",
@@ -93,6 +95,54 @@ static void tally(struct service *s, const struct tier_state *was, struct now no
 			    now.mono_ms);
 }
 
+static struct panic_view panic_view_of(const struct backend *b, const struct tier_view *v)
+{
+	return (struct panic_view){
+		.offered = v->weight && v->admin == ADMIN_READY && v->reachable,
+		.preference = v->preference,
+		.reason = v->reason,
+		.began_ms = b->began_ms,
+		.failed_ms = b->failed_ms,
+		.opened_ms = b->opened_ms,
+		.tried_ms = b->tried_ms,
+	};
+}
+
+/* Nobody would take mail: is it this box? The servers that failed last then do. was: before this choice. */
+static void panic(struct service *s, const struct tier_state *was, struct now now)
+{
+	uint32_t window_ms =
+		s->probe.interval_ms + 2 * s->probe.connect_timeout_ms + PANIC_SLACK_MS;
+	enum panic_says says;
+
+	for (unsigned i = 0; i < s->n_backends; i++)
+		s->panic[i] = panic_view_of(&s->backends[i], &s->views[i]);
+	says = panic_judge(s->panic, s->n_backends, window_ms, now.mono_ms, s->chosen);
+	if (says == PANIC_NO)
+		return;
+	s->tier.state =
+		says == PANIC_HOLD && was->state != SERVICE_DOWN ? was->state : SERVICE_PANIC;
+	s->tier.has_active = true;
+	for (unsigned i = s->n_backends; i-- > 0;)
+		if (s->chosen[i])
+			s->tier.active = s->backends[i].conf.preference;
+	s->ask_again_ms = now.mono_ms + PANIC_AGAIN_MS;
+}
+
+void model_clients(struct model *m, uint32_t backend_id, bool opened, bool tried, uint64_t now_ms)
+{
+	struct backend *b = model_backend(m, backend_id, NULL);
+
+	if (!b)
+		return;
+	if (opened) {
+		b->opened_ms = now_ms;
+		b->tried_ms = 0;
+	} else if (tried && !b->tried_ms) {
+		b->tried_ms = now_ms;
+	}
+}
+
 bool change_decide(struct model *m, struct service *s, const char *cause, struct now now)
 {
 	const struct tier_conf conf = {
@@ -112,6 +162,8 @@ bool change_decide(struct model *m, struct service *s, const char *cause, struct
 		s->views[i] = view_of(&s->backends[i]);
 	s->ask_again_ms =
 		tier_choose(&s->tier, &conf, s->views, s->n_backends, now.mono_ms, s->chosen);
+	if (s->tier.state == SERVICE_DOWN && s->conf.panic == PANIC_MODE_KEEP)
+		panic(s, &was, now);
 	if (m->blind >> s->conf.interface & 1 && s->tier.state != SERVICE_NOT_READY)
 		s->tier.state = SERVICE_BLIND;
 	changed = s->tier.state != was.state;
@@ -142,25 +194,76 @@ static bool is_unreachable(const struct backend *b)
 	return b->health.verdict == VERDICT_DOWN && b->health.reason == REASON_unreachable;
 }
 
+void change_verdict_note(struct model *m, const struct service *s, const struct backend *b,
+			 enum verdict was, const struct probe_result *r, struct now now)
+{
+	struct event *e = change_note(m, EVENT_BACKEND_VERDICT, s, b, now);
+
+	change_text(e->from, sizeof(e->from), verdict_name(was));
+	change_text(e->to, sizeof(e->to), verdict_name(b->health.verdict));
+	change_text(e->reason, sizeof(e->reason), reason_name(r->reason));
+	cause_of(e->cause, sizeof(e->cause), r);
+}
+
+/* For panic.c: since when it fails. */
+static void note_failing(struct backend *b, enum reason r, uint64_t now_ms)
+{
+	bool up = health_effective(&b->health) == VERDICT_UP;
+
+	if (r == REASON_ok)
+		b->began_ms = 0;
+	else if (!b->began_ms && reason_verdict(r) != VERDICT_UNKNOWN)
+		b->began_ms = now_ms;
+	if (up)
+		b->failed_ms = 0;
+	else if (!b->failed_ms && b->was_up)
+		b->failed_ms = now_ms;
+	b->was_up = up || b->was_up;
+}
+
+/* The health of one backend; true: its verdict or the reason has changed. */
+static bool take_result(struct model *m, const struct service *s, struct backend *b,
+			const struct probe_result *r, enum blame_act act, struct now now)
+{
+	const struct health_conf conf = {.fall = s->probe.fall, .rise = s->probe.rise};
+	bool changed;
+
+	if (reason_is_client(r->reason)) {
+		warning_set(m, s, b, r, now);
+		return health_take_client(&b->health, &conf, r->reason, r->stage, now.mono_ms);
+	}
+	changed = act == BLAME_NOW ? health_take_now(&b->health, r->reason, now.mono_ms)
+				   : health_take(&b->health, &conf, r->reason, now.mono_ms);
+	note_failing(b, r->reason, now.mono_ms);
+	if (r->reason == REASON_ok || health_effective(&b->health) != VERDICT_UP)
+		warning_end(m, s, b, r->reason == REASON_ok, now);
+	return changed;
+}
+
 bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,
 			struct now now)
 {
+	return model_judged(m, backend_id, r, BLAME_ACTS, now);
+}
+
+bool model_judged(struct model *m, uint32_t backend_id, const struct probe_result *r,
+		  enum blame_act act, struct now now)
+{
 	struct service *s;
 	struct backend *b = model_backend(m, backend_id, &s);
-	char cause[2 * EVENT_TEXT_SIZE];
-	struct health_conf conf;
-	struct event *e;
+	char text[EVENT_TEXT_SIZE], cause[2 * EVENT_TEXT_SIZE];
+	bool restored;
 	enum verdict was;
 
-	if (!b)
+	if (!b || act == BLAME_WAITS)
 		return false;
 	b->last = *r;
 	b->last_wall_ms = now.wall_ms;
 	model_certificate(m, s, b, now);
 	was = b->health.verdict;
 	tally_result(&b->tally, r, health_effective(&b->health));
-	conf = (struct health_conf){.fall = s->probe.fall, .rise = s->probe.rise};
-	if (!health_take(&b->health, &conf, r->reason, now.mono_ms))
+	restored = act == BLAME_WARNS && warning_restore(m, s, b, r, now);
+	if (!take_result(m, s, b, r, act, now) && !restored)
 		return false;
 	if (b->health.verdict != was) {
 		b->since_wall_ms = now.wall_ms;
@@ -168,12 +271,11 @@ bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe
 	}
 	b->gone = b->gone && is_unreachable(b);
 
-	e = change_note(m, EVENT_BACKEND_VERDICT, s, b, now);
-	change_text(e->from, sizeof(e->from), verdict_name(was));
-	change_text(e->to, sizeof(e->to), verdict_name(b->health.verdict));
-	change_text(e->reason, sizeof(e->reason), reason_name(r->reason));
-	cause_of(e->cause, sizeof(e->cause), r);
-	snprintf(cause, sizeof(cause), "%s %s: %s", b->conf.name, e->to, e->cause);
+	cause_of(text, sizeof(text), r);
+	if (!restored)
+		change_verdict_note(m, s, b, was, r, now);
+	snprintf(cause, sizeof(cause), "%s %s: %s", b->conf.name, verdict_name(b->health.verdict),
+		 text);
 	change_decide(m, s, cause, now);
 	return true;
 }
@@ -271,7 +373,7 @@ bool model_gone(struct model *m, uint32_t backend_id)
 {
 	struct backend *b = model_backend(m, backend_id, NULL);
 
-	if (!b || b->gone || !is_unreachable(b))
+	if (!b || b->gone || b->in_ring || !is_unreachable(b)) /* in_ring: panic */
 		return false;
 	b->gone = true;
 	return true;
@@ -285,6 +387,8 @@ bool model_tick(struct model *m, struct now now)
 		struct service *s = &m->services[i];
 		const char *cause = s->tier.state == SERVICE_NOT_READY
 					    ? "the cold start has lasted as long as a probe may"
+				    : s->tier.state == SERVICE_PANIC
+					    ? "clients do not get through either"
 					    : "failback-hold is over";
 
 		if (s->ask_again_ms && s->ask_again_ms <= now.mono_ms)

@@ -9,6 +9,7 @@
  *  3. A server that is not up and not overridden is an error (down) or a warning; its reason decides the next step.
  *  4. An override of a server that does no harm is a note.
  *  5. What is wrong with this box: problems as they are set, an interface without the program, a reload that failed.
+ *  6. A server that refuses the probe alone is a warning; the reason decides the next step.
  */
 #include "core/diagnosis.h"
 
@@ -26,6 +27,18 @@ static const struct {
 	{"expensive",
 	 "see what is unusual in its certificates and key exchange: mxlbctl probe %s; mxlbd(8), \"Expensive servers\""},
 	{"per_source_limit", "exempt this box's address from the server's connection limits"},
+	{"sender_refused",
+	 "set `sender` in the probe to an address that the server accepts (default: the null sender)"},
+	{"source_refused",
+	 "permit this box's address on the server (Exchange: the receive connector's "
+	 "RemoteIPRanges), and check `helo`; see mxlbctl probe %s"},
+	{"tls_required", "set `tls` in the probe, for instance to encryption-only"},
+	{"greylisted", "exempt this box's address from greylisting"},
+	{"probe_refused",
+	 "it takes mail from other clients: permit this box's address there (Exchange: the receive "
+	 "connector's RemoteIPRanges); see mxlbctl probe %s"},
+	{"proxy_expected",
+	 "switch the PROXY protocol off on the server: senders connect to it directly"},
 	{"unreachable",
 	 "check that the host runs and its cable is in; mxlbctl doctor asks for its address"},
 	{"refused", "start the mail server there, and have it listen on the VIP too"},
@@ -56,7 +69,8 @@ static const struct {
 	{"certificate_", "compare its certificate with the policy: mxlbctl probe %s"},
 	{"tlsa_", "publish the TLSA record of the new key, or put the old key back"},
 	{"greeting_",
-	 "it says so itself: maintenance, back pressure or a filter; see mxlbctl probe %s"},
+	 "it says so itself: maintenance, back pressure or a filter; if it takes mail, permit this "
+	 "box's address (Exchange: RemoteIPRanges); see mxlbctl probe %s"},
 	{"", "see the dialogue: mxlbctl probe %s"},
 };
 
@@ -119,9 +133,10 @@ static const char *reason_of(const struct backend *b)
 	return same && b->last.text[0] ? b->last.text : reason_text(b->health.reason);
 }
 
-static void put_advice(struct finding *f, const struct service *s, const struct backend *b)
+static void put_advice_of(struct finding *f, const struct service *s, const struct backend *b,
+			  enum reason r)
 {
-	const char *reason = reason_name(b->health.reason), *mark;
+	const char *reason = reason_name(r), *mark;
 	size_t i = 0;
 
 	while (strncmp(advices[i].reason, reason, strlen(advices[i].reason)))
@@ -131,6 +146,11 @@ static void put_advice(struct finding *f, const struct service *s, const struct 
 	     advices[i].next);
 	if (mark)
 		NEXT(f, "%s/%s%s", s->conf.name, b->conf.name, mark + 2);
+}
+
+static void put_advice(struct finding *f, const struct service *s, const struct backend *b)
+{
+	put_advice_of(f, s, b, b->health.reason);
 }
 
 /* An operator keeps it from taking mail. One in maint is not probed: nobody knows whether it would take any. */
@@ -242,6 +262,10 @@ static void judge_state(struct diagnosis *d, const struct service *s)
 		[SERVICE_BLIND] =
 			{"service_blind",
 			 "mxlb's program does not see what arrives on its interface: mail is lost"},
+		[SERVICE_PANIC] =
+			{"service_panic",
+			 "all servers failed at once, which may be this box's own fault: panic mode "
+			 "keeps sending mail to the last ones"},
 		[SERVICE_DOWN] = {"service_down", "no server is available: senders "},
 	};
 	enum service_state state = s->tier.state;
@@ -257,6 +281,13 @@ static void judge_state(struct diagnosis *d, const struct service *s)
 		TEXT(f, s->conf.all_down == ALL_DOWN_RESET ? "are refused" : "get no answer");
 	if (state == SERVICE_BLIND) {
 		NEXT(f, "mxlbctl doctor says which device hides it (sight)");
+		return;
+	}
+	if (state == SERVICE_PANIC) {
+		NEXT(f,
+		     "check this box's firewall for outgoing port %u (nft list ruleset), its "
+		     "routes and its cable",
+		     s->conf.port);
 		return;
 	}
 	TEXT(f, "; ");
@@ -332,6 +363,14 @@ static void judge_server(struct diagnosis *d, const struct service *s, const str
 		put_override(f, b);
 		put_end_of_override(f, s, b);
 		return;
+	}
+	if (b->warning.reason) { /* rule 6 */
+		f = add(d, FINDING_WARNING, "probe_refused", s, b);
+		if (f) {
+			TEXT(f, "%s/%s refuses the probe: %s: %s", s->conf.name, b->conf.name,
+			     reason_name(b->warning.reason), b->warning.text);
+			put_advice_of(f, s, b, b->warning.reason);
+		}
 	}
 	if (v == VERDICT_UP) /* rule 3 */
 		return;

@@ -31,6 +31,7 @@ static const char *const kinds[] = {
 	[EVENT_PUT_BACK] = "put_back",
 	[EVENT_INTERFACE_BLIND] = "interface_blind",
 	[EVENT_PROBE_COST] = "probe_cost",
+	[EVENT_BACKEND_WARNING] = "backend_warning",
 };
 
 const char *event_kind_name(enum event_kind k)
@@ -72,10 +73,13 @@ enum log_level event_level(const struct event *e)
 		return error_if(strcmp(e->to, "none"));
 	case EVENT_PROBE_COST:
 		return strcmp(e->to, "cheap") ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+	case EVENT_BACKEND_WARNING:
+		return strcmp(e->to, "none") ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
 	case EVENT_SERVICE_STATE:
 		return error_if(!strcmp(e->to, service_state_name(SERVICE_FAIL_OPEN)) ||
 				!strcmp(e->to, service_state_name(SERVICE_DOWN)) ||
-				!strcmp(e->to, service_state_name(SERVICE_BLIND)));
+				!strcmp(e->to, service_state_name(SERVICE_BLIND)) ||
+				!strcmp(e->to, service_state_name(SERVICE_PANIC)));
 	case EVENT_INTERFACE:
 		return error_if(!strcmp(e->to, "detached"));
 	case EVENT_INTERFACE_BLIND:

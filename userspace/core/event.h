@@ -35,7 +35,8 @@ enum event_kind {
 	EVENT_PROBLEM,		   /* from, to: "none" or the name of a problem of this box */
 	EVENT_PUT_BACK,		   /* to: how many; what others removed is there again */
 	EVENT_INTERFACE_BLIND, /* from, to: "blind", "sees", "unknown": does the program see what arrives? */
-	EVENT_PROBE_COST, /* to: "expensive", "cheap" */
+	EVENT_PROBE_COST,      /* to: "expensive", "cheap" */
+	EVENT_BACKEND_WARNING, /* from, to: reason names or "none": it refuses the probe, and stays up */
 };
 
 struct event {

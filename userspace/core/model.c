@@ -142,6 +142,7 @@ static void adopt_backend(struct model *m, struct service *s, struct backend *b,
 	if (a->verdict != VERDICT_UNKNOWN) {
 		health_adopt(&b->health, a->verdict, a->reason, now.mono_ms);
 		s->tier.served = true;
+		b->was_up = a->verdict == VERDICT_UP;
 	}
 	tally_begin(&b->tally, health_effective(&b->health), b->admin, now.mono_ms);
 	if (memcmp(&a->mac, &no_mac, sizeof(no_mac))) {
@@ -223,6 +224,7 @@ static int build_service(struct model *m, struct service *s, const struct servic
 		.backends = calloc(conf->n_backends + 1, sizeof(*s->backends)),
 		.views = calloc(conf->n_backends + 1, sizeof(*s->views)),
 		.chosen = calloc(conf->n_backends + 1, sizeof(*s->chosen)),
+		.panic = calloc(conf->n_backends + 1, sizeof(*s->panic)),
 		.n_backends = conf->n_backends,
 	};
 	s->conf.backends = NULL;
@@ -234,7 +236,7 @@ static int build_service(struct model *m, struct service *s, const struct servic
 		s->forced = was->forced;
 		s->order = was->order;
 	}
-	if (!s->backends || !s->views || !s->chosen)
+	if (!s->backends || !s->views || !s->chosen || !s->panic)
 		return -ENOMEM;
 	for (unsigned i = 0; i < s->n_backends; i++)
 		build_backend(m, s, &s->backends[i], &conf->backends[i],
@@ -368,6 +370,7 @@ static void free_services(struct service *services, unsigned n)
 		free(services[i].backends);
 		free(services[i].views);
 		free(services[i].chosen);
+		free(services[i].panic);
 	}
 	free(services);
 }

@@ -8,9 +8,11 @@
 #ifndef MXLB_MODEL_H
 #define MXLB_MODEL_H
 
+#include "core/blame.h"
 #include "core/config.h"
 #include "core/event.h"
 #include "core/health.h"
+#include "core/panic.h"
 #include "core/problem.h"
 #include "core/tally.h"
 #include "core/tier.h"
@@ -51,6 +53,16 @@ struct order { /* what an operator said: who, when, until when. Kept over restar
 	uint64_t until_ms;		      /* monotonic; 0: for good */
 };
 
+#define WARNING_WORDS_SIZE 64
+
+struct warning { /* the server refuses the probe, and its verdict does not follow from that */
+	enum reason reason; /* reason_is_client(); not_probed: there is none */
+	char text[PROBE_TEXT_SIZE];
+	int64_t since_wall_ms;
+	uint32_t good;			    /* probes in a row that were not refused */
+	char disproved[WARNING_WORDS_SIZE]; /* words of a refusal that clients did not meet */
+};
+
 struct backend {
 	struct backend_conf conf;
 	uint32_t id; /* index in the datapath's maps, and in marks and tables; 1.. */
@@ -65,6 +77,11 @@ struct backend {
 		uint64_t identity;	 /* a hash of issuer and subject; 0: none was seen */
 		int64_t not_after, days; /* of the last warning; 0, 0: none */
 	} cert;
+	struct warning warning;
+	/* for panic.c, monotonic: the first result in a row that was not up; when it was up no longer; when a client's
+	 * connection was last established, and the first SYN since then; 0: not, or never */
+	uint64_t began_ms, failed_ms, opened_ms, tried_ms;
+	bool was_up; /* by a probe of this mxlbd, or adopted */
 	struct nexthop nexthop;
 	bool gone; /* unreachable, and a second question to its next hop said so: its flows are lost */
 	bool in_ring;
@@ -87,6 +104,7 @@ struct service {
 	struct service_tally tally;
 	struct tier_view *views; /* scratch of tier_choose(), n_backends each */
 	bool *chosen;
+	struct panic_view *panic; /* of panic_judge() */
 };
 
 struct model_slot { /* where a backend id leads; NULL: a free id */
@@ -156,6 +174,21 @@ bool model_has_way(const struct backend *b);
 /* What happened. Each returns true when the plan may differ from before. */
 bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,
 			struct now now);
+
+struct clients_seen { /* what the datapath saw of a server's clients while its probe was refused */
+	enum passive_finding passive;
+	bool coming; /* clients connect to it */
+	bool waited; /* for their evidence, long enough */
+};
+
+/* Clients were seen to connect to it, or to try in vain. */
+void model_clients(struct model *m, uint32_t backend_id, bool opened, bool tried, uint64_t now_ms);
+/* Whom a refusal by a server that was up blames. */
+enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct probe_result *r,
+			   const struct clients_seen *seen);
+/* As model_probe_result(), for a result that was judged so. Nothing changes by BLAME_WAITS. */
+bool model_judged(struct model *m, uint32_t backend_id, const struct probe_result *r,
+		  enum blame_act act, struct now now);
 bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *nh, struct now now);
 bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
 		 struct now now);

@@ -10,7 +10,7 @@
  *  4. Proof: a client's connection to one of them was established after its probes began to fail. Then the fault is here,
  *     and those that are not refuted (rule 5) are kept, whatever their reasons.
  *  5. A server that was sent a SYN TRIED_MS ago, and has established no connection since, is refuted: it does not take mail.
- *  6. Without proof a refusal (RST) is a definite answer; but where clients connected CLIENTS_MS before it, they are given
+ *  6. Without proof a refusal (RST) is a definite answer, and so is a host that answers, but not on the VIP; but where clients connected CLIENTS_MS before it, they are given
  *     REFUSED_MS to prove otherwise. What they meet meanwhile is the server's own RST.
  *  7. Without proof, and with any server refuted: it is the servers.
  *  8. Otherwise no client tries. The ring is kept until one does: nothing is refused that would not be refused anyway.
@@ -71,7 +71,7 @@ static bool survey(const struct panic_view *views, unsigned n, uint32_t window_m
 		f->n++;
 		f->proof |= is_proof(v, now_ms);
 		f->refuted |= is_refuted(v, now_ms);
-		f->refused |= v->reason == REASON_refused;
+		f->refused |= v->reason == REASON_refused || v->reason == REASON_vip_missing;
 		f->clients |= v->opened_ms && now_ms - v->opened_ms < CLIENTS_MS;
 	}
 	return f->n;

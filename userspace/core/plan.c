@@ -6,7 +6,8 @@
  *  1. Mode: a cold start is not ready, whoever takes new connections makes a ring, else all-down says.
  *  2. Flows of a backend are reset while it is down as unreachable, its next hop was asked twice, and
  *     on-unreachable says so; not while unknown: what this side can't see is no reason to end a connection.
- *  3. Retransmitted SYNs go elsewhere while new connections would: down, or in maint.
+ *  3. Retransmitted SYNs go elsewhere while new connections would: down and not in the ring all the same (fail-open,
+ *     panic), or in maint.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -64,8 +65,10 @@ static void plan_backend(const struct service *s, const struct backend *b, struc
 	*out = (struct plan_backend){
 		.id = b->id,
 		.interface = b->nexthop.interface,
-		.reset_flows = b->gone && s->conf.on_unreachable == ON_UNREACHABLE_RESET,
-		.down = health_effective(&b->health) == VERDICT_DOWN || b->admin == ADMIN_MAINT,
+		.reset_flows =
+			b->gone && !b->in_ring && s->conf.on_unreachable == ON_UNREACHABLE_RESET,
+		.down = (health_effective(&b->health) == VERDICT_DOWN && !b->in_ring) ||
+			b->admin == ADMIN_MAINT,
 	};
 	if (b->nexthop.has_mac)
 		out->mac = b->nexthop.mac;

@@ -32,6 +32,7 @@ static const char *const states[] = {
 	[SERVICE_FAIL_OPEN] = "fail-open",
 	[SERVICE_DOWN] = "down",
 	[SERVICE_BLIND] = "blind",
+	[SERVICE_PANIC] = "panic",
 };
 
 static const char *const admins[] = {

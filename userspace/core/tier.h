@@ -18,9 +18,10 @@ enum service_state {
 	SERVICE_FAIL_OPEN,     /* nobody up or draining: those whose certificate alone is bad */
 	SERVICE_DOWN,	       /* nobody at all: all-down decides */
 	SERVICE_BLIND, /* the program does not see the interface's packets (model_blind()) */
+	SERVICE_PANIC, /* all failed at once, maybe through this box: the last ring stays (panic.c) */
 };
 
-#define SERVICE_STATE_COUNT (SERVICE_BLIND + 1)
+#define SERVICE_STATE_COUNT (SERVICE_PANIC + 1)
 
 struct tier_view { /* one backend, in the order of service_conf.backends (best preference first) */
 	uint16_t preference;

@@ -83,12 +83,18 @@ static void print_wrapped(const char *text, int margin, int at)
 	putchar('\n');
 }
 
-/* Why it is not simply up, in the words of the server or of this box. */
+/* Why it is not simply up, in the words of the server or of this box; and why its probe is refused. */
 static void print_reason(const json_t *backend)
 {
 	const char *code = field_text(backend, "exo_code"), *text = field_text(backend, "text");
+	const json_t *warning = json_object_get(backend, "warning");
 	char line[LINE_SIZE];
 
+	if (json_is_object(warning)) {
+		snprintf(line, sizeof(line), "        warning: %s: %s",
+			 field_text(warning, "reason"), field_text(warning, "text"));
+		print_fit(line);
+	}
 	if (!strcmp(field_text(backend, "reason"), "ok"))
 		return;
 	snprintf(line, sizeof(line), "%s%s%s%s%s%s", field_text(backend, "reason"),
@@ -249,6 +255,7 @@ void tables_backend(const json_t *service, const json_t *tier, const json_t *bac
 {
 	const json_t *neighbour = json_object_get(backend, "neighbour");
 	const json_t *table = json_object_get(backend, "flow_table");
+	const json_t *warning = json_object_get(backend, "warning");
 	const char *code = field_text(backend, "exo_code"), *mac = field_text(neighbour, "mac");
 	char line[LINE_SIZE], vip[128], age[TEXT_SHORT_SIZE], order[TEXT_TIER_SIZE];
 
@@ -270,6 +277,11 @@ void tables_backend(const json_t *service, const json_t *tier, const json_t *bac
 		 *code ? "; Exchange Online would say " : "", code);
 	print_field("reason", line);
 	print_field("text", field_text(backend, "text"));
+	if (json_is_object(warning)) {
+		snprintf(line, sizeof(line), "%s: %s: %s", field_text(warning, "reason"),
+			 field_text(warning, "meaning"), field_text(warning, "text"));
+		print_field("warning", line);
+	}
 	snprintf(line, sizeof(line), "%s%s", field_text(backend, "admin"),
 		 text_order(json_object_get(backend, "admin_order"), order));
 	print_field("admin", line);

@@ -126,7 +126,7 @@ static const char *sequence_of(const char *word)
 		{"up", "\033[32m"},	   {"draining", "\033[33m"}, {"draining-only", "\033[33m"},
 		{"fail-open", "\033[33m"}, {"unknown", "\033[33m"},  {"not-ready", "\033[33m"},
 		{"warning", "\033[33m"},   {"down", "\033[31m"},     {"error", "\033[31m"},
-		{"blind", "\033[31m"},
+		{"blind", "\033[31m"},	   {"panic", "\033[31m"},
 	};
 
 	for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)

@@ -375,6 +375,7 @@ static int start_parts(struct daemon *d)
 	struct prober_callbacks probing = {
 		.on_result = on_result,
 		.on_slow_connect = on_slow_connect,
+		.on_mute = on_mute,
 		.on_started = on_started,
 		.on_child = on_child,
 		.on_cost = on_cost,
@@ -413,6 +414,8 @@ static int start_parts(struct daemon *d)
 		err = table_start(d);
 	if (!err)
 		err = resets_start(d);
+	if (!err)
+		err = evidence_start(d);
 	if (!err)
 		err = interfaces_start(d);
 	if (err)
@@ -474,6 +477,7 @@ static void stop(struct daemon *d)
 		watches_stop_all(d);
 	prober_free(d->prober);
 	resets_stop(d);
+	evidence_stop(d);
 	connlog_free(d->connlog);
 	if (d->datapath && d->model)
 		remember_all(d);

@@ -31,14 +31,34 @@ struct watch { /* the daemon's side of one backend */
 	uint32_t id; /* 0: free */
 	ev_timer due;
 	struct schedule when;
-	uint64_t began_ms;  /* when its last probe began; 0: none did */
-	bool tunnel;	    /* its probe's route is for one */
-	bool hinted;	    /* the next probe, or the one that runs, is a hint's */
-	bool silent;	    /* what was tried last is unanswered for 300 ms */
-	bool asked;	    /* a next hop question that a hint or a slow connect raised is open */
-	bool confirming;    /* the second question, after the verdict, is open */
-	bool lost;	    /* the last probe said that it is unreachable */
+	uint64_t began_ms; /* when its last probe began; 0: none did */
+	bool tunnel;	   /* its probe's route is for one */
+	bool hinted;	   /* the next probe, or the one that runs, is a hint's */
+	bool silent;	   /* what was tried last is unanswered for 300 ms */
+	bool asked;	   /* a next hop question that a hint or a slow connect raised is open */
+	bool confirming;   /* the second question, after the verdict, is open */
+	bool lost;	   /* the last probe said that it is unreachable */
+	struct probe_result *refused; /* evidence.c: held until it is judged; NULL: none is */
+	bool judged;		      /* it is, and clients may still contradict */
+	uint64_t refused_ms;	      /* since when probes are refused in a row; 0: they are not */
+	uint64_t opened_ms;	      /* when a client was last seen to connect; 0: never */
+	struct passive_silence silence; /* of its clients */
+	uint64_t tried, retried;	/* their SYNs, as last counted */
+	uint32_t greeting_ms;		/* what it usually takes to greet a probe */
+	uint64_t mute_ms; /* since when the running probe hears nothing, as last told */
+	uint64_t mute_told_ms;
 	const char *warned; /* why its way leads nowhere, as last logged */
+};
+
+#define EVIDENCE_SLOTS 64 /* servers whose refusals are judged in one pass over the flow table */
+
+struct evidence { /* evidence.c */
+	ev_timer timer;
+	uint64_t at;
+	bool running, wanted;
+	struct evidence_slot *slots;
+	unsigned n_slots;
+	uint8_t slot_of[MXLB_MAX_BACKENDS]; /* one more than the slot; 0: none */
 };
 
 struct daemon {
@@ -79,6 +99,7 @@ struct daemon {
 	struct hint_budget hint_budget;
 	uint64_t hinted; /* probes begun for a hint, or pressed (schedule.c, rule 8) */
 	struct lateness lateness;
+	struct evidence evidence;
 	ev_timer look;
 	uint64_t retransmits[MXLB_MAX_BACKENDS]; /* as seen by the last look */
 	bool looked;
@@ -189,8 +210,21 @@ struct prober_job watch_job(const struct daemon *d, const struct service *s,
 /* Something speaks against (or, of a dead one, for) this backend: probe it as soon as it may be. False: too many hints. */
 bool watch_hint(struct daemon *d, uint32_t backend_id);
 
+/* What its clients did since the last look. */
+void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *seen);
+/* The running probe hears nothing for another while (WIRE_SLOW_MS). */
+void on_mute(void *ctx, uint32_t backend_id);
+
 /* hints.c: what the datapath has seen. */
 void hints_start(struct daemon *d);
+
+/* evidence.c: refusals that wait for what the server's clients meet. */
+int evidence_start(struct daemon *d);
+void evidence_stop(struct daemon *d);
+/* True: it will be judged; false: it is no refusal by a server that was up, and none is held any more. */
+bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
+		   const struct probe_result *r);
+void evidence_drop(struct watch *w);
 
 /* detach.c: takes the datapath away and ends the loop, also when something of it stays: 0 or -errno, logged. */
 int daemon_detach(struct daemon *d, const char *who);

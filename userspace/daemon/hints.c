@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * What the datapath has seen of each backend: a SYN that comes again means that nobody answered the first, a second
- * ago. Looks at the counters, LOOK_MS apart; where there are many (of backends, of CPUs) so rarely that it takes no
+ * ago; clients that connect and say nothing are not greeted (core/passive.c). Looks at the counters, LOOK_MS apart; where there are many (of backends, of CPUs) so rarely that it takes no
  * more than a LOOK_SHARE-th of the time: 4,000 backends on 2 CPUs take 1.2 ms, each 125. What a hint leads to is watch.c's.
  */
 #include <time.h>
@@ -23,15 +23,17 @@ static bool any_there(const struct model *m, uint32_t first)
 /* A hint that is one too many now is there again at the next look. */
 static void look_at(struct daemon *d, uint32_t first)
 {
-	uint64_t sums[DATAPATH_BATCH];
+	struct traffic sums[DATAPATH_BATCH];
 
-	if (datapath_retransmits(d->datapath, first, DATAPATH_BATCH, sums))
+	if (datapath_traffic_batch(d->datapath, first, DATAPATH_BATCH, sums))
 		return;
 	for (uint32_t i = 0; i < DATAPATH_BATCH; i++) {
 		uint64_t *seen = &d->retransmits[first + i];
 
-		if (sums[i] != *seen && (!d->looked || watch_hint(d, first + i)))
-			*seen = sums[i];
+		if (sums[i].retransmits != *seen && (!d->looked || watch_hint(d, first + i)))
+			*seen = sums[i].retransmits;
+		if (d->watches[first + i].id)
+			watch_clients(d, first + i, &sums[i]);
 	}
 }
 

@@ -10,7 +10,9 @@
  *   5. after the verdict the next hop is asked a second time, and only when that fails too are its flows reset;
  *   6. of a backend behind a router that is no answer: probes say that it is unreachable (prober.h), and a second one in
  *      a row must say so before its flows are reset;
- *   7. a probe that was sent astray, or answered by this box itself, says nothing: our trouble, too (own.c).
+ *   7. a probe that was sent astray, or answered by this box itself, says nothing: our trouble, too (own.c);
+ *   8. clients that connect to a server and say nothing are not greeted (core/passive.c): a hint. The probe's own silence
+ *      then counts after what this server usually takes, and acts at once, because its clients confirm it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +22,8 @@
 
 #define MAINT_MS      250
 #define LINK_YOUNG_MS 2000
+#define MUTE_MS	      300 /* the prober tells of each such silence (WIRE_SLOW_MS) */
+#define MUTE_SLACK_MS 100
 
 static void take(struct daemon *d, uint32_t id, const struct probe_result *r)
 {
@@ -36,16 +40,23 @@ static bool link_is_ours_to_blame(struct daemon *d, unsigned interface)
 	return link->up_since_ms && daemon_now().mono_ms - link->up_since_ms < LINK_YOUNG_MS;
 }
 
-/* Rule 3. Where the route went with the interface, connect() says EACCES, which would send people astray. */
-static void blame_link(struct daemon *d, unsigned interface, struct probe_result *r)
+/*
+ * Rule 3, by core/blame.c. Where the route went with the interface, connect() says EACCES, which would send people
+ * astray: the text says more.
+ */
+static void blame_path_to(struct daemon *d, const struct backend *b, struct probe_result *r)
 {
-	if (r->reason != REASON_unreachable && r->reason != REASON_local_error)
-		return;
-	if (!link_is_ours_to_blame(d, interface))
-		return;
-	r->reason = REASON_local_carrier;
-	snprintf(r->text, sizeof(r->text), "%s is down, has no carrier, or came up just now",
-		 d->config->interfaces[interface].name);
+	unsigned interface = b->nexthop.interface;
+	const struct blame_path path = {
+		.next_hop_failed = b->nexthop.state == NEXTHOP_FAILED,
+		.link_is_ours = link_is_ours_to_blame(d, interface),
+	};
+
+	r->reason = blame_path(r->reason, &path);
+	if (r->reason == REASON_local_carrier)
+		snprintf(r->text, sizeof(r->text),
+			 "%s is down, has no carrier, or came up just now",
+			 d->config->interfaces[interface].name);
 }
 
 /* Rule 7; a good result too: it may be another's. */
@@ -158,8 +169,9 @@ static void unreachable(struct watch *w, const struct service *s, const struct b
 	struct probe_result r = {.reason = REASON_unreachable, .stage = STAGE_CONNECT};
 
 	strcpy(r.text, "the next hop does not answer ARP or neighbour discovery");
-	blame_link(w->daemon, b->nexthop.interface, &r);
+	blame_path_to(w->daemon, b, &r);
 	blame_way(w, s, b, &r);
+	evidence_drop(w);
 	prober_cancel(w->daemon->prober, w->id);
 	take(w->daemon, w->id, &r);
 	if (r.reason == REASON_unreachable)
@@ -174,6 +186,7 @@ static void begin(struct watch *w, const struct service *s, const struct backend
 	int err;
 
 	w->began_ms = daemon_now().mono_ms;
+	w->mute_ms = 0;
 	w->silent = w->silent && w->asked;
 	w->daemon->hinted += w->hinted;
 	trouble = own_probe_trouble(w->daemon, s, b, true, 0); /* rule 7 */
@@ -230,12 +243,13 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 		return;
 	if (r.reason != REASON_connect_timeout)
 		w->asked = w->silent = false;
-	/* IPv6 goes by a stand-in neighbour: the kernel can't say that the host is gone. */
-	if (r.reason == REASON_connect_timeout && b->nexthop.state == NEXTHOP_FAILED)
-		r.reason = REASON_unreachable;
-	blame_link(d, b->nexthop.interface, &r);
+	w->mute_ms = 0;
+	if (r.greeting_ms && r.stage > STAGE_GREETING)
+		w->greeting_ms = passive_greeting_learn(w->greeting_ms, r.greeting_ms);
+	blame_path_to(d, b, &r);
 	blame_way(w, s, b, &r);
-	take(d, backend_id, &r);
+	if (!evidence_take(d, w, b, &r))
+		take(d, backend_id, &r);
 	lost = r.reason == REASON_unreachable;
 	if (lost && !b->nexthop.routed)
 		confirm(w, b);
@@ -243,6 +257,71 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 		gone(w); /* rule 6 */
 	w->lost = lost;
 	probe_next(w, s, b);
+}
+
+/*
+ * Rule 8. Whether the server is silent towards all is known when the probe has heard nothing for as long as its clients
+ * may be expected to be greeted in, and they were not either. Not before it has greeted once: what it takes is not known.
+ */
+static void judge_mute(struct watch *w, const struct service *s, const struct backend *b,
+		       uint64_t now_ms)
+{
+	struct daemon *d = w->daemon;
+	struct probe_result r = {.reason = REASON_greeting_silent, .stage = STAGE_GREETING};
+	uint32_t limit_ms = passive_greeting_limit(w->greeting_ms);
+
+	if (b->health.before != VERDICT_UP || !w->greeting_ms || now_ms - w->mute_ms < limit_ms ||
+	    passive_silence_ms(&w->silence, now_ms) < limit_ms / 2)
+		return;
+	snprintf(r.text, sizeof(r.text),
+		 "no greeting for %u ms, and none for %llu clients that connected meanwhile",
+		 (unsigned)(now_ms - w->mute_ms), (unsigned long long)w->silence.n);
+	prober_cancel(d->prober, w->id);
+	evidence_drop(w);
+	w->mute_ms = 0;
+	w->asked = w->silent = w->lost = false;
+	if (model_judged(d->model, w->id, &r, BLAME_NOW, daemon_now()))
+		daemon_changed(d);
+	probe_next(w, s, b);
+}
+
+void on_mute(void *ctx, uint32_t backend_id)
+{
+	struct daemon *d = ctx;
+	struct watch *w = &d->watches[backend_id];
+	struct service *s;
+	const struct backend *b = model_backend(d->model, backend_id, &s);
+	uint64_t now_ms = daemon_now().mono_ms;
+
+	if (!b || !w->id)
+		return;
+	/* told at each MUTE_MS of silence: a longer gap means that it was heard in between */
+	if (!w->mute_ms || now_ms - w->mute_told_ms > MUTE_MS + MUTE_SLACK_MS)
+		w->mute_ms = now_ms - MUTE_MS;
+	w->mute_told_ms = now_ms;
+	judge_mute(w, s, b, now_ms);
+}
+
+void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *seen)
+{
+	struct watch *w = &d->watches[backend_id];
+	const struct backend *b = model_backend(d->model, backend_id, NULL);
+	uint64_t now_ms = daemon_now().mono_ms, before = w->silence.opened;
+	bool known = w->silence.seen;
+
+	model_clients(d->model, backend_id, known && seen->promoted != before,
+		      known && (seen->new_flows != w->tried || seen->retransmits != w->retried),
+		      now_ms);
+	w->tried = seen->new_flows;
+	w->retried = seen->retransmits;
+	passive_silence_look(&w->silence, seen->promoted,
+			     seen->packets - seen->new_flows - seen->retransmits - seen->promoted,
+			     now_ms);
+	if (known && seen->promoted != before)
+		w->opened_ms = now_ms;
+	if (b && b->health.before == VERDICT_UP &&
+	    passive_silence_ms(&w->silence, now_ms) >= passive_greeting_limit(w->greeting_ms) / 2)
+		watch_hint(d, backend_id); /* rule 8 */
 }
 
 void on_slow_connect(void *ctx, uint32_t backend_id)
@@ -360,7 +439,10 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 
 	w->daemon = d;
 	w->id = b->id;
-	w->hinted = w->silent = w->asked = w->confirming = w->lost = false;
+	w->hinted = w->silent = w->asked = w->confirming = w->lost = w->judged = false;
+	w->refused_ms = w->opened_ms = w->mute_ms = 0;
+	w->silence = (struct passive_silence){0};
+	w->greeting_ms = 0;
 	w->warned = NULL;
 	w->began_ms = 0;
 	ev_timer_init(&w->due, on_due, 0, 0);
@@ -425,6 +507,7 @@ void watches_start(struct daemon *d)
 static void watch_stop(struct daemon *d, struct watch *w)
 {
 	ev_timer_stop(d->loop, &w->due);
+	evidence_drop(w);
 	prober_cancel(d->prober, w->id);
 	netlink_unwatch(d->netlink, w->id);
 	w->id = 0;

@@ -51,21 +51,6 @@ int datapath_traffic_batch(struct datapath *dp, uint32_t first, uint32_t n, stru
 	return 0;
 }
 
-int datapath_retransmits(struct datapath *dp, uint32_t first, uint32_t n, uint64_t *sums)
-{
-	const struct mxlb_traffic *cpu = dp->cpu_values;
-	int err = traffic_read(dp, first, n);
-
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < n; i++, cpu += dp->n_cpus) {
-		sums[i] = 0;
-		for (int c = 0; c < dp->n_cpus; c++)
-			sums[i] += cpu[c].retransmit;
-	}
-	return 0;
-}
-
 #define COUNT_KEYS ((MXLB_MAX_SERVICES + 1) * MXLB_COUNT_STRIDE)
 
 _Static_assert(sizeof(uint64_t) <= sizeof(struct mxlb_traffic), "cpu_values has room for as many");

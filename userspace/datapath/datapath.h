@@ -136,6 +136,14 @@ void datapath_step_epoch(struct datapath *dp);
 /* Calls fn for each entry in these places. True: there are more behind them. */
 bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
 			void (*fn)(void *ctx, const struct flow_row *row), void *ctx);
+/*
+ * Calls fn for each flow in these places that was opened here and has ended: its backend, seconds since, and what the
+ * client sent, in units of 256 bytes. True: there are more.
+ */
+bool datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
+			 void (*fn)(void *ctx, uint32_t backend_id, uint16_t idle_s,
+				    uint32_t units),
+			 void *ctx);
 /* Of entries there is room for so many; their places are numbered. */
 uint64_t datapath_places(const struct datapath *dp);
 /* Calls fn for the n places from first on, as far as there are any; flow NULL: there is none. Not for one that
@@ -153,8 +161,6 @@ struct datapath_counts { /* packets that were not forwarded */
 
 #define DATAPATH_BATCH 64
 
-/* Of the n <= DATAPATH_BATCH backends from first on: SYNs seen before, summed over CPUs. 0 or -errno. */
-int datapath_retransmits(struct datapath *dp, uint32_t first, uint32_t n, uint64_t *sums);
 /* Sums over CPUs. What can't be read counts as zero. */
 void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out);
 /* The same of the n <= DATAPATH_BATCH backends from first on, by one system call. 0 or -errno. */

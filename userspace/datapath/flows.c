@@ -188,6 +188,50 @@ bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
 	return first + n < datapath_places(dp);
 }
 
+/* What the client of entry i has sent, if the note of its SYN is still there; -1: it is not. */
+static int64_t volume_of(struct datapath *dp, uint64_t i, union mxlb_entry e)
+{
+	uint64_t n = (uint64_t)dp->lines * MXLB_LINE_PLACES, at = i % MXLB_LINE_PLACES;
+	union mxlb_note note;
+	bool same;
+
+	if (i < n) {
+		const struct mxlb_line4 *line = &dp->flows4[i / MXLB_LINE_PLACES];
+
+		note.word = __atomic_load_n(&line->note.word, __ATOMIC_ACQUIRE);
+		same = !memcmp(&line->note_key, &line->key[at], sizeof(line->note_key));
+	} else {
+		const struct mxlb_line6 *line = &dp->flows6[(i - n) / MXLB_LINE_PLACES];
+
+		note.word = __atomic_load_n(&line->note.word, __ATOMIC_ACQUIRE);
+		same = !memcmp(&line->note_key, &line->key[at], sizeof(line->note_key));
+	}
+	if (!same || note.backend != e.backend)
+		return -1;
+	return flow_distance(e.seq, flow_unit(note.expect));
+}
+
+bool datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
+			 void (*fn)(void *ctx, uint32_t backend_id, uint16_t idle_s,
+				    uint32_t units),
+			 void *ctx)
+{
+	uint16_t epoch = epoch_now(dp);
+	union mxlb_entry *at;
+
+	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++) {
+		union mxlb_entry e = entry_load(at);
+		int64_t units;
+
+		if (!e.backend || e.backend >= MXLB_MAX_BACKENDS || !(e.marks & MXLB_MARK_CLOSED))
+			continue;
+		units = volume_of(dp, i, e);
+		if (units >= 0)
+			fn(ctx, e.backend, flow_age(e, epoch), (uint32_t)units);
+	}
+	return first + n < datapath_places(dp);
+}
+
 uint64_t datapath_places(const struct datapath *dp)
 {
 	return 2 * (uint64_t)dp->lines * MXLB_LINE_PLACES;

@@ -87,6 +87,7 @@ const VERDICTS = { up: "up", draining: "draining", down: "down", unknown: "not k
 const STATES = {
   up: ["up", "Accepting mail"],
   "draining-only": ["draining", "Only draining servers take mail"],
+  "panic": ["down", "All servers fail at once, maybe through this machine; mail still goes to the last ones"],
   "fail-open": ["draining", "Only servers with a bad certificate take mail"],
   down: ["down", "No server available"],
   "not-ready": ["unknown", "Not ready: no verdicts yet"],
@@ -196,7 +197,7 @@ function updateBackend(row, b, now, per) {
   say(who.children[2], `${b.address}${b.forward === "l2" ? "" : " · " + b.forward}${weightText(b)}`);
   attribute(verdict, "class", "verdict is-" + kindOf(b));
   say(verdict, verdictText(b, now));
-  say(reason, `${b.reason}${b.text ? ": " + b.text : ""}`);
+  say(reason, `${b.reason}${b.text ? ": " + b.text : ""}${b.warning ? `; it refuses the probe: ${b.warning.reason}: ${b.warning.text}` : ""}`);
   say(exo, b.exo_code ? `Exchange Online: ${b.exo_code}` : "");
   say(order, orderText(b));
   const [days, bad] = certificate(b), p = b.last_probe;

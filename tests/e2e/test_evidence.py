@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The rule of evidence (docs/verdicts.md), with mail flowing: what a server says to the probe alone moves no mail, whatever
+the words; what it says to everybody does. Timing as in the lab: interval 1s, fast-interval 250ms, fall 2, rise 2."""
+import re
+import shutil
+import signal
+import time
+
+import pytest
+
+from evidence import Mail, Told, last_seq, moved
+from lab import OXFORD, SERVERS, VIP, command, wait_until
+
+V4 = ("hybrid-mail",)
+
+# Rows of known texts, by the reason that is shown; then ten of a kind that no list of phrases has.
+KNOWN = {
+    "A1 blank senders refused": ({"mail": "554 5.1.0 Sender Denied"}, "sender_refused"),
+    "A2 sendmail's rate": ({"greeting": "421 4.3.2 Connection rate limit exceeded."}, "per_source_limit"),
+    "A2 sendmail's connections": ({"greeting": "421 4.3.2 Too many open connections."}, "per_source_limit"),
+    "A2 postscreen's": ({"greeting": "421 4.7.0 Error: too many connections"}, "per_source_limit"),
+    "A3 no connector for this address": ({"greeting": "421 4.3.2 Service not available"}, "probe_refused"),
+    "A3 at MAIL FROM": ({"mail": "421 4.3.2 Service not available"}, "probe_refused"),
+    "B1 TLS wanted": ({"mail": "451 5.7.3 Must issue a STARTTLS command first"}, "tls_required"),
+    "B1 Postfix's": ({"mail": "530 5.7.0 Must issue a STARTTLS command first"}, "tls_required"),
+}
+UNKNOWN_4XX = ["421 hm", "421 4.3.2 bitte langsamer", "421 trop de monde", "450 come back tomorrow", "421 4.5.0 mais devagar",
+               "451 the stars are not right", "421 go away, little probe", "452 one moment", "421 4.0.0 zzz", "450 4.4.9 niet nu"]
+UNKNOWN_5XX = ["554 nope", "521 5.3.9 not for you", "550 nein", "554 5.5.9 we do not like you", "550 5.0.0 non",
+               "571 geen toegang", "554 5.9.9 x", "550 try your luck elsewhere", "556 no", "554 ..."]
+WHERE = {"one": ("oxford-a",), "half": OXFORD, "all": SERVERS}
+
+
+@pytest.fixture(scope="module")
+def told(lab):
+    with Told(lab) as servers:
+        yield servers
+
+
+def start(balancer, told, replace=None, orders=None):
+    told.tell(SERVERS, orders or {})
+    balancer.configure(replace={"tls: encryption-only": "tls: none", **(replace or {})})
+    balancer.start()
+    balancer.wait_all_up(V4)
+
+
+def warned(balancer, hosts):
+    return {h: (balancer.backend(h)["warning"] or {}).get("reason") for h in hosts}
+
+
+def refuse_the_probe(balancer, told, mail, hosts, orders, reason):
+    """Nothing moves, each of them warns, and all is well again afterwards."""
+    seq, since = last_seq(balancer), time.monotonic()
+    told.tell(hosts, {"probe": orders})
+    wait_until(lambda: set(warned(balancer, hosts).values()) == {reason}, 12,
+               f"{orders}: {warned(balancer, hosts)} {moved(balancer, seq)}\n{balancer.log()}")
+    assert not moved(balancer, seq), (orders, moved(balancer, seq))
+    assert set(balancer.verdicts().values()) == {"up"}
+    told.tell(hosts, {})
+    wait_until(lambda: set(warned(balancer, hosts).values()) == {None}, 12, "the warning ends")
+    assert not moved(balancer, seq), (orders, moved(balancer, seq))
+    assert not [d for d in mail.deliveries(since) if d.error or d.server not in OXFORD], orders
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_what_is_said_to_the_probe_alone_moves_no_mail(balancer, told, lab, where):
+    start(balancer, told)
+    # a server of a tier that takes no mail has no clients to speak for it: only a text that names the probe is about the probe
+    with Mail(lab) as mail:
+        mail.wait_taken_by(OXFORD)
+        for orders, reason in KNOWN.values():
+            hosts = WHERE[where] if reason != "probe_refused" else [h for h in WHERE[where] if h in OXFORD]
+            refuse_the_probe(balancer, told, mail, hosts, orders, reason)
+
+
+@pytest.mark.parametrize("where", ["one", "half"])
+@pytest.mark.parametrize("stage", ["greeting", "mail"])
+@pytest.mark.parametrize("texts", [UNKNOWN_4XX, UNKNOWN_5XX], ids=["4xx", "5xx"])
+def test_unknown_words_to_the_probe_alone_move_no_mail(balancer, told, lab, where, stage, texts):
+    start(balancer, told)
+    with Mail(lab) as mail:
+        mail.wait_taken_by(OXFORD)
+        for text in texts:
+            refuse_the_probe(balancer, told, mail, WHERE[where], {stage: text}, "probe_refused")
+
+
+ILL = [("greeting", "421 4.3.2 Service not active"), ("greeting", "421 hm"), ("greeting", "554 nope"),
+       ("mail", "421 4.3.2 Service not available"), ("mail", "452 4.3.1 Insufficient system resources"), ("mail", "550 nein"),
+       ("greeting", "421 4.3.2 Too many open connections."), ("mail", "554 5.1.0 Sender Denied")]
+
+
+@pytest.mark.parametrize("stage, text", ILL)
+def test_a_server_that_refuses_everybody_is_out_in_time(balancer, told, lab, measured, stage, text):
+    start(balancer, told)
+    with Mail(lab) as mail:
+        mail.wait_taken_by(OXFORD)
+        time.sleep(3)  # of mail: what is usual must be known
+        since = time.monotonic()
+        told.tell(["oxford-a"], {"all": {stage: text}})
+        try:
+            wait_until(lambda: not balancer.backend("oxford-a")["in_ring"], 10, "oxford-a is out")
+            out = time.monotonic() - since
+        finally:
+            told.tell(["oxford-a"], {})
+        assert out < 3.5
+        balancer.wait_for({"oxford-a": "up"})
+        mail.wait_taken_by(OXFORD)
+        late = [d for d in mail.deliveries(since + out + 1) if d.error]
+        assert not late, late[:3]
+    measured(f"{stage} {text}: out after {out:.2f} s, {len([d for d in mail.deliveries(since) if d.error])} refused")
+
+
+DEFAULTS = {"interval: 1s": "interval: 10s", "fast-interval: 250ms": "fast-interval: 2s",
+            "connect-timeout: 1s": "connect-timeout: 3s", "fall: 2": "fall: 3"}
+
+
+@pytest.mark.parametrize("how", ["stopped", "accepts and is silent"])
+@pytest.mark.parametrize("timing, limit", [({}, 2), (DEFAULTS, 3)], ids=["interval 1s", "defaults"])
+def test_a_server_that_accepts_and_does_not_greet_is_out_in_time(balancer, told, lab, measured, timing, limit, how):
+    start(balancer, told, timing)
+    with Mail(lab) as mail:
+        mail.wait_taken_by(OXFORD)
+        since = time.monotonic()
+        if how == "stopped":
+            told.signal("oxford-a", signal.SIGSTOP)
+        else:
+            told.tell(["oxford-a"], {"all": {"greeting": ""}})
+        try:
+            wait_until(lambda: not balancer.backend("oxford-a")["in_ring"], 15, "oxford-a is out")
+            out = time.monotonic() - since
+            assert balancer.backend("oxford-a")["reason"] == "greeting_silent"
+        finally:
+            told.signal("oxford-a", signal.SIGCONT)
+            told.tell(["oxford-a"], {})
+        late = [d for d in mail.deliveries(since + limit) if d.server not in OXFORD]
+        balancer.wait_for({"oxford-a": "up"}, 30)
+    taken = sorted(d.end for d in mail.deliveries(since - 1) if not d.error)
+    gap = max(b - a for a, b in zip(taken, taken[1:]))
+    measured(f"{how}: out after {out:.2f} s, longest time without an accepted message {gap:.2f} s")
+    assert out <= limit and not late and gap <= 2
+
+
+def test_a_flood_of_silent_clients_moves_nothing(balancer, told, lab):
+    start(balancer, told)
+    with Mail(lab) as mail:
+        mail.wait_taken_by(OXFORD)
+        seq, since = last_seq(balancer), time.monotonic()
+        command(*lab.nsenter("client"), "/usr/bin/python3", "-c", SILENT_CLIENTS, VIP, timeout=60)
+        assert not moved(balancer, seq)
+        assert not [d for d in mail.deliveries(since) if d.error or d.server not in OXFORD]
+
+
+# 40 connections at a time that say nothing for two seconds, for eight seconds.
+SILENT_CLIENTS = """
+import socket, sys, time
+end = time.monotonic() + 8
+while time.monotonic() < end:
+    held = [socket.create_connection((sys.argv[1], 25), 5) for _ in range(40)]
+    time.sleep(2)
+    for s in held: s.close()
+"""
+
+
+def test_a_server_that_always_greets_after_six_seconds_stays_up(balancer, told, lab):
+    """postscreen_greet_wait's default, and clients that wait for it."""
+    start(balancer, told, {"timeout: 10s": "timeout: 20s"}, {"wait": 6})
+    with Mail(lab, every_s=0.2) as mail:
+        seq = last_seq(balancer)
+        wait_until(lambda: len([d for d in mail.deliveries() if not d.error]) > 60, 40, "mail")
+        assert not moved(balancer, seq)
+        assert not [d for d in mail.deliveries() if d.error]
+    told.tell(SERVERS, {})
+
+
+def kept_through(balancer, mail, act, seconds=12):
+    """act() makes all probes fail; what became of the connections since, and of the service's state."""
+    since = time.monotonic()
+    act()
+    wait_until(lambda: balancer.service()["state"] == "panic", 40, f"panic\n{balancer.log()}")
+    wait_until(lambda: len(mail.deliveries(since)) > seconds * 5, 60, "connections")
+    assert balancer.service()["state"] == "panic"
+    return [d for d in mail.deliveries(since) if d.error]
+
+
+@pytest.mark.parametrize("rule", ["drop", "reject", "reject with tcp reset"])
+def test_the_boxs_own_firewall_refuses_no_mail(balancer, told, lab, measured, rule):
+    if not shutil.which("nft"):
+        pytest.skip("no nft: run scripts/install-deps test")
+    start(balancer, told)
+    lab.undo.callback(lab.within, "lb", "nft", "delete", "table", "inet", "slip", status=None)
+    with Mail(lab, every_s=0.1) as mail:
+        mail.wait_taken_by(OXFORD)
+        failed = kept_through(balancer, mail, lambda: lab.within(
+            "lb", "nft", "-f", "-", input="table inet slip { chain output { type filter hook output priority 0; "
+                                          f"tcp dport 25 {rule}; }}; }}\n"))
+        measured(f"{rule}: {len(failed)} of {len(mail.deliveries())} failed")
+        assert not failed, failed[:3]
+        assert re.search(r"<3>event=service_state service=hybrid-mail .*to=panic|event=service_state .*to=panic", balancer.log())
+        text = lab("ctl", "check", status=2)
+        assert "CRITICAL" in text and "panic mode" in text
+        lab.within("lb", "nft", "delete", "table", "inet", "slip")
+        wait_until(lambda: balancer.service()["state"] == "up", 20, "all is well again")
+
+
+def test_servers_that_are_all_dead_are_refused_as_before(balancer, told, lab, measured):
+    start(balancer, told)
+    with Mail(lab, every_s=0.1) as mail:
+        mail.wait_taken_by(OXFORD)
+        for host in SERVERS:
+            lab.cut(host)
+        since = time.monotonic()
+        wait_until(lambda: balancer.service()["state"] == "down", 30, f"down\n{balancer.log()}")
+        out = time.monotonic() - since
+        wait_until(lambda: len([d for d in mail.deliveries(since) if "Refused" in d.error]) > 10, 20, "refusals")
+    measured(f"all cut: refused after {out:.2f} s")
+    assert out < 8

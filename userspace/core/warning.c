@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a service knows about a refusal of its probe (the facts that blame.c decides by), and the warning that is left
+ * where the refusal moves no mail. Owns these rules:
+ *
+ *  1. Two refusals are the same when their letters are: codes, addresses, ids and times in them may differ.
+ *  2. A refusal that a server's clients did not meet is remembered by its words: the same words say nothing later, when
+ *     no client connects, until the clients meet a refusal.
+ *  3. Servers of a tier that were moved for words which then turn out to be everyone's (blame.c, rule 11) come back.
+ *  4. A warning ends after `rise` probes in a row that were not refused, or when the server gets another verdict than up.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include "core/change.h"
+#include "core/refusal.h"
+
+/* Rule 1. */
+static void words_of(const char *text, char words[WARNING_WORDS_SIZE])
+{
+	size_t n = 0;
+
+	for (; *text && n < WARNING_WORDS_SIZE - 1; text++)
+		if (isalpha((unsigned char)*text))
+			words[n++] = (char)tolower((unsigned char)*text);
+	words[n] = '\0';
+}
+
+static bool same_words(const char *a, const char *b)
+{
+	char x[WARNING_WORDS_SIZE], y[WARNING_WORDS_SIZE];
+
+	words_of(a, x);
+	words_of(b, y);
+	return !strcmp(x, y);
+}
+
+static bool is_twin(const struct backend *a, const struct backend *b)
+{
+	return a != b && a->conf.preference == b->conf.preference && b->admin == ADMIN_READY &&
+	       b->weight;
+}
+
+static bool says_the_same(const struct backend *b, const struct probe_result *r)
+{
+	return b->last.smtp_code == r->smtp_code && b->last.stage == r->stage &&
+	       (reason_is_refusal(b->last.reason) || reason_is_client(b->last.reason)) &&
+	       same_words(b->last.text, r->text);
+}
+
+/* The text of a result is "CODE words": what refusal.c looks at is behind the code. */
+static const char *behind_code(const char *text)
+{
+	return strlen(text) > 4 ? text + 4 : text;
+}
+
+enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct probe_result *r,
+			   const struct clients_seen *seen)
+{
+	struct blame_refusal facts = {
+		.reason = r->reason,
+		.names_server = refusal_names_server(behind_code(r->text)),
+		.passive = seen->passive,
+		.coming = seen->coming,
+		.waited = seen->waited,
+	};
+	char words[WARNING_WORDS_SIZE];
+	struct service *s;
+	struct backend *b = model_backend(m, backend_id, &s);
+	unsigned twins = 0, same = 0;
+
+	if (!b)
+		return BLAME_ACTS;
+	words_of(r->text, words);
+	if (seen->passive == PASSIVE_TAKES && seen->waited) {
+		snprintf(b->warning.disproved, sizeof(b->warning.disproved), "%s", words);
+	} else if (seen->passive == PASSIVE_REFUSES) {
+		b->warning.disproved[0] = '\0';
+	} else if (words[0] && !strcmp(words, b->warning.disproved)) { /* rule 2 */
+		facts.passive = PASSIVE_TAKES;
+		facts.waited = true;
+	}
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct backend *twin = &s->backends[i];
+
+		if (!is_twin(b, twin))
+			continue;
+		twins++;
+		same += says_the_same(twin, r);
+		facts.twin_ok |=
+			twin->health.verdict == VERDICT_UP && twin->last.reason == REASON_ok;
+	}
+	facts.all_same = twins && same == twins;
+	return blame_refusal(&facts);
+}
+
+/* Rule 3. */
+bool warning_restore(struct model *m, struct service *s, const struct backend *b,
+		     const struct probe_result *r, struct now now)
+{
+	bool changed = false;
+
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		struct backend *twin = &s->backends[i];
+		struct probe_result same = *r;
+		enum verdict was = twin->health.verdict;
+
+		if (!is_twin(b, twin) || !says_the_same(twin, r) ||
+		    twin->health.before == VERDICT_UP ||
+		    !reason_is_refusal(twin->health.before_reason))
+			continue;
+		memcpy(same.text, twin->last.text, sizeof(same.text));
+		warning_set(m, s, twin, &same, now);
+		changed |= health_take_now(&twin->health, REASON_ok, now.mono_ms);
+		change_verdict_note(m, s, twin, was, &same, now);
+	}
+	return changed;
+}
+
+static void note(struct model *m, const struct service *s, const struct backend *b,
+		 enum reason from, enum reason to, const char *text, struct now now)
+{
+	struct event *e = change_note(m, EVENT_BACKEND_WARNING, s, b, now);
+
+	change_text(e->from, sizeof(e->from), from ? reason_name(from) : "none");
+	change_text(e->to, sizeof(e->to), to ? reason_name(to) : "none");
+	if (!to) {
+		change_text(e->cause, sizeof(e->cause), "probes are not refused any more");
+		return;
+	}
+	change_text(e->reason, sizeof(e->reason), reason_name(to));
+	snprintf(e->cause, sizeof(e->cause), "%s: %s", reason_name(to), text);
+}
+
+void warning_set(struct model *m, const struct service *s, struct backend *b,
+		 const struct probe_result *r, struct now now)
+{
+	enum reason was = b->warning.reason;
+
+	b->warning.good = 0;
+	memcpy(b->warning.text, r->text, sizeof(b->warning.text));
+	if (was == r->reason)
+		return;
+	b->warning.reason = r->reason;
+	b->warning.since_wall_ms = now.wall_ms;
+	note(m, s, b, was, r->reason, r->text, now);
+}
+
+/* Rule 4. */
+void warning_end(struct model *m, const struct service *s, struct backend *b, bool good,
+		 struct now now)
+{
+	enum reason was = b->warning.reason;
+
+	if (!was || (good && ++b->warning.good < s->probe.rise))
+		return;
+	b->warning.reason = REASON_not_probed;
+	b->warning.text[0] = '\0';
+	if (good)
+		note(m, s, b, was, REASON_not_probed, "", now);
+}

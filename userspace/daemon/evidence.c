@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Refusals that wait for the evidence of the server's clients. A refusal by a server that was up is held while the flow
+ * table is gone through once, some 30 ms, and judged by core/blame.c. Where that waits, or leaves a warning, the table is
+ * looked at again, because clients may meet the refusal later. What it leads to is the model's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/refusal.h"
+#include "daemon/daemon.h"
+
+#define PART	   16384 /* places of the flow table at a time: half a millisecond */
+#define PAUSE_S	   0.002
+#define AGAIN_MS   250	/* while a judgement waits */
+#define WATCHED_MS 1000 /* while a warning stands */
+#define WAIT_MS	   2000 /* what ended within this time may have begun before the refusal */
+#define COMING_MS  2000
+#define SINCE_S	   10 /* an older connection may have been begun before the refusal */
+#define USUAL_S	   900
+
+struct evidence_slot {
+	uint32_t id;
+	uint16_t since_s; /* how long the refusal lasts */
+	struct passive_flows flows;
+};
+
+static bool is_refused(const struct probe_result *r)
+{
+	return reason_is_refusal(r->reason) || reason_is_client(r->reason);
+}
+
+static void in_ms(struct daemon *d, uint64_t ms)
+{
+	struct evidence *e = &d->evidence;
+
+	ev_timer_stop(d->loop, &e->timer);
+	ev_timer_set(&e->timer, (double)ms / 1000, 0);
+	ev_timer_start(d->loop, &e->timer);
+}
+
+static struct passive_volumes *volumes_of(struct evidence_slot *s, uint16_t idle_s)
+{
+	if (idle_s <= 1)
+		return &s->flows.now;
+	if (idle_s <= s->since_s)
+		return idle_s <= SINCE_S ? &s->flows.since : NULL;
+	return idle_s <= USUAL_S ? &s->flows.usual : NULL;
+}
+
+static void add(void *ctx, uint32_t backend_id, uint16_t idle_s, uint32_t units)
+{
+	struct evidence *e = ctx;
+	struct passive_volumes *v;
+
+	if (!e->slot_of[backend_id])
+		return;
+	v = volumes_of(&e->slots[e->slot_of[backend_id] - 1], idle_s);
+	if (v)
+		passive_add(v, units);
+}
+
+/* What ended just now also ended since the refusal. */
+static void add_now_to_since(struct passive_flows *f)
+{
+	f->since.n += f->now.n;
+	for (unsigned i = 0; i <= PASSIVE_UNIT_CAP; i++)
+		f->since.of[i] += f->now.of[i];
+}
+
+static void begin(struct daemon *d)
+{
+	struct evidence *e = &d->evidence;
+	uint64_t now_ms = daemon_now().mono_ms;
+
+	e->n_slots = 0;
+	memset(e->slot_of, 0, sizeof(e->slot_of));
+	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS && e->n_slots < EVIDENCE_SLOTS; id++) {
+		struct watch *w = &d->watches[id];
+		struct evidence_slot *s = &e->slots[e->n_slots];
+
+		if (!w->id || !w->refused)
+			continue;
+		memset(s, 0, sizeof(*s));
+		s->id = id;
+		s->since_s = (uint16_t)((now_ms - w->refused_ms) / 1000 % 30000 + 1);
+		e->slot_of[id] = (uint8_t)++e->n_slots;
+	}
+	e->at = 0;
+	e->running = e->n_slots;
+}
+
+static void forget(struct watch *w)
+{
+	free(w->refused);
+	w->refused = NULL;
+}
+
+/* A reason about this client alone that is not: its code says what it is. */
+static void make_it_the_servers(struct probe_result *r)
+{
+	if (reason_is_client(r->reason))
+		r->reason = refusal_by_code(r->stage, r->smtp_code);
+}
+
+static void carry_out(struct watch *w, struct probe_result *r, enum blame_act act)
+{
+	struct daemon *d = w->daemon;
+	bool judged = w->judged;
+
+	if (act == BLAME_WAITS || (judged && act != BLAME_NOW))
+		return;
+	w->judged = true;
+	if (act == BLAME_WARNS && !reason_is_client(r->reason))
+		r->reason = REASON_probe_refused;
+	else if (act != BLAME_WARNS)
+		make_it_the_servers(r);
+	if (model_judged(d->model, w->id, r, act, daemon_now()))
+		daemon_changed(d);
+}
+
+/* Returns when to look again, in ms; 0: not for this one. */
+static uint64_t judge(struct daemon *d, struct evidence_slot *s)
+{
+	struct watch *w = &d->watches[s->id];
+	uint64_t now_ms = daemon_now().mono_ms;
+	struct clients_seen seen;
+	struct probe_result r;
+	enum blame_act act;
+
+	if (!w->id || !w->refused)
+		return 0;
+	r = *w->refused;
+	add_now_to_since(&s->flows);
+	seen = (struct clients_seen){
+		.passive = passive_judge(&s->flows, r.stage < STAGE_MAIL_FROM),
+		.coming = w->opened_ms && now_ms - w->opened_ms < COMING_MS,
+		.waited = now_ms - w->refused_ms >= WAIT_MS,
+	};
+	act = model_blame(d->model, s->id, &r, &seen);
+	carry_out(w, &r, act);
+	if (act == BLAME_WAITS)
+		return AGAIN_MS;
+	if (act == BLAME_WARNS)
+		return WATCHED_MS;
+	forget(w);
+	return 0;
+}
+
+static void end(struct daemon *d)
+{
+	struct evidence *e = &d->evidence;
+	uint64_t next_ms = 0;
+
+	e->running = false;
+	for (unsigned i = 0; i < e->n_slots; i++) {
+		uint64_t ms = judge(d, &e->slots[i]);
+
+		if (ms && (!next_ms || ms < next_ms))
+			next_ms = ms;
+	}
+	if (e->wanted)
+		next_ms = 1;
+	e->wanted = false;
+	if (next_ms)
+		in_ms(d, next_ms);
+}
+
+static void on_evidence(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+	struct evidence *e = &d->evidence;
+	bool more;
+
+	(void)loop;
+	(void)events;
+	if (!e->running)
+		begin(d);
+	if (!e->running)
+		return;
+	more = datapath_each_ended(d->datapath, e->at, PART, add, e);
+	e->at += PART;
+	if (more)
+		in_ms(d, (uint64_t)(PAUSE_S * 1000));
+	else
+		end(d);
+}
+
+bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
+		   const struct probe_result *r)
+{
+	if (!is_refused(r) || b->health.before != VERDICT_UP || !b->health.settled) {
+		evidence_drop(w);
+		return false;
+	}
+	if (!w->refused)
+		w->refused = malloc(sizeof(*w->refused));
+	if (!w->refused)
+		return false;
+	*w->refused = *r;
+	w->judged = false;
+	if (!w->refused_ms)
+		w->refused_ms = daemon_now().mono_ms;
+	if (d->evidence.running)
+		d->evidence.wanted = true;
+	else
+		in_ms(d, 0);
+	return true;
+}
+
+void evidence_drop(struct watch *w)
+{
+	forget(w);
+	w->refused_ms = 0;
+}
+
+int evidence_start(struct daemon *d)
+{
+	ev_timer_init(&d->evidence.timer, on_evidence, 0, 0);
+	d->evidence.timer.data = d;
+	d->evidence.slots = calloc(EVIDENCE_SLOTS, sizeof(*d->evidence.slots));
+	return d->evidence.slots ? 0 : -ENOMEM;
+}
+
+void evidence_stop(struct daemon *d)
+{
+	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++)
+		forget(&d->watches[id]);
+	free(d->evidence.slots);
+}
