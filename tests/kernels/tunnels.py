@@ -30,8 +30,8 @@ class Tunnels(Site):
     def farhost(self, host):
         number = FARS[host]
         self.space(host)
-        lines(f"""ip -n {host} link add eth0 type veth peer name {host} netns router
-                  ip -n router link set {host} master far up
+        lines(f"""ip -n {host} link add eth0 type veth peer name to-{host} netns router
+                  ip -n router link set to-{host} master far up
                   ip -n {host} link set eth0 up""")
         self.sysctl(host, **{"net.ipv4.conf.all.rp_filter": RP_FILTER[host], "net.ipv4.conf.default.rp_filter": 2})
         self.network(host)
@@ -139,13 +139,12 @@ def main():
     targets = [(name, server) for name, (_, _, servers) in PAIRS.items() for server in servers]
     wait_until(lambda: len(site.verdicts()) == len(targets) and
                all(b["tunnel"].get("mtu") and b["tunnel"].get("source") for b in site.backends().values()), "tunnels are known")
-    time_of = {}
     for name, server in targets:
         script = site.ctl("server-setup", "linux", f"{name}/{server}", json_too=False)
         said = site.on(server, script) + site.on(server, script)  # twice is as good as once
         if "RTNETLINK" in said or "rror" in said:
             raise Failure(f"server-setup linux {name}/{server}: {said}")
-        time_of[name] = said
+        print(f"    server-setup linux {name}/{server}: done", flush=True)
     site.wait_all_up()
     print(f"tunnels: all {len(targets)} are up; devices on a: {devices(site, 'a')}, on b: {devices(site, 'b')}", flush=True)
     mail(site, SIZE)

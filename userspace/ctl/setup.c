@@ -4,7 +4,8 @@
  * address: the script runs as root.
  *
  *  1. What a script says holds for all servers of a service in the edge box's own network. One behind a tunnel is named.
- *  2. A tunnel's device is named after its families and the edge box, so that two boxes have two.
+ *  2. A tunnel's device is named after its families and the edge box, so that two boxes have two. Over IPv6 the kernel has one
+ *     device per pair of addresses: it takes both families out, and all services of that edge box share it.
  *  3. A segment that fits: what the way to the server takes, less the outer header (20, IPv6: 40), the inner one, and TCP's 20.
  */
 #include "ctl/setup.h"
@@ -23,12 +24,12 @@ struct value {
 	char text[2 * VALUE_SIZE];
 };
 
-#define VALUES_MAX 20
+#define VALUES_MAX 24
 
 struct setup {
 	struct value values[VALUES_MAX];
 	size_t n;
-	bool tunnel, vip_v4;
+	bool tunnel, vip_v4, outer_v4;
 };
 
 static void set(struct setup *s, const char *word, const char *text)
@@ -76,13 +77,18 @@ static bool set_address(struct setup *s, const char *word, const json_t *object,
 static void set_device(struct setup *s, bool outer_v4, const struct addr *remote)
 {
 	uint32_t hash = 2166136261u;
-	char text[16];
+	char text[40];
 
 	for (size_t i = 0; i < sizeof(remote->b); i++)
 		hash = (hash ^ remote->b[i]) * 16777619u;
-	snprintf(text, sizeof(text), "mx%c%c-%08x", s->vip_v4 ? '4' : '6', outer_v4 ? '4' : '6',
-		 hash);
+	snprintf(text, sizeof(text), "mx%c%c-%08x",
+		 !outer_v4   ? 'a'
+		 : s->vip_v4 ? '4'
+			     : '6',
+		 outer_v4 ? '4' : '6', hash);
 	set(s, "DEVICE", text);
+	snprintf(text, sizeof(text), "mx46-%08x mx66-%08x", hash, hash);
+	set(s, "FORMER", text);
 }
 
 /* False: mxlbd does not know the tunnel yet. */
@@ -98,10 +104,8 @@ static bool set_tunnel(struct setup *s, const json_t *tunnel)
 		return false;
 	outer_v4 = addr_is_v4(&local);
 	set(s, "MODULE", !outer_v4 ? "ip6_tunnel" : s->vip_v4 ? "ipip" : "sit");
-	set(s, "TYPE",
-	    outer_v4 ? (s->vip_v4 ? "ipip" : "sit")
-		     : (s->vip_v4 ? "ip6tnl mode ipip6 encaplimit none"
-				  : "ip6tnl mode ip6ip6 encaplimit none"));
+	set(s, "TYPE", outer_v4 ? (s->vip_v4 ? "ipip" : "sit") : "ip6tnl mode any encaplimit none");
+	s->outer_v4 = outer_v4;
 	set_device(s, outer_v4, &remote);
 	snprintf(text, sizeof(text), "%lld",
 		 mtu - (outer_v4 ? 20 : 40) - (s->vip_v4 ? 20 : 40) - TCP_HEADER); /* rule 3 */
@@ -135,6 +139,7 @@ static bool fill(struct setup *s, const struct ctl_found *f, const char *whose)
 	set(s, "FAMILY", s->vip_v4 ? "-4" : "-6");
 	set(s, "WINFAMILY", s->vip_v4 ? "IPv4" : "IPv6");
 	set(s, "DEFAULT", s->vip_v4 ? "0.0.0.0/0" : "::/0");
+	set(s, "UNDO", s->tunnel ? " and the tunnel's device" : "");
 	set(s, "HOW", s->tunnel ? "through a tunnel (ipip)" : "in the edge box's own network (l2)");
 	return !s->tunnel || set_tunnel(s, json_object_get(f->backend, "tunnel"));
 }
@@ -142,6 +147,10 @@ static bool fill(struct setup *s, const struct ctl_found *f, const char *whose)
 static void write_linux(const struct setup *s, struct buf *out)
 {
 	expand(s, linux_begin, out);
+	if (s->tunnel)
+		expand(s, linux_tunnel_begin, out);
+	if (s->tunnel && !s->outer_v4)
+		expand(s, linux_tunnel_v6_outer, out);
 	if (s->tunnel)
 		expand(s, linux_tunnel, out);
 	if (s->tunnel && s->vip_v4)

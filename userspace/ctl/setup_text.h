@@ -24,21 +24,37 @@ static const char linux_begin[] =
 	"# The VIP, for this host alone.\n"
 	"ip address replace @VIP@/@LENGTH@ dev lo\n";
 
-static const char linux_tunnel[] =
+static const char linux_tunnel_begin[] =
 	"# The tunnel from the edge box ends here; only what that box sends is taken out.\n"
-	"modprobe -q @MODULE@ || true\n"
+	"modprobe -q @MODULE@ || true\n";
+
+static const char linux_tunnel_v6_outer[] =
+	"# Devices of one inner family, which former scripts made, are in the way of the one for both.\n"
+	"for former in @FORMER@; do\n"
+	"\tip link delete \"$former\" 2>/dev/null || true\n"
+	"done\n";
+
+static const char linux_tunnel[] =
 	"ip link show dev @DEVICE@ >/dev/null 2>&1 ||\n"
 	"\tip link add @DEVICE@ type @TYPE@ local @LOCAL@ remote @REMOTE@\n"
 	"ip link set @DEVICE@ up\n"
 	"# Senders are told at once what fits into the tunnel: a TCP segment of @MSS@ bytes.\n"
-	"ip @FAMILY@ route show default | sed 's/ advmss [0-9]*//' | while read -r route; do\n"
+	"ip @FAMILY@ route show default | sed 's/ linkdown//; s/ dead//; s/ expires \\([0-9]*\\)sec/ expires \\1/' |\n"
+	"while read -r route; do\n"
+	"\thad=${route##* advmss }\n"
+	"\t[ \"$had\" = \"$route\" ] || [ \"${had%% *}\" -gt @MSS@ ] || continue # another tunnel wants less\n"
+	"\troute=$(echo \"$route\" | sed 's/ advmss [0-9]*//')\n"
 	"\t# shellcheck disable=SC2086\n"
 	"\tip @FAMILY@ route replace $route advmss @MSS@\n"
 	"done\n";
 
-/* The greater of "all" and the device's own value counts (ip-sysctl): 2 suffices here, whatever "all" says. */
+/*
+ * The greater of "all" and the device's own value counts (ip-sysctl): 2 (loose) suffices here, whatever "all" says; but on a
+ * device without an address loose drops as strict does (fib_validate_source), so the VIP is there too.
+ */
 static const char linux_tunnel_v4[] =
-	"# Senders are not to be found behind the tunnel: loose, where strict would drop them.\n"
+	"# Senders are not to be found behind the tunnel: loose, where strict would drop them; loose needs an address there.\n"
+	"ip address replace @VIP@/32 dev @DEVICE@\n"
 	"sysctl -q -w net.ipv4.conf.@DEVICE@.rp_filter=2\n";
 
 static const char linux_middle[] = "END\n"
@@ -61,7 +77,9 @@ static const char linux_end[] =
 	"[Unit]\n"
 	"Description=What @SERVICE@ needs of a server behind mxlb\n"
 	"Wants=network-online.target\n"
-	"After=network-online.target\n"
+	"After=network-online.target networking.service systemd-networkd.service NetworkManager.service\n"
+	"# Whatever manages the network here, when it is restarted this runs again.\n"
+	"PartOf=networking.service systemd-networkd.service NetworkManager.service\n"
 	"\n"
 	"[Service]\n"
 	"Type=oneshot\n"
@@ -78,7 +96,7 @@ static const char linux_end[] =
 	"\techo \"There is no systemd here: have $start run at each start.\" >&2\n"
 	"fi\n"
 	"echo \"Done. On the edge box: mxlbctl probe @SERVICE@/@SERVER@\"\n"
-	"# To undo: systemctl disable mxlb-server-@SERVICE@; ip address del @VIP@/@LENGTH@ dev lo; remove the files.\n";
+	"# To undo: systemctl disable mxlb-server-@SERVICE@; ip address del @VIP@/@LENGTH@ dev lo; remove the files@UNDO@.\n";
 
 static const char windows_tunnel[] =
 	"# mxlb reaches this server through a tunnel (forward: ipip), whose packets Windows can't take out. Put a second mxlb on\n"
