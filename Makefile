@@ -19,6 +19,7 @@
 # make costs      how fast a server's death is told beside servers that cost a probe much CPU, as a table (root, ten minutes)
 # make chaos      10,000 messages to five servers while faults strike; MXLB_SEED=n replays (root, a quarter of an hour)
 # make survive    starts killed at each of their calls, 1,000 reloads, two hours' worth of probes: half an hour (root)
+# make check-devices  virtual NICs, bonds, VLANs, bridges and tunnels on distribution kernels in QEMU: tests/kernels/check-devices (root)
 # make bench      what a packet costs, as a table and as build/bench.json (root)
 # V=1 shows the commands.
 
@@ -376,6 +377,11 @@ check-boot:
 check-trixie:
 	$(Q)scripts/install-deps deb
 	$(Q)scripts/check-release trixie
+
+# KERNELS: as scripts/vm names them.
+.PHONY: check-devices
+check-devices: all
+	$(Q)B=$(B) tests/kernels/check-devices $(KERNELS)
 
 demo:
 	$(Q)B=$(B) scripts/demo
