@@ -185,7 +185,7 @@ def test_webhook_posts_the_event_or_its_line(tmp_path):
     assert len(got) == 2, "one of too little weight is not posted"
     assert json.loads(got[0][1]) == DOWN and got[0][0]["Authorization"] == "Bearer secret"
     assert got[0][0]["Content-Type"] == "application/json"
-    assert json.loads(got[1][1])["text"].endswith(DOWN["line"])
+    assert json.loads(got[1][1])["text"].endswith(DOWN["line"].replace("@", "@\u200b"))
     with web_server(500) as (url, got):
         assert "500" in recipe("webhook", url, status=None)
 
@@ -211,6 +211,17 @@ server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_port, flush=True)
 server.serve_forever()
 """
+
+
+def test_a_servers_banner_is_no_markup_in_a_chat():
+    hostile = 'banner="<!channel> <https://evil.example|log in> [log in](https://evil.example) @all *now* `x` R&D"'
+    with web_server() as (url, got):
+        recipe("webhook", "-t", url, event={**DOWN, "line": hostile})
+        recipe("webhook", url, event={**DOWN, "line": hostile})
+    text = json.loads(got[0][1])["text"]
+    assert not any(mark in text for mark in ("<", ">", "](", "://", "@all", " *", " `")), text
+    assert "&lt;!channel&gt;" in text and "R&amp;D" in text
+    assert json.loads(got[1][1])["line"] == hostile, "a program gets what there was"
 
 
 def test_webhook_posts_from_behind_the_walls_of_the_unit(lab, balancer):
