@@ -10,7 +10,8 @@
 
 /*
  * One letter a look, a second apart: '.' nothing, 'a' 'b' 'c' an entry of that client that counts, 'A' closed, 'B' closed far from there, 'm' one by a
- * miss that does not count yet, 'M' counts, 'F' a late FIN (by a miss, closed), 'i' a's idle, 'r' a's that mxlb resets, 'R' closed as well. What is
+ * miss that does not count yet, 'M' counts, 'F' a late FIN (by a miss, closed), 'i' a's idle, 'r' a's that mxlb resets, 'R' closed as well, 's' a before
+ * its client has sent data, 'S' closed without any. What is
  * said: "+a" it has begun, "-a3closed" it ended after 3 s, "-a>3closed" after at least 3.
  */
 struct row {
@@ -20,13 +21,15 @@ struct row {
 static struct flow_row entry(char letter)
 {
 	struct flow_row row = {.service_id = 1, .backend_id = 7, .port = 40000};
-	char client = strchr("ABirRmMF", letter) ? (strchr("ABirR", letter) ? 'a' : 'm') : letter;
+	char client =
+		strchr("ABirRmMFsS", letter) ? (strchr("ABirRsS", letter) ? 'a' : 'm') : letter;
 
 	row.client.b[15] = (uint8_t)client;
 	row.seq = letter == 'B' ? 9000 : 1;
 	row.by_miss = strchr("mMF", letter) != NULL;
-	row.closed = strchr("ABFR", letter) != NULL;
-	row.counts = strchr("abcMr", letter) != NULL;
+	row.closed = strchr("ABFRS", letter) != NULL;
+	row.counts = strchr("abcMrs", letter) != NULL;
+	row.data = !strchr("sS", letter);
 	return row;
 }
 
@@ -116,11 +119,59 @@ static void what_was_there_before_has_no_beginning_and_lasted_longer(void **stat
 		run(&rows[i], true);
 }
 
+static void one_whose_client_sends_nothing_is_told_when_it_ends(void **state)
+{
+	static const struct row rows[] = {
+		{"it has sent nothing yet", "sss", ""},
+		{"it sends", "ssa", "+a"},
+		{"it sends and is closed", "ssaA", "+a -a3closed"},
+		{"it is closed", "ssSS", "+a -a2closed"},
+		{"it is over before it is seen", ".SS", "+a -a0closed"},
+		{"another takes its place, as in a flood", "ssb", "+b"},
+		{"mxlb resets its server's", "srr", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		run(&rows[i], false);
+}
+
+/* Lines of so many tried, evenly in so many seconds. */
+static unsigned lines(struct connlog_budget *b, bool data, unsigned tried, unsigned from_s,
+		      unsigned seconds)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < tried; i++)
+		n += connlog_may(b, data, from_s * 1000ull + i * 1000ull * seconds / tried);
+	return n;
+}
+
+static void the_log_stays_within_what_journald_keeps_and_prefers_what_moved_data(void **state)
+{
+	struct connlog_budget b = {0};
+	unsigned silent = 0, data = 0;
+
+	(void)state;
+	for (unsigned s = 0; s < 30; s++) { /* a flood, and 100 real lines a second in it */
+		silent += lines(&b, false, 8000, 1000 + s, 1);
+		data += lines(&b, true, 100, 1000 + s, 1);
+	}
+	assert_int_equal(data, 3000);
+	assert_in_range(silent, 500, 1000);
+	b = (struct connlog_budget){0};
+	assert_in_range(lines(&b, true, 300000, 1000, 30), 8000, 9001); /* of journald's 10,000 */
+	assert_int_equal(lines(&b, true, 100, 2000, 1), 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_connection_is_told_as_it_begins_and_as_it_ends),
 		cmocka_unit_test(what_nobody_opened_here_is_told_when_it_counts),
+		cmocka_unit_test(one_whose_client_sends_nothing_is_told_when_it_ends),
+		cmocka_unit_test(
+			the_log_stays_within_what_journald_keeps_and_prefers_what_moved_data),
 		cmocka_unit_test(what_was_there_before_has_no_beginning_and_lasted_longer),
 	};
 

@@ -27,7 +27,8 @@ static unsigned begin(struct connlog_seen *seen, bool first, uint64_t now_ms,
 {
 	seen->open = true;
 	seen->before = first;
-	seen->since_ms = now_ms;
+	if (!seen->silent)
+		seen->since_ms = now_ms;
 	*out = (struct connlog_news){.of = *seen};
 	return !first;
 }
@@ -47,9 +48,35 @@ static unsigned end(struct connlog_seen *seen, enum connlog_how how, uint64_t no
 static bool has_begun(const struct connlog_seen *seen, const struct flow_row *row, bool same)
 {
 	if (row->counts)
-		return true;
+		return row->data;
 	return row->closed && !row->by_miss &&
-	       (!same || flow_distance(seen->seq, row->seq) > FLOW_SAME);
+	       (!same || seen->silent || flow_distance(seen->seq, row->seq) > FLOW_SAME);
+}
+
+static bool take(uint64_t *full_at_us, uint64_t now_us, unsigned lines_s, unsigned burst)
+{
+	uint64_t each_us = 1000000 / lines_s;
+
+	if (*full_at_us < now_us)
+		*full_at_us = now_us;
+	if (*full_at_us - now_us > (burst - 1) * each_us)
+		return false;
+	*full_at_us += each_us;
+	return true;
+}
+
+bool connlog_may(struct connlog_budget *b, bool data, uint64_t now_ms)
+{
+	struct connlog_budget after = *b;
+
+	if (!data &&
+	    !take(&after.silent_at_us, now_ms * 1000, CONNLOG_LINES_S / CONNLOG_SILENT_PART,
+		  CONNLOG_LINES_BURST / CONNLOG_SILENT_PART))
+		return false;
+	if (!take(&after.all_at_us, now_ms * 1000, CONNLOG_LINES_S, CONNLOG_LINES_BURST))
+		return false;
+	*b = after;
+	return true;
 }
 
 unsigned connlog_look(struct connlog_seen *seen, const struct flow_row *row, bool reset, bool first,
@@ -70,6 +97,7 @@ unsigned connlog_look(struct connlog_seen *seen, const struct flow_row *row, boo
 		seen->service_id = row->service_id;
 		seen->backend_id = row->backend_id;
 	}
+	seen->data = row->data;
 	if (!seen->open && !reset && (!first || row->counts) && has_begun(seen, row, same))
 		n += begin(seen, first, now_ms, out + n);
 	if (reset) /* also when what answered has closed the entry */
@@ -78,6 +106,9 @@ unsigned connlog_look(struct connlog_seen *seen, const struct flow_row *row, boo
 		n += end(seen, CONNLOG_CLOSED, now_ms, out + n);
 	else if (!row->counts)
 		n += end(seen, CONNLOG_IDLE, now_ms, out + n);
+	if (!seen->silent && !seen->open)
+		seen->since_ms = now_ms;
+	seen->silent = row->counts && !row->data;
 	seen->seq = row->seq;
 	return n;
 }

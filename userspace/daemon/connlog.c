@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Looks at the whole flow table once a second, a slice at a time, and logs what core/connlog.c makes of it. The datapath knows
- * nothing of it. Refuses to log more than LINES_MAX a slice: what is beyond is counted, and said.
+ * nothing of it. Refuses to log more than core/connlog.h allows: what exceeds it is counted, and the numbers are logged.
  *
  * What was last seen of each place is kept, 40 bytes each; pages of places that were never used cost nothing.
  */
@@ -15,9 +15,9 @@
 #include "daemon/daemon.h"
 #include "util/log.h"
 
-#define SLICES	  20
-#define SLICE_S	  (1.0 / SLICES)
-#define LINES_MAX 200 /* 4000 a second */
+#define SLICES	20
+#define SLICE_S (1.0 / SLICES)
+#define TELL_MS 10000 /* between two reports of what was not logged */
 
 struct connlog {
 	struct daemon *daemon;
@@ -28,8 +28,8 @@ struct connlog {
 	bool fresh[MXLB_MAX_SERVICES];	/* was not, until now */
 	const struct service *services[MXLB_MAX_SERVICES]; /* while a slice is looked at */
 	struct now now;
-	unsigned lines;
-	uint64_t unlogged;
+	struct connlog_budget budget;
+	uint64_t unlogged[2], told_ms; /* without data, with */
 };
 
 static void say(struct connlog *c, const struct connlog_news *news)
@@ -38,11 +38,10 @@ static void say(struct connlog *c, const struct connlog_news *news)
 	char client[ADDR_TEXT_SIZE], backend[RENDER_BACKEND_SIZE], time[RENDER_TIME_SIZE];
 	char end[64] = "";
 
-	if (c->lines == LINES_MAX) {
-		c->unlogged++;
+	if (!connlog_may(&c->budget, of->data, c->now.mono_ms)) {
+		c->unlogged[of->data]++;
 		return;
 	}
-	c->lines++;
 	if (news->ended)
 		snprintf(end, sizeof(end), " seconds=%s%llu.%llu how=%s", of->before ? ">" : "",
 			 (unsigned long long)news->lasted_ms / 1000,
@@ -90,11 +89,14 @@ static void on_place(void *ctx, uint64_t place, const struct flow_row *row)
 
 static void tell_unlogged(struct connlog *c)
 {
-	if (!c->unlogged)
+	if (!(c->unlogged[0] | c->unlogged[1]) || c->now.mono_ms - c->told_ms < TELL_MS)
 		return;
-	log_warn("event=connections_unlogged lines=%llu cause=\"more than %d a second\"",
-		 (unsigned long long)c->unlogged, LINES_MAX * SLICES);
-	c->unlogged = 0;
+	log_warn(
+		"event=connections_unlogged lines=%llu without_data=%llu cause=\"more than %d lines a second\"",
+		(unsigned long long)(c->unlogged[0] + c->unlogged[1]),
+		(unsigned long long)c->unlogged[0], CONNLOG_LINES_S);
+	c->unlogged[0] = c->unlogged[1] = 0;
+	c->told_ms = c->now.mono_ms;
 }
 
 static void look(struct connlog *c, uint64_t n)
@@ -105,7 +107,6 @@ static void look(struct connlog *c, uint64_t n)
 	for (unsigned i = 0; i < m->n_services; i++)
 		c->services[m->services[i].id] = &m->services[i];
 	c->now = daemon_now();
-	c->lines = 0;
 	datapath_look(c->daemon->datapath, c->at, n, on_place, c);
 	c->at += n;
 }
