@@ -4,7 +4,7 @@
  * all who ask within FRESH_S, so that any number of readers costs what one does. Refuses what is neither GET
  * nor HEAD; other documents than these; names of hosts where only this box can be meant (DNS rebinding: a stranger's
  * page in a browser, whose name was made to lead to loopback, must not read ours); and to hold more than LIVE_MAX for
- * readers that don't read.
+ * readers that don't read, or one document of more than ONE_MAX. That is logged.
  */
 #include "control/documents.h"
 
@@ -16,9 +16,11 @@
 #include "control/metrics.h"
 #include "control/page.h"
 #include "control/render.h"
+#include "util/log.h"
 
 #define FRESH_S	     0.2
 #define LIVE_MAX     (64u << 20)
+#define ONE_MAX	     (256u << 20) /* /metrics of 4,095 servers with the longest names has 90 MiB */
 #define EVENTS_SHOWN 100
 
 struct document {
@@ -64,7 +66,8 @@ struct documents {
 	struct history history;
 	ev_timer step;
 	struct made made[DOCUMENTS];
-	size_t live; /* bytes of all bodies */
+	size_t live;	     /* bytes of all bodies */
+	uint64_t refused_ms; /* when the last refusal was logged */
 };
 
 /* --- making them --- */
@@ -177,6 +180,25 @@ static void add_headers(struct documents *d, struct MHD_Response *r, const char 
 	MHD_add_response_header(r, "Vary", "Accept");
 }
 
+/* One document is made even if it is larger than what may be held of several. */
+static bool has_room(const struct documents *d, size_t len)
+{
+	return d->live ? len <= LIVE_MAX && d->live <= LIVE_MAX - len : len <= ONE_MAX;
+}
+
+static void refuse(struct documents *d, const char *path, const struct buf *text)
+{
+	if (!log_seldom(&d->refused_ms))
+		return;
+	if (text->failed)
+		log_error("event=http_refused path=%s error=\"out of memory\"", path);
+	else
+		log_error(
+			"event=http_refused path=%s bytes=%zu held=%zu limit=%u advice=\"scrape less "
+			"often, or find the client that does not read what it asked for\"",
+			path, text->len, d->live, d->live ? LIVE_MAX : ONE_MAX);
+}
+
 static struct MHD_Response *make_response(struct documents *d, const struct document *doc)
 {
 	struct body *b = calloc(1, sizeof(*b));
@@ -185,7 +207,8 @@ static struct MHD_Response *make_response(struct documents *d, const struct docu
 	if (!b)
 		return NULL;
 	b->documents = d;
-	if (doc->render(d, &b->text) || b->text.failed || b->text.len > LIVE_MAX - d->live) {
+	if (doc->render(d, &b->text) || b->text.failed || !has_room(d, b->text.len)) {
+		refuse(d, *doc->path ? doc->path : "/metrics", &b->text);
 		buf_free(&b->text);
 		free(b);
 		return NULL;

@@ -75,3 +75,52 @@ json_t *rates_of(const json_t *earlier, const json_t *status, double seconds)
 	}
 	return list;
 }
+
+static double service_rate(const json_t *was, const json_t *is, const char *const *reasons,
+			   double seconds)
+{
+	long long n = 0;
+
+	for (; *reasons; reasons++)
+		n += field_number(json_object_get(is, "drops"), *reasons) -
+		     field_number(json_object_get(was, "drops"), *reasons);
+	return n > 0 ? (double)n / seconds : 0;
+}
+
+static long long table_sum(const json_t *service, const char *key)
+{
+	const json_t *tier, *backend;
+	long long n = 0;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(service, "tiers"), i, tier)
+		json_array_foreach(json_object_get(tier, "backends"), k, backend) n +=
+		field_number(json_object_get(backend, "flow_table"), key);
+	return n;
+}
+
+static double table_rate(const json_t *was, const json_t *is, const char *key, double seconds)
+{
+	long long n = table_sum(is, key) - table_sum(was, key);
+
+	return n > 0 ? (double)n / seconds : 0;
+}
+
+json_t *rates_of_attack(const json_t *earlier, const json_t *status, const json_t *service,
+			double seconds)
+{
+	static const char *const denied[] = {"denied", NULL}, *const limited[] = {"syn_limit",
+										  NULL};
+	static const char *const forged[] = {"martian", "flags", "malformed", NULL};
+	const json_t *was =
+		named(json_object_get(earlier, "services"), "name", field_text(service, "name"));
+
+	if (!was || seconds <= 0 || field_number(earlier, "pid") != field_number(status, "pid"))
+		return json_object();
+	return json_pack("{s:f, s:f, s:f, s:f, s:f}", "denied_per_s",
+			 service_rate(was, service, denied, seconds), "limited_per_s",
+			 service_rate(was, service, limited, seconds), "impossible_per_s",
+			 service_rate(was, service, forged, seconds), "evicted_per_s",
+			 table_rate(was, service, "evicted", seconds), "stray_per_s",
+			 table_rate(was, service, "misses", seconds));
+}

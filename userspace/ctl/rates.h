@@ -13,5 +13,12 @@
  * it was another mxlbd's, or another's that had the name. seconds: between the two. The caller's to json_decref(); NULL: no memory.
  */
 json_t *rates_of(const json_t *earlier, const json_t *status, double seconds);
+/*
+ * Of one service of `status`: packets a second that no sender of mail causes. denied_per_s, limited_per_s (SYNs refused by `allow`
+ * and `syn-limit`), impossible_per_s (addresses, flags or lengths that no client sends), evicted_per_s (entries of the flow table
+ * that gave way), stray_per_s (segments of no known connection). Empty without an earlier status. The caller's; NULL: no memory.
+ */
+json_t *rates_of_attack(const json_t *earlier, const json_t *status, const json_t *service,
+			double seconds);
 
 #endif

@@ -111,6 +111,34 @@ static void add_service(struct buf *out, const json_t *service)
 		   text_colour_end(state), tier);
 }
 
+#define ATTACK_PER_S 10 /* below that it is a stray packet, or a scanner */
+
+/* A line that says so, where a service gets packets that no sender of mail causes. */
+static void add_attack(struct buf *out, const struct looks *l, const json_t *service)
+{
+	static const struct {
+		const char *key, *text;
+	} kinds[] = {{"denied_per_s", "denied"},
+		     {"limited_per_s", "limited"},
+		     {"impossible_per_s", "impossible"},
+		     {"evicted_per_s", "evicted"},
+		     {"stray_per_s", "stray"}};
+	json_t *rates = rates_of_attack(l->earlier, l->status, service, l->seconds);
+	char number[TEXT_SHORT_SIZE];
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (json_number_value(json_object_get(rates, kinds[i].key)) < ATTACK_PER_S)
+			continue;
+		buf_printf(out, "%s %s %s", any ? "," : "  attack? per second:",
+			   rate_text(rates, kinds[i].key, 1, number), kinds[i].text);
+		any = true;
+	}
+	if (any)
+		buf_printf(out, "\n");
+	json_decref(rates);
+}
+
 /* HEAD lines, then each service with its backends. */
 static void add_all(struct buf *out, const struct looks *l, const json_t *rates, bool screen)
 {
@@ -127,6 +155,7 @@ static void add_all(struct buf *out, const struct looks *l, const json_t *rates,
 	json_array_foreach(json_object_get(l->status, "services"), i, service)
 	{
 		add_service(out, service);
+		add_attack(out, l, service);
 		json_array_foreach(rates, k, row) if (!strcmp(field_text(row, "service"),
 							      field_text(service, "name")))
 			add_row(out, row);

@@ -263,7 +263,8 @@ function sum(backends, of) {
 function updateDetails(more, s, backends) {
   const drops = Object.entries(s.drops).filter(([, n]) => n), dropped = sum(drops, (d) => d[1]);
   say(more.firstChild, `${plural(sum(backends, (b) => b.new), "connection")}, ${bytes(sum(backends, (b) => b.bytes))} so far; ${plural(dropped, "packet")} dropped`);
-  const rows = [["packets", sum(backends, (b) => b.packets)], ["tier switches", s.counts.tier_switches], ...drops.map(([k, n]) => ["dropped: " + k.replaceAll("_", " "), n])];
+  const attack = [["entries evicted", "evicted"], ["flows without entry", "unplaced"], ["without data", "without_data"]].map(([k, field]) => [k, sum(backends, (b) => b.flow_table[field])]).filter(([, n]) => n);
+  const rows = [["packets", sum(backends, (b) => b.packets)], ["tier switches", s.counts.tier_switches], ...attack, ...drops.map(([k, n]) => ["dropped: " + k.replaceAll("_", " "), n])];
   each(more.lastChild, rows, (r) => r[0], () => document.createElement("div"), (e, r) => pair(e, r[0], number(r[1])));
 }
 
