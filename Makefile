@@ -38,7 +38,8 @@ BUILD   := $(shell git describe --always --dirty 2>/dev/null || echo release)
 
 WARN    = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
 CFLAGS ?= -O2 -g
-HARDEN  = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+HARDEN  = -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -fPIE \
+	  $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 ALLFLAGS = -std=gnu11 $(WARN) -Iinclude -Iuserspace -I$(B) -D_GNU_SOURCE $(CPPFLAGS) \
 	   -DMXLB_VERSION='"$(VERSION)"' -DMXLB_BUILD='"$(BUILD)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP
 CTL_LIBS = $(shell pkg-config --libs openssl jansson yaml-0.1 libmnl libseccomp libcap 2>/dev/null) -lev
