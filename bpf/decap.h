@@ -9,6 +9,9 @@
  *      else that trusts the link by it (RFC 4861 section 7.1, RFC 5082) could be forged through the tunnel. Nor is it to a
  *      group or broadcast, nor of an address that is valid on one link only (RFC 4007 section 9).
  *   4. Congestion that routers marked on the way is handed on (RFC 6040 section 4.2).
+ *   5. It is for a VIP of this box; then it ends here, by the same rules as if it had come without a tunnel. Where the box has no
+ *      VIP, it is a mail server that decapsulates for itself: TCP, or an ICMP error, to an address of its own and nothing that it
+ *      would forward. Else who forges a peer's address could reach whatever trusts this interface.
  */
 #ifndef MXLB_DECAP_H
 #define MXLB_DECAP_H
@@ -30,11 +33,19 @@ static __always_inline int is_tunnel(__u8 protocol)
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
 }
 
-/* Behind an outer header of a constant length: of a jumbo it could lie elsewhere. */
-static __always_inline int inner_is_linear(const struct cursor *c, __u32 outer, __u8 family)
+/* Behind an outer header of a constant length: of a jumbo it could lie elsewhere. With the TCP header, if there is that much. */
+static __always_inline int inner_is_linear(const struct cursor *c, const struct packet *p,
+					   __u32 outer, __u8 family)
 {
-	return cursor_has(c, outer + sizeof(struct iphdr)) &&
-	       (family == 4 || cursor_has(c, outer + sizeof(struct ipv6hdr)));
+	__u32 ip = outer + (family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+
+	if (family == 4)
+		return cursor_has(c, outer + sizeof(struct iphdr) + sizeof(struct tcphdr)) ||
+		       (p->frame < ETH_HLEN + ip + sizeof(struct tcphdr) &&
+			cursor_has(c, outer + sizeof(struct iphdr)));
+	return cursor_has(c, outer + sizeof(struct ipv6hdr) + sizeof(struct tcphdr)) ||
+	       (p->frame < ETH_HLEN + ip + sizeof(struct tcphdr) &&
+		cursor_has(c, outer + sizeof(struct ipv6hdr)));
 }
 
 static __always_inline int outer4(const struct cursor *c, struct packet *p)
@@ -54,7 +65,7 @@ static __always_inline int outer4(const struct cursor *c, struct packet *p)
 	p->tunnel.room = total - sizeof(*ip);
 	p->tunnel.family = ip->protocol == IPPROTO_IPIP ? 4 : 6;
 	p->tunnel.ecn = ip->tos & ECN_MASK;
-	return inner_is_linear(c, sizeof(*ip), p->tunnel.family) ? 0 : -1;
+	return inner_is_linear(c, p, sizeof(*ip), p->tunnel.family) ? 0 : -1;
 }
 
 /* The octet of the traffic class whose lowest bits are ECN begins in the first byte and ends in the second. */
@@ -81,7 +92,7 @@ static __always_inline int outer6(const struct cursor *c, struct packet *p)
 	p->tunnel.room = payload;
 	p->tunnel.family = ip->nexthdr == IPPROTO_IPIP ? 4 : 6;
 	p->tunnel.ecn = ecn6(ip);
-	return inner_is_linear(c, sizeof(*ip), p->tunnel.family) ? 0 : -1;
+	return inner_is_linear(c, p, sizeof(*ip), p->tunnel.family) ? 0 : -1;
 }
 
 /* The outer header: rule 1, but for the peer. 0 and p->tunnel filled, or -1. */
@@ -157,6 +168,60 @@ static __always_inline int ecn_merged(__u8 outer, __u8 inner)
 	return outer == ECN_ECT1 && inner == ECN_ECT0 ? ECN_ECT1 : inner;
 }
 
+/* Rule 5, where there is no VIP: has the kernel no way on for it? p->quoted has its header. */
+static __noinline int stays_here(struct xdp_md *ctx, const struct packet *p)
+{
+	struct bpf_fib_lookup to = {.ifindex = ctx->ingress_ifindex};
+	long found;
+
+	if (p->tunnel.family == 4) {
+		to.family = 2; /* AF_INET */
+		to.ipv4_src = p->quoted.ip4.saddr;
+		to.ipv4_dst = p->quoted.ip4.daddr;
+	} else {
+		to.family = 10; /* AF_INET6 */
+		__builtin_memcpy(to.ipv6_src, &p->quoted.ip6.saddr, 16);
+		__builtin_memcpy(to.ipv6_dst, &p->quoted.ip6.daddr, 16);
+	}
+	found = bpf_fib_lookup(ctx, &to, sizeof(to), 0);
+	return found == BPF_FIB_LKUP_RET_NOT_FWDED || found == BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
+/* TCP, or an ICMP error; no fragment. */
+static __noinline int is_mail(struct xdp_md *ctx, struct packet *p)
+{
+	__u32 at = p->tunnel.at;
+	__u8 next;
+
+	if (p->tunnel.family == 4) {
+		if (p->quoted.ip4.frag_off & bpf_htons(0x3fff))
+			return 0;
+		at += p->quoted.ip4.ihl * 4;
+		next = p->quoted.ip4.protocol;
+	} else {
+		at += sizeof(struct ipv6hdr);
+		next = p->quoted.ip6.nexthdr;
+	}
+	if (next == IPPROTO_TCP)
+		return 1;
+	if (next != (p->tunnel.family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) ||
+	    bpf_xdp_load_bytes(ctx, at, &p->icmp, sizeof(p->icmp)))
+		return 0;
+	return icmp_is_error(p->tunnel.family, p->icmp.type);
+}
+
+/* Rule 5. p->quoted has the header of what is inside. */
+static __noinline int decap_wanted(struct xdp_md *ctx, struct packet *p,
+				   const struct mxlb_front *front)
+{
+	const struct mxlb_vip *vip;
+
+	if (p->tunnel.family == 4 ? front_vip4(front, p->quoted.ip4.daddr, &vip)
+				  : front_vip6(front, &p->quoted.ip6.daddr, &vip))
+		return 1;
+	return !front->vip_factor && is_mail(ctx, p) && stays_here(ctx, p);
+}
+
 /* What is inside: rules 2 to 4. -1: leave it. Else its ECN field now (p->quoted has it as it came). */
 static __noinline int decap_inner(struct xdp_md *ctx, struct packet *p)
 {
@@ -223,7 +288,7 @@ static __noinline int decap(struct xdp_md *ctx, struct packet *p, const struct m
 	if (decap_outer(ctx, p) || !is_peer(front, p))
 		return FATE_PASS(not_ours);
 	inner = decap_inner(ctx, p);
-	if (inner < 0)
+	if (inner < 0 || !decap_wanted(ctx, p, front))
 		return FATE_PASS(not_ours);
 	ecn = ecn_merged(p->tunnel.ecn, inner);
 	if (ecn < 0)

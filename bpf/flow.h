@@ -26,6 +26,7 @@
 #ifndef MXLB_FLOW_H
 #define MXLB_FLOW_H
 
+#include "guard.h"
 #include "maps.h"
 #include "mxlb/flowrules.h"
 #include "parse.h"
@@ -410,14 +411,17 @@ static __always_inline __u32 flow_choose(void *line, struct packet *p, __u32 fam
 {
 	union mxlb_note note;
 	union mxlb_entry own;
+	__u32 backend;
 
 	p->result.kind = FLOW_HIT;
 	p->result.put = 0;
 	p->result.by_entry = 0;
 	flow_key_set(p, family);
 	flow_look(line, family, p);
-	if (tcp_is_syn(p->flags))
-		return flow_syn(line, p, family);
+	if (tcp_is_syn(p->flags)) {
+		backend = flow_syn(line, p, family);
+		return backend && guard_admits(p) ? backend : 0;
+	}
 	note.word = flow_note(line, family, p);
 	own.word = READ_ONCE(p->best.entry.word);
 	if (own.word && (!note.word || (note.backend == own.backend &&

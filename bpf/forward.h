@@ -31,6 +31,8 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p,
 
 	if (!(way.flags & MXLB_BACKEND_NEXT_HOP))
 		return FATE_DROP(no_next_hop);
+	if ((way.flags & MXLB_BACKEND_TUNNEL) && p->from_tunnel) /* the peer may send it back */
+		return FATE_DROP(tunnel_loop);
 	if (way.flags & MXLB_BACKEND_TUNNEL)
 		return tunnel(ctx, p, backend, way, family);
 	return forward_l2(ctx, p, way);

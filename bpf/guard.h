@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Who may open a connection: the service's source prefixes (longest match in one trie for all), and how many SYNs a second
- * a prefix may send. Looked at for SYNs only, and only where a service asks for it: what is open stays open, and other
+ * a prefix may send (syn-limit, below). Looked at for SYNs only, and only where a service asks for it: what is open stays open, and other
  * segments pay nothing. A service's prefixes are one set under a number; a new list is written under another number and put
  * into force by one store.
  */
 #ifndef MXLB_GUARD_H
 #define MXLB_GUARD_H
 
+#include "front.h"
 #include "limit.h"
 #include "maps.h"
 #include "stats.h"
@@ -31,15 +32,66 @@ static __always_inline int guard_allows(struct packet *p, __u32 set)
 	return bpf_map_lookup_elem(&allow, &p->allow) != 0;
 }
 
-/* One token of the source's /24 or /64 at this service; a second's worth at once. */
-static __always_inline int guard_rate(const struct packet *p, __u32 interval_ns)
+/*
+ * syn-limit: how many SYNs a second a source prefix (/24, /64) may send to a service.
+ *
+ *   1. A bucket belongs to one prefix, by a tag, as long as it is not full again. A prefix whose two buckets are others' is not
+ *      limited. So no flood from other prefixes, however many, limits this one: it only hides one that should be.
+ *   2. A SYN above the limit is noted like any other (flow.h, rule 1), but goes no further. The same SYN again, a second later as
+ *      TCP senders do (RFC 6298), has a bucket of its own. So who forges SYNs from a sender's prefix delays that sender; to keep
+ *      it out they must send each of theirs twice.
+ *   3. A source that the service's allow-list has is not limited.
+ */
+#define BUCKET_TIME_BITS 48
+#define BUCKET_TIME_MASK ((1ULL << BUCKET_TIME_BITS) - 1)
+#define BUCKET_UNIT_BITS 10 /* of ns: 48 bits last for nine years */
+
+/* 1: it may pass; 0: it may not; -1: the bucket is another prefix's. */
+static __always_inline int guard_take(__u32 key, __u64 tag, __u64 now, __u64 interval)
+{
+	__u64 *at = bpf_map_lookup_elem(&syn_buckets, &key);
+	__u64 word, full;
+
+	if (!at)
+		return 1;
+	word = READ_ONCE(*at);
+	full = word & BUCKET_TIME_MASK;
+	if (full < now)
+		full = now;
+	else if (word >> BUCKET_TIME_BITS != tag)
+		return -1;
+	if (full - now > (SECOND_NS >> BUCKET_UNIT_BITS) - interval)
+		return 0;
+	*(volatile __u64 *)at = tag << BUCKET_TIME_BITS | ((full + interval) & BUCKET_TIME_MASK);
+	return 1;
+}
+
+/* Rules 1 and 2. again: the SYN was seen before. */
+static __always_inline int guard_rate(const struct packet *p, __u32 interval_ns, __u32 again)
 {
 	__u64 prefix = p->family == 4 ? p->source_lo & bpf_htonl(0xffffff00) : p->source_hi;
-	__u32 key = mxlb_flow_hash(control.secret, 0, prefix ^ (__u64)p->service << 48, 0) %
-		    MXLB_BUCKETS;
-	__u64 *full_at = bpf_map_lookup_elem(&syn_buckets, &key);
+	__u64 hash = mxlb_flow_hash(control.secret, prefix, p->service, again);
+	__u64 now = bpf_ktime_get_ns() >> BUCKET_UNIT_BITS, tag = hash >> BUCKET_TIME_BITS;
+	__u64 interval = interval_ns >> BUCKET_UNIT_BITS;
+	__u32 key = hash % MXLB_BUCKETS;
+	int may = guard_take(key, tag, now, interval);
 
-	return full_at && limit_bucket(full_at, interval_ns, SECOND_NS - interval_ns);
+	return may < 0 ? guard_take(key ^ 1, tag, now, interval) : may;
+}
+
+/* Does it claim to come from this box, or from a VIP? */
+static __noinline int guard_is_own(const struct packet *p)
+{
+	const struct mxlb_front *front = front_current();
+	__u64 hi = p->family == 4 ? 0 : p->source_hi;
+	__u64 lo = p->family == 4 ? p->source_lo << 32 : p->source_lo;
+	const struct mxlb_vip *at;
+
+	if (!front)
+		return 0;
+	at = &front->vips[mxlb_vip_slot(front->vip_factor, hi, lo) % MXLB_VIP_SLOTS];
+	return (at->family & ~MXLB_VIP_OWN) == p->family && *(const __u64 *)&at->address[8] == lo &&
+	       *(const __u64 *)&at->address[0] == hi;
 }
 
 /* The counter of the reason to drop this SYN, or -1: it may pass. */
@@ -48,17 +100,43 @@ static __noinline int guard_syn(struct packet *p)
 	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
 	__u32 set;
 
+	p->allowed = 0;
 	if (!service)
 		return -1;
 	set = READ_ONCE(service->allow_set);
-	if (set && !guard_allows(p, set)) {
-		if (!service->allow_observe)
-			return MXLB_COUNT_denied;
-		count_note(p, MXLB_COUNT_would_deny);
-	}
-	if (service->syn_interval_ns && !guard_rate(p, service->syn_interval_ns))
-		return MXLB_COUNT_syn_limit;
+	if (!set)
+		return -1;
+	p->allowed = guard_allows(p, set);
+	if (p->allowed)
+		return -1;
+	if (!service->allow_observe)
+		return MXLB_COUNT_denied;
+	count_note(p, MXLB_COUNT_would_deny);
 	return -1;
+}
+
+/* May this SYN, which has been placed, go on? guard_syn() was asked, where the service has something to ask. */
+static __noinline int guard_admits(struct packet *p)
+{
+	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
+	__u32 interval_ns, again = p->result.kind == FLOW_RETRANSMIT;
+
+	if (guard_is_own(p)) {
+		p->why = WHY_MARTIAN;
+		return 0;
+	}
+
+	if (!service)
+		return 1;
+	interval_ns = READ_ONCE(service->syn_interval_ns);
+	if (!interval_ns || p->allowed)
+		return 1;
+	if (!guard_rate(p, interval_ns, again)) {
+		p->why = WHY_SYN_LIMIT;
+		return 0;
+	}
+	p->result.kind = FLOW_SYN; /* that it came again is no sign that the server is dead */
+	return 1;
 }
 
 #endif

@@ -37,6 +37,10 @@ static __always_inline int nobody(struct xdp_md *ctx, struct packet *p)
 		return FATE_DROP(not_ready);
 	if (p->why == MXLB_RING_DROP)
 		return FATE_DROP(no_backend);
+	if (p->why == WHY_SYN_LIMIT)
+		return FATE_DROP(syn_limit);
+	if (p->why == WHY_MARTIAN)
+		return FATE_DROP(martian);
 	return reset_answer(ctx, p, MXLB_COUNT_no_backend, LIMIT_RESETS);
 }
 
@@ -55,13 +59,17 @@ static __noinline int deliver_reset(struct xdp_md *ctx, struct packet *p)
 static __always_inline int deliver(struct xdp_md *ctx, struct packet *p, int family)
 {
 	const struct mxlb_backend *backend = bpf_map_lookup_elem(&backends, &p->backend);
+	int fate;
 
 	if (!backend)
 		return FATE_DROP(error);
 	if ((READ_ONCE(backend->way.flags) & MXLB_BACKEND_RESET) &&
 	    (p->result.kind == FLOW_HIT || p->result.kind == FLOW_PROMOTED))
 		return deliver_reset(ctx, p);
-	return forward(ctx, p, backend, family);
+	fate = forward(ctx, p, backend, family);
+	return fate == FATE_DROP(tunnel_loop)
+		       ? reset_answer(ctx, p, MXLB_COUNT_tunnel_loop, LIMIT_RESETS)
+		       : fate;
 }
 
 /* A sound TCP packet to a service. */
@@ -273,7 +281,10 @@ static __always_inline int ipv6_or_nd(struct xdp_md *ctx, __u16 vlan)
 	return fate < 0 ? ipv6_packet(ctx) : finish_fate(fate);
 }
 
-/* A tunnel's packet to no VIP. What was inside and is not for a VIP is the own stack's. Tunnels in it stay. */
+/*
+ * A tunnel's packet to no VIP. Only what is for a VIP is taken out, or, where there is none, TCP for this host (decap.h, rule 5);
+ * the kernel gets the rest as it came.
+ */
 static __always_inline int tunnel_end(struct xdp_md *ctx)
 {
 	const struct mxlb_front *front = front_current();
@@ -287,7 +298,9 @@ static __always_inline int tunnel_end(struct xdp_md *ctx)
 		fate = decap(ctx, p, front);
 	if (fate >= 0)
 		return finish(p, fate);
+	p->from_tunnel = 1;
 	action = p->tunnel.family == 4 ? ipv4_packet(ctx) : ipv6_packet(ctx);
+	p->from_tunnel = 0;
 	return action < 0 ? finish(p, FATE_PASS(decapsulated)) : action;
 }
 

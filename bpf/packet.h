@@ -15,6 +15,10 @@
 #include <linux/types.h>
 #include "mxlb/abi.h"
 
+/* packet.why, besides enum mxlb_ring_word: the source has sent too many SYNs; it is this box's own address */
+#define WHY_SYN_LIMIT (~0u)
+#define WHY_MARTIAN   (~1u)
+
 /* Whose. IPv4 uses lo alone. */
 struct flow_key {
 	__u64 hi, lo, tail;
@@ -87,10 +91,12 @@ struct packet {
 	__u16 vlan;	 /* of the tag that was taken off; 0 once it is back */
 	__u32 in;	 /* the interface's dense index */
 
-	__u32 service; /* NO_SERVICE until it is known */
-	__u32 line;    /* of the flow table */
-	__u32 backend; /* that it goes to; 0: nobody, as .why says */
-	__u32 why;     /* enum mxlb_ring_word */
+	__u32 service;	  /* NO_SERVICE until it is known */
+	__u32 line;	  /* of the flow table */
+	__u32 backend;	  /* that it goes to; 0: nobody, as .why says */
+	__u32 why;	  /* enum mxlb_ring_word, or WHY_SYN_LIMIT */
+	__u8 allowed;	  /* a SYN's source is in the service's allow-list */
+	__u8 from_tunnel; /* a peer's outer header was taken off; 0 again when the packet has ended */
 	__u32 ring;
 	__u32 counter;
 	__u64 hash;

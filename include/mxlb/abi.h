@@ -50,10 +50,12 @@ struct mxlb_vip_port {
 	__u16 service; /* index in `services`: the upper half of the pair, read as one little-endian word */
 };
 
+#define MXLB_VIP_OWN 0x80
+
 /* A VIP. One cache line. */
 struct mxlb_vip {
 	__u8 address[16]; /* IPv4 in the last four bytes, the rest zero */
-	__u8 family;	  /* 4, 6; 0: free slot */
+	__u8 family; /* 4, 6; 0: free slot; with MXLB_VIP_OWN: no VIP, but an address of this box */
 	__u8 pad[3];
 	__u32 advertise; /* where ARP/ND is answered: the interface's dense index + 1; 0: nowhere */
 	struct mxlb_vip_port ports[MXLB_MAX_VIP_PORTS];

@@ -25,7 +25,8 @@
 	X(rate_limited, "an answer was due, but this source has had its share")              \
 	X(denied, "a SYN from a source that the service does not allow")                     \
 	X(syn_limit, "a SYN beyond what its source may send in a second")                    \
-	X(error, "the kernel refused what the program asked for")
+	X(error, "the kernel refused what the program asked for")                            \
+	X(tunnel_loop, "came by a tunnel, its server is behind another: answered with RST")
 
 /* The kernel gets the packet, untouched but where it says so. */
 #define MXLB_PASSES(X)                                                  \

@@ -188,6 +188,14 @@ static __u8 *byte_at(struct xdp_md *ctx, __u32 at)
 	return at < linear_len(ctx) ? (__u8 *)ctx->data + at : ctx->rest + (at - linear_len(ctx));
 }
 
+/* As on a host that does not forward. */
+static long bpf_fib_lookup(struct xdp_md *ctx, struct bpf_fib_lookup *params, int len, __u32 flags)
+{
+	(void)ctx;
+	(void)flags;
+	return len == sizeof(*params) ? BPF_FIB_LKUP_RET_FWD_DISABLED : -EINVAL;
+}
+
 static long bpf_xdp_load_bytes(struct xdp_md *ctx, __u32 offset, void *to, __u32 len)
 {
 	if (offset > bpf_xdp_get_buff_len(ctx) || len > bpf_xdp_get_buff_len(ctx) - offset)
@@ -308,6 +316,7 @@ void native_run(const uint8_t *frame, unsigned len, unsigned linear, uint32_t in
 	control = *site.control;
 	memset(scratch_area, 0xa5, sizeof(*scratch_area));
 	scratch_area->vlan = 0; /* what each packet leaves so: packet.h */
+	scratch_area->from_tunnel = 0;
 	n_counted = 0;
 	o->action = mxlb(&ctx);
 	what_rose(o);

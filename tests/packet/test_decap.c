@@ -76,18 +76,8 @@ static void test_C32_all_four_kinds_are_stripped_and_forwarded(void **state)
 	}
 }
 
-static void expect_stripped(const struct frame *wrapped, const struct frame *want)
-{
-	struct outcome o;
-
-	bench_run(wrapped, &o);
-	assert_int_equal(o.action, XDP_PASS);
-	assert_int_equal(o.counter, MXLB_COUNT_decapsulated);
-	assert_int_equal(o.out.len, want->len);
-	assert_memory_equal(o.out.b, want->b, want->len);
-}
-
-static void test_C32_what_is_for_the_own_stack_gets_there_stripped(void **state)
+/* Who forges a peer's address reaches nothing but the VIPs. */
+static void test_C32_what_is_for_no_VIP_of_this_box_passes_as_it_came(void **state)
 {
 	(void)state;
 	EACH_FAMILY(outer)
@@ -97,10 +87,9 @@ static void test_C32_what_is_for_the_own_stack_gets_there_stripped(void **state)
 
 		frame_own(&in, inner);
 		frame_tunnel(&wrapped, outer, &in);
-		expect_stripped(&wrapped, &in);
-		frame_set(&in, in.len, "00"); /* what follows the packet in the frame stays */
+		expect_untouched("for the own stack", &wrapped);
 		frame_set(&wrapped, wrapped.len, "00");
-		expect_stripped(&wrapped, &in);
+		expect_untouched("for the own stack, with padding", &wrapped);
 	}
 }
 
@@ -116,7 +105,35 @@ static void test_C32_a_tunnel_in_a_tunnel_stays(void **state)
 		frame_syn(&in, inner, 25, 10);
 		frame_tunnel(&once, middle, &in);
 		frame_tunnel(&twice, outer, &once);
-		expect_stripped(&twice, &once);
+		expect_untouched("a tunnel in a tunnel", &twice);
+	}
+}
+
+/* Else two boxes that are each other's last tier would send it to and fro until its hops are used up. */
+static void test_what_came_by_a_tunnel_is_sent_into_none(void **state)
+{
+	(void)state;
+	EACH_FAMILY(outer)
+	EACH_FAMILY(inner)
+	{
+		struct frame in, wrapped;
+		struct outcome bare, o;
+
+		bench_forward(4);
+		bench_plan();
+		frame_syn(&in, inner, 25, 700);
+		bench_run(&in, &bare);
+		assert_int_equal(bare.counter, -1); /* by itself it is */
+		frame_tunnel(&wrapped, outer, &in);
+		bench_run(&wrapped, &o);
+		assert_int_equal(o.action, XDP_TX);
+		assert_int_equal(o.counter, MXLB_COUNT_tunnel_loop);
+		assert_int_equal(o.out.b[(inner == V4 ? 34 : 54) + 13] & 4, 4); /* a RST */
+		bench_forward(0);
+		bench_plan();
+		bench_run(&wrapped, &o);
+		assert_int_equal(o.counter, -1); /* to a server of this network it goes */
+		expect_forwarded(&in, &o);
 	}
 }
 
@@ -178,7 +195,7 @@ static void test_C32_what_is_not_surely_a_peers_sound_packet_passes_untouched(vo
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct frame in, wrapped;
 
-		frame_own(&in, rows[i].inner);
+		frame_syn(&in, rows[i].inner, 25, 10);
 		frame_tunnel(&wrapped, rows[i].outer, &in);
 		for (int c = 0; c < 2 && rows[i].change[c].hex; c++)
 			frame_set(&wrapped, rows[i].change[c].at, rows[i].change[c].hex);
@@ -252,6 +269,17 @@ static void test_C32_every_length_that_the_headers_admit_is_passed_or_dropped(vo
 	}
 }
 
+static void expect_stripped(const struct frame *wrapped, const struct frame *want)
+{
+	struct outcome o;
+
+	bench_run(wrapped, &o);
+	assert_int_equal(o.action, XDP_PASS);
+	assert_int_equal(o.counter, MXLB_COUNT_decapsulated);
+	assert_int_equal(o.out.len, want->len);
+	assert_memory_equal(o.out.b, want->b, want->len);
+}
+
 static void set_ecn(struct frame *f, unsigned ip, uint8_t ecn)
 {
 	if (f->b[ip] >> 4 == 4)
@@ -261,7 +289,7 @@ static void set_ecn(struct frame *f, unsigned ip, uint8_t ecn)
 }
 
 /* RFC 6040, figure 4; rows: inside, columns: outer. X: drop. */
-static void test_congestion_marks_of_the_way_are_handed_on(void **state)
+static void expect_marks_handed_on(void)
 {
 	enum { NOT, ECT1, ECT0, CE, X };
 	static const uint8_t merged[4][4] = {
@@ -271,7 +299,6 @@ static void test_congestion_marks_of_the_way_are_handed_on(void **state)
 		[CE] = {[NOT] = CE, [ECT0] = CE, [ECT1] = CE, [CE] = CE},
 	};
 
-	(void)state;
 	for (unsigned i = 0; i < 64; i++) {
 		int outer = i & 1 ? V4 : V6, inner = i & 2 ? V4 : V6;
 		unsigned out = i >> 2 & 3, in = i >> 4;
@@ -298,6 +325,50 @@ static void test_congestion_marks_of_the_way_are_handed_on(void **state)
 	}
 }
 
+/* On a mail server without VIPs of its own. */
+static void expect_only_mail_stripped(void)
+{
+	static const struct {
+		const char *what;
+		int inner;
+		bool stripped;
+		struct {
+			unsigned at;
+			const char *hex;
+		} change[2];
+	} rows[] = {
+		{"TCP", V4, true, {{0, NULL}}},
+		{"TCP, IPv6", V6, true, {{0, NULL}}},
+		{"UDP", V4, false, {{23, "11"}}},
+		{"UDP, IPv6", V6, false, {{20, "11"}}},
+		{"a fragment", V4, false, {{20, "2000"}}},
+		{"a later fragment", V4, false, {{20, "0010"}}},
+		{"a ping", V4, false, {{23, "01"}, {34, "0800"}}},
+		{"a packet too big", V4, true, {{23, "01"}, {34, "0304"}}},
+		{"neighbour discovery", V6, false, {{20, "3a"}, {54, "8700"}}},
+		{"a packet too big, IPv6", V6, true, {{20, "3a"}, {54, "0200"}}},
+		{"GRE", V4, false, {{23, "2f"}}},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		EACH_FAMILY(outer)
+		{
+			struct frame in, wrapped;
+
+			frame_syn(&in, rows[i].inner, 25, 10);
+			for (int c = 0; c < 2 && rows[i].change[c].hex; c++)
+				frame_set(&in, rows[i].change[c].at, rows[i].change[c].hex);
+			if (rows[i].inner == V4)
+				frame_fix_ip_checksum(&in);
+			frame_tunnel(&wrapped, outer, &in);
+			if (rows[i].stripped)
+				expect_stripped(&wrapped, &in);
+			else
+				expect_untouched(rows[i].what, &wrapped);
+		}
+	}
+}
+
 static void test_C32_without_peers_or_without_VIPs_all_else_goes_on(void **state)
 {
 	struct plan no_services = {.peers = bench_peers, .n_peers = bench_n_peers};
@@ -314,9 +385,10 @@ static void test_C32_without_peers_or_without_VIPs_all_else_goes_on(void **state
 		again = datapath_apply(bench_datapath(), &no_services, now);
 		assert_true(again >= 0);
 	}
-	expect_stripped(&wrapped, &in); /* what was a VIP is none */
-	expect_stripped(&wrapped_own, &own);
+	expect_stripped(&wrapped, &in); /* what was a VIP is an address of this mail server */
 	expect_untouched("a mail to what was a VIP", &in);
+	expect_marks_handed_on();
+	expect_only_mail_stripped();
 
 	bench_n_peers = 0;
 	bench_datapath()->front_free_ms = 0;
@@ -344,13 +416,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_C32_all_four_kinds_are_stripped_and_forwarded),
 		cmocka_unit_test(test_C32_a_VIPs_packet_in_a_tunnel_is_served_as_if_it_had_come_so),
-		cmocka_unit_test(test_C32_what_is_for_the_own_stack_gets_there_stripped),
+		cmocka_unit_test(test_C32_what_is_for_no_VIP_of_this_box_passes_as_it_came),
+		cmocka_unit_test(test_what_came_by_a_tunnel_is_sent_into_none),
 		cmocka_unit_test(test_C32_a_tunnel_in_a_tunnel_stays),
 		cmocka_unit_test(test_C32_what_is_not_surely_a_peers_sound_packet_passes_untouched),
 		cmocka_unit_test(test_C32_to_a_VIP_it_is_dropped_as_every_protocol_but_TCP),
 		cmocka_unit_test(test_C32_every_truncation_passes_untouched),
 		cmocka_unit_test(test_C32_every_length_that_the_headers_admit_is_passed_or_dropped),
-		cmocka_unit_test(test_congestion_marks_of_the_way_are_handed_on),
 		cmocka_unit_test(test_C32_without_peers_or_without_VIPs_all_else_goes_on),
 	};
 

@@ -19,6 +19,7 @@ struct list {
 };
 
 static uint64_t now_ms = 100000;
+static struct addr own_address; /* of this box; zero: not known */
 
 static struct list list_of(const char *const *text)
 {
@@ -37,6 +38,8 @@ static int apply_list(const struct list *l, bool observe, uint32_t syn_limit)
 	struct plan_service s[2] = {{0}};
 	struct plan plan = {.services = s, .n_services = 2, .backends = &backend, .n_backends = 1};
 
+	plan.own[0] = own_address;
+	plan.n_own = !addr_is_zero(&own_address);
 	memcpy(backend.mac.b, backend_mac[BACKEND_A], 6);
 	for (int i = 0; i < 2; i++) {
 		s[i] = (struct plan_service){.id = i,
@@ -239,26 +242,145 @@ static void no_SYN_of_a_source_in_no_list_passes_while_lists_are_swapped(void **
 	allow(NULL, false, 0);
 }
 
-static void test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are_not(void **state)
+/* SYNs of one /24 or /64, each another; how many passed. */
+static unsigned burst(int family, uint32_t first, unsigned n)
 {
 	unsigned passed = 0;
 
+	for (unsigned i = 0; i < n; i++)
+		passed += syn_counter(family, first + i % 256) == -1;
+	return passed;
+}
+
+static void test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are_not(void **state)
+{
+	unsigned passed;
+
 	(void)state;
 	allow(NULL, false, 5);
-	for (int i = 0; i < 1000; i++) /* of one /24 */
-		passed += syn_counter(4, 30 * 256 + i % 256) == -1;
-	assert_in_range(passed, 5, 900);
+	assert_in_range(burst(4, 30 * 256, 1000), 5, 900);
 	for (passed = 0; passed < 20; passed++) /* on a busy machine a token may have come back */
 		if (syn_counter(4, 30 * 256 + 9) == MXLB_COUNT_syn_limit)
 			break;
 	assert_int_not_equal(passed, 20);
 	assert_int_equal(syn_counter(4, 31 * 256), -1);
-	passed = 0;
-	for (int i = 0; i < 1000; i++) /* of one /64 */
-		passed += syn_counter(6, i) == -1;
-	assert_in_range(passed, 5, 900);
+	assert_in_range(burst(6, 0, 1000), 5, 900);
 	allow(NULL, false, 0);
 	assert_int_equal(syn_counter(4, 30 * 256 + 9), -1);
+}
+
+/* A SYN from any address, by its number. */
+static void random_syn(struct frame *f, int family, uint64_t n)
+{
+	n = mxlb_mix(n + 1);
+	frame_syn(f, family, 25, 0);
+	if (family == 4) {
+		f->b[26] = 20 + n % 60; /* never 198.51.x.x */
+		memcpy(f->b + 27, (uint8_t *)&n + 1, 3);
+		frame_fix_ip_checksum(f);
+	} else {
+		memcpy(f->b + 26, &n, 4); /* 2001:db8:x:x::, from 8000 on */
+		f->b[26] |= 0x80;
+	}
+}
+
+static void no_flood_from_elsewhere_limits_a_source(void **state)
+{
+	struct outcome o;
+	struct frame f;
+	unsigned failed = 0;
+
+	(void)state;
+	allow(NULL, false, 3);
+	for (uint64_t n = 0; n < 100000; n++) {
+		random_syn(&f, n % 2 ? 6 : 4, n); /* both services, both families */
+		bench_send(&f);
+		if (n % 1000 == 0)
+			failed += syn_counter(4, (100 + n / 1000) * 256) != -1;
+		if (n % 1000 != 500)
+			continue;
+		frame_syn(&f, 6, 25, 7);
+		f.b[29] = 1 + n / 1000; /* 2001:db8:100:x::, from which nobody else sends */
+		bench_run(&f, &o);
+		failed += o.counter != -1;
+	}
+	assert_int_equal(failed, 0);
+	allow(NULL, false, 0);
+}
+
+/* The same SYN again is another's who forges this prefix only if that one sends all of theirs twice. */
+static void a_SYN_that_is_sent_again_passes_while_its_own_prefix_is_forged(void **state)
+{
+	unsigned first = 0, again = 0;
+	struct outcome o;
+	struct frame f;
+
+	(void)state;
+	allow(NULL, false, 3);
+	for (unsigned round = 0; round < 12; round++) {
+		burst(4, 40 * 256, 200);
+		frame_syn(&f, 4, 25, 40 * 256 + 7);
+		f.b[38] = round;	/* its sequence */
+		f.b[34] = 0x80 + round; /* and port */
+		bench_run(&f, &o);
+		if (o.counter == -1) {
+			first++;
+			continue;
+		}
+		assert_int_equal(o.counter, MXLB_COUNT_syn_limit);
+		struct timespec pause = {
+			.tv_nsec = 350000000}; /* more than a third of a second: one token */
+		nanosleep(&pause, NULL);
+		bench_run(&f, &o);
+		again += o.counter == -1;
+	}
+	print_message("# at once %u, when sent again %u, of 12\n", first, again);
+	assert_int_equal(first + again, 12);
+	assert_true(again > 0);
+	allow(NULL, false, 0);
+}
+
+static void a_source_in_the_list_is_not_limited_and_others_are(void **state)
+{
+	static const char *const text[] = {"198.51.150.0/24", NULL};
+	struct list l = list_of(text);
+
+	(void)state;
+	allow(&l, true, 3);
+	assert_int_equal(burst(4, 50 * 256, 300) < 300, true);
+	assert_int_equal(burst(4, 150 * 256, 300), 300);
+	allow(NULL, false, 0);
+}
+
+static void test_C35_a_SYN_from_this_boxs_own_address_or_a_VIP_is_martian(void **state)
+{
+	static const char *const own[] = {"198.51.77.7", "2001:db8:100::77"};
+	struct outcome o;
+	struct frame f;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		int family = i ? 6 : 4;
+		uint32_t client = i ? 0x77 : 77 * 256 + 7;
+
+		assert_int_equal(syn_counter(family, client), -1);
+		assert_int_equal(addr_parse(own[i], &own_address), 0);
+		allow(NULL, false, 0);
+		assert_int_equal(syn_counter(family, client), MXLB_COUNT_martian);
+		assert_int_equal(syn_counter(family, client + 1), -1);
+		frame_syn(&f, family, 25,
+			  client); /* for another host's port it is nobody's business */
+		f.b[5] ^= 1;
+		bench_run(&f, &o);
+		assert_int_equal(o.counter, MXLB_COUNT_not_our_mac);
+		own_address = (struct addr){{0}};
+		allow(NULL, false, 0);
+		assert_int_equal(syn_counter(family, client), -1);
+	}
+	frame_syn(&f, 6, 25, 1);
+	frame_set(&f, 22, "20010db8011300000000000000000025"); /* the VIP's own */
+	bench_run(&f, &o);
+	assert_int_equal(o.counter, MXLB_COUNT_martian);
 }
 
 int main(void)
@@ -272,6 +394,10 @@ int main(void)
 		cmocka_unit_test(no_SYN_of_a_source_in_no_list_passes_while_lists_are_swapped),
 		cmocka_unit_test(
 			test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are_not),
+		cmocka_unit_test(test_C35_a_SYN_from_this_boxs_own_address_or_a_VIP_is_martian),
+		cmocka_unit_test(no_flood_from_elsewhere_limits_a_source),
+		cmocka_unit_test(a_SYN_that_is_sent_again_passes_while_its_own_prefix_is_forged),
+		cmocka_unit_test(a_source_in_the_list_is_not_limited_and_others_are),
 	};
 
 	return cmocka_run_group_tests_name("guard", tests, bench_up, bench_down);

@@ -119,19 +119,25 @@ static void test_C30_a_jumbo_out_of_a_tunnel_is_whole_too(void **state)
 	(void)state;
 	for (int i = 0; i < 4; i++) {
 		int outer = i & 1 ? 4 : 6, inner = i & 2 ? 4 : 6;
-		unsigned header = outer == 4 ? 20 : 40, linear = header + (inner == 4 ? 34 : 54);
+		unsigned header = outer == 4 ? 20 : 40, linear = header + (inner == 4 ? 54 : 74);
 		static struct jumbo in, want;
 		struct frame f, wrapped;
 
-		frame_own(&f, inner);
+		frame_syn(&f, inner, 25, 10);
 		frame_tunnel(&wrapped, outer, &f);
 		jumbo_fill(&in, &wrapped, inner, 14 + header);
 		jumbo_fill(&in, &wrapped, outer, 14);
+		memcpy(f.b + 14, in.b + 14 + header, 20); /* its length has changed */
+		if (inner == 4)
+			frame_fix_ip_checksum(&f);
+		memcpy(in.b + 14 + header, f.b + 14, 20);
 		memcpy(want.b, in.b, 12);
 		want.b[12] = inner == 4 ? 0x08 : 0x86;
 		want.b[13] = inner == 4 ? 0x00 : 0xdd;
 		memcpy(want.b + 14, in.b + 14 + header, JUMBO - 14 - header);
-		sweep(&in, linear, XDP_PASS, &want, JUMBO - header);
+		memcpy(f.b, want.b, f.len);
+		forwarded(&f, &want);
+		sweep(&in, linear, XDP_TX, &want, JUMBO - header);
 	}
 }
 

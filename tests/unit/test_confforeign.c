@@ -139,6 +139,13 @@ static const struct row warned[] = {
 	 "server's MAC address is taken from it (forward: l2); write its IPv4 address, or forward: "
 	 "ipip\n"},
 	{"the same by a tunnel", LEAST "        z: {address: '2001:db8::1', forward: ipip}\n", ""},
+	{"boxes that are each other's last tier",
+	 LEAST "        z: {address: 192.0.2.13, forward: ipip}\ndecap: {from: [192.0.2.13]}\n",
+	 "10:43: warning: services.a.tiers.10.z.forward: z is in decap.from as well: mail that comes from "
+	 "there by tunnel is not sent into a tunnel again, so it is reset while only this server is up\n"},
+	{"another peer",
+	 LEAST "        z: {address: 192.0.2.13, forward: ipip}\ndecap: {from: [192.0.2.14]}\n",
+	 ""},
 	{"a connect-timeout that fits", LEAST "probes: {p: {timeout: 2s}}\n", ""},
 };
 

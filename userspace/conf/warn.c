@@ -91,6 +91,30 @@ static void warn_families(struct tree *t, const struct service_conf *s)
 	}
 }
 
+/* If that box does the same, mail goes to and fro; the datapath ends it, by a RST. */
+static void warn_loop(struct tree *t, const struct config *c, const struct service_conf *s)
+{
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		const struct backend_conf *b = &s->backends[i];
+		char preference[8];
+		struct path services = {NULL, "services"}, service = {&services, s->name},
+			    tiers = {&service, "tiers"}, tier = {&tiers, preference},
+			    backend = {&tier, b->name}, forward = {&backend, "forward"};
+		bool peer = false;
+
+		for (unsigned k = 0; k < c->n_decap; k++)
+			peer |= addr_equal(&c->decap[k], &b->address);
+		if (b->forward != FORWARD_IPIP || addr_is_zero(&b->address) || !peer)
+			continue;
+		snprintf(preference, sizeof(preference), "%u", b->preference);
+		tree_warn(
+			t, &forward,
+			"%s is in decap.from as well: mail that comes from there by tunnel is not sent "
+			"into a tunnel again, so it is reset while only this server is up",
+			b->name);
+	}
+}
+
 void warn_config(struct tree *t, const struct config *c)
 {
 	warn_listen(t, c);
@@ -100,4 +124,6 @@ void warn_config(struct tree *t, const struct config *c)
 		warn_helo(t, &c->probes[i]);
 	for (unsigned i = 0; i < c->n_services; i++)
 		warn_families(t, &c->services[i]);
+	for (unsigned i = 0; i < c->n_services; i++)
+		warn_loop(t, c, &c->services[i]);
 }

@@ -80,6 +80,15 @@ static void plan_backend(const struct service *s, const struct backend *b, struc
 	}
 }
 
+static void plan_own(struct plan *out, const struct addr *a)
+{
+	for (unsigned i = 0; i < out->n_own; i++)
+		if (addr_equal(&out->own[i], a))
+			return;
+	if (!addr_is_zero(a) && out->n_own < PLAN_OWN_MAX)
+		out->own[out->n_own++] = *a;
+}
+
 int plan_build(const struct model *m, struct plan *out)
 {
 	unsigned n_backends = 0;
@@ -101,6 +110,8 @@ int plan_build(const struct model *m, struct plan *out)
 			goto fail;
 		for (unsigned j = 0; j < s->n_backends; j++)
 			plan_backend(s, &s->backends[j], &out->backends[out->n_backends++]);
+		for (unsigned j = 0; j < s->n_backends; j++)
+			plan_own(out, &s->backends[j].nexthop.source);
 	}
 	return 0;
 fail:

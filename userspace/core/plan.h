@@ -45,6 +45,8 @@ struct plan_backend {
 	uint16_t mtu; /* of outer packets; 0: not known, never forwarded to */
 };
 
+#define PLAN_OWN_MAX 16
+
 struct plan {
 	struct plan_service *services;
 	unsigned n_services;
@@ -52,6 +54,9 @@ struct plan {
 	unsigned n_backends;
 	const struct addr *peers; /* whose tunnels end here */
 	unsigned n_peers;
+	struct addr own
+		[PLAN_OWN_MAX]; /* addresses of this box, as far as they are known: no client has them */
+	unsigned n_own;
 };
 
 /* 0 or -ENOMEM. Points into the model: use it before the model changes. plan_free() ends it. */

@@ -36,6 +36,26 @@ static void vip_fill(const struct plan_service *s, struct mxlb_vip *vip)
 		vip->advertise = s->interface + 1;
 }
 
+/* This box's own addresses, which no client may claim. One that is a VIP as well is dropped for that. */
+static bool own_place(const struct plan *plan, struct mxlb_front *out)
+{
+	for (unsigned i = 0; i < plan->n_own && plan->n_services; i++) {
+		struct mxlb_vip want = {0}, *at;
+		uint64_t hi, lo;
+
+		address_halves(&plan->own[i], &want, &hi, &lo);
+		at = &out->vips[mxlb_vip_slot(out->vip_factor, hi, lo)];
+		if (at->family && at->family == want.family &&
+		    !memcmp(at->address, want.address, sizeof(want.address)))
+			continue;
+		if (at->family)
+			return false;
+		want.family |= MXLB_VIP_OWN;
+		*at = want;
+	}
+	return true;
+}
+
 /* Places every VIP with this factor; false when two of them want one slot. */
 static bool vips_place(const struct plan *plan, struct mxlb_front *out)
 {
@@ -53,7 +73,7 @@ static bool vips_place(const struct plan *plan, struct mxlb_front *out)
 			return false;
 		vip_fill(&plan->services[i], at);
 	}
-	return true;
+	return own_place(plan, out);
 }
 
 /* False: the slot is taken. */
@@ -104,6 +124,8 @@ int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_
 	}
 	if (!done)
 		return -EEXIST;
+	if (!plan->n_services)
+		out->vip_factor = 0; /* so the program knows that there is none */
 	done = false;
 	for (unsigned i = 0; i < FACTOR_TRIES && !done; i++) {
 		out->port_factor = (uint32_t)factor | 1;

@@ -27,6 +27,7 @@ static long bpf_xdp_adjust_head(struct xdp_md *ctx, int delta);
 static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta);
 static __u64 bpf_xdp_get_buff_len(struct xdp_md *ctx);
 static long bpf_xdp_load_bytes(struct xdp_md *ctx, __u32 offset, void *to, __u32 len);
+static long bpf_fib_lookup(struct xdp_md *ctx, struct bpf_fib_lookup *params, int len, __u32 flags);
 static long bpf_xdp_store_bytes(struct xdp_md *ctx, __u32 offset, void *from, __u32 len);
 
 #endif
