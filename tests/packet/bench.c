@@ -34,8 +34,9 @@ struct datapath *bench_datapath(void)
 
 static int open_datapath(void)
 {
+	const char *flows = getenv("MXLB_FLOWS");
 	struct datapath_conf conf = {.hash_key = "packet tests",
-				     .flows = 3072,
+				     .flows = flows ? strtoul(flows, NULL, 10) : 3072,
 				     .mark = 0x6d780000,
 				     .mark_mask = 0xffff0000};
 
