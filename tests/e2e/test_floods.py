@@ -93,6 +93,16 @@ def test_idle_sessions_of_a_dead_server_are_reset_whatever_was_forged_and_the_vi
         assert told.count > 0 and most <= RESETS_A_SECOND * 1.2
 
 
+def test_top_shows_an_attack_as_what_it_is_and_is_quiet_without_one(lab, running, forger):
+    swallow_forged_sources(lab)
+    assert "attack?" not in lab("ctl", "top", "-n", "2", "-d", "1s")
+    with Forgery(lab, forger, VIP, rate=5000, syn="data"):
+        said = lab("ctl", "top", "-n", "3", "-d", "1s")
+    line, = {line.split(":")[0] for line in said.splitlines() if "attack?" in line}
+    assert line == "  attack? per second" and " stray" in said
+    assert "attack?" not in said.split("hybrid-mail6:")[-1], "the other service is not attacked"
+
+
 @pytest.mark.skipif(not GAMES, reason="takes more than a minute: make games")
 def test_a_drain_ends_when_those_who_send_mail_have_gone(lab, running, forger):
     swallow_forged_sources(lab)

@@ -179,6 +179,33 @@ static void test_a_replaced_list_leaves_nothing_behind(void **state)
 	assert_int_not_equal(bpf_map_get_next_key(fd, NULL, &next), 0);
 }
 
+static void what_others_write_into_a_list_is_found_and_taken_out(void **state)
+{
+	static const char *const text[] = {"192.0.2.0/24", "192.0.2.0/24",
+					   NULL}; /* twice: no alarm */
+	struct list l = list_of(text);
+	struct datapath *dp = bench_datapath();
+	struct mxlb_allow_key key = {.prefixlen = 32 + 96 + 16,
+				     .address = {[10] = 0xff, 0xff, 198, 51}};
+	uint32_t one = 1;
+
+	(void)state;
+	allow(&l, false, 0);
+	for (int i = 0; i < 3; i++)
+		assert_true(allow_is_sound(dp));
+	key.set = dp->services[0].allow_set;
+	assert_int_equal(syn_counter(4, 88), MXLB_COUNT_denied);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(dp->skel->maps.allow), &key, &one, 0), 0);
+	assert_int_equal(syn_counter(4, 88), -1); /* it has let somebody in */
+	dp->verified->allow_ms = 0;		  /* a minute has passed */
+	assert_false(datapath_verify(dp));
+	allow(&l, false, 0);
+	assert_int_equal(syn_counter(4, 88), MXLB_COUNT_denied);
+	for (int i = 0; i < 3; i++)
+		assert_true(allow_is_sound(dp));
+	allow(NULL, false, 0);
+}
+
 struct swaps {
 	struct list list[2];
 	atomic_bool stop;
@@ -391,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_C41_a_connection_that_is_open_stays_open),
 		cmocka_unit_test(test_C41_observe_counts_and_drops_nothing),
 		cmocka_unit_test(test_a_replaced_list_leaves_nothing_behind),
+		cmocka_unit_test(what_others_write_into_a_list_is_found_and_taken_out),
 		cmocka_unit_test(no_SYN_of_a_source_in_no_list_passes_while_lists_are_swapped),
 		cmocka_unit_test(
 			test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are_not),

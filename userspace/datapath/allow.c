@@ -53,7 +53,7 @@ static int set_write(struct datapath *dp, struct allow_set *s)
 
 static bool set_equals(const struct allow_set *s, const struct plan_service *plan)
 {
-	return s->n == plan->n_allow &&
+	return !s->foreign && s->n == plan->n_allow &&
 	       (!s->n || !memcmp(s->prefixes, plan->allow, s->n * sizeof(*s->prefixes)));
 }
 
@@ -94,6 +94,7 @@ static int allow_replace(struct datapath *dp, const struct plan_service *plan, u
 			return err;
 		}
 	}
+	dp->allow_sum_known = false;
 	__atomic_store_n(&dp->services[plan->id].allow_set, next.number, __ATOMIC_RELEASE);
 	dp->allow_old[plan->id] = *in_force;
 	dp->allow_old[plan->id].free_ms = now_ms + GRACE_MS;
@@ -120,6 +121,7 @@ int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t n
 void allow_forget(struct datapath *dp, uint32_t service_id)
 {
 	__atomic_store_n(&dp->services[service_id].allow_set, 0, __ATOMIC_RELEASE);
+	dp->allow_sum_known = false;
 	set_delete(dp, &dp->allow[service_id]);
 	set_free(&dp->allow[service_id]);
 }
@@ -148,6 +150,45 @@ void allow_purge(struct datapath *dp)
 			return;
 		/* The walk goes on behind the last key that stays, or anew. */
 	}
+}
+
+/* Of all prefixes in the trie, in whatever order they come. */
+static uint64_t trie_sum(struct datapath *dp)
+{
+	int fd = bpf_map__fd(dp->skel->maps.allow);
+	struct mxlb_allow_key key, next;
+	uint64_t sum = 0, word[3];
+	void *prev = NULL;
+
+	_Static_assert(sizeof(word) == sizeof(next), "whole words");
+	while (!bpf_map_get_next_key(fd, prev, &next)) {
+		memcpy(word, &next, sizeof(word));
+		sum += mxlb_mix(mxlb_mix(mxlb_mix(word[0]) ^ word[1]) ^ word[2]);
+		key = next;
+		prev = &key;
+	}
+	return sum;
+}
+
+/* The first look after a change is what the next ones are compared with: a list may name a prefix twice. */
+bool allow_is_sound(struct datapath *dp)
+{
+	uint64_t sum;
+
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
+		if (dp->allow_old[i].number) /* it is still being deleted */
+			return true;
+	sum = trie_sum(dp);
+	if (!dp->allow_sum_known || sum == dp->allow_sum) {
+		dp->allow_sum = sum;
+		dp->allow_sum_known = true;
+		return true;
+	}
+	dp->allow_sum_known = false;
+	dp->allow_stale = true; /* what is in no set in force goes */
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
+		dp->allow[i].foreign = dp->allow[i].number;
+	return false;
 }
 
 void allow_free_all(struct datapath *dp)

@@ -23,7 +23,12 @@ struct ring_built { /* what the ring in force was made from */
 	bool known;    /* false: adopted, not built by us */
 };
 
-enum { VERIFIED_FRONT = 4, VERIFIED_RING, VERIFIED_KINDS }; /* behind the regions that are copied */
+enum {
+	VERIFIED_FRONT = 4,
+	VERIFIED_RING,
+	VERIFIED_ALLOW,
+	VERIFIED_KINDS
+}; /* behind the regions that are copied */
 
 struct verified { /* verify.c: a copy of what was in force when a plan wholly was */
 	bool known;
@@ -33,6 +38,7 @@ struct verified { /* verify.c: a copy of what was in force when a plan wholly wa
 	struct mxlb_backend backends[MXLB_MAX_BACKENDS];
 	uint64_t keys[3]; /* hash_key and secret */
 	uint64_t said_ms[VERIFIED_KINDS];
+	uint64_t allow_ms; /* when allow-lists were looked at */
 };
 
 struct allow_set {	 /* a service's prefixes as they stand in the trie */
@@ -40,6 +46,7 @@ struct allow_set {	 /* a service's prefixes as they stand in the trie */
 	struct prefix *prefixes;
 	unsigned n;
 	uint64_t free_ms; /* of a replaced one: when it may be deleted */
+	bool foreign;	  /* somebody else wrote to the trie: it is to be written again */
 };
 
 struct probetunnel { /* of an interface: what is known of the probes' filter there */
@@ -86,8 +93,10 @@ struct datapath {
 	uint32_t lines; /* of each of the two flow tables */
 
 	struct allow_set allow[MXLB_MAX_SERVICES], allow_old[MXLB_MAX_SERVICES];
-	uint32_t allow_last;		 /* the set number given last */
-	bool allow_stale;		 /* an earlier mxlbd's sets may be left */
+	uint32_t allow_last; /* the set number given last */
+	bool allow_stale;    /* an earlier mxlbd's sets may be left */
+	uint64_t allow_sum;  /* of what the trie has, if .allow_sum_known */
+	bool allow_sum_known;
 	bool removed[MXLB_MAX_BACKENDS]; /* not in the plan, but flows may name it */
 	bool doomed[MXLB_MAX_BACKENDS];	 /* of these: what the sweep that is under way frees */
 
@@ -170,6 +179,8 @@ void offload_tidy(struct datapath *dp);
 int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms);
 void allow_forget(struct datapath *dp, uint32_t service_id);
 void allow_purge(struct datapath *dp);
+/* False: somebody else has written to the trie; all sets are written again by the next apply. A system call a prefix. */
+bool allow_is_sound(struct datapath *dp);
 void allow_free_all(struct datapath *dp);
 
 #endif

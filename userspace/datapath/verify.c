@@ -2,8 +2,9 @@
 /*
  * Is what steers the packets still what this process wrote? Whoever may open the pins may write the maps. Keeps a copy of the
  * services, backends, keys and the front in force, and a sum of each ring, as they are when a plan is wholly in force. What
- * differs later is somebody else's doing: copies are put back, and a ring is built anew by the next apply. Refuses to
- * judge flows, counters and allow-lists: those the program writes, or the kernel can't show as memory.
+ * differs later is somebody else's doing: copies are put back, and a ring or an allow-list is written again by the next apply.
+ * Allow-lists are looked at once a minute, because each prefix is a system call. Refuses to judge flows and counters: the program
+ * writes those.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,10 @@ bool datapath_verify(struct datapath *dp)
 	if (!dp->verified || !dp->verified->known)
 		return true;
 	verify_restore(dp);
+	if (log_seldom(&dp->verified->allow_ms) && !allow_is_sound(dp)) {
+		complain("allow", &dp->verified->said_ms[VERIFIED_ALLOW]);
+		return false;
+	}
 	if (rings_are_sound(dp))
 		return true;
 	complain("ring", &dp->verified->said_ms[VERIFIED_RING]);
