@@ -8,6 +8,7 @@ import platform
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,27 @@ def test_what_the_child_needs_does_not_kill_it(probe_once):  # noqa: F811
         make_it_call(running.child, 28, (0, 0, 0))  # madvise: 0, as if no event had come
         result, = running.results()
     assert (result["reason"], result["restarts"], running.err) == ("greeting_silent", 0, "")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the registers are those of x86-64")
+def test_nobody_waits_for_a_child_that_hangs_up_and_lives(probe_once):  # noqa: F811
+    """It has a second to leave, in which the next child already probes; then it is killed."""
+    if os.geteuid():
+        pytest.skip("needs root")
+    with Running(probe_once, "-T 5000") as running:
+        began = time.monotonic()
+        make_it_call(running.child, 3, (3,))  # close: mxlbd sees the end of its pair
+        wait_until(lambda: running.sockets_of(running.child) == 1, 1, "the pair is closed")
+        os.kill(running.child, signal.SIGSTOP)  # it would find out by itself when it next has something to tell
+        again, _ = running.listener.accept()  # the probe has begun again
+        seconds = time.monotonic() - began
+        assert seconds < 0.9 and Path(f"/proc/{running.child}/exe").exists()
+        wait_until(lambda: not Path(f"/proc/{running.child}/exe").exists(), 5, "the old child is killed")
+        assert time.monotonic() - began > 0.9
+        result, = running.results()
+        again.close()
+    assert (result["reason"], result["restarts"]) == ("greeting_silent", 1)
+    assert "ended: signal 9; the next in 100 ms" in running.err
 
 
 def test_the_childs_memory_is_limited(probe_once):  # noqa: F811
