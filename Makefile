@@ -94,7 +94,7 @@ BPF_MAIN ?= bpf/mxlb.bpf.c
 $(B)/mxlb.bpf.o: $(BPF_MAIN) $(wildcard bpf/*.[ch]) $(wildcard include/mxlb/*.h)
 	@mkdir -p $(@D)
 	@echo "  BPF     $@"
-	$(Q)$(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -mllvm -no-stack-slot-sharing -D__TARGET_ARCH_$(BPF_ARCH) \
+	$(Q)$(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -Wextra -Werror -D__TARGET_ARCH_$(BPF_ARCH) \
 		-Iinclude -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu -c $< -o $@
 
 $(B)/mxlb.skel.h: $(B)/mxlb.bpf.o

@@ -107,7 +107,7 @@ static __noinline int decap_outer(struct xdp_md *ctx, struct packet *p)
 	return eth->h_proto == bpf_htons(ETH_P_IP) ? outer4(&c, p) : outer6(&c, p);
 }
 
-/* Free places are all zero. Each address is loaded whole, so that no pointer depends on the turn. */
+/* Free places are all zero. */
 static __noinline int is_peer(const struct mxlb_front *front, const struct packet *p)
 {
 	__u64 hi = p->tunnel.hi, lo = p->tunnel.lo;
@@ -119,7 +119,7 @@ static __noinline int is_peer(const struct mxlb_front *front, const struct packe
 	for (i = 0; i < MXLB_MAX_PEERS; i++) {
 		const __u64 *peer = (const __u64 *)front->peers[i];
 
-		if (!((READ_ONCE(peer[0]) ^ hi) | (READ_ONCE(peer[1]) ^ lo)))
+		if (peer[0] == hi && peer[1] == lo)
 			return 1;
 	}
 	return 0;
@@ -230,9 +230,12 @@ static __noinline int decap_inner(struct xdp_md *ctx, struct packet *p)
 	return p->tunnel.family == 4 ? p->quoted.ip4.tos & ECN_MASK : ecn6(&p->quoted.ip6);
 }
 
-/* Moves the MAC addresses to right before what is inside, and cuts off what is before them. outer: a constant. */
-static __always_inline int strip(struct xdp_md *ctx, __u32 outer, __u8 family)
+/* Moves the MAC addresses to right before what is inside, and cuts off what is before them. */
+static __noinline int decap_strip(struct xdp_md *ctx, const struct packet *p)
 {
+	const __u32 outer = p->tunnel.at == ETH_HLEN + sizeof(struct iphdr)
+				    ? sizeof(struct iphdr)
+				    : sizeof(struct ipv6hdr);
 	__u32 *from = (void *)(long)ctx->data, *to = (void *)from + outer;
 
 	if ((void *)to + ETH_HLEN > (void *)(long)ctx->data_end)
@@ -240,25 +243,8 @@ static __always_inline int strip(struct xdp_md *ctx, __u32 outer, __u8 family)
 	to[0] = from[0];
 	to[1] = from[1];
 	to[2] = from[2];
-	*(__be16 *)&to[3] = family == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	*(__be16 *)&to[3] = p->tunnel.family == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 	return bpf_xdp_adjust_head(ctx, outer);
-}
-
-/* Two, for without CAP_PERFMON a packet's pointer can't have an offset that differs by the way that led here. */
-static __noinline int strip4(struct xdp_md *ctx, __u8 family)
-{
-	return strip(ctx, sizeof(struct iphdr), family);
-}
-
-static __noinline int strip6(struct xdp_md *ctx, __u8 family)
-{
-	return strip(ctx, sizeof(struct ipv6hdr), family);
-}
-
-static __always_inline int decap_strip(struct xdp_md *ctx, const struct packet *p)
-{
-	return p->tunnel.at == ETH_HLEN + sizeof(struct iphdr) ? strip4(ctx, p->tunnel.family)
-							       : strip6(ctx, p->tunnel.family);
 }
 
 static __noinline int ecn_write(struct xdp_md *ctx, const struct packet *p)

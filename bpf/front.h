@@ -44,17 +44,15 @@ static __always_inline int front_vip6(const struct mxlb_front *f, const void *ad
 	return front_vip(f, 6, load_u64(address), load_u64(address + 8), out);
 }
 
-/* The service of that port, or NO_SERVICE. Each pair is loaded whole, so that no pointer depends on the turn. */
+/* The service of that port, or NO_SERVICE. */
 static __always_inline __u32 front_service(const struct mxlb_vip *vip, __be16 port)
 {
 	int i;
 
 #pragma unroll
 	for (i = 0; i < MXLB_MAX_VIP_PORTS; i++) {
-		__u32 pair = READ_ONCE(*(const __u32 *)&vip->ports[i]);
-
-		if (port && (__u16)pair == port)
-			return pair >> 16;
+		if (port && vip->ports[i].port == port)
+			return vip->ports[i].service;
 	}
 	return NO_SERVICE;
 }

@@ -34,7 +34,7 @@ static __always_inline void write_mac(void *to, __u64 mac)
 	*(__u16 *)(to + 4) = mac >> 32;
 }
 
-/* By another interface than it came. A function of its own, that registers suffice where it is called. */
+/* By another interface than it came. Called, not inlined, because it is not the fast path. */
 static __noinline int hop_redirect(struct xdp_md *ctx, struct packet *p, __u32 out)
 {
 	void *frame = (void *)(long)ctx->data;

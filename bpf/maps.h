@@ -60,7 +60,7 @@ MAP_ARRAY(flows6, 2, struct mxlb_line6);
 MAP_ARRAY(buckets, MXLB_BUCKETS, __u64);
 MAP_ARRAY(syn_buckets, MXLB_BUCKETS, __u64);
 MAP_ARRAY(records, MXLB_MAX_BACKENDS, struct mxlb_record);
-/* Not pinned: packet.h. */
+/* Not pinned: of the packet at hand alone. */
 MAP_PERCPU(scratch, 1, struct packet);
 /* ARP and neighbour discovery seen on each interface's network, by the interface's dense index: mxlbd compares it with what
  * the kernel received there (datapath/sight.c). Not pinned: each mxlbd counts from zero. */

@@ -100,8 +100,8 @@ static __always_inline int serve(struct xdp_md *ctx, struct packet *p, __u8 fami
 }
 
 /*
- * The TCP header lies right behind an IP header without options: read it there. Else copy it: without CAP_PERFMON the
- * verifier refuses a packet's pointer with a variable offset. -1, or the reason to drop.
+ * The TCP header lies right behind an IP header without options: read it there, at a constant offset. Else copy it: of a jumbo it
+ * may lie where no pointer leads. -1, or the reason to drop.
  */
 static __always_inline int find_tcp(struct xdp_md *ctx, const struct cursor *c, struct packet *p,
 				    __u8 family)
@@ -241,7 +241,7 @@ __noinline int ipv4_packet(struct xdp_md *ctx)
 	fate = for_us(ctx, front, p);
 	if (fate < 0)
 		fate = vip_packet(ctx, p, vip, 4);
-	asm("" : "+r"(p)); /* else the compiler keeps it on the stack: packet.h */
+	asm("" : "+r"(p)); /* else the compiler keeps it on the stack, and IPv6 costs 1 ns more */
 	return finish(p, fate);
 }
 
@@ -265,7 +265,7 @@ __noinline int ipv6_packet(struct xdp_md *ctx)
 	fate = for_us(ctx, front, p);
 	if (fate < 0)
 		fate = vip_packet(ctx, p, vip, 6);
-	asm("" : "+r"(p)); /* else the compiler keeps it on the stack: packet.h */
+	asm("" : "+r"(p)); /* else the compiler keeps it on the stack, and IPv6 costs 1 ns more */
 	return finish(p, fate);
 }
 

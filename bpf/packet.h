@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * What is known of the packet at hand. It lies in a per-CPU map (maps.h), not on the stack: without CAP_PERFMON the
- * kernel puts a barrier of about 10 ns behind most stores to the stack (BPF_NOSPEC, against speculative store bypass),
- * and the fast path would have 40 of them. So: keys of look-ups lie here too, no pointer into the packet is kept over a
- * call, and what is not the fast path is a function of its own, so that registers suffice. Nothing else runs this
- * program on the same CPU meanwhile. Fields hold the previous packet's values until they are set.
+ * What is known of the packet at hand. It lies in a per-CPU map (maps.h), not on the stack: it would fill most of the 512 bytes
+ * that all functions share. Keys of look-ups lie here too. Nothing else runs this program on the same CPU meanwhile. Fields hold
+ * the previous packet's values until they are set.
  */
 #ifndef MXLB_PACKET_H
 #define MXLB_PACKET_H
@@ -114,7 +112,6 @@ struct packet {
 	} quoted;
 	struct tcp_start quoted_tcp;
 
-	__u64 way;	  /* to the backend, for a tunnel */
 	__be32 fragments; /* of an outer IPv4 header: its second word */
 	struct quote quote;
 	struct tunnel_end tunnel;

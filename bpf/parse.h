@@ -24,10 +24,7 @@ struct cursor {
 	void *end;
 };
 
-/*
- * Does an object of this size lie whole at the cursor? No function here returns a pointer that may be NULL: without
- * CAP_PERFMON the verifier (6.18) refuses to compare a packet's pointer with it.
- */
+/* Does an object of this size lie whole at the cursor? */
 static __always_inline int cursor_has(const struct cursor *c, __u32 len)
 {
 	return c->pos + len <= c->end;

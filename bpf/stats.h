@@ -47,13 +47,12 @@ static __always_inline int not_ours(void)
 	return XDP_PASS;
 }
 
-/* Counts a forwarded packet; what is beside the fast path in one go, so that no pointer depends on it. */
+/* Counts a forwarded packet. */
 static __always_inline void count_traffic(const struct packet *p)
 {
 	const struct flow_result *r = &p->result;
 	struct mxlb_traffic *t;
 
-	asm("" : "+r"(p));
 	t = bpf_map_lookup_elem(&traffic, &p->backend);
 	if (!t)
 		return;

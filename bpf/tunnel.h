@@ -11,8 +11,6 @@
  *     IPv4 routers may fragment their tunnel's packets; in IPv6 they go as they are, into a link that is narrower than IPv6
  *     with a tunnel needs.
  *
- * The way's word lies in p->way meanwhile: on the stack it would cost a barrier (packet.h).
- *
  * The ICMP quotes the packet as it came: in IPv4 as much as fits into 576 bytes (RFC 1812 section 4.3.2.3), in IPv6 into
  * 1280 (RFC 4443 section 3.2). Copied by bpf_xdp_load_bytes and summed piece by piece: it may lie in several buffers.
  */
@@ -216,26 +214,26 @@ static __always_inline void outer4_write(void *at, const void *source, const voi
 static __always_inline void outer6_write(void *at, const void *source, const void *target,
 					 __u32 label, __u32 tos, __u32 len, __u8 protocol)
 {
-	volatile __be32 *w = at; /* word by word, that registers suffice */
+	__be32 *w = at;
 	int i;
 
 	w[0] = bpf_htonl(6 << 28 | tos << 20) | (label & bpf_htonl(0xfffff));
 	w[1] = bpf_htonl(len << 16 | protocol << 8 | TUNNEL_HOPS);
 #pragma unroll
 	for (i = 0; i < 4; i++) {
-		w[2 + i] = ((const volatile __be32 *)source)[i];
-		w[6 + i] = ((const volatile __be32 *)target)[i];
+		w[2 + i] = ((const __be32 *)source)[i];
+		w[6 + i] = ((const __be32 *)target)[i];
 	}
 }
 
 /* The families are constants: one piece of code for each pair, so that every offset is. */
 static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
-				       const struct mxlb_backend *backend, int inner, int outer)
+				       const struct mxlb_backend *backend, union mxlb_way way,
+				       int inner, int outer)
 {
 	const __u32 head = outer == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 	const __u8 protocol = inner == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
 	__u32 len = packet_len(p), mtu = READ_ONCE(backend->mtu);
-	union mxlb_way way;
 	const void *source;
 	void *frame, *ip;
 
@@ -254,9 +252,6 @@ static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 	if (ip + (inner == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) >
 	    (void *)(long)ctx->data_end)
 		return FATE_DROP(error); /* it was seen to be longer */
-	barrier(); /* `len` once more, that it is not kept on the stack: packet.h */
-	len = packet_len(p);
-	way.word = READ_ONCE(p->way);
 	source = backend->source[way.flags / MXLB_BACKEND_SOURCE_1 % 2];
 	write_mac(frame + ETH_ALEN, load_mac(frame + head)); /* the outer header goes there */
 	hop_take(ip, inner);
@@ -276,9 +271,8 @@ static __always_inline int tunnel(struct xdp_md *ctx, struct packet *p,
 				  const struct mxlb_backend *backend, union mxlb_way way,
 				  int family)
 {
-	*(volatile __u64 *)&p->way = way.word;
-	return backend->family == 4 ? tunnel_wrap(ctx, p, backend, family, 4)
-				    : tunnel_wrap(ctx, p, backend, family, 6);
+	return backend->family == 4 ? tunnel_wrap(ctx, p, backend, way, family, 4)
+				    : tunnel_wrap(ctx, p, backend, way, family, 6);
 }
 
 #endif

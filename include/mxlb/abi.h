@@ -222,8 +222,7 @@ struct mxlb_line6 { /* two, neighbours */
 };
 
 /* The counters of packets that were not forwarded; per CPU. Key: service * stride + enum mxlb_counter; the service
- * MXLB_MAX_SERVICES is "none". A value each, for the verifier refuses (without CAP_PERFMON) a pointer plus a number that
- * is another constant on another path. */
+ * MXLB_MAX_SERVICES is "none". */
 #define MXLB_COUNT_STRIDE 32
 
 /* The longest match of a client in a set. IPv4 as ::ffff:a.b.c.d, so that its prefixes are 96 longer. */
