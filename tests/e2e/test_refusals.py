@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What mxlbd refuses to start with: bad configurations (exit 1), a system that will not do now (exit 2) or at all (exit 3)."""
 import re
+import shutil
 
 import pytest
 
+from booted import Booted
 from lab import ROOT, VIP, command, wait_until
 
 GOOD = """\
@@ -163,3 +165,35 @@ def test_what_a_kernel_can_load_and_what_mxlbd_says_when_it_cannot(build, unload
     """make check-kernels runs these in VMs; here they run on this kernel."""
     assert unloadable.is_dir()
     command(str(ROOT / "tests/kernels" / script), str(build))
+
+
+def test_systemd_does_not_start_it_again_when_waiting_does_not_help(build, unloadable, lab, tmp_path):
+    """A real systemd runs the unit: after exit status 3 the service stays failed; after 2 it is started again."""
+    system = Booted("/", tmp_path, f"/run/netns/{lab.name}-lb")
+    try:
+        install(system, unloadable / "mxlbd")
+        system("systemctl", "start", "mxlb", status=1)
+        assert shown(system, "ExecMainStatus", "Result", "SubState", "NRestarts") == ["3", "exit-code", "failed", "0"]
+        system("systemctl", "reset-failed", "mxlb")
+        install(system, build / "mxlbd", interface="eth7")
+        system("systemctl", "start", "--no-block", "mxlb")
+        wait_until(lambda: int(shown(system, "NRestarts")[0]) > 1, 30, "systemd starts it again after status 2")
+    finally:
+        system.end()
+
+
+def install(system, mxlbd, interface="eth0"):
+    """As `make install` does it, as far as the unit needs it."""
+    shutil.copy(mxlbd, system.file("/usr/sbin/mxlbd"))
+    unit = (ROOT / "scripts/mxlb.service").read_text().replace("@PREFIX@", "/usr")
+    system.file("/etc/systemd/system/mxlb.service").write_text(unit)
+    shutil.copy(ROOT / "scripts/sys-fs-bpf-mxlb.mount", system.file("/etc/systemd/system"))
+    shutil.copy(ROOT / "scripts/mxlb.sysusers", system.file("/usr/lib/sysusers.d/mxlb.conf"))
+    system.file("/etc/mxlb").mkdir(exist_ok=True)
+    system.file("/etc/mxlb/mxlb.yaml").write_text(GOOD.replace("eth0", interface))
+    system("systemd-sysusers")
+    system("systemctl", "daemon-reload")
+
+
+def shown(system, *names):
+    return [system("systemctl", "show", "-P", name, "mxlb").strip() for name in names]

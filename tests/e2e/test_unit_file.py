@@ -53,7 +53,6 @@ def test_it_runs_what_is_installed_as_its_own_user_with_five_capabilities(instal
         assert set(setting(unit, name)[0].split()) == {*KEPT} | FOR_THE_START
 
 
-@pytest.mark.kernels
 def test_the_mxlbd_that_all_other_tests_run_has_its_walls(unit, lab, balancer):
     balancer.start()
     balancer.wait_all_up()
@@ -95,6 +94,17 @@ def test_what_the_load_needs_is_given_up_before_the_network_is_read_and_no_child
     assert probing
     for child in probing:
         assert held(child) == dict.fromkeys(SETS, 0) | {"CapBnd": kept}
+
+
+def test_without_cap_setpcap_it_leaves_the_other_sets(lab, balancer):
+    """Only CAP_SETPCAP may change the bounding set, which NoNewPrivileges= makes moot: no warning."""
+    lab("mxlbd", "--help")  # has the binaries copied
+    granted = " ".join([*KEPT, "CAP_PERFMON"])
+    balancer.start("run", "-o", f"CapabilityBoundingSet={granted}", "-o", f"AmbientCapabilities={granted}",
+                   str(lab.run / "bin/mxlbd"), "-c", str(lab.config_file))
+    kept = sum(1 << number for number in KEPT.values())
+    assert held(balancer.process.pid) == dict.fromkeys(SETS, kept) | {"CapBnd": kept | CAP_PERFMON}
+    assert "capability_kept" not in balancer.log()
 
 
 def test_root_gives_up_cap_perfmon_too(build, lab, balancer):
