@@ -151,6 +151,12 @@ int main(int argc, char **argv)
 				 : conf_load_or_copies(a.file, &config, &errors);
 	if (errors.len)
 		fputs(errors.data, stderr);
+	if (err && a.detach) {
+		log_warn("event=detach_without_configuration file=%s note=\"detaching by the "
+			 "lines that could be read and the defaults\"",
+			 a.file);
+		err = conf_salvage(a.file, &config);
+	}
 	buf_free(&errors);
 	if (err) /* the unit starts again after the system's trouble only */
 		return err == -ENOMEM && !a.test ? EXIT_SYSTEM : EXIT_CONFIG;

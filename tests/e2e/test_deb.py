@@ -133,13 +133,8 @@ def test_a_removal_detaches_what_a_dead_mxlbd_has_left_and_keeps_the_configurati
     system.mxlbd.kill()
     system.mxlbd.wait()
     assert left(lab) | {"pins"} == EVERYTHING
-    good = system.file("/etc/mxlb/mxlb.yaml").read_text()
-    system.file("/etc/mxlb/mxlb.yaml").write_text("mended: never\n")
-    said = system("apt-get", "-y", "remove", "mxlb", netns=netns, status=100)
-    assert "the kernel still forwards mail" in said
-    lab("send", "20")
-    system.file("/etc/mxlb/mxlb.yaml").write_text(good)
+    system.file("/etc/mxlb/mxlb.yaml").write_text("mended: never\n")  # a detach needs no valid file
     system("apt-get", "-y", "remove", "mxlb", netns=netns)
     assert left(lab) == set() and pins(system) == []
-    assert system.file("/etc/mxlb/mxlb.yaml").read_text() == good
+    assert system.file("/etc/mxlb/mxlb.yaml").read_text() == "mended: never\n"
     assert command("dpkg-query", "--admindir", str(system.file("/var/lib/dpkg")), "-W", "-f", "${db:Status-Status}", "mxlb") == "config-files"

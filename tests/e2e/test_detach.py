@@ -90,3 +90,19 @@ def test_the_pins_of_other_layouts_go_too_and_nothing_else_in_the_directory(lab,
     assert [path.name for path in lab.pinned()] == ["vicar"]
     assert lab.xdp() is None
     nothing_passes(lab)
+
+
+def test_a_detach_needs_no_valid_configuration(lab, balancer):
+    """The emergency brake: of a broken file it takes what can still be read, here where the pins are."""
+    balancer.start()
+    balancer.wait_all_up()
+    balancer.process.kill()
+    balancer.process.wait()
+    text = lab.config_file.read_text()
+    try:
+        lab.config_file.write_text(text.replace("services:", "servces: ["))
+        detach_left(lab)
+    finally:
+        lab.config_file.write_text(text)
+    assert left(lab) == set()
+    nothing_passes(lab)

@@ -36,6 +36,43 @@ static enum admin_state state_of(struct bench *b, const char *backend)
 	return model_find(b->model, "hybrid-mail", backend)->admin;
 }
 
+/* What mxlbctl says without --force; HAProxy's own words ask no question. */
+static void the_last_server_that_takes_mail_is_kept_unless_forced(void **state)
+{
+	static const char refused[] =
+		"nuneaton is the last server of hybrid-mail that takes mail; use "
+		"--force to take it out anyway.\n\n";
+	static const struct nexthop resolved = {
+		.state = NEXTHOP_RESOLVED, .has_mac = true, .mac = {{2, 0, 0, 0, 0, 1}}};
+	struct probe_result good = {.reason = REASON_ok, .stage = STAGE_DONE};
+	struct bench *b = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		uint32_t id = b->model->services[0].backends[i].id;
+
+		model_nexthop(b->model, id, &resolved, bench_start);
+		model_probe_result(b->model, id, &good, bench_start);
+	}
+	assert_string_equal(say(b, "root", "set server hybrid-mail/oxford-a state drain keep-one"),
+			    "\n");
+	assert_string_equal(say(b, "root", "set server hybrid-mail/oxford-b state maint keep-one"),
+			    "\n");
+	assert_string_equal(say(b, "root", "set server hybrid-mail/nuneaton state drain keep-one"),
+			    refused);
+	assert_string_equal(
+		say(b, "root", "set server hybrid-mail/nuneaton state maint keep-one for 60"),
+		refused);
+	assert_int_equal(state_of(b, "nuneaton"), ADMIN_READY);
+	assert_string_equal(say(b, "root", "set server hybrid-mail/nuneaton state ready keep-one"),
+			    "\n");
+	assert_string_equal(say(b, "root", "set server hybrid-mail/oxford-a state ready"), "\n");
+	assert_string_equal(
+		say(b, "root", "set server hybrid-mail/nuneaton state drain keep-one for 60"),
+		"\n");
+	assert_string_equal(say(b, "root", "set server hybrid-mail/oxford-a state drain"), "\n");
+	assert_int_equal(state_of(b, "oxford-a"), ADMIN_DRAIN);
+}
+
 static void each_sentence_about_a_server_is_haproxys(void **state)
 {
 	static const char require[] = "Require 'backend/server'.\n\n";
@@ -370,6 +407,7 @@ static void several_changes_may_be_made_on_one_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		BENCH_TEST(the_last_server_that_takes_mail_is_kept_unless_forced),
 		BENCH_TEST(each_sentence_about_a_server_is_haproxys),
 		BENCH_TEST(each_state_reaches_the_server_that_was_named_and_no_other),
 		BENCH_TEST(a_weight_is_a_number_or_a_share_of_the_files),

@@ -374,8 +374,10 @@ static void options_that_do_not_go_together_are_usage(void **state)
 		   "status", "--wait");
 	ASSERT_RUN(b, 0, "usage: mxlbctl tier SERVICE force N", "help", "tier");
 	ASSERT_RUN(b, 2, "mxlbctl: no such command: 'tire'; did you mean tier?\n", "help", "tire");
-	ASSERT_RUN(b, 0, "\n  drain BACKEND | SERVICE/BACKEND [--for T] [--wait [--timeout T]]\n",
-		   "help");
+	ASSERT_RUN(
+		b, 0,
+		"\n  drain BACKEND | SERVICE/BACKEND [--force] [--for T] [--wait [--timeout T]]\n",
+		"help");
 }
 
 static void flows_and_explain_say_what_the_daemon_says(void **state)

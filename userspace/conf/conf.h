@@ -30,6 +30,9 @@ int conf_load_or_copies(const char *path, struct config **out, struct buf *error
 /* Keeps copies of the files that this configuration was made from, for the next start. What fails is logged. */
 void conf_keep_copies(const struct config *c);
 
+/* salvage.c: what a detach needs of a file that is broken or gone; the rest is defaults. 0 or -errno. */
+int conf_salvage(const char *path, struct config **out);
+
 /* The same of a text that somebody else has read, under this name; the files that it names are read. */
 int conf_parse(const char *name, const struct buf *text, const struct config *running,
 	       struct config **out, struct buf *errors);

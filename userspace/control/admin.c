@@ -124,6 +124,25 @@ void admin_get_weight(struct request *r)
 		buf_printf(r->out, "%u (initial %u)\n", b->weight, b->conf.weight);
 }
 
+static bool may_take_mail(const struct backend *b)
+{
+	return b->admin == ADMIN_READY && b->weight && model_has_way(b) &&
+	       health_effective(&b->health) == VERDICT_UP;
+}
+
+/* It takes mail now, and no other server of its service would. */
+static bool is_last(struct request *r, const struct backend *b)
+{
+	struct service *s = NULL;
+
+	if (!b->in_ring || !model_backend(r->env->model, b->id, &s))
+		return false;
+	for (unsigned i = 0; i < s->n_backends; i++)
+		if (&s->backends[i] != b && may_take_mail(&s->backends[i]))
+			return false;
+	return true;
+}
+
 void admin_set_server(struct request *r)
 {
 	struct backend *b = request_server(r);
@@ -140,11 +159,18 @@ void admin_set_server(struct request *r)
 		return;
 	}
 	for (int state = ADMIN_READY; r->n_args > 2 && state <= ADMIN_MAINT; state++) {
-		if (!strcmp(r->args[2], admin_state_name(state))) {
-			if (take_for(r, 3, &for_ms))
-				set_state(r, b, state, for_ms);
-			return;
-		}
+		bool keep_one = r->n_args > 3 && !strcmp(r->args[3], "keep-one");
+
+		if (strcmp(r->args[2], admin_state_name(state)))
+			continue;
+		if (keep_one && state != ADMIN_READY && is_last(r, b))
+			command_error(r,
+				      "%s is the last server of %s that takes mail; use --force to "
+				      "take it out anyway.\n",
+				      b->conf.name, r->args[0]);
+		else if (take_for(r, 3 + keep_one, &for_ms))
+			set_state(r, b, state, for_ms);
+		return;
 	}
 	command_error(r, "'set server <srv> state' expects 'ready', 'drain' and 'maint'.\n");
 }

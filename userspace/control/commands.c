@@ -226,8 +226,8 @@ static const struct command commands[] = {
 	{"probe", "<s>/<b>", "one probe of a server, to look at: a JSON document", 1, true,
 	 probe_server},
 	{"reload", "", "read the configuration again and apply it", 0, true, run_reload},
-	{"set server", "<s>/<b> state <state> [for <s>]",
-	 "say ready, drain or maint, for so many seconds or for good; or weight <n>[%]", 5, true,
+	{"set server", "<s>/<b> state <state> [keep-one] [for <s>]",
+	 "set ready, drain or maint, for so many seconds or for good; or weight <n>[%]", 6, true,
 	 admin_set_server},
 	{"set severity-output", "[none|number|string]", "set how severities are given in replies",
 	 1, false, run_severity},
@@ -307,7 +307,7 @@ static void list_commands(struct request *r, bool all)
 
 	for (size_t i = 0; i < COMMANDS_COUNT; i++) {
 		const struct command *c = &commands[i];
-		char name[48];
+		char name[72];
 
 		if (!may_run(r->caller, c))
 			continue;

@@ -21,6 +21,7 @@ struct ctl {
 	bool socket_given;
 	bool json;
 	bool wait;		 /* until the last flow has gone */
+	bool force;		 /* also the last server that takes mail */
 	bool batch;		 /* no screen */
 	unsigned count, delay_s; /* of looks, 0 for ever; between them, 0 for the default */
 	bool follow;		 /* events to come, too */

@@ -200,7 +200,8 @@ static enum ctl_exit set_state(const struct ctl *ctl, const struct seen *s, cons
 {
 	char words[NAME_SIZE + 64];
 
-	snprintf(words, sizeof(words), "set server %s state %s", s->name, state);
+	snprintf(words, sizeof(words), "set server %s state %s%s", s->name, state,
+		 ctl->force ? "" : " keep-one");
 	return order(ctl, words);
 }
 

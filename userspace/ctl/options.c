@@ -40,6 +40,7 @@ static const struct row rows[] = {
 	{"json", 0, KIND_FLAG, TO(json), 0},
 	{"color", 0, KIND_COLOUR, 0, 0},
 	{"wait", 0, KIND_FLAG, TO(wait), TAKES_WAIT},
+	{"force", 0, KIND_FLAG, TO(force), TAKES_FORCE},
 	{"timeout", 0, KIND_SECONDS, TO(timeout_s), TAKES_TIMEOUT},
 	{"follow", 'f', KIND_FLAG, TO(follow), TAKES_FOLLOW},
 	{"batch", 'b', KIND_FLAG, TO(batch), TAKES_TOP},
@@ -73,6 +74,7 @@ void options_print(FILE *to)
 	      "      --for T           for so long (90s, 15m, 1h, 2d); then what was said for good\n"
 	      "                        holds again, and for a tier: auto\n"
 	      "  -c, --config FILE     for plan\n"
+	      "      --force           drain or maint also the last server that takes mail\n"
 	      "      --wait            return when the backend's last flow has gone\n"
 	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
 	      "  -f, --follow          of events: go on with those to come\n"

@@ -16,6 +16,7 @@
 #define TAKES_FOLLOW  (1u << 5)
 #define TAKES_TOP     (1u << 7)
 #define TAKES_DAYS    (1u << 6)
+#define TAKES_FORCE   (1u << 8)
 
 enum options_end {
 	OPTIONS_COMMAND, /* argv[optind] is one */
