@@ -220,7 +220,7 @@ def test_a_reload_leaves_no_multicast_group_that_is_still_served(lab, running):
     lab.config_file.write_text(text[:start])
     assert not running.ask("reload").strip()
     wait_until(lambda: group not in lab.within("lb", "ip", "-6", "maddr", "show", "dev", "eth0"), 10, "it is left at last")
-    assert reports() != before
+    wait_until(lambda: reports() != before, 5, "which a report tells")
 
 
 def test_a_renamed_interface_is_followed_and_told_of(lab, running, measured):
@@ -248,7 +248,7 @@ def test_a_renamed_interface_is_followed_and_told_of(lab, running, measured):
     rename("other9", "eth0")
     wait_until(lambda: not problems(running), 3 * HEALED_S, "the problem is over")
     running.wait_all_up()
-    assert " to=down" not in running.log(), running.log()
+    assert not re.findall(r"backend=(?:oxford-b|nuneaton) from=\S+ to=down", running.log()), running.log()
 
 
 def test_an_interface_may_be_given_by_an_alternative_name(lab, balancer):
@@ -299,7 +299,7 @@ BREAK = {
 ALLOWED = ["198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24", "198.18.0.0/24", "2001:db8::/32"]
 
 
-@pytest.mark.parametrize("how", [*BREAK, "four of five prefixes gone"])
+@pytest.mark.parametrize("how", [*BREAK, "three of four prefixes gone"])
 @pytest.mark.parametrize("key", ["allow-file", "ca-file"])
 def test_a_start_with_a_file_that_went_bad_takes_the_last_good_copy_and_says_so(lab, balancer, key, how):
     file = lab.run / "input"
@@ -321,7 +321,7 @@ def test_a_start_with_a_file_that_went_bad_takes_the_last_good_copy_and_says_so(
     if how in BREAK:
         BREAK[how](file)
     else:
-        file.write_text(json.dumps([{"id": 10, "tcpPorts": "25", "ips": ALLOWED[:1]}]))
+        file.write_text(json.dumps([{"id": 10, "tcpPorts": "25", "ips": [ALLOWED[0], ALLOWED[-1]]}]))
     assert "is valid" in lab("mxlbd", "-t", status=0 if how not in BREAK else 1) or how in BREAK
     with Traffic(lab) as traffic:
         balancer.start()
