@@ -358,3 +358,47 @@ def test_a_reader_without_rights_is_told_what_needs_root(lab, balancer):
     found = examine(lab, user=nobody)
     assert {f[1] for f in found if f[2] == "needs root"} == {"bpf", "networkd", "processes", "wire"}
     assert {f[:2] for f in found if f[2] != "needs root"} <= {("error", "socket"), ("not checked", "pins"), ("not checked", "sight")}, found
+
+
+NETWORKD = [  # files below /etc/systemd, and what networkd then removes; None: nothing
+    ({}, "policy rules and routes"),
+    ({"networkd.conf": "[Network]\nManageForeignRoutingPolicyRules=no\n"}, "routes"),
+    ({"networkd.conf": "[Network]\n ManageForeignRoutes = off \n"}, "policy rules"),
+    ({"networkd.conf": "[DHCPv4]\nManageForeignRoutes=no\n#[Network]\n"}, "policy rules and routes"),
+    ({"networkd.conf": "[Network]\n#ManageForeignRoutes=no\nManageForeignRoutes=perhaps\n"}, "policy rules and routes"),
+    ({"networkd.conf.d/mxlb.conf": "[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n"}, None),
+    ({"networkd.conf.d/mxlb.conf": "[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n",
+      "networkd.conf.d/zz.conf": "[Network]\nManageForeignRoutes=1\n",
+      "networkd.conf.d/zzz": "[Network]\nManageForeignRoutingPolicyRules=1\n"}, "routes"),
+    ({"networkd.conf.d/mxlb.conf": "[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n",
+      "networkd.conf": "[Network]\nManageForeignRoutes=yes\n"}, None),
+]
+
+
+def test_a_networkd_that_removes_what_it_has_not_made_is_warned_of(lab, balancer, tmp_path):
+    balancer.start()
+    balancer.wait_all_up()
+    lab("ctl", "status")  # has the binaries copied
+    program = lab.run / "bin/systemd-networkd"
+    shutil.copy("/bin/sleep", program)
+    ctl = str(lab.run / "bin/mxlbctl"), "-s", str(lab.run / "mxlb.sock"), "--json", "--timeout", "1s", "doctor"
+
+    def found(folder):
+        done = subprocess.run([*lab.nsenter("lb"), "unshare", "-m", "sh", "-c", f'mount --bind {folder} /etc/systemd && exec "$@"',
+                               "-", *ctl], stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+        return {(f["level"], f["text"]) for f in json.loads(done.stdout)["findings"] if f["check"] == "networkd"}
+    for n, (files, removes) in enumerate(NETWORKD):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+        assert {level for level, _ in found(folder)} == {"ok"}, "none runs here"
+        with subprocess.Popen([*lab.nsenter("lb"), str(program), "600"]) as networkd:
+            try:
+                wait_until(lambda: Path(f"/proc/{networkd.pid}/comm").read_text() == "systemd-network\n", 5, "it runs")
+                (level, text), = found(folder)
+            finally:
+                networkd.kill()
+        assert level == ("warning" if removes else "ok"), (files, text)
+        assert not removes or text.startswith(f"systemd-networkd removes {removes} that"), text
