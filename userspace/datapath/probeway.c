@@ -97,9 +97,7 @@ void probeway_check(struct netlink *n, struct watch *w)
 	struct route r;
 
 	w->check = false;
-	if (!has_way(w))
-		return;
-	w->way = ask(n, w, &r);
+	w->way = has_way(w) ? ask(n, w, &r) : PROBE_WAY_WHOLE;
 	if (w->way == PROBE_WAY_ASTRAY) {
 		n->lost[OWN_ROUTES] += !w->install && was == PROBE_WAY_WHOLE;
 		proberoute_install(n, w);
