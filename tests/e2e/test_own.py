@@ -265,13 +265,18 @@ def test_an_interface_may_be_given_by_an_alternative_name(lab, balancer):
 
 def test_pins_that_are_unmounted_outside_are_noticed_and_mail_goes_on(lab, balancer, measured):
     """mxlbd has its own view of the mounts, in which nothing changes but that the mount follows no other any more."""
+    keep = lab.pin.with_name(f"{lab.pin.name}-keep")  # a mount namespace of another lab may still have the old file system
+
     def mount_again():
+        command("bpftool", "link", "detach", "pinned", str(keep))
+        keep.unlink()
         command(str(ROOT / "scripts/confine"), "-s", f"/sys/fs/bpf/mxlb={lab.pin}", "prepare")
     command("mount", "--make-shared", str(lab.pin))
     balancer.start()
     balancer.wait_all_up()
     looks = balancer.info("Uptime_sec")
     wait_until(lambda: balancer.info("Uptime_sec") >= looks + 6, 10, "the mounts were looked at")
+    command("bpftool", "link", "pin", "pinned", str(next(lab.pin.glob("v*/link_*"))), str(keep))
     lab.undo.callback(mount_again)
     with Traffic(lab) as traffic:
         traffic.wait_seen(OXFORD)
