@@ -101,7 +101,7 @@ $(B)/mxlb.skel.h: $(B)/mxlb.bpf.o
 	@echo "  SKEL    $@"
 	$(Q)$(BPFTOOL) gen skeleton $< name mxlb_bpf > $@.tmp && mv $@.tmp $@
 
-$(call obj,$(SRC_datapath)): | $(B)/mxlb.skel.h
+$(call obj,$(SRC_datapath)) $(B)/san/tests/unit/test_refusal.o: | $(B)/mxlb.skel.h
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -158,11 +158,12 @@ unit_srcs_tier   = $(call core,tier verdict)
 unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan warning blame refusal passive panic)
 unit_srcs_schedule = $(call core,verdict health schedule)
 unit_srcs_cost   = $(call core,cost)
+unit_srcs_refusal = userspace/util/log.c # refusal.c: included
 unit_srcs_messenger = $(unit_srcs_control) userspace/daemon/messenger.c
 unit_srcs_resets = userspace/util/addr.c $(call core,resets)
 unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
-UNIT += flood resets cost
+UNIT += flood resets cost refusal
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
 unit_srcs_flood  = tests/model/flowmodel.c tests/model/flood.c
 unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan warning blame refusal passive panic)
