@@ -129,12 +129,12 @@ static void print_verdict(const json_t *report)
 		 field_number(report, "connect_ms"), field_number(report, "greeting_ms"),
 		 field_number(report, "tls_ms"), field_number(report, "total_ms"));
 	print_field("times", line);
-	snprintf(line, sizeof(line), "%s%s%s",
-		 healthy ? "would deliver"
-		 : *code ? "would defer the mail with 450 "
-			 : "would not see this: the trouble is the probe's",
-		 healthy ? "" : code,
-		 !healthy && is_refusal(report) ? ", if it is refused too" : "");
+	snprintf(line, sizeof(line), "%s%s",
+		 healthy	      ? "would deliver"
+		 : !*code	      ? "would not see this: the trouble is the probe's"
+		 : is_refusal(report) ? "would, if it is refused too, defer the mail with 450 "
+				      : "would defer the mail with 450 ",
+		 healthy ? "" : code);
 	print_field("Exchange Online", line);
 }
 
