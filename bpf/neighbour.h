@@ -62,9 +62,9 @@ static __noinline int arp_packet(struct xdp_md *ctx, __u16 vlan)
 	    arp->hardware != bpf_htons(ARP_ETHERNET) || arp->protocol != bpf_htons(ETH_P_IP) ||
 	    arp->hardware_len != ETH_ALEN || arp->protocol_len != 4)
 		return FATE_PASS(not_ours);
-	/* What this box itself announced comes back to a bond's passive slave. */
-	if (front_vip4(front, arp->spa, &vip) && advertises(vip, port) &&
-	    load_mac(eth->h_source) != load_mac(port->mac))
+	if (load_mac(eth->h_source) == load_mac(port->mac))
+		return FATE_PASS(not_ours); /* its own announcement, on a bond's passive slave */
+	if (front_vip4(front, arp->spa, &vip) && advertises(vip, port))
 		return FATE_PASS(vip_conflict);
 	if (!front_vip4(front, arp->tpa, &vip) || !advertises(vip, port) ||
 	    arp->operation != bpf_htons(ARP_REQUEST))
