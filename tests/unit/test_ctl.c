@@ -402,8 +402,9 @@ static void flows_and_explain_say_what_the_daemon_says(void **state)
 		   "hybrid-mail", "198.51.100.7:40001");
 	ASSERT_RUN(b, 0, "\"goes_to\": \"oxford-a\"", "--json", "explain", "hybrid-mail",
 		   "198.51.100.7:40001");
+	ASSERT_RUN(b, 0, "\nallowed: everyone is", "explain", "hybrid-mail", "198.51.100.7");
 	ASSERT_RUN(b, 1, "mxlbctl: refused: Expects <address>:<port>", "explain", "hybrid-mail",
-		   "198.51.100.7");
+		   "198.51.100.7:x");
 	ASSERT_RUN(b, 0, "\n  flow table  0 promoted, 0 misses, ", "show", "oxford-a");
 	control_free(b->control);
 	b->control = NULL;

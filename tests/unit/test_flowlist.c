@@ -201,6 +201,7 @@ static void explain_tells_entry_from_ring(void **state)
 	assert_string_equal(
 		bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 		"# 198.51.100.7:40001 to hybrid-mail, 203.0.113.25:25\n"
+		"allowed: everyone is, there is no allow-list\n"
 		"goes to: oxford-b, by slot 4711 of the ring; the flow table has no entry for it\n"
 		"a new connection: oxford-b, by slot 4711 of the ring\n"
 		"not oxford-a (tier 10): takes new connections, of its own slots\n"
@@ -210,6 +211,7 @@ static void explain_tells_entry_from_ring(void **state)
 	b->place.idle_s = 12;
 	bench_assert_begins(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 			    "# 198.51.100.7:40001 to hybrid-mail, 203.0.113.25:25\n"
+			    "allowed: everyone is, there is no allow-list\n"
 			    "goes to: nuneaton, which has the flow; idle 12 s\n"
 			    "a new connection: oxford-b, by slot 4711 of the ring\n"
 			    "not oxford-a (tier 10): ");
@@ -303,6 +305,40 @@ static void explain_has_a_reason_for_each_backend_that_takes_nothing(void **stat
 						   "maint\n"));
 }
 
+static void explain_knows_the_allow_list_and_the_limit(void **state)
+{
+	static struct prefix allow[] = {{.len = 96 + 24}};
+	struct bench *b = *state;
+	struct service_conf *s = &b->model->services[0].conf;
+
+	make_serving(b);
+	assert_int_equal(addr_parse("192.0.2.0", &allow[0].addr), 0);
+	s->allow = allow;
+	s->n_allow = 1;
+	s->syn_limit = 50;
+	bench_assert_begins(
+		bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
+		"# 198.51.100.7:40001 to hybrid-mail, 203.0.113.25:25\n"
+		"denied: 198.51.100.7 matches none of the 1 prefixes of allow and allow-file: its "
+		"connections are dropped; add it to allow, then mxlbctl reload\n"
+		"limit: 50 new connections a second for 198.51.100.0/24 together\n");
+	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
+			       "\na new connection: dropped (denied)\n"));
+	assert_string_equal(
+		bench_ask(b, "explain hybrid-mail 192.0.2.9\n"),
+		"# 192.0.2.9 to hybrid-mail, 203.0.113.25:25\nallowed: by allow or allow-file\n"
+		"limit: 50 new connections a second for 192.0.2.0/24 together\n"
+		"a new connection: by its port, to one of oxford-a, oxford-b\n"
+		"not nuneaton (tier 20): tier 20 stands by, tier 10 is active\n\n");
+	s->allow_mode = ALLOW_OBSERVE;
+	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7\n"),
+			       "would be denied: 198.51.100.7 matches none"));
+	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7 json\n"),
+			       "\"access\":\"observed\""));
+	s->allow = NULL;
+	s->n_allow = 0;
+}
+
 static void explain_is_there_as_json(void **state)
 {
 	struct bench *b = *state;
@@ -343,7 +379,8 @@ static void explain_is_there_as_json(void **state)
 
 static void explain_wants_an_address_of_the_services_family_and_a_port(void **state)
 {
-	static const char expects[] = "Expects <address>:<port>, an IPv6 address in brackets.\n\n";
+	static const char expects[] =
+		"Expects <address>:<port>, an IPv6 address in brackets, or an address alone.\n\n";
 	static const struct {
 		const char *client, *hear; /* NULL: taken */
 	} rows[] = {
@@ -354,7 +391,7 @@ static void explain_wants_an_address_of_the_services_family_and_a_port(void **st
 		{"198.51.100.7:-1", expects},
 		{"198.51.100.7:25x", expects},
 		{"198.51.100.7:", expects},
-		{"198.51.100.7", expects},
+		{"198.51.100.7", NULL},
 		{"198.51.100:25", expects},
 		{":25", expects},
 		{"[]:25", expects},
@@ -362,7 +399,7 @@ static void explain_wants_an_address_of_the_services_family_and_a_port(void **st
 		{"]:25", expects},
 		{"[198.51.100.7]:25", expects},
 		{"[2001:db8::7:25", expects},
-		{"2001:db8::7:25", expects},
+		{"2001:db8::7:25", "The service is of the other address family.\n\n"},
 		{"[2001:db8::7]25", expects},
 		{"[2001:db8::7]:25", "The service is of the other address family.\n\n"},
 		{"mail.example.net:25", expects},
@@ -414,6 +451,7 @@ int main(void)
 		BENCH_TEST(explain_says_when_a_flow_is_reset),
 		BENCH_TEST(explain_says_what_nobody_means),
 		BENCH_TEST(explain_has_a_reason_for_each_backend_that_takes_nothing),
+		BENCH_TEST(explain_knows_the_allow_list_and_the_limit),
 		BENCH_TEST(explain_is_there_as_json),
 		BENCH_TEST(explain_wants_an_address_of_the_services_family_and_a_port),
 		BENCH_TEST(explain_refuses_what_it_does_not_know),

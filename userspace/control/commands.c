@@ -217,7 +217,7 @@ static const struct command commands[] = {
 	{"enable health", "<s>/<b>", "nothing: servers are always probed", 1, true, admin_check},
 	{"enable server", "<s>/<b>", "let its verdict decide again: state ready", 1, true,
 	 admin_enable_server},
-	{"explain", "<s> <address>:<port> [json]", "where this client goes, and why", 3, false,
+	{"explain", "<s> <address>[:<port>] [json]", "where this client goes, and why", 3, false,
 	 explain_run},
 	{"get weight", "<s>/<b>", "a server's weight, and what the file says", 1, false,
 	 admin_get_weight},

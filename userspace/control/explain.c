@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns `explain`: to which backend a client's packets go and why, and why not to another. Reports what the flow
- * table and the ring in force say; the reasons against the others follow the rules of tier.c.
+ * table and the ring in force say; the reasons against the others follow the rules of tier.c. Before all that: does the
+ * allow-list let this client begin a connection, and which limit is it under?
  */
 #include <ctype.h>
 #include <errno.h>
@@ -18,16 +19,17 @@ struct question {
 	const struct service *service;
 	struct addr client;
 	uint16_t port;
+	bool any_port; /* only an address was given: the port, which chooses the server, is not known */
 	struct flow_place place;
 };
 
 struct answer {
-	const char *why;     /* "entry" "ring" "reset" "nobody" */
+	const char *why;     /* "entry" "ring" "reset" "nobody"; "port": the port is not known */
 	uint32_t backend_id; /* whom segments of an open connection reach; 0: nobody */
 };
 
 /* "192.0.2.1:40000" or "[2001:db8::1]:40000"; cut up in place. */
-static bool parse_client(char *text, struct addr *client, uint16_t *port)
+static bool parse_client_port(char *text, struct addr *client, uint16_t *port)
 {
 	char *colon = strrchr(text, ':'), *end;
 	bool bracketed = *text == '[';
@@ -43,6 +45,66 @@ static bool parse_client(char *text, struct addr *client, uint16_t *port)
 	colon[bracketed ? -1 : 0] = '\0';
 	text += bracketed;
 	return bracketed == !!strchr(text, ':') && !addr_parse(text, client);
+}
+
+/* The same, or an address alone. */
+static bool parse_client(char *text, struct question *q)
+{
+	q->any_port = !addr_parse(text, &q->client);
+	return q->any_port || parse_client_port(text, &q->client, &q->port);
+}
+
+/* Does the allow-list let it begin a connection? */
+static bool is_allowed(const struct question *q)
+{
+	const struct service_conf *s = &q->service->conf;
+
+	for (unsigned i = 0; i < s->n_allow; i++)
+		if (addr_in_prefix(&q->client, &s->allow[i]))
+			return true;
+	return !s->n_allow;
+}
+
+/* "open" "allowed" "denied" "observed": denied, were allow-mode: enforce. */
+static const char *access_of(const struct question *q)
+{
+	const struct service_conf *s = &q->service->conf;
+
+	if (!s->n_allow)
+		return "open";
+	if (is_allowed(q))
+		return "allowed";
+	return s->allow_mode == ALLOW_OBSERVE ? "observed" : "denied";
+}
+
+static void say_access(const struct question *q, struct buf *out)
+{
+	const struct service_conf *s = &q->service->conf;
+	const char *access = access_of(q);
+	char client[ADDR_TEXT_SIZE];
+	struct prefix source = {.addr = q->client, .len = addr_is_v4(&q->client) ? 96 + 24 : 64};
+	char prefix[ADDR_TEXT_SIZE];
+
+	memset(source.addr.b + source.len / 8, 0, sizeof(source.addr.b) - source.len / 8);
+	addr_text(&q->client, client);
+	if (!strcmp(access, "denied"))
+		buf_printf(
+			out,
+			"denied: %s matches none of the %u prefixes of allow and allow-file: its "
+			"connections are dropped; add it to allow, then mxlbctl reload\n",
+			client, s->n_allow);
+	else if (!strcmp(access, "observed"))
+		buf_printf(out,
+			   "would be denied: %s matches none of the %u prefixes of allow and "
+			   "allow-file (allow-mode: observe)\n",
+			   client, s->n_allow);
+	else
+		buf_printf(out, "allowed: %s\n",
+			   s->n_allow ? "by allow or allow-file"
+				      : "everyone is, there is no allow-list");
+	if (s->syn_limit)
+		buf_printf(out, "limit: %u new connections a second for %s together\n",
+			   s->syn_limit, addr_prefix_text(&source, prefix));
 }
 
 /* Why a better tier than the active one, or a worse one, is not served. */
@@ -142,21 +204,51 @@ static void say_goes_to(const struct question *q, struct buf *out)
 		   p->by_miss ? ", first seen in its middle" : "");
 }
 
+/* The client's port chooses among these. */
+static void say_any_port(const struct question *q, struct buf *out)
+{
+	const struct service *s = q->service;
+	unsigned n = 0;
+
+	buf_printf(out, "a new connection: ");
+	if (!strcmp(access_of(q), "denied")) {
+		buf_printf(out, "dropped (denied)\n");
+		return;
+	}
+	for (unsigned i = 0; i < s->n_backends; i++)
+		if (s->backends[i].in_ring)
+			buf_printf(out, "%s%s", n++ ? ", " : "by its port, to one of ",
+				   s->backends[i].conf.name);
+	if (!n)
+		buf_printf(out, "nobody: %s", nobody_means(s));
+	buf_printf(out, "\n");
+}
+
 static void say_text(const struct question *q, struct buf *out)
 {
 	const struct service *s = q->service;
 	char client[ADDR_TEXT_SIZE], vip[ADDR_TEXT_SIZE], why[WHY_SIZE];
 
-	buf_printf(out, "# %s to %s, %s\n", addr_port_text(&q->client, q->port, client),
+	buf_printf(out, "# %s to %s, %s\n",
+		   q->any_port ? addr_text(&q->client, client)
+			       : addr_port_text(&q->client, q->port, client),
 		   s->conf.name, addr_port_text(&s->conf.address, s->conf.port, vip));
-	say_goes_to(q, out);
-	buf_printf(out, "a new connection: ");
-	say_ring(q, out);
-	buf_printf(out, "\n");
+	say_access(q, out);
+	if (q->any_port) {
+		say_any_port(q, out);
+	} else {
+		say_goes_to(q, out);
+		buf_printf(out, "a new connection: ");
+		if (!strcmp(access_of(q), "denied"))
+			buf_printf(out, "dropped (denied)");
+		else
+			say_ring(q, out);
+		buf_printf(out, "\n");
+	}
 	for (unsigned i = 0; i < s->n_backends; i++) {
 		const struct backend *b = &s->backends[i];
 
-		if (b->id == q->place.ring_backend)
+		if (q->any_port ? b->in_ring : b->id == q->place.ring_backend)
 			continue;
 		why_not(s, b, why);
 		buf_printf(out, "not %s (tier %u): %s\n", b->conf.name, b->conf.preference, why);
@@ -201,15 +293,16 @@ static json_t *json_backends(const struct service *s)
 
 static void say_json(const struct question *q, struct buf *out)
 {
-	struct answer a = answer(q);
+	struct answer a = q->any_port ? (struct answer){"port", 0} : answer(q);
 	char client[ADDR_TEXT_SIZE];
 	json_t *fresh = json_pack("{s:o, s:i}", "backend", json_backend(q, q->place.ring_backend),
 				  "slot", q->place.slot);
-	json_t *json = json_pack("{s:s, s:s, s:i, s:o, s:s, s:o, s:o, s:o}", "service",
+	json_t *json = json_pack("{s:s, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:o}", "service",
 				 q->service->conf.name, "client", addr_text(&q->client, client),
-				 "port", q->port, "goes_to", json_backend(q, a.backend_id), "why",
-				 a.why, "entry", json_entry(q), "new_connection", fresh, "backends",
-				 json_backends(q->service));
+				 "port", q->any_port ? json_null() : json_integer(q->port),
+				 "access", access_of(q), "goes_to", json_backend(q, a.backend_id),
+				 "why", a.why, "entry", json_entry(q), "new_connection", fresh,
+				 "backends", json_backends(q->service));
 
 	if (render_json(json, out))
 		out->failed = true;
@@ -223,21 +316,23 @@ void explain_run(struct request *r)
 	int rc;
 
 	if (r->n_args < 2 || (r->n_args > 2 && strcmp(r->args[2], "json"))) {
-		command_error(r, "usage: explain <service> <client>:<port> [json]\n");
+		command_error(r, "usage: explain <service> <client>[:<port>] [json]\n");
 		return;
 	}
 	q.service = request_service(r, r->args[0]);
 	if (!q.service)
 		return;
-	if (!parse_client(r->args[1], &q.client, &q.port)) {
-		command_error(r, "Expects <address>:<port>, an IPv6 address in brackets.\n");
+	if (!parse_client(r->args[1], &q)) {
+		command_error(
+			r, "Expects <address>:<port>, an IPv6 address in brackets, or an address "
+			   "alone.\n");
 		return;
 	}
 	if (addr_is_v4(&q.client) != addr_is_v4(&q.service->conf.address)) {
 		command_error(r, "The service is of the other address family.\n");
 		return;
 	}
-	rc = cb->explain(cb->ctx, q.service, &q.client, q.port, &q.place);
+	rc = q.any_port ? 0 : cb->explain(cb->ctx, q.service, &q.client, q.port, &q.place);
 	if (rc)
 		command_error(r, "Cannot tell: %s.\n", strerror(-rc));
 	else if (r->n_args > 2)
