@@ -272,6 +272,11 @@ void native_buckets(bool full)
 		memset(bucket_areas[i], full ? 0 : 0xff, MXLB_BUCKETS * sizeof(__u64));
 }
 
+void native_syn_bucket(uint32_t key, uint64_t word)
+{
+	((__u64 *)bucket_areas[1])[key] = word;
+}
+
 static void *copy_of(const void *from, size_t len)
 {
 	void *to = malloc(len ? len : 1);

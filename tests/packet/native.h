@@ -40,6 +40,8 @@ void native_down(void);
 void native_forget(void);
 /* All token buckets are full, or empty for good. */
 void native_buckets(bool full);
+/* One of those of syn-limit. */
+void native_syn_bucket(uint32_t key, uint64_t word);
 /* linear: how many of the bytes the program can see without a helper; at least 14. ingress: the interface's index. */
 void native_run(const uint8_t *frame, unsigned len, unsigned linear, uint32_t ingress,
 		struct native_outcome *out);

@@ -220,11 +220,31 @@ static void *map_bucket_area(struct bpf_map *map)
 	return at;
 }
 
+/* A bucket of syn-limit is empty for the prefix that it bears the tag of, at a service, for new SYNs or such that come again. */
+static void empty_syn_bucket(uint64_t prefix, uint32_t service, uint32_t again)
+{
+	uint64_t hash = mxlb_flow_hash(bench_datapath()->control->secret, prefix, service, again);
+	uint64_t word = hash >> 48 << 48 | ((1ULL << 48) - 1);
+
+	kernel_syn_buckets[hash % MXLB_BUCKETS] = word;
+	native_syn_bucket(hash % MXLB_BUCKETS, word);
+}
+
 static void buckets(bool full)
 {
+	static const char *const clients[] = {"198.51.99.0", "198.51.100.0", "2001:db8:100::"};
+	struct addr a;
+
 	native_buckets(full);
 	memset(kernel_buckets, full ? 0 : 0xff, MXLB_BUCKETS * sizeof(uint64_t));
 	memset(kernel_syn_buckets, full ? 0 : 0xff, MXLB_BUCKETS * sizeof(uint64_t));
+	for (unsigned i = 0; i < 12 && !full; i++) {
+		uint64_t prefix = 0;
+
+		assert_int_equal(addr_parse(clients[i / 4], &a), 0);
+		memcpy(&prefix, addr_is_v4(&a) ? a.b + 12 : a.b, addr_is_v4(&a) ? 4 : 8);
+		empty_syn_bucket(prefix, i & 1, i >> 1 & 1);
+	}
 }
 
 #define SET 4711 /* its prefixes: 198.51.99.0/28, 2001:db8:100::/124 */
@@ -379,10 +399,10 @@ static void run_many(uint64_t seed, uint64_t n, uint64_t batch)
 	compare(&zero, n - n % batch);
 }
 
-/* What no test run need meet here: it takes a helper that refuses something. */
+/* What no test run need meet here: it takes a helper that refuses something; or a site without VIPs, as test_decap.c has. */
 static bool is_rare(int counter)
 {
-	return counter == MXLB_COUNT_error;
+	return counter == MXLB_COUNT_error || counter == MXLB_COUNT_decapsulated;
 }
 
 static void mutated_frames_have_one_fate_which_is_the_same_in_the_kernel_and_under_sanitizers(
