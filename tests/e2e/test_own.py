@@ -230,6 +230,7 @@ def test_a_renamed_interface_is_followed_and_told_of(lab, running, measured):
                         f"address replace 2001:db8:113::5/64 dev {b} nodad", "-6 route replace default via 2001:db8:113::1"):
             lab.within("lb", "ip", *change.split(), status=None)
     mac = lab.mac("oxford-a")
+    lab.undo.callback(lab.within, "lb", "ip", "neigh", "flush", "dev", "eth0", status=None)  # last: it knows the other MAC
     lab.undo.callback(lab.within, "oxford-a", "ip", "link", "set", "dev", "eth0", "address", mac)
     lab.undo.callback(rename, "other9", "eth0")
     rename("eth0", "other9")
