@@ -214,6 +214,29 @@ static void history_holds_differences_and_forgets_the_oldest(void **state)
 	free(h);
 }
 
+/* Of all servers with the longest names, from what three of them take. */
+static void metrics_at_the_limits_of_the_configuration_fit_what_a_document_may_have(void **state)
+{
+	struct bench *b = *state;
+	struct service *s = &b->model->services[0];
+	size_t len[2];
+
+	make_busy(b);
+	for (int i = 0; i < 2; i++) { /* all of them longer by 40 characters */
+		memset(s->conf.name, 'x', 23 + i * 40);
+		s->conf.name[23 + i * 40] = 0;
+		for (unsigned k = 0; k < s->n_backends; k++) {
+			memset(s->backends[k].conf.name, 'a' + k, 23 + i * 40);
+			s->backends[k].conf.name[23 + i * 40] = 0;
+		}
+		len[i] = strlen(render(b, METRICS_OPENMETRICS));
+	}
+	print_message("# %zu bytes for %u servers, %zu with the longest names: %zu MiB for %d\n",
+		      len[0], s->n_backends, len[1],
+		      len[1] / s->n_backends * MXLB_MAX_BACKENDS >> 20, MXLB_MAX_BACKENDS - 1);
+	assert_true(len[1] / s->n_backends * MXLB_MAX_BACKENDS < 256u << 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +245,7 @@ int main(void)
 		BENCH_TEST(what_is_not_known_has_no_sample),
 		BENCH_TEST(the_forms_differ_in_what_their_standards_say),
 		BENCH_TEST(values_of_labels_break_no_line),
+		BENCH_TEST(metrics_at_the_limits_of_the_configuration_fit_what_a_document_may_have),
 		BENCH_TEST(history_holds_differences_and_forgets_the_oldest),
 	};
 
