@@ -68,6 +68,12 @@ DAEMON  += resets.c
 
 DATAPATH += sight.c offload.c
 
+CORE    += role.c
+CONF    += digest.c
+DATAPATH += viproute.c
+CONTROL += cmd_role.c metrics_ha.c
+DAEMON  += role.c viproute.c
+
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
 SRC_conf     = $(CONF:%=userspace/conf/%)
@@ -80,6 +86,7 @@ SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_con
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c doctor_own.c)
 SRC_ctl     += userspace/ctl/doctor_device.c userspace/ctl/doctor_load.c
+SRC_ctl     += $(addprefix userspace/ctl/,role.c doctor_ha.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
@@ -163,6 +170,8 @@ unit_srcs_messenger = $(unit_srcs_control) userspace/daemon/messenger.c
 unit_srcs_resets = userspace/util/addr.c $(call core,resets)
 unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
+UNIT += role
+unit_srcs_role   = $(unit_srcs_model) $(call core,role)
 UNIT += flood resets cost refusal
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
 unit_srcs_flood  = tests/model/flowmodel.c tests/model/flood.c
@@ -299,7 +308,7 @@ $(B)/san/probe-once: $(PROBE_ONCE:%.c=$(B)/san/%.o)
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
 
 # What tests/e2e/test_netlink*.py drives: the netlink part alone, under the sanitizers.
-NETLINK = netlink request link neigh nexthop pmtu proberoute probeway announce
+NETLINK = netlink request link neigh nexthop pmtu proberoute probeway viproute announce
 $(B)/netlink-drive: $(patsubst %.c,$(B)/san/%.o,tests/tools/netlink-drive.c $(SRC_util) \
 		$(NETLINK:%=userspace/datapath/%.c))
 	@echo "  LD      $@"
@@ -405,6 +414,7 @@ install: all
 	install -m 644 userspace/man/*.5 $(MAN_TO)/man5
 	install -m 644 userspace/man/*.8 $(MAN_TO)/man8
 	install -D -m 644 userspace/etc/mxlb.schema.json $(DESTDIR)$(PREFIX)/share/mxlb/mxlb.schema.json
+	install -D -t $(DESTDIR)$(PREFIX)/share/doc/mxlb/examples/ha -m 644 scripts/ha/*
 	install -m 644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/mxlb
 	sed 's,$$schema=,&$(PREFIX)/share/mxlb/,' userspace/etc/mxlb.yaml >$(DESTDIR)$(PREFIX)/share/doc/mxlb/examples/mxlb.yaml
 

@@ -17,6 +17,7 @@
  *   syn_buckets       32 KiB
  *   allow             56 B a prefix, none by default
  *   records           1 MiB         for the next mxlbd
+ *   role              a page        until when this box answers for its VIPs
  *
  * Rings are whole values of one array: of the ways to keep them that were measured (a value a slot, a value a
  * ring, one global, map in map) it was the quickest to read, if by little (4.2, 5.5, 4.8, 4.9 ns for the look-up
@@ -60,6 +61,8 @@ MAP_ARRAY(flows6, 2, struct mxlb_line6);
 MAP_ARRAY(buckets, MXLB_BUCKETS, __u64);
 MAP_ARRAY(syn_buckets, MXLB_BUCKETS, __u64);
 MAP_ARRAY(records, MXLB_MAX_BACKENDS, struct mxlb_record);
+/* 0: always; 1: never; else until that time (CLOCK_MONOTONIC, ns). Only ARP and neighbour discovery read it. */
+MAP_ARRAY(role, 1, __u64);
 /* Not pinned: of the packet at hand alone. */
 MAP_PERCPU(scratch, 1, struct packet);
 /* ARP and neighbour discovery seen on each interface's network, by the interface's dense index: mxlbd compares it with what

@@ -46,6 +46,17 @@ struct arp_ipv4 {
 	__be32 tpa;
 } __attribute__((packed));
 
+static const volatile __u32 key_role;
+
+/* Does this box answer for its VIPs, or is another one active? Slow path: a clock is read. */
+static __always_inline int role_answers(void)
+{
+	const __u64 *word = bpf_map_lookup_elem(&role, (const void *)&key_role);
+	__u64 until = word ? READ_ONCE(*word) : 0;
+
+	return !until || (until != 1 && bpf_ktime_get_ns() < until);
+}
+
 /* vlan: of the tag that it came with; 0: none. */
 static __noinline int arp_packet(struct xdp_md *ctx, __u16 vlan)
 {
@@ -61,6 +72,8 @@ static __noinline int arp_packet(struct xdp_md *ctx, __u16 vlan)
 	if ((void *)(arp + 1) > (void *)(long)ctx->data_end ||
 	    arp->hardware != bpf_htons(ARP_ETHERNET) || arp->protocol != bpf_htons(ETH_P_IP) ||
 	    arp->hardware_len != ETH_ALEN || arp->protocol_len != 4)
+		return FATE_PASS(not_ours);
+	if (!role_answers())
 		return FATE_PASS(not_ours);
 	if (load_mac(eth->h_source) == load_mac(port->mac))
 		return FATE_PASS(not_ours); /* its own announcement, on a bond's passive slave */
@@ -158,7 +171,7 @@ static __noinline int nd_packet(struct xdp_md *ctx, __u16 vlan)
 	if ((void *)(nd + 1) > (void *)(long)ctx->data_end || ip->hop_limit != ND_HOP_LIMIT ||
 	    nd->type != NEIGHBOUR_SOLICITATION || nd->code)
 		return -1;
-	if (!front_vip6(front, &nd->target, &vip) || !advertises(vip, port))
+	if (!front_vip6(front, &nd->target, &vip) || !advertises(vip, port) || !role_answers())
 		return -1;
 	if (!limit_take(load_u64(&ip->saddr), load_u64((void *)&ip->saddr + 8), LIMIT_NEIGHBOURS))
 		return FATE_DROP(rate_limited);

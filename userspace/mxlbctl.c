@@ -23,6 +23,7 @@
 #include "ctl/options.h"
 #include "ctl/plan.h"
 #include "ctl/probe.h"
+#include "ctl/role.h"
 #include "ctl/setup.h"
 #include "ctl/tables.h"
 #include "ctl/text.h"
@@ -145,6 +146,12 @@ static const struct ctl_command commands[] = {
 	{"tier", "SERVICE force N [--for T] | SERVICE auto",
 	 "make a tier the active one; or let the servers' verdicts decide, at once", -3, TAKES_FOR,
 	 operate_tier},
+	{"role", "[active | standby | auto] [--for T]",
+	 "this box among several; or what it is to be: auto leaves it to the configuration", -1,
+	 TAKES_FOR, role_run},
+	{"health", "[--timeout T]",
+	 "does mxlbd answer, and is the program on every interface? For keepalived's track_script",
+	 0, TAKES_TIMEOUT, role_health},
 	{"flows", "SERVICE | SERVICE/BACKEND", "the flow table: client, backend, seconds idle", 1,
 	 0, flows_list},
 	{"explain", "SERVICE CLIENT[:PORT]",

@@ -11,7 +11,7 @@ from lab import ROOT, command
 MAN = ROOT / "userspace/man"
 PAGES = sorted(MAN.iterdir())
 SECTIONS = {"top": "SECTIONS", "interface": "INTERFACES", "datapath": "DATAPATH", "control": "CONTROL", "probe": "PROBES",
-            "service": "SERVICES", "backend": "BACKENDS", "decap": "DECAP"}
+            "service": "SERVICES", "backend": "BACKENDS", "decap": "DECAP", "ha": "HA", "route": "ROUTE"}
 
 
 def section(page, name):

@@ -242,6 +242,7 @@ void native_up(const struct native_site *s)
 	all_traffic = map_add(&traffic, NULL, sizeof(*all_traffic), MXLB_MAX_BACKENDS);
 	lines4 = map_add(&flows4, NULL, sizeof(struct mxlb_line4), s->lines);
 	lines6 = map_add(&flows6, NULL, sizeof(struct mxlb_line6), s->lines);
+	map_add(&role, NULL, sizeof(__u64), 1);
 	bucket_areas[0] = map_add(&buckets, NULL, sizeof(__u64), MXLB_BUCKETS);
 	bucket_areas[1] = map_add(&syn_buckets, NULL, sizeof(__u64), MXLB_BUCKETS);
 }

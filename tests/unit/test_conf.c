@@ -21,7 +21,7 @@ static const struct row shown[] = {
 	{"unknown key", LEAST "    prot: 25\n",
 	 "10:5: services.a.prot: unknown key: did you mean port?\n"},
 	{"unknown key like no other", LEAST "    colour: 25\n",
-	 "10:5: services.a.colour: unknown key; the keys here are address, port, interface, advertise, probe, min-up, tier-mode, failback, failback-hold, all-down, panic, on-unreachable, allow, allow-file, allow-mode, syn-limit, log-connections, tiers\n"},
+	 "10:5: services.a.colour: unknown key; the keys here are address, port, interface, advertise, withdraw, probe, min-up, tier-mode, failback, failback-hold, all-down, panic, on-unreachable, allow, allow-file, allow-mode, syn-limit, log-connections, tiers\n"},
 	{"repeated key", LEAST "    port: 25\n    port: 26\n",
 	 "11:5: services.a.port: repeated: it was given at line 10, column 5\n"},
 	{"list for a value", LEAST "    port: [25]\n",
@@ -99,11 +99,11 @@ static const struct row of_yaml[] = {
 	{"a value with a NUL in it", LEAST "datapath: {hash-key: \"a\\0b\"}\n",
 	 "10:22: datapath.hash-key: has a NUL in it\n"},
 	{"a merge key", LEAST "    <<: {port: 25}\n",
-	 "10:5: services.a.<<: unknown key; the keys here are address, port, interface, advertise, probe, min-up, tier-mode, failback, failback-hold, all-down, panic, on-unreachable, allow, allow-file, allow-mode, syn-limit, log-connections, tiers\n"},
+	 "10:5: services.a.<<: unknown key; the keys here are address, port, interface, advertise, withdraw, probe, min-up, tier-mode, failback, failback-hold, all-down, panic, on-unreachable, allow, allow-file, allow-mode, syn-limit, log-connections, tiers\n"},
 	{"nesting", "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n",
 	 "1:19: nested deeper than 16 levels\n"},
 	{"an escape in a key", LEAST "\"a\\e[2J\\nb\": 1\n",
-	 "10:1: a\\x1b[2J\\nb: unknown key; the keys here are interfaces, datapath, control, probes, services, notify, decap\n"},
+	 "10:1: a\\x1b[2J\\nb: unknown key; the keys here are interfaces, datapath, control, ha, probes, services, notify, decap\n"},
 };
 
 static const struct row of_values[] = {
@@ -139,7 +139,7 @@ static const struct row of_values[] = {
 	{"a boolean", LEAST "    all-down: yes\n",
 	 "10:15: services.a.all-down: \"yes\" is not one of reset, drop\n"},
 	{"words know case", LEAST "    advertise: ARP\n",
-	 "10:16: services.a.advertise: \"ARP\" is not one of arp, none\n"},
+	 "10:16: services.a.advertise: \"ARP\" is not one of arp, none, route\n"},
 	{"martians",
 	 LEAST "        z: {address: 127.0.0.1}\n"
 	       "  b: {address: 'ff02::1', interface: eth0, tiers: {10: {z: {address: 1.2.3.4}}}}\n",

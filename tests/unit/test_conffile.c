@@ -229,10 +229,10 @@ static void a_hundred_errors_are_shown_and_the_rest_counted(void **state)
 	for (char *at = errors.data; (at = strchr(at, '\n')); at++)
 		lines++;
 	assert_int_equal(lines, 101);
-	assert_non_null(
-		strstr(errors.data,
-		       "\n98:1: k97: unknown key; the keys here are interfaces, "
-		       "datapath, control, probes, services, notify, decap\n98:1: and 202 more\n"));
+	assert_non_null(strstr(
+		errors.data,
+		"\n98:1: k97: unknown key; the keys here are interfaces, "
+		"datapath, control, ha, probes, services, notify, decap\n98:1: and 202 more\n"));
 	buf_free(&text);
 	buf_free(&errors);
 }

@@ -24,6 +24,8 @@ static const char all[] =
 	"datapath: {pin: /sys/fs/bpf/a b, flows: 4096, hash-key: \"null\", mark: 0x10000/0xffff0000,\n"
 	"           table: 1000, priority: 1001}\n"
 	"control: {socket: /run/x, group: \"123\", operators: [anna, \"no\"], http: \"[2001:db8::9]:9125\"}\n"
+	"ha: {name: lb-a, role: keepalived, fifo: /run/f, instance: one, priority-file: /run/p, preempt: true,\n"
+	"     lease: 1500ms, announce-refresh: 0s, route: {table: 110, protocol: 159, metric: 7}}\n"
 	"probes:\n"
 	"  \"true\": {interval: 1500ms, fast-interval: 1s, timeout: 90s, connect-timeout: 61s, fall: 4,\n"
 	"      rise: 1, target: real, depth: starttls, helo: \"[192.0.2.1]\", tls: dane, tls-domain: \"*.contoso.com\",\n"
@@ -36,7 +38,8 @@ static const char all[] =
 	"      allow: [\"2001:db8:1::/48\", \"::/1\"], allow-mode: observe, syn-limit: 7, log-connections: true,\n"
 	"      tiers: {20: {c: {address: 192.0.2.1, forward: ipip}}, 10: {a: {address: \"2001:db8::1\", weight: 0},\n"
 	"      b: {address: \"2001:db8::2\"}}}}\n"
-	"  x: {address: 203.0.113.25, interface: eth0, allow: [198.51.100.0/24], failback: manual, tiers: {7: {z: {address: 203.0.113.9}}}}\n"
+	"  x: {address: 203.0.113.25, interface: eth0, allow: [198.51.100.0/24], failback: manual, advertise: route, withdraw: never,\n"
+	"      tiers: {7: {z: {address: 203.0.113.9}}}}\n"
 	"notify: /usr/local/bin/tell  them\n"
 	"decap: {from: [192.0.2.7, \"2001:db8::7\"]}\n";
 

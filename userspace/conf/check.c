@@ -218,8 +218,55 @@ static void check_tiers(struct tree *t, const struct service_conf *s)
 		tree_error(t, &tiers, "every weight is 0: nobody would take mail");
 }
 
+#define LEASE_SHORT_MS 3000 /* below it a slow reload could end the lease */
+
+static void check_withdraw(struct tree *t, const struct service_conf *s)
+{
+	struct path service = {&services_path, s->name}, withdraw = {&service, "withdraw"};
+	struct path advertise = {&service, "advertise"};
+
+	if (s->advertise != ADVERTISE_ROUTE && s->withdraw != WITHDRAW_DOWN &&
+	    tree_is_sound(t, &advertise))
+		tree_error(t, &withdraw, "needs advertise: route");
+}
+
+/* "raw:" and the key itself: all of its digits, or two boxes would not have the same. */
+static void check_hash_key(struct tree *t, const char *key)
+{
+	struct path datapath = {NULL, "datapath"}, p = {&datapath, "hash-key"};
+
+	if (!strncmp(key, "raw:", 4) &&
+	    (strlen(key) != 36 || strspn(key + 4, "0123456789abcdefABCDEF") != 32 ||
+	     strspn(key + 4, "0") >= 16))
+		tree_error(t, &p,
+			   "raw: needs 32 hexadecimal digits, as mxlbctl config prints them");
+}
+
+static void check_ha(struct tree *t, const struct config *c)
+{
+	struct path ha = {NULL, "ha"}, role = {&ha, "role"}, lease = {&ha, "lease"};
+	bool answered = false;
+
+	for (unsigned i = 0; i < c->n_services; i++) {
+		answered |= c->services[i].advertise != ADVERTISE_NONE;
+		check_withdraw(t, &c->services[i]);
+	}
+	if (c->ha.role == HA_ROLE_KEEPALIVED && c->n_services && !answered)
+		tree_error(t, &role,
+			   "keepalived has nothing to decide: every service has advertise: none");
+	if (c->ha.role == HA_ROLE_KEEPALIVED && c->ha.lease_ms && c->ha.lease_ms < LEASE_SHORT_MS &&
+	    tree_is_sound(t, &lease))
+		tree_warn(t, &lease, "below 3s a busy box may lose its VIPs during a reload");
+	if (c->ha.given && !c->datapath.hash_key[0])
+		tree_warn(
+			t, &ha,
+			"without datapath.hash-key two boxes choose other servers for a client: give both the same");
+}
+
 void check_config(struct tree *t, struct config *c)
 {
+	check_hash_key(t, c->datapath.hash_key);
+	check_ha(t, c);
 	for (unsigned i = 0; i < c->n_probes; i++)
 		check_probe(t, &c->probes[i]);
 	check_vips(t, c);

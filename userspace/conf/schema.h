@@ -49,7 +49,7 @@ struct service_draft {
 
 /* Each ends with a NULL name; backend_keys are tiers.c's, the others sections.c's. */
 extern const struct key top_keys[], interface_keys[], datapath_keys[], control_keys[], probe_keys[],
-	service_keys[], backend_keys[], decap_keys[];
+	service_keys[], backend_keys[], decap_keys[], ha_keys[], route_keys[];
 
 /*
  * Fills object by the table (which ends with a NULL name) and reports what does not fit. A field whose value
@@ -72,7 +72,7 @@ void allow_keep_copy(const struct service_conf *s);
 
 /* write.c: what the nested keys hold. */
 write_fn write_interfaces, write_datapath, write_control, write_operators, write_probes, write_tlsa,
-	write_services, write_allow, write_tiers, write_decap, write_peers;
+	write_services, write_allow, write_tiers, write_decap, write_peers, write_ha, write_route;
 
 /* foreign.c: reports a key that the table does not have. */
 void foreign_key(struct tree *t, const struct path *p, yaml_node_t *key, const struct key *keys);

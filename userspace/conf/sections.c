@@ -58,7 +58,7 @@ const struct key datapath_keys[] = {
 };
 
 static nested_fn read_operators, read_peers, read_tlsa, read_interfaces, read_datapath,
-	read_control, read_probes, read_services, read_decap;
+	read_control, read_probes, read_services, read_decap, read_ha, read_route;
 
 const struct key control_keys[] = {
 	{"socket", FIELD(control_conf, socket), .convert = value_path,
@@ -66,6 +66,29 @@ const struct key control_keys[] = {
 	{"group", FIELD(control_conf, group), .convert = value_account, .initial = "mxlb"},
 	{"operators", .nested = read_operators, .write = write_operators},
 	{"http", FIELD(control_conf, http), .convert = value_listen, .initial = ""},
+	END,
+};
+
+/* The table is one that FRR can import, and the protocol's number is in no registry of the kernel's (rtnetlink.h). */
+const struct key route_keys[] = {
+	{"table", FIELD(ha_route_conf, table), INTEGER(1, 252), .initial = "109"},
+	{"protocol", FIELD(ha_route_conf, protocol), INTEGER(5, 255), .initial = "158"},
+	{"metric", FIELD(ha_route_conf, metric), INTEGER(1, 999), .initial = "100"},
+	END,
+};
+
+const struct key ha_keys[] = {
+	{"name", FIELD(ha_conf, name), .convert = value_name, .initial = ""},
+	{"role", FIELD(ha_conf, role), WORDS("active", "standby", "keepalived"),
+	 .initial = "active"},
+	{"fifo", FIELD(ha_conf, fifo), .convert = value_path, .initial = "/run/mxlb-ha/vrrp"},
+	{"instance", FIELD(ha_conf, instance), .convert = value_text, .initial = ""},
+	{"priority-file", FIELD(ha_conf, priority_file), .convert = value_path,
+	 .initial = "/run/mxlb-ha/priority"},
+	{"preempt", FIELD(ha_conf, preempt), .convert = value_bool, .initial = "false"},
+	{"lease", FIELD(ha_conf, lease_ms), DURATION(0, HOUR), .initial = "5s"},
+	{"announce-refresh", FIELD(ha_conf, refresh_ms), DURATION(0, HOUR), .initial = "30s"},
+	{"route", FIELD(ha_conf, route), .nested = read_route, .write = write_route},
 	END,
 };
 
@@ -105,7 +128,10 @@ const struct key service_keys[] = {
 	{"port", FIELD(service_draft, conf.port), INTEGER(1, 65535), .initial = "25"},
 	{"interface", FIELD(service_draft, interface), .convert = value_interface,
 	 .flags = KEY_REQUIRED},
-	{"advertise", FIELD(service_draft, conf.advertise), WORDS("arp", "none"), .initial = "arp"},
+	{"advertise", FIELD(service_draft, conf.advertise), WORDS("arp", "none", "route"),
+	 .initial = "arp"},
+	{"withdraw", FIELD(service_draft, conf.withdraw), WORDS("down", "never"),
+	 .initial = "down"},
 	{"probe", FIELD(service_draft, probe), .convert = value_name, .initial = BUILT_IN_PROBE},
 	{"min-up", FIELD(service_draft, conf.min_up), INTEGER(1, MXLB_MAX_BACKENDS - 1),
 	 .initial = "1"},
@@ -142,6 +168,7 @@ const struct key top_keys[] = {
 	{"interfaces", .nested = read_interfaces, .flags = KEY_REQUIRED, .write = write_interfaces},
 	{"datapath", FIELD(config, datapath), .nested = read_datapath, .write = write_datapath},
 	{"control", FIELD(config, control), .nested = read_control, .write = write_control},
+	{"ha", FIELD(config, ha), .nested = read_ha, .write = write_ha},
 	{"probes", .nested = read_probes, .write = write_probes},
 	{"services", .nested = read_services, .write = write_services},
 	{"notify", FIELD(config, notify), .convert = value_command, .initial = ""},
@@ -188,6 +215,38 @@ static void read_control(struct reader *r, const struct path *p, yaml_node_t *n,
 static void read_decap(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
 {
 	schema_read(r, p, n, decap_keys, object);
+}
+
+static void read_route(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	schema_read(r, p, n, route_keys, object);
+}
+
+/* This box's name among the boxes: the first label of the host's. */
+static void default_box_name(char name[CONFIG_NAME_SIZE])
+{
+	const struct value_kind kind = {.size = CONFIG_NAME_SIZE};
+	char host[CONFIG_TEXT_SIZE] = "", why[VALUE_WHY_SIZE];
+
+	gethostname(host, sizeof(host) - 1);
+	host[strcspn(host, ".")] = '\0';
+	if (!host[0] || value_name(&kind, host, name, why))
+		strcpy(name, "localhost");
+}
+
+static void read_ha(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
+{
+	struct ha_conf *ha = object;
+
+	ha->given = n;
+	schema_read(r, p, n, ha_keys, ha);
+	if (!ha->name[0])
+		default_box_name(ha->name);
+	if (ha->lease_ms && ha->lease_ms < 1000) {
+		struct path lease = {p, "lease"};
+
+		tree_error(r->tree, &lease, "must be 0s or from 1s to 1h");
+	}
 }
 
 static void read_operator(struct reader *r, const struct path *p, const yaml_node_t *n,

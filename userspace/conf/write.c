@@ -3,7 +3,7 @@
  * From a struct config back to what a file would say, by the tables that read it: a key of theirs is written without a
  * line here, but for the nested ones. Owns the texts of values.
  *
- *  1. Every default is written out. A number without a default that is outside of its range is one that was not given.
+ *  1. Every default is written out, but those of a section whose presence means something (null). A number without a default that is outside of its range is one that was not given.
  *  2. `allow` is what the list has beside the file's prefixes: together they are the list in force (allow.c).
  *  3. A TLSA record that gave the data itself is written by the hash that it is kept by: it matches the same.
  */
@@ -135,8 +135,12 @@ static json_t *write_keys(const struct config *c, const struct key *keys, const 
 	for (const struct key *k = keys; k->name; k++) {
 		const void *field = (const char *)object + k->offset;
 
+		json_t *nested = k->write ? k->write(c, field) : NULL;
+
+		if (json_is_null(nested))
+			continue;
 		if (k->write)
-			put(&json, k->name, k->write(c, field));
+			put(&json, k->name, nested);
 		else if (k->convert && is_given(k, field))
 			put(&json, k->name, write_scalar(k, field));
 	}
@@ -161,6 +165,17 @@ json_t *write_datapath(const struct config *c, const void *object)
 json_t *write_control(const struct config *c, const void *object)
 {
 	return write_keys(c, control_keys, object);
+}
+
+/* A box that is alone has no such section, and reading its defaults would make it one of several. */
+json_t *write_ha(const struct config *c, const void *object)
+{
+	return c->ha.given ? write_keys(c, ha_keys, object) : json_null();
+}
+
+json_t *write_route(const struct config *c, const void *object)
+{
+	return write_keys(c, route_keys, object);
 }
 
 json_t *write_operators(const struct config *c, const void *object)

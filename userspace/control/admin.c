@@ -37,7 +37,7 @@ struct backend *request_server(struct request *r)
 }
 
 /* "for 900" at the end of a command, in seconds ("900s" too). False, and said so, where it is not that. */
-static bool take_for(struct request *r, unsigned first, uint64_t *for_ms)
+bool request_for(struct request *r, unsigned first, uint64_t *for_ms)
 {
 	const char *text = r->n_args == first + 2 ? r->args[first + 1] : "";
 	char *end = NULL;
@@ -168,7 +168,7 @@ void admin_set_server(struct request *r)
 				      "%s is the last server of %s that takes mail; use --force to "
 				      "take it out anyway.\n",
 				      b->conf.name, r->args[0]);
-		else if (take_for(r, 3 + keep_one, &for_ms))
+		else if (request_for(r, 3 + keep_one, &for_ms))
 			set_state(r, b, state, for_ms);
 		return;
 	}
@@ -239,7 +239,7 @@ static void force_tier(struct request *r, const struct service *s)
 	uint16_t preference;
 	uint64_t for_ms;
 
-	if (take_tier(r, s, r->args[2], &preference) && take_for(r, 3, &for_ms) &&
+	if (take_tier(r, s, r->args[2], &preference) && request_for(r, 3, &for_ms) &&
 	    model_force(r->env->model, s->id, preference, r->caller->who, for_ms, control_now()))
 		cb->changed(cb->ctx);
 }

@@ -101,6 +101,11 @@ void command_append_lines(struct buf *out, const char *text)
 		buf_append(out, "\n", 1);
 }
 
+struct control_info request_info(struct request *r)
+{
+	return fresh_info(r->env);
+}
+
 static void run_show_status(struct request *r)
 {
 	struct control_info info = fresh_info(r->env);
@@ -226,6 +231,9 @@ static const struct command commands[] = {
 	{"probe", "<s>/<b>", "one probe of a server, to look at: a JSON document", 1, true,
 	 probe_server},
 	{"reload", "", "read the configuration again and apply it", 0, true, run_reload},
+	{"set role", "active|standby|auto [for <s>]",
+	 "set what this machine is among several; auto: as the configuration says", 3, true,
+	 role_set},
 	{"set server", "<s>/<b> state <state> [keep-one] [for <s>]",
 	 "set ready, drain or maint, for so many seconds or for good; or weight <n>[%]", 6, true,
 	 admin_set_server},
@@ -246,6 +254,8 @@ static const struct command commands[] = {
 	{"show backend", "", "list the services", 0, false, statlist_backends},
 	{"show info", "[json|typed]", "report information about the running process", 3, false,
 	 run_show_info},
+	{"show role", "", "this box among several, as JSON: role, since, source, priority", 0,
+	 false, role_show},
 	{"show servers state", "[<s>]", "states and weights of the servers, in HAProxy's numbers",
 	 1, false, statlist_servers},
 	{"show stat", "[{<s>|<iid>} <type> <sid>] [json|typed]",

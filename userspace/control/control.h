@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include "core/flow.h"
 #include "core/model.h"
+#include "core/role.h"
 #include "mxlb/counters.h"
 #include "util/buf.h"
 
@@ -37,7 +38,16 @@ struct control_info {	     /* what the model does not know; filled by the daemon
 	uint32_t probe_late_p50_ms, probe_late_p99_ms, probe_late_max_ms; /* after their time */
 	const struct tally_rate *rate; /* of all services together; NULL: not known */
 	unsigned idle_pct;	       /* of a CPU, that mxlbd left idle in the last second */
-	uint32_t turn_max_ms; /* the longest turn of the loop within ten seconds, or twenty */
+	const struct role_state *role; /* NULL: not known (tests) */
+	const struct ha_conf *ha;
+	uint64_t role_lease_left_ms; /* 0: there is no lease, or it is over */
+	uint64_t leases_expired, announcements;
+	const char *box_digest; /* "": not known */
+	const char (*service_digests)
+		[17]; /* MXLB_MAX_SERVICES of them, by service.id; NULL: not known */
+	const char *const
+		*route_states; /* by service.id; NULL: not known, or no service has a route */
+	uint32_t turn_max_ms;  /* the longest turn of the loop within ten seconds, or twenty */
 };
 
 struct control_callbacks {
@@ -51,6 +61,8 @@ struct control_callbacks {
 	int (*config)(void *ctx, bool secrets, struct buf *out);
 	/* Takes the datapath away and ends the daemon. 0, or -errno: something could not be removed. */
 	int (*detach)(void *ctx, const char *who);
+	/* What an operator wants this box to be (enum role_order), for so long; 0: until told otherwise. */
+	void (*role)(void *ctx, int wanted, const char *who, uint64_t for_ms);
 	/* Brings the model's change into force (after an admin command). */
 	void (*changed)(void *ctx);
 	/* Calls row for each entry in n places of the flow table, from `first` on. True: there are more places. */

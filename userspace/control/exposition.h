@@ -56,5 +56,6 @@ void exposition_end(struct exposition *e);
 /* Every family, whether or not it has samples. */
 void metrics_backends(struct exposition *e);
 void metrics_services(struct exposition *e);
+void metrics_ha(struct exposition *e);
 
 #endif

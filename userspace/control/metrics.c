@@ -169,6 +169,7 @@ void metrics_render(const struct model *m, const struct control_info *info, stru
 	write_lateness(&e);
 	write_interfaces(&e);
 	write_problems(&e);
+	metrics_ha(&e);
 	write_fates(&e);
 	metrics_services(&e);
 	metrics_backends(&e);

@@ -263,7 +263,7 @@ static json_t *json_service(const struct service *s, const struct control_info *
 		drops = info->service_drops[s->id];
 	for (unsigned i = 0; i < s->n_backends;)
 		tiers = render_json_append(tiers, json_tier(s, i, &i, now));
-	return json_pack("{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "name",
+	return json_pack("{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
 			 render_json_text(s->conf.name), "address", json_address(&s->conf.address),
 			 "port", s->conf.port, "state", service_state_name(s->tier.state),
 			 "active_tier",
@@ -272,7 +272,10 @@ static json_t *json_service(const struct service *s, const struct control_info *
 			 s->conf.failback == FAILBACK_MANUAL ? "manual" : "auto", "held_back",
 			 s->tier.n_held ? json_integer(s->tier.held[0].preference) : json_null(),
 			 "tiers", tiers, "drops", json_counters(drops, 0, MXLB_COUNT_DROPS),
-			 "counts", json_service_counts(&s->tally, now));
+			 "counts", json_service_counts(&s->tally, now), "digest",
+			 info->service_digests && info->service_digests[s->id][0]
+				 ? json_string(info->service_digests[s->id])
+				 : json_null());
 }
 
 static json_t *json_config(const struct control_info *info)
@@ -363,13 +366,13 @@ int render_status(const struct model *m, const struct control_info *info, struct
 	uname(&host);
 	for (unsigned i = 0; i < m->n_services; i++)
 		services = render_json_append(services, json_service(&m->services[i], info, now));
-	json = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "version",
+	json = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
 			 render_json_text(info->version), "build", render_json_text(info->build),
 			 "node", render_json_text(host.nodename), "pid", (json_int_t)info->pid,
 			 "uptime_s", (json_int_t)info->uptime_s, "time",
 			 render_json_time(now.wall_ms), "config", json_config(info), "interfaces",
-			 json_interfaces(m->config, info), "probing", json_probing(info),
-			 "services", services);
+			 json_interfaces(m->config, info), "probing", json_probing(info), "ha",
+			 render_role(m, info), "services", services);
 	json_object_set_new(json, "problems", json_problems(&m->problems));
 	json_object_set_new(json, "diagnosis", json_diagnosis(m, info));
 	if (json_object_update(json, fates)) {

@@ -25,6 +25,9 @@ void render_events(const struct event_log *log, uint64_t first, bool json, struc
 int render_event(const struct event_log *log, const struct event *e, uint64_t dropped,
 		 struct buf *out);
 
+/* This box among several (docs/high-availability.md); null without `ha` in the configuration. */
+json_t *render_role(const struct model *m, const struct control_info *info);
+
 /* Of enum mxlb_counter. */
 const char *render_counter(unsigned i);
 /* "2026-01-31T12:00:00.000Z" (RFC 3339), or NULL for a time that no four-digit year has. Returns text. */

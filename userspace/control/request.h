@@ -30,6 +30,13 @@ struct backend *request_server(struct request *r);
 /* Text of others: only its printable bytes, and no empty line, which would end the reply. */
 void command_append_lines(struct buf *out, const char *text);
 
+/* What the daemon knows, as of now. */
+struct control_info request_info(struct request *r);
+/* "for 900" as the words from `first` on: in ms, 0 where there are none. False, and the reply says so: it is not that. */
+bool request_for(struct request *r, unsigned first, uint64_t *for_ms);
+
+void role_show(struct request *r);
+void role_set(struct request *r);
 void admin_set_server(struct request *r);
 void admin_enable_server(struct request *r);
 void admin_disable_server(struct request *r);

@@ -7,6 +7,7 @@
 #define MXLB_CONFIG_H
 
 #include <net/if.h>
+#include <stdbool.h>
 #include "core/tlsa.h"
 #include "mxlb/limits.h"
 #include "util/addr.h"
@@ -33,7 +34,9 @@ enum tls_policy {
 	TLS_DOMAIN_VALIDATION,
 	TLS_DANE,
 };
-enum advertise { ADVERTISE_ARP, ADVERTISE_NONE };
+enum advertise { ADVERTISE_ARP, ADVERTISE_NONE, ADVERTISE_ROUTE };
+enum withdraw { WITHDRAW_DOWN, WITHDRAW_NEVER };
+enum ha_role { HA_ROLE_ACTIVE, HA_ROLE_STANDBY, HA_ROLE_KEEPALIVED };
 enum tier_mode { TIER_MODE_SWITCH, TIER_MODE_ADD };
 enum failback { FAILBACK_AUTO, FAILBACK_MANUAL };
 enum all_down { ALL_DOWN_RESET, ALL_DOWN_DROP };
@@ -67,6 +70,22 @@ struct control_conf {
 	char operators[CONFIG_MAX_OPERATORS][CONFIG_NAME_SIZE];
 	unsigned n_operators;
 	struct listen_conf http; /* /metrics and the status page */
+};
+
+struct ha_conf {    /* this box among several; docs/high-availability.md */
+	bool given; /* the file has the section */
+	char name[CONFIG_NAME_SIZE];
+	enum ha_role role;
+	char fifo[CONFIG_PATH_SIZE];	      /* keepalived's vrrp_notify_fifo */
+	char instance[CONFIG_NAME_SIZE];      /* empty: the only one */
+	char priority_file[CONFIG_PATH_SIZE]; /* keepalived's track_file */
+	bool preempt;
+	uint64_t lease_ms;   /* 0: no limit */
+	uint64_t refresh_ms; /* 0: VIPs are not announced again */
+	struct ha_route_conf {
+		uint32_t table, metric;
+		uint16_t protocol; /* of rtnetlink: who made the route */
+	} route;
 };
 
 struct cert_conf {		       /* what a probe asks of a certificate besides its policy */
@@ -108,6 +127,7 @@ struct service_conf {
 	unsigned interface; /* index into config.interfaces */
 	unsigned probe;	    /* index into config.probes */
 	enum advertise advertise;
+	enum withdraw withdraw; /* with ADVERTISE_ROUTE */
 	uint32_t min_up;
 	enum tier_mode tier_mode;
 	enum failback failback;
@@ -142,6 +162,7 @@ struct config {
 	unsigned n_interfaces;
 	struct datapath_conf datapath;
 	struct control_conf control;
+	struct ha_conf ha;
 	struct probe_conf probes[CONFIG_MAX_PROBES];
 	unsigned n_probes;
 	struct service_conf services[MXLB_MAX_SERVICES];

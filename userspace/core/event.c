@@ -32,6 +32,9 @@ static const char *const kinds[] = {
 	[EVENT_INTERFACE_BLIND] = "interface_blind",
 	[EVENT_PROBE_COST] = "probe_cost",
 	[EVENT_BACKEND_WARNING] = "backend_warning",
+	[EVENT_ROLE] = "role",
+	[EVENT_ROLE_SOURCE] = "role_source",
+	[EVENT_ROUTE] = "route",
 };
 
 const char *event_kind_name(enum event_kind k)
@@ -84,6 +87,8 @@ enum log_level event_level(const struct event *e)
 		return error_if(!strcmp(e->to, "detached"));
 	case EVENT_INTERFACE_BLIND:
 		return error_if(!strcmp(e->to, "blind"));
+	case EVENT_ROLE_SOURCE:
+		return error_if(!strcmp(e->to, "lost"));
 	case EVENT_VIP_CONFLICT:
 		return error_if(!strcmp(e->to, "claimed"));
 	case EVENT_LINK:

@@ -37,6 +37,9 @@ enum event_kind {
 	EVENT_INTERFACE_BLIND, /* from, to: "blind", "sees", "unknown": does the program see what arrives? */
 	EVENT_PROBE_COST,      /* to: "expensive", "cheap" */
 	EVENT_BACKEND_WARNING, /* from, to: reason names or "none": it refuses the probe, and stays up */
+	EVENT_ROLE,	       /* from, to: "active", "standby" */
+	EVENT_ROLE_SOURCE, /* to: "keepalived", "lost" */
+	EVENT_ROUTE,	   /* from, to: "advertised", "draining", "withdrawn" */
 };
 
 struct event {

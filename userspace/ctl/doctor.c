@@ -25,7 +25,7 @@ static const char *const level_names[DOCTOR_LEVELS] = {
 
 static const struct doctor_check *const tables[] = {
 	doctor_box_checks,  doctor_files_checks, doctor_net_checks, doctor_device_checks,
-	doctor_mail_checks, doctor_wire_checks,	 doctor_own_checks,
+	doctor_mail_checks, doctor_wire_checks,	 doctor_own_checks, doctor_ha_checks,
 };
 
 void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice)

@@ -39,7 +39,8 @@ struct doctor_check {
 
 /* Each ends with a NULL name. */
 extern const struct doctor_check doctor_box_checks[], doctor_files_checks[], doctor_net_checks[],
-	doctor_device_checks[], doctor_mail_checks[], doctor_wire_checks[], doctor_own_checks[];
+	doctor_device_checks[], doctor_mail_checks[], doctor_wire_checks[], doctor_own_checks[],
+	doctor_ha_checks[];
 
 /* One sentence what it is, and one what to do about it; both are taken (json_sprintf()), advice may be NULL. */
 void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice);

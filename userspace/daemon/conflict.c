@@ -31,7 +31,7 @@ static void look(struct daemon *d)
 {
 	uint64_t claims = claims_counted(d);
 
-	if (claims > d->claims) {
+	if (claims > d->claims && daemon_is_active(d)) {
 		if (!d->claimed)
 			tell(d, "none", "claimed",
 			     "another host answers ARP for a VIP, so mail may pass this box by: on a server "
@@ -43,8 +43,11 @@ static void look(struct daemon *d)
 	d->claims = claims;
 }
 
+/* On a standby box the owner is the active one. */
 static void ask(struct daemon *d)
 {
+	if (!daemon_is_active(d))
+		return;
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		const struct service *s = &d->model->services[i];
 

@@ -67,8 +67,17 @@ static void announce_all(struct daemon *d)
 		if (s->conf.advertise != ADVERTISE_ARP || s->tier.state == SERVICE_NOT_READY)
 			continue;
 		netlink_join_solicited(d->netlink, s->conf.interface, &s->conf.address);
+		if (!daemon_is_active(d))
+			continue;
 		netlink_announce(d->netlink, s->conf.interface, &s->conf.address);
+		d->announcements++;
 	}
+}
+
+void daemon_announce_once(struct daemon *d)
+{
+	if (!ev_is_active(&d->announce)) /* else it is being announced anyway */
+		announce_all(d);
 }
 
 void daemon_announce(struct daemon *d)
@@ -148,6 +157,8 @@ static void settle(struct daemon *d)
 {
 	uint64_t ready = ready_services(d->model);
 
+	if (d->dirty && !d->detached)
+		role_update(d);
 	notes_log(d);
 	if (!d->dirty || d->detached)
 		return;
@@ -251,6 +262,14 @@ static void on_refresh(void *ctx, struct control_info *info)
 	info->probe_late_p50_ms = lateness_percentile(&d->lateness, 50);
 	info->probe_late_p99_ms = lateness_percentile(&d->lateness, 99);
 	info->probe_late_max_ms = d->lateness.max_ms;
+	info->role = role_state(d);
+	info->ha = &d->config->ha;
+	info->role_lease_left_ms = role_lease_left_ms(d);
+	info->leases_expired = role_leases_expired(d);
+	info->announcements = d->announcements;
+	info->box_digest = d->box_digest;
+	info->service_digests = (const char(*)[17])d->digests;
+	info->route_states = d->route_states;
 	info->turn_max_ms =
 		d->turn_max_ms[0] > d->turn_max_ms[1] ? d->turn_max_ms[0] : d->turn_max_ms[1];
 }
@@ -269,7 +288,14 @@ static int on_config(void *ctx, bool secrets, struct buf *out)
 {
 	struct daemon *d = ctx;
 	json_t *json = conf_json(d->config, secrets);
-	char *text = json_dumps(json, JSON_COMPACT);
+	char key[DATAPATH_KEY_TEXT_SIZE], *text;
+
+	if (secrets && !d->config->datapath.hash_key[0]) {
+		datapath_hash_key_text(d->datapath, key);
+		json_object_set_new(json_object_get(json, "datapath"), "hash-key",
+				    json_string(key));
+	}
+	text = json_dumps(json, JSON_COMPACT);
 
 	if (text)
 		buf_printf(out, "%s\n", text);
@@ -281,6 +307,11 @@ static int on_config(void *ctx, bool secrets, struct buf *out)
 static int on_detach(void *ctx, const char *who)
 {
 	return daemon_detach(ctx, who);
+}
+
+static void on_role(void *ctx, int wanted, const char *who, uint64_t for_ms)
+{
+	role_give_order(ctx, wanted, who, for_ms);
 }
 
 static void on_changed(void *ctx)
@@ -332,6 +363,7 @@ static int start_control(struct daemon *d)
 		.plan = on_plan,
 		.config = on_config,
 		.detach = on_detach,
+		.role = on_role,
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,
@@ -417,6 +449,8 @@ static int start_parts(struct daemon *d)
 	if (!err)
 		err = evidence_start(d);
 	if (!err)
+		err = role_start(d);
+	if (!err)
 		err = interfaces_start(d);
 	if (err)
 		return err;
@@ -478,6 +512,7 @@ static void stop(struct daemon *d)
 	prober_free(d->prober);
 	resets_stop(d);
 	evidence_stop(d);
+	role_stop(d);
 	connlog_free(d->connlog);
 	if (d->datapath && d->model)
 		remember_all(d);

@@ -17,6 +17,8 @@
 #include "datapath/netlink.h"
 #include "daemon/connlog.h"
 #include "daemon/messenger.h"
+#include "daemon/role.h"
+#include "daemon/viproute.h"
 #include "probe/prober.h"
 
 enum exit_code {
@@ -73,6 +75,11 @@ struct daemon {
 	struct messenger *messenger;
 	struct connlog *connlog; /* NULL: none is wanted */
 	struct http *http;
+	struct role_keeper *role;
+	enum route_state routes[MXLB_MAX_SERVICES]; /* by service id */
+	int route_err;				    /* as last logged */
+	const char *route_states[MXLB_MAX_SERVICES];
+	char digests[MXLB_MAX_SERVICES][17], box_digest[17];
 
 	bool detached;	/* ends, and must put nothing back */
 	bool dirty;	/* the plan may differ from what is in force */
@@ -93,6 +100,7 @@ struct daemon {
 	uint64_t filters_gone_ms; /* when a filter of the probes was last found missing; 0: never */
 	uint32_t mtu[MXLB_MAX_PORTS]; /* of config.interfaces, as last seen */
 	unsigned announcements_left;
+	uint64_t announcements; /* of VIPs, since the start */
 	ev_signal on_term, on_int, on_hup;
 	const char *stopped_by; /* "SIGTERM", "SIGINT"; NULL: detach */
 	struct watch watches[MXLB_MAX_BACKENDS];
@@ -146,6 +154,8 @@ struct now daemon_now(void);
 void daemon_changed(struct daemon *d);
 /* Says whose the VIPs are, a few times, after anything that may have changed what the neighbours believe. */
 void daemon_announce(struct daemon *d);
+/* The same, once: repeated while this box is active. */
+void daemon_announce_once(struct daemon *d);
 
 /* notes.c: transitions. */
 /* One of the daemon's own; filled by the caller, logged before the loop sleeps. */
@@ -187,6 +197,8 @@ void own_problem(struct daemon *d, const char *name, const char *about, bool cri
  * kernel is asked, else it is what is known. */
 const char *own_probe_trouble(struct daemon *d, const struct service *s, const struct backend *b,
 			      bool look, uint64_t since_ms);
+/* Is this the box that answers for the VIPs? */
+bool daemon_is_active(const struct daemon *d);
 
 /* conflict.c: other hosts that say they have a VIP. */
 void owners_start(struct daemon *d);

@@ -15,6 +15,7 @@ int daemon_detach(struct daemon *d, const char *who)
 	snprintf(e->cause, sizeof(e->cause), "nothing is forwarded from now on");
 	d->detached = true;
 	watches_stop_all(d);
+	viproutes_remove(d);
 	err = datapath_detach(d->datapath, d->netlink);
 	ev_break(d->loop, EVBREAK_ALL);
 	return err;
@@ -26,6 +27,8 @@ enum exit_code daemon_detach_left(struct config *config)
 	struct netlink *n = NULL;
 	int err = netlink_new(NULL, config, NULL, &n);
 
+	if (!err && config->ha.given)
+		netlink_vip_routes_purge(n, &config->ha.route);
 	if (!err)
 		err = datapath_lock(&config->datapath, &dp);
 	if (!err)

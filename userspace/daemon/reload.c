@@ -61,6 +61,15 @@ static bool same_interfaces(const struct config *a, const struct config *b)
 	return true;
 }
 
+/* The rest of it (role, preempt, lease, announce-refresh) a reload takes in. */
+static bool ha_fixed_changed(const struct ha_conf *a, const struct ha_conf *b)
+{
+	return a->given != b->given || strcmp(a->name, b->name) || strcmp(a->fifo, b->fifo) ||
+	       strcmp(a->instance, b->instance) || strcmp(a->priority_file, b->priority_file) ||
+	       a->route.table != b->route.table || a->route.protocol != b->route.protocol ||
+	       a->route.metric != b->route.metric;
+}
+
 /* The sections that only a start can take in; a restart costs no connection. NULL: all the same. */
 static const char *fixed_section_changed(const struct config *a, const struct config *b)
 {
@@ -70,7 +79,7 @@ static const char *fixed_section_changed(const struct config *a, const struct co
 		return "datapath";
 	if (!conf_same_section(a, b, "control"))
 		return "control";
-	return NULL;
+	return ha_fixed_changed(&a->ha, &b->ha) ? "ha" : NULL;
 }
 
 static int check(struct daemon *d, const struct config *config, struct buf *errors)
@@ -138,10 +147,12 @@ static int take_over(struct daemon *d, const char *who, struct config *config)
 	d->refreshed_ms = 0; /* new backends have no counts yet */
 	messenger_set_command(d->messenger, config->notify);
 	prober_reload(d->prober, config->probes, config->n_probes);
+	viproutes_reload(d, old);
 	config_free(old);
 	watches_stop_removed(d);
 	watches_start(d);
 	connlog_update(d);
+	role_reload(d);
 	return 0;
 }
 

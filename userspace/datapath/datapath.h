@@ -109,6 +109,20 @@ void datapath_tunnel_probes(struct datapath *dp, const struct plan *plan);
 /* Every second, and when a filter was removed: it may be missing by now, or have failed before. How many were put back. */
 unsigned datapath_keep_probes_tunnelled(struct datapath *dp);
 
+/*
+ * Until when this box answers ARP and neighbour discovery for its VIPs: 0 always, 1 never, else CLOCK_MONOTONIC in ns
+ * (core/role.h). One store; it outlives mxlbd.
+ */
+void datapath_set_role(struct datapath *dp, uint64_t word);
+uint64_t datapath_role(const struct datapath *dp);
+#define DATAPATH_KEY_TEXT_SIZE 40
+/* The hash key in force as datapath.hash-key may be written: "raw:" and 32 hexadecimal digits. */
+void datapath_hash_key_text(const struct datapath *dp, char text[DATAPATH_KEY_TEXT_SIZE]);
+/* The 16 bytes of the hash key in force. */
+const uint8_t *datapath_hash_key(const struct datapath *dp);
+/* Were the maps there before this mxlbd? */
+bool datapath_was_there(const struct datapath *dp);
+
 /* Remembers for the next mxlbd what is known of a backend. */
 void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b);
 

@@ -87,6 +87,7 @@ struct datapath {
 	struct mxlb_ring *rings;
 	struct mxlb_backend *backends;
 	struct mxlb_record *records;
+	__u64 *role;
 	struct mxlb_line4 *flows4;
 	struct mxlb_line6 *flows6;
 	struct mxlb_control *control;

@@ -116,6 +116,7 @@ static struct bpf_map *mapped(struct datapath *dp, unsigned i, void ***at)
 		{dp->skel->maps.rings, (void **)&dp->rings},
 		{dp->skel->maps.backends, (void **)&dp->backends},
 		{dp->skel->maps.records, (void **)&dp->records},
+		{dp->skel->maps.role, (void **)&dp->role},
 		{dp->skel->maps.flows4, (void **)&dp->flows4},
 		{dp->skel->maps.flows6, (void **)&dp->flows6},
 	};
@@ -162,6 +163,29 @@ static void unmap_all(struct datapath *dp)
 			munmap(*at, mapped_len(map));
 }
 
+#define RAW "raw:"
+
+/* The key itself, as `mxlbctl config` prints it, so that a second box can have what the first one generated. */
+static bool keys_raw(const char *text, __u64 keys[2])
+{
+	unsigned long long k[2];
+	int end = 0;
+
+	if (strncmp(text, RAW, strlen(RAW)) ||
+	    sscanf(text + strlen(RAW), "%16llx%16llx%n", &k[0], &k[1], &end) != 2 || end != 32)
+		return false;
+	keys[0] = k[0];
+	keys[1] = k[1];
+	return k[0];
+}
+
+void datapath_hash_key_text(const struct datapath *dp, char text[DATAPATH_KEY_TEXT_SIZE])
+{
+	snprintf(text, DATAPATH_KEY_TEXT_SIZE, RAW "%016llx%016llx",
+		 (unsigned long long)dp->control->hash_key[0],
+		 (unsigned long long)dp->control->hash_key[1]);
+}
+
 /* FNV-1a, then mixed. */
 static void keys_of(const char *text, __u64 keys[2])
 {
@@ -184,7 +208,8 @@ static int set_keys(struct datapath *dp, const char *text)
 		return -errno;
 	if (!*text)
 		return keys[0] || getrandom(keys, 16, 0) == 16 ? 0 : -errno;
-	keys_of(text, asked);
+	if (!keys_raw(text, asked))
+		keys_of(text, asked);
 	if (!keys[0])
 		memcpy(keys, asked, sizeof(asked));
 	else if (memcmp(keys, asked, sizeof(asked)))
@@ -192,6 +217,26 @@ static int set_keys(struct datapath *dp, const char *text)
 			"event=hash_key_kept advice=\"open connections are found by the old one: the "
 			"key changes when the datapath is detached and started again\"");
 	return 0;
+}
+
+void datapath_set_role(struct datapath *dp, uint64_t word)
+{
+	*(volatile __u64 *)dp->role = word;
+}
+
+uint64_t datapath_role(const struct datapath *dp)
+{
+	return *(volatile const __u64 *)dp->role;
+}
+
+const uint8_t *datapath_hash_key(const struct datapath *dp)
+{
+	return (const uint8_t *)dp->control->hash_key;
+}
+
+bool datapath_was_there(const struct datapath *dp)
+{
+	return dp->adopted;
 }
 
 static void adopt_rings(struct datapath *dp)

@@ -121,6 +121,17 @@ int netlink_probe_route_remove(struct netlink *n, uint32_t backend_id);
  * was where this process changed it, to the table's default where an earlier one did (still 200). */
 int netlink_detach_all(struct netlink *n);
 
+/*
+ * A VIP's route for BIRD or FRR, in ha.route's table. Idempotent. 0 or -errno (-ENODEV: no such interface, -ENETDOWN: it
+ * is down; the kernel has removed the route then).
+ */
+int netlink_vip_route_add(struct netlink *n, const struct ha_route_conf *conf, unsigned interface,
+			  const struct addr *vip, uint32_t metric);
+int netlink_vip_route_del(struct netlink *n, const struct ha_route_conf *conf,
+			  const struct addr *vip, uint32_t metric);
+/* Removes every route of that protocol in that table. */
+int netlink_vip_routes_purge(struct netlink *n, const struct ha_route_conf *conf);
+
 /* Sets retrans_time_ms of the config's interfaces to 200 (v4 and v6), remembering the old value. */
 int netlink_fast_neighbours(struct netlink *n);
 

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core/role: who is active, by which word; the priority in all orders of causes; lines of keepalived's FIFO. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+#include "core/role.h"
+
+static const struct ha_conf by_keepalived = {
+	.given = true, .role = HA_ROLE_KEEPALIVED, .lease_ms = 5000};
+static const struct ha_conf by_file = {.given = true, .role = HA_ROLE_ACTIVE, .lease_ms = 5000};
+
+#define T0     1000000ull
+#define BIT(f) (1u << ROLE_FAULT_##f)
+
+static struct now at(uint64_t ms)
+{
+	return (struct now){.mono_ms = T0 + ms, .wall_ms = 1800000000000 + (int64_t)ms};
+}
+
+static struct role_state begin(const struct ha_conf *conf, enum role kept)
+{
+	struct role_state r;
+
+	role_init(&r, conf, kept, at(0));
+	role_decide(&r, conf, 0, at(0));
+	return r;
+}
+
+static void each_word_of_keepalived_makes_its_role(void **state)
+{
+	static const struct {
+		const char *line;
+		enum vrrp_state says;
+		enum role becomes; /* of a box that was the other */
+	} rows[] = {
+		{"INSTANCE \"mxlb\" MASTER 110", VRRP_MASTER, ROLE_ACTIVE},
+		{"INSTANCE \"mxlb\" BACKUP 110", VRRP_BACKUP, ROLE_STANDBY},
+		{"INSTANCE \"mxlb\" FAULT 110", VRRP_FAULT, ROLE_STANDBY},
+		{"INSTANCE \"mxlb\" STOP 0", VRRP_STOP, ROLE_STANDBY},
+		{"INSTANCE \"mxlb\" DELETED 0", VRRP_DELETED, ROLE_STANDBY},
+		{"GROUP \"mxlb\" MASTER 0", VRRP_MASTER, ROLE_ACTIVE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct role_state r = begin(&by_keepalived, !rows[i].becomes);
+
+		assert_int_equal(role_line(&r, &by_keepalived, rows[i].line), rows[i].says);
+		assert_true(role_decide(&r, &by_keepalived, 0, at(10)));
+		assert_int_equal(r.role, rows[i].becomes);
+		assert_int_equal(r.source, ROLE_FROM_KEEPALIVED);
+		assert_int_equal(r.since_ms, T0 + 10);
+	}
+}
+
+static void lines_that_say_nothing_of_the_instance_change_nothing(void **state)
+{
+	static const char *const lines[] = {
+		"",
+		"INSTANCE",
+		"INSTANCE \"mxlb\"",
+		"INSTANCE \"mxlb\" MASTER",
+		"INSTANCE mxlb MASTER 1",
+		"INSTANCE \"other\" BACKUP 1",
+		"SCRIPT \"mxlb\" BACKUP 1",
+		"INSTANCE \"mxlb\" WHATEVER 1",
+		"INSTANCE \"mxlb\" master 1",
+		"INSTANCE \"\" BACKUP 1",
+		"INSTANCE \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" BACKUP 1",
+	};
+	struct role_state r = begin(&by_keepalived, ROLE_STANDBY);
+
+	(void)state;
+	role_line(&r, &by_keepalived, "INSTANCE \"mxlb\" MASTER 110");
+	role_decide(&r, &by_keepalived, 0, at(1));
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		assert_int_equal(role_line(&r, &by_keepalived, lines[i]), VRRP_OTHER);
+		assert_false(role_decide(&r, &by_keepalived, 0, at(2)));
+		assert_int_equal(r.role, ROLE_ACTIVE);
+	}
+}
+
+static void before_the_first_line_the_role_is_kept(void **state)
+{
+	struct role_state r = begin(&by_keepalived, ROLE_ACTIVE);
+
+	(void)state;
+	assert_int_equal(r.role, ROLE_ACTIVE);
+	assert_int_equal(r.source, ROLE_FROM_LEASE);
+	r = begin(&by_keepalived, ROLE_STANDBY);
+	assert_int_equal(r.role, ROLE_STANDBY);
+	r = begin(&by_file, ROLE_STANDBY);
+	assert_int_equal(r.role, ROLE_ACTIVE);
+	assert_int_equal(r.source, ROLE_FROM_CONFIG);
+}
+
+static void an_order_decides_without_keepalived_and_ends_by_itself(void **state)
+{
+	struct role_state r = begin(&by_file, ROLE_ACTIVE);
+
+	(void)state;
+	role_order_give(&r, ROLE_ORDER_STANDBY, "anna", 900, at(0));
+	assert_true(role_decide(&r, &by_file, 0, at(0)));
+	assert_int_equal(r.role, ROLE_STANDBY);
+	assert_int_equal(r.source, ROLE_FROM_OPERATOR);
+	assert_int_equal(role_next_ms(&r), T0 + 900);
+	assert_false(role_decide(&r, &by_file, 0, at(899)));
+	assert_true(role_decide(&r, &by_file, 0, at(900)));
+	assert_int_equal(r.role, ROLE_ACTIVE);
+	assert_int_equal(r.wanted, ROLE_ORDER_AUTO);
+	assert_int_equal(r.changes, 2);
+}
+
+static void with_keepalived_an_order_moves_the_priority_alone(void **state)
+{
+	struct role_state r = begin(&by_keepalived, ROLE_STANDBY);
+
+	(void)state;
+	role_line(&r, &by_keepalived, "INSTANCE \"mxlb\" MASTER 210");
+	role_decide(&r, &by_keepalived, 0, at(1));
+	assert_int_equal(r.priority, 10);
+	role_order_give(&r, ROLE_ORDER_STANDBY, "anna", 0, at(2));
+	assert_false(role_decide(&r, &by_keepalived, 0, at(2)));
+	assert_int_equal(r.role, ROLE_ACTIVE);
+	assert_int_equal(r.priority, 10 - 200);
+	role_order_give(&r, ROLE_ORDER_ACTIVE, "anna", 0, at(3));
+	role_decide(&r, &by_keepalived, 0, at(3));
+	assert_int_equal(r.priority, 100);
+	r.lost = true;
+	role_order_give(&r, ROLE_ORDER_AUTO, "anna", 0, at(4));
+	role_decide(&r, &by_keepalived, 0, at(4));
+	assert_int_equal(r.priority, 0); /* the bonus is for a box that keepalived knows */
+}
+
+static void a_penalty_begins_and_ends_after_its_times(void **state)
+{
+	static const struct {
+		unsigned cause;
+		int points;
+		uint64_t begins, ends;
+	} rows[] = {
+		{BIT(READY), -100, 0, 0},
+		{BIT(SERVING), -100, 0, 30000},
+		{BIT(SERVERS), -60, 3000, 30000},
+		{BIT(TIER), -40, 3000, 30000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct role_state r = begin(&by_keepalived, ROLE_STANDBY);
+		uint64_t gone = 10000, on = 100 + rows[i].begins;
+
+		role_decide(&r, &by_keepalived, rows[i].cause, at(100));
+		assert_int_equal(r.priority, rows[i].begins ? 0 : rows[i].points);
+		if (rows[i].begins) {
+			assert_int_equal(role_next_ms(&r), T0 + on);
+			role_decide(&r, &by_keepalived, rows[i].cause, at(on - 1));
+			assert_int_equal(r.priority, 0);
+		}
+		role_decide(&r, &by_keepalived, rows[i].cause, at(on));
+		assert_int_equal(r.priority, rows[i].points);
+		role_decide(&r, &by_keepalived, 0, at(gone));
+		assert_int_equal(r.priority, rows[i].ends ? rows[i].points : 0);
+		role_decide(&r, &by_keepalived, 0, at(gone + rows[i].ends - !!rows[i].ends));
+		assert_int_equal(r.priority, rows[i].ends ? rows[i].points : 0);
+		role_decide(&r, &by_keepalived, 0, at(gone + rows[i].ends));
+		assert_int_equal(r.priority, 0);
+		assert_int_equal(role_next_ms(&r), 0);
+	}
+}
+
+/* Every set of causes that lasts: the largest penalty alone counts, and the bonus. */
+static void of_several_faults_the_largest_counts(void **state)
+{
+	(void)state;
+	for (unsigned causes = 0; causes < 1u << ROLE_FAULTS; causes++) {
+		struct role_state r = begin(&by_keepalived, ROLE_ACTIVE);
+		int worst = 0;
+
+		for (unsigned f = 0; f < ROLE_FAULTS; f++)
+			if (causes >> f & 1 && role_fault_points(f) < worst)
+				worst = role_fault_points(f);
+		role_decide(&r, &by_keepalived, causes, at(1));
+		role_decide(&r, &by_keepalived, causes, at(3001));
+		assert_int_equal(r.priority, 10 + worst);
+		assert_in_range(200 + r.priority, 1, 254); /* keepalived's limits, base 200 */
+	}
+}
+
+static void the_word_is_never_always_or_a_time(void **state)
+{
+	struct role_state r = begin(&by_keepalived, ROLE_ACTIVE);
+	struct ha_conf endless = by_keepalived;
+
+	(void)state;
+	assert_int_equal(role_word(&r, &by_keepalived, 7), 7 + 5000000000ull);
+	endless.lease_ms = 0;
+	assert_int_equal(role_word(&r, &endless, 7), ROLE_WORD_ALWAYS);
+	assert_int_equal(role_word(&r, &by_file, 7), ROLE_WORD_ALWAYS);
+	r.role = ROLE_STANDBY;
+	assert_int_equal(role_word(&r, &by_keepalived, 7), ROLE_WORD_NEVER);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_word_of_keepalived_makes_its_role),
+		cmocka_unit_test(lines_that_say_nothing_of_the_instance_change_nothing),
+		cmocka_unit_test(before_the_first_line_the_role_is_kept),
+		cmocka_unit_test(an_order_decides_without_keepalived_and_ends_by_itself),
+		cmocka_unit_test(with_keepalived_an_order_moves_the_priority_alone),
+		cmocka_unit_test(a_penalty_begins_and_ends_after_its_times),
+		cmocka_unit_test(of_several_faults_the_largest_counts),
+		cmocka_unit_test(the_word_is_never_always_or_a_time),
+	};
+
+	return cmocka_run_group_tests_name("role", tests, NULL, NULL);
+}

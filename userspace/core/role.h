@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The role of this box among several (docs/high-availability.md): active or standby, who decided it, and the number by which
+ * keepalived compares the boxes. Pure: every function takes the time. mxlb elects nothing; keepalived (VRRP)
+ * or routing (BGP) does.
+ *
+ *   1. `role: active` or `standby`: the file decides, or an operator's order until `role auto`.
+ *   2. `role: keepalived`: the last line about the instance in keepalived's FIFO decides. MASTER: active.
+ *      BACKUP, FAULT, STOP, DELETED: standby. Before the first line the role is kept from before a restart, else standby. An
+ *      order only changes the priority: VRRP stays the only judge.
+ *   3. keepalived is lost when nobody has written to the FIFO for ROLE_LOST_MS (a reload of keepalived is shorter). The role stays.
+ *   4. The priority is one bonus and the largest penalty. A penalty begins after its cause has lasted for a
+ *      time, and ends when the cause has been gone for a time, so that two boxes do not swap in turns.
+ */
+#ifndef MXLB_ROLE_H
+#define MXLB_ROLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "core/config.h"
+#include "core/model.h"
+
+#define ROLE_LOST_MS	 500
+#define ROLE_LINE_SIZE	 256
+#define ROLE_WORD_ALWAYS 0ull /* in the map `role`: answer for the VIPs */
+#define ROLE_WORD_NEVER	 1ull /* else until that time, CLOCK_MONOTONIC in ns */
+
+enum role { ROLE_STANDBY, ROLE_ACTIVE };
+enum role_source { ROLE_FROM_CONFIG, ROLE_FROM_KEEPALIVED, ROLE_FROM_OPERATOR, ROLE_FROM_LEASE };
+enum role_order { ROLE_ORDER_AUTO, ROLE_ORDER_ACTIVE, ROLE_ORDER_STANDBY };
+
+enum vrrp_state { /* a line's last word but one */
+		  VRRP_OTHER,
+		  VRRP_MASTER,
+		  VRRP_BACKUP,
+		  VRRP_FAULT,
+		  VRRP_STOP,
+		  VRRP_DELETED,
+		  VRRP_RX_LOWER, /* MASTER_RX_LOWER_PRI: another master was heard, as after a split */
+};
+
+/* What takes from the priority, the largest first. */
+enum role_fault {
+	ROLE_FAULT_ORDER,   /* an operator wants it standby */
+	ROLE_FAULT_READY,   /* a service has no first verdicts yet */
+	ROLE_FAULT_SERVING, /* an interface without program or carrier */
+	ROLE_FAULT_SERVERS, /* a service has no server for new connections */
+	ROLE_FAULT_TIER,    /* a service is not on its best tier, by verdicts */
+	ROLE_FAULTS
+};
+
+struct role_state {
+	enum role role;
+	enum role_source source;
+	uint64_t since_ms;
+	int64_t since_wall_ms;
+	uint64_t changes;
+	enum role_order wanted;
+	struct order order;		 /* of .wanted: who, since, until */
+	enum vrrp_state vrrp;		 /* of the last line; VRRP_OTHER: none yet */
+	char instance[CONFIG_NAME_SIZE]; /* that is followed; empty: none was named or heard yet */
+	bool lost;			 /* rule 3 */
+	struct role_penalty {
+		bool cause, on;
+		uint64_t changed_ms; /* when .cause last changed */
+	} penalties[ROLE_FAULTS];
+	int priority; /* -200 to 100: the priority file's number */
+};
+
+const char *role_name(enum role r);		  /* "active", "standby" */
+const char *role_source_name(enum role_source s); /* "config", "keepalived", "operator", "lease" */
+const char *role_order_name(enum role_order o);
+const char *role_fault_name(enum role_fault f);
+int role_fault_points(enum role_fault f);
+
+/* kept: the role from before a restart (rule 2); ignored unless conf->role is keepalived. */
+void role_init(struct role_state *r, const struct ha_conf *conf, enum role kept, struct now now);
+/* One line of the FIFO without its newline. Returns what it says of the instance that is followed, else VRRP_OTHER. */
+enum vrrp_state role_line(struct role_state *r, const struct ha_conf *conf, const char *line);
+/* An operator's order; for_ms 0: until another one. */
+void role_order_give(struct role_state *r, enum role_order wanted, const char *who, uint64_t for_ms,
+		     struct now now);
+/*
+ * Decides again, after any input: rules 1, 2 and 4. causes: a bit for each enum role_fault that is true now, ROLE_FAULT_ORDER
+ * aside. True: the role changed, and .role, .source, .since are new.
+ */
+bool role_decide(struct role_state *r, const struct ha_conf *conf, unsigned causes, struct now now);
+/* When role_decide() would decide otherwise with the same causes, ms; 0: never. */
+uint64_t role_next_ms(const struct role_state *r);
+/* The word of the map `role` for now. */
+uint64_t role_word(const struct role_state *r, const struct ha_conf *conf, uint64_t now_ns);
+
+/* The causes as the model shows them; the daemon adds what only it knows (program, carrier). */
+unsigned role_causes(const struct model *m);
+
+#endif

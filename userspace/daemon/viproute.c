@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Routes of VIPs: viproute.h. A new metric is added before the old route is removed, so that a router never sees none.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "daemon/daemon.h"
+#include "util/log.h"
+
+static const char *const states[] = {
+	[ROUTE_WITHDRAWN] = "withdrawn",
+	[ROUTE_ADVERTISED] = "advertised",
+	[ROUTE_DRAINING] = "draining",
+};
+
+const char *route_state_name(enum route_state s)
+{
+	return (unsigned)s <= ROUTE_DRAINING ? states[s] : "?";
+}
+
+static bool takes_connections(const struct service *s)
+{
+	return s->tier.state != SERVICE_NOT_READY &&
+	       (s->tier.state != SERVICE_DOWN || s->conf.withdraw == WITHDRAW_NEVER);
+}
+
+/* Services of one VIP share its route: it stays while one of them has a server. */
+static bool vip_takes_connections(const struct daemon *d, const struct addr *vip)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++)
+		if (addr_equal(&d->model->services[i].conf.address, vip) &&
+		    takes_connections(&d->model->services[i]))
+			return true;
+	return false;
+}
+
+static bool drains(const struct daemon *d)
+{
+	const struct role_state *r = role_state(d);
+
+	return r && r->role == ROLE_STANDBY && r->source == ROLE_FROM_OPERATOR &&
+	       daemon_now().mono_ms - r->since_ms < ROUTE_DRAIN_MS;
+}
+
+uint64_t viproutes_next_ms(const struct daemon *d)
+{
+	return drains(d) ? role_state(d)->since_ms + ROUTE_DRAIN_MS : 0;
+}
+
+static enum route_state wanted(const struct daemon *d, const struct service *s)
+{
+	if (s->conf.advertise != ADVERTISE_ROUTE || !vip_takes_connections(d, &s->conf.address))
+		return ROUTE_WITHDRAWN;
+	if (daemon_is_active(d))
+		return ROUTE_ADVERTISED;
+	return drains(d) ? ROUTE_DRAINING : ROUTE_WITHDRAWN;
+}
+
+static uint32_t metric_of(const struct daemon *d, enum route_state state)
+{
+	return state == ROUTE_DRAINING ? ROUTE_METRIC_DRAINING : d->config->ha.route.metric;
+}
+
+static int route_set(struct daemon *d, const struct service *s, enum route_state is)
+{
+	const struct ha_route_conf *conf = &d->config->ha.route;
+	int err = 0;
+
+	if (is != ROUTE_WITHDRAWN)
+		err = netlink_vip_route_add(d->netlink, conf, s->conf.interface, &s->conf.address,
+					    metric_of(d, is));
+	for (enum route_state other = ROUTE_ADVERTISED; other <= ROUTE_DRAINING && !err; other++)
+		if (other != is)
+			err = netlink_vip_route_del(d->netlink, conf, &s->conf.address,
+						    metric_of(d, other));
+	return err;
+}
+
+/* Of an interface that is down the kernel has removed it: that is no failure of ours, and it comes back with the link. */
+static void complain(struct daemon *d, const struct service *s, int err)
+{
+	if (err && err != -ENETDOWN && err != -ENODEV && err != d->route_err)
+		log_error(
+			"event=route service=%s error=\"%s\" advice=\"the VIP is not announced to the routers: "
+			"ip route show table %u\"",
+			s->conf.name, strerror(-err), d->config->ha.route.table);
+	d->route_err = err;
+}
+
+static void note(struct daemon *d, const struct service *s, enum route_state from,
+		 enum route_state to)
+{
+	struct event *e = daemon_event(d, EVENT_ROUTE);
+
+	snprintf(e->service, sizeof(e->service), "%s", s->conf.name);
+	snprintf(e->from, sizeof(e->from), "%s", route_state_name(from));
+	snprintf(e->to, sizeof(e->to), "%s", route_state_name(to));
+	if (to == ROUTE_WITHDRAWN)
+		snprintf(e->cause, sizeof(e->cause), "%s",
+			 daemon_is_active(d) ? service_state_name(s->tier.state) : "standby");
+}
+
+void viproutes_update(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service *s = &d->model->services[i];
+		enum route_state *was = &d->routes[s->id], is = wanted(d, s);
+
+		if (s->conf.advertise != ADVERTISE_ROUTE && *was == ROUTE_WITHDRAWN)
+			continue;
+		complain(d, s, route_set(d, s, is));
+		if (is != *was)
+			note(d, s, *was, is);
+		*was = is;
+		d->route_states[s->id] = route_state_name(is);
+	}
+}
+
+static bool wants_any(const struct daemon *d)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++)
+		if (d->model->services[i].conf.advertise == ADVERTISE_ROUTE)
+			return true;
+	return false;
+}
+
+/*
+ * An earlier mxlbd's routes stay until the first verdicts: mail flows by them. Those of services that have none any more go.
+ */
+void viproutes_start(struct daemon *d)
+{
+	if (d->config->ha.given && !wants_any(d))
+		netlink_vip_routes_purge(d->netlink, &d->config->ha.route);
+}
+
+static bool still_routed(const struct config *c, const struct addr *vip)
+{
+	for (unsigned i = 0; i < c->n_services; i++)
+		if (c->services[i].advertise == ADVERTISE_ROUTE &&
+		    addr_equal(&c->services[i].address, vip))
+			return true;
+	return false;
+}
+
+void viproutes_reload(struct daemon *d, const struct config *was)
+{
+	for (unsigned i = 0; i < was->n_services; i++) {
+		const struct service_conf *s = &was->services[i];
+
+		if (s->advertise != ADVERTISE_ROUTE || still_routed(d->config, &s->address))
+			continue;
+		netlink_vip_route_del(d->netlink, &was->ha.route, &s->address,
+				      was->ha.route.metric);
+		netlink_vip_route_del(d->netlink, &was->ha.route, &s->address,
+				      ROUTE_METRIC_DRAINING);
+	}
+}
+
+void viproutes_remove(struct daemon *d)
+{
+	if (d->config->ha.given)
+		netlink_vip_routes_purge(d->netlink, &d->config->ha.route);
+}
