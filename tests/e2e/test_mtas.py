@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -25,6 +26,8 @@ CASES = {
     "no STARTTLS": ("", "no_starttls", 250),
     "421": ("", "greeting_421", 421),
     "452 at MAIL FROM": ("", "mail_4xx", 452),
+    "null sender refused": ("", "sender_refused", 554),
+    "TLS required": ("-t none", "tls_required", 530),
     "a tarpit of 10 s within the timeout": ("-T 20000", "ok", 250),
     "a tarpit of 10 s beyond the timeout": ("-T 5000", "timeout", 0),
 }
@@ -38,6 +41,9 @@ POSTFIX = {  # of smtpd in master.cf
     "no STARTTLS": "-o smtpd_tls_security_level=none",
     "421": "-o smtpd_delay_reject=no -o { smtpd_client_restrictions = check_client_access static:{421 4.3.2 Service not available} }",
     "452 at MAIL FROM": "-o queue_minfree=1000000000000000",
+    "null sender refused": "-o smtpd_delay_reject=no "
+                           "-o { smtpd_sender_restrictions = check_sender_access inline:{ { <> = 554 5.1.0 Sender Denied } } }",
+    "TLS required": "-o smtpd_tls_security_level=encrypt",
     "a tarpit of 10 s within the timeout": "-o smtpd_delay_reject=no -o { smtpd_sender_restrictions = sleep 10 }",
 }
 
@@ -85,7 +91,11 @@ def exim(lab, tls):
     on_connect = f"  defer condition = ${{if eq{{$received_port}}{{{PORT['421']}}}}}\n    message = 421 4.3.2 Service not available"
     on_mail = (f"  accept condition = ${{if eq{{$received_port}}{{{TARPIT}}}}}\n    delay = 10s\n"
                f"  defer condition = ${{if eq{{$received_port}}{{{PORT['452 at MAIL FROM']}}}}}\n"
-               "    message = 452 4.3.1 Insufficient system storage")
+               "    message = 452 4.3.1 Insufficient system storage\n"
+               f"  deny senders = :\n    condition = ${{if eq{{$received_port}}{{{PORT['null sender refused']}}}}}\n"
+               "    message = 554 5.1.0 Sender Denied\n"
+               f"  deny !encrypted = *\n    condition = ${{if eq{{$received_port}}{{{PORT['TLS required']}}}}}\n"
+               "    message = 530 5.7.0 Must issue a STARTTLS command first")
     options = f"tls_advertise_hosts = ${{if eq{{$received_port}}{{{PORT['no STARTTLS']}}}{{}}{{*}}}}"
     with Exim(lab, "nuneaton", sorted(set(PORT.values())), options, on_connect, on_mail, f"{tls}/$received_port.pem") as running:
         yield running.log
@@ -114,6 +124,67 @@ def test_exim_without_space_is_under_back_pressure(lab, probe_once):
         out = lab.within("lb", probe_once, ADDRESS["Exim"], "2525")
     result = json.loads(out)
     assert (result["reason"], result["smtp_code"]) == ("mail_4xx", 452), result
+
+
+HOLD = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+print(s.recv(100), flush=True)
+input()
+"""
+
+
+def probe_beside_another(lab, probe_once, address, port):
+    """While another connection of the balancer's own address is open."""
+    held = *lab.nsenter("lb"), "/usr/bin/python3", "-c", HOLD, address, str(port)
+    with subprocess.Popen(held, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert "220" in other.stdout.readline()
+        result = json.loads(lab.within("lb", probe_once, "-T", "8000", address, str(port)))
+        other.communicate("\n", timeout=10)
+    return result
+
+
+def test_exims_limit_for_each_host_is_about_the_probe(lab, probe_once):
+    if not BINARY.exists():
+        pytest.skip("no Exim: run scripts/install-deps test")
+    with Exim(lab, "nuneaton", [2525], options="smtp_accept_max_per_host = 1"):
+        result = probe_beside_another(lab, probe_once, ADDRESS["Exim"], 2525)
+    assert (result["reason"], result["smtp_code"]) == ("per_source_limit", 421), result
+
+
+LIMITED = """
+2526 inet n - n - - smtpd -o smtpd_client_connection_count_limit=1 -o smtpd_client_event_limit_exceptions=
+2527 inet n - n - 1 postscreen -o postscreen_client_connection_count_limit=1 -o postscreen_access_list= -o postscreen_greet_wait=1s
+2528 inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy
+smtpd pass - - n - - smtpd
+dnsblog unix - - n - 0 dnsblog
+tlsproxy unix - - n - 0 tlsproxy
+"""
+
+
+@pytest.fixture(scope="module")
+def limited_postfix(lab):
+    services = lab.run / "oxford-b" / "etc" / "master.cf"
+    before = services.read_text()
+    services.write_text(before + LIMITED)
+    lab("server", "stop", "oxford-b")
+    lab("server", "start", "oxford-b")
+    yield "203.0.113.12"
+    services.write_text(before)
+    lab("server", "stop", "oxford-b")
+    lab("server", "start", "oxford-b")
+
+
+@pytest.mark.parametrize("port", [2526, 2527], ids=["anvil", "postscreen"])
+def test_postfixs_limit_for_each_client_is_about_the_probe(lab, probe_once, limited_postfix, port):
+    result = probe_beside_another(lab, probe_once, limited_postfix, port)
+    assert (result["reason"], result["smtp_code"]) == ("per_source_limit", 421), result
+
+
+def test_a_postfix_that_waits_for_a_proxy_header_refuses_everybody_after_five_seconds(lab, probe_once, limited_postfix):
+    """Its words name no cause: mxlbd's advice goes by the delay."""
+    result = json.loads(lab.within("lb", probe_once, "-T", "9000", limited_postfix, "2528"))
+    assert result["reason"] == "greeting_421" and 4500 < result["greeting_ms"] < 8000, result
 
 
 LOUD = re.compile("lost connection|SSL_accept|TLS library|TLS error|pipelining|improper|timeout|warning|error|unknown|"
