@@ -12,7 +12,7 @@
  *     a stand-in neighbour, so the kernel cannot say it).
  *  5. Unreachable, or a local error, while our own interface has no link is our trouble.
  *
- * An SMTP refusal of a server that was up:
+ * An SMTP refusal of a server that takes new connections:
  *  6. Its clients leave early since the probe is refused: it refuses everybody. At once, whatever the text says.
  *  7. A text that names this client as the cause is a warning.
  *  8. A client sends as much as clients usually do: it refuses this client alone. A warning, whatever the text says; but
@@ -21,6 +21,9 @@
  * 10. Any other text waits for its clients' evidence, if clients connect, but not for long.
  * 11. Without evidence: it acts, unless all servers of the tier say the same at once. Then the probe is what they have in
  *     common, and moving would move all mail for it: a warning.
+ * 12. Where rule 8 holds of a refusal before MAIL FROM, the server is up, even if it only takes mail because no other is up:
+ *     whoever sends a message got behind that stage. (At MAIL FROM, behind TLS, what is usual must be known for that, and
+ *     after a restart it may have been learned from refusals.)
  */
 #include "core/blame.h"
 
@@ -51,6 +54,8 @@ enum blame_act blame_refusal(const struct blame_refusal *r)
 {
 	if (r->passive == PASSIVE_REFUSES) /* rule 6 */
 		return BLAME_NOW;
+	if (r->passive == PASSIVE_TAKES && r->waited && r->early) /* rule 12 */
+		return BLAME_UP;
 	if (reason_is_client(r->reason)) /* rule 7 */
 		return BLAME_WARNS;
 	if (r->passive == PASSIVE_TAKES) /* rule 8 */

@@ -29,10 +29,11 @@ struct blame_path { /* what is known of the way when a result comes in */
 /* Rules 4 and 5. */
 enum reason blame_path(enum reason raw, const struct blame_path *path);
 
-struct blame_refusal {		      /* an SMTP refusal, by a server that was up */
+struct blame_refusal {		      /* an SMTP refusal, by a server that takes new connections */
 	enum reason reason;	      /* as the probe says */
 	bool names_server;	      /* refusal_names_server() */
 	enum passive_finding passive; /* of this server's clients */
+	bool early;		      /* met before MAIL FROM */
 	bool coming;		      /* clients connect, so that passive evidence will come */
 	bool waited;		      /* it has been waited for long enough */
 	bool twin_ok;		      /* another server of the tier is up, and takes the probe */
@@ -43,10 +44,11 @@ enum blame_act {
 	BLAME_ACTS,  /* the reason stands and does what its row says */
 	BLAME_NOW,   /* it stands and acts at once: its clients are refused too */
 	BLAME_WARNS, /* it is about this client alone */
+	BLAME_UP,    /* the same, and its clients show that it is up, whatever its verdict is */
 	BLAME_WAITS, /* for its clients' evidence */
 };
 
-/* Rules 6 to 11. */
+/* Rules 6 to 12. */
 enum blame_act blame_refusal(const struct blame_refusal *r);
 
 #endif

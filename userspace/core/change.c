@@ -230,6 +230,8 @@ static bool take_result(struct model *m, const struct service *s, struct backend
 
 	if (reason_is_client(r->reason)) {
 		warning_set(m, s, b, r, now);
+		if (act == BLAME_UP)
+			return health_show_up(&b->health, r->reason, now.mono_ms);
 		return health_take_client(&b->health, &conf, r->reason, r->stage, now.mono_ms);
 	}
 	changed = act == BLAME_NOW ? health_take_now(&b->health, r->reason, now.mono_ms)
@@ -262,7 +264,11 @@ bool model_judged(struct model *m, uint32_t backend_id, const struct probe_resul
 	model_certificate(m, s, b, now);
 	was = b->health.verdict;
 	tally_result(&b->tally, r, health_effective(&b->health));
-	restored = act == BLAME_WARNS && warning_restore(m, s, b, r, now);
+	if (act == BLAME_NOW || r->reason == REASON_ok)
+		b->warning.confirmed = act == BLAME_NOW;
+	restored = (act == BLAME_WARNS ||
+		    (act == BLAME_UP && health_effective(&b->health) != VERDICT_UP)) &&
+		   warning_restore(m, s, b, r, now);
 	if (!take_result(m, s, b, r, act, now) && !restored)
 		return false;
 	if (b->health.verdict != was) {
@@ -272,7 +278,7 @@ bool model_judged(struct model *m, uint32_t backend_id, const struct probe_resul
 	b->gone = b->gone && is_unreachable(b);
 
 	cause_of(text, sizeof(text), r);
-	if (!restored)
+	if (!restored || act == BLAME_UP)
 		change_verdict_note(m, s, b, was, r, now);
 	snprintf(cause, sizeof(cause), "%s %s: %s", b->conf.name, verdict_name(b->health.verdict),
 		 text);

@@ -68,6 +68,10 @@ static const struct {
 	{"certificate_expired", "renew it, and assign it to SMTP (Enable-ExchangeCertificate)"},
 	{"certificate_", "compare its certificate with the policy: mxlbctl probe %s"},
 	{"tlsa_", "publish the TLSA record of the new key, or put the old key back"},
+	{"greeting_421",
+	 "it says so itself: maintenance, or a limit; if it takes mail, permit this box's address "
+	 "(Exchange: RemoteIPRanges); after 5 s of silence: it waits for a PROXY header; see mxlbctl "
+	 "probe %s"},
 	{"greeting_",
 	 "it says so itself: maintenance, back pressure or a filter; if it takes mail, permit this "
 	 "box's address (Exchange: RemoteIPRanges); see mxlbctl probe %s"},

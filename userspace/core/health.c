@@ -104,6 +104,13 @@ bool health_take_client(struct health *h, const struct health_conf *conf, enum r
 	return take_verdict(h, conf, VERDICT_UP, EFFECT_COUNT, result, now_ms);
 }
 
+bool health_show_up(struct health *h, enum reason result, uint64_t now_ms)
+{
+	if (h->before == VERDICT_UP && h->verdict == VERDICT_UP)
+		return false;
+	return settle(h, VERDICT_UP, result, now_ms);
+}
+
 bool health_take_now(struct health *h, enum reason result, uint64_t now_ms)
 {
 	return settle(h, reason_verdict(result), result, now_ms);

@@ -38,6 +38,8 @@ bool health_take(struct health *h, const struct health_conf *conf, enum reason r
  */
 bool health_take_client(struct health *h, const struct health_conf *conf, enum reason result,
 			enum probe_stage stage, uint64_t now_ms);
+/* The server refuses the probe, and clients show that it is up. As health_take(). */
+bool health_show_up(struct health *h, enum reason result, uint64_t now_ms);
 /* What clients met confirms this result: it acts at once. As health_take(). */
 bool health_take_now(struct health *h, enum reason result, uint64_t now_ms);
 /* The verdict new connections go by: that before unknown, where it is unknown. */

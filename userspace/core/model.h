@@ -59,7 +59,8 @@ struct warning { /* the server refuses the probe, and its verdict does not follo
 	enum reason reason; /* reason_is_client(); not_probed: there is none */
 	char text[PROBE_TEXT_SIZE];
 	int64_t since_wall_ms;
-	uint32_t good;			    /* probes in a row that were not refused */
+	bool confirmed; /* clients met the refusal, too; until a probe is not refused */
+	uint32_t good;	/* probes in a row that were not refused */
 	char disproved[WARNING_WORDS_SIZE]; /* words of a refusal that clients did not meet */
 };
 

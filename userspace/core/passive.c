@@ -5,8 +5,9 @@
  *  1. A connection that the server takes mail on carries a message; one that is refused carries a few commands. How
  *     much a message is here is learned from the same server's connections, before the probe was refused.
  *  2. TAKES: one connection that carried at least what half of the usual ones do. One is enough, because many short ones
- *     are what scanners and floods make. REFUSES: three or more, and each carried less than three quarters of the usual
- *     ones do. The last seconds count if they hold three connections, else all since the refusal.
+ *     are what scanners and floods make. REFUSES: three or more, all so small that as many usual ones would be that with a
+ *     chance below one in ten million (with every look a new chance to be wrong). The last seconds count if they hold three
+ *     connections, else all since the refusal.
  *  3. Without usual ones: whoever sends half a kilobyte got behind the greeting and EHLO, and five connections of next to
  *     nothing were refused.
  *  4. A client speaks within milliseconds of the greeting. While connections are opened and fewer other segments than
@@ -19,6 +20,7 @@
 #define MIN_NOW	    3
 #define MIN_USUAL   4
 #define MIN_ALONE   5
+#define CHANCE	    1e-7
 #define MESSAGE	    2 /* units: less is no message */
 #define LIMIT_MS    600
 #define GREETING_MS 200
@@ -50,6 +52,27 @@ static uint32_t largest(const struct passive_volumes *v)
 	return units;
 }
 
+/* Rule 2. */
+bool passive_all_refused(const struct passive_volumes *is, const struct passive_volumes *usual)
+{
+	uint32_t most = largest(is),
+		 as_small = 1; /* one more than seen: what was not seen yet is not impossible */
+	double chance = 1;
+
+	if (is->n < MIN_NOW || usual->n < MIN_USUAL || quantile(usual, 50) < MESSAGE)
+		return false;
+	for (uint32_t units = 0; units <= most; units++)
+		as_small += usual->of[units];
+	for (uint32_t i = 0; i < is->n && chance >= CHANCE; i++)
+		chance *= (double)as_small / (usual->n + 1);
+	return chance < CHANCE;
+}
+
+bool passive_any_taken(const struct passive_volumes *is, const struct passive_volumes *usual)
+{
+	return is->n && usual->n >= MIN_USUAL && largest(is) >= quantile(usual, 50);
+}
+
 /* Rule 3. */
 static enum passive_finding judge_alone(const struct passive_volumes *v, bool early)
 {
@@ -69,7 +92,7 @@ enum passive_finding passive_judge(const struct passive_flows *f, bool early)
 		return judge_alone(is, early);
 	if (is->n && largest(is) >= half) /* rule 2 */
 		return PASSIVE_TAKES;
-	if (is->n >= MIN_NOW && largest(is) < quantile(&f->usual, 25))
+	if (passive_all_refused(is, &f->usual))
 		return PASSIVE_REFUSES;
 	return is->n ? PASSIVE_UNCLEAR : PASSIVE_NONE;
 }

@@ -35,6 +35,10 @@ void passive_add(struct passive_volumes *v, uint32_t units);
 /* early: the probe was refused before MAIL FROM, so a client that sends a message got further than the probe. */
 enum passive_finding passive_judge(const struct passive_flows *f, bool early);
 
+/* The parts of it, for connections that ended in other spans of time. */
+bool passive_all_refused(const struct passive_volumes *is, const struct passive_volumes *usual);
+bool passive_any_taken(const struct passive_volumes *is, const struct passive_volumes *usual);
+
 /* Connections that were opened and whose clients still have nothing to say. */
 struct passive_silence {
 	uint64_t opened, spoken; /* the counters as last seen */

@@ -6,7 +6,8 @@
  *  1. Two refusals are the same when their letters are: codes, addresses, ids and times in them may differ.
  *  2. A refusal that a server's clients did not meet is remembered by its words: the same words say nothing later, when
  *     no client connects, until the clients meet a refusal.
- *  3. Servers of a tier that were moved for words which then turn out to be everyone's (blame.c, rule 11) come back.
+ *  3. Servers of a tier that were moved for words which then turn out to be everyone's (blame.c, rule 11), or to be about
+ *     the probe (rule 12), come back, unless their own clients met the refusal.
  *  4. A warning ends after `rise` probes in a row that were not refused, or when the server gets another verdict than up.
  */
 #include <ctype.h>
@@ -61,6 +62,7 @@ enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct pr
 		.reason = r->reason,
 		.names_server = refusal_names_server(behind_code(r->text)),
 		.passive = seen->passive,
+		.early = r->stage < STAGE_MAIL_FROM,
 		.coming = seen->coming,
 		.waited = seen->waited,
 	};
@@ -106,7 +108,7 @@ bool warning_restore(struct model *m, struct service *s, const struct backend *b
 		enum verdict was = twin->health.verdict;
 
 		if (!is_twin(b, twin) || !says_the_same(twin, r) ||
-		    twin->health.before == VERDICT_UP ||
+		    twin->health.before == VERDICT_UP || twin->warning.confirmed ||
 		    !reason_is_refusal(twin->health.before_reason))
 			continue;
 		memcpy(same.text, twin->last.text, sizeof(same.text));

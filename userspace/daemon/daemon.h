@@ -40,10 +40,10 @@ struct watch { /* the daemon's side of one backend */
 	bool asked;	   /* a next hop question that a hint or a slow connect raised is open */
 	bool confirming;   /* the second question, after the verdict, is open */
 	bool lost;	   /* the last probe said that it is unreachable */
-	struct probe_result *refused; /* evidence.c: held until it is judged; NULL: none is */
-	bool judged;		      /* it is, and clients may still contradict */
-	uint64_t refused_ms;	      /* since when probes are refused in a row; 0: they are not */
-	uint64_t opened_ms;	      /* when a client was last seen to connect; 0: never */
+	struct refusal *refused; /* evidence.c: held until it is judged; NULL: none is */
+	bool judged;		 /* it is, and clients may still contradict */
+	uint64_t refused_ms;	 /* since when probes are refused in a row; 0: they are not */
+	uint64_t opened_ms;	 /* when a client was last seen to connect; 0: never */
 	struct passive_silence silence; /* of its clients */
 	uint64_t tried, retried;	/* their SYNs, as last counted */
 	uint32_t greeting_ms;		/* what it usually takes to greet a probe */
@@ -59,6 +59,9 @@ struct evidence { /* evidence.c */
 	uint64_t at;
 	bool running, wanted;
 	struct evidence_slot *slots;
+	struct evidence_place *was,
+		*is; /* connections that had just ended at the last look, at this one */
+	unsigned n_was, n_is, next;
 	unsigned n_slots;
 	uint8_t slot_of[MXLB_MAX_BACKENDS]; /* one more than the slot; 0: none */
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Refusals that wait for the evidence of the server's clients. A refusal by a server that was up is held while the flow
+ * Refusals that wait for the evidence of the server's clients. A refusal by a server that takes new connections is held while the flow
  * table is gone through once, some 30 ms, and judged by core/blame.c. Where that waits, or leaves a warning, the table is
  * looked at again, because clients may meet the refusal later. What it leads to is the model's.
  */
@@ -12,12 +12,27 @@
 
 #define PART	   16384 /* places of the flow table at a time: half a millisecond */
 #define PAUSE_S	   0.002
-#define AGAIN_MS   250	/* while a judgement waits */
+#define AGAIN_MS   100	/* while a judgement waits */
 #define WATCHED_MS 1000 /* while a warning stands */
 #define WAIT_MS	   2000 /* what ended within this time may have begun before the refusal */
 #define COMING_MS  2000
 #define SINCE_S	   10 /* an older connection may have been begun before the refusal */
 #define USUAL_S	   900
+#define FRESH_S	   2
+#define FRESH_MAX  64
+#define PLACES	   16384 /* as many connections end in two seconds at 8,000 a second */
+
+struct refusal {
+	struct probe_result result;
+	bool looked;		      /* the table was gone through since */
+	struct passive_volumes fresh; /* of connections that ended between two looks */
+};
+
+/* An entry is another connection's when its volume is another; one that is the same twice is counted once. */
+struct evidence_place {
+	uint64_t place;
+	uint32_t units;
+};
 
 struct evidence_slot {
 	uint32_t id;
@@ -48,13 +63,28 @@ static struct passive_volumes *volumes_of(struct evidence_slot *s, uint16_t idle
 	return idle_s <= USUAL_S ? &s->flows.usual : NULL;
 }
 
-static void add(void *ctx, uint32_t backend_id, uint16_t idle_s, uint32_t units)
+/* Has it ended since the last look? Places come in order, in each look. */
+static bool is_fresh(struct evidence *e, uint64_t place, uint32_t units)
 {
-	struct evidence *e = ctx;
+	if (e->n_is < PLACES)
+		e->is[e->n_is++] = (struct evidence_place){place, units};
+	while (e->next < e->n_was && e->was[e->next].place < place)
+		e->next++;
+	return e->next == e->n_was || e->was[e->next].place != place ||
+	       e->was[e->next].units != units;
+}
+
+static void add(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s, uint32_t units)
+{
+	struct daemon *d = ctx;
+	struct evidence *e = &d->evidence;
+	struct refusal *refused = d->watches[backend_id].refused;
 	struct passive_volumes *v;
 
-	if (!e->slot_of[backend_id])
+	if (!e->slot_of[backend_id] || !refused)
 		return;
+	if (idle_s <= FRESH_S && is_fresh(e, place, units) && refused->looked)
+		passive_add(&refused->fresh, units);
 	v = volumes_of(&e->slots[e->slot_of[backend_id] - 1], idle_s);
 	if (v)
 		passive_add(v, units);
@@ -87,6 +117,9 @@ static void begin(struct daemon *d)
 		e->slot_of[id] = (uint8_t)++e->n_slots;
 	}
 	e->at = 0;
+	memcpy(e->was, e->is, e->n_is * sizeof(*e->was));
+	e->n_was = e->n_is;
+	e->n_is = e->next = 0;
 	e->running = e->n_slots;
 }
 
@@ -111,12 +144,26 @@ static void carry_out(struct watch *w, struct probe_result *r, enum blame_act ac
 	if (act == BLAME_WAITS || (judged && act != BLAME_NOW))
 		return;
 	w->judged = true;
-	if (act == BLAME_WARNS && !reason_is_client(r->reason))
+	if ((act == BLAME_WARNS || act == BLAME_UP) && !reason_is_client(r->reason))
 		r->reason = REASON_probe_refused;
-	else if (act != BLAME_WARNS)
+	else if (act != BLAME_WARNS && act != BLAME_UP)
 		make_it_the_servers(r);
 	if (model_judged(d->model, w->id, r, act, daemon_now()))
 		daemon_changed(d);
+}
+
+/* What ended between two looks tells at once, without the second that is in doubt. */
+static enum passive_finding find(struct refusal *refused, struct passive_flows *f)
+{
+	struct passive_volumes *fresh = &refused->fresh;
+
+	refused->looked = true;
+	if (passive_all_refused(fresh, &f->usual))
+		return PASSIVE_REFUSES;
+	if (passive_any_taken(fresh, &f->usual) || fresh->n > FRESH_MAX)
+		memset(fresh, 0, sizeof(*fresh));
+	add_now_to_since(f);
+	return passive_judge(f, refused->result.stage < STAGE_MAIL_FROM);
 }
 
 /* Returns when to look again, in ms; 0: not for this one. */
@@ -130,10 +177,9 @@ static uint64_t judge(struct daemon *d, struct evidence_slot *s)
 
 	if (!w->id || !w->refused)
 		return 0;
-	r = *w->refused;
-	add_now_to_since(&s->flows);
+	r = w->refused->result;
 	seen = (struct clients_seen){
-		.passive = passive_judge(&s->flows, r.stage < STAGE_MAIL_FROM),
+		.passive = find(w->refused, &s->flows),
 		.coming = w->opened_ms && now_ms - w->opened_ms < COMING_MS,
 		.waited = now_ms - w->refused_ms >= WAIT_MS,
 	};
@@ -141,7 +187,7 @@ static uint64_t judge(struct daemon *d, struct evidence_slot *s)
 	carry_out(w, &r, act);
 	if (act == BLAME_WAITS)
 		return AGAIN_MS;
-	if (act == BLAME_WARNS)
+	if (act == BLAME_WARNS || act == BLAME_UP)
 		return WATCHED_MS;
 	forget(w);
 	return 0;
@@ -178,7 +224,7 @@ static void on_evidence(struct ev_loop *loop, ev_timer *timer, int events)
 		begin(d);
 	if (!e->running)
 		return;
-	more = datapath_each_ended(d->datapath, e->at, PART, add, e);
+	more = datapath_each_ended(d->datapath, e->at, PART, add, d);
 	e->at += PART;
 	if (more)
 		in_ms(d, (uint64_t)(PAUSE_S * 1000));
@@ -189,15 +235,18 @@ static void on_evidence(struct ev_loop *loop, ev_timer *timer, int events)
 bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
 		   const struct probe_result *r)
 {
-	if (!is_refused(r) || b->health.before != VERDICT_UP || !b->health.settled) {
+	bool served = b->health.before == VERDICT_UP ||
+		      (b->health.before == VERDICT_DRAINING && b->in_ring);
+
+	if (!is_refused(r) || !served || !b->health.settled) {
 		evidence_drop(w);
 		return false;
 	}
 	if (!w->refused)
-		w->refused = malloc(sizeof(*w->refused));
+		w->refused = calloc(1, sizeof(*w->refused));
 	if (!w->refused)
 		return false;
-	*w->refused = *r;
+	w->refused->result = *r;
 	w->judged = false;
 	if (!w->refused_ms)
 		w->refused_ms = daemon_now().mono_ms;
@@ -219,7 +268,9 @@ int evidence_start(struct daemon *d)
 	ev_timer_init(&d->evidence.timer, on_evidence, 0, 0);
 	d->evidence.timer.data = d;
 	d->evidence.slots = calloc(EVIDENCE_SLOTS, sizeof(*d->evidence.slots));
-	return d->evidence.slots ? 0 : -ENOMEM;
+	d->evidence.was = calloc(PLACES, sizeof(*d->evidence.was));
+	d->evidence.is = calloc(PLACES, sizeof(*d->evidence.is));
+	return d->evidence.slots && d->evidence.was && d->evidence.is ? 0 : -ENOMEM;
 }
 
 void evidence_stop(struct daemon *d)
@@ -227,4 +278,6 @@ void evidence_stop(struct daemon *d)
 	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++)
 		forget(&d->watches[id]);
 	free(d->evidence.slots);
+	free(d->evidence.was);
+	free(d->evidence.is);
 }

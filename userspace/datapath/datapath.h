@@ -155,7 +155,7 @@ bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
  * client sent, in units of 256 bytes. True: there are more.
  */
 bool datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
-			 void (*fn)(void *ctx, uint32_t backend_id, uint16_t idle_s,
+			 void (*fn)(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
 				    uint32_t units),
 			 void *ctx);
 /* Of entries there is room for so many; their places are numbered. */

@@ -212,7 +212,7 @@ static int64_t volume_of(struct datapath *dp, uint64_t i, union mxlb_entry e)
 }
 
 bool datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
-			 void (*fn)(void *ctx, uint32_t backend_id, uint16_t idle_s,
+			 void (*fn)(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
 				    uint32_t units),
 			 void *ctx)
 {
@@ -227,7 +227,7 @@ bool datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
 			continue;
 		units = volume_of(dp, i, e);
 		if (units >= 0)
-			fn(ctx, e.backend, flow_age(e, epoch), (uint32_t)units);
+			fn(ctx, i, e.backend, flow_age(e, epoch), (uint32_t)units);
 	}
 	return first + n < datapath_places(dp);
 }
