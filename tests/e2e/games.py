@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -235,9 +236,13 @@ class Capture:
         self.count = int(re.search(r"^(\d+) packets?", counted, re.M)[1])
 
     def times(self):
-        """When each came, by the wall clock."""
-        lines = command("tcpdump", "-nn", "-tt", "-r", self.file, self.filter).splitlines()
-        return [float(line.split()[0]) for line in lines if re.match(r"\d+\.\d+ ", line)]
+        """When each came, by the wall clock. Read by ourselves: tcpdump takes minutes for a million."""
+        data, at, times = self.file.read_bytes(), 24, []
+        while at + 16 <= len(data):
+            seconds, fraction, length = struct.unpack_from("<III", data, at)
+            times.append(seconds + fraction / 1e6)
+            at += 16 + length
+        return times
 
 
 class Forgery:

@@ -110,8 +110,9 @@ def test_a_drain_ends_when_those_who_send_mail_have_gone(lab, running, forger):
         sessions.open(10, 0)
         flood(lab, forger, VIP, "pairs", 20_000)
         mine = [s.port for s in sessions.report() if s.server == "oxford-a"]
-        assert mine and flows(running, "hybrid-mail")["oxford-a"] > 100, "what was just forged counts for a minute"
-        waiting = lab.popen("ctl", "drain", "hybrid-mail/oxford-a", "--wait", "--timeout", "100")
+        assert mine
+        wait_until(lambda: flows(running, "hybrid-mail")["oxford-a"] > 100, 5, "what was just forged counts for a minute")
+        waiting = lab.popen("ctl", "drain", "hybrid-mail/oxford-a", "--wait", "--timeout", "100s")
         sessions.quit(*mine)
         assert waiting.wait(100) == 0
     table = running.backend("oxford-a")
