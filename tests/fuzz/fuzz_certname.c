@@ -14,6 +14,7 @@
 #include "core/domain.h"
 #include "probe/certpolicy.h"
 #include "probe/tls.h"
+#include "util/utf8.h"
 
 #define TEXT_MAX 4096
 
@@ -54,8 +55,12 @@ static void take_name(const X509_NAME *name)
 	int err = certpolicy_name(name, &has);
 
 	certfacts_name(name, text, sizeof(text));
-	for (const char *c = text; *c; c++)
-		must(*c >= ' ' && *c <= '~', "what is printed is printable");
+	for (const char *c = text; *c;) {
+		size_t n = utf8_printable(c, strlen(c));
+
+		must(n, "what is printed is printable");
+		c += n;
+	}
 	if (err || !has.n || strlen(text) == sizeof(text) - 1)
 		return;
 	err = certname_parse(text, &says, why);

@@ -9,6 +9,7 @@
 #include "fuzz.h"
 #include "probe/report.h"
 #include "probe/wire.h"
+#include "util/utf8.h"
 
 static struct wire_answer honest(uint8_t which)
 {
@@ -45,6 +46,17 @@ static void change(struct wire_answer *a, const uint8_t *data, size_t size)
 	}
 }
 
+/* Names are in UTF-8; nothing in them changes what surrounds them. */
+static void must_be_utf8(const char *text)
+{
+	size_t left = strlen(text), n;
+
+	for (; left; text += n, left -= n) {
+		n = utf8_printable(text, left);
+		MUST(n);
+	}
+}
+
 static void use(const struct wire_answer *a)
 {
 	struct probe_result result = {.reason = REASON_ok};
@@ -62,7 +74,7 @@ static void use(const struct wire_answer *a)
 	MUST(json);
 	text = json_dumps(json, JSON_COMPACT);
 	MUST(text);
-	must_be_text(text, strlen(text) + 1);
+	must_be_utf8(text);
 	free(text);
 	json_decref(json);
 }
