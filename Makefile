@@ -64,7 +64,7 @@ CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service
 DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c evidence.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
 CORE    += resets.c diagnosis.c
-DAEMON  += resets.c
+DAEMON  += resets.c orders.c
 
 DATAPATH += sight.c offload.c
 

@@ -113,3 +113,27 @@ def test_drain_and_maint_and_who_said_so_outlive_restart_and_reload(lab, balance
         assert abs(int(drained["admin_order"]["since"][17:19]) - int(since[17:19])) in (0, 1, 59)
     with Traffic(lab) as traffic:
         traffic.wait_seen({"oxford-b"})
+
+
+def test_orders_outlive_a_detach_and_a_reboot(lab, balancer):
+    """Nothing is left in the kernel then: the state file has them, with who gave them and until when."""
+    balancer.start()
+    balancer.wait_all_up()
+    lab("ctl", "drain", "hybrid-mail/oxford-a")
+    lab("ctl", "maint", "hybrid-mail6/oxford-b", "--for", "1h")
+    lab("ctl", "tier", "hybrid-mail", "force", "20")
+    before = balancer.backend("oxford-a")["admin_order"], balancer.service()["forced"]
+    lab("ctl", "detach")
+    assert balancer.process.wait(10) == 0
+    balancer.start()
+    assert balancer.backend("oxford-a")["admin"] == "drain"
+    assert (balancer.backend("oxford-a")["admin_order"], balancer.service()["forced"]) == before
+    again = balancer.backend("oxford-b", "hybrid-mail6")
+    assert again["admin"] == "maint" and again["admin_order"]["until"]
+    lab("ctl", "ready", "hybrid-mail/oxford-a")
+    lab("ctl", "tier", "hybrid-mail", "auto")
+    lab("ctl", "detach")
+    assert balancer.process.wait(10) == 0
+    balancer.start()
+    assert balancer.backend("oxford-a")["admin"] == "ready" and balancer.service()["forced"] is None
+    assert balancer.backend("oxford-b", "hybrid-mail6")["admin"] == "maint"

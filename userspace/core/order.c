@@ -5,7 +5,7 @@
  *
  *  1. A backend that leaves maint has not been probed since it entered: its verdict starts anew.
  *  2. An order for a time gives way, when that is up, to what was last said for good; a forced tier to none.
- *  3. States and tiers outlive a reload and a restart. A weight does not, as HAProxy's does not: the file says it again.
+ *  3. States and tiers outlive a reload, a restart, and by daemon/orders.c a detach and a reboot. A weight does not, as HAProxy's does not: the file says it again.
  */
 #include <stdio.h>
 #include <string.h>

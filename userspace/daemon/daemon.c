@@ -117,6 +117,7 @@ static void remember_all(struct daemon *d)
 		for (unsigned j = 0; j < d->model->services[i].n_backends; j++)
 			datapath_remember(d->datapath, &d->model->services[i],
 					  &d->model->services[i].backends[j]);
+	orders_save(d);
 }
 
 static void again_in(struct daemon *d, int ms)
@@ -351,6 +352,8 @@ static int start_model(struct daemon *d)
 	free(adopted);
 	if (!err && n)
 		log_info("event=adopted backends=%u", n);
+	if (!err)
+		orders_restore(d);
 	return err;
 }
 

@@ -115,6 +115,7 @@ struct daemon {
 	uint64_t retransmits[MXLB_MAX_BACKENDS]; /* as seen by the last look */
 	bool looked;
 
+	char *orders; /* as last written to the state directory; NULL: not yet */
 	uint64_t started_ms;
 	int64_t loaded_wall_ms;
 	char last_error[1024];
@@ -258,6 +259,9 @@ void table_refresh(struct daemon *d);
 /* traffic.c: the counters of the datapath, into the model and .counts, unless they are fresh. */
 void traffic_refresh(struct daemon *d);
 void traffic_start(struct daemon *d);
+/* orders.c: operators' overrides, over a detach and a reboot. */
+void orders_save(struct daemon *d);
+void orders_restore(struct daemon *d); /* those that the pinned records do not know */
 
 /* resets.c */
 int resets_start(struct daemon *d); /* 0 or -errno */

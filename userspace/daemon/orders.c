@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Owns the file of operators' overrides, as HAProxy's server-state-file: states of servers and forced tiers, with who set
+ * them and until when. The pinned records carry them over a restart and an upgrade; the file carries them over a detach and
+ * a reboot. Only what the records do not know is taken from it. Weights are not kept (order.c, rule 3).
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include "daemon/daemon.h"
+#include "util/log.h"
+#include "util/statefile.h"
+
+static void add(json_t *list, const struct order *o, json_t *what)
+{
+	json_object_set_new(what, "who", json_string(o->who));
+	json_object_set_new(what, "since", json_integer(o->since_wall_ms));
+	json_object_set_new(what, "until", json_integer(o->until_wall_ms));
+	json_array_append_new(list, what);
+}
+
+static json_t *orders_json(const struct model *m)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < m->n_services; i++) {
+		const struct service *s = &m->services[i];
+
+		if (s->has_forced)
+			add(list, &s->order,
+			    json_pack("{s:s, s:i}", "service", s->conf.name, "tier", s->forced));
+		for (unsigned k = 0; k < s->n_backends; k++) {
+			const struct backend *b = &s->backends[k];
+			char address[ADDR_TEXT_SIZE];
+
+			if (b->admin != ADMIN_READY || b->order.until_wall_ms)
+				add(list, &b->order,
+				    json_pack("{s:s, s:s, s:s, s:i, s:i}", "service", s->conf.name,
+					      "server", b->conf.name, "address",
+					      addr_text(&b->conf.address, address), "state",
+					      b->admin, "after", b->admin_after));
+		}
+	}
+	return list;
+}
+
+void orders_save(struct daemon *d)
+{
+	char path[STATEFILE_PATH_SIZE];
+	json_t *list;
+	char *text;
+	int err;
+
+	if (!statefile_path("orders", d->file, path))
+		return;
+	list = orders_json(d->model);
+	text = json_dumps(list, JSON_COMPACT);
+	json_decref(list);
+	if (!text || (d->orders && !strcmp(text, d->orders))) {
+		free(text);
+		return;
+	}
+	err = statefile_write(path, text, strlen(text));
+	if (err)
+		log_warn(
+			"event=overrides_not_kept file=%s error=\"%s\" note=\"a reboot would end them\"",
+			path, strerror(-err));
+	free(d->orders);
+	d->orders = text;
+}
+
+/* What is left of it, in ms; 0: for good. False: its time is up. */
+static bool time_left(const json_t *o, int64_t now_wall_ms, uint64_t *for_ms)
+{
+	int64_t until = json_integer_value(json_object_get(o, "until"));
+
+	*for_ms = until > now_wall_ms ? (uint64_t)(until - now_wall_ms) : 0;
+	return !until || *for_ms;
+}
+
+static void restore_server(struct daemon *d, const json_t *o, const char *who, uint64_t for_ms)
+{
+	const char *service = json_string_value(json_object_get(o, "service"));
+	const char *name = json_string_value(json_object_get(o, "server"));
+	const char *address = json_string_value(json_object_get(o, "address"));
+	json_int_t state = json_integer_value(json_object_get(o, "state")),
+		   after = json_integer_value(json_object_get(o, "after"));
+	struct backend *b = model_find(d->model, service, name);
+	struct addr a;
+
+	if (!b || b->order.who[0] || !address || addr_parse(address, &a) ||
+	    !addr_equal(&a, &b->conf.address) || state < ADMIN_READY || state > ADMIN_MAINT ||
+	    after < ADMIN_READY || after > ADMIN_MAINT)
+		return;
+	if (for_ms && after != ADMIN_READY)
+		model_admin(d->model, b->id, (enum admin_state)after, who, daemon_now());
+	model_admin_for(d->model, b->id, (enum admin_state)state, who, for_ms, daemon_now());
+	b->order.since_wall_ms = json_integer_value(json_object_get(o, "since"));
+}
+
+static void restore_tier(struct daemon *d, const json_t *o, const char *who, uint64_t for_ms)
+{
+	const char *service = json_string_value(json_object_get(o, "service"));
+	json_int_t tier = json_integer_value(json_object_get(o, "tier"));
+
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		struct service *s = &d->model->services[i];
+
+		if (strcmp(s->conf.name, service) || s->has_forced || tier < 0 ||
+		    tier > UINT16_MAX ||
+		    !model_force(d->model, s->id, (uint16_t)tier, who, for_ms, daemon_now()))
+			continue;
+		s->order.since_wall_ms = json_integer_value(json_object_get(o, "since"));
+	}
+}
+
+void orders_restore(struct daemon *d)
+{
+	char path[STATEFILE_PATH_SIZE];
+	json_t *list, *o;
+	size_t i;
+
+	if (!statefile_path("orders", d->file, path))
+		return;
+	list = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+	json_array_foreach(list, i, o)
+	{
+		const char *who = json_string_value(json_object_get(o, "who"));
+		uint64_t for_ms;
+
+		if (!who || !json_is_string(json_object_get(o, "service")) ||
+		    !time_left(o, daemon_now().wall_ms, &for_ms))
+			continue;
+		if (json_is_string(json_object_get(o, "server")))
+			restore_server(d, o, who, for_ms);
+		else
+			restore_tier(d, o, who, for_ms);
+	}
+	json_decref(list);
+}
