@@ -234,6 +234,8 @@ class Balancer:
         for path in self.lab.pinned():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.lab.run / "mxlb.sock").unlink(missing_ok=True)
+        for path in (self.lab.run / "state-lb").glob("*"):  # copies of files, operators' orders
+            path.unlink()
         shutil.rmtree(self.lab.run / "state-lb", ignore_errors=True)
         self.lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact", status=None)
         for family in ("-4", "-6"):
