@@ -188,6 +188,12 @@ def play(lab, balancer, ways, measured, peers):
     return seconds
 
 
+def judged_as(balancer, i, reason):
+    """That it is expensive is this box's trouble: it answers all else (docs/verdicts.md). None: either."""
+    server = balancer.backend(f"costly-{i}", f"hostile-{i}")
+    return server["verdict"] == ("up" if server["reason"] == "expensive" else "down") and reason in (None, server["reason"])
+
+
 def test_eight_hostile_servers_delay_no_other_servers_verdict(lab, balancer, measured):
     """One in each of eight services, of all ways."""
     ways = (list(WAYS) * 2)[:SERVERS_MAX]
@@ -196,14 +202,17 @@ def test_eight_hostile_servers_delay_no_other_servers_verdict(lab, balancer, mea
     expensive = {f"costly-{i}" for i, way in enumerate(ways) if WAYS[way] is Chain}
     log = balancer.log()
     assert expensive <= set(re.findall(r"event=probe_cost service=\S+ backend=(\S+) to=expensive", log)), log
-    assert all(balancer.backend(f"costly-{i}", f"hostile-{i}")["verdict"] in ("down", "unknown") for i in range(len(ways)))
+    for i, way in enumerate(ways):
+        reason = OUTCOMES.get(way, ("expensive",))[0]
+        wait_until(lambda: judged_as(balancer, i, reason), 10, f"{way}: {reason}\n{balancer.log()}")
     for peer in peers:  # one that is expensive dies itself
         peer.kill()
     for name in expensive:
-        balancer.wait_for({name: "down"}, TOLD_S, f"hostile-{name.rpartition('-')[2]}")
+        # a full probe may be under way, with what others leave of the CPU
+        balancer.wait_for({name: "down"}, NEVER_S, f"hostile-{name.rpartition('-')[2]}")
         assert balancer.backend(name, f"hostile-{name.rpartition('-')[2]}")["reason"] == "refused"
     nice = [int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[16]) for pid in children(balancer.process.pid)]
-    assert 0 in nice and 19 in nice, nice
+    assert 0 in nice and 10 in nice, nice
     assert not re.search(r"event=backend_verdict service=hybrid-mail\S* \S+ .*local_", log), log
 
 

@@ -78,7 +78,7 @@ bool reason_is_certificate(enum reason r)
 
 bool reason_is_client(enum reason r)
 {
-	return r >= REASON_per_source_limit && r <= REASON_probe_refused;
+	return (r >= REASON_per_source_limit && r <= REASON_probe_refused) || r == REASON_expensive;
 }
 
 bool reason_is_refusal(enum reason r)

@@ -129,10 +129,12 @@ static void forget(struct watch *w)
 	w->refused = NULL;
 }
 
-/* A reason about this client alone that is not: its code says what it is. */
+/* A reason about this client alone that is not: its code says what it is; what was expensive is what its clients fail at. */
 static void make_it_the_servers(struct probe_result *r)
 {
-	if (reason_is_client(r->reason))
+	if (r->reason == REASON_expensive)
+		r->reason = REASON_tls_handshake;
+	else if (reason_is_client(r->reason))
 		r->reason = refusal_by_code(r->stage, r->smtp_code);
 }
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include "probe/prober_internal.h"
 
-#define GUARD_MS 50
+#define GUARD_MS 20
 
 /* How long it has computed in one step, in us of CPU; *id: for whom, by the wire's id. */
 static uint64_t stuck_us(struct helper *h, uint32_t *id)

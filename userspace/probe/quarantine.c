@@ -9,7 +9,7 @@
 #include "probe/prober_internal.h"
 #include "util/log.h"
 
-#define NICE	       19
+#define NICE	       10
 #define TIMES_MORE     10   /* than a common probe may one here take of the CPU ... */
 #define CPU_MAX_MS     2000 /* ... or this */
 #define APART_START_MS 10000
