@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The systemd unit as `make install` leaves it. (There is no systemd here to run it: scripts/confine does what it says for
 the lab's mxlbd, so every test of the lab is one of the unit.)"""
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -19,6 +20,8 @@ SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 @pytest.fixture(scope="module")
 def installed(build, tmp_path_factory):
     """The prefix of an installation."""
+    if "MXLB_INSTALLED" in os.environ:
+        return Path("/usr")  # the package's
     prefix = tmp_path_factory.mktemp("prefix")
     command("make", "-s", f"B={build.relative_to(ROOT)}", f"PREFIX={prefix}", "install", cwd=ROOT)
     return prefix
