@@ -187,6 +187,8 @@ def test_without_an_address_of_its_own_the_box_blames_no_server(lab, running, fa
     routes = [f"{family} route replace default via {'203.0.113.1' if family == '-4' else '2001:db8:113::1'}", give]
     for undo in routes:
         lab.undo.callback(lab.within, "lb", "ip", *undo.split(), status=None)
+    for own in re.findall(r"inet6 (fe80\S+)", lab.within("lb", "ip", "-6", "-o", "address", "show", "dev", "eth0")):
+        lab.undo.callback(lab.within, "lb", "ip", "address", "replace", own, "dev", "eth0", "nodad")  # the flush takes it, too
     with Traffic(lab, vip) as traffic:
         traffic.wait_seen(OXFORD)
         since = time.monotonic()
