@@ -288,14 +288,25 @@ class Balancer:
         return len(self.open_files())
 
     def open_files(self):
-        """What each open file of mxlbd and of its children is, sorted: "socket", "anon_inode:[eventpoll]", a path."""
+        """What each open file of mxlbd and of its children is, sorted: "tcp socket", "anon_inode:[eventpoll]", a path."""
         files = []
         for pid in (self.process.pid, *children(self.process.pid)):
             with contextlib.suppress(FileNotFoundError):
-                for fd in os.listdir(f"/proc/{pid}/fd"):
-                    with contextlib.suppress(FileNotFoundError):
-                        files.append(re.sub(r"^(socket|pipe):.*", r"\1", os.readlink(f"/proc/{pid}/fd/{fd}")))
+                links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
+                         if os.path.islink(f"/proc/{pid}/fd/{fd}")]
+                tables = {kind: Path(f"/proc/{pid}/net/{kind}").read_text() for kind in SOCKET_KINDS} \
+                    if any(link.startswith("socket:") for link in links) else {}
+                files += [socket_kind(tables, link) if link.startswith("socket:") else re.sub(r"^pipe:.*", "pipe", link)
+                          for link in links]
         return sorted(files)
+
+
+SOCKET_KINDS = ("unix", "netlink", "packet", "tcp", "tcp6", "raw", "raw6", "udp", "udp6")
+
+
+def socket_kind(tables, link):
+    inode = link.removeprefix("socket:[").removesuffix("]")
+    return next((f"{kind} socket" for kind, text in tables.items() if re.search(rf"\b{inode}\b", text)), "socket")
 
 
 def children(pid):

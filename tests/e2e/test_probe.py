@@ -38,7 +38,8 @@ CASES = {
     "a greeting 421, then closed":
         (then_close(b"421 4.3.2 Service not active\r\n"), "", "greeting_421", "greeting", 421, None),
     "a greeting 450": (smtp(greeting=b"450 4.7.1 later\r\n"), "", "greeting_4xx", "greeting", 450, ["QUIT"]),
-    "a greeting 554": (smtp(greeting=b"554 5.7.1 no\r\n"), "", "greeting_5xx", "greeting", 554, ["QUIT"]),
+    "a greeting 554": (smtp(greeting=b"554 5.3.2 no mail here\r\n"), "", "greeting_5xx", "greeting", 554, ["QUIT"]),
+    "a greeting 554 about this client": (smtp(greeting=b"554 5.7.1 no\r\n"), "", "source_refused", "greeting", 554, ["QUIT"]),
     "a limit for each source": (then_close(PER_SOURCE), "", "per_source_limit", "greeting", 421, None),
     "Postfix's limit for each client":
         (smtp(greeting=b"421 4.7.0 mx Error: too many connections from 10.0.0.5\r\n"), "", "per_source_limit",
@@ -87,8 +88,10 @@ CASES = {
     "MAIL FROM 452 (back pressure)":
         (smtp(mail=b"452 4.3.1 Insufficient system resources\r\n"), "", "mail_4xx", "mail-from", 452,
          ["EHLO", "STARTTLS", "TLSv1.3", "EHLO", "MAIL", "QUIT"]),
-    "MAIL FROM 550": (smtp(mail=b"550 5.7.1 no\r\n"), "", "mail_refused", "mail-from", 550,
+    "MAIL FROM 550": (smtp(mail=b"550 5.3.0 no mail here\r\n"), "", "mail_refused", "mail-from", 550,
                       ["EHLO", "STARTTLS", "TLSv1.3", "EHLO", "MAIL", "QUIT"]),
+    "MAIL FROM 550 about this client": (smtp(mail=b"550 5.7.1 no\r\n"), "", "source_refused", "mail-from", 550,
+                                        ["EHLO", "STARTTLS", "TLSv1.3", "EHLO", "MAIL", "QUIT"]),
     "RSET refused": (smtp(rset=b"502 what?\r\n"), "", "ok", "done", 250, FULL),
     "no answer to QUIT": (smtp(quit_=silent), "", "ok", "done", 250, FULL),
     "closed in place of 221": (smtp(quit_=reset), "", "ok", "done", 250, FULL),
@@ -114,7 +117,7 @@ CASES = {
 
 # what a reason leads to: the verdict, and what Exchange Online reports (field-notes 0.1)
 MEANING = {
-    "ok": ("up", ""), "per_source_limit": ("unknown", ""),
+    "ok": ("up", ""), "per_source_limit": ("unknown", ""), "source_refused": ("unknown", ""),
     "greeting_421": ("draining", "4.4.317"), "greeting_4xx": ("draining", "4.4.317"), "greeting_5xx": ("down", "4.4.317"),
     "greeting_silent": ("down", "4.4.315"), "timeout": ("down", "4.4.315"), "closed_early": ("down", "4.4.318"),
     "malformed": ("down", "4.4.317"), "reply_too_long": ("down", "4.4.317"),

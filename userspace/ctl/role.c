@@ -62,7 +62,9 @@ static enum ctl_exit show(const struct ctl *ctl)
 
 	if (rc)
 		return rc;
-	if (ctl->json)
+	if (ctl->json && !json_is_object(json_object_get(document, "ha")))
+		puts("{\"role\": \"active\"}"); /* it is alone */
+	else if (ctl->json)
 		ctl_print_json(json_object_get(document, "ha"));
 	else
 		print_role(json_object_get(document, "ha"), field_time(document, "time"));

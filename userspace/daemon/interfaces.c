@@ -145,6 +145,9 @@ static void on_keep(struct ev_loop *loop, ev_timer *timer, int events)
 
 void interfaces_keep(struct daemon *d)
 {
+	/* Its sockets are opened now, so that no descriptor is missing later. */
+	for (unsigned i = 0; i < d->config->n_interfaces; i++)
+		note_sight(d, i);
 	ev_timer_init(&d->keep, on_keep, KEEP_S, KEEP_S);
 	d->keep.data = d;
 	ev_timer_start(d->loop, &d->keep);
