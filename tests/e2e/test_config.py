@@ -2,6 +2,7 @@
 """mxlbctl config: what is in force, as a file that mxlbd takes again; secrets only for those who may change things."""
 import json
 import re
+import shutil
 
 import yaml
 
@@ -15,6 +16,8 @@ def test_what_is_in_force_is_printed_as_a_file_that_changes_nothing(lab, balance
     assert re.search(r"^ +failback-hold: 7s$", text, re.M) and re.search(r"^ +min-up: 1$", text, re.M), text
     copy = lab.run / "copy.yaml"
     copy.write_text(text)
+    copy.chmod(0o640)  # it has the key
+    shutil.chown(copy, *lab.owner())
     assert "is valid" in lab("run", str(lab.run / "bin/mxlbd"), "-t", "-c", str(copy))
     plan = lab("ctl", "plan", "-c", str(copy)).splitlines()
     assert plan == [f"service {name}: 0.0 % of new connections would go elsewhere" for name in

@@ -70,12 +70,31 @@ static bool ha_fixed_changed(const struct ha_conf *a, const struct ha_conf *b)
 	       a->route.metric != b->route.metric;
 }
 
-/* The sections that only a start can take in; a restart costs no connection. NULL: all the same. */
-static const char *fixed_section_changed(const struct config *a, const struct config *b)
+/* The key in force, written out or left to be kept with the pins, is no other key. */
+static bool same_datapath(struct daemon *d, const struct config *is)
 {
+	char *key = d->config->datapath.hash_key, was[sizeof(d->config->datapath.hash_key)];
+	char in_force[DATAPATH_KEY_TEXT_SIZE];
+	bool same;
+
+	memcpy(was, key, sizeof(was));
+	datapath_hash_key_text(d->datapath, in_force);
+	if ((!*key || !strcmp(key, in_force)) &&
+	    (!*is->datapath.hash_key || !strcmp(is->datapath.hash_key, in_force)))
+		memcpy(key, is->datapath.hash_key, sizeof(was));
+	same = conf_same_section(d->config, is, "datapath");
+	memcpy(key, was, sizeof(was));
+	return same;
+}
+
+/* The sections that only a start can take in; a restart costs no connection. NULL: all the same. */
+static const char *fixed_section_changed(struct daemon *d, const struct config *b)
+{
+	const struct config *a = d->config;
+
 	if (!same_interfaces(a, b))
 		return "interfaces";
-	if (!conf_same_section(a, b, "datapath"))
+	if (!same_datapath(d, b))
 		return "datapath";
 	if (!conf_same_section(a, b, "control"))
 		return "control";
@@ -84,7 +103,7 @@ static const char *fixed_section_changed(const struct config *a, const struct co
 
 static int check(struct daemon *d, const struct config *config, struct buf *errors)
 {
-	const char *fixed = fixed_section_changed(d->config, config);
+	const char *fixed = fixed_section_changed(d, config);
 	int err = 0, ret;
 
 	if (fixed) {
