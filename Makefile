@@ -338,7 +338,7 @@ e2e-ipip: all
 
 # What `check` plays for seconds, for a minute each.
 games: all
-	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows allow mtas socket)
+	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows floods allow mtas socket evidence pair)
 
 # How long another server's death stays untold, with 0, 1 and 8 servers of each way to be expensive.
 .PHONY: costs

@@ -234,9 +234,7 @@ class Balancer:
         for path in self.lab.pinned():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.lab.run / "mxlb.sock").unlink(missing_ok=True)
-        for path in (self.lab.run / "state-lb").glob("*"):  # copies of files, operators' orders
-            path.unlink()
-        shutil.rmtree(self.lab.run / "state-lb", ignore_errors=True)
+        shutil.rmtree(self.lab.run / "state-lb", ignore_errors=True)  # copies of files, operators' orders
         self.lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact", status=None)
         for family in ("-4", "-6"):
             self.lab.within("lb", "ip", family, "-batch", "-", input=FORGET_PROBES, status=None)
