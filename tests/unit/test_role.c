@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/role: who is active, by which word; the priority in all orders of causes; lines of keepalived's FIFO. */
+/* core/role: the lines of keepalived's FIFO, the role they lead to, and the priority for every set of faults. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>

@@ -405,6 +405,20 @@ static int drop_load_rights(void)
 	return err;
 }
 
+/* What cannot fail, once all parts are there. */
+static void start_watching(struct daemon *d)
+{
+	watches_start(d);
+	/* The first plan is made of what the kernel knows: a tunnel's MTU, say, is in no record of an earlier mxlbd. */
+	netlink_settle(d->netlink);
+	hints_start(d);
+	traffic_start(d);
+	connlog_update(d);
+	interfaces_keep(d);
+	owners_start(d);
+	own_start(d);
+}
+
 static int start_parts(struct daemon *d)
 {
 	struct prober_callbacks probing = {
@@ -455,18 +469,9 @@ static int start_parts(struct daemon *d)
 		err = role_start(d);
 	if (!err)
 		err = interfaces_start(d);
-	if (err)
-		return err;
-	watches_start(d);
-	/* The first plan is made of what the kernel knows: a tunnel's MTU, say, is in no record of an earlier mxlbd. */
-	netlink_settle(d->netlink);
-	hints_start(d);
-	traffic_start(d);
-	connlog_update(d);
-	interfaces_keep(d);
-	owners_start(d);
-	own_start(d);
-	return 0;
+	if (!err)
+		start_watching(d);
+	return err;
 }
 
 static void timer_init(ev_timer *timer, struct daemon *d,
