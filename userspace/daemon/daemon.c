@@ -530,6 +530,7 @@ static void stop(struct daemon *d)
 	config_free(d->config);
 	if (d->loop)
 		ev_loop_destroy(d->loop);
+	free(d->orders);
 	free(d);
 }
 
