@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The flow table: which backend a segment follows. One line of the table is touched a packet, no helper is called, no
- * clock is read. The rules are design.md's ("Datapath"), by their numbers; tests/model/ has them once more, simply.
+ * clock is read. The rules have the numbers of docs/datapath.md; tests/model/ has them once more, simply.
  *
  *   0. An entry knows where its flow goes on: the number behind the last segment, by its upper 24 bits. Data within
  *      FLOW_MOVE of it moves it, forward or back, unmarks it and marks it DATA; any other segment follows it and changes

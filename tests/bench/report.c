@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Prints what was measured, and beside it what design.md ("What it may cost") aims at. */
+/* Prints what was measured, and beside it the goals. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>

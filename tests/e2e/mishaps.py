@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the tests of conformance.md's faults share: mail under way, servers that are slow, links that lose, frames as nobody
+"""What the tests of docs/conformance.md's faults share: mail under way, servers that are slow, links that lose, frames as nobody
 sends them. Which test shows which fault: tests/faults.md."""
 from games import Sessions, assert_alive, assert_ended_well
 from lab import VIP, Traffic, command, wait_until

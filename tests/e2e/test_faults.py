@@ -61,3 +61,20 @@ def test_every_row_has_a_test_or_says_why_not(listed, tests):
         tested = row in shown or any(name in tests for name in re.findall(r"`(\w+)`", text))
         assert tested or re.match(" not here(: | yet)", text), f"{row} has neither"
         assert not (tested and "not here: " in text), f"{row} has a test: there is no need to say why not"
+
+
+CONFORMANCE = (ROOT / "docs/conformance.md").read_text()
+
+
+def test_conformance_has_the_same_faults():
+    assert set(re.findall(r"^\| ([ABDKNPRUX]\d+) \|", CONFORMANCE, re.M)) == ROWS
+
+
+def test_the_tests_that_conformance_names_bear_the_id_of_their_row():
+    rows = re.findall(r"^\| (C\d+) \|.*\|([^|]*)\|$", CONFORMANCE, re.M)
+    assert [row for row, _ in rows] == [f"C{n:02}" for n in range(1, 47)]
+    for row, text in rows:
+        files = re.findall(r"`([^`]*)`", text)
+        assert files, f"{row} has no test"
+        for file in files:
+            assert re.search(rf"(?<![A-Z]){row}(?!\d)", (ROOT / "tests" / file).read_text()), f"{file} has no {row}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """No change splits a session, no flood or forgery breaks one; the dead's are reset, the living's are not.
 
-The games last MXLB_GAMES_S seconds (`make games`: 60), by default a few. Their numbers are design.md's promises.
+The games last MXLB_GAMES_S seconds (`make games`: 60), by default a few. Their numbers are what docs/conformance.md promises.
 """
 import os
 import subprocess

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """ICMP to the VIP: pings, which the balancer answers, and what routers say of the servers' replies. C10 and C11 of
-conformance.md, on cables."""
+docs/conformance.md, on cables."""
 import re
 
 import pytest

@@ -35,7 +35,7 @@ def test_a_route_that_moves_to_another_gateway_is_followed(net):
     d = net.driver()
     d.resolve(5, BEHIND, MAC["a"])
     net.run("lb", f"ip route replace {BEHIND}/32 via {B4}")
-    d.expect(f"nexthop 5 resolved {MAC['b']} eth0", seconds=1)  # conformance D11
+    d.expect(f"nexthop 5 resolved {MAC['b']} eth0", seconds=1)  # docs/conformance.md D11
     net.run("lb", f"ip route del {BEHIND}/32")
     d.expect(f"nexthop 5 unresolved {MAC['b']} eth0")
 
@@ -81,7 +81,7 @@ def test_a_silent_change_of_mac_is_found_after_a_reprobe(net, address):
     net.run("a", "sysctl -qw net.ipv6.conf.eth0.ndisc_notify=0")
     net.run("a", "ip link set eth0 address 02:00:00:00:00:99")
     assert d.do("reprobe 5") == 0
-    d.expect("nexthop 5 resolved 02:00:00:00:00:99 eth0", seconds=3)  # conformance D8
+    d.expect("nexthop 5 resolved 02:00:00:00:00:99 eth0", seconds=3)  # docs/conformance.md D8
 
 
 @pytest.mark.parametrize("address", [A4, A6])
@@ -229,6 +229,6 @@ def test_after_an_overflow_everything_is_asked_again_within_a_second(net):
     net.run("lb", "ip link set eth0 mtu 1400")
     net.run("lb", "ip link del gone0")
     os.kill(d.p.pid, signal.SIGCONT)
-    d.expect("link eth0 .* mtu=1400 .*", seconds=1)  # conformance K4
+    d.expect("link eth0 .* mtu=1400 .*", seconds=1)  # docs/conformance.md K4
     d.expect("link gone0 ifindex=0 .*", seconds=1)
     d.expect(f"nexthop 5 resolved {MAC['b']} eth0", seconds=1)

@@ -27,7 +27,7 @@ def test_the_way_behind_a_gateway_is_routed_and_follows_the_route(net, route, so
     assert d.do(f"watch 5 {address}") == 0
     d.expect(f"way 5 routed source={source} mtu=1450")
     net.run("lb", f"ip route replace {route} mtu 1400")
-    d.expect(f"way 5 routed source={source} mtu=1400", seconds=1)  # conformance D11
+    d.expect(f"way 5 routed source={source} mtu=1400", seconds=1)  # docs/conformance.md D11
     net.run("lb", f"ip route replace {route}")
     d.expect(f"way 5 routed source={source} mtu=1500", seconds=1)
     net.run("lb", f"ip route del {route.partition(' ')[0]}")

@@ -115,7 +115,7 @@ CASES = {
 }
 
 
-# what a reason leads to: the verdict, and what Exchange Online reports (field-notes 0.1)
+# what a reason leads to: the verdict, and what Exchange Online reports (docs/protocol-notes.md 3.1)
 MEANING = {
     "ok": ("up", ""), "per_source_limit": ("unknown", ""), "source_refused": ("unknown", ""),
     "greeting_421": ("draining", "4.4.317"), "greeting_4xx": ("draining", "4.4.317"), "greeting_5xx": ("down", "4.4.317"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A server behind another interface than the clients', and jumbo frames: C46 and C30 of conformance.md, on real cables.
+"""A server behind another interface than the clients', and jumbo frames: C46 and C30 of docs/conformance.md, on real cables.
 
     client c0 ── eth0 lb eth1 ── s0 server
          c1 ───────────────────── s1            the way back

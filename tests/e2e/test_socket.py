@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The control socket against its clients: section 2 of the conformance list, A1 to A6."""
+"""The control socket against its clients: section 2 of docs/conformance.md, A1 to A6."""
 import contextlib
 import ctypes
 import json

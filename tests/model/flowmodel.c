@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The rules of design.md ("Datapath"), by their numbers. Pure: no packet, no map, no clock. */
+/* The rules of docs/datapath.md, by their numbers. Pure: no packet, no map, no clock. */
 #include <string.h>
 #include "flowmodel.h"
 

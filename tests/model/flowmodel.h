@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The flow table's rules once more (design.md, "Datapath", rules 0 to 5 and 7), as plainly as they can be said, for
+ * The flow table's rules once more (docs/datapath.md, rules 0 to 5 and 7), as plainly as they can be said, for
  * the tests to hold the program against. Written from the text: of the program it knows nothing, and shares with it
  * only the hash, whose two answers (the line, the ring's choice) the caller brings along, and the counters' names.
  *

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The far end of a tunnel: row C32 of conformance.md, and the fields of RFC 6040. */
+/* The far end of a tunnel: row C32 of docs/conformance.md, and the fields of RFC 6040. */
 #include <linux/if_link.h>
 #include "wrapped.h"
 

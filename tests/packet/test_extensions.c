@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* IPv6 extension headers on the way to a VIP: row C18 of conformance.md. */
+/* IPv6 extension headers on the way to a VIP: row C18 of docs/conformance.md. */
 #include <linux/if_link.h>
 #include <string.h>
 #include "bench.h"

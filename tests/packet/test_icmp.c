@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* ICMP to a VIP: rows C10 to C13 of conformance.md. */
+/* ICMP to a VIP: rows C10 to C13 of docs/conformance.md. */
 #include <linux/if_link.h>
 #include <string.h>
 #include "bench.h"

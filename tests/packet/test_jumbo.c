@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Frames in several buffers: row C30 of conformance.md. However few bytes of one are in its linear part, it is forwarded whole
+ * Frames in several buffers: row C30 of docs/conformance.md. However few bytes of one are in its linear part, it is forwarded whole
  * or passes untouched. (That a jumbo cable takes the program at all is shown by tests/e2e/test_redirect.py.)
  */
 #include <errno.h>

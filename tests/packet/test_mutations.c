@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Mutated frames (mutate.h) through the program in the kernel and through the same source built natively under the
- * sanitizers (native.h): rows C13, C15, C17 to C21 and C44 of conformance.md for headers that nobody thought of.
+ * sanitizers (native.h): rows C13, C15, C17 to C21 and C44 of docs/conformance.md for headers that nobody thought of.
  * The ways to the servers are those of ways.h, so that they and what comes out of tunnels and tags are looked at, too.
- * Action, bytes and every counter must be equal, each frame has one fate, and what is let through is as design.md says.
+ * Action, bytes and every counter must be equal, each frame has one fate, and what is let through is as docs/conformance.md says.
  *
  * MXLB_SEED and MXLB_MUTATIONS choose the run, MXLB_BATCH how many frames are run between two looks at the counters (at
  * most a world: 256); `make mutations` makes a long one.

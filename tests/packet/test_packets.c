@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * One packet in, one action, one output, one counter: rows of conformance.md section 1, by their IDs, as far as this
+ * One packet in, one action, one output, one counter: rows of docs/conformance.md section 1, by their IDs, as far as this
  * step goes. Every row starts from a sound SYN to the VIP and changes some bytes of it.
  */
 #include <linux/if_link.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A next hop on another interface: row C46 of conformance.md, as far as one packet shows it (tests/e2e/test_redirect.py has
+ * A next hop on another interface: row C46 of docs/conformance.md, as far as one packet shows it (tests/e2e/test_redirect.py has
  * the wires). Both interfaces are of a namespace of the test's own: loopback, where test runs begin, and one end of a cable.
  */
 #include <linux/if_link.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Rows of conformance.md section 1 that are about more than one packet: C05, C06, C23 to C26, C45. */
+/* Rows of docs/conformance.md section 1 that are about more than one packet: C05, C06, C23 to C26, C45. */
 #include <linux/if_link.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * forward: ipip. Rows C01 to C04, C28, C34, C37, C45, C46 of conformance.md that a tunnel changes; and what
+ * forward: ipip. Rows C01 to C04, C28, C34, C37, C45, C46 of docs/conformance.md that a tunnel changes; and what
  * datapath_apply() may write of one while packets flow. test_packets.c, test_extensions.c and test_icmp.c run their rows
  * through tunnels, too.
  */

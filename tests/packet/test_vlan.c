@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Tagged frames: row C31 of conformance.md. An interface with `vlan: 5` must do with a frame of that tag what one without
+ * Tagged frames: row C31 of docs/conformance.md. An interface with `vlan: 5` must do with a frame of that tag what one without
  * does with the frame without it, so each frame is sent twice.
  */
 #include <linux/if_link.h>

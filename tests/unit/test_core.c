@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/verdict.c and core/event.c: the list of reasons keeps design.md's table; the ring of events its numbers. */
+/* core/verdict.c and core/event.c: the list of reasons keeps the table of mxlbd(8); the ring of events its numbers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

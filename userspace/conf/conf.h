@@ -39,7 +39,7 @@ int conf_parse(const char *name, const struct buf *text, const struct config *ru
 
 /*
  * write.c: the configuration as a file would say it, every default written out, and so that reading it again gives the
- * same: objects are mappings, in the order of design.md. Without `secrets` those are left out, and "hidden" is a list of
+ * same: objects are mappings, in the order of the example, userspace/etc/mxlb.yaml. Without `secrets` those are left out, and "hidden" is a list of
  * their keys. The caller's to json_decref(); NULL: no memory.
  */
 json_t *conf_json(const struct config *c, bool secrets);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the JSON of `show status`: every key of design.md is always there, null where nothing is known.
+ * Owns the JSON of `show status`: every key is always there, null where nothing is known.
  * Refuses nothing: text that is not UTF-8 is escaped, times that no calendar has are null.
  */
 #include "control/render.h"

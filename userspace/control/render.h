@@ -13,7 +13,7 @@
 #define RENDER_TIME_MAX_S   253402300799LL /* 9999-12-31T23:59:59Z: the last that RFC 3339 can say */
 #define RENDER_BACKEND_SIZE CONFIG_NAME_SIZE
 
-/* Appends the JSON document of design.md, "Control socket", as one line. 0, or -ENOMEM and out holds no document. */
+/* Appends the JSON document of `show status` as one line. 0, or -ENOMEM and out holds no document. */
 int render_status(const struct model *m, const struct control_info *info, struct now now,
 		  struct buf *out);
 /* Appends HAProxy's fields, as far as they mean something here, and our own: "Key: value" lines, or its longer forms. */

@@ -4,7 +4,7 @@
  *
  *  1. One that expires within expiry-warn, or has: at once, once a day, and when it was replaced by another such.
  *  2. Another issuer or subject than the other servers of its service show: once a change. In a hybrid organisation they
- *     have to be the same (field-notes 1.1), and a connector that names one of them takes mail from half the servers.
+ *     have to be the same (docs/protocol-notes.md 2.5), and a connector that names one of them takes mail from half the servers.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns how distinguished names are read and compared. Sources: CertNameToStr's quoting and Exchange's
- * TlsCertificateName (field-notes 1.1), RFC 4514 for what OpenSSL prints, RFC 5280 section 7.1 for comparing.
+ * TlsCertificateName (docs/protocol-notes.md 2.2), RFC 4514 for what OpenSSL prints, RFC 5280 section 7.1 for comparing.
  *
  *  1. Types are known by any of their names, in any case, or as "OID.1.2.3" or "1.2.3"; they are compared as OIDs.
  *  2. Values may stand in double quotes, with quotes doubled inside (Windows). Without, a backslash takes the meaning

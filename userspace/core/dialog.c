@@ -8,7 +8,7 @@
  *  1. A code's first digit decides (RFC 5321 section 4.2.1), but for the 220 that STARTTLS needs (RFC 3207).
  *  2. What a refusal stands for is refusal.c's. EHLO answered by 500 or 502 is followed by HELO (RFC 5321 section 3.2),
  *     unless TLS is wanted, which HELO cannot offer.
- *  3. The decision is made once. RSET and QUIT follow for the server's log (field-notes 0.5); their replies change nothing.
+ *  3. The decision is made once. RSET and QUIT follow for the server's log (docs/protocol-notes.md 1.4); their replies change nothing.
  *  4. After a 421 too QUIT is sent: a server that closed does not see it, one that did not logs a clean end.
  *  5. Who talks nonsense or too slowly is sent QUIT and not waited for; nothing is sent into a pending STARTTLS.
  */

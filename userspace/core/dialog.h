@@ -4,7 +4,7 @@
  * the driver (the probe child, later mxlbctl too) does what the action says and reports back.
  *
  * connect, greeting, EHLO, STARTTLS, handshake, EHLO, MAIL FROM, RSET, QUIT, down to the depth asked for;
- * QUIT is sent on every path where the server still listens (field-notes 0.5, 7).
+ * QUIT is sent on every path where the server still listens (docs/protocol-notes.md 1.4).
  */
 #ifndef MXLB_DIALOG_H
 #define MXLB_DIALOG_H

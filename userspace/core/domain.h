@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tls-domain against a name of a certificate, as Exchange Online's DomainValidation does (field-notes 1.2). Pure. */
+/* tls-domain against a name of a certificate, as Exchange Online's DomainValidation does (docs/protocol-notes.md 2.3). Pure. */
 #ifndef MXLB_DOMAIN_H
 #define MXLB_DOMAIN_H
 

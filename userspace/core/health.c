@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One backend's verdict from a row of probe results. Owns the rules below; knows nothing of tiers, admin
- * states or next hops. Source: design.md, "Words".
+ * states or next hops.
  *
  * The verdict that counts is the last one that was about the server (.before); `unknown` covers it up and
  * lifts again, so every result is held against it.

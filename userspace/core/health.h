@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One backend's verdict from a row of probe results. Pure: (state, result, now) -> state.
- * Rules (numbered in health.c) are design.md's "Words": fall, rise, what acts at once, unknown holds.
+ * The rules are numbered in health.c: fall, rise, what acts at once, unknown holds.
  */
 #ifndef MXLB_HEALTH_H
 #define MXLB_HEALTH_H

@@ -27,7 +27,7 @@ static const struct {
 	[STAGE_MAIL_FROM] = {REASON_mail_421, REASON_mail_4xx, REASON_mail_refused},
 };
 
-/* Exchange (field-notes 3.4), Postfix smtpd.c and postscreen, Exim smtp_in.c, sendmail's ratecontrol and conncontrol. */
+/* Exchange (docs/protocol-notes.md 4.2), Postfix smtpd.c and postscreen, Exim smtp_in.c, sendmail's ratecontrol and conncontrol. */
 static const char *const limits[] = {"per-source limit",
 				     "too many connections",
 				     "too many open connections",
@@ -75,7 +75,7 @@ static const char *const sources[] = {
 
 static const char *const proxies[] = {"proxy protocol", "proxy header", "proxy line", NULL};
 
-/* Exchange (field-notes 3.2, 3.3), Postfix, Exim, sendmail. */
+/* Exchange (docs/protocol-notes.md 4.3, 4.5), Postfix, Exim, sendmail. */
 static const char *const states[] = {"service not a",
 				     "shutting down",
 				     "shut down",

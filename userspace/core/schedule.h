@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * When a backend is probed, and how late probes were. Pure: (state, now) -> state; all times are monotonic ms that
- * the caller gives. Rules (numbered in schedule.c) are design.md's "Words" and "Hints".
+ * the caller gives. The rules are numbered in schedule.c.
  */
 #ifndef MXLB_SCHEDULE_H
 #define MXLB_SCHEDULE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which backends of a service take new connections. Owns the rules below; how a verdict came about is
- * health.c's, what a ring looks like maglev.c's. Source: design.md, "Words".
+ * health.c's, what a ring looks like maglev.c's.
  *
  *  1. Cold start: nothing is decided until a backend of the best tier is up and the rest of that tier has
  *     verdicts, or cold_start_ms has passed. Backends that the operator keeps out are not waited for.

@@ -118,7 +118,7 @@ enum probe_stage reason_stage(enum reason r)
 	}
 }
 
-/* Where it asks for DANE, Exchange Online has words of its own (field-notes 1.4). */
+/* Where it asks for DANE, Exchange Online has words of its own (docs/protocol-notes.md 2.7). */
 const char *reason_exo_code(enum reason r, enum tls_policy policy)
 {
 	if (policy == TLS_DANE && r == REASON_no_starttls)

@@ -2,7 +2,7 @@
 /*
  * What a probe found: stage + reason + the server's words + times. The one list of reasons, each with the
  * verdict it stands for, whether it acts at once, and the code that Exchange Online would report
- * (field-notes 0.1). Reason names are part of the contract: they appear in JSON, logs and metrics.
+ * (docs/protocol-notes.md 3.1). Reason names are part of the contract: they appear in JSON, logs and metrics.
  */
 #ifndef MXLB_VERDICT_H
 #define MXLB_VERDICT_H

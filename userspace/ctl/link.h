@@ -7,7 +7,7 @@
 
 #include "util/buf.h"
 
-enum ctl_exit { /* design.md, "exit codes of mxlbctl" */
+enum ctl_exit { /* mxlbctl(8), EXIT STATUS */
 		CTL_DONE = 0,
 		CTL_REFUSED = 1,
 		CTL_USAGE = 2,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * When each backend is probed, and what its next hop says. Rules of reachability (design.md, "Words"):
+ * When each backend is probed, and what its next hop says. Rules of reachability:
  *   1. a connect that nobody answers for 300 ms asks the next hop again, a hint does so as its probe begins; FAILED
  *      after that, of a next hop whose connect is unanswered by then, is definite;
  *   2. any other FAILED is a hint, and so are a next hop that answers again while its backend is not up, and an ICMP

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The facts of a certificate, for people to read and compare. Owns how names are printed: as Windows does
- * (CertNameToStr with CERT_X500_NAME_STR and CERT_NAME_STR_REVERSE_FLAG, field-notes 1.1), so that they can be pasted
+ * (CertNameToStr with CERT_X500_NAME_STR and CERT_NAME_STR_REVERSE_FLAG, docs/protocol-notes.md 2.2), so that they can be pasted
  * into PowerShell. Judges nothing; what is no printable UTF-8 is printed as \xNN.
  */
 #include <ctype.h>

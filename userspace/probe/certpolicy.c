@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Judges the certificates of a server as Exchange Online would (field-notes 1.1 to 1.4), after the handshake and outside
+ * Judges the certificates of a server as Exchange Online would (docs/protocol-notes.md 2), after the handshake and outside
  * of it. The first of these that fails names the reason:
  *
  *  1. none, encryption-only: the certificate is anybody's.

@@ -18,7 +18,7 @@
 
 /*
  * No key exchange whose size the server chooses: a DHE prime of 10,000 bits takes more than a second, ffdhe8192 0.2 s. Exchange Online
- * offers ECDHE and RSA only (field-notes 1.3). Each of these groups takes about a millisecond.
+ * offers ECDHE and RSA only (docs/protocol-notes.md 2.4). Each of these groups takes about a millisecond.
  */
 #define CIPHERS	      "DEFAULT:!kDHE:!kDHEPSK:!PSK:!SRP:@SECLEVEL=0"
 #define GROUPS	      "X25519:P-256:X448:P-521:P-384"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One TLS client session over memory: bytes from the peer go in, bytes for the peer come out; the socket is the
- * caller's. The handshake judges nothing (field-notes 0.6): a server that is refused in it writes errors into its log.
+ * caller's. The handshake judges nothing (docs/protocol-notes.md 1.3): a server that is refused in it writes errors into its log.
  * What it showed is in struct tls_info, and what that is worth is decided elsewhere.
  */
 #ifndef MXLB_TLS_H
@@ -46,7 +46,7 @@ const STACK_OF(X509) * tls_chain(const struct tls *t);
 
 /* certfacts.c: everything in info that comes from the certificate. */
 void certfacts_describe(X509 *cert, struct tls_info *info);
-/* The name as Windows prints it: field-notes 1.1. Always terminates; cuts at size. */
+/* The name as Windows prints it: docs/protocol-notes.md 2.2. Always terminates; cuts at size. */
 void certfacts_name(const X509_NAME *name, char *out, size_t size);
 
 #endif
