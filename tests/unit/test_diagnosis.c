@@ -152,7 +152,7 @@ static void states_without_a_server_up_say_what_is_done(void **state)
 		 "no server has an acceptable certificate: mail is sent to them anyway (fail-open); all 3 "
 		 "servers: a certificate has expired",
 		 "renew it, and assign it to SMTP (Enable-ExchangeCertificate)"},
-		{REASON_vip_missing, "service_down", "the host answers, but not on the VIP",
+		{REASON_vip_missing, "service_down", "not on the VIP",
 		 "put the VIP on its loopback and listen on it: mxlbctl server-setup linux|windows "
 		 "hybrid-mail/oxford-a"},
 	};

@@ -2,8 +2,8 @@
 /*
  * Owns the findings, their words and the next step of each.
  *
- *  1. A service that no server of which is up is critical, whatever is done then. Where an override keeps a server out
- *     that would take mail, it is the cause, and the command that ends it is the next step; else what the servers say.
+ *  1. A service without a server up is critical, even if mail still flows. If an override keeps out a server that would
+ *     take mail, the override is the cause and the command that ends it the next step; else the servers' reasons are.
  *  2. A tier that is forced, or active though it is not the best, is a warning; the cause is an override, a failback that
  *     waits, or the servers of the better tier.
  *  3. A server that is not up and not overridden is an error (down) or a warning; its reason decides the next step.
@@ -40,7 +40,7 @@ static const struct {
 	{"proxy_expected",
 	 "switch the PROXY protocol off on the server: senders connect to it directly"},
 	{"unreachable",
-	 "check that the host runs and its cable is in; mxlbctl doctor asks for its address"},
+	 "check that the host runs and is connected; mxlbctl doctor asks for its address"},
 	{"refused", "start the mail server there, and have it listen on the VIP too"},
 	{"connect_timeout",
 	 "look for a firewall there or on the way back, and check that its answers to this box's "
@@ -58,23 +58,23 @@ static const struct {
 	 "see the dialogue: mxlbctl probe %s; Schannel's or OpenSSL's log on the server has the cause"},
 	{"certificate_incomplete_chain", "have it send the intermediate certificate too"},
 	{"certificate_not_yet_valid",
-	 "check this box's clock (mxlbctl doctor); or the certificate is for later"},
+	 "check this box's clock (mxlbctl doctor), or wait until the certificate is valid"},
 	{"certificate_self_signed",
 	 "assign a certificate of an authority to SMTP, or put this one into the probe's ca-file"},
 	{"certificate_untrusted",
-	 "have it send the whole chain, or put the authority that is named into the probe's ca-file"},
+	 "have it send the whole chain, or add its authority to the probe's ca-file"},
 	{"certificate_wrong_purpose",
 	 "have it issued with the usage 'Server Authentication', and assign that one to SMTP"},
 	{"certificate_expired", "renew it, and assign it to SMTP (Enable-ExchangeCertificate)"},
 	{"certificate_", "compare its certificate with the policy: mxlbctl probe %s"},
 	{"tlsa_", "publish the TLSA record of the new key, or put the old key back"},
 	{"greeting_421",
-	 "it says so itself: maintenance, or a limit; if it takes mail, permit this box's address "
-	 "(Exchange: RemoteIPRanges); after 5 s of silence: it waits for a PROXY header; see mxlbctl "
-	 "probe %s"},
+	 "end the maintenance or lift the limit there; if it takes mail from others, permit this "
+	 "box's address (Exchange: RemoteIPRanges); after 5 s of silence: it expects a PROXY header; "
+	 "see mxlbctl probe %s"},
 	{"greeting_",
-	 "it says so itself: maintenance, back pressure or a filter; if it takes mail, permit this "
-	 "box's address (Exchange: RemoteIPRanges); see mxlbctl probe %s"},
+	 "end the maintenance, back pressure or filter there; if it takes mail from others, permit "
+	 "this box's address (Exchange: RemoteIPRanges); see mxlbctl probe %s"},
 	{"", "see the dialogue: mxlbctl probe %s"},
 };
 
@@ -412,7 +412,7 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 			continue;
 		TEXT(f, "%s carries no XDP program: mail that arrives there is not forwarded",
 		     m->config->interfaces[i].name);
-		NEXT(f, "see mxlbd's log for what took it off, then systemctl restart mxlb");
+		NEXT(f, "see mxlbd's log for what removed it, then systemctl restart mxlb");
 	}
 	if (!box->last_error || !*box->last_error)
 		return;

@@ -23,35 +23,37 @@ enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 
 /* name, verdict, effect, Exchange Online's code, what it means in a sentence */
 #define MXLB_REASONS(R)                                                                            \
-	R(not_probed, UNKNOWN, NOW, "", "no probe has ended yet")                                  \
+	R(not_probed, UNKNOWN, NOW, "", "no probe has finished yet")                               \
 	R(local_error, UNKNOWN, NOW, "", "this box could not probe")                               \
 	R(local_carrier, UNKNOWN, NOW, "", "this box's own interface has no link")                 \
-	R(local_clock, UNKNOWN, NOW, "", "this box's clock jumped: it can't judge a date")         \
+	R(local_clock, UNKNOWN, NOW, "", "this box's clock jumped, so it cannot judge dates")      \
 	R(local_stall, UNKNOWN, NOW, "", "this box stalled during the probe")                      \
 	R(ok, UP, COUNT, "", "every stage passed")                                                 \
 	R(per_source_limit, UNKNOWN, NONE, "", "the server limits connections from the probe")     \
 	R(sender_refused, UNKNOWN, NONE, "", "the server refuses the probe's sender address")      \
 	R(source_refused, UNKNOWN, NONE, "", "the server refuses this box's address or name")      \
-	R(tls_required, UNKNOWN, NONE, "", "the server requires TLS, and the probe has tls: none") \
+	R(tls_required, UNKNOWN, NONE, "", "the server requires TLS, but the probe has tls: none") \
 	R(greylisted, UNKNOWN, NONE, "", "the server greylists the probe")                         \
 	R(probe_refused, UNKNOWN, NONE, "",                                                        \
 	  "the server refuses the probe, but not its other clients")                               \
 	R(greeting_421, DRAINING, NOW, "4.4.317", "the greeting was 421")                          \
 	R(greeting_4xx, DRAINING, COUNT, "4.4.317", "the greeting was a temporary refusal")        \
 	R(ehlo_421, DRAINING, NOW, "4.4.317", "the answer to EHLO was 421")                        \
-	R(ehlo_4xx, DRAINING, COUNT, "4.4.317", "EHLO was refused for now")                        \
+	R(ehlo_4xx, DRAINING, COUNT, "4.4.317", "EHLO was refused temporarily")                    \
 	R(mail_421, DRAINING, NOW, "4.4.317", "the answer to MAIL FROM was 421 (maintenance)")     \
-	R(mail_4xx, DRAINING, COUNT, "4.4.317", "MAIL FROM was refused for now (back pressure)")   \
-	R(unreachable, DOWN, NOW, "4.4.315", "the host is gone")                                   \
+	R(mail_4xx, DRAINING, COUNT, "4.4.317",                                                    \
+	  "MAIL FROM was refused temporarily (back pressure)")                                     \
+	R(unreachable, DOWN, NOW, "4.4.315", "the host is unreachable")                            \
 	R(refused, DOWN, NOW, "4.4.316", "connection refused")                                     \
 	R(connect_timeout, DOWN, COUNT, "4.4.315", "no answer to the connection attempt")          \
-	R(vip_missing, DOWN, COUNT, "4.4.315", "the host answers, but not on the VIP")             \
-	R(greeting_silent, DOWN, COUNT, "4.4.315", "connected, but no greeting came in time")      \
+	R(vip_missing, DOWN, COUNT, "4.4.315",                                                     \
+	  "the host answers on its own address, but not on the VIP")                               \
+	R(greeting_silent, DOWN, COUNT, "4.4.315", "connected, but received no greeting in time")  \
 	R(greeting_5xx, DOWN, NOW, "4.4.317", "the greeting was a permanent refusal")              \
-	R(timeout, DOWN, COUNT, "4.4.315", "the dialogue did not end in time")                     \
+	R(timeout, DOWN, COUNT, "4.4.315", "the dialogue did not finish in time")                  \
 	R(closed_early, DOWN, COUNT, "4.4.318", "the server closed the connection abruptly")       \
 	R(malformed, DOWN, COUNT, "4.4.317", "the reply was not SMTP")                             \
-	R(reply_too_long, DOWN, COUNT, "4.4.317", "the reply went on beyond any reason")           \
+	R(reply_too_long, DOWN, COUNT, "4.4.317", "the reply exceeded the size limit")             \
 	R(ehlo_refused, DOWN, COUNT, "4.4.317", "EHLO was refused")                                \
 	R(no_starttls, DOWN, COUNT, "4.4.317", "the server does not offer STARTTLS")               \
 	R(starttls_refused, DOWN, COUNT, "4.4.317", "the server refused STARTTLS")                 \
@@ -61,30 +63,32 @@ enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 	R(certificate_expired, DOWN, COUNT, "4.7.320", "a certificate has expired")                \
 	R(certificate_not_yet_valid, DOWN, COUNT, "4.7.320", "a certificate is not valid yet")     \
 	R(certificate_untrusted, DOWN, COUNT, "4.7.320",                                           \
-	  "the chain leads to no trusted authority")                                               \
+	  "the chain does not lead to a trusted authority")                                        \
 	R(certificate_incomplete_chain, DOWN, COUNT, "4.7.320",                                    \
-	  "the server sends no intermediate")                                                      \
+	  "the server does not send an intermediate certificate")                                  \
 	R(certificate_weak, DOWN, COUNT, "4.7.320", "a key or signature is too weak")              \
-	R(certificate_wrong_name, DOWN, COUNT, "4.7.320", "the certificate is not for tls-domain") \
+	R(certificate_wrong_name, DOWN, COUNT, "4.7.320",                                          \
+	  "the certificate does not match tls-domain")                                             \
 	R(certificate_wrong_issuer, DOWN, COUNT, "4.7.320",                                        \
-	  "the right subject from another issuer")                                                 \
+	  "the certificate has the right subject but another issuer")                              \
 	R(certificate_self_signed, DOWN, COUNT, "4.7.320",                                         \
-	  "the certificate is signed by itself and not in the CA bundle")                          \
+	  "the certificate is self-signed and not in the CA bundle")                               \
 	R(certificate_wrong_purpose, DOWN, COUNT, "4.7.320",                                       \
-	  "a certificate's usages do not allow a TLS server")                                      \
+	  "a certificate's key usage does not allow a TLS server")                                 \
 	R(certificate_no_ca, DOWN, COUNT, "4.7.320",                                               \
-	  "a certificate of the chain may not issue others")                                       \
+	  "an issuer in the chain is not a certificate authority")                                 \
 	R(certificate_path_length, DOWN, COUNT, "4.7.320",                                         \
-	  "the chain is longer than an authority's path length, or than any reason")               \
+	  "the chain is longer than an authority or the limit allows")                             \
 	R(certificate_name_constraint, DOWN, COUNT, "4.7.320",                                     \
-	  "an authority is not allowed to issue for this name")                                    \
+	  "an authority's name constraints exclude this name")                                     \
 	R(certificate_bad_signature, DOWN, COUNT, "4.7.320", "a signature in the chain is wrong")  \
 	R(certificate_unsupported, DOWN, COUNT, "4.7.320",                                         \
-	  "a certificate has a critical extension or form that is not supported")                  \
-	R(certificate_wrong_subject, DOWN, COUNT, "4.7.320", "not tls-certificate-name's subject") \
-	R(tlsa_mismatch, DOWN, COUNT, "5.7.323", "the certificate matches no TLSA record")         \
+	  "a certificate has an unsupported critical extension or encoding")                       \
+	R(certificate_wrong_subject, DOWN, COUNT, "4.7.320",                                       \
+	  "the certificate does not have tls-certificate-name's subject")                          \
+	R(tlsa_mismatch, DOWN, COUNT, "5.7.323", "the certificate does not match any TLSA record") \
 	R(mail_refused, DOWN, COUNT, "4.4.317", "MAIL FROM was refused")                           \
-	R(proxy_expected, DOWN, COUNT, "4.4.317", "the server waits for a PROXY protocol header")  \
+	R(proxy_expected, DOWN, COUNT, "4.4.317", "the server expects a PROXY protocol header")    \
 	R(expensive, UNKNOWN, NONE, "", "a full probe costs this box too much CPU")
 
 enum reason {
