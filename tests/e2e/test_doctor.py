@@ -250,18 +250,18 @@ DEFECTS = [
         (rival, "warning", "processes", ["keepalived"]),
         (mtu_small, "warning", "interfaces", ["1400"]),
     ], [
-        (answers_arp, "error", "wire", [VIP, "answered for by another host", "oxford-b"]),
-        (holds_vip6, "error", "wire", [VIP6, "answered for by another host"]),
-        (two_hosts, "error", "wire", ["203.0.113.12", "more than one host"]),
+        (answers_arp, "error", "wire", [VIP, "another host", "oxford-b"]),
+        (holds_vip6, "error", "wire", [VIP6, "another host"]),
+        (two_hosts, "error", "wire", ["203.0.113.12", "several hosts"]),
         (strict_rp_filter, "error", "rp-filter", [VIP, "aside"]),
         (reload_failed, "error", "config-file", ["the last reload failed", "no probe is named eox"]),
         (bundle_empty, "error", "ca-store", ["no certificate"]),  # mended before the file is read again
     ], [
         (vip_local, "error", "vip-local", [VIP, "(lo)"]),
         (neighbour_gone, "error", "neighbours", ["nuneaton", "failed"]),
-        (way_back_through_here, "error", "wire", [VIP6, "comes back to this box", "oxford-"]),
+        (way_back_through_here, "error", "wire", [VIP6, "come to this box", "oxford-"]),
     ], [
-        (calls_from_vip, "error", "wire", [VIP, "connects from this VIP", "oxford-a"]),
+        (calls_from_vip, "error", "wire", [VIP, "uses this VIP", "oxford-a"]),
     ],
 ]
 

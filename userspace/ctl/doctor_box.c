@@ -47,9 +47,8 @@ static void check_jit(struct doctor *d)
 	if (!value)
 		doctor_find(
 			d, DOCTOR_WARNING,
-			json_string(
-				"BPF programs are interpreted: each packet costs several times as "
-				"much"),
+			json_string("BPF programs are interpreted, not compiled: each packet costs "
+				    "several times as much CPU time"),
 			json_string("sysctl -w net.core.bpf_jit_enable=1"));
 }
 
@@ -61,17 +60,17 @@ static void check_clock(struct doctor *d)
 	int state = adjtimex(&t);
 
 	if (!stat("/proc/self/exe", &st) && time(NULL) + 86400 < st.st_mtime)
-		doctor_find(d, DOCTOR_ERROR,
-			    json_string("the clock is behind the day on which mxlb was installed: "
-					"certificates are judged wrongly"),
-			    json_string("Set it, and have it set: apt-get install chrony"));
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_string("the clock is behind the day on which mxlb was installed: "
+				    "certificates are judged wrongly"),
+			json_string("Set the clock, and keep it right: apt-get install chrony"));
 	else if (state == TIME_ERROR || (t.status & STA_UNSYNC))
 		doctor_find(
-			d, DOCTOR_WARNING,
-			json_string("the kernel says that nothing keeps the clock right"),
+			d, DOCTOR_WARNING, json_string("the clock is not synchronised"),
 			json_string(
-				"Run an NTP client (chrony, systemd-timesyncd); certificates are "
-				"judged by this clock."));
+				"Run an NTP client (chrony, systemd-timesyncd): the validity of "
+				"certificates depends on this clock."));
 }
 
 /* The first line of /proc/PID/NAME, or "". */
@@ -104,13 +103,13 @@ static const struct {
 	const char *name, *what, *advice;
 } rivals[] = {
 	{"keepalived", "moves addresses and answers ARP",
-	 "See that it has none of mxlb's VIPs as a virtual_ipaddress or virtual_server."},
+	 "Check that none of mxlb's VIPs is a virtual_ipaddress or virtual_server there."},
 	{"ldirectord", "sets up IPVS for its addresses",
-	 "See that it has none of mxlb's VIPs; two balancers of one address lose mail."},
-	{"ucarp", "takes addresses over by CARP", "See that it has none of mxlb's VIPs."},
+	 "Check that it has none of mxlb's VIPs: two balancers of one address lose mail."},
+	{"ucarp", "takes addresses over by CARP", "Check that it has none of mxlb's VIPs."},
 	{"xdp-loader", "puts XDP programs on interfaces",
-	 "See that mxlb's interfaces are not its."},
-	{"katran_server_g", "is another XDP balancer", "Only one can have an interface."},
+	 "Check that it uses none of mxlb's interfaces."},
+	{"katran_server_g", "is another XDP balancer", "Only one of them can use an interface."},
 };
 
 /* Neither the mxlbd that answers nor its probe child, which has its name. */
@@ -188,7 +187,7 @@ static const char *kernel_does(const struct doctor *d)
 	int rc;
 
 	if (!d->root)
-		return "as root this says whether the kernel still forwards";
+		return "run as root to see whether the kernel still forwards";
 	snprintf(pattern, sizeof(pattern), "%s/v[0-9]*", *pin ? pin : "/sys/fs/bpf/mxlb");
 	rc = glob(pattern, GLOB_NOSORT, NULL, &found);
 	globfree(&found);
@@ -214,10 +213,10 @@ static void check_daemon(struct doctor *d)
 
 const struct doctor_check doctor_box_checks[] = {
 	{"mxlbd", "it runs and answers", 0, check_daemon},
-	{"kernel", "its version is supported", 0, check_kernel},
+	{"kernel", "the version is supported", 0, check_kernel},
 	{"bpf", "the kernel loads the BPF program of mxlbd", NEEDS_ROOT, doctor_check_load},
 	{"jit", "BPF programs are compiled", 0, check_jit},
-	{"clock", "it is plausible and kept right", 0, check_clock},
+	{"clock", "it is plausible and synchronised", 0, check_clock},
 	{"processes", "no other balancer runs in this network", NEEDS_ROOT, check_processes},
 	{.name = NULL},
 };

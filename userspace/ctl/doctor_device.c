@@ -99,16 +99,15 @@ static void judge_merging(struct doctor *d, const char *name, bool generic)
 		doctor_find(
 			d, DOCTOR_ERROR,
 			json_sprintf(
-				"%s merges packets (LRO): what comes out is too big to be sent on",
+				"%s merges packets (LRO): merged packets are too big to be forwarded",
 				name),
 			json_sprintf("ethtool -K %s lro off", name));
 	if (!generic || !gro.on)
 		return;
 	doctor_find(d, DOCTOR_WARNING,
-		    json_sprintf(
-			    "%s merges packets (GRO_HW)%s: mail of full segments does not fit into "
-			    "a tunnel",
-			    name, gro.fixed ? " and the driver can't stop it" : ""),
+		    json_sprintf("%s merges packets (GRO_HW)%s: merged packets do not fit into a "
+				 "tunnel",
+				 name, gro.fixed ? " and the driver can't stop it" : ""),
 		    gro.fixed
 			    ? json_string("Have the hypervisor let the guest switch it off (QEMU: "
 					  "ctrl_guest_offloads=on), or not merge (guest_tso4=off,"
@@ -237,7 +236,7 @@ static void judge_sight(struct doctor *d, const char *name)
 			d, DOCTOR_ERROR,
 			json_sprintf(
 				"mxlb's program sees nothing of VLAN %lld on %s, but the kernel "
-				"does: mail is lost. The tag is taken off in front of it",
+				"does: mail is lost. The tag is removed before the program runs",
 				field_number(conf, "vlan"), name),
 			json_sprintf(
 				"Make the VLAN device the interface: %s.%lld in place of %s, "
@@ -248,8 +247,8 @@ static void judge_sight(struct doctor *d, const char *name)
 		doctor_find(
 			d, DOCTOR_ERROR,
 			json_sprintf(
-				"mxlb's program sees nothing of what the kernel receives on %s: "
-				"mail is lost",
+				"the kernel receives packets on %s that mxlb's program does not "
+				"see: mail is lost",
 				name),
 			json_string("Write mode: generic; dmesg may say what the driver did."));
 }
@@ -277,8 +276,10 @@ static void check_sight(struct doctor *d)
 }
 
 const struct doctor_check doctor_device_checks[] = {
-	{"offloads", "none changes packets before mxlb sees them", NEEDS_CONFIG, check_offloads},
-	{"queues", "mxlb's packets are sent without a lock", NEEDS_CONFIG, check_queues},
-	{"sight", "mxlb's program sees what the kernel receives", NEEDS_STATUS, check_sight},
+	{"offloads", "no offload changes packets before mxlb sees them", NEEDS_CONFIG,
+	 check_offloads},
+	{"queues", "there are enough queues to send without a lock", NEEDS_CONFIG, check_queues},
+	{"sight", "mxlb's program sees the packets that the kernel receives", NEEDS_STATUS,
+	 check_sight},
 	{.name = NULL},
 };

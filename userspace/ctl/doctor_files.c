@@ -136,7 +136,7 @@ static void check_config_file(struct doctor *d)
 				"the last reload failed, an older configuration is in force: %s",
 				error),
 			json_string(
-				"Correct the file (mxlbd -t -c FILE says where), then mxlbctl reload."));
+				"Correct the file (mxlbd -t -c FILE shows where), then mxlbctl reload."));
 	else if (!d->status && d->config)
 		doctor_find(d, DOCTOR_OK, json_string("the configuration is valid"), NULL);
 	if (*file != '/')
@@ -156,7 +156,7 @@ static void check_config_file(struct doctor *d)
 		doctor_find(
 			d, DOCTOR_WARNING, json_sprintf("%s was changed after it was loaded", file),
 			json_sprintf(
-				"mxlbctl plan -c %s says what it would change; then mxlbctl reload.",
+				"mxlbctl plan -c %s shows what would change; then mxlbctl reload.",
 				file));
 	check_readable(d, file, "the configuration");
 }
@@ -316,11 +316,11 @@ static void check_bundles(struct doctor *d)
 }
 
 const struct doctor_check doctor_files_checks[] = {
-	{"config-file", "in force as it is in the file, and mxlbd can read it again", 0,
+	{"config-file", "the file is the configuration in force, and mxlbd can read it", 0,
 	 check_config_file},
-	{"pins", "in a BPF file system, and only mxlbd's", NEEDS_CONFIG, check_pins},
-	{"socket", "open to its group and to nobody else", NEEDS_CONFIG, check_socket},
-	{"ca-store", "what the probes' policies need of certificates is there", NEEDS_CONFIG,
+	{"pins", "in a BPF file system, writable for mxlbd only", NEEDS_CONFIG, check_pins},
+	{"socket", "accessible to its group and to nobody else", NEEDS_CONFIG, check_socket},
+	{"ca-store", "the CA bundles that the probes need can be read", NEEDS_CONFIG,
 	 check_bundles},
 	{.name = NULL},
 };

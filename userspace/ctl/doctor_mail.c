@@ -75,19 +75,18 @@ static void judge_neighbour(struct doctor *d, const struct ctl_found *f)
 	if (strcmp(state, "resolved"))
 		doctor_find(
 			d, DOCTOR_ERROR,
+			json_sprintf("the next hop to %s (%s) is %s: it does not answer ARP or ND",
+				     name, field_text(f->backend, "address"), state),
 			json_sprintf(
-				"the next hop to %s (%s) is %s: nobody answers ARP or ND for it",
-				name, field_text(f->backend, "address"), state),
-			json_sprintf(
-				"ip route get %s shows the way; is that host running, in this network "
-				"or VLAN?",
+				"Check the route (ip route get %s), and that the host runs and is in "
+				"this network or VLAN.",
 				field_text(f->backend, "address")));
 	else if (l2 && field_true(neighbour, "routed"))
 		doctor_find(
 			d, DOCTOR_ERROR,
 			json_sprintf(
-				"%s (%s) is behind a router, and forward: l2 only reaches hosts of our "
-				"own network",
+				"%s (%s) is behind a router, and forward: l2 reaches only hosts of this "
+				"box's own networks",
 				name, field_text(f->backend, "address")),
 			json_string("Write forward: ipip for it."));
 }
@@ -138,16 +137,16 @@ static void judge_tunnel(struct doctor *d, const struct ctl_found *f)
 	doctor_find(
 		d, room < (v4 ? MTU_V4_MIN : MTU_V6_MIN) ? DOCTOR_ERROR : DOCTOR_WARNING,
 		json_sprintf(
-			"the way to %s (%s) takes packets of %lld only: in its tunnel %lld are left for "
-			"mail, %s",
+			"the path to %s (%s) has an MTU of %lld: with the tunnel's header %lld bytes are "
+			"left for mail, %s",
 			field_text(f->backend, "name"), field_text(f->backend, "address"), mtu,
 			room,
 			room < (v4 ? MTU_V4_MIN : MTU_V6_MIN)
-				? "less than the Internet takes for granted"
-				: "and senders must learn that by ICMP"),
+				? "less than the minimum on the Internet"
+				: "which senders must learn by ICMP"),
 		json_string(
-			"Raise the MTU on the way (the interface's, the route's: ip route get), best to "
-			"20 or 40 above 1500; let \"fragmentation needed\" through firewalls."));
+			"Raise the MTU of the path (interface or route: ip route get) to 1520 (IPv4) or 1540 "
+			"(IPv6) if possible; let firewalls pass ICMP \"fragmentation needed\"."));
 }
 
 static void check_tunnels(struct doctor *d)
@@ -156,12 +155,12 @@ static void check_tunnels(struct doctor *d)
 }
 
 const struct doctor_check doctor_mail_checks[] = {
-	{"services", "each has servers, and of the best tier", NEEDS_STATUS, check_services},
-	{"servers", "all answer as senders want, on the VIP, over the mail's own path",
-	 NEEDS_STATUS, check_servers},
+	{"services", "mail goes to the best tier of each service", NEEDS_STATUS, check_services},
+	{"servers", "all accept mail on the VIP, over the path that mail takes", NEEDS_STATUS,
+	 check_servers},
 	{"certificates", "none expires within three weeks", NEEDS_STATUS, check_certificates},
-	{"neighbours", "all next hops answer, each with a MAC address of its own", NEEDS_STATUS,
+	{"neighbours", "all next hops answer, each with its own MAC address", NEEDS_STATUS,
 	 check_neighbours},
-	{"tunnels", "full packets pass, but for the outer header", NEEDS_STATUS, check_tunnels},
+	{"tunnels", "full-size packets fit into the tunnels", NEEDS_STATUS, check_tunnels},
 	{.name = NULL},
 };

@@ -32,7 +32,7 @@ static void judge_interface(struct doctor *d, const char *name)
 		doctor_find(
 			d, DOCTOR_ERROR, json_sprintf("interface %s: %s", name, strerror(-err)),
 			json_string(
-				"ip link shows what there is; correct interfaces: in the file."));
+				"List the interfaces with ip link; correct interfaces: in the file."));
 	else if (!link.up || !link.carrier)
 		doctor_find(d, DOCTOR_ERROR,
 			    json_sprintf("interface %s %s", name,
@@ -43,8 +43,8 @@ static void judge_interface(struct doctor *d, const char *name)
 		doctor_find(
 			d, DOCTOR_WARNING,
 			json_sprintf(
-				"interface %s has an MTU of %u: senders' full packets (%d) don't "
-				"fit",
+				"interface %s has an MTU of %u: senders' full-size packets (%d) do "
+				"not fit",
 				name, link.mtu, MTU_ETHERNET),
 			json_sprintf("ip link set %s mtu %d, unless the whole network is so.", name,
 				     MTU_ETHERNET));
@@ -109,11 +109,11 @@ static void judge_mode(struct doctor *d, const char *name, const json_t *conf,
 			d, DOCTOR_WARNING,
 			json_sprintf(
 				"%s runs XDP in generic mode: each packet costs several times as "
-				"much",
+				"much CPU time",
 				name),
 			json_string(
-				"Its driver has no native XDP, or not with these offloads, queues or "
-				"MTU: dmesg says which."));
+				"Its driver has no native XDP, or not with the present offloads, queues "
+				"or MTU: see dmesg."));
 }
 
 static void judge_xdp(struct doctor *d, const char *name, const json_t *conf,
@@ -140,8 +140,8 @@ static void judge_xdp(struct doctor *d, const char *name, const json_t *conf,
 				"passes",
 				name, link->xdp_program),
 			json_sprintf(
-				"bpftool prog show id %u says whose it is; take it off (ip link set %s xdp off; "
-				"where that is refused: bpftool link list, bpftool link detach id ID), restart mxlbd.",
+				"Find its owner (bpftool prog show id %u), remove it (ip link set %s xdp off; if that is "
+				"refused: bpftool link list, bpftool link detach id ID), and restart mxlbd.",
 				link->xdp_program, name));
 	else
 		judge_mode(d, name, conf, link);
@@ -262,8 +262,8 @@ static void judge_filter(struct doctor *d, const struct ctl_found *f)
 		json_sprintf("the probes of %s don't take its tunnel: mxlb's filter is not on %s",
 			     field_text(f->backend, "name"), name),
 		json_string(
-			"mxlbd puts it back within seconds; if not: who removes the clsact hook, and "
-			"does the kernel have cls_bpf?"));
+			"mxlbd restores it within seconds; if not, look for a program that removes the "
+			"clsact qdisc, and check that the kernel has cls_bpf."));
 }
 
 static void check_filters(struct doctor *d)
@@ -272,11 +272,11 @@ static void check_filters(struct doctor *d)
 }
 
 const struct doctor_check doctor_net_checks[] = {
-	{"interfaces", "they are there, up, and take full packets", NEEDS_CONFIG, check_interfaces},
-	{"xdp", "mxlb's program is attached, in the mode that was asked for", NEEDS_CONFIG,
-	 check_xdp},
+	{"interfaces", "all exist, are up and have an MTU of 1500 or more", NEEDS_CONFIG,
+	 check_interfaces},
+	{"xdp", "mxlb's program is attached, in the configured mode", NEEDS_CONFIG, check_xdp},
 	{"vip-local", "no VIP is an address of this box", NEEDS_CONFIG, check_vip_local},
-	{"rp-filter", "it lets the probes' answers in", NEEDS_CONFIG, check_rp_filter},
-	{"probe-filter", "probes take the tunnels that mail takes", NEEDS_STATUS, check_filters},
+	{"rp-filter", "it accepts the answers to probes", NEEDS_CONFIG, check_rp_filter},
+	{"probe-filter", "probes use the same tunnels as mail", NEEDS_STATUS, check_filters},
 	{.name = NULL},
 };

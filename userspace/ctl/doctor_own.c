@@ -32,7 +32,7 @@ static void check_problems(struct doctor *d)
 			json_sprintf("%s%s%s", service, *service ? ": " : "",
 				     field_text(problem, "text")),
 			json_string(
-				"docs/operations.md (/usr/share/doc/mxlb) says who does that, and "
+				"docs/operations.md (/usr/share/doc/mxlb) lists likely causes, and "
 				"what mxlbd does meanwhile."));
 	}
 }
@@ -171,22 +171,21 @@ static void check_networkd(struct doctor *d)
 	f = networkd_settings();
 	if (!f.rules && !f.routes)
 		return;
-	doctor_find(
-		d, DOCTOR_WARNING,
-		json_sprintf("systemd-networkd removes %s that it has not made: those of the "
-			     "probes go each time it is restarted or reloaded, until mxlbd puts "
-			     "them back",
-			     f.rules && f.routes ? "policy rules and routes"
-			     : f.rules		 ? "policy rules"
-						 : "routes"),
-		json_string("In /etc/systemd/networkd.conf.d/mxlb.conf: [Network], "
-			    "ManageForeignRoutingPolicyRules=no, ManageForeignRoutes=no; then "
-			    "systemctl restart systemd-networkd"));
+	doctor_find(d, DOCTOR_WARNING,
+		    json_sprintf("systemd-networkd removes %s that it has not made: those of the "
+				 "probes need each time it is restarted or reloaded, until mxlbd "
+				 "restores them",
+				 f.rules && f.routes ? "policy rules and routes"
+				 : f.rules	     ? "policy rules"
+						     : "routes"),
+		    json_string("In /etc/systemd/networkd.conf.d/mxlb.conf: [Network], "
+				"ManageForeignRoutingPolicyRules=no, ManageForeignRoutes=no; then "
+				"systemctl restart systemd-networkd"));
 }
 
 const struct doctor_check doctor_own_checks[] = {
-	{"problems", "mxlbd knows of none of this box", NEEDS_STATUS, check_problems},
-	{"networkd", "nothing removes the rules and routes of the probes", NEEDS_ROOT,
+	{"problems", "mxlbd reports none of this box", NEEDS_STATUS, check_problems},
+	{"networkd", "it does not remove the rules and routes of the probes", NEEDS_ROOT,
 	 check_networkd},
 	{.name = NULL},
 };

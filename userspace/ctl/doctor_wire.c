@@ -270,24 +270,25 @@ static void accuse(struct wire *w, const struct claim *c, const char *what, cons
 static void judge_claim(struct wire *w, const struct claim *c)
 {
 	for (unsigned i = 0; c->is_vip && i < c->n_macs; i++)
-		accuse(w, c, "this VIP is answered for by another host too", &c->macs[i],
+		accuse(w, c, "another host also answers ARP or ND for this VIP", &c->macs[i],
 		       json_string(
-			       "Take it off there; a server has it on lo, with arp_ignore=1 and arp_announce=2: "
-			       "mxlbctl server-setup."));
+			       "Remove the VIP there; on a server keep it on lo only, with arp_ignore=1 and "
+			       "arp_announce=2: mxlbctl server-setup."));
 	if (!c->is_vip && c->n_macs > 1)
-		accuse(w, c, "more than one host has this server's address, one of them is",
+		accuse(w, c, "several hosts have this server's address, one of them is",
 		       &c->macs[1],
-		       json_string("Give one of them another address, or end proxy ARP for it."));
+		       json_string("Change the address of one of them, or switch off proxy ARP."));
 	if (c->returned)
-		accuse(w, c, "what a server answers from this VIP comes back to this box, from",
+		accuse(w, c, "a server's replies from this VIP come to this box, from",
 		       &c->returned_by,
 		       json_string(
-			       "Its default route must not lead here: answers go straight to the sender."));
+			       "Its default route must not lead here: replies go straight to the sender."));
 	if (c->called)
-		accuse(w, c, "a server connects from this VIP as its own address", &c->called_by,
+		accuse(w, c, "a server uses this VIP as the source of its own connections",
+		       &c->called_by,
 		       json_string(
-			       "Its answers would go astray: on Windows New-NetIPAddress -SkipAsSource $true, "
-			       "on Linux the VIP is on lo with /32, and smtp_bind_address is not it."));
+			       "Replies to it would not arrive. On Windows: New-NetIPAddress -SkipAsSource $true. "
+			       "On Linux: keep the VIP on lo as /32, and do not set smtp_bind_address to it."));
 }
 
 static void check_wire(struct doctor *d)
@@ -317,8 +318,8 @@ static void check_wire(struct doctor *d)
 
 const struct doctor_check doctor_wire_checks[] = {
 	{"wire",
-	 "only this box has the VIPs, servers' addresses are theirs alone, and nothing that goes out from a VIP passes "
-	 "here (asked, and listened)",
+	 "only this box answers for the VIPs, servers' addresses are unique, and no replies from a VIP pass "
+	 "here (asked the network and listened)",
 	 NEEDS_CONFIG | NEEDS_ROOT, check_wire},
 	{.name = NULL},
 };
