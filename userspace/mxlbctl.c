@@ -131,57 +131,56 @@ static enum ctl_exit run_plan(const struct ctl *ctl, char **args)
 static enum ctl_exit run_help(const struct ctl *ctl, char **args);
 
 static const struct ctl_command commands[] = {
-	{"status", "", "services, tiers and backends, and what is wrong with them", 0, 0,
+	{"status", "", "show services, tiers and servers, and what is wrong with them", 0, 0,
 	 run_status},
-	{"show", "BACKEND | SERVICE/BACKEND", "one backend in full: probe, certificate, next hop",
-	 1, 0, run_show},
-	{"drain", "BACKEND | SERVICE/BACKEND [--force] [--for T] [--wait [--timeout T]]",
-	 "nothing new to it; its flows are kept", 1,
+	{"show", "SERVER | SERVICE/SERVER",
+	 "show one server: probe, certificate, next hop, traffic", 1, 0, run_show},
+	{"drain", "SERVER | SERVICE/SERVER [--force] [--for T] [--wait [--timeout T]]",
+	 "send a server no new connections; open ones are kept", 1,
 	 TAKES_WAIT | TAKES_TIMEOUT | TAKES_FOR | TAKES_FORCE, operate_drain},
-	{"maint", "BACKEND | SERVICE/BACKEND [--force] [--for T] [--wait [--timeout T]]",
-	 "nothing new to it, and no probes; its flows are kept", 1,
-	 TAKES_WAIT | TAKES_TIMEOUT | TAKES_FOR | TAKES_FORCE, operate_maint},
-	{"ready", "BACKEND | SERVICE/BACKEND [--for T]", "let its probes decide again", 1,
-	 TAKES_FOR, operate_ready},
+	{"maint", "SERVER | SERVICE/SERVER [--force] [--for T] [--wait [--timeout T]]",
+	 "the same, and stop probing it", 1, TAKES_WAIT | TAKES_TIMEOUT | TAKES_FOR | TAKES_FORCE,
+	 operate_maint},
+	{"ready", "SERVER | SERVICE/SERVER [--for T]", "return a server to service", 1, TAKES_FOR,
+	 operate_ready},
 	{"tier", "SERVICE force N [--for T] | SERVICE auto",
-	 "make a tier the active one; or let the servers' verdicts decide, at once", -3, TAKES_FOR,
+	 "make a tier the active one; auto: let the verdicts decide again at once", -3, TAKES_FOR,
 	 operate_tier},
 	{"role", "[active | standby | auto] [--for T]",
-	 "this box among several; or what it is to be: auto leaves it to the configuration", -1,
-	 TAKES_FOR, role_run},
+	 "show or set the role of this box among several; auto: as configured", -1, TAKES_FOR,
+	 role_run},
 	{"health", "[--timeout T]",
-	 "does mxlbd answer, and is the program on every interface? For keepalived's track_script",
-	 0, TAKES_TIMEOUT, role_health},
-	{"flows", "SERVICE | SERVICE/BACKEND", "the flow table: client, backend, seconds idle", 1,
-	 0, flows_list},
+	 "exit 0 if mxlbd answers and XDP is attached (keepalived's track_script)", 0,
+	 TAKES_TIMEOUT, role_health},
+	{"flows", "SERVICE | SERVICE/SERVER", "list open connections: client, server, seconds idle",
+	 1, 0, flows_list},
 	{"explain", "SERVICE CLIENT[:PORT]",
-	 "which server this client gets, and why no other; is it allowed?", 2, 0, flows_explain},
-	{"probe", "HOST[:PORT] [OPTION...] | SERVICE/BACKEND",
-	 "one SMTP dialogue as Exchange Online would hold it: from here, or by mxlbd", 1,
+	 "show which server a client gets and why, and whether it is allowed", 2, 0, flows_explain},
+	{"probe", "HOST[:PORT] [OPTION...] | SERVICE/SERVER",
+	 "test a server as Exchange Online would: from this box, or by mxlbd", 1,
 	 TAKES_PROBE | TAKES_TIMEOUT, probe_run},
 	{"check", "[SERVICE] [-w DAYS] [-c DAYS] [--timeout T]",
-	 "one line and an exit status for Nagios and its kin", -1,
+	 "plugin for Nagios and compatible monitors: one line and an exit status", -1,
 	 TAKES_DAYS | TAKES_FILE | TAKES_TIMEOUT, check_run},
 	{"doctor", "[-c FILE] [--timeout T]",
-	 "what on this box or network would stop mail, and what to do; best as root", 0,
+	 "find what would stop mail on this box and its network; run it as root", 0,
 	 TAKES_FILE | TAKES_TIMEOUT, doctor_run},
-	{"server-setup", "windows|linux SERVICE[/BACKEND]",
-	 "a script for the server's side: the VIP on its loopback, and all that goes with it", 2, 0,
-	 setup_run},
+	{"server-setup", "windows|linux SERVICE[/SERVER]",
+	 "print a script that prepares a server (VIP, ARP, tunnel, firewall)", 2, 0, setup_run},
 	{"top", "[-b] [-n N] [-d T]",
-	 "who takes how much now: a screen, or lines where there is none", 0, TAKES_TOP, top_run},
-	{"config", "", "the configuration in force, with every default, as YAML", 0, 0, config_run},
-	{"events", "[-f]", "the last transitions; with -f those to come, too", 0, TAKES_FOLLOW,
+	 "live traffic per server (full screen; plain lines when not on a terminal)", 0, TAKES_TOP,
+	 top_run},
+	{"config", "", "print the configuration in force, with every default, as YAML", 0, 0,
+	 config_run},
+	{"events", "[-f]", "show the last events; with -f also those to come", 0, TAKES_FOLLOW,
 	 events_list},
-	{"plan", "-c FILE",
-	 "what a configuration would change, and for how many new connections; changes nothing", 0,
+	{"plan", "-c FILE", "show what a configuration would change; changes nothing", 0,
 	 TAKES_FILE, run_plan},
-	{"reload", "", "read the configuration again; the old one stays if it has errors", 0, 0,
+	{"reload", "", "read the configuration file again; if it has errors, change nothing", 0, 0,
 	 run_reload},
-	{"detach", "[-c FILE]",
-	 "take the datapath away, of a running mxlbd or of one that is gone: no mail passes then",
-	 0, TAKES_FILE, detach_run},
-	{"help", "[COMMAND]", "this text, or the lines of one command", -1, 0, run_help},
+	{"detach", "[-c FILE]", "remove the XDP program and stop forwarding. Mail stops.", 0,
+	 TAKES_FILE, detach_run},
+	{"help", "[COMMAND]", "show this text, or the help of one command", -1, 0, run_help},
 };
 
 #define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -248,7 +247,7 @@ static bool takes_args(const struct ctl_command *c, int n)
 
 static bool takes_options(const struct ctl *ctl, const struct ctl_command *c, unsigned given)
 {
-	/* A time to wait for, and nothing that is waited for. */
+	/* --timeout without --wait. */
 	if (c->takes & TAKES_WAIT && given & TAKES_TIMEOUT && !ctl->wait)
 		return false;
 	return !(given & ~c->takes);
@@ -259,7 +258,7 @@ static bool is_check(const char *command)
 	return command && !strcmp(command, "check");
 }
 
-/* Of a plugin Nagios takes 2 for CRITICAL. */
+/* Not CTL_USAGE for check: 2 means CRITICAL to Nagios. */
 static enum ctl_exit wrong_usage(const struct ctl *ctl, const char *command)
 {
 	return is_check(command) ? check_unknown(ctl, "wrong usage") : CTL_USAGE;
@@ -274,12 +273,12 @@ static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **a
 	if (takes_args(c, n - 1) && takes_options(ctl, c, given))
 		return c->run(ctl, args + 1);
 	if (given & ~c->takes)
-		fprintf(stderr, "mxlbctl: %s does not take such an option\n", c->name);
+		fprintf(stderr, "mxlbctl: %s does not have this option\n", c->name);
 	print_command(stderr, "usage: mxlbctl ", c);
 	return wrong_usage(ctl, args[0]);
 }
 
-/* Whose word is taken for who is who. */
+/* Selects the CA bundle of probes that mxlbctl makes itself. */
 static enum ctl_exit take_bundle(struct ctl *ctl)
 {
 	char why[VALUE_WHY_SIZE];
@@ -292,7 +291,7 @@ static enum ctl_exit take_bundle(struct ctl *ctl)
 	return CTL_USAGE;
 }
 
-/* "command NAME ARGUMENTS", "options NAME --option ...", then what the daemon knows. */
+/* "command NAME ARGUMENTS", "options NAME --option ...", then the daemon's services and servers. */
 static void print_words(const struct ctl *ctl)
 {
 	for (size_t i = 0; i < COMMANDS_COUNT; i++) {

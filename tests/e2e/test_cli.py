@@ -162,9 +162,9 @@ def test_top_waits_for_an_mxlbd_that_goes_and_a_signal_ends_it_cleanly(lab, runn
     with terminal(argv) as (process, read, _):
         wait_until(lambda: "oxford-a" in read(), 5, "the servers")
         assert running.stop() == 0
-        wait_until(lambda: "mxlbd is not there" in read(), 5, "that it has gone")
+        wait_until(lambda: "mxlbd is not running" in read(), 5, "that it has gone")
         running.start()
-        wait_until(lambda: "oxford-a" in read().rpartition("mxlbd is not there")[2], 10, "the servers again")
+        wait_until(lambda: "oxford-a" in read().rpartition("mxlbd is not running")[2], 10, "the servers again")
         process.terminate()
         assert process.wait(5) == -signal.SIGTERM
         assert read().rstrip().endswith("\033[?1049l")

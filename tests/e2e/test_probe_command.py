@@ -178,7 +178,7 @@ def test_a_name_that_does_not_resolve_is_said_so(mxlbctl):
 
 
 def test_without_a_daemon_a_backend_cannot_be_probed(mxlbctl):
-    assert "mxlbd is not there" in command(mxlbctl, "-s", "/nonexistent/mxlb.sock", "probe", "mail/a", status=3)
+    assert "mxlbd is not running" in command(mxlbctl, "-s", "/nonexistent/mxlb.sock", "probe", "mail/a", status=3)
 
 
 # In the lab: by mxlbd's probe child, over the mail's own way.

@@ -217,7 +217,7 @@ static void a_name_that_two_services_have_is_refused(void **state)
 	assert_int_equal(model_create(c, NULL, 0, bench_start, &b->model), 0);
 	assert_int_equal(
 		control_new(b->loop, &c->control, b->model, bench_callbacks(b), &b->control), 0);
-	ASSERT_RUN(b, 1, "which one? hybrid-mail/oxford-a second/oxford-a\n", "drain", "oxford-a");
+	ASSERT_RUN(b, 1, "use one of hybrid-mail/oxford-a second/oxford-a\n", "drain", "oxford-a");
 	assert_int_equal(b->changes, 0);
 	ASSERT_RUN(b, 0, "second/oxford-a: drain", "drain", "second/oxford-a");
 	assert_int_equal(model_find(b->model, "second", "oxford-a")->admin, ADMIN_DRAIN);
@@ -248,7 +248,7 @@ static void waiting_ends_when_the_time_is_up(void **state)
 
 	need_root();
 	oxford_a(b)->traffic.flows = 3;
-	ASSERT_RUN(b, 1, "hybrid-mail/oxford-a: maint, 3 flows: the time is up", "maint",
+	ASSERT_RUN(b, 1, "hybrid-mail/oxford-a: maint, 3 flows: --timeout", "maint",
 		   "oxford-a", "--wait", "--timeout", "1s");
 	ASSERT_RUN(b, 1, "\"error\": \"hybrid-mail/oxford-a: drain, 3 flows: the time", "drain",
 		   "oxford-a", "--wait", "--timeout", "1s", "--json");
@@ -267,7 +267,7 @@ static void waiting_ends_when_somebody_sets_another_state(void **state)
 	start(b, &r, WORDS("drain", "oxford-a", "--wait"));
 	await_admin(&r, ADMIN_DRAIN);
 	assert_string_equal(bench_ask(b, "enable server hybrid-mail/oxford-a\n"), "\n");
-	assert_ended(&r, 1, "oxford-a: ready, 3 flows: somebody has set another state");
+	assert_ended(&r, 1, "oxford-a: ready, 3 flows: another operator has changed");
 }
 
 static void waiting_may_be_interrupted_and_the_state_stays(void **state)
@@ -283,7 +283,7 @@ static void waiting_may_be_interrupted_and_the_state_stays(void **state)
 	assert_int_equal(kill(r.pid, SIGINT), 0);
 	finish(&r);
 	assert_true(WIFSIGNALED(r.status) && WTERMSIG(r.status) == SIGINT);
-	assert_non_null(strstr(r.said, "no longer waiting: hybrid-mail/oxford-a stays in drain"));
+	assert_non_null(strstr(r.said, "stopped waiting: hybrid-mail/oxford-a stays in drain"));
 	assert_int_equal(oxford_a(b)->admin, ADMIN_DRAIN);
 }
 
@@ -370,14 +370,13 @@ static void options_that_do_not_go_together_are_usage(void **state)
 	assert_int_equal(b->reloads + b->changes, 0);
 	ASSERT_RUN(b, 2, "mxlbctl: no such command: 'statsu'; did you mean status?\n", "statsu");
 	ASSERT_RUN(b, 2, "mxlbctl: no such command: 'x?y'; 'mxlbctl help' lists them\n", "x\ny");
-	ASSERT_RUN(b, 2, "mxlbctl: status does not take such an option\nusage: mxlbctl status\n",
+	ASSERT_RUN(b, 2, "mxlbctl: status does not have this option\nusage: mxlbctl status\n",
 		   "status", "--wait");
 	ASSERT_RUN(b, 0, "usage: mxlbctl tier SERVICE force N", "help", "tier");
 	ASSERT_RUN(b, 2, "mxlbctl: no such command: 'tire'; did you mean tier?\n", "help", "tire");
-	ASSERT_RUN(
-		b, 0,
-		"\n  drain BACKEND | SERVICE/BACKEND [--force] [--for T] [--wait [--timeout T]]\n",
-		"help");
+	ASSERT_RUN(b, 0,
+		   "\n  drain SERVER | SERVICE/SERVER [--force] [--for T] [--wait [--timeout T]]\n",
+		   "help");
 }
 
 static void flows_and_explain_say_what_the_daemon_says(void **state)
@@ -408,8 +407,8 @@ static void flows_and_explain_say_what_the_daemon_says(void **state)
 	ASSERT_RUN(b, 0, "\n  flow table  0 promoted, 0 misses, ", "show", "oxford-a");
 	control_free(b->control);
 	b->control = NULL;
-	ASSERT_RUN(b, 3, "mxlbd is not there", "flows", "hybrid-mail");
-	ASSERT_RUN(b, 3, "mxlbd is not there", "drain", "oxford-a");
+	ASSERT_RUN(b, 3, "mxlbd is not running", "flows", "hybrid-mail");
+	ASSERT_RUN(b, 3, "mxlbd is not running", "drain", "oxford-a");
 }
 
 int main(void)

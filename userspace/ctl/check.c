@@ -160,7 +160,7 @@ enum ctl_exit check_unknown(const struct ctl *ctl, const char *why)
 
 static void on_alarm(int number)
 {
-	static const char line[] = "MXLB UNKNOWN - mxlbd does not answer in time\n";
+	static const char line[] = "MXLB UNKNOWN - mxlbd did not answer in time\n";
 	ssize_t n = write(STDOUT_FILENO, line, sizeof(line) - 1);
 
 	(void)number;

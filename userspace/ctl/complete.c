@@ -26,7 +26,7 @@ static void put(struct names *to, const char *kind, const char *name)
 	if (to->n == 0)
 		fputs("  There are:\n", stderr);
 	if (to->n == HINT_MOST)
-		fputs("    ... and more: 'mxlbctl status' has all\n", stderr);
+		fputs("    ... and more: 'mxlbctl status' lists all\n", stderr);
 	else if (to->n < HINT_MOST)
 		fprintf(stderr, "    %s\n", name);
 	to->n++;

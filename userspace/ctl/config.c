@@ -17,7 +17,8 @@ enum ctl_exit config_ask(const struct ctl *ctl, json_t **config)
 		if (!json_is_object(*config)) {
 			json_decref(*config);
 			*config = NULL;
-			rc = ctl_refused(ctl, reply.len ? reply.data : "no configuration came\n");
+			rc = ctl_refused(ctl,
+					 reply.len ? reply.data : "mxlbd sent no configuration\n");
 		}
 	}
 	buf_free(&reply);
@@ -36,12 +37,13 @@ enum ctl_exit config_run(const struct ctl *ctl, char **args)
 	if (ctl->json) {
 		ctl_print_json(config);
 	} else {
-		puts("# What is in force, with every default written out; `mxlbd -t -c FILE` takes it.");
+		puts("# The configuration in force, with every default; mxlbd accepts this file.");
 		json_array_foreach(json_object_get(config, "hidden"), i, hidden) printf(
-			"# Shown to root and the operators only: %s\n", json_string_value(hidden));
+			"# Shown only to root and operators: %s\n", json_string_value(hidden));
 		json_object_del(config, "hidden");
 		if (yaml_print(config, stdout))
-			rc = ctl_failed(ctl, "it can't be written as YAML; try --json\n");
+			rc = ctl_failed(
+				ctl, "the configuration cannot be written as YAML; use --json\n");
 	}
 	json_decref(config);
 	return rc;

@@ -60,7 +60,7 @@ static void hint(const struct ctl *ctl, const char *sentence)
 		if (!strncmp(sentence, rows[i].sentence, strlen(rows[i].sentence)))
 			complete_hint(ctl, rows[i].kind);
 	if (!strncmp(sentence, "Permission denied", 17))
-		fputs("  Become root, or a user whom control.operators names.\n", stderr);
+		fputs("  Run it as root, or as a user listed in control.operators.\n", stderr);
 }
 
 enum ctl_exit ctl_refused(const struct ctl *ctl, const char *sentence)
@@ -90,7 +90,7 @@ enum ctl_exit ctl_status(const struct ctl *ctl, json_t **document)
 			*document = NULL;
 			rc = ctl_refused(ctl, reply.len && *reply.data != '{'
 						      ? reply.data
-						      : "no status document came\n");
+						      : "mxlbd sent no status document\n");
 		}
 	}
 	buf_free(&reply);

@@ -42,7 +42,7 @@ static enum ctl_exit detach_left(const struct ctl *ctl)
 	pid_t pid;
 
 	if (!find_mxlbd(path, sizeof(path)))
-		return ctl_failed(ctl, "mxlbd is not where mxlbctl is\n");
+		return ctl_failed(ctl, "cannot find mxlbd beside mxlbctl\n");
 	snprintf(file, sizeof(file), "%s", ctl->file ? ctl->file : DEFAULT_FILE);
 	err = posix_spawn(&pid, path, NULL, NULL, argv, environ);
 	if (err)

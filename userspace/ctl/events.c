@@ -39,7 +39,7 @@ static void take(const struct ctl *ctl, const json_t *event, struct place *p)
 	long long run = field_number(event, "run"), seq = field_number(event, "seq");
 
 	if (p->run && p->run == run && seq > p->next)
-		fprintf(stderr, "mxlbctl: %lld events went by unseen\n", seq - p->next);
+		fprintf(stderr, "mxlbctl: missed %lld events\n", seq - p->next);
 	show(ctl, event);
 	*p = (struct place){run, seq < LLONG_MAX ? seq + 1 : seq};
 }
@@ -102,7 +102,7 @@ enum ctl_exit events_list(const struct ctl *ctl, char **args)
 		if (err && !may_come_back(err))
 			return link_complain(ctl->socket, err, LINK_WAIT_S);
 		if (err && !gone)
-			fputs("mxlbctl: mxlbd has gone; waiting for it\n", stderr);
+			fputs("mxlbctl: mxlbd has stopped; waiting for it\n", stderr);
 		gone = err;
 	}
 	return rc;

@@ -21,7 +21,7 @@ static enum ctl_exit print_document(const struct ctl *ctl, const struct buf *rep
 
 	if (!json_is_object(json)) {
 		json_decref(json);
-		return ctl_refused(ctl, reply->len ? reply->data : "no document came\n");
+		return ctl_refused(ctl, reply->len ? reply->data : "mxlbd sent no document\n");
 	}
 	ctl_print_json(json);
 	json_decref(json);
@@ -42,7 +42,7 @@ static enum ctl_exit ask(const struct ctl *ctl, const char *command, const char 
 	else if (!rc && reply.len && *reply.data == '#')
 		ctl_print_lines(stdout, reply.data);
 	else if (!rc)
-		rc = ctl_refused(ctl, reply.len ? reply.data : "no reply came\n");
+		rc = ctl_refused(ctl, reply.len ? reply.data : "mxlbd sent no reply\n");
 	buf_free(&line);
 	buf_free(&reply);
 	return rc;
@@ -50,7 +50,8 @@ static enum ctl_exit ask(const struct ctl *ctl, const char *command, const char 
 
 static enum ctl_exit refuse_words(void)
 {
-	fputs("mxlbctl: names and addresses have no blanks, ';' or bytes beyond ASCII\n", stderr);
+	fputs("mxlbctl: names and addresses cannot contain blanks, ';' or non-ASCII bytes\n",
+	      stderr);
 	return CTL_USAGE;
 }
 

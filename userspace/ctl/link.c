@@ -19,15 +19,15 @@ enum ctl_exit link_complain(const char *path, int err, unsigned wait_s)
 	case ENOENT:
 	case ECONNREFUSED:
 		fprintf(stderr,
-			"mxlbctl: mxlbd is not there: %s: %s\n"
-			"  Start it (systemctl start mxlb), or name its socket with -s.\n",
+			"mxlbctl: mxlbd is not running: %s: %s\n"
+			"  Start it (systemctl start mxlb), or give its socket with -s.\n",
 			path, strerror(-err));
 		return CTL_NO_DAEMON;
 	case EACCES:
 	case EPERM:
 		fprintf(stderr,
 			"mxlbctl: %s: %s\n"
-			"  Become root, or a member of the group that control.group names.\n",
+			"  Run it as root, or as a member of the group control.group.\n",
 			path, strerror(-err));
 		return CTL_REFUSED;
 	case EAGAIN:

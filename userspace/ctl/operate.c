@@ -51,7 +51,7 @@ static enum ctl_exit refuse_many(const struct ctl *ctl, const struct ctl_found *
 	struct buf text = {0};
 	enum ctl_exit rc;
 
-	buf_printf(&text, "several services have it; which one?");
+	buf_printf(&text, "ambiguous server name; use one of");
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&text, " %s/%s", field_text(found[i].service, "name"),
 			   field_text(found[i].backend, "name"));
@@ -98,7 +98,7 @@ static void report(const struct ctl *ctl, const struct seen *s)
 		printf("%s: %s%s, %lld flows; %s: %s\n", s->name, s->admin, s->until, s->flows,
 		       s->service, s->state);
 		if (!s->flows && s->empty)
-			printf("%s: not waited for: %lld connections whose client has sent nothing for a minute\n",
+			printf("%s: did not wait for %lld connections whose client has sent no data for a minute\n",
 			       s->name, s->empty);
 		return;
 	}
@@ -109,7 +109,7 @@ static void report(const struct ctl *ctl, const struct seen *s)
 	json_decref(json);
 }
 
-/* One line that the next one is written over, where somebody looks; "" takes it away. */
+/* On a terminal: a line that the next one overwrites; "" clears it. */
 static void progress(const char *text)
 {
 	if (isatty(STDERR_FILENO))
@@ -133,11 +133,11 @@ static void pause_ms(long long ms)
 		nanosleep(&ts, NULL); /* a signal ends it: that is what it is for */
 }
 
-/* The shell is to see what ended us. */
+/* Ends by the same signal, so that the shell sees it. */
 static void end_interrupted(const struct seen *s)
 {
 	progress("");
-	fprintf(stderr, "mxlbctl: no longer waiting: %s stays in %s, with %lld flows\n", s->name,
+	fprintf(stderr, "mxlbctl: stopped waiting: %s stays in %s, with %lld flows\n", s->name,
 		s->admin, s->flows);
 	signal(interrupted, SIG_DFL);
 	raise(interrupted);
@@ -152,7 +152,7 @@ static enum ctl_exit stop_waiting(const struct ctl *ctl, const struct seen *s, c
 	return ctl_failed(ctl, line);
 }
 
-/* Rules 1 and 2. What was seen last is in s. */
+/* Rules 1 and 2. s: the last state seen. */
 static enum ctl_exit wait_for_last(const struct ctl *ctl, const char *state, struct seen *s)
 {
 	long long start = now_ms(), limit = ctl->timeout_s * 1000LL;
@@ -165,11 +165,11 @@ static enum ctl_exit wait_for_last(const struct ctl *ctl, const char *state, str
 		if (rc)
 			return rc;
 		if (strcmp(s->admin, state))
-			return stop_waiting(ctl, s, "somebody has set another state meanwhile");
+			return stop_waiting(ctl, s, "another operator has changed its state");
 		if (!s->flows && (late || waited >= SETTLE_MS))
 			return CTL_DONE;
 		if (late)
-			return stop_waiting(ctl, s, "the time is up, the state stays");
+			return stop_waiting(ctl, s, "--timeout reached; the state stays set");
 		progress_seen(s, waited);
 		if (!interrupted)
 			pause_ms(limit && limit - waited < POLL_MS ? limit - waited : POLL_MS);

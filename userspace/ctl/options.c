@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns mxlbctl's options: their names, where each goes, and their text. Refuses none for being said with the wrong command:
- * that is the table of commands' to say, by TAKES_.
+ * mxlbctl's options: their names, where each value is stored, and their help. Which command has which option is decided by
+ * the table of commands (TAKES_).
  */
 #include "ctl/options.h"
 
@@ -69,44 +69,46 @@ static const struct row rows[] = {
 void options_print(FILE *to)
 {
 	fputs("\n  -s, --socket SOCKET   mxlbd's control socket (" DEFAULT_SOCKET ")\n"
-	      "      --json            answer in JSON\n"
-	      "      --color=WHEN      always, never, or auto: on a terminal, where NO_COLOR is not set\n"
-	      "      --for T           for so long (90s, 15m, 1h, 2d); then what was said for good\n"
-	      "                        holds again, and for a tier: auto\n"
-	      "  -c, --config FILE     for plan\n"
-	      "      --force           drain or maint also the last server that takes mail\n"
-	      "      --wait            return when the backend's last flow has gone\n"
-	      "      --timeout T       wait for so long at most (90s, 15m, 1h), then exit with 1\n"
-	      "  -f, --follow          of events: go on with those to come\n"
-	      "      --complete        say what may be typed, for the shell's completion\n"
+	      "      --json            print JSON\n"
+	      "      --color=WHEN      always, never, or auto (a terminal, NO_COLOR not set)\n"
+	      "      --for T           revert after T (90s, 15m, 1h, 2d) to the last permanent\n"
+	      "                        setting; for a tier, to auto\n"
+	      "  -c, --config FILE     the configuration, for plan\n"
+	      "      --force           drain or maint even the last server that takes mail\n"
+	      "      --wait            return when the server's last connection has ended\n"
+	      "      --timeout T       wait at most T (90s, 15m, 1h), then exit with 1\n"
+	      "  -f, --follow          for events: wait for further events\n"
+	      "      --complete        print possible completions, for the shell\n"
 	      "      --help, --version\n\n"
 	      "for top:\n"
-	      "  -b, --batch           no screen, also on a terminal\n"
-	      "  -n, --count N         look so often (for ever)\n"
-	      "  -d, --delay T         wait so long in between (2s)\n\n"
+	      "  -b, --batch           plain lines instead of the full screen\n"
+	      "  -n, --count N         stop after N updates (default: run until q)\n"
+	      "  -d, --delay T         time between updates (2s)\n\n"
 	      "for check:\n"
-	      "  -w, --warning DAYS    when a certificate has fewer days left than these (21)\n"
-	      "  -c, --critical DAYS   (7)\n"
-	      "      --timeout T       for mxlbd's answer (10s)\n\n"
-	      "for detach, where no mxlbd runs:\n"
+	      "  -w, --warning DAYS    warn if a certificate expires within DAYS days (21)\n"
+	      "  -c, --critical DAYS   the same for CRITICAL (7)\n"
+	      "      --timeout T       how long to wait for mxlbd (10s)\n\n"
+	      "for detach, if mxlbd does not run:\n"
 	      "  -c, --config FILE     its configuration (/etc/mxlb/mxlb.yaml)\n\n"
 	      "for doctor:\n"
-	      "  -c, --config FILE     by this file, whether mxlbd runs or not\n"
-	      "      --timeout T       listen to the network for so long (2s)\n\n"
-	      "for probe HOST (the policies that it says enough for are all judged):\n"
-	      "      --depth D         connect, banner, ehlo, starttls or mail-from (the default)\n"
-	      "      --tls POLICY      what decides: none, encryption-only (the default),\n"
+	      "  -c, --config FILE     check this configuration\n"
+	      "      --timeout T       how long to listen to the network (2s)\n\n"
+	      "for probe HOST:\n"
+	      "      --depth D         last stage: connect, banner, ehlo, starttls or mail-from\n"
+	      "                        (the default)\n"
+	      "      --tls POLICY      policy that decides: none, encryption-only (default),\n"
 	      "                        certificate-validation, domain-validation or dane\n"
-	      "      --tls-domain D    for domain-validation; *.contoso.com for one label below\n"
+	      "      --tls-domain D    for domain-validation; *.contoso.com: one label below\n"
 	      "      --tls-certificate-name '<I>issuer<S>subject'\n"
 	      "      --tlsa RECORD     for dane: '3 1 1 hex'\n"
-	      "      --ca-file FILE    the certificates that are trusted (the system's)\n"
-	      "      --helo NAME       said in EHLO (this host's name)\n"
-	      "      --sender ADDRESS  in MAIL FROM (the null sender)\n"
-	      "      --sni NAME        sent in the TLS handshake (none)\n"
-	      "      --timeout T       for the whole dialogue (10s)\n\n"
-	      "exit status: 0 done (probe: healthy), 1 refused by mxlbd (probe: not healthy), 2 usage,\n"
-	      "3 mxlbd is not there; check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN\n",
+	      "      --ca-file FILE    trusted certificates (default: the system's)\n"
+	      "      --helo NAME       host name sent in EHLO (default: this host's name)\n"
+	      "      --sender ADDRESS  address in MAIL FROM (default: the null sender)\n"
+	      "      --sni NAME        server name sent in the TLS handshake (default: none)\n"
+	      "      --timeout T       time limit of the whole dialogue (10s)\n\n"
+	      "exit status: 0 done (probe: healthy), 1 refused by mxlbd (probe: not healthy),\n"
+	      "2 usage, 3 mxlbd does not run or answer;\n"
+	      "for check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN\n",
 	      to);
 }
 
@@ -118,7 +120,7 @@ void options_print_names(FILE *to, unsigned takes)
 	fputc('\n', to);
 }
 
-/* getopt_long()'s tables, made of ours. */
+/* getopt_long()'s tables, from `rows`. */
 static void make_tables(struct option longs[ROWS + 1], char letters[2 * ROWS + 1])
 {
 	memset(longs, 0, (ROWS + 1) * sizeof(*longs));
@@ -172,7 +174,7 @@ static bool take_count(const char *text, unsigned *count)
 	return *count;
 }
 
-/* False: said wrongly. */
+/* False: the value is invalid. */
 static bool store(const struct row *row, void *field)
 {
 	unsigned *s = field;

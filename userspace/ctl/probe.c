@@ -97,15 +97,15 @@ static enum ctl_exit take_certificate(const struct ctl_probe *o, struct probe_co
 		return usage("not a TLS domain:", o->tls_domain);
 	if (o->certificate_name && (strlen(o->certificate_name) >= sizeof(c->name) ||
 				    certname_parse_pair(o->certificate_name, &pair, why)))
-		return usage("not a certificate's name:", o->certificate_name);
+		return usage("not a certificate name:", o->certificate_name);
 	if (o->certificate_name)
 		strcpy(c->name, o->certificate_name);
 	if (o->tlsa && tlsa_parse(o->tlsa, &c->tlsa[c->n_tlsa++], why))
 		return usage("not a TLSA record:", o->tlsa);
 	if (conf->tls == TLS_DOMAIN_VALIDATION && !c->domain[0])
-		return usage("it wants --tls-domain:", o->tls);
+		return usage("this policy requires --tls-domain:", o->tls);
 	if (conf->tls == TLS_DANE && !c->n_tlsa)
-		return usage("it wants --tlsa:", o->tls);
+		return usage("this policy requires --tlsa:", o->tls);
 	return CTL_DONE;
 }
 
@@ -320,14 +320,14 @@ static enum ctl_exit probe_by_daemon(const struct ctl *ctl, const char *target)
 	enum ctl_exit rc;
 
 	if (strlen(target) > 2 * CONFIG_NAME_SIZE || strpbrk(target, " \t\r\n;"))
-		return usage("not a SERVICE/BACKEND:", target);
+		return usage("not a SERVICE/SERVER:", target);
 	snprintf(command, sizeof(command), "probe %s", target);
 	rc = link_ask_within(ctl->socket, command, DAEMON_WAIT_S, &reply);
 	if (!rc) {
 		report = json_loadb(reply.data, reply.len, JSON_REJECT_DUPLICATES, NULL);
 		rc = json_is_object(report)
 			     ? show(ctl, report)
-			     : ctl_refused(ctl, reply.len ? reply.data : "no report came\n");
+			     : ctl_refused(ctl, reply.len ? reply.data : "mxlbd sent no report\n");
 	}
 	json_decref(report);
 	buf_free(&reply);
@@ -341,7 +341,7 @@ enum ctl_exit probe_run(const struct ctl *ctl, char **args)
 	if (!strchr(args[0], '/'))
 		return probe_from_here(ctl, args[0]);
 	if (ctl->timeout_s || memcmp(&ctl->probe, &none, sizeof(none))) {
-		fputs("mxlbctl: a service's backend is probed as its configuration says: only --json goes "
+		fputs("mxlbctl: a configured server is probed as configured: only --json is allowed "
 		      "with it\n",
 		      stderr);
 		return CTL_USAGE;

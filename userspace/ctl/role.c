@@ -38,7 +38,7 @@ static void print_priority(const json_t *role)
 	}
 	putchar('\n');
 	if (json_is_true(json_object_get(role, "keepalived_lost")))
-		puts("  keepalived  does not run: nobody writes to ha.fifo; systemctl status keepalived");
+		puts("  keepalived  does not run (ha.fifo has no writer): systemctl status keepalived");
 }
 
 static void print_role(const json_t *role, time_t now)
@@ -112,7 +112,7 @@ static void on_timeout(int number)
 
 static enum ctl_exit unhealthy(const char *interface)
 {
-	printf("the XDP program is not on %s: mxlbctl doctor says why\n", interface);
+	printf("the XDP program is not on %s: see mxlbctl doctor\n", interface);
 	return CTL_REFUSED;
 }
 

@@ -182,7 +182,7 @@ static const char *find_any(const json_t *status, const char *name, struct ctl_f
 		if (strcmp(field_text(service, "name"), name))
 			continue;
 		if (!strcmp(field_text(backend, "forward"), "ipip"))
-			return "it has servers behind tunnels: name one, SERVICE/BACKEND\n";
+			return "this service has servers behind tunnels: give SERVICE/SERVER\n";
 		*out = (struct ctl_found){service, tier, backend};
 		why = NULL;
 	}
@@ -234,7 +234,7 @@ enum ctl_exit setup_run(const struct ctl *ctl, char **args)
 	while (i < 2 && strcmp(systems[i].name, args[0]))
 		i++;
 	if (i == 2) {
-		fputs("mxlbctl: server-setup knows windows and linux\n", stderr);
+		fputs("mxlbctl: server-setup supports windows and linux\n", stderr);
 		return CTL_USAGE;
 	}
 	rc = ctl_status(ctl, &status);
@@ -244,7 +244,7 @@ enum ctl_exit setup_run(const struct ctl *ctl, char **args)
 	if (why) {
 		rc = ctl_refused(ctl, why);
 	} else if (!fill(&s, &found, args[1])) {
-		rc = ctl_refused(ctl, "mxlbd does not know enough of that server yet\n");
+		rc = ctl_refused(ctl, "mxlbd has not resolved this server's next hop yet\n");
 	} else {
 		systems[i].write(&s, &script);
 		rc = print(ctl, &script);

@@ -206,7 +206,7 @@ static void print_tls(const json_t *tls)
 	size_t i;
 
 	if (!json_is_object(tls)) {
-		print_field("tls", "none spoken");
+		print_field("tls", "not used");
 		return;
 	}
 	snprintf(line, sizeof(line), "%s %s", field_text(tls, "version"),
@@ -246,8 +246,9 @@ static void print_tunnel(const json_t *tunnel)
 
 	if (!json_is_object(tunnel))
 		return;
-	snprintf(line, sizeof(line), "from %s to %s, MTU %lld", *source ? source : "nowhere yet",
-		 field_text(tunnel, "target"), field_number(tunnel, "mtu"));
+	snprintf(line, sizeof(line), "from %s to %s, MTU %lld",
+		 *source ? source : "(not known yet)", field_text(tunnel, "target"),
+		 field_number(tunnel, "mtu"));
 	print_field("tunnel", line);
 }
 

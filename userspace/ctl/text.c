@@ -217,10 +217,10 @@ char *text_tier(const json_t *service, char buf[TEXT_TIER_SIZE])
 	    json_integer_value(active) == wanted)
 		snprintf(buf, TEXT_TIER_SIZE, "%s, forced%.200s", tier, order);
 	else if (json_is_object(forced))
-		snprintf(buf, TEXT_TIER_SIZE, "%s; %lld is forced%.160s, but has nobody up", tier,
-			 wanted, order);
+		snprintf(buf, TEXT_TIER_SIZE, "%s; %lld is forced%.160s, but has no server up",
+			 tier, wanted, order);
 	else if (json_is_integer(held))
-		snprintf(buf, TEXT_TIER_SIZE, "%s; %lld is fit, but %s", tier,
+		snprintf(buf, TEXT_TIER_SIZE, "%s; %lld is up again, but %s", tier,
 			 (long long)json_integer_value(held),
 			 manual ? "failback is manual (tier SERVICE auto)"
 				: "waits for failback-hold");

@@ -193,7 +193,7 @@ static enum ctl_exit batch(const struct ctl *ctl, struct looks *l)
 		int err = look(ctl, l);
 
 		if (err > 0)
-			return ctl_refused(ctl, "no status document came\n");
+			return ctl_refused(ctl, "mxlbd sent no status document\n");
 		if (err)
 			return link_complain(ctl->socket, err, LINK_WAIT_S);
 		render(ctl, l, false, &text);
@@ -242,7 +242,7 @@ static enum ctl_exit on_screen(const struct ctl *ctl, struct looks *l)
 		struct buf text = {0};
 
 		if (look(ctl, l))
-			buf_printf(&text, "mxlbd is not there: %s\nWaiting for it; q quits.\n",
+			buf_printf(&text, "mxlbd is not running: %s\nWaiting for it; q quits.\n",
 				   ctl->socket);
 		else
 			render(ctl, l, true, &text);

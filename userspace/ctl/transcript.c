@@ -83,7 +83,7 @@ static void print_policies(const json_t *policies)
 	size_t i;
 
 	if (!json_array_size(policies)) {
-		puts("\nno TLS session was made that a policy could judge");
+		puts("\nno TLS session, so no policy was checked");
 		return;
 	}
 	puts("\npolicy                   judgement");
@@ -131,8 +131,8 @@ static void print_verdict(const json_t *report)
 	print_field("times", line);
 	snprintf(line, sizeof(line), "%s%s",
 		 healthy	      ? "would deliver"
-		 : !*code	      ? "would not see this: the trouble is the probe's"
-		 : is_refusal(report) ? "would, if it is refused too, defer the mail with 450 "
+		 : !*code	      ? "is not affected: the cause is this box or the probe"
+		 : is_refusal(report) ? "would defer the mail if it is refused too, with 450 "
 				      : "would defer the mail with 450 ",
 		 healthy ? "" : code);
 	print_field("Exchange Online", line);
