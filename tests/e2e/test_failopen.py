@@ -66,7 +66,7 @@ def test_a_server_with_another_identity_than_its_service_is_told_of(lab, balance
     assert "event=certificate_differs" not in balancer.log()
     lab.undo.callback(show, text)
     show(f"{text}smtpd_tls_cert_file =\nsmtpd_tls_key_file =\nsmtpd_tls_chain_files = {lab.run}/pki/key.pem, {lab.run}/pki/other.pem\n")
-    line = (r'event=certificate_differs service=hybrid-mail backend=oxford-b cause="not as \S+: '
+    line = (r'event=certificate_differs service=hybrid-mail backend=oxford-b cause="differs from \S+: '
             r'CN=other.contoso.com, O=\\"Contoso, Ltd\\", S=WA, C=US, issued by ')
     wait_until(lambda: re.search(line, balancer.log()), 15, "the event")
     balancer.wait_all_up()  # no verdict came of it

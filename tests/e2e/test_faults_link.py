@@ -121,7 +121,7 @@ def test_a_program_that_is_detached_by_force_is_put_back(lab, running, measured)
         back = mail.back_after(since)
         mail.end()
     assert re.findall(r'event=interface interface=eth0 from=(\S*) to=(\S*)(?: cause="(.*)")?', running.log()) == [
-        ("native", "detached", "somebody took the program off"), ("detached", "native", "")]
+        ("native", "detached", "another program detached it"), ("detached", "native", "")]
     measured(f"attached again after {attached:.2f} s, mail after {back:.2f} s")
 
 

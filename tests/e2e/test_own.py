@@ -238,7 +238,7 @@ def test_a_renamed_interface_is_followed_and_told_of(lab, running, measured):
     rename("eth0", "other9")
     wait_until(lambda: ("interface_renamed", "") in problems(running), HEALED_S, "the problem is known")
     said = " ".join(lab("ctl", "check", status=2).split())
-    assert "interface eth0 is called other9 now" in said, said
+    assert "interface eth0 has been renamed to other9" in said, said
     running.wait_all_up()
     with Traffic(lab) as traffic:
         traffic.wait_seen(OXFORD)

@@ -44,7 +44,7 @@ def test_a_plan_of_a_bad_file_says_where_and_leaves_no_trace(lab, balancer):
     file = lab.run / "next.yaml"
     for old, new, why in (("probe: exo", "probe: eox", r"next.yaml:\d+:\d+: services.*no probe is named eox"),
                           ("interfaces:", "interfaces: [", r"next.yaml:\d+:\d+: "),
-                          ("datapath:", "datapath:\n  flows: 4096", "next.yaml: datapath: can't change while running")):
+                          ("datapath:", "datapath:\n  flows: 4096", "next.yaml: datapath: cannot change while running")):
         assert old in good
         file.write_text(good.replace(old, new, 1))
         assert re.search(why, said := lab("ctl", "plan", "-c", str(file), status=1)), said

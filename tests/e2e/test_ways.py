@@ -42,8 +42,8 @@ def test_a_server_behind_a_router_is_warned_of_once_where_the_router_would_send_
     balancer.wait_all_up()  # the router is the server itself: this one sends nothing back
     assert balancer.backend("oxford-a")["neighbour"]["routed"]
     assert not balancer.backend("oxford-b")["neighbour"]["routed"]
-    assert balancer.log().count("event=no_way service=hybrid-mail backend=oxford-a reason=\"it is behind a router") == 1
-    assert balancer.log().count("event=no_way") == 1
+    assert balancer.log().count("event=server_not_reachable service=hybrid-mail backend=oxford-a reason=\"it is behind a router") == 1
+    assert balancer.log().count("event=server_not_reachable") == 1
 
 
 @FAMILIES

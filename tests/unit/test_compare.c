@@ -29,8 +29,9 @@ static void what_is_the_same_moves_nobody(void **state)
 	struct model *m = running(c);
 
 	(void)state;
-	assert_string_equal(plan_of(m, next),
-			    "service hybrid-mail: 0.0 % of new connections would go elsewhere\n");
+	assert_string_equal(
+		plan_of(m, next),
+		"service hybrid-mail: 0.0 % of new connections would go to another server\n");
 	model_free(m);
 	free_config(c);
 	free_config(next);
@@ -54,10 +55,10 @@ static void each_setting_and_server_that_differs_is_a_line(void **state)
 		"service hybrid-mail: min-up changes\n"
 		"service hybrid-mail: failback-hold changes\n"
 		"service hybrid-mail: probe changes\n"
-		"backend hybrid-mail/oxford-b (192.0.2.12): removed; its 12 open flows stay with it\n"
-		"backend hybrid-mail/oxford-b (192.0.2.99): added to tier 10, weight 1\n"
+		"server hybrid-mail/oxford-b (192.0.2.12): removed; its 12 open connections stay with it\n"
+		"server hybrid-mail/oxford-b (192.0.2.99): added to tier 10, weight 1\n"
 		"backend hybrid-mail/nuneaton: weight 7, now 1\n"
-		"service hybrid-mail: 50.0 % of new connections would go elsewhere\n");
+		"service hybrid-mail: 50.0 % of new connections would go to another server\n");
 	model_free(m);
 	free_config(c);
 	free_config(next);
@@ -73,8 +74,8 @@ static void services_come_and_go_and_tiers_change(void **state)
 	next->services[0].port = 587;
 	assert_string_equal(
 		plan_of(m, next),
-		"service hybrid-mail (192.0.2.25, port 25): removed, no longer answered\n"
-		"service hybrid-mail (192.0.2.25, port 587): added, 3 backends\n");
+		"service hybrid-mail (192.0.2.25, port 25): removed; its VIP is no longer answered\n"
+		"service hybrid-mail (192.0.2.25, port 587): added, 3 servers\n");
 	free_config(next);
 	next = oxford();
 	next->services[0].backends[2].preference = 5;

@@ -333,8 +333,8 @@ static const struct row of_several[] = {
 	       "    tls-certificate-name: mail.contoso.com\n"
 	       "    tlsa: [\"1 1 1 00\", 7, [], \"3 1 1 00\"]\n    expiry-warn: 4000d\n"
 	       "  q: {tlsa: x, ca-file: relative}\n",
-	 "13:17: probes.p.tls-domain: \"mail.*.contoso.com\" has a * elsewhere than in front of the "
-	 "first dot, which Exchange Online does not take\n"
+	 "13:17: probes.p.tls-domain: \"mail.*.contoso.com\" has a * elsewhere than before the "
+	 "first dot, which Exchange Online does not accept\n"
 	 "14:27: probes.p.tls-certificate-name: is not like \"<I>CN=Contoso CA, O=Contoso<S>"
 	 "CN=mail.contoso.com\": an attribute that is not known (write OID.1.2.3=) at character 1\n"
 	 "15:12: probes.p.tlsa: usage 1 is unusable for SMTP (RFC 7672 section 3.1.3): publish 2 or 3\n"

@@ -248,9 +248,9 @@ static void waiting_ends_when_the_time_is_up(void **state)
 
 	need_root();
 	oxford_a(b)->traffic.flows = 3;
-	ASSERT_RUN(b, 1, "hybrid-mail/oxford-a: maint, 3 flows: --timeout", "maint",
-		   "oxford-a", "--wait", "--timeout", "1s");
-	ASSERT_RUN(b, 1, "\"error\": \"hybrid-mail/oxford-a: drain, 3 flows: the time", "drain",
+	ASSERT_RUN(b, 1, "hybrid-mail/oxford-a: maint, 3 flows: --timeout", "maint", "oxford-a",
+		   "--wait", "--timeout", "1s");
+	ASSERT_RUN(b, 1, "\"error\": \"hybrid-mail/oxford-a: drain, 3 flows: --timeout", "drain",
 		   "oxford-a", "--wait", "--timeout", "1s", "--json");
 	oxford_a(b)->traffic.flows = 0;
 	ASSERT_RUN(b, 0, "maint, 0 flows; ", "maint", "oxford-a", "--wait", "--timeout", "1s");

@@ -81,7 +81,7 @@ static void servers_that_show_different_identities_are_told_of_once_a_change(voi
 	shows(m, 2, "other", T0_S * 2LL, T0_S + 14);
 	check_events(
 		m, seq,
-		"event=certificate_differs service=hybrid-mail backend=oxford-b cause=\"not as oxford-a: CN=other, issued by CN=ca\"\n");
+		"event=certificate_differs service=hybrid-mail backend=oxford-b cause=\"differs from oxford-a's: CN=other, issued by CN=ca\"\n");
 	assert_int_equal(event_level(event_get(&m->events, seq)), LOG_LEVEL_WARN);
 	seq = m->events.next_seq;
 	shows(m, 2, "mail", T0_S * 2LL, T0_S + 15);
@@ -300,8 +300,8 @@ static void a_blind_interface_makes_its_services_blind_and_moves_no_mail(void **
 	assert_int_equal(m->services[0].tier.state, SERVICE_UP);
 	check_events(
 		m, from,
-		"event=service_state service=hybrid-mail from=up to=blind cause=\"mxlb's program does not see what arrives on eth0\"\n"
-		"event=service_state service=hybrid-mail from=blind to=up cause=\"mxlb's program sees what arrives on eth0\"\n");
+		"event=service_state service=hybrid-mail from=up to=blind cause=\"mxlb's program does not see the packets that arrive on eth0\"\n"
+		"event=service_state service=hybrid-mail from=blind to=up cause=\"mxlb's program sees the packets that arrive on eth0\"\n");
 	model_free(m);
 	free_config(c);
 }
@@ -430,10 +430,10 @@ static void an_order_for_a_time_gives_way_to_what_was_last_said_for_good(void **
 		m, seq,
 		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain user=alice cause=\"for 60 s\"\n"
 		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=maint user=bob cause=\"for 10 s\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=maint to=ready user=bob cause=\"the time is up\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=maint to=ready user=bob cause=\"expired\"\n"
 		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain user=alice\n"
 		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=ready user=bob cause=\"for 1 s\"\n"
-		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain user=bob cause=\"the time is up\"\n"
+		"event=backend_admin service=hybrid-mail backend=oxford-a from=ready to=drain user=bob cause=\"expired\"\n"
 		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=drain user=bob cause=\"for 1 s\"\n"
 		"event=backend_admin service=hybrid-mail backend=oxford-a from=drain to=drain user=bob\n");
 	model_free(m);
@@ -466,15 +466,15 @@ static void a_forced_tier_falls_back_as_usual_and_says_so(void **state)
 		"event=service_forced service=hybrid-mail from=auto to=20 user=root\n"
 		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"tier set to 20 by root\"\n"
 		"event=backend_verdict service=hybrid-mail backend=nuneaton from=up to=down cause=\"refused: words\"\n"
-		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"nuneaton down: refused: words; nobody is up in tier 20, which root forced\"\n"
+		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"nuneaton down: refused: words; tier 20, forced by root, has no server up\"\n"
 		"event=backend_verdict service=hybrid-mail backend=nuneaton from=down to=up cause=\"ok: words\"\n"
 		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"nuneaton up: ok: words\"\n"
 		"event=service_forced service=hybrid-mail from=20 to=auto user=root\n"
 		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"tier set to auto by root\"\n"
 		"event=service_forced service=hybrid-mail from=auto to=20 user=root cause=\"for 900 s\"\n"
 		"event=service_tier service=hybrid-mail from=10 to=20 cause=\"tier set to 20 by root\"\n"
-		"event=service_forced service=hybrid-mail from=20 to=auto user=root cause=\"the time is up\"\n"
-		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"tier set to auto by root, whose time is up\"\n");
+		"event=service_forced service=hybrid-mail from=20 to=auto user=root cause=\"expired\"\n"
+		"event=service_tier service=hybrid-mail from=20 to=10 cause=\"tier set to auto by root, whose setting expired\"\n");
 	model_free(m);
 	free_config(c);
 }

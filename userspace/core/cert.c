@@ -69,7 +69,7 @@ static void compare_identities(struct model *m, const struct service *s, struct 
 		if (!other->cert.identity || other->cert.identity == identity)
 			continue;
 		e = change_note(m, EVENT_CERTIFICATE_DIFFERS, s, b, now);
-		snprintf(e->cause, sizeof(e->cause), "not as %s: %.100s, issued by %.100s",
+		snprintf(e->cause, sizeof(e->cause), "differs from %s's: %.100s, issued by %.100s",
 			 other->conf.name, b->last.tls.subject, b->last.tls.issuer);
 		return;
 	}

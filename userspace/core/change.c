@@ -69,7 +69,7 @@ static const char *forced_text(const struct service *s, char *to, size_t size, c
 	if (!s->has_forced || s->tier.state == SERVICE_NOT_READY ||
 	    (s->tier.has_active && s->tier.active == s->forced))
 		return cause;
-	snprintf(to, size, "%.220s; nobody is up in tier %u, which %s forced", cause, s->forced,
+	snprintf(to, size, "%.220s; tier %u, forced by %s, has no server up", cause, s->forced,
 		 s->order.who);
 	return to;
 }
@@ -366,8 +366,8 @@ bool model_blind(struct model *m, unsigned interface, bool blind, const char *na
 		return false;
 	m->blind ^= bit;
 	snprintf(cause, sizeof(cause),
-		 blind ? "mxlb's program does not see what arrives on %s"
-		       : "mxlb's program sees what arrives on %s",
+		 blind ? "mxlb's program does not see the packets that arrive on %s"
+		       : "mxlb's program sees the packets that arrive on %s",
 		 name);
 	for (unsigned i = 0; i < m->n_services; i++)
 		if (m->services[i].conf.interface == interface)
@@ -392,9 +392,9 @@ bool model_tick(struct model *m, struct now now)
 	for (unsigned i = 0; i < m->n_services; i++) {
 		struct service *s = &m->services[i];
 		const char *cause = s->tier.state == SERVICE_NOT_READY
-					    ? "the cold start has lasted as long as a probe may"
+					    ? "the time limit of the first probes has passed"
 				    : s->tier.state == SERVICE_PANIC
-					    ? "clients do not get through either"
+					    ? "clients cannot connect either"
 					    : "failback-hold is over";
 
 		if (s->ask_again_ms && s->ask_again_ms <= now.mono_ms)

@@ -101,7 +101,7 @@ static void compare_backends(const struct service *was, const struct service *is
 		if (!find_backend(is, &b->conf))
 			buf_printf(
 				out,
-				"backend %s/%s (%s): removed; its %llu open flows stay with it\n",
+				"server %s/%s (%s): removed; its %llu open connections stay with it\n",
 				is->conf.name, b->conf.name, addr_text(&b->conf.address, address),
 				(unsigned long long)b->traffic.flows);
 	}
@@ -111,7 +111,7 @@ static void compare_backends(const struct service *was, const struct service *is
 		if (old)
 			compare_backend(is, old, b, out);
 		else
-			buf_printf(out, "backend %s/%s (%s): added to tier %u, weight %u\n",
+			buf_printf(out, "server %s/%s (%s): added to tier %u, weight %u\n",
 				   is->conf.name, b->conf.name,
 				   addr_text(&b->conf.address, address), b->conf.preference,
 				   b->conf.weight);
@@ -157,7 +157,8 @@ static int compare_rings(const struct model *m, const struct service *was, const
 	for (unsigned i = 0; i < MAGLEV_SLOTS && !err; i++)
 		moved += a[i] != b[i];
 	if (!err)
-		buf_printf(out, "service %s: %.1f %% of new connections would go elsewhere\n",
+		buf_printf(out,
+			   "service %s: %.1f %% of new connections would go to another server\n",
 			   is->conf.name, 100.0 * moved / MAGLEV_SLOTS);
 	free(a);
 	return err;
@@ -172,14 +173,16 @@ static int compare_models(const struct model *m, const struct model *next, struc
 		const struct service_conf *c = &m->services[i].conf;
 
 		if (!find_service(next, c))
-			buf_printf(out, "service %s (%s, port %u): removed, no longer answered\n",
-				   c->name, addr_text(&c->address, vip), c->port);
+			buf_printf(
+				out,
+				"service %s (%s, port %u): removed; its VIP is no longer answered\n",
+				c->name, addr_text(&c->address, vip), c->port);
 	}
 	for (unsigned i = 0; i < next->n_services && !err; i++) {
 		const struct service *is = &next->services[i], *was = find_service(m, &is->conf);
 
 		if (!was) {
-			buf_printf(out, "service %s (%s, port %u): added, %u backends\n",
+			buf_printf(out, "service %s (%s, port %u): added, %u servers\n",
 				   is->conf.name, addr_text(&is->conf.address, vip), is->conf.port,
 				   is->n_backends);
 			continue;

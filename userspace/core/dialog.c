@@ -224,7 +224,7 @@ static void decide_unfinished(struct dialog *d, enum reason reason)
 		decide(d, reason, d->reply.line, d->reply.line_len);
 		return;
 	}
-	len = snprintf(words, sizeof(words), "the greeting began and did not end: %.*s",
+	len = snprintf(words, sizeof(words), "the greeting is incomplete: %.*s",
 		       (int)(d->reply.line_len < 150 ? d->reply.line_len : 150), d->reply.line);
 	decide(d, reason, words, len < (int)sizeof(words) ? (size_t)len : sizeof(words) - 1);
 }

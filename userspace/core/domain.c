@@ -88,7 +88,7 @@ const char *domain_refusal(const char *tls_domain)
 	if (is_sound(&n))
 		return NULL;
 	if (star && (star != tls_domain || !is_wild(&n) || strchr(star + 1, '*')))
-		return "has a * elsewhere than in front of the first dot, which Exchange Online does not take";
+		return "has a * elsewhere than before the first dot, which Exchange Online does not accept";
 	if (star)
 		return "is a * for a whole top-level domain";
 	for (const char *c = tls_domain; *c; c++)

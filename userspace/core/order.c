@@ -34,7 +34,7 @@ static void order_text(struct event *e, const struct order *o, const char *who)
 		snprintf(e->cause, sizeof(e->cause), "for %lld s",
 			 (long long)(o->until_wall_ms - o->since_wall_ms) / 1000);
 	else if (who[name])
-		change_text(e->cause, sizeof(e->cause), "the time is up");
+		change_text(e->cause, sizeof(e->cause), "expired");
 }
 
 /* The state and its event; .order and .admin_after are set before. */
@@ -183,13 +183,13 @@ bool order_end(struct model *m, struct service *s, struct now now)
 
 		if (!b->order.until_ms || b->order.until_ms > now.mono_ms)
 			continue;
-		snprintf(who, sizeof(who), "%s, whose time is up", b->order.who);
+		snprintf(who, sizeof(who), "%s, whose setting expired", b->order.who);
 		b->order = order_of(b->order.who, 0, now);
 		set_admin(m, s, b, b->admin_after, who, now);
 		changed = true;
 	}
 	if (s->order.until_ms && s->order.until_ms <= now.mono_ms) {
-		snprintf(who, sizeof(who), "%s, whose time is up", s->order.who);
+		snprintf(who, sizeof(who), "%s, whose setting expired", s->order.who);
 		model_auto(m, s->id, who, now);
 		changed = true;
 	}

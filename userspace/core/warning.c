@@ -127,7 +127,7 @@ static void note(struct model *m, const struct service *s, const struct backend 
 	change_text(e->from, sizeof(e->from), from ? reason_name(from) : "none");
 	change_text(e->to, sizeof(e->to), to ? reason_name(to) : "none");
 	if (!to) {
-		change_text(e->cause, sizeof(e->cause), "probes are not refused any more");
+		change_text(e->cause, sizeof(e->cause), "probes are no longer refused");
 		return;
 	}
 	change_text(e->reason, sizeof(e->reason), reason_name(to));

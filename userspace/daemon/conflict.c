@@ -34,8 +34,8 @@ static void look(struct daemon *d)
 	if (claims > d->claims && daemon_is_active(d)) {
 		if (!d->claimed)
 			tell(d, "none", "claimed",
-			     "another host answers ARP for a VIP, so mail may pass this box by: on a server "
-			     "net.ipv4.conf.all.arp_ignore=1; mxlbctl doctor says who it is");
+			     "another host answers ARP for a VIP, so mail may bypass this box: on servers set "
+			     "net.ipv4.conf.all.arp_ignore=1; mxlbctl doctor shows which host it is");
 		d->claimed = QUIET_LOOKS;
 	} else if (d->claimed && !--d->claimed) {
 		tell(d, "claimed", "none", "");

@@ -92,7 +92,7 @@ static void tell_unlogged(struct connlog *c)
 	if (!(c->unlogged[0] | c->unlogged[1]) || c->now.mono_ms - c->told_ms < TELL_MS)
 		return;
 	log_warn(
-		"event=connections_unlogged lines=%llu without_data=%llu cause=\"more than %d lines a second\"",
+		"event=connections_unlogged lines=%llu without_data=%llu cause=\"more than %d lines per second\"",
 		(unsigned long long)(c->unlogged[0] + c->unlogged[1]),
 		(unsigned long long)c->unlogged[0], CONNLOG_LINES_S);
 	c->unlogged[0] = c->unlogged[1] = 0;

@@ -547,7 +547,7 @@ static bool has_descriptors(void)
 	if (limit.rlim_max >= DESCRIPTORS_MIN)
 		return true;
 	log_error("event=refused what=\"%lu descriptors\" error=\"%s\" "
-		  "advice=\"mxlbd wants %u at least: LimitNOFILE= in the unit, or ulimit -n\"",
+		  "advice=\"mxlbd needs %u at least: LimitNOFILE= in the unit, or ulimit -n\"",
 		  (unsigned long)limit.rlim_max, strerror(EMFILE), DESCRIPTORS_MIN);
 	return false;
 }

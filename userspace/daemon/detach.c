@@ -12,7 +12,7 @@ int daemon_detach(struct daemon *d, const char *who)
 	int err;
 
 	snprintf(e->user, sizeof(e->user), "%s", who);
-	snprintf(e->cause, sizeof(e->cause), "nothing is forwarded from now on");
+	snprintf(e->cause, sizeof(e->cause), "forwarding has stopped");
 	d->detached = true;
 	watches_stop_all(d);
 	viproutes_remove(d);

@@ -97,7 +97,7 @@ static void warn_of_mtu(struct daemon *d, unsigned interface, const struct netli
 	if (link->mtu < was)
 		log_warn(
 			"event=mtu_lowered interface=%s from=%u to=%u advice=\"senders' full-size packets may be lost: "
-			"ip link set dev %s mtu %u, or let the routers before it know\"",
+			"ip link set dev %s mtu %u, or lower the MTU of the routers in front of it\"",
 			name, was, link->mtu, name, was);
 	d->mtu[interface] = link->mtu;
 }

@@ -195,7 +195,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	m->late = "not done in time";
+	m->late = "killed after the time limit";
 	kill(-m->pid, SIGKILL); /* on_ended() follows */
 }
 
@@ -255,14 +255,14 @@ void messenger_free(struct messenger *m, double grace_s)
 		double left = until - ev_time();
 
 		if (poll(&ended, 1, left > 0 ? (int)(left * 1000) : 0) != 1)
-			m->late = "not done when mxlbd ended";
+			m->late = "killed because mxlbd stopped";
 		reap(m);
 		if (left > 0)
 			start_next(m);
 	}
 	ev_timer_stop(m->loop, &m->refill);
 	if (m->n)
-		log_warn("event=notify_failed error=\"mxlbd ends\" untold=%u", m->n);
+		log_warn("event=notify_failed error=\"mxlbd stops\" dropped=%u", m->n);
 	while (m->n)
 		buf_free(&m->queue[(m->first + --m->n) % MESSENGER_QUEUE]);
 	free(m);

@@ -52,8 +52,8 @@ void note_mode(struct daemon *d, unsigned interface)
 
 	note_interface(d, EVENT_INTERFACE, interface, &d->modes[interface], is,
 		       strcmp(is, "detached") ? ""
-		       : there		      ? "somebody took the program off"
-					      : "the interface is gone");
+		       : there		      ? "another program detached it"
+					      : "the interface was deleted");
 }
 
 /* The kernel is given packets of the interface, and the program is not: no mail is forwarded. */
@@ -70,8 +70,8 @@ void note_sight(struct daemon *d, unsigned interface)
 	if (is == SIGHT_BLIND)
 		snprintf(
 			cause, sizeof(cause),
-			"the kernel receives ARP or neighbour discovery on %s and mxlb's program sees "
-			"none of it: mail is lost; mxlbctl doctor",
+			"the kernel receives ARP or neighbour discovery on %s that mxlb's program does "
+			"not see: mail is lost; see mxlbctl doctor",
 			name);
 	if (is == SIGHT_BLIND || d->sights[interface]) /* that it sees is no news at a start */
 		note_interface(d, EVENT_INTERFACE_BLIND, interface, &d->sights[interface],
@@ -89,7 +89,7 @@ void note_undeclared(void *ctx, int ifindex)
 		snprintf(e->interface, sizeof(e->interface), "#%d", ifindex);
 	snprintf(e->to, sizeof(e->to), "undeclared");
 	snprintf(e->cause, sizeof(e->cause),
-		 "the program was taken off: the interface is not in the configuration");
+		 "the program was detached: the interface is not in the configuration");
 }
 
 void note_link(struct daemon *d, unsigned interface, const struct netlink_link *link)
@@ -122,11 +122,12 @@ void on_cost(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms)
 	snprintf(e->service, sizeof(e->service), "%s", s->conf.name);
 	snprintf(e->backend, sizeof(e->backend), "%s", b->conf.name);
 	snprintf(e->to, sizeof(e->to), "%s", expensive ? "expensive" : "cheap");
-	snprintf(e->cause, sizeof(e->cause),
-		 expensive
-			 ? "a probe took %u ms of CPU: full probes are rare and made apart now"
-			 : "the last full probe took %u ms of CPU, and others before it as little",
-		 cpu_ms);
+	snprintf(
+		e->cause, sizeof(e->cause),
+		expensive
+			? "a probe took %u ms of CPU: full probes are now rare and run in a separate process"
+			: "the last full probe took %u ms of CPU, and those before it as little",
+		cpu_ms);
 }
 
 void note_start(struct daemon *d)

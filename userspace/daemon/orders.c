@@ -64,7 +64,7 @@ void orders_save(struct daemon *d)
 	err = statefile_write(path, text, strlen(text));
 	if (err)
 		log_warn(
-			"event=overrides_not_kept file=%s error=\"%s\" note=\"a reboot would end them\"",
+			"event=overrides_not_kept file=%s error=\"%s\" note=\"they would be lost by a reboot\"",
 			path, strerror(-err));
 	free(d->orders);
 	d->orders = text;

@@ -39,7 +39,7 @@ static void put_back(struct daemon *d, enum own_kind kind, unsigned n)
 		return;
 	e = daemon_event(d, EVENT_PUT_BACK);
 	snprintf(e->to, sizeof(e->to), "%u", told->n);
-	snprintf(e->cause, sizeof(e->cause), "%s: somebody else removed or changed them",
+	snprintf(e->cause, sizeof(e->cause), "%s: another program removed or changed them",
 		 names[kind]);
 	*told = (struct own_told){.at_ms = now_ms};
 }
@@ -85,10 +85,11 @@ static void look_at_vip(struct daemon *d, const struct service_conf *s)
 	if (local < 0)
 		return; /* it could not be asked */
 	addr_text(&s->address, vip);
-	snprintf(text, sizeof(text),
-		 "VIP %s has become an address of this box: mail goes on, but probes end here, so "
-		 "verdicts stand still and a dead server is not noticed; ip addr del %s/%d dev ...",
-		 vip, vip, addr_is_v4(&s->address) ? 32 : 128);
+	snprintf(
+		text, sizeof(text),
+		"VIP %s has become an address of this box: mail still flows, but probes end here, so "
+		"no server can be judged and a dead one is not detected; ip addr del %s/%d dev ...",
+		vip, vip, addr_is_v4(&s->address) ? 32 : 128);
 	own_problem(d, "vip_local", s->name, true, local ? text : NULL);
 }
 
@@ -105,13 +106,13 @@ static void look_at_ways(struct daemon *d, const struct service *s)
 	}
 	own_problem(
 		d, "no_address", s->conf.name, true,
-		bare ? "the interface to its servers has no IPv6 address any more: mail goes on, "
-		       "but no server can be probed; give the address back (ip -6 addr)"
+		bare ? "the interface to its servers has lost its IPv6 address: mail still flows, "
+		       "but no server can be probed; restore the address (ip -6 addr)"
 		     : NULL);
 	snprintf(
 		text, sizeof(text),
-		"the probes of %u servers don't arrive: a policy rule or route of somebody else's "
-		"comes before mxlb's (ip rule); give datapath.priority (%u) a smaller number, restart",
+		"the probes of %u servers do not arrive: a policy rule or route of another program "
+		"precedes mxlb's (ip rule); set datapath.priority (%u) to a lower number, restart",
 		astray, d->config->datapath.priority);
 	own_problem(d, "probe_astray", s->conf.name, true, astray ? text : NULL);
 }
@@ -145,17 +146,18 @@ static void look_at_names(struct daemon *d)
 	for (unsigned i = 0; i < d->config->n_interfaces && at < sizeof(text); i++) {
 		const char *now = netlink_link(d->netlink, i)->renamed;
 		int n = *now ? snprintf(text + at, sizeof(text) - at,
-					"interface %s is called %s now; ",
+					"interface %s has been renamed to %s; ",
 					d->config->interfaces[i].name, now)
 			     : 0;
 
 		at += n > 0 ? (size_t)n : 0;
 	}
 	if (at && at < sizeof(text))
-		snprintf(text + at, sizeof(text) - at,
-			 "mail goes on, but the next start will not find it: rename it back, or "
-			 "correct interfaces: in %s",
-			 d->file);
+		snprintf(
+			text + at, sizeof(text) - at,
+			"mail still flows, but the next start will not find it: rename it back, or "
+			"correct interfaces: in %s",
+			d->file);
 	own_problem(d, "interface_renamed", "", true, at ? text : NULL);
 }
 
@@ -168,8 +170,8 @@ static void look_at_files(struct daemon *d)
 	if (prober_bundles_renewed(d->prober))
 		conf_keep_copies(d->config);
 	snprintf(text, sizeof(text),
-		 "the CA file %s can't be loaded; what was last loaded of it is in use: put it "
-		 "right, mxlbd notices by itself",
+		 "the CA file %s cannot be loaded; its last version is in use: correct the file; "
+		 "mxlbd loads it by itself",
 		 bad ?: "");
 	own_problem(d, "ca_file", "", false, bad ? text : NULL);
 	for (unsigned i = 0; i < d->model->n_services; i++) {
@@ -177,8 +179,8 @@ static void look_at_files(struct daemon *d)
 
 		snprintf(
 			text, sizeof(text),
-			"allow-file %.80s is not in force as it is: %.120s; its %u earlier prefixes are; "
-			"put it right, then mxlbctl reload",
+			"allow-file %.80s is invalid: %.120s; its %u earlier prefixes are in force; "
+			"correct it, then mxlbctl reload",
 			s->allow_file, s->file_trouble, s->n_from_file);
 		own_problem(d, "allow_file", s->name, false, s->file_trouble[0] ? text : NULL);
 	}
@@ -252,12 +254,12 @@ const char *own_probe_trouble(struct daemon *d, const struct service *s, const s
 	if (way == PROBE_WAY_VIP_LOCAL)
 		return "the VIP is an address of this box, which answers the probe itself";
 	if (way == PROBE_WAY_ASTRAY)
-		return "another policy rule or route comes before the probe's: ip rule";
+		return "another policy rule or route precedes the probe's: ip rule";
 	if (way == PROBE_WAY_NO_ADDRESS)
-		return "the interface has no IPv6 address, so this box can ask no neighbour";
+		return "the interface has no IPv6 address, so this box cannot resolve next hops";
 	if (way == PROBE_WAY_DISTURBED)
-		return "the probe's rule, route or neighbour was removed meanwhile; it is there again";
+		return "another program removed the probe's rule, route or neighbour; it is restored";
 	if (b->conf.forward == FORWARD_IPIP && since_ms && d->filters_gone_ms >= since_ms)
-		return "the filter that puts the probe into its tunnel was removed meanwhile";
+		return "another program removed the filter that puts the probe into its tunnel";
 	return NULL;
 }

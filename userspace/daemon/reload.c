@@ -17,7 +17,7 @@ static bool interface_is_there(struct netlink *netlink, const struct config *c, 
 	if (netlink_link(netlink, i)->ifindex)
 		return true;
 	log_error("event=refused what=\"interface %s\" error=\"it does not exist\" "
-		  "advice=\"ip link shows what there is; correct interfaces: in %s\"",
+		  "advice=\"list the interfaces with ip link; correct interfaces: in %s\"",
 		  c->interfaces[i].name, c->file);
 	return false;
 }
@@ -109,7 +109,7 @@ static int check(struct daemon *d, const struct config *config, struct buf *erro
 	if (fixed) {
 		buf_printf(
 			errors,
-			"%s: %s: can't change while running; restart mxlbd (the datapath goes on)\n",
+			"%s: %s: cannot change while running; restart mxlbd (the kernel goes on forwarding)\n",
 			config->file, fixed);
 		return -EBUSY;
 	}

@@ -204,8 +204,8 @@ int resets_start(struct daemon *d)
 
 	if (err)
 		log_warn(
-			"event=no_idle_resets error=\"%s\" advice=\"idle sessions of a server that is gone will wait for "
-			"their own timeout; run mxlbd with CAP_NET_RAW\"",
+			"event=no_idle_resets error=\"%s\" advice=\"run mxlbd with CAP_NET_RAW; without it idle sessions of an "
+			"unreachable server end by their own timeout\"",
 			strerror(-err));
 	ev_timer_init(&d->resets, on_resets, 0, 0);
 	d->resets.data = d;

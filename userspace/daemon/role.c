@@ -141,7 +141,7 @@ static void write_priority(struct role_keeper *k)
 	k->written = k->state.priority;
 	if (err && err != k->written_err)
 		log_error(
-			"event=priority_file path=%s error=\"%s\" advice=\"keepalived can't compare the boxes: "
+			"event=priority_file path=%s error=\"%s\" advice=\"keepalived cannot compare the boxes: "
 			"make its directory writable for mxlbd (tmpfiles.d of scripts/ha)\"",
 			conf->priority_file, strerror(-err));
 	k->written_err = err;
@@ -212,7 +212,7 @@ static void cause_text(const struct role_keeper *k, char *text, size_t size)
 						  : "DELETED");
 		break;
 	case ROLE_FROM_OPERATOR:
-		snprintf(text, size, "ordered by %s", r->order.who);
+		snprintf(text, size, "set by %s", r->order.who);
 		break;
 	default:
 		snprintf(text, size, "ha.role in the configuration");
@@ -260,10 +260,10 @@ static void set_lost(struct role_keeper *k, bool lost)
 		return;
 	k->state.lost = lost;
 	note(k, EVENT_ROLE_SOURCE, lost ? "keepalived" : "lost", lost ? "lost" : "keepalived", "",
-	     lost ? "nobody writes to ha.fifo: systemctl status keepalived" : "");
+	     lost ? "ha.fifo has no writer: systemctl status keepalived" : "");
 	own_problem(
 		k->daemon, "keepalived_lost", "", false,
-		lost ? "keepalived does not run, so nobody decides which machine is active: systemctl status keepalived"
+		lost ? "keepalived does not run, so the roles of the machines do not change: systemctl status keepalived"
 		     : NULL);
 	decide(k);
 }
@@ -389,7 +389,7 @@ static void open_fifo(struct role_keeper *k)
 			log_error(
 				"event=role_source path=%s error=\"%s\" advice=\"the role stays %s; make the FIFO "
 				"before keepalived starts (tmpfiles.d of scripts/ha)\"",
-				path, err == -EINVAL ? "it is no FIFO" : strerror(-err),
+				path, err == -EINVAL ? "it is not a FIFO" : strerror(-err),
 				role_name(k->state.role));
 		k->opened_err = err;
 		return;

@@ -343,13 +343,13 @@ static void warn(struct watch *w, const struct service *s, const struct backend 
 	if (nh->state != NEXTHOP_RESOLVED)
 		return;
 	if (b->conf.forward == FORWARD_L2 && nh->routed)
-		why = "it is behind a router, which would send the VIP's packets back here: use "
-		      "forward: ipip, or give this box an address in the server's network";
+		why = "it is behind a router; l2 forwarding cannot reach it: use forward: ipip, or "
+		      "give this box an address in the server's network";
 	else if (!model_has_way(b))
-		why = "this box has no address that a tunnel to it could come from";
+		why = "this box has no source address for a tunnel to it";
 	if (why && why != w->warned)
-		log_warn("event=no_way service=%s backend=%s reason=\"%s\"", s->conf.name,
-			 b->conf.name, why);
+		log_warn("event=server_not_reachable service=%s backend=%s reason=\"%s\"",
+			 s->conf.name, b->conf.name, why);
 	w->warned = why;
 }
 
