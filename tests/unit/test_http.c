@@ -229,7 +229,8 @@ static void nobody_stays_who_finishes_no_request(void **state)
 {
 	struct site *s = *state;
 	int slow = dial(s), deaf = dial(s), endless = dial(s);
-	static const char post[] = "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n";
+	static const char post[] =
+		"POST / HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 99999999\r\n\r\n";
 	static const char asked[] = "GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n";
 	double deadline = ev_time() + WAIT_S;
 	bool gone = false;
