@@ -89,11 +89,11 @@ async def serve(c, server, send):
     """The rest of a sound dialogue."""
     while True:
         while not (line := server.read()):
+            await send()  # reading may have led to an alert
             data = await c.reader.read(65536)
             if not data:
                 raise EOFError
             server.feed(data)
-            await send()
         server.write(b"250-mx\r\n250 STARTTLS\r\n" if line.startswith(b"EHLO") else b"221 bye\r\n" if line.startswith(b"QUIT")
                      else b"250 ok\r\n")
         await send()
