@@ -275,7 +275,8 @@ class Balancer:
         try:
             wait_until(met, seconds, f"verdicts {expected}")
         except AssertionError as late:
-            raise AssertionError(f"{late}: {self.verdicts(service)}\n{self.log()}") from None
+            backends = "\n".join(str(self.backend(host, service)) for host in expected)
+            raise AssertionError(f"{late}: {self.verdicts(service)}\n{backends}\n{self.log()}") from None
 
     def wait_all_up(self, services=("hybrid-mail", "hybrid-mail6")):
         for service in services:
