@@ -14,17 +14,18 @@ enum { UPTIME, LOADED, LOAD_OK, CHILD_RESTARTS, PROBES, PROBES_HINTED, NUMBERS }
 static const struct family numbers[NUMBERS] = {
 	[UPTIME] =
 		FAMILY("mxlb_uptime_seconds", GAUGE, "How long mxlbd has run.", .unit = "seconds"),
-	[LOADED] =
-		FAMILY("mxlb_config_loaded_timestamp_seconds", GAUGE,
-		       "When the configuration in force was read.", .unit = "seconds", .ms = true),
+	[LOADED] = FAMILY("mxlb_config_loaded_timestamp_seconds", GAUGE,
+			  "Time at which the configuration in force was read.", .unit = "seconds",
+			  .ms = true),
 	[LOAD_OK] =
 		FAMILY("mxlb_config_last_load_successful", GAUGE,
 		       "0 if the last reload failed, so that the file is not what is in force."),
-	[CHILD_RESTARTS] = FAMILY("mxlb_probe_child_restarts", COUNTER,
-				  "How often the probing process had to be started again."),
-	[PROBES] = FAMILY("mxlb_probes_begun", COUNTER, "Probes that began."),
+	[CHILD_RESTARTS] =
+		FAMILY("mxlb_probe_child_restarts", COUNTER, "Restarts of the probe process."),
+	[PROBES] = FAMILY("mxlb_probes_begun", COUNTER, "Probes started."),
 	[PROBES_HINTED] = FAMILY("mxlb_probes_hinted", COUNTER,
-				 "Probes that a hint made quick, of those that began."),
+				 "Probes started early because of a hint (SYN retransmission, "
+				 "unreachable next hop)."),
 };
 
 static void take_numbers(const struct control_info *info, uint64_t v[NUMBERS])
@@ -51,7 +52,7 @@ static void write_numbers(struct exposition *e)
 
 static void write_build(struct exposition *e)
 {
-	static const struct family family = FAMILY("mxlb_build", INFO, "The version that runs.");
+	static const struct family family = FAMILY("mxlb_build", INFO, "The running version.");
 	char labels[LABELS_SIZE] = "";
 
 	labels_add(labels, "version", e->info->version ? e->info->version : "");
@@ -83,8 +84,8 @@ static const char *name_result(unsigned i)
 
 static void write_reloads(struct exposition *e)
 {
-	static const struct family family = FAMILY(
-		"mxlb_config_reloads", COUNTER, "Reloads of the configuration, by their result.");
+	static const struct family family =
+		FAMILY("mxlb_config_reloads", COUNTER, "Reloads of the configuration, by result.");
 	const uint64_t counts[] = {e->info->reloads_ok, e->info->reloads_failed};
 
 	exposition_family(e, &family);
@@ -96,7 +97,8 @@ static void write_lateness(struct exposition *e)
 {
 	static const struct family family =
 		FAMILY("mxlb_probe_lateness_seconds", SUMMARY,
-		       "How long after their time probes began.", .unit = "seconds", .ms = true);
+		       "Delay between the time a probe was due and its start.", .unit = "seconds",
+		       .ms = true);
 	static const char *const quantiles[] = {"0.5", "0.99", "1.0"};
 	const uint64_t values[] = {e->info->probe_late_p50_ms, e->info->probe_late_p99_ms,
 				   e->info->probe_late_max_ms};
@@ -134,13 +136,15 @@ static const struct {
 	unsigned first, end;
 } fates[] = {
 	{FAMILY("mxlb_dropped_packets", COUNTER,
-		"Packets about a VIP that went no further, by reason, some of them answered."),
+		"Packets to a VIP that were not forwarded (dropped or answered by mxlb), by reason."),
 	 0, MXLB_COUNT_DROPS},
-	{FAMILY("mxlb_passed_packets", COUNTER, "Packets that the kernel got, by reason."),
+	{FAMILY("mxlb_passed_packets", COUNTER, "Packets passed to the kernel, by reason."),
 	 MXLB_COUNT_DROPS, MXLB_COUNT_PASSES},
-	{FAMILY("mxlb_answered_packets", COUNTER, "Packets that were turned into their answer."),
+	{FAMILY("mxlb_answered_packets", COUNTER,
+		"Requests about a VIP that mxlb answered (ARP, ND, ping)."),
 	 MXLB_COUNT_PASSES, MXLB_COUNT_FATES},
-	{FAMILY("mxlb_noted_packets", COUNTER, "Packets that were noted, whatever became of them."),
+	{FAMILY("mxlb_noted_packets", COUNTER,
+		"Packets counted for information, in addition to their outcome."),
 	 MXLB_COUNT_FATES, MXLB_COUNT_COUNT},
 };
 

@@ -106,23 +106,22 @@ static const struct {
 	write_fn *write;
 } families[] = {
 	{FAMILY("mxlb_service_state", GAUGE, "1 for the state that it is in."), write_state},
-	{FAMILY("mxlb_service_state_changes", COUNTER, "Changes of its state, by the new one."),
+	{FAMILY("mxlb_service_state_changes", COUNTER, "Changes of its state, by new state."),
 	 write_changes},
 	{FAMILY("mxlb_service_downtime_seconds", COUNTER,
-		"How long nobody at all could take its mail since mxlbd began.", .unit = "seconds",
-		.ms = true),
+		"Time during which no server took its mail, since mxlbd started.",
+		.unit = "seconds", .ms = true),
 	 write_downtime},
-	{FAMILY("mxlb_service_tier_switches", COUNTER,
-		"How often another tier became the active one, from a tier or from none."),
+	{FAMILY("mxlb_service_tier_switches", COUNTER, "Changes of the active tier."),
 	 write_switches},
 	{FAMILY("mxlb_service_dropped_packets", COUNTER,
-		"Packets to it that went no further, by reason."),
+		"Packets to it that were not forwarded (dropped or answered by mxlb), by reason."),
 	 write_drops},
 	{FAMILY("mxlb_tier_active", GAUGE, "1 for the tier that takes new connections."),
 	 write_active},
 	{FAMILY("mxlb_tier_forced", GAUGE, "1 for the tier that the operator made the active one."),
 	 write_forced},
-	{FAMILY("mxlb_tier_backends_up", GAUGE, "Its servers whose verdict is up."), write_up},
+	{FAMILY("mxlb_tier_backends_up", GAUGE, "Its servers with the verdict up."), write_up},
 };
 
 void metrics_services(struct exposition *e)

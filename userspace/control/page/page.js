@@ -87,11 +87,11 @@ const VERDICTS = { up: "up", draining: "draining", down: "down", unknown: "not k
 const STATES = {
   up: ["up", "Accepting mail"],
   "draining-only": ["draining", "Only draining servers take mail"],
-  "panic": ["down", "All servers fail at once, maybe through this machine; mail still goes to the last ones"],
+  "panic": ["down", "All servers failed at once, perhaps because of this box; mail still goes to the last ones"],
   "fail-open": ["draining", "Only servers with a bad certificate take mail"],
   down: ["down", "No server available"],
   "not-ready": ["unknown", "Not ready: no verdicts yet"],
-  blind: ["down", "Mail is lost: mxlb does not see what arrives on the interface"],
+  blind: ["down", "Mail is lost: mxlb does not see the packets on its interface"],
 };
 
 /* --- rates --- */
@@ -134,7 +134,7 @@ function drawChart(chart, name, per) {
   attribute(area, "d", `M${left - 1} 47.5L${points.join("L")}V47.5Z`);
   say(now.firstChild, perSecond(per));
   const span = Math.round((counts.length * past.step_s) / 60);
-  const words = `New connections, last ${span ? plural(span, "minute") : "moments"}; most ${perSecond(most)} a second`;
+  const words = `New connections, last ${span ? plural(span, "minute") : "moments"}; peak ${perSecond(most)} per second`;
   say(legend, words);
   attribute(svg, "aria-label", `${words}, now ${perSecond(per)}`);
 }
@@ -179,7 +179,7 @@ function kindOf(b) {
 
 function verdictText(b, now) {
   const word = b.admin === "maint" ? "maintenance" : b.admin === "drain" ? `drained, ${VERDICTS[b.verdict]}` : VERDICTS[b.verdict];
-  return `${word}${b.since ? ` for ${duration((now - Date.parse(b.since)) / 1000)}` : ""}${b.in_ring ? " · takes new mail" : ""}`;
+  return `${word}${b.since ? ` for ${duration((now - Date.parse(b.since)) / 1000)}` : ""}${b.in_ring ? " · takes new connections" : ""}`;
 }
 
 /* [text, how bad] */
@@ -341,7 +341,7 @@ let heard = null, headline = "", pastAt = 0;
 function lost() {
   document.body.classList.add("stale");
   $("lost").hidden = false;
-  say($("lost"), `No connection to mxlbd${heard ? ` since ${heard.toLocaleTimeString("en-GB")}: what is below is old` : ""}. The kernel goes on forwarding without it.`);
+  say($("lost"), `No connection to mxlbd${heard ? ` since ${heard.toLocaleTimeString("en-GB")}; the data below is outdated` : ""}. The kernel goes on forwarding.`);
   document.title = "⚠ mxlb · no connection";
   if (heard) say($("summary"), `Last heard: ${headline}`);
 }
