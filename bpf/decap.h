@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The far end of a peer's tunnel (RFC 2003, RFC 2473, RFC 4213): takes off one outer header, so that what is inside can be
- * dealt with as if it had come so. What is not surely that is left as it is, for the kernel, which may have tunnels too.
+ * The far end of a peer's tunnel (RFC 2003, RFC 2473, RFC 4213): removes one outer header, so that the inner packet is
+ * treated as if it had arrived without a tunnel. Packets that do not meet all rules pass to the kernel, which may have
+ * tunnels too.
  *
- *   1. From a configured peer, to this box's MAC address; no options, no extension header, no fragment.
- *   2. What is inside is whole, by its own lengths and the outer ones.
- *   3. It could have come from afar. A hop count of 255 could not, for the peer took one: else neighbour discovery and all
- *      else that trusts the link by it (RFC 4861 section 7.1, RFC 5082) could be forged through the tunnel. Nor is it to a
- *      group or broadcast, nor of an address that is valid on one link only (RFC 4007 section 9).
- *   4. Congestion that routers marked on the way is handed on (RFC 6040 section 4.2).
- *   5. It is for a VIP of this box; then it ends here, by the same rules as if it had come without a tunnel. Where the box has no
- *      VIP, it is a mail server that decapsulates for itself: TCP, or an ICMP error, to an address of its own and nothing that it
- *      would forward. Else who forges a peer's address could reach whatever trusts this interface.
+ *   1. It comes from a configured peer, to this box's MAC address, without options, extension headers or
+ *      fragmentation.
+ *   2. The inner packet is complete, by its own lengths and the outer ones.
+ *   3. The inner packet can have come through routers. A hop count of 255 cannot, because the peer decrements it;
+ *      otherwise neighbour discovery and everything that trusts the link by that count (RFC 4861 section 7.1, RFC
+ *      5082) could be forged through the tunnel. It is not for a multicast or broadcast address, and not from an
+ *      address that is valid on one link only (RFC 4007 section 9).
+ *   4. Congestion that routers marked on the outer header is copied to the inner one (RFC 6040 section 4.2).
+ *   5. It is for a VIP of this box and is then forwarded by the same rules as without a tunnel. A box without VIPs is
+ *      a mail server that unpacks for itself: only TCP and ICMP errors to one of its own addresses are accepted,
+ *      nothing that it would forward. Otherwise anyone who forges a peer's address could reach whatever trusts this
+ *      interface.
  */
 #ifndef MXLB_DECAP_H
 #define MXLB_DECAP_H
@@ -33,7 +37,10 @@ static __always_inline int is_tunnel(__u8 protocol)
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
 }
 
-/* Behind an outer header of a constant length: of a jumbo it could lie elsewhere. With the TCP header, if there is that much. */
+/*
+ * Whether the inner headers are in the linear part, behind an outer header of constant length; including the TCP
+ * header, if the packet is that long.
+ */
 static __always_inline int inner_is_linear(const struct cursor *c, const struct packet *p,
 					   __u32 outer, __u8 family)
 {
@@ -68,7 +75,7 @@ static __always_inline int outer4(const struct cursor *c, struct packet *p)
 	return inner_is_linear(c, p, sizeof(*ip), p->tunnel.family) ? 0 : -1;
 }
 
-/* The octet of the traffic class whose lowest bits are ECN begins in the first byte and ends in the second. */
+/* The traffic class begins in the first byte and ends in the second; its lowest bits are ECN. */
 static __always_inline __u8 ecn6(const struct ipv6hdr *ip)
 {
 	return ((const __u8 *)ip)[1] >> 4 & ECN_MASK;
@@ -86,7 +93,7 @@ static __always_inline int outer6(const struct cursor *c, struct packet *p)
 		return -1;
 	p->tunnel.hi = load_u64(&ip->saddr);
 	p->tunnel.lo = load_u64((void *)&ip->saddr + 8);
-	if (!ipv6_source_ok(p->tunnel.hi)) /* a mapped one would be an IPv4 peer's (ip6_rcv_core) */
+	if (!ipv6_source_ok(p->tunnel.hi)) /* IPv4-mapped means an IPv4 peer */
 		return -1;
 	p->tunnel.at = ETH_HLEN + sizeof(*ip);
 	p->tunnel.room = payload;
@@ -95,7 +102,7 @@ static __always_inline int outer6(const struct cursor *c, struct packet *p)
 	return inner_is_linear(c, p, sizeof(*ip), p->tunnel.family) ? 0 : -1;
 }
 
-/* The outer header: rule 1, but for the peer. 0 and p->tunnel filled, or -1. */
+/* Parses the outer header: rule 1 without the peer. Returns 0 with p->tunnel filled, or -1. */
 static __noinline int decap_outer(struct xdp_md *ctx, struct packet *p)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
@@ -107,7 +114,7 @@ static __noinline int decap_outer(struct xdp_md *ctx, struct packet *p)
 	return eth->h_proto == bpf_htons(ETH_P_IP) ? outer4(&c, p) : outer6(&c, p);
 }
 
-/* Free places are all zero. */
+/* Unused entries are all zero. */
 static __noinline int is_peer(const struct mxlb_front *front, const struct packet *p)
 {
 	__u64 hi = p->tunnel.hi, lo = p->tunnel.lo;
@@ -160,7 +167,7 @@ static __always_inline int inner6(struct xdp_md *ctx, struct packet *p)
 		       : 0;
 }
 
-/* RFC 6040, figure 4: what is inside bears this from now on; -1: it must be dropped. */
+/* RFC 6040, figure 4: the ECN field of the inner packet from now on; -1: it must be dropped. */
 static __always_inline int ecn_merged(__u8 outer, __u8 inner)
 {
 	if (outer == ECN_CE)
@@ -168,7 +175,7 @@ static __always_inline int ecn_merged(__u8 outer, __u8 inner)
 	return outer == ECN_ECT1 && inner == ECN_ECT0 ? ECN_ECT1 : inner;
 }
 
-/* Rule 5, where there is no VIP: has the kernel no way on for it? p->quoted has its header. */
+/* Rule 5, on a box without VIPs: whether the kernel would deliver the packet locally. p->quoted has its header. */
 static __noinline int stays_here(struct xdp_md *ctx, const struct packet *p)
 {
 	struct bpf_fib_lookup to = {.ifindex = ctx->ingress_ifindex};
@@ -210,7 +217,7 @@ static __noinline int is_mail(struct xdp_md *ctx, struct packet *p)
 	return icmp_is_error(p->tunnel.family, p->icmp.type);
 }
 
-/* Rule 5. p->quoted has the header of what is inside. */
+/* Rule 5. p->quoted has the inner header. */
 static __noinline int decap_wanted(struct xdp_md *ctx, struct packet *p,
 				   const struct mxlb_front *front)
 {
@@ -222,7 +229,10 @@ static __noinline int decap_wanted(struct xdp_md *ctx, struct packet *p,
 	return !front->vip_factor && is_mail(ctx, p) && stays_here(ctx, p);
 }
 
-/* What is inside: rules 2 to 4. -1: leave it. Else its ECN field now (p->quoted has it as it came). */
+/*
+ * Checks the inner packet, rules 2 to 4. Returns its new ECN field (p->quoted has the header as it came), or -1: not
+ * ours.
+ */
 static __noinline int decap_inner(struct xdp_md *ctx, struct packet *p)
 {
 	if (p->tunnel.family == 4 ? inner4(ctx, p) : inner6(ctx, p))
@@ -230,7 +240,7 @@ static __noinline int decap_inner(struct xdp_md *ctx, struct packet *p)
 	return p->tunnel.family == 4 ? p->quoted.ip4.tos & ECN_MASK : ecn6(&p->quoted.ip6);
 }
 
-/* Moves the MAC addresses to right before what is inside, and cuts off what is before them. */
+/* Moves the MAC addresses in front of the inner packet and cuts off the outer header. */
 static __noinline int decap_strip(struct xdp_md *ctx, const struct packet *p)
 {
 	const __u32 outer = p->tunnel.at == ETH_HLEN + sizeof(struct iphdr)
@@ -266,7 +276,10 @@ static __noinline int ecn_write(struct xdp_md *ctx, const struct packet *p)
 	return 0;
 }
 
-/* A packet for this box's MAC address. -1: stripped, p->tunnel.family is what it is now; or the fate. */
+/*
+ * A packet for this box's MAC address. Returns -1 if the outer header was removed (p->tunnel.family is the inner
+ * family), or the packet's outcome.
+ */
 static __noinline int decap(struct xdp_md *ctx, struct packet *p, const struct mxlb_front *front)
 {
 	int inner, ecn;

@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The flow table: which backend a segment follows. One line of the table is touched a packet, no helper is called, no
- * clock is read. The rules have the numbers of docs/datapath.md; tests/model/ has them once more, simply.
+ * The flow table: which server a segment belongs to. A packet touches one line of it, calls no helper and reads no
+ * clock. The rules have the numbers of docs/datapath.md; tests/model/ has them once more, in a simpler form.
  *
- *   0. An entry knows where its flow goes on: the number behind the last segment, by its upper 24 bits. Data within
- *      FLOW_MOVE of it moves it, forward or back, unmarks it and marks it DATA; any other segment follows it and changes
- *      nothing of that. The first FLOW_SETTLED entries of a line with that mark settle: nothing displaces them until they
- *      are closed or old. So connections forged by the million take the places of each other. FIN and RST, and what is answered with RST, mark it closed only within FLOW_CLOSE. Who can't
- *      know the sequence can neither close nor replace a live flow.
+ *   0. An entry records where its flow continues: the upper 24 bits of the sequence number behind the last segment.
+ *      Data within FLOW_MOVE of that point moves it, forward or back, clears CLOSED and sets DATA; other segments
+ *      follow the entry and change nothing. The first FLOW_SETTLED entries of a line with DATA become SETTLED: nothing
+ *      displaces them until they are closed or old, so millions of forged connections displace only each other. FIN,
+ *      RST, and segments that are answered with RST, set CLOSED only within FLOW_CLOSE. So a sender that does not know
+ *      the sequence number can neither close nor replace a live flow.
  *   1. A SYN is placed by the ring and noted. It changes no entry.
- *   2. The same SYN again follows its note. A late copy, whose note is gone, follows the live entry that it lies within
- *      FLOW_SAME of, and writes nothing. Both unless that backend is down: then rule 1.
- *   3. Of a tuple's entries the nearest counts; of equally near ones that which is not marked BESIDE, then the first. If it
- *      has the note's backend and lies within FLOW_SAME, it is the note's flow: rule 4. Else the segment behind a noted SYN
- *      promotes the note to an entry: in place of the tuple's nearest closed one, else of its one marked BESIDE, else by
- *      rule 5; marked BESIDE if another live one of the tuple remains. So pairs forged blindly replace each other and, but
- *      for rule 5 in a full line, not the flow they stand beside. The note stays. A segment a little further
- *      follows it where the tuple has no entry, or a closed one or one beyond FLOW_MOVE.
- *   4. Any other segment follows its entry; without one the ring, and unless it is a RST an entry is made if there is a
- *      place that is free, closed, old or made this way.
- *   5. Who gives way in a full line: flow_rank().
- *   6. A place is taken by compare-and-swap of its word. A reader loads the word, the key, the word again, of entries and of
- *      notes; what changed in between is a miss.
+ *   2. The same SYN again follows its note. A late copy whose note is gone follows the live entry within FLOW_SAME of
+ *      it, and writes nothing. If that server is down, rule 1 applies to both.
+ *   3. Of several entries of a tuple the nearest counts; of equally near ones the one without BESIDE, then the first.
+ *      If it has the note's server and lies within FLOW_SAME, it is the note's flow: rule 4. Otherwise the segment
+ *      behind a noted SYN promotes the note to an entry: in place of the tuple's nearest closed entry, else of its
+ *      entry marked BESIDE, else by rule 5. The new entry is marked BESIDE if another live one of the tuple remains.
+ *      So blindly forged handshakes replace each other and (except by rule 5 in a full line) not the real flow. The
+ *      note stays. A segment a little further on follows the note if the tuple has no entry, a closed one, or one
+ *      beyond FLOW_MOVE.
+ *   4. Any other segment follows its entry. Without one it follows the ring, and unless it is a RST an entry is made
+ *      if the line has a slot that is free, closed, old or was made this way.
+ *   5. Which entry is displaced in a full line: flow_rank().
+ *   6. A slot is taken by compare-and-swap of its word. Readers of entries and notes load the word, the key and the
+ *      word again; if the word changed, it is a miss.
  */
 #ifndef MXLB_FLOW_H
 #define MXLB_FLOW_H
@@ -33,11 +35,11 @@
 #include "ring.h"
 
 /*
- * A line is a struct mxlb_line4 or mxlb_line6, as `family` says, a constant wherever these are inlined. All of it is inlined
- * into one function a family: a call costs more than what it saves.
+ * A line is a struct mxlb_line4 or mxlb_line6, depending on `family`, which is constant wherever these functions are
+ * inlined. Everything is inlined into one function per family, because a call costs more than it saves.
  *
- * READ_ONCE and volatile stores to *p: the nearest entry stays in the packet's memory instead of in registers that would be
- * spilled and reloaded around everything else (1 to 2 ns of an IPv6 packet).
+ * READ_ONCE and volatile stores to *p keep the nearest entry in memory instead of in registers, which would be spilled
+ * and reloaded everywhere else (1 to 2 ns per IPv6 packet).
  */
 static __always_inline void flow_key_set(struct packet *p, int family)
 {
@@ -75,7 +77,7 @@ static __always_inline void key_write(void *at, int family, const struct flow_ke
 
 static __always_inline union mxlb_entry *line_entry(void *line, __u64 i)
 {
-	return &((struct mxlb_line4 *)line)->entry[i]; /* the same place in both */
+	return &((struct mxlb_line4 *)line)->entry[i]; /* at the same offset in both */
 }
 
 static __always_inline void *line_key(void *line, int family, __u64 i)
@@ -96,7 +98,7 @@ static __always_inline void *line_note_key(void *line, int family)
 			   : (void *)&((struct mxlb_line6 *)line)->note_key;
 }
 
-/* Rule 6: the word of the entry in this place, if it is the tuple's; else 0. */
+/* Rule 6: the word of entry i if it belongs to the tuple, else 0. */
 static __always_inline __u64 flow_entry(void *line, int family, const struct packet *p, __u64 i)
 {
 	union mxlb_entry was = {.word = READ_ONCE(line_entry(line, i)->word)}, is;
@@ -109,7 +111,7 @@ static __always_inline __u64 flow_entry(void *line, int family, const struct pac
 	return is.word;
 }
 
-/* Rule 3: of several the nearest. Fills p->best. */
+/* Rule 3: finds the tuple's nearest entry. Fills p->best. */
 static __always_inline void flow_look(void *line, int family, struct packet *p)
 {
 	__u32 order;
@@ -141,7 +143,7 @@ static __always_inline int flow_has_data(const struct packet *p)
 	return p->segment > p->tcp_header;
 }
 
-/* Rule 0: where the flow goes on behind this segment. */
+/* Rule 0: where the flow continues after this segment. */
 static __always_inline __u32 flow_behind(const struct packet *p)
 {
 	return flow_unit(bpf_ntohl(p->seq) + p->segment - p->tcp_header + (p->flags & TCP_FIN));
@@ -165,11 +167,10 @@ static __always_inline __u32 flow_settled_others(void *line, __u32 place, __u16 
 /* The tuple's nearest entry. */
 static __always_inline union mxlb_entry *flow_own(void *line, const struct packet *p)
 {
-	return line_entry(
-		line, p->best.place % 4); /* below MXLB_LINE_PLACES; 3 would still be in the line */
+	return line_entry(line, p->best.place % 4); /* 3 is inside the line, too */
 }
 
-/* Rule 0, and when the entry was last used. Stores only what changes, and only its own bytes. The seq_marks. */
+/* Applies rule 0 and updates the epoch. Stores only changed bytes. Returns the entry's seq_marks. */
 static __noinline __u32 flow_touch(void *line, const struct packet *p, __u16 epoch)
 {
 	union mxlb_entry was = p->best.entry, now = was;
@@ -186,7 +187,7 @@ static __noinline __u32 flow_touch(void *line, const struct packet *p, __u16 epo
 	return now.seq_marks;
 }
 
-/* A global function of numbers, so that the verifier looks at it once and not at every way through three entries. */
+/* Global, so that the verifier checks it once and not for every path through three entries. */
 __noinline __u32 flow_score_of(__u64 word, __u32 epoch)
 {
 	union mxlb_entry e = {.word = word};
@@ -202,7 +203,7 @@ __noinline __u32 flow_room_of(__u64 word, __u32 unit)
 	return flow_room(e, unit);
 }
 
-/* Rules 5 and 6: marks the place busy that gives way first, if its rank is at most `rank`. The place, or -1. */
+/* Rules 5 and 6: marks the slot with the lowest rank as busy, if its rank is at most `rank`. Returns the slot, or -1. */
 static __always_inline int flow_claim(void *line, __u16 epoch, __u32 rank, int *evicted)
 {
 	union mxlb_entry busy = {.backend = MXLB_ENTRY_BUSY};
@@ -229,13 +230,13 @@ static __always_inline int flow_claim(void *line, __u16 epoch, __u32 rank, int *
 	return place;
 }
 
-/* Rule 3: the mark of an entry in this place; live: the places, a bit each, of the tuple's live entries. */
+/* Rule 3: the BESIDE mark for an entry in this slot. live: one bit per slot with a live entry of the tuple. */
 static __always_inline __u8 flow_beside(__u32 live, __u64 place)
 {
 	return live & ~(1u << place) ? MXLB_MARK_BESIDE : 0;
 }
 
-/* Writes an entry by rule 5: the key into a claimed place, then the word that makes it valid. live: flow_beside(). */
+/* Writes an entry by rule 5: claims a slot, writes the key, then the word that makes it valid. live: see flow_beside(). */
 static __always_inline int flow_put(void *line, __u32 family, const struct flow_key *k, __u64 word,
 				    __u32 rank, __u32 live)
 {
@@ -264,7 +265,7 @@ static __always_inline __u64 flow_word(__u32 backend, const struct packet *p, __
 	return e.word;
 }
 
-/* Rule 3: the note becomes an entry. As flow_put() answers; what gives way to its own tuple is no eviction. */
+/* Rule 3: promotes the note to an entry. Returns as flow_put(); replacing an entry of the same tuple is not an eviction. */
 static __always_inline int flow_promote(void *line, __u32 family, struct packet *p, __u64 word)
 {
 	__u32 least = ~0u, live = 0, room;
@@ -293,7 +294,7 @@ static __always_inline int flow_promote(void *line, __u32 family, struct packet 
 											       : -1;
 }
 
-/* Rule 6: the note's word, if it is the tuple's; else 0. */
+/* Rule 6: the note's word if it belongs to the tuple, else 0. */
 static __always_inline __u64 flow_note(void *line, __u32 family, const struct packet *p)
 {
 	__u64 word = READ_ONCE(line_note(line, family)->word);
@@ -304,7 +305,7 @@ static __always_inline __u64 flow_note(void *line, __u32 family, const struct pa
 	return word;
 }
 
-/* Rule 2: does the backend that this SYN was sent to take it again? */
+/* Rule 2: whether the server to which this SYN was sent still accepts connections. */
 static __always_inline int flow_takes(struct packet *p)
 {
 	const struct mxlb_backend *backend = bpf_map_lookup_elem(&backends, &p->backend);
@@ -313,7 +314,7 @@ static __always_inline int flow_takes(struct packet *p)
 			   (MXLB_BACKEND_NEXT_HOP | MXLB_BACKEND_DOWN)) == MXLB_BACKEND_NEXT_HOP;
 }
 
-/* Rules 1 and 2. A backend that is down takes no SYN again. */
+/* Rules 1 and 2. */
 static __always_inline __u32 flow_syn(void *line, struct packet *p, __u32 family)
 {
 	union mxlb_entry own = p->best.entry;
@@ -343,7 +344,7 @@ static __always_inline __u32 flow_syn(void *line, struct packet *p, __u32 family
 	return note.backend;
 }
 
-/* A flow that was ended from here counts no more. */
+/* Marks the flow closed after mxlb itself has reset it. */
 static __always_inline void flow_close(void *line, const struct packet *p)
 {
 	union mxlb_entry now = {.seq_marks = p->result.seq_marks};
@@ -353,7 +354,7 @@ static __always_inline void flow_close(void *line, const struct packet *p)
 		*(volatile __u32 *)&flow_own(line, p)->seq_marks = now.seq_marks;
 }
 
-/* Rule 4, with an entry. Most segments only move it, or not even that: see flow_touch() and flow_marks(). */
+/* Rule 4, with an entry. Most segments only move it, or change nothing: see flow_touch() and flow_marks(). */
 static __always_inline __u32 flow_follow(void *line, struct packet *p)
 {
 	union mxlb_entry e = {.word = READ_ONCE(p->best.entry.word)};
@@ -373,7 +374,7 @@ static __always_inline __u32 flow_follow(void *line, struct packet *p)
 	return e.backend;
 }
 
-/* What has no entry, or has a note that is not its entry's; p->best is set. */
+/* A segment without an entry, or with a note of another connection than its entry's; p->best is set. */
 static __always_inline __u32 flow_other(void *line, struct packet *p, __u32 family, __u64 note_word)
 {
 	union mxlb_note note = {.word = note_word};
@@ -406,7 +407,7 @@ static __always_inline __u32 flow_other(void *line, struct packet *p, __u32 fami
 	return placed;
 }
 
-/* The backend that this packet goes to; 0: nobody, as p->why says. */
+/* Chooses the server for this packet; 0: none, p->why has the reason. */
 static __always_inline __u32 flow_choose(void *line, struct packet *p, __u32 family)
 {
 	union mxlb_note note;
@@ -430,7 +431,7 @@ static __always_inline __u32 flow_choose(void *line, struct packet *p, __u32 fam
 	return flow_other(line, p, family, note.word);
 }
 
-/* The line of the flow table that a flow's hash leads to. */
+/* The line of the flow table for p->hash. */
 static __always_inline void *flow_line(struct packet *p, __u32 family)
 {
 	p->line = p->hash & line_mask;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Sends a packet on to a backend: to its MAC address, where nothing of the packet changes but the two MAC addresses and the
- * time to live; or through a tunnel (tunnel.h).
+ * Forwards a packet to its server: to its MAC address, changing only the two MAC addresses and the time to live; or
+ * through a tunnel (tunnel.h).
  */
 #ifndef MXLB_FORWARD_H
 #define MXLB_FORWARD_H
@@ -9,16 +9,13 @@
 #include "hop.h"
 #include "tunnel.h"
 
-/*
- * No function of its own, nor are the tunnels: without a call, which is 5 ns here, both ways are that much faster, and
- * neither needs a register that would have to be kept on the stack.
- */
+/* Inlined, and the tunnels too: a call costs 5 ns here, and without it no register has to be saved on the stack. */
 static __always_inline int forward_l2(struct xdp_md *ctx, struct packet *p, union mxlb_way way)
 {
 	void *frame = (void *)(long)ctx->data, *ip = frame + ETH_HLEN;
 
 	if (ip + sizeof(struct ipv6hdr) > (void *)(long)ctx->data_end)
-		return FATE_DROP(error); /* it was seen to be longer */
+		return FATE_DROP(error); /* the parser has checked the length */
 	hop_take(ip, p->family);
 	write_mac(frame + ETH_ALEN, load_mac(frame));
 	return hop_leave(ctx, p, frame, way);
@@ -31,7 +28,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *p,
 
 	if (!(way.flags & MXLB_BACKEND_NEXT_HOP))
 		return FATE_DROP(no_next_hop);
-	if ((way.flags & MXLB_BACKEND_TUNNEL) && p->from_tunnel) /* the peer may send it back */
+	if ((way.flags & MXLB_BACKEND_TUNNEL) && p->from_tunnel) /* the peer might send it back */
 		return FATE_DROP(tunnel_loop);
 	if (way.flags & MXLB_BACKEND_TUNNEL)
 		return tunnel(ctx, p, backend, way, family);

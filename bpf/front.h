@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Which interface is this, is this address a VIP, and which service has that port. */
+/* Look-ups by interface, by VIP and by port. */
 #ifndef MXLB_FRONT_H
 #define MXLB_FRONT_H
 
@@ -12,7 +12,7 @@ static __always_inline const struct mxlb_front *front_current(void)
 	return bpf_map_lookup_elem(&fronts, &control.front);
 }
 
-/* Is it an interface of ours? */
+/* Finds a configured interface. */
 static __always_inline int front_port(const struct mxlb_front *f, __u32 ifindex,
 				      const struct mxlb_port **out)
 {
@@ -20,7 +20,7 @@ static __always_inline int front_port(const struct mxlb_front *f, __u32 ifindex,
 	return (*out)->ifindex == ifindex;
 }
 
-/* Is it a VIP? hi and lo: the address as on the wire, in two halves; IPv4 is the upper half of lo alone. */
+/* Finds a VIP. hi and lo: the halves of the address as on the wire; an IPv4 address is the upper half of lo alone. */
 static __always_inline int front_vip(const struct mxlb_front *f, __u8 family, __u64 hi, __u64 lo,
 				     const struct mxlb_vip **out)
 {
@@ -44,7 +44,7 @@ static __always_inline int front_vip6(const struct mxlb_front *f, const void *ad
 	return front_vip(f, 6, load_u64(address), load_u64(address + 8), out);
 }
 
-/* The service of that port, or NO_SERVICE. */
+/* The service on that port, or NO_SERVICE. */
 static __always_inline __u32 front_service(const struct mxlb_vip *vip, __be16 port)
 {
 	int i;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Who may open a connection: the service's source prefixes (longest match in one trie for all), and how many SYNs a second
- * a prefix may send (syn-limit, below). Looked at for SYNs only, and only where a service asks for it: what is open stays open, and other
- * segments pay nothing. A service's prefixes are one set under a number; a new list is written under another number and put
- * into force by one store.
+ * Which sources may open a connection: the service's prefixes (longest match, one trie for all services), and how many
+ * SYNs per second a prefix may send (syn-limit, below). Applied to SYNs only, and only for services that configure it,
+ * so open connections are not affected and other segments cost nothing. The prefixes of a service are a numbered set;
+ * a new list is written under another number and activated by one store.
  */
 #ifndef MXLB_GUARD_H
 #define MXLB_GUARD_H
@@ -33,20 +33,21 @@ static __always_inline int guard_allows(struct packet *p, __u32 set)
 }
 
 /*
- * syn-limit: how many SYNs a second a source prefix (/24, /64) may send to a service.
+ * syn-limit: how many SYNs per second a source prefix (/24, /64) may send to a service.
  *
- *   1. A bucket belongs to one prefix, by a tag, as long as it is not full again. A prefix whose two buckets are others' is not
- *      limited. So no flood from other prefixes, however many, limits this one: it only hides one that should be.
- *   2. A SYN above the limit is noted like any other (flow.h, rule 1), but goes no further. The same SYN again, a second later as
- *      TCP senders do (RFC 6298), has a bucket of its own. So who forges SYNs from a sender's prefix delays that sender; to keep
- *      it out they must send each of theirs twice.
- *   3. A source that the service's allow-list has is not limited.
+ *   1. A bucket belongs to one prefix, identified by a tag, until it is full again. A prefix whose two buckets belong
+ *      to others is not limited. So a flood from other prefixes never limits this one; at worst it hides a prefix that
+ *      should be limited.
+ *   2. A SYN above the limit is noted like any other (flow.h, rule 1) but dropped. The same SYN again, a second later
+ *      as TCP retransmits it (RFC 6298), has a bucket of its own. So an attacker who forges SYNs from a sender's
+ *      prefix only delays that sender; to block it, each forged SYN must be sent twice.
+ *   3. A source in the service's allow-list is not limited.
  */
 #define BUCKET_TIME_BITS 48
 #define BUCKET_TIME_MASK ((1ULL << BUCKET_TIME_BITS) - 1)
 #define BUCKET_UNIT_BITS 10 /* of ns: 48 bits last for nine years */
 
-/* 1: it may pass; 0: it may not; -1: the bucket is another prefix's. */
+/* Returns 1: pass, 0: drop, -1: the bucket belongs to another prefix. */
 static __always_inline int guard_take(__u32 key, __u64 tag, __u64 now, __u64 interval)
 {
 	__u64 *at = bpf_map_lookup_elem(&syn_buckets, &key);
@@ -66,7 +67,7 @@ static __always_inline int guard_take(__u32 key, __u64 tag, __u64 now, __u64 int
 	return 1;
 }
 
-/* Rules 1 and 2. again: the SYN was seen before. */
+/* Rules 1 and 2. again: the SYN is a retransmission. */
 static __always_inline int guard_rate(const struct packet *p, __u32 interval_ns, __u32 again)
 {
 	__u64 prefix = p->family == 4 ? p->source_lo & bpf_htonl(0xffffff00) : p->source_hi;
@@ -79,7 +80,7 @@ static __always_inline int guard_rate(const struct packet *p, __u32 interval_ns,
 	return may < 0 ? guard_take(key ^ 1, tag, now, interval) : may;
 }
 
-/* Does it claim to come from this box, or from a VIP? */
+/* Whether the source address is one of this box, or a VIP. */
 static __noinline int guard_is_own(const struct packet *p)
 {
 	const struct mxlb_front *front = front_current();
@@ -94,7 +95,7 @@ static __noinline int guard_is_own(const struct packet *p)
 	       *(const __u64 *)&at->address[0] == hi;
 }
 
-/* The counter of the reason to drop this SYN, or -1: it may pass. */
+/* Returns the counter of the reason to drop this SYN, or -1: pass. */
 static __noinline int guard_syn(struct packet *p)
 {
 	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
@@ -115,7 +116,7 @@ static __noinline int guard_syn(struct packet *p)
 	return -1;
 }
 
-/* May this SYN, which has been placed, go on? guard_syn() was asked, where the service has something to ask. */
+/* Whether this SYN, which has been placed, may be forwarded. guard_syn() was called first if the service configures it. */
 static __noinline int guard_admits(struct packet *p)
 {
 	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
@@ -135,7 +136,7 @@ static __noinline int guard_admits(struct packet *p)
 		p->why = WHY_SYN_LIMIT;
 		return 0;
 	}
-	p->result.kind = FLOW_SYN; /* that it came again is no sign that the server is dead */
+	p->result.kind = FLOW_SYN; /* its retransmission does not show that the server is dead */
 	return 1;
 }
 

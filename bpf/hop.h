@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * What every hop does to a packet, however it travels: the time to live goes down (RFC 1812 section 5.3.1, RFC 8200
- * section 3), the frame gets its MAC addresses and leaves by its interface, counted.
+ * What every hop does to a packet: decrement the time to live (RFC 1812 section 5.3.1, RFC 8200 section 3), set the
+ * MAC addresses, send the frame and count it.
  */
 #ifndef MXLB_HOP_H
 #define MXLB_HOP_H
@@ -21,20 +21,20 @@ static __always_inline void hop_take(void *ip, int family)
 		((struct ipv6hdr *)ip)->hop_limit--;
 		return;
 	}
-	/* RFC 1141: the checksum grows by what the word (TTL, protocol) shrinks; a wrong one stays as wrong. */
+	/* RFC 1141: the checksum grows by the decrease of the word (TTL, protocol); a wrong checksum stays wrong. */
 	sum = ip4->check + bpf_htons(0x0100);
 	ip4->check = sum + (sum >= 0xffff);
 	ip4->ttl--;
 }
 
-/* A MAC address, in two stores: from the first six bytes of `mac`. */
+/* Writes a MAC address in two stores, from the first six bytes of `mac`. */
 static __always_inline void write_mac(void *to, __u64 mac)
 {
 	*(__u32 *)to = mac;
 	*(__u16 *)(to + 4) = mac >> 32;
 }
 
-/* By another interface than it came. Called, not inlined, because it is not the fast path. */
+/* Sends by another interface than the frame came in. Not inlined, because this is not the fast path. */
 static __noinline int hop_redirect(struct xdp_md *ctx, struct packet *p, __u32 out)
 {
 	void *frame = (void *)(long)ctx->data;
@@ -47,13 +47,13 @@ static __noinline int hop_redirect(struct xdp_md *ctx, struct packet *p, __u32 o
 	if (vlan_exit(ctx, front->exits[out % MXLB_MAX_PORTS].vlan))
 		return FATE_DROP(error);
 	action = (int)bpf_redirect_map(&ports, out, XDP_DROP) & 0xff;
-	if (action != XDP_REDIRECT) /* the interface is gone */
+	if (action != XDP_REDIRECT) /* the interface has been deleted */
 		return FATE_DROP(error);
 	count_traffic(p);
 	return FATE_FORWARDED(XDP_REDIRECT);
 }
 
-/* Sends, and counts, a frame that is ready but for its target; its source is the address that it came to. */
+/* Sends and counts a frame that is complete except for its destination; its source is the address at which it arrived. */
 static __always_inline int hop_leave(struct xdp_md *ctx, struct packet *p, void *frame,
 				     union mxlb_way way)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * ICMP to a VIP. A ping is answered here, for a VIP that does not ping looks dead. An error about a packet of a server goes
- * to the server that owns the flow, found as its segments are (entry, note, ring), so that path MTU discovery works
- * (RFC 1191, RFC 8201). An error about something else is the kernel's; all other ICMP is nobody's.
+ * ICMP to a VIP. Pings are answered here, because a VIP that does not answer pings looks dead. An error about a packet
+ * of a server goes to the server that owns the flow, found like its segments (entry, note, ring), so that path MTU
+ * discovery works (RFC 1191, RFC 8201). Errors about anything else pass to the kernel; all other ICMP is dropped.
  *
- * What an error quotes is copied by bpf_xdp_load_bytes: errors are rare, and it lies where earlier lengths say.
+ * The packet that an error quotes is copied with bpf_xdp_load_bytes: errors are rare, and its offset depends on
+ * earlier lengths.
  */
 #ifndef MXLB_ICMP_H
 #define MXLB_ICMP_H
@@ -43,7 +44,7 @@ static __always_inline __u16 sum_update(__u16 check, __u16 from, __u16 to)
 {
 	__u16 sum = sum_finish((__u16)~check + (__u16)~from + to);
 
-	return sum ? sum : 0xffff; /* of the two forms of zero the one that every receiver takes */
+	return sum ? sum : 0xffff; /* the zero that all receivers accept */
 }
 
 static __always_inline int icmp_is_error(int family, __u8 type)
@@ -53,7 +54,10 @@ static __always_inline int icmp_is_error(int family, __u8 type)
 	return type && type <= ICMP6_LAST_ERROR;
 }
 
-/* In place: addresses and MACs turn, which leaves every sum as it was; the type changes, and its checksum by that. */
+/*
+ * Turns the request into the reply in place: swapping addresses leaves all checksums unchanged, and the changed type
+ * is applied to the ICMP checksum.
+ */
 static __noinline int echo4_answer(struct xdp_md *ctx)
 {
 	struct echo4 *f = (void *)(long)ctx->data;
@@ -93,8 +97,8 @@ static __noinline int echo6_answer(struct xdp_md *ctx)
 }
 
 /*
- * Reads the segment that an error quotes, and makes *p that of its flow's client: the VIP's server sent it, so its
- * destination is the client. -1: it quotes none of a VIP's.
+ * Reads the segment that an error quotes and fills *p for the client of its flow: the segment was sent by a server
+ * from the VIP, so its destination is the client. Returns -1 if it is not from a VIP.
  */
 static __noinline int quoted4(struct xdp_md *ctx, struct packet *p, __be32 vip)
 {
@@ -128,7 +132,7 @@ static __noinline int quoted6(struct xdp_md *ctx, struct packet *p, const struct
 	return 0;
 }
 
-/* Whose the flow is: its entry, else its note, else the ring. Nothing is changed. 0: nobody's. */
+/* Finds the server that owns the flow: by its entry, else its note, else the ring. Changes nothing. 0: none. */
 static __always_inline __u32 flow_owner(struct packet *p, int family)
 {
 	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
@@ -142,7 +146,7 @@ static __always_inline __u32 flow_owner(struct packet *p, int family)
 	line = flow_line(p, family);
 	if (!line)
 		return 0;
-	p->seq = 0; /* the quoted number is the server's: no entry is nearer to it */
+	p->seq = 0; /* the quoted number is the server's: it ranks no entries */
 	flow_key_set(p, family);
 	flow_look(line, family, p);
 	if (p->best.entry.backend)
@@ -161,7 +165,7 @@ static __noinline int owner6(struct packet *p)
 	return flow_owner(p, 6);
 }
 
-/* An error about a segment of *p's flow: to its server, as any packet. */
+/* Forwards an error about a segment of *p's flow to its server. */
 static __always_inline int relay(struct xdp_md *ctx, struct packet *p, const struct mxlb_vip *vip)
 {
 	const struct mxlb_backend *backend;
@@ -179,7 +183,7 @@ static __always_inline int relay(struct xdp_md *ctx, struct packet *p, const str
 	return p->family == 4 ? forward(ctx, p, backend, 4) : forward(ctx, p, backend, 6);
 }
 
-/* ICMP to a VIP, its IP header checked by the parser; p->tcp_at: where it begins in the frame. */
+/* Handles ICMP to a VIP. The parser has checked the IP header; p->tcp_at is the offset of the ICMP header. */
 static __noinline int icmp_packet(struct xdp_md *ctx, struct packet *p, const struct mxlb_vip *vip)
 {
 	int is_v4 = p->family == 4;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * How often a source may draw an answer from here: 512 at once, then 200 a second. One word a bucket holds
- * the time at which it is full again (the generic cell rate algorithm, ITU-T I.371 annex A), by the kernel's
- * clock, so that it works while mxlbd is dead. Two CPUs may both take the last token: harmless.
+ * Rate limit of replies per source: a burst of 512, then 200 per second. Each bucket is one word, the time at which it
+ * is full again (the generic cell rate algorithm, ITU-T I.371 annex A), by the kernel's clock, so that it works while
+ * mxlbd is not running. Two CPUs may both take the last token, which is harmless.
  */
 #ifndef MXLB_LIMIT_H
 #define MXLB_LIMIT_H
@@ -13,7 +13,7 @@
 #define LIMIT_INTERVAL_NS 5000000ULL
 #define LIMIT_BURST	  512
 
-/* Takes a token, one every interval_ns, and as many at once as fit into slack_ns. */
+/* Takes a token. One is added every interval_ns, up to as many as fit into slack_ns. */
 static __always_inline int limit_bucket(__u64 *full_at, __u64 interval_ns, __u64 slack_ns)
 {
 	__u64 now = bpf_ktime_get_ns(), at = *full_at > now ? *full_at : now;
@@ -25,9 +25,9 @@ static __always_inline int limit_bucket(__u64 *full_at, __u64 interval_ns, __u64
 }
 
 /*
- * Who asks for a VIP's MAC address has buckets of its own: else whoever may send TCP here from afar could use up the
- * router's share, by its address or by many, and the VIP would be gone from its neighbour table. So have resets of flows whose
- * server is gone, and packets too big for a tunnel: a flood of SYNs can't use them up.
+ * ARP and neighbour discovery have buckets of their own: otherwise anyone who can send TCP here could use up the
+ * router's tokens, and the VIP would disappear from its neighbour table. So have resets of flows whose server is
+ * unreachable and packets too big for a tunnel, so that a flood of SYNs cannot use them up.
  */
 enum limit_kind { LIMIT_RESETS, LIMIT_NEIGHBOURS, LIMIT_FLOWS, LIMIT_TOO_BIG, LIMIT_KINDS };
 

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Every map, and what it costs:
+ * All maps and their memory:
  *
- *   control           a page        switches
- *   fronts            2 x 18 KiB    interfaces and VIPs
- *   services          4 KiB
- *   rings             80 x 128 KiB  = 10.0 MiB
- *   backends          256 KiB
- *   traffic           256 KiB       a CPU
- *   counts            17 KiB        a CPU
- *   scratch           400 bytes     a CPU
- *   sights            128 bytes     a CPU
- *   flows4            8 MiB         393,216 entries and 131,072 notes, by default
- *   flows6            16 MiB        the same
- *   buckets           32 KiB
- *   syn_buckets       32 KiB
- *   allow             56 B a prefix, none by default
- *   records           1 MiB         for the next mxlbd
- *   role              a page        until when this box answers for its VIPs
+ *    control           a page        switches
+ *    fronts            2 x 18 KiB    interfaces and VIPs
+ *    services          4 KiB
+ *    rings             80 x 128 KiB  = 10.0 MiB
+ *    backends          256 KiB
+ *    traffic           256 KiB       per CPU
+ *    counts            17 KiB        per CPU
+ *    scratch           400 bytes     per CPU
+ *    sights            128 bytes     per CPU
+ *    flows4            8 MiB         393,216 entries and 131,072 notes, by default
+ *    flows6            16 MiB        the same
+ *    buckets           32 KiB
+ *    syn_buckets       32 KiB
+ *    allow             56 bytes per prefix, none by default
+ *    records           1 MiB         for the next mxlbd
+ *    role              a page        until when this box answers for its VIPs
  *
- * Rings are whole values of one array: of the ways to keep them that were measured (a value a slot, a value a
- * ring, one global, map in map) it was the quickest to read, if by little (4.2, 5.5, 4.8, 4.9 ns for the look-up
- * of a random slot), the smallest, and the only one that is written by plain stores into mapped memory.
+ * Each ring is one value of an array. Of the alternatives that were measured (a value per slot, a value per ring, one
+ * global, map in map) this is the fastest to read, by a small margin (4.2, 5.5, 4.8, 4.9 ns for a random slot), the
+ * smallest, and the only one that is written by plain stores into mapped memory.
  */
 #ifndef MXLB_MAPS_H
 #define MXLB_MAPS_H
@@ -54,24 +54,29 @@ MAP_ARRAY(fronts, MXLB_FRONTS, struct mxlb_front);
 MAP_ARRAY(services, MXLB_MAX_SERVICES, struct mxlb_service);
 MAP_ARRAY(rings, MXLB_RINGS, struct mxlb_ring);
 MAP_ARRAY(backends, MXLB_MAX_BACKENDS, struct mxlb_backend);
-/* Sized when loaded: the number of lines is a power of two, line_mask is one less. */
+/* Sized at load time. The number of lines is a power of two; line_mask is one less. */
 const volatile __u32 line_mask = 1;
 MAP_ARRAY(flows4, 2, struct mxlb_line4);
 MAP_ARRAY(flows6, 2, struct mxlb_line6);
 MAP_ARRAY(buckets, MXLB_BUCKETS, __u64);
 MAP_ARRAY(syn_buckets, MXLB_BUCKETS, __u64);
 MAP_ARRAY(records, MXLB_MAX_BACKENDS, struct mxlb_record);
-/* 0: always; 1: never; else until that time (CLOCK_MONOTONIC, ns). Only ARP and neighbour discovery read it. */
+/*
+ * Until when this box answers for its VIPs: 0 always, 1 never, else a CLOCK_MONOTONIC time in ns. Read by ARP and
+ * neighbour discovery only.
+ */
 MAP_ARRAY(role, 1, __u64);
-/* Not pinned: of the packet at hand alone. */
+/* Not pinned: holds the current packet only. */
 MAP_PERCPU(scratch, 1, struct packet);
-/* ARP and neighbour discovery seen on each interface's network, by the interface's dense index: mxlbd compares it with what
- * the kernel received there (datapath/sight.c). Not pinned: each mxlbd counts from zero. */
+/*
+ * ARP and neighbour discovery frames seen on each interface's network, by the interface's dense index. mxlbd compares
+ * them with what the kernel received there (datapath/sight.c). Not pinned: each mxlbd counts from zero.
+ */
 MAP_PERCPU(sights, MXLB_MAX_PORTS, __u64);
 MAP_PERCPU(traffic, MXLB_MAX_BACKENDS, struct mxlb_traffic);
 MAP_PERCPU(counts, (MXLB_MAX_SERVICES + 1) * MXLB_COUNT_STRIDE, __u64);
 
-/* Two generations of all services' prefixes fit, so that a new list is whole before the old one goes. */
+/* Has room for two generations of all prefixes, so that a new list is complete before the old one is deleted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -80,8 +85,10 @@ struct {
 	__type(value, __u32);
 } allow SEC(".maps");
 
-/* Where a frame leaves by another interface. Not pinned but filled anew by each mxlbd: the kernel adds a flag to a
- * devmap (BPF_F_RDONLY_PROG), and libbpf then takes the pinned one for another map. */
+/*
+ * The target of frames that leave by another interface. Not pinned, but filled by each mxlbd: the kernel adds a flag
+ * to a devmap (BPF_F_RDONLY_PROG), so libbpf would take a pinned one for another map.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(max_entries, MXLB_MAX_PORTS);

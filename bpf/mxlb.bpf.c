@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * The life of a packet: parse; is it for a VIP, and for this box's MAC address; is it sound; which service;
- * which backend; forward. A tag, and the outer header of a peer's tunnel, come off first. All else goes to the kernel,
- * untouched and early: most packets are not ours.
+ * The entry of the kernel program, and the path of a packet to a VIP: parse it, check that it is addressed to this
+ * box, find the service, choose the server, forward. VLAN tags and the outer header of a peer's tunnel are removed
+ * first. All other packets pass to the kernel unchanged, and as early as possible, because most packets are not for a
+ * VIP.
  */
 #include "maps.h"
 #include "stats.h"
@@ -21,7 +22,7 @@
 
 static const volatile __u32 key_scratch;
 
-/* What is known of the packet at hand: nothing yet. Never NULL, but the verifier can't know. */
+/* The per-CPU record of the current packet, without a service. Never NULL, but the verifier cannot know. */
 static __always_inline struct packet *packet_new(void)
 {
 	struct packet *p = bpf_map_lookup_elem(&scratch, (const void *)&key_scratch);
@@ -44,7 +45,7 @@ static __always_inline int nobody(struct xdp_md *ctx, struct packet *p)
 	return reset_answer(ctx, p, MXLB_COUNT_no_backend, LIMIT_RESETS);
 }
 
-/* A segment of a flow whose backend is unreachable: ends it. */
+/* Answers a segment of a flow whose server is unreachable with RST, and closes the flow. */
 static __noinline int deliver_reset(struct xdp_md *ctx, struct packet *p)
 {
 	int fate = reset_flow(ctx, p);
@@ -55,7 +56,7 @@ static __noinline int deliver_reset(struct xdp_md *ctx, struct packet *p)
 	return fate;
 }
 
-/* To its backend, chosen. */
+/* Forwards the packet to p->backend, which has been chosen. */
 static __always_inline int deliver(struct xdp_md *ctx, struct packet *p, int family)
 {
 	const struct mxlb_backend *backend = bpf_map_lookup_elem(&backends, &p->backend);
@@ -72,7 +73,7 @@ static __always_inline int deliver(struct xdp_md *ctx, struct packet *p, int fam
 		       : fate;
 }
 
-/* A sound TCP packet to a service. */
+/* A valid TCP packet to a service. */
 static __always_inline int serve(struct xdp_md *ctx, struct packet *p, __u8 family)
 {
 	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
@@ -100,8 +101,9 @@ static __always_inline int serve(struct xdp_md *ctx, struct packet *p, __u8 fami
 }
 
 /*
- * The TCP header lies right behind an IP header without options: read it there, at a constant offset. Else copy it: of a jumbo it
- * may lie where no pointer leads. -1, or the reason to drop.
+ * Reads the TCP header. Behind an IP header without options it is at a constant offset and is read in place; otherwise
+ * it is copied, because in a jumbo frame it may be in a buffer that no pointer reaches. Returns -1, or the reason to
+ * drop.
  */
 static __always_inline int find_tcp(struct xdp_md *ctx, const struct cursor *c, struct packet *p,
 				    __u8 family)
@@ -119,8 +121,8 @@ static __always_inline int find_tcp(struct xdp_md *ctx, const struct cursor *c, 
 }
 
 /*
- * Came it by an interface of ours and the network there that is, to its MAC address, and not from it (then a loop
- * brought back what we sent)? -1, or the fate.
+ * Accepts only frames that arrived on a configured interface and VLAN, are addressed to its MAC address and were not
+ * sent by it (a loop). Returns -1, or the packet's outcome.
  */
 static __always_inline int for_us(struct xdp_md *ctx, const struct mxlb_front *front,
 				  struct packet *p)
@@ -137,7 +139,7 @@ static __always_inline int for_us(struct xdp_md *ctx, const struct mxlb_front *f
 	return load_mac(c.pos + ETH_ALEN) == load_mac(in->mac) ? FATE_DROP(martian) : -1;
 }
 
-/* Walks an IPv6 packet's extension headers to what they lead to. -1: TCP; or the reason to drop. */
+/* Skips IPv6 extension headers. Returns -1 if TCP follows, or the reason to drop. */
 static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
 {
 	struct extension_head *head = &p->extension;
@@ -151,7 +153,7 @@ static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
 		if (len > p->segment)
 			return MXLB_DROP_malformed;
 		if (p->next == IPPROTO_ROUTING && head->left)
-			return MXLB_DROP_protocol; /* on its way to somewhere else (RFC 5095) */
+			return MXLB_DROP_protocol; /* not yet at its final destination (RFC 5095) */
 		p->next = head->next;
 		p->tcp_at += len;
 		p->segment -= len;
@@ -161,7 +163,7 @@ static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
 	return p->next == IPPROTO_FRAGMENT ? MXLB_DROP_fragment : MXLB_DROP_protocol;
 }
 
-/* Are a jumbo's headers not all in its linear part, where they can be read and written? */
+/* Whether a jumbo frame has some of its headers outside the linear part, where they cannot be read and written. */
 static __always_inline int headers_elsewhere(struct xdp_md *ctx, const struct packet *p,
 					     __u8 family)
 {
@@ -171,7 +173,7 @@ static __always_inline int headers_elsewhere(struct xdp_md *ctx, const struct pa
 	return !cursor_has(&c, len) && p->frame >= len;
 }
 
-/* -1 and *p filled, or the fate. */
+/* Returns -1 with *p filled, or the packet's outcome. */
 static __always_inline int parse(struct xdp_md *ctx, struct packet *p, __u8 family)
 {
 	struct cursor c;
@@ -206,7 +208,7 @@ static __always_inline int vip_packet(struct xdp_md *ctx, struct packet *p,
 	return serve(ctx, p, family);
 }
 
-/* ARP or neighbour discovery: fate as they say. */
+/* Counts ARP or neighbour discovery with the outcome that their handlers returned. */
 static __always_inline int finish_fate(int fate)
 {
 	struct packet *p = packet_new();
@@ -214,12 +216,12 @@ static __always_inline int finish_fate(int fate)
 	return p ? finish(p, fate) : XDP_DROP;
 }
 
-/* What is not about a VIP, before it is counted: to the kernel, unless it is a tunnel that ends here. */
+/* Results of packets that are not for a VIP, before they are counted. */
 enum { NOT_OURS = -1, MAYBE_TUNNEL = -2 };
 
 /*
- * The action, or one of the above. These two are global, so that the verifier looks at each once, and not once more for
- * each way to get here.
+ * Returns the action, or one of the values above. These two functions are global, so that the verifier checks each
+ * once and not for every path that leads to it.
  */
 __noinline int ipv4_packet(struct xdp_md *ctx)
 {
@@ -269,7 +271,7 @@ __noinline int ipv6_packet(struct xdp_md *ctx)
 	return finish(p, fate);
 }
 
-/* Neighbour discovery, where it is about a VIP; else as any packet. */
+/* Neighbour discovery about a VIP is answered; anything else is treated like other IPv6 packets. */
 static __always_inline int ipv6_or_nd(struct xdp_md *ctx, __u16 vlan)
 {
 	struct ipv6hdr *ip6 = (void *)(long)ctx->data + ETH_HLEN;
@@ -282,8 +284,8 @@ static __always_inline int ipv6_or_nd(struct xdp_md *ctx, __u16 vlan)
 }
 
 /*
- * A tunnel's packet to no VIP. Only what is for a VIP is taken out, or, where there is none, TCP for this host (decap.h, rule 5);
- * the kernel gets the rest as it came.
+ * A tunnelled packet that is not for a VIP itself. It is unpacked if the inner packet is for a VIP or, on a box
+ * without VIPs, is TCP for this host (decap.h, rule 5); otherwise it passes to the kernel unchanged.
  */
 static __always_inline int tunnel_end(struct xdp_md *ctx)
 {
@@ -304,7 +306,7 @@ static __always_inline int tunnel_end(struct xdp_md *ctx)
 	return action < 0 ? finish(p, FATE_PASS(decapsulated)) : action;
 }
 
-/* A frame without tag. vlan: that of the tag that was taken off; 0: there was none. */
+/* An untagged frame. vlan: the tag that was removed, 0 if there was none. */
 static __always_inline int untagged(struct xdp_md *ctx, __be16 type, __u16 vlan)
 {
 	int action = NOT_OURS;
@@ -320,7 +322,7 @@ static __always_inline int untagged(struct xdp_md *ctx, __be16 type, __u16 vlan)
 	return action == MAYBE_TUNNEL ? tunnel_end(ctx) : not_ours();
 }
 
-/* A tag that is the interface's is taken off, and back on what leaves by the same way or goes to the kernel. */
+/* Removes the interface's own tag, and restores it on frames that leave by the same interface or pass to the kernel. */
 static __always_inline int tagged(struct xdp_md *ctx)
 {
 	struct vlan_frame *f = (void *)(long)ctx->data;
@@ -344,11 +346,14 @@ static __always_inline int tagged(struct xdp_md *ctx)
 	action = vlan_pop(ctx) ? finish(p, FATE_DROP(error)) : untagged(ctx, type, in->vlan);
 	p->vlan = 0;
 	if ((action == XDP_TX || action == XDP_PASS) && vlan_push(ctx, tci))
-		return XDP_DROP; /* never: there is the room that was left */
+		return XDP_DROP; /* cannot happen: the removed tag left room */
 	return action;
 }
 
-/* Aware of fragments, so that it may be attached where frames are jumbos; what is not in the linear part passes. */
+/*
+ * Declared as multi-buffer (frags), so that it can be attached to interfaces with jumbo frames. Packets whose headers
+ * are not in the linear part pass.
+ */
 SEC("xdp.frags")
 int mxlb(struct xdp_md *ctx)
 {

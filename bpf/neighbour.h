@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * ARP (RFC 826) and IPv6 neighbour discovery (RFC 4861) for the VIPs that this box advertises: they are no
- * addresses of this box, so the kernel would not answer. What is not about such a VIP goes to the kernel.
+ * ARP (RFC 826) and IPv6 neighbour discovery (RFC 4861) for the VIPs that this box advertises. VIPs are not addresses
+ * of this box, so the kernel would not answer. Everything that is not about such a VIP passes to the kernel.
  */
 #ifndef MXLB_NEIGHBOUR_H
 #define MXLB_NEIGHBOUR_H
@@ -16,8 +16,10 @@
 #define ARP_REQUEST  1
 #define ARP_REPLY    2
 
-/* Counts every frame of ARP or neighbour discovery that came by the port's network, sound or not, as the kernel's own packet
- * socket does. False: it came by none of the configured networks. */
+/*
+ * Counts every ARP or neighbour discovery frame of a configured network, valid or not, like the kernel's packet socket
+ * with which it is compared. False: it belongs to none of the configured networks.
+ */
 static __always_inline int sight(const struct mxlb_front *front, struct xdp_md *ctx, __u16 vlan,
 				 const struct mxlb_port **port)
 {
@@ -30,7 +32,7 @@ static __always_inline int sight(const struct mxlb_front *front, struct xdp_md *
 	return 1;
 }
 
-/* Are ARP and neighbour discovery for this VIP answered on this port? */
+/* Whether ARP and neighbour discovery for this VIP are answered on this port. */
 static __always_inline int advertises(const struct mxlb_vip *vip, const struct mxlb_port *port)
 {
 	return vip->advertise == port->index + 1;
@@ -48,7 +50,7 @@ struct arp_ipv4 {
 
 static const volatile __u32 key_role;
 
-/* Does this box answer for its VIPs, or is another one active? Slow path: a clock is read. */
+/* Whether this box is the active one and answers for its VIPs. Not on the fast path, so it may read a clock. */
 static __always_inline int role_answers(void)
 {
 	const __u64 *word = bpf_map_lookup_elem(&role, (const void *)&key_role);
@@ -57,7 +59,7 @@ static __always_inline int role_answers(void)
 	return !until || (until != 1 && bpf_ktime_get_ns() < until);
 }
 
-/* vlan: of the tag that it came with; 0: none. */
+/* vlan: the tag of the frame, 0 if untagged. */
 static __noinline int arp_packet(struct xdp_md *ctx, __u16 vlan)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
@@ -76,7 +78,7 @@ static __noinline int arp_packet(struct xdp_md *ctx, __u16 vlan)
 	if (!role_answers())
 		return FATE_PASS(not_ours);
 	if (load_mac(eth->h_source) == load_mac(port->mac))
-		return FATE_PASS(not_ours); /* its own announcement, on a bond's passive slave */
+		return FATE_PASS(not_ours); /* ours, on a bond's passive slave */
 	if (front_vip4(front, arp->spa, &vip) && advertises(vip, port))
 		return FATE_PASS(vip_conflict);
 	if (!front_vip4(front, arp->tpa, &vip) || !advertises(vip, port) ||
@@ -98,7 +100,7 @@ static __noinline int arp_packet(struct xdp_md *ctx, __u16 vlan)
 
 #define NEIGHBOUR_SOLICITATION	135
 #define NEIGHBOUR_ADVERTISEMENT 136
-#define ND_HOP_LIMIT		255 /* RFC 4861 section 7.1: else it came from another link */
+#define ND_HOP_LIMIT		255 /* RFC 4861 section 7.1: otherwise it came from another link */
 #define ND_SOLICITED		0x40000000
 #define ND_OVERRIDE		0x20000000
 #define ND_TARGET_LINK_ADDRESS	2
@@ -120,7 +122,7 @@ struct nd_advert {
 
 #define ND_ADVERT_LEN (sizeof(struct nd_advert) - sizeof(struct ethhdr) - sizeof(struct ipv6hdr))
 
-/* Makes the question its answer, in place. */
+/* Turns the solicitation into the advertisement, in place. */
 static __noinline int nd_write(struct xdp_md *ctx, const struct mxlb_port *port)
 {
 	struct nd_advert *a;
@@ -136,7 +138,7 @@ static __noinline int nd_write(struct xdp_md *ctx, const struct mxlb_port *port)
 	__builtin_memcpy(a->eth.h_source, port->mac, ETH_ALEN);
 	solicited = load_u64(&a->ip.saddr) || load_u64((void *)&a->ip.saddr + 8);
 	a->ip.daddr = a->ip.saddr;
-	if (!solicited) { /* duplicate address detection asks from ::; all nodes hear the answer (7.2.4) */
+	if (!solicited) { /* asked from ::, so all nodes get the answer (7.2.4) */
 		a->ip.daddr.s6_addr32[0] = bpf_htonl(0xff020000);
 		a->ip.daddr.s6_addr32[3] = bpf_htonl(1);
 	}
@@ -154,7 +156,7 @@ static __noinline int nd_write(struct xdp_md *ctx, const struct mxlb_port *port)
 	return 0;
 }
 
-/* Is this a neighbour solicitation for a VIP of ours? The fate, or -1: it is something else. */
+/* Handles a neighbour solicitation for one of the VIPs. Returns the packet's outcome, or -1 if it is something else. */
 static __noinline int nd_packet(struct xdp_md *ctx, __u16 vlan)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;

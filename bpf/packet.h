@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * What is known of the packet at hand. It lies in a per-CPU map (maps.h), not on the stack: it would fill most of the 512 bytes
- * that all functions share. Keys of look-ups lie here too. Nothing else runs this program on the same CPU meanwhile. Fields hold
- * the previous packet's values until they are set.
+ * What is known about the current packet. It is in a per-CPU map (maps.h), not on the stack, because it would fill
+ * most of the 512 bytes that all functions share; so are keys of look-ups. No other instance runs on the same CPU
+ * meanwhile. Fields keep the previous packet's values until they are set.
  */
 #ifndef MXLB_PACKET_H
 #define MXLB_PACKET_H
@@ -13,11 +13,11 @@
 #include <linux/types.h>
 #include "mxlb/abi.h"
 
-/* packet.why, besides enum mxlb_ring_word: the source has sent too many SYNs; it is this box's own address */
+/* packet.why, in addition to enum mxlb_ring_word: the source exceeds syn-limit; the source is an address of this box */
 #define WHY_SYN_LIMIT (~0u)
 #define WHY_MARTIAN   (~1u)
 
-/* Whose. IPv4 uses lo alone. */
+/* The tuple of a flow. IPv4 uses lo alone. */
 struct flow_key {
 	__u64 hi, lo, tail;
 };
@@ -29,14 +29,14 @@ struct flow_best {
 	__u32 order; /* flow_order(): the distance is half of it */
 };
 
-/* What decided; and what it cost others. */
+/* How the server was chosen, and whether an entry was displaced. */
 enum flow_kind { FLOW_HIT, FLOW_SYN, FLOW_RETRANSMIT, FLOW_MISS, FLOW_PROMOTED };
 
 struct flow_result {
 	__u32 kind;
-	int put;	 /* of an entry: 1 a live one gave way, 0 none did, -1 there was no place */
-	__u32 by_entry;	 /* FLOW_HIT: by .best, and near enough to close it: rule 0 */
-	__u32 seq_marks; /* of it, now; for flow_close() */
+	int put; /* of a new entry: 1 it displaced a live one, 0 it did not, -1 no slot was available */
+	__u32 by_entry;	 /* FLOW_HIT by .best, close enough in sequence to close it: rule 0 */
+	__u32 seq_marks; /* of that entry, after this segment; for flow_close() */
 };
 
 struct icmp_head { /* the same in both (RFC 792, RFC 4443) */
@@ -45,18 +45,18 @@ struct icmp_head { /* the same in both (RFC 792, RFC 4443) */
 	__u32 rest;
 };
 
-struct tcp_start { /* what every ICMP error quotes of the segment that it is about */
+struct tcp_start { /* the part of a TCP segment that every ICMP error quotes */
 	__be16 source, dest;
 	__be32 seq;
 };
 
-/* An IPv6 extension header's beginning (RFC 8200 section 4). */
+/* The first bytes of an IPv6 extension header (RFC 8200 section 4). */
 struct extension_head {
-	__u8 next, len;	 /* of 8 bytes, the first not counted */
+	__u8 next, len;	 /* in units of 8 bytes, not counting the first */
 	__u8 type, left; /* of a routing header */
 };
 
-/* What an ICMP error that is made here quotes: bytes of the packet, their sum, and a piece of it at a time. */
+/* The quotation in an ICMP error made here: bytes of the packet, their sum, and the piece being copied. */
 #define QUOTE_PIECE 128 /* bytes */
 
 struct quote {
@@ -64,13 +64,13 @@ struct quote {
 	__be32 piece[QUOTE_PIECE / 4];
 };
 
-/* A tunnel's packet: what its outer header says. */
+/* From the outer header of a tunnelled packet. */
 struct tunnel_end {
-	__u64 hi, lo; /* who sent it, as mxlb_front.peers has it */
-	__u32 at;     /* offset in the frame of what is inside */
-	__u32 room;   /* bytes for it */
-	__u8 family;  /* of what is inside */
-	__u8 ecn;     /* of the outer header, then of what is inside */
+	__u64 hi, lo; /* its sender, in the form of mxlb_front.peers */
+	__u32 at;     /* offset of the inner packet in the frame */
+	__u32 room;   /* bytes available for it */
+	__u8 family;  /* of the inner packet */
+	__u8 ecn;     /* of the outer header, then of the inner packet */
 };
 
 /* A packet to a VIP, once parsed. Addresses and ports as on the wire. */
@@ -84,26 +84,26 @@ struct packet {
 	__u8 tcp_header; /* bytes */
 	__u8 flags;	 /* TCP_* */
 	__u8 family;	 /* 4 or 6 */
-	__u8 hops;	 /* left when it came */
+	__u8 hops;	 /* on arrival */
 	__u8 next;	 /* IPv6: the next header */
-	__u16 vlan;	 /* of the tag that was taken off; 0 once it is back */
+	__u16 vlan;	 /* of the tag that was removed; 0 once it is restored */
 	__u32 in;	 /* the interface's dense index */
 
 	__u32 service;	  /* NO_SERVICE until it is known */
 	__u32 line;	  /* of the flow table */
-	__u32 backend;	  /* that it goes to; 0: nobody, as .why says */
+	__u32 backend;	  /* the chosen server; 0: none, .why has the reason */
 	__u32 why;	  /* enum mxlb_ring_word, or WHY_SYN_LIMIT */
-	__u8 allowed;	  /* a SYN's source is in the service's allow-list */
-	__u8 from_tunnel; /* a peer's outer header was taken off; 0 again when the packet has ended */
+	__u8 allowed;	  /* the source of this SYN is in the service's allow-list */
+	__u8 from_tunnel; /* a peer's outer header was removed; 0 again after the packet */
 	__u32 ring;
 	__u32 counter;
 	__u64 hash;
 	struct flow_key key;
 	struct flow_best best;
 	struct flow_result result;
-	struct tcphdr tcp; /* a copy, where it can't be read in place */
+	struct tcphdr tcp; /* a copy, if it cannot be read in place */
 
-	struct mxlb_allow_key allow; /* of its source, to look up */
+	struct mxlb_allow_key allow; /* key of the look-up of its source */
 	struct icmp_head icmp;
 	struct extension_head extension;
 	union {
@@ -112,7 +112,7 @@ struct packet {
 	} quoted;
 	struct tcp_start quoted_tcp;
 
-	__be32 fragments; /* of an outer IPv4 header: its second word */
+	__be32 fragments; /* second word of an outer IPv4 header */
 	struct quote quote;
 	struct tunnel_end tunnel;
 };

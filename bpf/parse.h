@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Headers, one function each, read through a cursor that can't pass the end of the frame. No helper is called
- * here, so this file also compiles natively.
+ * One function per header, reading through a cursor that cannot pass the end of the frame. Calls no helper, so this
+ * file also compiles natively.
  */
 #ifndef MXLB_PARSE_H
 #define MXLB_PARSE_H
@@ -24,7 +24,7 @@ struct cursor {
 	void *end;
 };
 
-/* Does an object of this size lie whole at the cursor? */
+/* Whether an object of this size is completely inside the frame at the cursor. */
 static __always_inline int cursor_has(const struct cursor *c, __u32 len)
 {
 	return c->pos + len <= c->end;
@@ -37,7 +37,7 @@ static __always_inline __u64 load_u64(const void *at)
 	return (__u64)words[0] | (__u64)words[1] << 32;
 }
 
-/* A MAC address as a number, to compare two of them. */
+/* A MAC address as a number, for comparison. */
 static __always_inline __u64 load_mac(const void *at)
 {
 	__u32 first = *(const __u32 *)at;
@@ -46,7 +46,7 @@ static __always_inline __u64 load_mac(const void *at)
 	return first | (__u64)rest << 32;
 }
 
-/* Could a client have this address? Not: 0/8, 127/8, multicast, 240/4 and broadcast (RFC 6890). */
+/* Whether a client can have this address: not 0/8, 127/8, multicast, 240/4 or broadcast (RFC 6890). */
 static __always_inline int ipv4_source_ok(__be32 address)
 {
 	__u8 first = bpf_ntohl(address) >> 24;
@@ -54,13 +54,13 @@ static __always_inline int ipv4_source_ok(__be32 address)
 	return first != 0 && first != 127 && first < 224;
 }
 
-/* Not: ::/64 (unspecified, loopback, mapped) and multicast. */
+/* The same for IPv6: not ::/64 (unspecified, loopback, IPv4-mapped) or multicast. */
 static __always_inline int ipv6_source_ok(__u64 hi)
 {
 	return hi != 0 && (hi & 0xff) != 0xff;
 }
 
-/* The cursor stands behind Ethernet, p->frame is set. -1 and p filled, or the reason to drop. */
+/* The cursor is behind the Ethernet header and p->frame is set. Returns -1 with p filled, or the reason to drop. */
 static __always_inline int parse_ipv4(struct cursor *c, struct packet *p)
 {
 	struct iphdr *ip = c->pos;
@@ -79,7 +79,7 @@ static __always_inline int parse_ipv4(struct cursor *c, struct packet *p)
 	if (total < header || total > p->frame - ETH_HLEN)
 		return MXLB_DROP_malformed;
 	if (ip->frag_off &
-	    bpf_htons(0x3fff)) /* more fragments, or an offset; DF and the reserved bit may be */
+	    bpf_htons(0x3fff)) /* MF or an offset; DF and the reserved bit are allowed */
 		return MXLB_DROP_fragment;
 	if (!ipv4_source_ok(ip->saddr) || ip->saddr == ip->daddr)
 		return MXLB_DROP_martian;
@@ -115,7 +115,7 @@ static __always_inline int parse_ipv6(struct cursor *c, struct packet *p)
 	return p->next == IPPROTO_ICMPV6 ? MXLB_DROP_icmp : MXLB_DROP_protocol;
 }
 
-/* The extension headers that may be skipped on the way to TCP, and how many (RFC 8200 section 4). */
+/* Extension headers that are skipped on the way to TCP, and how many at most (RFC 8200 section 4). */
 #define EXTENSIONS_MAX 4
 
 static __always_inline int is_extension(__u8 next)
@@ -123,7 +123,7 @@ static __always_inline int is_extension(__u8 next)
 	return next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS || next == IPPROTO_ROUTING;
 }
 
-/* The bits of the flags byte (RFC 9293 section 3.1; ECE and CWR are left out: they never decide). */
+/* Bits of the flags byte (RFC 9293 section 3.1). ECE and CWR are never used in a decision. */
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
@@ -131,7 +131,7 @@ static __always_inline int is_extension(__u8 next)
 #define TCP_ACK 0x10
 #define TCP_URG 0x20
 
-/* Nothing at all, or what contradicts itself: SYN with FIN or RST, or FIN, PSH and URG without ACK ("Xmas"). */
+/* Rejects no flags at all, SYN with FIN or RST, and FIN, PSH and URG without ACK ("Xmas"). */
 static __always_inline int tcp_flags_ok(__u8 flags)
 {
 	if (!flags || (flags & (TCP_SYN | TCP_FIN)) == (TCP_SYN | TCP_FIN) ||
@@ -145,7 +145,7 @@ static __always_inline int tcp_is_syn(__u8 flags)
 	return (flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
-/* Takes what is needed of a TCP header, wherever it lies. -1, or the reason to drop. */
+/* Copies the needed fields of a TCP header. Returns -1, or the reason to drop. */
 static __always_inline int parse_tcp(struct packet *p, const struct tcphdr *tcp)
 {
 	p->tcp_header = tcp->doff * 4;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The probe's way into the tunnel. A probe is a socket of this box, so its packets never pass the program that wraps
- * mail; this one is on the way out (tc, clsact), knows them by their mark, and puts the same outer header before them.
- * What is not a probe, or of a backend without a tunnel, goes on untouched.
+ * Puts probes into the tunnel that mail takes. Probes are sent by sockets of this box, so they do not pass the XDP
+ * program that encapsulates mail. This filter (tc, clsact, egress) recognises them by their mark and adds the same
+ * outer header. Other packets, and probes of servers without a tunnel, are not changed.
  *
- * Not a device for tunnels: there may be no ipip module, and 4-in-6 and 6-in-4 would be others again.
+ * A tunnel device is not used, because the ipip module may be missing, and 4-in-6 and 6-in-4 would need other devices.
  */
 #ifndef MXLB_PROBE_H
 #define MXLB_PROBE_H
@@ -14,13 +14,13 @@
 #include "maps.h"
 #include "parse.h"
 
-/* A probe's mark is probe_mark | backend; the backend's bits are those that probe_mask leaves. */
+/* A probe's mark is probe_mark | backend; the bits outside probe_mask are the server's. */
 const volatile __u32 probe_mark = ~0U;
 const volatile __u32 probe_mask = ~0U;
 
 #define PROBE_TTL 64
 
-/* DSCP and ECN of the packet within (RFC 6040 section 4.1, normal mode); < 0: it can't be read. */
+/* DSCP and ECN of the inner packet (RFC 6040 section 4.1, normal mode); negative: it cannot be read. */
 static __always_inline int probe_tos(struct __sk_buff *skb)
 {
 	__u8 start[2];
@@ -79,7 +79,10 @@ static __noinline int probe_wrap6(struct __sk_buff *skb, const struct mxlb_backe
 	       probe_put(skb, &ip, sizeof(ip), bpf_htons(ETH_P_IPV6));
 }
 
-/* One that can't be wrapped is lost: bare, it could reach a server that the mail in its tunnel does not. */
+/*
+ * A probe that cannot be encapsulated is dropped: without the tunnel it might reach a server that mail in the tunnel
+ * does not.
+ */
 SEC("tc")
 int probe(struct __sk_buff *skb)
 {
@@ -106,7 +109,7 @@ int probe(struct __sk_buff *skb)
 	if (b->family == 4 ? probe_wrap4(skb, b, source, tos, protocol)
 			   : probe_wrap6(skb, b, source, tos, protocol))
 		return TC_ACT_SHOT;
-	return TC_ACT_UNSPEC; /* other filters may still want it */
+	return TC_ACT_UNSPEC; /* leaves it to other filters */
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Turns a TCP segment into the RST that answers it (RFC 9293 section 3.10.7.1): with ACK, seq is its
- * acknowledgement; without, seq is 0 and RST+ACK acknowledges all of it. Never to a RST. Rate limited.
- * The VIP is no address of this box, so the kernel would not answer.
+ * Turns a TCP segment into the RST that answers it (RFC 9293 section 3.10.7.1): if it has ACK, seq is its
+ * acknowledgement; otherwise seq is 0, and RST+ACK acknowledges all of it. A RST is never answered. Rate limited. The
+ * VIP is not an address of this box, so the kernel would not answer.
  */
 #ifndef MXLB_RESET_H
 #define MXLB_RESET_H
@@ -14,7 +14,7 @@
 
 #define RESET_HOPS 64
 
-/* The answer's TCP header, in p->tcp. */
+/* Builds the TCP header of the RST in p->tcp. */
 static __always_inline void reset_tcp(struct packet *p)
 {
 	struct tcphdr to = {};
@@ -61,7 +61,7 @@ static __always_inline int resize_frame(struct xdp_md *ctx, __u32 len)
 	return more ? bpf_xdp_adjust_tail(ctx, more) : 0;
 }
 
-/* Makes the frame the RST, in place. A function of its own: its stack is not the fast path's. */
+/* Turns the frame into the RST, in place. Not inlined, so that its stack does not burden the fast path. */
 static __noinline int reset_write4(struct xdp_md *ctx, const struct tcphdr *rst)
 {
 	struct reset4 *r;
@@ -119,7 +119,7 @@ static __noinline int reset_write6(struct xdp_md *ctx, const struct tcphdr *rst)
 	return 0;
 }
 
-/* Answers with RST and counts `counter`; a RST itself, or one too many from its source, draws nothing. */
+/* Answers with RST and counts `counter`. A RST itself, or one reply too many to a source, is not answered. */
 static __noinline int reset_answer(struct xdp_md *ctx, struct packet *p, __u32 counter,
 				   enum limit_kind kind)
 {
@@ -133,7 +133,7 @@ static __noinline int reset_answer(struct xdp_md *ctx, struct packet *p, __u32 c
 	return FATE(XDP_TX, counter);
 }
 
-/* A segment of a flow whose backend is unreachable. These have buckets of their own (limit.h). */
+/* Answers a segment of a flow whose server is unreachable. These replies have buckets of their own (limit.h). */
 static __always_inline int reset_flow(struct xdp_md *ctx, struct packet *p)
 {
 	return reset_answer(ctx, p, MXLB_COUNT_unreachable, LIMIT_FLOWS);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Where the ring in force places a flow: a backend's index; or 0, and p->why says what to do instead. */
+/* Chooses the server of a new connection from the ring in force. 0: none, p->why has the reason. */
 #ifndef MXLB_RING_H
 #define MXLB_RING_H
 
@@ -15,7 +15,8 @@ static __always_inline __u32 ring_place(struct packet *p)
 	if (!service)
 		return 0;
 	p->why = READ_ONCE(service->ring);
-	p->ring = p->why - MXLB_RING_FIRST; /* the words below MXLB_RING_FIRST wrap: not found */
+	p->ring = p->why -
+		  MXLB_RING_FIRST; /* words below MXLB_RING_FIRST wrap around and are not found */
 	ring = bpf_map_lookup_elem(&rings, &p->ring);
 	asm volatile(
 		""

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * How a packet ends. A fate is an action and the counter that names it, in one int; finish() counts it. A
- * forwarded packet is counted with its backend instead.
+ * The outcome of a packet. A fate is an XDP action and a counter in one int; finish() counts it. A forwarded packet is
+ * counted with its server instead.
  */
 #ifndef MXLB_STATS_H
 #define MXLB_STATS_H
@@ -38,7 +38,7 @@ static __always_inline int finish(struct packet *p, int fate)
 	return fate & 0xff;
 }
 
-/* The end of most packets: quick, and before anything else is known of them. */
+/* The outcome of most packets, before anything else is known about them. */
 static const volatile __u32 key_not_ours = NO_SERVICE * MXLB_COUNT_STRIDE + MXLB_COUNT_not_ours;
 
 static __always_inline int not_ours(void)

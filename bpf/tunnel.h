@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * forward: ipip. The packet, its time to live one less, becomes the payload of an IPv4 or IPv6 packet from this box to the
- * backend (RFC 2003, RFC 2473, RFC 4213).
+ * forward: ipip. The packet, with its time to live decremented, becomes the payload of an IPv4 or IPv6 packet from
+ * this box to the server (RFC 2003, RFC 2473, RFC 4213).
  *
- *   - The outer header has the DSCP and, as RFC 6040 says for normal mode, the ECN field of the inner one.
- *   - An outer IPv4 header forbids fragmentation (RFC 2003 section 3.1), so that its id means nothing (RFC 6864). Of an outer
- *     IPv6 header the flow label is the flow's, so that routers spread flows over their paths (RFC 6438).
- *   - What does not fit is answered, from the VIP, with ICMP that says what would: without DF too, for XDP can't fragment.
- *   - IPv6 packets of at most 1280 bytes are never answered so, for no sender may be asked for less (RFC 8200 section 5):
- *     IPv4 routers may fragment their tunnel's packets; in IPv6 they go as they are, into a link that is narrower than IPv6
- *     with a tunnel needs.
+ *   - The outer header has the DSCP and, in RFC 6040's normal mode, the ECN field of the inner one.
+ *   - An outer IPv4 header forbids fragmentation (RFC 2003 section 3.1), so its ID has no meaning (RFC 6864). The flow
+ *     label of an outer IPv6 header is derived from the flow, so that routers spread flows over their paths (RFC
+ *     6438).
+ *   - A packet that does not fit is answered from the VIP with an ICMP error that gives the size that fits; even
+ *     without DF, because XDP cannot fragment.
+ *   - IPv6 packets of at most 1280 bytes are never answered with that error, because no sender can be asked for less
+ *     (RFC 8200 section 5): in an IPv4 tunnel routers may fragment them; in an IPv6 tunnel they are sent as they are,
+ *     into a link that is too narrow for IPv6 with a tunnel.
  *
- * The ICMP quotes the packet as it came: in IPv4 as much as fits into 576 bytes (RFC 1812 section 4.3.2.3), in IPv6 into
- * 1280 (RFC 4443 section 3.2). Copied by bpf_xdp_load_bytes and summed piece by piece: it may lie in several buffers.
+ * The ICMP error quotes the packet as it arrived: in IPv4 as much as fits into 576 bytes (RFC 1812 section 4.3.2.3),
+ * in IPv6 into 1280 (RFC 4443 section 3.2). It is copied with bpf_xdp_load_bytes and summed piece by piece, because it
+ * may be in several buffers.
  */
 #ifndef MXLB_TUNNEL_H
 #define MXLB_TUNNEL_H
@@ -48,13 +51,13 @@ struct too_big6 {
 #define QUOTE4_MAX    (576 - TOO_BIG4_HEAD)
 #define QUOTE6_MAX    (IPV6_MIN_MTU - TOO_BIG6_HEAD)
 
-/* Of the packet, without Ethernet. */
+/* The length of the packet without the Ethernet header. */
 static __always_inline __u32 packet_len(const struct packet *p)
 {
 	return p->tcp_at - ETH_HLEN + p->segment;
 }
 
-/* Cuts the packet to p->quote.len bytes and leaves their sum in p->quote.sum. */
+/* Cuts the packet to p->quote.len bytes and stores their sum in p->quote.sum. */
 static __noinline int quote_cut(struct xdp_md *ctx, struct packet *p)
 {
 	__u32 at = ETH_HLEN, left = p->quote.len, n, last;
@@ -77,12 +80,12 @@ static __noinline int quote_cut(struct xdp_md *ctx, struct packet *p)
 		at += n;
 		left -= n;
 	}
-	/* Before Linux 6.13 the helper's sum has 32 bits: what is added to it could be lost. */
+	/* Before Linux 6.13 the helper's sum has 32 bits, and additions could overflow. */
 	p->quote.sum = (p->quote.sum & 0xffff) + (p->quote.sum >> 16);
 	return 0;
 }
 
-/* The new headers end where the packet begins; its Ethernet header is overwritten, but for the MAC addresses. */
+/* The new headers end where the packet begins and overwrite its Ethernet header except for the MAC addresses. */
 static __always_inline int too_big4_write(struct xdp_md *ctx, struct packet *p, __u32 mtu)
 {
 	struct too_big4 *f;
@@ -150,7 +153,7 @@ static __always_inline int too_big6_write(struct xdp_md *ctx, struct packet *p, 
 	return 0;
 }
 
-/* Is it ICMP, relayed? As far as it was let in, that is what the IP header names; what can't be read is. */
+/* Whether the packet is a relayed ICMP message, by its IP header; if it cannot be read, it is taken for one. */
 static __always_inline int is_icmp(struct xdp_md *ctx, struct packet *p)
 {
 	__u32 at = ETH_HLEN + (p->family == 4 ? offsetof(struct iphdr, protocol)
@@ -161,8 +164,8 @@ static __always_inline int is_icmp(struct xdp_md *ctx, struct packet *p)
 }
 
 /*
- * Answers a packet that the tunnel has no room for. mtu: what it has room for. Global, so that the verifier looks at it
- * once and not at every way that leads here.
+ * Answers a packet that is too large for the tunnel. mtu: the size that fits. Global, so that the verifier checks it
+ * once and not for every path that leads here.
  */
 __noinline int too_big(struct xdp_md *ctx, struct packet *p, __u32 mtu)
 {
@@ -174,7 +177,7 @@ __noinline int too_big(struct xdp_md *ctx, struct packet *p, __u32 mtu)
 	len = packet_len(p);
 	most = p->family == 4 ? QUOTE4_MAX : QUOTE6_MAX;
 	if (is_icmp(ctx,
-		    p)) /* an error draws none (RFC 1122 section 3.2.2, RFC 4443 section 2.4) */
+		    p)) /* errors are not answered (RFC 1122 section 3.2.2, RFC 4443 section 2.4) */
 		return FATE_DROP(too_big);
 	if (!limit_take(p->source_hi, p->source_lo, LIMIT_TOO_BIG))
 		return FATE_DROP(rate_limited);
@@ -194,7 +197,7 @@ static __always_inline __u8 inner_tos(const void *ip, int inner)
 	return inner == 4 ? ((const struct iphdr *)ip)->tos : bpf_ntohl(*(const __be32 *)ip) >> 20;
 }
 
-/* In words of 32 bits, whose sum is folded at the end: the order of bytes does not matter to it (RFC 1071). */
+/* Adds 32-bit words and folds the sum at the end; byte order does not matter (RFC 1071). */
 static __always_inline void outer4_write(void *at, const void *source, const void *target,
 					 __u32 fragments, __u32 tos, __u32 len, __u8 protocol)
 {
@@ -226,7 +229,7 @@ static __always_inline void outer6_write(void *at, const void *source, const voi
 	}
 }
 
-/* The families are constants: one piece of code for each pair, so that every offset is. */
+/* The families are constants, which gives one piece of code per pair with constant offsets. */
 static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 				       const struct mxlb_backend *backend, union mxlb_way way,
 				       int inner, int outer)
@@ -251,9 +254,9 @@ static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 	ip = frame + ETH_HLEN + head;
 	if (ip + (inner == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) >
 	    (void *)(long)ctx->data_end)
-		return FATE_DROP(error); /* it was seen to be longer */
+		return FATE_DROP(error); /* the parser has checked the length */
 	source = backend->source[way.flags / MXLB_BACKEND_SOURCE_1 % 2];
-	write_mac(frame + ETH_ALEN, load_mac(frame + head)); /* the outer header goes there */
+	write_mac(frame + ETH_ALEN, load_mac(frame + head)); /* room for the outer header */
 	hop_take(ip, inner);
 	*(__be16 *)(frame + 2 * ETH_ALEN) = bpf_htons(outer == 4 ? ETH_P_IP : ETH_P_IPV6);
 	if (outer == 4)
@@ -266,7 +269,7 @@ static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 	return hop_leave(ctx, p, frame, way);
 }
 
-/* Through the tunnel that `way` says there is. */
+/* Sends the packet through the tunnel of `way`. */
 static __always_inline int tunnel(struct xdp_md *ctx, struct packet *p,
 				  const struct mxlb_backend *backend, union mxlb_way way,
 				  int family)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * 802.1Q tags (IEEE 802.1Q, clause 9.6): taken off, so that all else sees an ordinary frame, and put back with the priority
- * that they came with. Only 0x8100, and only one: what lies under a second tag is another network's.
+ * 802.1Q tags (IEEE 802.1Q, clause 9.6) are removed, so that everything else sees an ordinary frame, and restored with
+ * their original priority. Only 0x8100 and only one tag: a frame with a second tag belongs to another network.
  */
 #ifndef MXLB_VLAN_H
 #define MXLB_VLAN_H
@@ -12,14 +12,14 @@
 #define VLAN_LEN 4
 #define VLAN_ID	 0x0fff
 
-/* A tagged frame's beginning. */
+/* The first bytes of a tagged frame. */
 struct vlan_frame {
 	__u16 macs[6];
 	__be16 tpid, tci; /* ETH_P_8021Q; priority and VLAN */
 	__be16 type;
 };
 
-/* Moves the MAC addresses over the tag, or back; all of them are read before one is written. */
+/* Moves the MAC addresses over the tag, or back; all are read before one is written. */
 static __always_inline void vlan_move(__u32 *from, __u32 *to)
 {
 	__u32 a = from[0], b = from[1], c = from[2];
@@ -54,7 +54,7 @@ static __noinline int vlan_push(struct xdp_md *ctx, __be16 tci)
 	return 0;
 }
 
-/* A frame that leaves by another interface gets the tag of that one, of no priority; 0: none. */
+/* Adds that interface's tag, with priority 0, to a frame that leaves by another interface. 0: no tag. */
 static __always_inline int vlan_exit(struct xdp_md *ctx, __u16 vlan)
 {
 	return vlan ? vlan_push(ctx, bpf_htons(vlan)) : 0;

@@ -1,31 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The arithmetic of the flow table's rules (bpf/flow.h has their text): plain functions of an entry's word, that the
- * kernel program and the controller, which reads the table through mapped memory, must agree on.
+ * The arithmetic of the flow table's rules (docs/datapath.md): plain functions of an entry's word on which the kernel
+ * program and mxlbd, which reads the table through mapped memory, must agree.
  */
 #ifndef MXLB_FLOWRULES_H
 #define MXLB_FLOWRULES_H
 
 #include "mxlb/abi.h"
 
-/* Rule 0: how near a segment's sequence lies to where the entry's flow goes on, in units of 256 bytes. */
+/*
+ * Rule 0: distances between a segment's sequence number and the point where the entry's flow continues, in units of
+ * 256 bytes.
+ */
 #define FLOW_UNIT_BITS 8
 #define FLOW_MOVE      4096 /* 1 MiB: the entry moves, its data unmarks it */
-#define FLOW_SAME      512  /* 128 KiB: a SYN or a note is this flow's */
+#define FLOW_SAME      512  /* 128 KiB: a SYN or a note belongs to this flow */
 #define FLOW_CLOSE     2    /* 512 bytes: FIN and RST close it */
 
-#define NOTE_REACH     65536 /* bytes behind the SYN that still follow its note */
+#define NOTE_REACH     65536 /* bytes after the SYN within which a segment follows its note */
 
-/* In epochs, that is seconds. */
-#define EPOCHS_CLOSED  2 /* after which a closed entry is nobody's */
-#define EPOCHS_COUNTED \
-	900		  /* 15 minutes: within them an entry that is not closed counts as a flow */
-#define EPOCHS_EMPTY 60	  /* the same for one whose client has sent no data */
-#define EPOCHS_OLD   1800 /* 30 minutes */
+/* In epochs (seconds). */
+#define EPOCHS_CLOSED  2    /* then a closed entry is free */
+#define EPOCHS_COUNTED 900  /* 15 minutes: an open entry used within them counts as a flow */
+#define EPOCHS_EMPTY   60   /* the same for one whose client has sent no data */
+#define EPOCHS_OLD     1800 /* 30 minutes */
 
-#define FLOW_SETTLED 2 /* of a line's entries settle: the last place is always left for newcomers */
+#define FLOW_SETTLED \
+	2 /* entries of a line that may settle; the last slot is always left for new connections */
 
-/* Rule 5: who gives way first. What has settled never does. */
+/* Rule 5: the order in which entries are displaced. SETTLED entries never are. */
 enum flow_rank {
 	RANK_FREE,
 	RANK_CLOSED_UNUSED,
@@ -38,7 +41,7 @@ enum flow_rank {
 	RANK_SETTLED,
 	RANK_BUSY,
 };
-#define RANK_LIVE   RANK_BY_MISS /* from here on giving way is an eviction */
+#define RANK_LIVE   RANK_BY_MISS /* from this rank on it is an eviction */
 
 #define FLOW_INLINE static inline __attribute__((always_inline))
 
@@ -47,7 +50,7 @@ FLOW_INLINE __u32 flow_unit(__u32 seq)
 	return seq >> FLOW_UNIT_BITS;
 }
 
-/* Of two units, the shorter way round. */
+/* The distance of two units, modulo 2^24. */
 FLOW_INLINE __u32 flow_distance(__u32 a, __u32 b)
 {
 	__s32 d = (__s32)((a - b) << FLOW_UNIT_BITS) >> FLOW_UNIT_BITS;
@@ -55,13 +58,13 @@ FLOW_INLINE __u32 flow_distance(__u32 a, __u32 b)
 	return d < 0 ? -d : d;
 }
 
-/* Rule 3: of a tuple's entries the one with the least order is the nearest. */
+/* Rule 3: the tuple's entry with the lowest order is the nearest. */
 FLOW_INLINE __u32 flow_order(union mxlb_entry e, __u32 unit)
 {
 	return flow_distance(e.seq, unit) << 1 | !!(e.marks & MXLB_MARK_BESIDE);
 }
 
-/* Rule 3: into which of a tuple's entries a note is promoted: the least; ~0: not into this one. */
+/* Rule 3: a note is promoted into the tuple's entry with the lowest value; ~0: not into this one. */
 FLOW_INLINE __u32 flow_room(union mxlb_entry e, __u32 unit)
 {
 	if (e.marks & MXLB_MARK_CLOSED)
@@ -97,7 +100,7 @@ FLOW_INLINE __u32 flow_rank(union mxlb_entry e, __u16 epoch)
 	return e.marks & MXLB_MARK_SETTLED ? RANK_SETTLED : RANK_DATA;
 }
 
-/* The lower gives way: rank, then the longest unused. */
+/* The entry with the lowest score is displaced: rank, then the longest unused. */
 FLOW_INLINE __u32 flow_score(union mxlb_entry e, __u16 epoch)
 {
 	return flow_rank(e, epoch) << 16 | (0xffff - flow_age(e, epoch));
@@ -121,7 +124,7 @@ FLOW_INLINE int flow_is_settled(union mxlb_entry e, __u16 epoch)
 	       flow_age(e, epoch) < EPOCHS_OLD;
 }
 
-/* Rule 0: of a line's entries that show data the first ones settle. others: how many others of the line have. */
+/* Rule 0: the first entries of a line with DATA settle. others: how many other entries of the line have settled. */
 FLOW_INLINE __u8 flow_settle(__u8 marks, __u32 others)
 {
 	if ((marks & (MXLB_MARK_DATA | MXLB_MARK_CLOSED | MXLB_MARK_BESIDE)) != MXLB_MARK_DATA ||
@@ -130,7 +133,7 @@ FLOW_INLINE __u8 flow_settle(__u8 marks, __u32 others)
 	return marks | MXLB_MARK_SETTLED;
 }
 
-/* Open, but its client has sent no data. */
+/* Whether the flow is open but its client has sent no data. */
 FLOW_INLINE int flow_is_empty(union mxlb_entry e, __u16 epoch)
 {
 	return e.backend && e.backend != MXLB_ENTRY_BUSY &&
@@ -138,7 +141,10 @@ FLOW_INLINE int flow_is_empty(union mxlb_entry e, __u16 epoch)
 	       flow_age(e, epoch) < EPOCHS_COUNTED;
 }
 
-/* Rule 7: does it count as a flow? One whose client has sent nothing carries no mail, and may be anybody's. */
+/*
+ * Rule 7: whether the entry counts as a flow. Without data it carries no mail and may be forged, so it counts for a
+ * shorter time.
+ */
 FLOW_INLINE int flow_counts(union mxlb_entry e, __u16 epoch)
 {
 	__u16 most = e.marks & MXLB_MARK_DATA ? EPOCHS_COUNTED : EPOCHS_EMPTY;

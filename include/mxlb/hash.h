@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The hashes that the kernel program and the controller must agree on. No helper, no memory: plain arithmetic.
+ * Hashes on which the kernel program and mxlbd must agree. Plain arithmetic, without helpers or memory.
  *
- * mxlb_mix is a keyed multiply-xorshift finaliser (constants: Stafford's variant 13 of the MurmurHash3
- * finaliser). It is not a MAC; it is enough that a client who does not know the seed can't choose its slot
- * better than by trying.
+ * mxlb_mix is a keyed multiply-xorshift finaliser (constants: Stafford's variant 13 of the MurmurHash3 finaliser). It
+ * is not a MAC, but a client that does not know the seed cannot choose its slot better than by trial.
  */
 #ifndef MXLB_HASH_H
 #define MXLB_HASH_H
@@ -20,9 +19,8 @@ static inline __attribute__((always_inline)) __u64 mxlb_mix(__u64 x)
 }
 
 /*
- * A flow: the client's address and port, and the service by its seed. Address and port as on the wire; hi is 0
- * for IPv4 only. The port is spread by a multiplication, so that an owner of a prefix can't trade bits of the
- * address for bits of the port.
+ * Hashes a flow: the client's address and port as on the wire, seeded per service; hi is 0 for IPv4 only. The port is
+ * spread by a multiplication, so that the owner of a prefix cannot trade bits of the address for bits of the port.
  */
 static inline __attribute__((always_inline)) __u64 mxlb_flow_hash(__u64 seed, __u64 hi, __u64 lo,
 								  __be16 port)
@@ -32,13 +30,13 @@ static inline __attribute__((always_inline)) __u64 mxlb_flow_hash(__u64 seed, __
 	return mxlb_mix((mxlb_mix(lo ^ seed) + port * 0x9e3779b97f4a7c15ULL) ^ hi);
 }
 
-/* The upper half of a flow's hash chooses its slot: multiply-shift, no division, 0 to MXLB_RING_SLOTS - 1. */
+/* The upper half of a flow's hash gives its slot by multiply-shift, without a division: 0 to MXLB_RING_SLOTS - 1. */
 static inline __attribute__((always_inline)) __u32 mxlb_ring_slot(__u64 hash)
 {
 	return ((hash >> 32) * MXLB_RING_SLOTS) >> 32;
 }
 
-/* Perfect hashing of VIPs and interfaces: the controller searches a factor without collisions. */
+/* Perfect hashing of VIPs and interfaces: mxlbd searches for a factor without collisions. */
 _Static_assert(MXLB_VIP_SLOTS == 1 << (64 - 56) && MXLB_PORT_SLOTS == 1 << (32 - 26), "shifts");
 
 static inline __attribute__((always_inline)) __u32 mxlb_vip_slot(__u64 factor, __u64 hi, __u64 lo)
