@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whom a probe's result blames. Owns these rules; docs/verdicts.md has them as a table.
+ * What a probe's result is evidence about: the server, this client alone, or this box. The rules (docs/verdicts.md has
+ * them as a table):
  *
- * What nobody answers:
- *  1. A VIP that is silent on a host whose own address answers is missing there.
- *  2. A server behind a router that answers on none of its addresses is unreachable: no next hop could say so.
- *  3. All else stays a connect_timeout.
+ * No answer:
+ *   1. A VIP that does not answer on a host whose own address answers is missing there.
+ *   2. A server behind a router that answers on none of its addresses is unreachable, because no next hop could show
+ *      it.
+ *   3. Otherwise it stays connect_timeout.
  *
- * The way there:
- *  4. A connect that nobody answered while the next hop does not answer ARP or ND is unreachable (a probe over IPv6 goes by
- *     a stand-in neighbour, so the kernel cannot say it).
- *  5. Unreachable, or a local error, while our own interface has no link is our trouble.
+ * The path to the server:
+ *   4. If the connect was not answered and the next hop does not answer ARP or ND, the server is unreachable. (An IPv6
+ *      probe uses a stand-in neighbour, so the kernel cannot report it.)
+ *   5. Unreachable, or a local error, while our own interface has no link is a fault of this box.
  *
- * An SMTP refusal of a server that takes new connections:
- *  6. Its clients leave early since the probe is refused: it refuses everybody. At once, whatever the text says.
- *  7. A text that names this client as the cause is a warning.
- *  8. A client sends as much as clients usually do: it refuses this client alone. A warning, whatever the text says; but
- *     only after a wait, because the client may have begun before the server began to refuse.
- *  9. A text that names a state of the server acts.
- * 10. Any other text waits for its clients' evidence, if clients connect, but not for long.
- * 11. Without evidence: it acts, unless all servers of the tier say the same at once. Then the probe is what they have in
- *     common, and moving would move all mail for it: a warning.
- * 12. Where rule 8 holds of a refusal before MAIL FROM, the server is up, even if it only takes mail because no other is up:
- *     whoever sends a message got behind that stage. (At MAIL FROM, behind TLS, what is usual must be known for that, and
- *     after a restart it may have been learned from refusals.)
+ * An SMTP refusal by a server that takes new connections:
+ *   6. Its clients leave early since the probe is refused: it refuses everybody. Acts at once, whatever the text.
+ *   7. A text that names this client as the cause is a warning.
+ *   8. A client sends as much as clients usually do: the server refuses this client alone. A warning, whatever the
+ *      text; but only after a wait, because the client may have begun before the refusals did.
+ *   9. A text that names a state of the server acts.
+ *   10.Any other text waits, for a limited time, for evidence from clients, if clients connect.
+ *   11.Without evidence it acts, unless all servers of the tier say the same at once. Then the probe is what they have
+ *      in common, and acting would move all mail: a warning.
+ *   12.If rule 8 applies to a refusal before MAIL FROM, the server is up, even if it only takes mail because no other
+ *      is up: a client that sends a message got past that stage. (At MAIL FROM, behind TLS, the usual amount must be
+ *      known for this, and after a restart it may have been learned from refusals.)
  */
 #include "core/blame.h"
 

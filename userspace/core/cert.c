@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is said of certificates whatever the policy makes of them. Changes no verdict.
+ * Events about certificates, independent of the policy. They change no verdict.
  *
- *  1. One that expires within expiry-warn, or has: at once, once a day, and when it was replaced by another such.
- *  2. Another issuer or subject than the other servers of its service show: once a change. In a hybrid organisation they
- *     have to be the same (docs/protocol-notes.md 2.5), and a connector that names one of them takes mail from half the servers.
+ *   1. A certificate that expires within expiry-warn, or has expired: reported at once, once a day, and when another
+ *      such certificate replaces it.
+ *   2. An issuer or subject that differs from those of the service's other servers: reported once per change. In a
+ *      hybrid organisation they must be the same (docs/protocol-notes.md 2.5); a connector that names one of them
+ *      accepts mail from half the servers only.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns how distinguished names are read and compared. Sources: CertNameToStr's quoting and Exchange's
- * TlsCertificateName (docs/protocol-notes.md 2.2), RFC 4514 for what OpenSSL prints, RFC 5280 section 7.1 for comparing.
+ * Parses and compares distinguished names. Sources: CertNameToStr's quoting and Exchange's TlsCertificateName
+ * (docs/protocol-notes.md 2.2), RFC 4514 for OpenSSL's output, RFC 5280 section 7.1 for the comparison.
  *
- *  1. Types are known by any of their names, in any case, or as "OID.1.2.3" or "1.2.3"; they are compared as OIDs.
- *  2. Values may stand in double quotes, with quotes doubled inside (Windows). Without, a backslash takes the meaning
- *     from one of , + " < > ; = # (RFC 4514). "\xNN" is the byte NN everywhere: so mxlb prints what is not printable.
- *     Any other backslash is one, as it is in Windows.
- *  3. Values are compared without regard to the case of ASCII letters, blanks at the ends and the length of inner ones.
- *  4. The attributes of one RDN ("CN=a + OU=b") are a set; RDNs are in order, or all of them in the opposite one:
- *     Windows prints the most specific first, others as the certificate has them.
+ *   1. Attribute types may be given by any of their names, in any case, or as "OID.1.2.3" or "1.2.3"; they are
+ *      compared as OIDs.
+ *   2. Values may be in double quotes, with inner quotes doubled (Windows). In unquoted values a backslash escapes one
+ *      of , + " < > ; = # (RFC 4514). "\xNN" is the byte NN everywhere, which is how mxlb prints unprintable bytes.
+ *      Any other backslash is literal, as on Windows.
+ *   3. Values are compared ignoring the case of ASCII letters, blanks at the ends, and the length of inner blanks.
+ *   4. The attributes of one RDN ("CN=a + OU=b") are a set; RDNs are compared in order, or all in reverse order,
+ *      because Windows prints the most specific first and others use the certificate's order.
  */
 #include <errno.h>
 #include <stdio.h>

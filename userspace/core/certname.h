@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Distinguished names as text and as what they mean: what Windows prints, what people paste, what a certificate
- * holds. Pure; knows no X.509 library. The rules are numbered in certname.c.
+ * Distinguished names: what Windows prints, what people paste, what a certificate contains. Pure; independent of any
+ * X.509 library. The rules are numbered in certname.c.
  */
 #ifndef MXLB_CERTNAME_H
 #define MXLB_CERTNAME_H
@@ -14,18 +14,18 @@
 #define CERTNAME_POOL_SIZE	2048
 #define CERTNAME_WHY_SIZE	160
 
-/* A parsed name: types are dotted OIDs, values are folded. Its order is that of the text or certificate. */
+/* A parsed name: types are dotted OIDs, values are folded. In the order of the text or certificate. */
 struct certname {
 	unsigned n;
 	struct certname_attribute {
-		uint16_t rdn; /* attributes of one RDN share its number, from 0 */
+		uint16_t rdn; /* attributes of one RDN have the same number, from 0 */
 		uint16_t type, type_len, value, value_len; /* in the pool */
 	} attributes[CERTNAME_ATTRIBUTES_MAX];
 	size_t used;
 	char pool[CERTNAME_POOL_SIZE];
 };
 
-/* "<I>issuer<S>subject"; .issuer.n is 0 where only a subject was given. */
+/* "<I>issuer<S>subject"; .issuer.n is 0 if only a subject was given. */
 struct certname_pair {
 	struct certname issuer, subject;
 };
@@ -33,7 +33,7 @@ struct certname_pair {
 /* Appends one attribute: a dotted OID and a UTF-8 value of any bytes. 0, or -E2BIG: then the name can't be compared. */
 int certname_add(struct certname *name, const char *oid, const char *value, size_t len,
 		 bool same_rdn);
-/* 0, or -EINVAL and in `why` what is wrong, at which character. */
+/* Returns 0, or -EINVAL and in `why` the error and its position. */
 int certname_parse(const char *text, struct certname *out, char why[CERTNAME_WHY_SIZE]);
 /* tls-certificate-name: both names, "<S>subject", or a subject without a tag. As above. */
 int certname_parse_pair(const char *text, struct certname_pair *out, char why[CERTNAME_WHY_SIZE]);

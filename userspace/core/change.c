@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What happens to a model: results, next hops, time; the operator's word is order.c's. Owns the order (state first,
- * then its event, then the service chooses anew). The verdicts are health.c's, the choice is tier.c's.
+ * Applies events to the model: probe results, next hops, time. (Operators' commands: order.c.) Each function changes
+ * the state, then adds the event, then lets the service decide again. Verdicts are health.c's, the choice of servers
+ * is tier.c's.
  *
- *  1. The last known MAC and its interface stay, whatever becomes of the neighbour entry, and a tunnel's source and
- *     MTU, whatever becomes of the route: forwarding by them is right until a probe says otherwise, and then the
- *     verdict decides.
+ *   1. The last known MAC address and its interface, and a tunnel's source and MTU, are kept whatever happens to the
+ *      neighbour entry or route: forwarding by them is right until a probe fails, and then the verdict decides.
  */
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +63,7 @@ static void note_service(struct model *m, const struct service *s, const struct 
 	}
 }
 
-/* A forced tier that is not the active one has nobody up: said where it matters. */
+/* Adds to a cause that a forced tier is not active because it has no server up. */
 static const char *forced_text(const struct service *s, char *to, size_t size, const char *cause)
 {
 	if (!s->has_forced || s->tier.state == SERVICE_NOT_READY ||
@@ -108,7 +108,7 @@ static struct panic_view panic_view_of(const struct backend *b, const struct tie
 	};
 }
 
-/* Nobody would take mail: is it this box? The servers that failed last then do. was: before this choice. */
+/* No server would take mail: decides whether this box is the cause (panic.c). was: the state before this decision. */
 static void panic(struct service *s, const struct tier_state *was, struct now now)
 {
 	uint32_t window_ms =
@@ -182,7 +182,7 @@ void model_decide(struct model *m, const char *cause, struct now now)
 		change_decide(m, &m->services[i], cause, now);
 }
 
-/* "refused: connection refused": the reason's name, then the server's words or else our own. */
+/* "refused: connection refused": the reason's name, then the server's words or the reason's text. */
 static void cause_of(char *to, size_t size, const struct probe_result *r)
 {
 	snprintf(to, size, "%s: %s", reason_name(r->reason),
@@ -205,7 +205,7 @@ void change_verdict_note(struct model *m, const struct service *s, const struct 
 	cause_of(e->cause, sizeof(e->cause), r);
 }
 
-/* For panic.c: since when it fails. */
+/* Records for panic.c since when the server has failed. */
 static void note_failing(struct backend *b, enum reason r, uint64_t now_ms)
 {
 	bool up = health_effective(&b->health) == VERDICT_UP;
@@ -221,7 +221,7 @@ static void note_failing(struct backend *b, enum reason r, uint64_t now_ms)
 	b->was_up = up || b->was_up;
 }
 
-/* The health of one backend; true: its verdict or the reason has changed. */
+/* Applies a result to one server's health. True: its verdict or reason has changed. */
 static bool take_result(struct model *m, const struct service *s, struct backend *b,
 			const struct probe_result *r, enum blame_act act, struct now now)
 {
@@ -302,7 +302,7 @@ static void take_nexthop(struct nexthop *to, const struct nexthop *from)
 		to->mtu = from->mtu;
 }
 
-/* Is a packet to the backend another one than before? */
+/* Whether packets to this server would be different than before. */
 static bool has_moved(const struct backend *b, const struct nexthop *was)
 {
 	const struct nexthop *nh = &b->nexthop;
@@ -404,7 +404,7 @@ bool model_tick(struct model *m, struct now now)
 	return changed;
 }
 
-/* The earlier of two times, of which 0 is never. */
+/* The earlier of two times; 0 means never. */
 static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
 {
 	return !a_ms || (b_ms && b_ms < a_ms) ? b_ms : a_ms;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A configuration against the running state: settings by a table of keys, servers by name and address, and the rings
- * slot by slot. Owns the sentences. What would become of the state is model.c's and tier.c's to say: they are asked.
+ * Compares a configuration with the running state: settings by a table of keys, servers by name and address, and the
+ * rings slot by slot. The effect on the state is computed by model.c and tier.c.
  *
- *  1. A backend is the same while its name and address are (model.c, rule 2): one with a new address is two lines.
- *  2. Open flows stay where they are, whatever the ring says: only what is not in the flow table moves.
- *  3. The rings are filled with a key of their own: which slots move depends on the key, how many hardly does.
+ *   1. A server is the same if its name and address are (model.c, rule 2); a server with a new address gives two
+ *      lines.
+ *   2. Open connections stay where they are, whatever the ring; only what is not in the flow table moves.
+ *   3. The rings are filled with a key of their own: the key determines which slots move, but hardly how many.
  */
 #include <errno.h>
 #include <stdlib.h>

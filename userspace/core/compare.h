@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What a configuration would change, in lines for people, before it is in force. Pure, and changes nothing.
- */
+/* Describes what a configuration would change, for people, before it is applied. Pure; changes nothing. */
 #ifndef MXLB_COMPARE_H
 #define MXLB_COMPARE_H
 
@@ -10,7 +8,7 @@
 
 /*
  * Appends a line for each difference, and for each service the share of new connections that would go to another
- * backend. New backends are taken to be up. 0, or an error of model_preview() or -ENOMEM.
+ * server. New servers are assumed to be up. Returns 0, or an error of model_preview() or -ENOMEM.
  */
 int compare_config(const struct model *m, const struct config *next, struct now now,
 		   struct buf *out);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The end of a configuration. Owns nothing else: conf/ makes one and fills it.
- */
+/* Frees a configuration. conf/ makes and fills it. */
 #include <stdlib.h>
 #include "core/config.h"
 

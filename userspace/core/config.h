@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the administrator asked for: plain values, every default filled in, checked by conf/ before anyone
- * else sees it. Read-only once conf_load() has returned it. Owner: the daemon; config_free() ends it.
+ * The configuration: plain values with all defaults, checked by conf/ before anything else sees them. Read-only once
+ * conf_load() has returned it. Owned by the daemon, freed by config_free().
  */
 #ifndef MXLB_CONFIG_H
 #define MXLB_CONFIG_H
@@ -136,17 +136,17 @@ struct service_conf {
 	enum on_unreachable on_unreachable;
 	enum panic_mode panic;
 	/*
-	 * Who may connect: the prefixes of the VIP's family from `allow` and from the file, sorted, none within another.
-	 * None: everyone; with a file there is at least one.
+	 * Which sources may connect: the prefixes of the VIP's family from `allow` and from the file, sorted, none
+	 * inside another. None: everyone. With a file there is at least one.
 	 */
 	struct prefix *allow;
 	unsigned n_allow;
 	char allow_file[CONFIG_PATH_SIZE]; /* empty: none */
-	/* The file's alone: a later file is judged by them, and they stand in for it. */
+	/* The prefixes of the file alone: a later file is compared with them, and they replace an invalid one. */
 	struct prefix *from_file;
 	unsigned n_from_file;
 	char file_trouble
-		[CONFIG_WHY_SIZE]; /* why they are not what the file says now; empty: they are */
+		[CONFIG_WHY_SIZE]; /* why they differ from the file's present content; empty: they do not */
 	enum allow_mode allow_mode;
 	bool log_connections;
 	uint32_t syn_limit;	       /* SYNs a second and source prefix (/24, /64); 0: none */

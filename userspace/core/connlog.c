@@ -44,7 +44,7 @@ static unsigned end(struct connlog_seen *seen, enum connlog_how how, uint64_t no
 	return 1;
 }
 
-/* Rules 1 and 3; of one that is not open. */
+/* Rules 1 and 3, for a place without an open connection. */
 static bool has_begun(const struct connlog_seen *seen, const struct flow_row *row, bool same)
 {
 	if (row->counts)

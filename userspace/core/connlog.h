@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Connections out of the flow table, by looking at it again and again: what each of its places held the last time, and what
- * has begun and ended there since. Pure.
+ * Derives connections from repeated scans of the flow table: from what each of its places held last time, what has
+ * begun and ended there since. Pure.
  *
- *  1. A tuple that is new at a place, and counts as a flow or is closed, is a connection that has begun. One that nobody opened
- *     here (made by a miss) has begun when it counts, and never if it is first seen closed: that is a late FIN.
- *  2. It ends when it is marked closed, when it no longer counts (idle), when mxlb resets it, or when another takes its place.
- *  3. One that was closed and counts again, or is closed with a sequence far from where it was, is a new one: its client took
- *     the same port.
- *     One whose client has sent no data has not begun until it is closed: it may be forged.
- *  4. What is there at the first look began before: it has no beginning here, and its time is a least.
+ *   1. A tuple that is new at a place, and counts as a flow or is closed, is a connection that has begun. An entry
+ *      made by a miss has begun when it counts as a flow, and never if it is first seen closed, because that is a late
+ *      FIN.
+ *   2. A connection ends when it is marked closed, no longer counts (idle), is reset by mxlb, or is replaced by
+ *      another at its place.
+ *   3. A closed one that counts again, or that is closed with a sequence number far from where it was, is a new
+ *      connection from the same port. One whose client has sent no data has not begun until it is closed, because it
+ *      may be forged.
+ *   4. What is there at the first scan is older: its beginning is not known, and its duration is a minimum.
  */
 #ifndef MXLB_CONNLOG_H
 #define MXLB_CONNLOG_H
@@ -37,8 +39,9 @@ struct connlog_news {
 #define CONNLOG_NEWS_MAX    3
 
 /*
- * How many lines may be logged: a token bucket. What journald keeps by default is 10,000 lines in 30 s, of all that mxlbd logs:
- * here it is 9,000. Connections without data have a tenth of that, so that forged ones leave room for those that carry mail.
+ * Limit of log lines: a token bucket. By default journald keeps 10,000 lines in 30 s of everything that mxlbd logs;
+ * the limit here is 9,000. Connections without data have a tenth of that, so that forged ones leave room for those
+ * that carry mail.
  */
 #define CONNLOG_LINES_S	    200
 #define CONNLOG_LINES_BURST 3000
@@ -52,8 +55,8 @@ bool connlog_may(struct connlog_budget *b, bool data, uint64_t now_ms);
 
 const char *connlog_how_name(enum connlog_how how);
 /*
- * row: what is there now, NULL for nothing; reset: mxlb resets what its backend has; first: rule 4. How many news there are,
- * in their order.
+ * row: the present content, NULL for none; reset: mxlb resets its server's flows; first: rule 4. Returns the number of
+ * changes, in order.
  */
 unsigned connlog_look(struct connlog_seen *seen, const struct flow_row *row, bool reset, bool first,
 		      uint64_t now_ms, struct connlog_news out[CONNLOG_NEWS_MAX]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the probes of one server cost in CPU, and what it therefore gets. Pure: (state, cost, now) -> state; all times are
- * monotonic ms that the caller gives. The rules are numbered in cost.c.
+ * The CPU time that a server's probes cost, and how it is limited. Pure: (state, cost, now) -> state; all times are
+ * monotonic ms given by the caller. The rules are numbered in cost.c.
  */
 #ifndef MXLB_COST_H
 #define MXLB_COST_H
@@ -23,11 +23,11 @@ struct cost {				 /* zero: a server that is not known to be expensive */
 	uint64_t full_at_ms, ehlo_at_ms; /* no such probe before */
 };
 
-/* How far the next probe may go. idle: whether a quarantine child has nothing to do. */
+/* The depth of the next probe. idle: whether a quarantine child is idle. */
 enum cost_reach cost_reach(const struct cost *c, bool idle, uint64_t now_ms);
 /*
- * A probe that went so far has ended, and has taken cpu_ms; one of a server that is not quarantined may take limit_ms. True: the server
- * has entered or left the quarantine by it.
+ * Records a finished probe of that depth, which took cpu_ms; a server that is not quarantined may take limit_ms. True:
+ * the server has entered or left quarantine.
  */
 bool cost_take(struct cost *c, enum cost_reach reach, uint32_t cpu_ms, uint32_t limit_ms,
 	       uint64_t now_ms);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the findings, their words and the next step of each.
+ * Makes the findings: their texts and next steps.
  *
- *  1. A service without a server up is critical, even if mail still flows. If an override keeps out a server that would
- *     take mail, the override is the cause and the command that ends it the next step; else the servers' reasons are.
- *  2. A tier that is forced, or active though it is not the best, is a warning; the cause is an override, a failback that
- *     waits, or the servers of the better tier.
- *  3. A server that is not up and not overridden is an error (down) or a warning; its reason decides the next step.
- *  4. An override of a server that does no harm is a note.
- *  5. What is wrong with this box: problems as they are set, an interface without the program, a reload that failed.
- *  6. A server that refuses the probe alone is a warning; the reason decides the next step.
+ *   1. A service without a server up is critical, even if mail still flows. If an override keeps out a server that
+ *      would take mail, the override is the cause and the command that ends it the next step; else the servers'
+ *      reasons are.
+ *   2. A tier that is forced, or active though it is not the best, is a warning. The cause is an override, a failback
+ *      that waits, or the servers of the better tier.
+ *   3. A server that is not up and not overridden is an error (down) or a warning; its reason decides the next step.
+ *   4. An override of a server without ill effect is a note.
+ *   5. Faults of this box: problems that are set, an interface without the program, a failed reload.
+ *   6. A server that refuses the probe alone is a warning; the reason decides the next step.
  */
 #include "core/diagnosis.h"
 
@@ -90,7 +91,7 @@ const char *finding_level_name(enum finding_level l)
 	return (unsigned)l <= FINDING_NOTE ? levels[l] : "?";
 }
 
-/* Behind those that are as bad. NULL: no room, and counted. */
+/* Inserts behind the findings of the same level. NULL: no room; the finding is counted. */
 static struct finding *add(struct diagnosis *d, enum finding_level level, const char *code,
 			   const struct service *s, const struct backend *b)
 {
@@ -157,7 +158,7 @@ static void put_advice(struct finding *f, const struct service *s, const struct 
 	put_advice_of(f, s, b, b->health.reason);
 }
 
-/* An operator keeps it from taking mail. One in maint is not probed: nobody knows whether it would take any. */
+/* Whether an operator keeps this server from taking mail. A server in maint is not probed, so its state is unknown. */
 static bool is_overridden(const struct backend *b)
 {
 	return b->admin != ADMIN_READY || (!b->weight && b->conf.weight);
@@ -196,7 +197,7 @@ static void put_end_of_override(struct finding *f, const struct service *s, cons
 
 #define NAMED 3 /* servers in one sentence; the others are counted */
 
-/* The overridden servers with a preference below `below` that would serve. How many. */
+/* Appends the overridden servers with a preference below `below` that would take mail. Returns their number. */
 static unsigned put_overrides(struct finding *f, const struct service *s, unsigned below)
 {
 	unsigned n = 0;
@@ -217,7 +218,7 @@ static unsigned put_overrides(struct finding *f, const struct service *s, unsign
 	return n;
 }
 
-/* Why the servers with a preference below `below` take no mail: their states, or what they all have in common. */
+/* Appends why the servers with a preference below `below` take no mail: their states, or what they have in common. */
 static void put_reasons(struct finding *f, const struct service *s, unsigned below)
 {
 	const struct backend *first = NULL;

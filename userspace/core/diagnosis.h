@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is wrong and what to do next, decided in one place from the model: status, doctor, check, the page and the log show
- * these findings and none of their own about services, servers and overrides. Pure. The rules are numbered in diagnosis.c.
+ * Decides, in one place, what is wrong and what to do next: status, doctor, check, the page and the log show these
+ * findings, and no others about services, servers and overrides. Pure. The rules are numbered in diagnosis.c.
  */
 #ifndef MXLB_DIAGNOSIS_H
 #define MXLB_DIAGNOSIS_H
@@ -29,10 +29,10 @@ struct finding {
 
 struct diagnosis {
 	struct finding list[DIAGNOSIS_MAX]; /* the worst first */
-	unsigned n, n_more;		    /* found, and left out */
+	unsigned n, n_more;		    /* further findings that did not fit */
 };
 
-struct diagnosis_box {		      /* what the model does not know */
+struct diagnosis_box {		      /* input that the model does not have */
 	const char *last_error;	      /* of the last reload; "" or NULL: none */
 	const char *const *xdp_modes; /* by config.interfaces; NULL: not known */
 };

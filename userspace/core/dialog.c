@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is said to the server, and what its answers mean. Owns the order of the commands and the reason each refusal
- * stands for; refuses to speak before the greeting, to pipeline, and to go on after a reply that came with more
- * behind it (CVE-2011-0411 seen from the client's side).
+ * The order of SMTP commands, and the reason for each refusal. Never speaks before the greeting, never pipelines, and
+ * stops after a reply that came with more data behind it (CVE-2011-0411, from the client's side).
  *
- * Rules:
- *  1. A code's first digit decides (RFC 5321 section 4.2.1), but for the 220 that STARTTLS needs (RFC 3207).
- *  2. What a refusal stands for is refusal.c's. EHLO answered by 500 or 502 is followed by HELO (RFC 5321 section 3.2),
- *     unless TLS is wanted, which HELO cannot offer.
- *  3. The decision is made once. RSET and QUIT follow for the server's log (docs/protocol-notes.md 1.4); their replies change nothing.
- *  4. After a 421 too QUIT is sent: a server that closed does not see it, one that did not logs a clean end.
- *  5. Who talks nonsense or too slowly is sent QUIT and not waited for; nothing is sent into a pending STARTTLS.
+ *   1. The first digit of a code decides (RFC 5321 section 4.2.1), except for the 220 that STARTTLS requires (RFC
+ *      3207).
+ *   2. refusal.c decides what a refusal means. EHLO answered by 500 or 502 is followed by HELO (RFC 5321 section 3.2),
+ *      unless TLS is required, which HELO cannot offer.
+ *   3. The result is decided once. RSET and QUIT follow for the sake of the server's log (docs/protocol-notes.md 1.4);
+ *      their replies change nothing.
+ *   4. QUIT is sent after a 421 as well: a server that has closed does not see it, one that has not logs a clean end.
+ *   5. A server whose replies are invalid or too slow is sent QUIT without waiting for the reply; nothing is sent
+ *      while STARTTLS is pending.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@ static void decide(struct dialog *d, enum reason reason, const char *text, size_
 	log_quote(text, len, d->text, sizeof(d->text));
 }
 
-/* Decides by the reply just read: its code and words. */
+/* Records the result from the reply just read: its code and words. */
 static void decide_by_reply(struct dialog *d, enum reason reason)
 {
 	char words[REPLY_TEXT_SIZE + 8];
@@ -68,7 +69,7 @@ static enum dialog_want say_quit(struct dialog *d)
 	return say(d, "QUIT\r\n");
 }
 
-/* Rule 5: the last words to a server that is not waited for, where it can hear them. */
+/* Rule 5: sends QUIT, if the server can receive it, and ends without waiting. */
 static enum dialog_want leave(struct dialog *d)
 {
 	if (d->stage != STAGE_CONNECT && d->stage != STAGE_STARTTLS && d->stage != STAGE_TLS)
@@ -108,7 +109,7 @@ static enum dialog_want after_ehlo(struct dialog *d)
 	return succeed(d);
 }
 
-/* The server agreed: on to the next stage, or done at the depth asked for. */
+/* The server agreed: continue with the next stage, or finish at the configured depth. */
 static enum dialog_want advance(struct dialog *d)
 {
 	if (d->stage == STAGE_EHLO)
@@ -214,7 +215,7 @@ enum dialog_want dialog_eof(struct dialog *d, const char *text)
 	return dialog_fail(d, reason, text, strlen(text));
 }
 
-/* By what came of the reply, if anything did. */
+/* Decides by the part of the reply that has arrived. */
 static void decide_unfinished(struct dialog *d, enum reason reason)
 {
 	char words[sizeof(d->text)];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The probe's SMTP dialogue as a pure state machine: events in, one action out. No socket, no clock, no TLS:
- * the driver (the probe child, later mxlbctl too) does what the action says and reports back.
+ * The probe's SMTP dialogue as a pure state machine: an event in, one action out. No socket, no clock, no TLS: the
+ * driver carries out the action and reports back.
  *
- * connect, greeting, EHLO, STARTTLS, handshake, EHLO, MAIL FROM, RSET, QUIT, down to the depth asked for;
- * QUIT is sent on every path where the server still listens (docs/protocol-notes.md 1.4).
+ * The sequence is connect, greeting, EHLO, STARTTLS, handshake, EHLO, MAIL FROM, RSET, QUIT, as far as the configured
+ * depth; QUIT is sent on every path on which the server still listens (docs/protocol-notes.md 1.4).
  */
 #ifndef MXLB_DIALOG_H
 #define MXLB_DIALOG_H
@@ -47,7 +47,7 @@ enum dialog_want dialog_bytes(struct dialog *d, const char *bytes, size_t len);
 /* Not ok with any reason but tls_handshake: the session stands, its judgement does not; QUIT goes through it. */
 enum dialog_want dialog_tls_done(struct dialog *d, bool ok, enum reason reason_if_not,
 				 const char *text);
-/* The driver met an error: decides by it, unless already decided. Always ends in DIALOG_CLOSE. */
+/* An error in the driver: it decides the result, unless that is decided already. Always ends in DIALOG_CLOSE. */
 enum dialog_want dialog_fail(struct dialog *d, enum reason reason, const char *text, size_t len);
 /* Peer closed or reset, or the deadline passed: always ends in DIALOG_CLOSE. */
 enum dialog_want dialog_eof(struct dialog *d, const char *text);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns which names of a certificate stand for tls-domain. Refuses a NUL, and anything else that is no host name, in
- * them.
+ * Matches names of a certificate against tls-domain. Names with a NUL, or that are not host names, never match.
  *
- *  1. Equal names match, without regard to case and a final dot.
- *  2. "*" as the whole leftmost label stands for exactly one label, in tls-domain as in the certificate; at least two
- *     labels must follow it (RFC 6125 section 6.4.3, and no wildcard of a whole top-level domain).
- *  3. Any other "*" ("f*o.contoso.com", "mail.*.com") is refused in tls-domain and matches nothing in a certificate.
+ *   1. Equal names match, ignoring case and a final dot.
+ *   2. "*" as the whole leftmost label stands for exactly one label, in tls-domain as well as in the certificate; at
+ *      least two labels must follow (RFC 6125 section 6.4.3; no wildcard for a whole top-level domain).
+ *   3. Any other "*" ("f*o.contoso.com", "mail.*.com") is refused in tls-domain and matches nothing in a certificate.
  */
 #include <string.h>
 #include <strings.h>
@@ -26,7 +25,7 @@ static bool is_wild(const struct name *n)
 	return n->len > 2 && n->text[0] == '*' && n->text[1] == '.';
 }
 
-/* What is behind the first label and its dot. */
+/* The part after the first label and its dot. */
 static struct name rest_of(const struct name *n)
 {
 	const char *dot = memchr(n->text, '.', n->len);
@@ -46,7 +45,7 @@ static bool is_label(const char *text, size_t len)
 	return true;
 }
 
-/* 0: something is no label. */
+/* 0: not a valid host name. */
 static unsigned count_labels(struct name n)
 {
 	unsigned count = 0;

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The ring of the last transitions, and their one-line form. Owns the numbering; what is worth an event is
- * change.c's to say. Prints nothing.
- */
+/* The ring buffer of the last events, their numbers, and their one-line form. change.c decides what is an event. */
 #include <stdio.h>
 #include <string.h>
 #include "core/event.h"
@@ -105,7 +102,7 @@ const struct event *event_get(const struct event_log *log, uint64_t seq)
 	return seq && e->seq == seq ? e : NULL;
 }
 
-/* Appends " key=value" where there is a value. */
+/* Appends " key=value" if there is a value. */
 static size_t put(char *buf, size_t size, size_t at, const char *key, const char *value)
 {
 	int n;

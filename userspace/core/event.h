@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Transitions, from one place: the model appends, log lines and `events` are made from them. A ring of the
- * last EVENT_LOG_SIZE; .seq never repeats within a run of mxlbd, so a reader knows what it missed.
+ * Events: the model adds them; log lines, `events` and notify are made from them. A ring buffer of the last
+ * EVENT_LOG_SIZE; .seq never repeats within a run of mxlbd, so a reader knows what it has missed.
  */
 #ifndef MXLB_EVENT_H
 #define MXLB_EVENT_H
@@ -21,23 +21,23 @@ enum event_kind {
 	EVENT_SERVICE_STATE,  /* from, to: service state names */
 	EVENT_SERVICE_TIER,   /* from, to: preferences or "-" */
 	EVENT_SERVICE_FORCED, /* from, to: preferences or "auto" */
-	EVENT_CONFIG,	      /* one came into force, by a start or a reload */
-	EVENT_RELOAD_FAILED,  /* the one before stays in force */
+	EVENT_CONFIG,	      /* a configuration is in force, after a start or a reload */
+	EVENT_RELOAD_FAILED,  /* the previous one stays in force */
 	EVENT_STARTED,	      /* to: mxlbd's version */
 	EVENT_STOPPED,
-	EVENT_DETACH,	    /* the datapath is taken away */
+	EVENT_DETACH,	    /* the datapath is removed */
 	EVENT_INTERFACE,    /* from, to: XDP modes: "native", "generic", "detached", "undeclared" */
 	EVENT_LINK,	    /* from, to: "up", "no-carrier", "down", "gone" */
-	EVENT_PROBE_CHILD,  /* one is replaced */
-	EVENT_VIP_CONFLICT, /* from, to: "none", "claimed": another host says it has a VIP */
+	EVENT_PROBE_CHILD,  /* a probe child is replaced */
+	EVENT_VIP_CONFLICT, /* from, to: "none", "claimed": another host claims a VIP */
 	EVENT_CERTIFICATE_EXPIRES, /* to: days left, below zero once it has */
-	EVENT_CERTIFICATE_DIFFERS, /* from the other servers' of the service */
+	EVENT_CERTIFICATE_DIFFERS, /* from the certificates of the service's other servers */
 	EVENT_PROBLEM,		   /* from, to: "none" or the name of a problem of this box */
-	EVENT_PUT_BACK,		   /* to: how many; what others removed is there again */
-	EVENT_INTERFACE_BLIND, /* from, to: "blind", "sees", "unknown": does the program see what arrives? */
-	EVENT_PROBE_COST,      /* to: "expensive", "cheap" */
-	EVENT_BACKEND_WARNING, /* from, to: reason names or "none": it refuses the probe, and stays up */
-	EVENT_ROLE,	       /* from, to: "active", "standby" */
+	EVENT_PUT_BACK,		   /* to: how many; what other programs removed is restored */
+	EVENT_INTERFACE_BLIND, /* from, to: "blind", "sees", "unknown": whether the program sees arriving packets */
+	EVENT_PROBE_COST, /* to: "expensive", "cheap" */
+	EVENT_BACKEND_WARNING, /* from, to: reason names or "none": the server refuses the probe, and stays up */
+	EVENT_ROLE,	   /* from, to: "active", "standby" */
 	EVENT_ROLE_SOURCE, /* to: "keepalived", "lost" */
 	EVENT_ROUTE,	   /* from, to: "advertised", "draining", "withdrawn" */
 };
@@ -51,7 +51,7 @@ struct event {
 	char interface[IF_NAMESIZE];
 	char from[24], to[24];
 	char reason[32];	     /* a verdict's, by its name; .cause begins with it */
-	char user[32];		     /* who ordered it; empty: nobody did */
+	char user[32];		     /* the user who caused it; empty: none */
 	char cause[EVENT_TEXT_SIZE]; /* reason name and the server's words */
 };
 
@@ -63,7 +63,7 @@ struct event_log {
 
 const char *event_kind_name(enum event_kind k); /* "backend_verdict" ... */
 struct event *event_add(struct event_log *log, enum event_kind kind, int64_t time_ms);
-/* How loud its line is in the log. */
+/* The log level of its line. */
 enum log_level event_level(const struct event *e);
 /* The event of that number, or NULL when it is gone or not yet there. */
 const struct event *event_get(const struct event_log *log, uint64_t seq);

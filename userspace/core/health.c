@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One backend's verdict from a row of probe results. Owns the rules below; knows nothing of tiers, admin
- * states or next hops.
+ * Derives a server's verdict from its probe results. Knows nothing about tiers, administrative states or next hops.
  *
- * The verdict that counts is the last one that was about the server (.before); `unknown` covers it up and
- * lifts again, so every result is held against it.
+ * The last verdict that was about the server is kept in .before. `unknown` hides it temporarily, so every result is
+ * compared with .before.
  *
- *  1. A result that says nothing about the server (a limit on the probe's own source) changes nothing.
- *  2. Trouble on this side makes it unknown at once and keeps what was known. It breaks a row: the failures
- *     before it may have been ours too.
- *  3. The first real result of a backend without a verdict is its verdict: no fall, no rise.
- *  4. A result that agrees confirms: the row ends, unknown lifts, the newest reason stands.
- *  5. A result that acts at once does.
- *  6. All else must come in a row: `rise` results that are up, or `fall` that are not. Those that are not up
- *     count together whatever they are, and the last one names the verdict.
+ *   1. A result that says nothing about the server (a limit on the probe's own source) changes nothing.
+ *   2. A fault of this box makes the verdict unknown at once, and .before is kept. It ends a series: the failures
+ *      before it may have been this box's fault as well.
+ *   3. The first real result of a server without a verdict becomes its verdict, without fall and rise.
+ *   4. A result that agrees confirms the verdict: the series ends, unknown ends, the latest reason is kept.
+ *   5. A result that acts at once does so.
+ *   6. All other results must be consecutive: `rise` successes, or `fall` failures. Failures of different kinds count
+ *      together, and the last one decides the verdict.
+ *   7. A result about this client only counts as success against a verdict whose reason concerns an earlier stage,
+ *      ends an unknown, and is the first verdict (up) of a server without one, because it shows that an SMTP server
+ *      answered. Otherwise it changes nothing (rule 1).
  *
- *  7. A result about this client only counts as up against a verdict whose reason lies before the stage it was met at, lifts
- *     an unknown that covers up, and is the first verdict of a backend without one: it shows an SMTP server that
- *     spoke. Otherwise it changes nothing (rule 1).
- *
- * Rule 6 needs one counter and one direction: against `up` nothing else differs but not-up, and against
- * `draining` or `down` a result that is not up and differs can only be the other of the two.
+ * Rule 6 needs one counter and one direction: against `up` only failures differ, and against `draining` or `down` a
+ * failure that differs can only be the other of the two.
  */
 #include "core/health.h"
 
@@ -41,7 +39,7 @@ void health_adopt(struct health *h, enum verdict v, enum reason r, uint64_t now_
 	};
 }
 
-/* True when verdict or reason is another than before. */
+/* Returns true if verdict or reason has changed. */
 static bool become(struct health *h, enum verdict v, enum reason r, uint64_t now_ms)
 {
 	bool changed = h->verdict != v || h->reason != r;
@@ -122,8 +120,8 @@ enum verdict health_effective(const struct health *h)
 }
 
 /*
- * While unknown through trouble on this side too: such a probe hardly touches the server, and what is
- * unknown is not confirmed. Not while no probe has ended: a server that limits the probe is not pressed.
+ * Also while unknown because of a fault of this box: such probes hardly burden the server, and an unknown state needs
+ * confirmation. Not before the first result: a server that limits the probe should not be pressed.
  */
 bool health_wants_fast(const struct health *h)
 {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Maglev consistent hashing with weights. Owns the ring's layout; which members there are is tier.c's.
- * Source: Eisenbud et al., "Maglev", NSDI 2016, section 3.4: each member walks all slots in an order of its
- * own, offset + i * skip modulo a prime, and takes the next free one when it is its turn.
+ * Maglev consistent hashing with weights: the layout of the ring. Which members it has is decided by tier.c. Source:
+ * Eisenbud et al., "Maglev", NSDI 2016, section 3.4: each member visits all slots in an order of its own, offset + i *
+ * skip modulo a prime, and takes the next free one when it is its turn.
  *
- *  1. Offset and skip come from the name and the key only.
- *  2. Turns go by weight, then by name: the order in which members are given does not matter.
- *  3. Weights: in each turn a member earns its weight and pays the heaviest weight for a slot. So nobody
- *     takes two slots in a turn, and shares follow the weights to a slot or two. The first slot costs half,
- *     so that light members are not late by a whole period.
- *  4. Members of one weight have the same credit: it is kept once for each weight, so that a turn in which
- *     nobody of that weight takes a slot costs one addition, not one for each member.
+ *   1. Offset and skip depend on the name and the key only.
+ *   2. Turns are ordered by weight, then by name, so the order in which members are given does not matter.
+ *   3. Weights: in each turn a member earns its weight, and a slot costs the heaviest weight. So no member takes two
+ *      slots per turn, and shares follow the weights to within a slot or two. The first slot costs half, so that light
+ *      members are not late by a whole period.
+ *   4. Members of equal weight have the same credit. It is kept once per weight, so that a turn in which none of them
+ *      takes a slot costs one addition.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static uint64_t mix(uint64_t x)
 	return x ^ (x >> 33);
 }
 
-/* FNV-1a (Fowler, Noll, Vo; 64 bits) begun from the key, then mixed. */
+/* FNV-1a (Fowler, Noll, Vo; 64 bits) started from the key, then mixed. */
 static uint64_t hash_name(const char *name, uint64_t key)
 {
 	uint64_t h = 0xcbf29ce484222325ULL ^ mix(key);

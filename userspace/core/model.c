@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The model's making: from a config, from what an earlier mxlbd left, from the model before a reload. Owns
- * which state is carried over and which ids are given. What happens to it afterwards is change.c's.
+ * Builds the model: from a configuration, from what an earlier mxlbd left, from the model before a reload. Decides
+ * which state is carried over and which ids are assigned. Later changes are change.c's.
  *
- *  1. A model is built whole beside the old one, then swapped in: an error leaves the old one as it was.
- *  2. A service keeps its state while name, VIP and port stay; a backend while its service does, and its own
- *     name and address. Everything else about them may change.
- *  3. Ids go round: the next free one after the last given, and never one that the model before used or an
- *     earlier mxlbd left, since flows may still name it. That the id of a backend long removed comes round
- *     again only after all others is all the protection there is until there is a flow table to ask.
- *  4. What the pinned maps say is checked like any input: ids and enumerators out of range, or ids claimed
- *     twice, are passed over.
+ *   1. A new model is built beside the old one, then swapped in; after an error the old one is unchanged.
+ *   2. A service keeps its state if its name, VIP and port stay; a server if its service, name and address do.
+ *      Everything else may change.
+ *   3. Ids are assigned round-robin: the next free one after the last, and never one that the previous model used or
+ *      an earlier mxlbd left, because flows may still refer to it.
+ *   4. The contents of pinned maps are checked like any input: ids and enumerators out of range, and ids claimed
+ *      twice, are ignored.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +19,7 @@
 
 #define NO_SERVICE_ID UINT32_MAX
 
-struct source { /* where state comes from; either may be missing */
+struct source { /* sources of state; either may be missing */
 	const struct model *old;
 	const struct model_adopted *adopted;
 	unsigned n_adopted;
@@ -66,7 +65,7 @@ static bool service_id_is_free(const struct model *m, uint32_t id)
 	return true;
 }
 
-/* Flows and counters may still bear it. */
+/* Flows and counters may still refer to it. */
 static bool service_id_was_used(const struct source *src, uint32_t id)
 {
 	for (unsigned i = 0; src->old && i < src->old->n_services; i++) {
@@ -106,7 +105,7 @@ static bool is_adoptable(const struct model_adopted *a)
 	       a->backend_id && a->backend_id < MXLB_MAX_BACKENDS;
 }
 
-/* What is left of its time is told by the wall clock; one whose time is up meanwhile ends at the first tick. */
+/* The remaining time of an override follows from the wall clock; one that has expired ends at the first tick. */
 static struct order adopt_order(const struct order *o, struct now now)
 {
 	struct order out = *o;
@@ -118,7 +117,7 @@ static struct order adopt_order(const struct order *o, struct now now)
 	return out;
 }
 
-/* A backend that left the configuration for a while has an old record: the latest order counts. */
+/* A server that was absent from the configuration for a while has an old record: the latest override counts. */
 static void adopt_service(struct service *s, const struct model_adopted *a, struct now now)
 {
 	if (a->forced_order.since_wall_ms < s->order.since_wall_ms)
@@ -180,7 +179,7 @@ static void adopt(struct model *m, struct service *s, const struct source *src, 
 	}
 }
 
-/* An interface is a place in a list that may have changed: find its name again. */
+/* Interfaces are indices into a list that may have changed, so they are looked up by name. */
 static void remap_nexthop(struct nexthop *nh, const struct config *from, const struct config *to,
 			  unsigned fallback)
 {
@@ -290,7 +289,7 @@ static int give_ids(struct model *m, const struct source *src)
 	return 0;
 }
 
-/* Flows may name the ids of backends that are no more. */
+/* Flows may refer to ids of servers that no longer exist. */
 static void mark_held(struct model *m, const struct source *src)
 {
 	mark_spoken_for(src, m->held);
@@ -375,7 +374,7 @@ static void free_services(struct service *services, unsigned n)
 	free(services);
 }
 
-/* order.c, rule 3: a weight that an operator gave ends with the reload; one that the file changes is no event. */
+/* order.c, rule 3: an operator's weight ends with a reload; a changed weight in the file is not an event. */
 static void note_weights(struct model *m, const struct model *next, const char *who, struct now now)
 {
 	for (unsigned id = 1; id < MXLB_MAX_BACKENDS; id++) {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The running state: config inside state, verdicts, tiers, events. Pure: every function takes the time, none
- * does I/O. The daemon feeds what happened, then asks plan_build() for what should be. control/ reads it.
- *
- * Times: now.mono_ms is CLOCK_MONOTONIC, now.wall_ms is ms since 1970, for people.
+ * The running state: configuration, verdicts, tiers, events. Pure: every function is given the time, none does I/O.
+ * The daemon reports what happened, then calls plan_build() for what the datapath should contain. control/ reads the
+ * model.
  */
 #ifndef MXLB_MODEL_H
 #define MXLB_MODEL_H
@@ -24,12 +23,12 @@ struct now {
 
 enum nexthop_state { NEXTHOP_UNRESOLVED, NEXTHOP_RESOLVED, NEXTHOP_FAILED };
 
-struct nexthop { /* what rtnetlink says about the way to a backend */
+struct nexthop { /* the next hop of a server, from rtnetlink */
 	enum nexthop_state state;
 	bool has_mac; /* the last MAC stays until a probe fails */
 	struct mac mac;
 	unsigned interface; /* index into config.interfaces */
-	bool routed;	    /* behind a router: that it answers says nothing of the host */
+	bool routed;	    /* behind a router: its answer says nothing about the host */
 	struct addr
 		source; /* this box's address on the way there; zero: not known. Stays, like the MAC */
 	uint16_t mtu; /* of the way, as the kernel knows it; 0: not known. Stays, like the MAC */
@@ -39,23 +38,25 @@ struct traffic { /* summed over CPUs, filled by the daemon from the datapath's c
 	uint64_t flows, new_flows, packets, bytes;
 	uint64_t
 		empty; /* open, but the client has sent no data yet; flows has those of the last minute */
-	/* of the packets: SYNs seen before, segments without an entry, notes that became entries; and entries that gave way
-	 * for one of this backend's, flows that got no entry */
+	/*
+	 * of the packets: retransmitted SYNs, segments without an entry, notes promoted to entries; and entries
+	 * displaced by this server's flows, flows without an entry
+	 */
 	uint64_t retransmits, misses, promoted, evicted, unplaced;
 };
 
-#define ORDER_WHO_SIZE	 22 /* as mxlb_record has it */
+#define ORDER_WHO_SIZE	 22 /* as in struct mxlb_record */
 #define ORDER_FOR_MAX_MS (366 * 86400 * 1000ull)
 
-struct order { /* what an operator said: who, when, until when. Kept over restarts, by the wall clock */
-	char who[ORDER_WHO_SIZE];	      /* cut; empty: nobody said anything */
+struct order { /* an operator's override: by whom, since when, until when. Survives restarts, by the wall clock */
+	char who[ORDER_WHO_SIZE];	      /* truncated; empty: no override */
 	int64_t since_wall_ms, until_wall_ms; /* until 0: for good */
 	uint64_t until_ms;		      /* monotonic; 0: for good */
 };
 
 #define WARNING_WORDS_SIZE 64
 
-struct warning { /* the server refuses the probe, and its verdict does not follow from that */
+struct warning {	    /* the server refuses the probe, without an effect on its verdict */
 	enum reason reason; /* reason_is_client(); not_probed: there is none */
 	char text[PROBE_TEXT_SIZE];
 	int64_t since_wall_ms;
@@ -70,23 +71,25 @@ struct backend {
 	struct health health;
 	int64_t since_wall_ms; /* when the verdict last changed */
 	enum admin_state admin;
-	enum admin_state admin_after; /* when .order's time is up: what was last said for good */
+	enum admin_state admin_after; /* after the expiry of .order: the last permanent setting */
 	struct order order;	      /* of .admin */
 	struct probe_result last;
 	int64_t last_wall_ms;		 /* when .last ended; 0: never */
-	struct cert_told {		 /* what was last said of its certificate */
+	struct cert_told {		 /* the last event about its certificate */
 		uint64_t identity;	 /* a hash of issuer and subject; 0: none was seen */
 		int64_t not_after, days; /* of the last warning; 0, 0: none */
 	} cert;
 	struct warning warning;
-	/* for panic.c, monotonic: the first result in a row that was not up; when it was up no longer; when a client's
-	 * connection was last established, and the first SYN since then; 0: not, or never */
+	/*
+	 * for panic.c, monotonic: the first of the consecutive failures; when it was last up; when a client's
+	 * connection was last established, and the first SYN since then; 0: never
+	 */
 	uint64_t began_ms, failed_ms, opened_ms, tried_ms;
 	bool was_up; /* by a probe of this mxlbd, or adopted */
 	struct nexthop nexthop;
-	bool gone; /* unreachable, and a second question to its next hop said so: its flows are lost */
+	bool gone; /* unreachable, and its next hop has failed a second time: its flows are lost */
 	bool in_ring;
-	uint16_t weight; /* in force: .conf's, until an operator says another */
+	uint16_t weight; /* in force: .conf's, or an operator's */
 	struct traffic traffic;
 	struct backend_tally tally;
 };
@@ -97,9 +100,9 @@ struct service {
 	uint32_t id;
 	struct tier_state tier;
 	bool has_forced;
-	uint16_t forced;       /* the tier that the operator wants */
-	struct order order;    /* of .forced */
-	uint64_t ask_again_ms; /* monotonic, when tier_choose() wants to be asked again; 0: never */
+	uint16_t forced;	  /* the tier that the operator wants */
+	struct order order;	  /* of .forced */
+	uint64_t ask_again_ms;	  /* monotonic time of the next call of tier_choose(); 0: none */
 	struct backend *backends; /* by preference, then as in the file */
 	unsigned n_backends;
 	struct service_tally tally;
@@ -108,7 +111,7 @@ struct service {
 	struct panic_view *panic; /* of panic_judge() */
 };
 
-struct model_slot { /* where a backend id leads; NULL: a free id */
+struct model_slot { /* the server of each id; NULL: the id is free */
 	struct service *service;
 	struct backend *backend;
 };
@@ -118,12 +121,15 @@ struct model {
 	struct service *services;
 	unsigned n_services;
 	struct model_slot by_id[MXLB_MAX_BACKENDS];
-	/* Ids that no backend has but flows may name: set when a backend goes, cleared by who reads the flow table. */
+	/*
+	 * Ids without a server to which flows may still refer: set when a server is removed, cleared by the reader of
+	 * the flow table.
+	 */
 	bool held[MXLB_MAX_BACKENDS];
-	uint32_t last_id; /* given out last; the search for a free one starts behind it */
+	uint32_t last_id; /* the last id assigned; the search for a free one starts after it */
 	uint32_t blind;	  /* a bit for each of config's interfaces: model_blind() */
 	struct event_log events;
-	struct problems problems; /* of this box: filled by the daemon, for everybody to see */
+	struct problems problems; /* problems of this box, filled by the daemon */
 };
 
 /* What an earlier mxlbd left in the pinned maps. */
@@ -132,11 +138,11 @@ struct model_adopted {
 	char backend[CONFIG_NAME_SIZE];
 	struct addr address;
 	uint32_t service_id, backend_id;
-	enum verdict verdict; /* unknown: only the ids are taken */
+	enum verdict verdict; /* unknown: only the ids are reserved */
 	enum reason reason;
 	enum admin_state admin;
 	struct mac mac;	    /* zero: none */
-	unsigned interface; /* that it was behind: an index into config.interfaces */
+	unsigned interface; /* its interface: an index into config.interfaces */
 	enum admin_state admin_after;
 	struct order order;	     /* until_ms is not read */
 	bool has_active, has_forced; /* the service's */
@@ -145,23 +151,25 @@ struct model_adopted {
 };
 
 /*
- * Builds the state for a config. Ids of adopted backends (same service, name and address) are kept; those of
- * adopted backends that the config no longer has are given to nobody. 0, -ENOMEM, -ENOSPC (no free id).
+ * Builds the state for a configuration. Adopted servers (same service, name and address) keep their ids; ids of
+ * adopted servers that are no longer configured are not reused. Returns 0, -ENOMEM, or -ENOSPC (no free id).
  */
 int model_create(const struct config *config, const struct model_adopted *adopted,
 		 unsigned n_adopted, struct now now, struct model **out);
 /*
- * Takes over a new config: state of services (same name, VIP and port) and of their backends (same name and
- * address) is kept. No new backend gets an id that the old config used. On error (-ENOMEM, -ENOSPC) nothing
- * has changed. The caller frees the old config afterwards. Pointers into the model are stale, ids are not.
+ * Applies a new configuration. Services (same name, VIP and port) and their servers (same name and address) keep their
+ * state. No new server gets an id that the old configuration used. On error (-ENOMEM, -ENOSPC) nothing has changed.
+ * The caller frees the old configuration afterwards. Pointers into the model become invalid, ids do not.
  */
 int model_reload(struct model *m, const struct config *config, struct now now);
-/* The same, and a backend that comes back (same service, name and address) while flows name its id gets that id again,
- * with what was known of it. who: asked for it, "" for nobody. */
+/*
+ * The same; a server that comes back (same service, name and address) while flows refer to its id gets that id and its
+ * state again. who: the user who asked for it, "" for none.
+ */
 int model_reload_adopting(struct model *m, const struct config *config,
 			  const struct model_adopted *adopted, unsigned n_adopted, const char *who,
 			  struct now now);
-/* What model_reload() would make of it, were every new backend up: a model of its own, without its events. */
+/* The result of model_reload() if every new server were up: a separate model, without events. */
 int model_preview(const struct model *m, const struct config *config, struct now now,
 		  struct model **out);
 void model_free(struct model *m);
@@ -169,58 +177,61 @@ void model_free(struct model *m);
 struct backend *model_backend(struct model *m, uint32_t backend_id,
 			      struct service **service_or_null);
 struct backend *model_find(struct model *m, const char *service, const char *backend);
-/* Is all known that a packet to it needs: a MAC, and for a tunnel its source and MTU? */
+/* Whether everything needed to send it a packet is known: a MAC address, and for a tunnel its source and MTU. */
 bool model_has_way(const struct backend *b);
 
-/* What happened. Each returns true when the plan may differ from before. */
+/* Events. Each function returns true if the plan may have changed. */
 bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,
 			struct now now);
 
 struct clients_seen { /* what the datapath saw of a server's clients while its probe was refused */
 	enum passive_finding passive;
 	bool coming; /* clients connect to it */
-	bool waited; /* for their evidence, long enough */
+	bool waited; /* the wait for evidence is over */
 };
 
-/* Clients were seen to connect to it, or to try in vain. */
+/* Clients connected to it, or tried without success. */
 void model_clients(struct model *m, uint32_t backend_id, bool opened, bool tried, uint64_t now_ms);
-/* Whom a refusal by a server that was up blames. */
+/* What a refusal by a server that was up is evidence about. */
 enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct probe_result *r,
 			   const struct clients_seen *seen);
-/* As model_probe_result(), for a result that was judged so. Nothing changes by BLAME_WAITS. */
+/* As model_probe_result(), for a result that has been judged. BLAME_WAITS changes nothing. */
 bool model_judged(struct model *m, uint32_t backend_id, const struct probe_result *r,
 		  enum blame_act act, struct now now);
 bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *nh, struct now now);
 bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
 		 struct now now);
-/* The same for so long, at most ORDER_FOR_MAX_MS; 0: for good. Then what was last said for good holds again. */
+/*
+ * The same for a limited time, at most ORDER_FOR_MAX_MS; 0: permanently. Afterwards the last permanent setting applies
+ * again.
+ */
 bool model_admin_for(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
 		     uint64_t for_ms, struct now now);
-/* Makes a tier the active one (tier.c, rule 7), for so long; 0: until model_auto(). False: the service has no such tier. */
+/* Makes a tier the active one (tier.c, rule 7) for a limited time; 0: until model_auto(). False: there is no such tier. */
 bool model_force(struct model *m, uint32_t service_id, uint16_t preference, const char *who,
 		 uint64_t for_ms, struct now now);
-/* Nothing is forced any more, and the best tier is active without a hold: so it is the way back by hand, too. */
+/* Ends a forced tier and activates the best tier without a hold; so it is also the manual failback. */
 bool model_auto(struct model *m, uint32_t service_id, const char *who, struct now now);
 /* A weight of 0 to MXLB_MAX_WEIGHT, until the next reload or start. */
 bool model_weight(struct model *m, uint32_t backend_id, uint16_t weight, const char *who,
 		  struct now now);
 /*
- * The program does not see what arrives on this interface of the configuration (or does again): its services are "blind",
- * whoever is up. What the datapath should be does not change. name: the interface's. True: a state changed.
+ * The program does not see packets that arrive on this interface (or does again): its services are "blind", even if
+ * servers are up. The plan does not change. name: the interface's name. True: a state changed.
  */
 bool model_blind(struct model *m, unsigned interface, bool blind, const char *name, struct now now);
-/* The second question to an unreachable backend's next hop has failed too: its flows are to be reset. */
+/* The next hop of an unreachable server has failed a second time: its flows are to be reset. */
 bool model_gone(struct model *m, uint32_t backend_id);
 bool model_tick(struct model *m, struct now now);
 /* When model_tick() is next needed, monotonic ms; 0: not at all. */
 uint64_t model_next_tick(const struct model *m);
 
-/* Chooses anew for every service, after the model was made or remade; for model.c. */
+/* Lets every service decide again after the model was built; for model.c. */
 void model_decide(struct model *m, const char *cause, struct now now);
 
 /* cert.c: days until not_after, rounded down: below zero once it has passed. */
 int64_t model_days_left(int64_t not_after_s, int64_t now_wall_ms);
-/* cert.c, for change.c: what the certificate in .last is worth an event for. */
+/* cert.c, for change.c: adds the events about the certificate in .last. */
 void model_certificate(struct model *m, const struct service *s, struct backend *b, struct now now);
 
 #endif

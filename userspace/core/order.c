@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What operators say: of a server its state and its weight, of a service its tier. Each is noted with who said it, and
- * for how long.
+ * Operators' overrides: the state and weight of a server, the tier of a service. Each is stored with the operator's
+ * name and its duration.
  *
- *  1. A backend that leaves maint has not been probed since it entered: its verdict starts anew.
- *  2. An order for a time gives way, when that is up, to what was last said for good; a forced tier to none.
- *  3. States and tiers outlive a reload, a restart, and by daemon/orders.c a detach and a reboot. A weight does not, as HAProxy's does not: the file says it again.
+ *   1. A server that leaves maint has not been probed meanwhile, so its verdict starts from scratch.
+ *   2. When a temporary override expires, the last permanent setting applies again; for a forced tier, none.
+ *   3. States and tiers survive a reload and a restart, and (daemon/orders.c) a detach and a reboot. Weights do not,
+ *      as in HAProxy: the file sets them again.
  */
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +38,7 @@ static void order_text(struct event *e, const struct order *o, const char *who)
 		change_text(e->cause, sizeof(e->cause), "expired");
 }
 
-/* The state and its event; .order and .admin_after are set before. */
+/* Sets the state and adds the event; .order and .admin_after are set by the caller. */
 static void set_admin(struct model *m, struct service *s, struct backend *b, enum admin_state admin,
 		      const char *who, struct now now)
 {

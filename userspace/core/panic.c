@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Panic mode. Owns these rules:
+ * Panic mode:
  *
- *  1. Asked only when no server would take new connections.
- *  2. Any server that failed otherwise than at the connect level (a greeting, a reply, TLS, silence after the connect) was
- *     reached: this box can reach servers, so it is the servers. No panic.
- *  3. Only servers that failed within window_ms of the last one are looked at. Those that failed earlier, or were not up
- *     since this mxlbd began, are dead.
- *  4. Proof: a client's connection to one of them was established after its probes began to fail. Then the fault is here,
- *     and those that are not refuted (rule 5) are kept, whatever their reasons.
- *  5. A server that was sent a SYN TRIED_MS ago, and has established no connection since, is refuted: it does not take mail.
- *  6. Without proof a refusal (RST) is a definite answer, and so is a host that answers, but not on the VIP; but where clients connected CLIENTS_MS before it, they are given
- *     REFUSED_MS to prove otherwise. What they meet meanwhile is the server's own RST.
- *  7. Without proof, and with any server refuted: it is the servers.
- *  8. Otherwise no client tries. The ring is kept until one does: nothing is refused that would not be refused anyway.
- *  9. Of those that are kept, the best tier is the ring.
+ *   1. Called only when no server would take new connections.
+ *   2. A server that failed at another stage than the connect (a greeting, a reply, TLS, silence after the connect)
+ *      was reached, so this box can reach servers and the servers are at fault. No panic.
+ *   3. Only servers that failed within window_ms before the last failure are considered. Those that failed earlier, or
+ *      were never up since mxlbd started, are dead.
+ *   4. Proof: a client's connection to one of them was established after its probes began to fail. Then this box is at
+ *      fault, and those that are not refuted (rule 5) are kept, whatever their reasons.
+ *   5. A server that was sent a SYN at least TRIED_MS ago and has established no connection since is refuted: it does
+ *      not take mail.
+ *   6. Without proof, a refusal (RST) is a definite answer, and so is a host that answers but not on the VIP. But if
+ *      clients connected within CLIENTS_MS before it, they have REFUSED_MS to prove the opposite; meanwhile they get
+ *      the server's own RST.
+ *   7. Without proof, if any server is refuted, the servers are at fault.
+ *   8. Otherwise no client is trying. The ring is kept until one does; nothing is refused that would not be refused
+ *      anyway.
+ *   9. Of the servers that are kept, those of the best tier form the ring.
  */
 #include <string.h>
 #include "core/panic.h"

@@ -14,23 +14,23 @@ struct panic_view {   /* one server */
 	enum reason reason; /* of its verdict, which is not up */
 	uint64_t
 		began_ms; /* monotonic: its first result that was not up; 0: not seen by this mxlbd */
-	uint64_t failed_ms; /* when it was up no longer; 0: it never was */
+	uint64_t failed_ms; /* when it stopped being up; 0: it never was up */
 	uint64_t opened_ms; /* when a client's connection to it was last established; 0: never */
 	uint64_t
 		tried_ms; /* the first SYN sent to it since then, still unanswered; 0: there is none */
 };
 
 enum panic_says {
-	PANIC_NO,   /* it is the servers */
-	PANIC_HOLD, /* not known yet: the last ring stays a moment longer */
-	PANIC_KEEP, /* the last ring stays, and everybody is told */
+	PANIC_NO,   /* the servers are at fault */
+	PANIC_HOLD, /* not known yet: the last ring stays for a moment */
+	PANIC_KEEP, /* the last ring stays, and the state is reported */
 };
 
-#define PANIC_AGAIN_MS 250 /* how soon to ask again after any other answer than NO */
+#define PANIC_AGAIN_MS 250 /* how soon to call again after any other result than NO */
 
 /*
- * Nobody of these n servers would take new connections. window_ms: within which they must have failed. keep[i]: which of
- * them do, all of one preference; all false for PANIC_NO.
+ * None of these n servers would take new connections. window_ms: the time within which they must have failed. keep[i]:
+ * the servers to keep, all of one preference; all false for PANIC_NO.
  */
 enum panic_says panic_judge(const struct panic_view *views, unsigned n, uint32_t window_ms,
 			    uint64_t now_ms, bool *keep);

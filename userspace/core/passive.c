@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the clients' half of their connections says of a server. Owns these rules (docs/verdicts.md):
+ * What the clients' half of their connections shows about a server (docs/verdicts.md):
  *
- *  1. A connection that the server takes mail on carries a message; one that is refused carries a few commands. How
- *     much a message is here is learned from the same server's connections, before the probe was refused.
- *  2. TAKES: one connection that carried at least what half of the usual ones do. One is enough, because many short ones
- *     are what scanners and floods make. REFUSES: three or more, all so small that as many usual ones would be that with a
- *     chance below one in ten million (with every look a new chance to be wrong). The last seconds count if they hold three
- *     connections, else all since the refusal.
- *  3. Without usual ones: whoever sends half a kilobyte got behind the greeting and EHLO, and five connections of next to
- *     nothing were refused.
- *  4. A client speaks within milliseconds of the greeting. While connections are opened and fewer other segments than
- *     connections are seen, the server is silent towards its clients. A flood of silent clients looks the same: so this is
- *     a hint, and only together with a probe that is not greeted either it is a finding.
- *  5. A server that takes long to greet (a greet delay) is given three times what it usually takes.
+ *   1. A connection on which mail is delivered carries a message; a refused one carries a few commands. The usual size
+ *      is learned from the same server's connections before the probe was refused.
+ *   2. TAKES: one connection that carried at least as much as half of the usual ones. One is enough, because scanners
+ *      and floods make many short ones. REFUSES: three or more, all so small that as many usual ones would be that
+ *      small with a probability below one in ten million (each evaluation is a new chance to be wrong). The last
+ *      seconds count if they contain three connections, otherwise all since the refusal.
+ *   3. Without usual connections: one that sent half a kilobyte got past the greeting and EHLO; five that sent next to
+ *      nothing were refused.
+ *   4. A client speaks within milliseconds of the greeting. If connections are opened and fewer other segments than
+ *      connections are seen, the server does not greet its clients. A flood of silent clients looks the same, so this
+ *      is a hint, and a finding only together with a probe that is not greeted either.
+ *   5. A server that takes long to greet (a greet delay) is given three times its usual time.
  */
 #include "core/passive.h"
 
@@ -31,7 +31,7 @@ void passive_add(struct passive_volumes *v, uint32_t units)
 	v->of[units < PASSIVE_UNIT_CAP ? units : PASSIVE_UNIT_CAP]++;
 }
 
-/* The volume that so many percent of the connections stay below, or reach at most. */
+/* The volume below or at which the given percentage of connections stays. */
 static uint32_t quantile(const struct passive_volumes *v, unsigned percent)
 {
 	uint64_t below = 0;
@@ -56,7 +56,7 @@ static uint32_t largest(const struct passive_volumes *v)
 bool passive_all_refused(const struct passive_volumes *is, const struct passive_volumes *usual)
 {
 	uint32_t most = largest(is),
-		 as_small = 1; /* one more than seen: what was not seen yet is not impossible */
+		 as_small = 1; /* one more than seen, because an unseen size is not impossible */
 	double chance = 1;
 
 	if (is->n < MIN_NOW || usual->n < MIN_USUAL || quantile(usual, 50) < MESSAGE)

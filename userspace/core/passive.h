@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the datapath sees of a server without a probe: its clients. Pure; the caller reads the counters and the flow
- * table and gives the time. In DSR only the clients' half of each connection is seen. Rules are numbered in passive.c.
+ * table and gives the time. With direct server return only the clients' half of each connection is seen. Rules are
+ * numbered in passive.c.
  */
 #ifndef MXLB_PASSIVE_H
 #define MXLB_PASSIVE_H
@@ -26,8 +27,8 @@ struct passive_flows {
 
 enum passive_finding {
 	PASSIVE_NONE,	 /* too few connections to tell */
-	PASSIVE_UNCLEAR, /* connections, but they do not tell */
-	PASSIVE_TAKES,	 /* a client sent as much as clients usually do */
+	PASSIVE_UNCLEAR, /* connections, but they prove nothing */
+	PASSIVE_TAKES,	 /* a client sent as much as usual */
 	PASSIVE_REFUSES, /* all clients leave early */
 };
 
@@ -35,11 +36,11 @@ void passive_add(struct passive_volumes *v, uint32_t units);
 /* early: the probe was refused before MAIL FROM, so a client that sends a message got further than the probe. */
 enum passive_finding passive_judge(const struct passive_flows *f, bool early);
 
-/* The parts of it, for connections that ended in other spans of time. */
+/* The same for connections that ended in other periods. */
 bool passive_all_refused(const struct passive_volumes *is, const struct passive_volumes *usual);
 bool passive_any_taken(const struct passive_volumes *is, const struct passive_volumes *usual);
 
-/* Connections that were opened and whose clients still have nothing to say. */
+/* Detects that clients open connections and then send nothing. */
 struct passive_silence {
 	uint64_t opened, spoken; /* the counters as last seen */
 	uint64_t since_ms;	 /* the first connection of this row; 0: there is no row */
@@ -50,12 +51,12 @@ struct passive_silence {
 /* opened: connections established; spoken: segments behind a handshake; both only rise. */
 void passive_silence_look(struct passive_silence *s, uint64_t opened, uint64_t spoken,
 			  uint64_t now_ms);
-/* For how long clients have connected and said nothing, in ms; 0: they speak, or nobody connects. */
+/* For how many ms clients have connected and sent nothing; 0: they send, or none connects. */
 uint64_t passive_silence_ms(const struct passive_silence *s, uint64_t now_ms);
 
 /* How long this server usually takes to greet: follows a slower greeting at once, a faster one slowly. */
 uint32_t passive_greeting_learn(uint32_t usual_ms, uint32_t greeting_ms);
-/* After which silence of a probe its clients' silence may be believed. */
+/* The silence of a probe after which the clients' silence counts. */
 uint32_t passive_greeting_limit(uint32_t usual_ms);
 
 #endif

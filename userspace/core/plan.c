@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the datapath should be, read off the model. Decides nothing: tiers chose already. Owns only the
- * translation, so that datapath/ needs to know neither verdicts nor tiers.
+ * Translates the model into what the datapath should contain. Tiers have decided already; datapath/ then needs to know
+ * neither verdicts nor tiers.
  *
- *  1. Mode: a cold start is not ready, whoever takes new connections makes a ring, else all-down says.
- *  2. Flows of a backend are reset while it is down as unreachable, its next hop was asked twice, and
- *     on-unreachable says so; not while unknown: what this side can't see is no reason to end a connection.
- *  3. Retransmitted SYNs go elsewhere while new connections would: down and not in the ring all the same (fail-open,
- *     panic), or in maint.
+ *   1. Mode: not ready during a cold start; a ring if any server takes new connections; otherwise as all-down says.
+ *   2. Flows of a server are reset while it is down as unreachable, its next hop was asked twice, and on-unreachable
+ *      says so; not while it is unknown, because what this box cannot see is no reason to end a connection.
+ *   3. Retransmitted SYNs are placed by the ring again while new connections would be: if the server is down and not
+ *      in the ring regardless (fail-open, panic), or in maint.
  */
 #include <errno.h>
 #include <stdlib.h>

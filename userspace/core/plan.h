@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the datapath should be, whole: the one thing that crosses from core/ to datapath/. Made anew from the
- * model by plan_build() and given to datapath_apply(), which works out what differs from what is there.
+ * What the datapath should contain, as a whole; the only thing that passes from core/ to datapath/. plan_build() makes
+ * it from the model, datapath_apply() works out the difference from what is there.
  */
 #ifndef MXLB_PLAN_H
 #define MXLB_PLAN_H
@@ -14,8 +14,8 @@ struct model;
 enum plan_mode {
 	PLAN_NOT_READY, /* neither answered nor served: drop */
 	PLAN_RING,	/* members take new connections */
-	PLAN_RESET,	/* nobody: RST to a SYN */
-	PLAN_DROP,	/* nobody: drop */
+	PLAN_RESET,	/* no server: RST to a SYN */
+	PLAN_DROP,	/* no server: drop */
 };
 
 struct plan_service {
@@ -54,8 +54,7 @@ struct plan {
 	unsigned n_backends;
 	const struct addr *peers; /* whose tunnels end here */
 	unsigned n_peers;
-	struct addr own
-		[PLAN_OWN_MAX]; /* addresses of this box, as far as they are known: no client has them */
+	struct addr own[PLAN_OWN_MAX]; /* known addresses of this box: no client has them */
 	unsigned n_own;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is wrong with this box, as long as it is: a VIP that became an address of it, a file of which only the last good copy
- * is in use. Whatever shows the state of mxlb shows this list; each row is an event when it comes and when it goes.
+ * Problems of this box, shown as long as they last: a VIP that became one of its addresses, a file that was replaced
+ * by its last good copy. All views of mxlb's state show this list; each row is an event when it begins and when it
+ * ends.
  */
 #ifndef MXLB_PROBLEM_H
 #define MXLB_PROBLEM_H
@@ -12,10 +13,10 @@
 #define PROBLEM_NAME_SIZE 24
 
 struct problem {
-	const char *name;	      /* "vip_local": a literal; no other row has name and .about */
+	const char *name;	      /* "vip_local": a literal; (name, .about) is unique */
 	char about[CONFIG_NAME_SIZE]; /* a service; "": the box */
-	char text[EVENT_TEXT_SIZE];   /* what is wrong, what it means, what to do */
-	bool critical;		      /* else a warning: what mxlb does is not harmed yet */
+	char text[EVENT_TEXT_SIZE];   /* the problem, its effect and the remedy */
+	bool critical;		      /* otherwise a warning without an effect yet */
 	int64_t since_wall_ms;
 };
 
@@ -25,8 +26,8 @@ struct problems {
 };
 
 /*
- * text: what is wrong; NULL: nothing is, and the row goes. An event is added if the row came or went; one that is there
- * already only gets the new text. A row that finds no place is an event all the same.
+ * text: the problem; NULL: it is gone, and its row is removed. An event is added if a row appears or disappears; an
+ * existing row only gets the new text. If there is no room for a row, the event is added all the same.
  */
 void problem_set(struct problems *p, struct event_log *log, int64_t now_wall_ms, const char *name,
 		 const char *about, bool critical, const char *text);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which reason an SMTP refusal stands for. Owns the texts that are known. No list of texts is ever complete, so a text
- * that is not known decides nothing here: blame.c weighs it against what other clients meet.
+ * Derives the reason from an SMTP refusal by known texts. No list of texts is complete, so an unknown text decides
+ * nothing here; blame.c compares it with what other clients experience.
  *
- *  1. A 4xx that speaks of too many, too fast or a limit is about this client's connections.
- *  2. A refusal that asks for STARTTLS is about a probe that does not use TLS.
- *  3. A 4xx that speaks of greylisting is about this client.
- *  4. A refusal of MAIL FROM that speaks of the sender, or whose enhanced code has the subject 1 (addressing), is about
- *     the probe's sender.
- *  5. A 5xx that speaks of this client's address, name or a block list, or whose enhanced code has the subject 7
- *     (security or policy), is about this client. A 4xx with that subject is not: Postfix reports a dead milter by 4.7.1.
- *  6. A server that waits for a PROXY protocol header refuses all clients, because none of them sends one.
- *  7. Everything else is what its code says.
+ *   1. A 4xx that mentions too many, too fast or a limit is about this client's connections.
+ *   2. A refusal that asks for STARTTLS is about a probe that does not use TLS.
+ *   3. A 4xx that mentions greylisting is about this client.
+ *   4. A refusal of MAIL FROM that mentions the sender, or whose enhanced code has the subject 1 (addressing), is
+ *      about the probe's sender.
+ *   5. A 5xx that mentions this client's address, name or a block list, or whose enhanced code has the subject 7
+ *      (security or policy), is about this client. A 4xx with that subject is not: Postfix reports a dead milter by
+ *      4.7.1.
+ *   6. A server that expects a PROXY protocol header refuses all clients, because none of them sends one.
+ *   7. Otherwise the code decides.
  */
 #include <string.h>
 #include "core/refusal.h"
@@ -118,7 +119,7 @@ enum reason refusal_by_code(enum probe_stage stage, uint16_t code)
 		return by_stage[stage].code_4xx;
 	if (code / 100 == 5 || stage == STAGE_STARTTLS)
 		return by_stage[stage].code_5xx;
-	return REASON_malformed; /* 3xx: nothing that was said asks for more */
+	return REASON_malformed; /* 3xx: no command asks for more input */
 }
 
 bool refusal_names_server(const char *text)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The SMTP reply parser: one byte after the other through one function, so that no split of the bytes can change
- * the verdict. Owns the grammar of RFC 5321 section 4.2; refuses NULs, codes outside 200..599, codes that change
- * between the lines of one reply, and everything beyond the caps. What a code means is dialog.c's.
+ * The SMTP reply parser. It processes one byte at a time, so that no split of the bytes can change the result. It
+ * implements the grammar of RFC 5321 section 4.2; it rejects NULs, codes outside 200..599, codes that change between
+ * the lines of a reply, and everything beyond the limits. What a code means is decided by dialog.c.
  */
 #include <string.h>
 #include <strings.h>
@@ -23,7 +23,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* The code, digit by digit: on later lines it must be the first line's. */
+/* The code, digit by digit; on later lines it must equal the first line's. */
 static bool code_byte_fits(const struct reply *r, size_t at, char c)
 {
 	static const uint16_t place[CODE_LEN] = {100, 10, 1};
@@ -33,7 +33,7 @@ static bool code_byte_fits(const struct reply *r, size_t at, char c)
 	return !r->lines || r->code / place[at] % 10 == c - '0';
 }
 
-/* Refuses as early as it can be known: a server that speaks something else need not end its line. */
+/* Rejects as early as possible, because a server that speaks another protocol may never end its line. */
 static bool byte_fits(const struct reply *r, char c)
 {
 	size_t at = r->line_len;
@@ -85,7 +85,7 @@ static enum reply_status take_byte(struct reply *r, char c)
 	if (++r->bytes > REPLY_BYTES_MAX)
 		return REPLY_TOO_LONG;
 	if (!byte_fits(r, c)) {
-		r->line[r->line_len++] = c; /* shown as what was wrong */
+		r->line[r->line_len++] = c; /* shown in the error */
 		return REPLY_MALFORMED;
 	}
 	if (c == '\n') {

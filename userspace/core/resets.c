@@ -8,7 +8,7 @@
 int resets_init(struct resets *r, uint64_t places)
 {
 	*r = (struct resets){.places = places};
-	r->flows = calloc(places, sizeof(*r->flows)); /* pages that no round needs cost nothing */
+	r->flows = calloc(places, sizeof(*r->flows)); /* untouched pages cost no memory */
 	r->sorted = calloc(places, sizeof(*r->sorted));
 	if (r->flows && r->sorted)
 		return 0;
@@ -50,7 +50,7 @@ void resets_ready(struct resets *r)
 
 bool resets_next(struct resets *r, uint64_t *place)
 {
-	if (r->at == r->n) { /* those that were put off are the next turn's */
+	if (r->at == r->n) { /* the deferred ones form the next turn */
 		r->n = r->kept;
 		r->at = r->kept = 0;
 	}

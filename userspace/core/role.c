@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Who answers for the VIPs: the rules of role.h, by their numbers. Decides; opens nothing and reads no clock.
- */
+/* Decides who answers for the VIPs, by the rules of role.h. Opens nothing and reads no clock. */
 #include <stdio.h>
 #include <string.h>
 #include "core/role.h"
@@ -150,7 +148,7 @@ static enum role judge(const struct role_state *r, const struct ha_conf *conf,
 	return conf->role == HA_ROLE_ACTIVE ? ROLE_ACTIVE : ROLE_STANDBY;
 }
 
-/* When the penalty is to change if its cause stays as it is; 0: never. */
+/* When the penalty changes if its cause stays as it is; 0: never. */
 static uint64_t penalty_due(const struct role_penalty *p, const struct fault *f)
 {
 	if (p->cause == p->on)
@@ -238,7 +236,7 @@ static unsigned causes_of(const struct service *s)
 	if (s->tier.state == SERVICE_DOWN)
 		return 1u << ROLE_FAULT_SERVERS;
 	if (s->has_forced || !s->n_backends)
-		return 0; /* an operator's order is no fault of this box */
+		return 0; /* an operator's override is not a fault of this box */
 	for (unsigned i = 0; i < s->n_backends; i++) {
 		const struct backend *b = &s->backends[i];
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The role of this box among several (docs/high-availability.md): active or standby, who decided it, and the number by which
- * keepalived compares the boxes. Pure: every function takes the time. mxlb elects nothing; keepalived (VRRP)
+ * The role of this box among several (docs/high-availability.md): active or standby, who decided it, and the number by
+ * which keepalived compares the boxes. Pure: every function is given the time. mxlb elects nothing; keepalived (VRRP)
  * or routing (BGP) does.
  *
- *   1. `role: active` or `standby`: the file decides, or an operator's order until `role auto`.
- *   2. `role: keepalived`: the last line about the instance in keepalived's FIFO decides. MASTER: active.
- *      BACKUP, FAULT, STOP, DELETED: standby. Before the first line the role is kept from before a restart, else standby. An
- *      order only changes the priority: VRRP stays the only judge.
- *   3. keepalived is lost when nobody has written to the FIFO for ROLE_LOST_MS (a reload of keepalived is shorter). The role stays.
- *   4. The priority is one bonus and the largest penalty. A penalty begins after its cause has lasted for a
- *      time, and ends when the cause has been gone for a time, so that two boxes do not swap in turns.
+ *   1. `role: active` or `standby`: the configuration decides, or an operator's override until `role auto`.
+ *   2. `role: keepalived`: the last line about the instance in keepalived's FIFO decides. MASTER: active. BACKUP,
+ *      FAULT, STOP, DELETED: standby. Before the first line the role is the one from before a restart, else standby.
+ *      An override only changes the priority: VRRP alone decides.
+ *   3. keepalived is lost if the FIFO has had no writer for ROLE_LOST_MS (a reload of keepalived is shorter). The role
+ *      stays.
+ *   4. The priority is one bonus plus the largest penalty. A penalty begins after its cause has lasted for a time, and
+ *      ends after the cause has been absent for a time, so that two boxes do not swap roles repeatedly.
  */
 #ifndef MXLB_ROLE_H
 #define MXLB_ROLE_H
@@ -37,12 +38,12 @@ enum vrrp_state { /* a line's last word but one */
 		  VRRP_FAULT,
 		  VRRP_STOP,
 		  VRRP_DELETED,
-		  VRRP_RX_LOWER, /* MASTER_RX_LOWER_PRI: another master was heard, as after a split */
+		  VRRP_RX_LOWER, /* MASTER_RX_LOWER_PRI: another master sends, as after a split */
 };
 
-/* What takes from the priority, the largest first. */
+/* Penalties of the priority, the largest first. */
 enum role_fault {
-	ROLE_FAULT_ORDER,   /* an operator wants it standby */
+	ROLE_FAULT_ORDER,   /* an operator has set it to standby */
 	ROLE_FAULT_READY,   /* a service has no first verdicts yet */
 	ROLE_FAULT_SERVING, /* an interface without program or carrier */
 	ROLE_FAULT_SERVERS, /* a service has no server for new connections */
@@ -57,10 +58,11 @@ struct role_state {
 	int64_t since_wall_ms;
 	uint64_t changes;
 	enum role_order wanted;
-	struct order order;		 /* of .wanted: who, since, until */
-	enum vrrp_state vrrp;		 /* of the last line; VRRP_OTHER: none yet */
-	char instance[CONFIG_NAME_SIZE]; /* that is followed; empty: none was named or heard yet */
-	bool lost;			 /* rule 3 */
+	struct order order;   /* of .wanted: who, since, until */
+	enum vrrp_state vrrp; /* of the last line; VRRP_OTHER: none yet */
+	char instance
+		[CONFIG_NAME_SIZE]; /* the instance followed; empty: none configured or seen yet */
+	bool lost;		    /* rule 3 */
 	struct role_penalty {
 		bool cause, on;
 		uint64_t changed_ms; /* when .cause last changed */
@@ -76,17 +78,17 @@ int role_fault_points(enum role_fault f);
 
 /* kept: the role from before a restart (rule 2); ignored unless conf->role is keepalived. */
 void role_init(struct role_state *r, const struct ha_conf *conf, enum role kept, struct now now);
-/* One line of the FIFO without its newline. Returns what it says of the instance that is followed, else VRRP_OTHER. */
+/* Takes one line of the FIFO without its newline. Returns its event for the instance followed, else VRRP_OTHER. */
 enum vrrp_state role_line(struct role_state *r, const struct ha_conf *conf, const char *line);
-/* An operator's order; for_ms 0: until another one. */
+/* An operator's override; for_ms 0: until the next one. */
 void role_order_give(struct role_state *r, enum role_order wanted, const char *who, uint64_t for_ms,
 		     struct now now);
 /*
- * Decides again, after any input: rules 1, 2 and 4. causes: a bit for each enum role_fault that is true now, ROLE_FAULT_ORDER
- * aside. True: the role changed, and .role, .source, .since are new.
+ * Decides again after any input: rules 1, 2 and 4. causes: one bit per enum role_fault that is true now, without
+ * ROLE_FAULT_ORDER. True: the role has changed, and .role, .source, .since are new.
  */
 bool role_decide(struct role_state *r, const struct ha_conf *conf, unsigned causes, struct now now);
-/* When role_decide() would decide otherwise with the same causes, ms; 0: never. */
+/* When role_decide() would decide differently with the same causes, in ms; 0: never. */
 uint64_t role_next_ms(const struct role_state *r);
 /* The word of the map `role` for now. */
 uint64_t role_word(const struct role_state *r, const struct ha_conf *conf, uint64_t now_ns);

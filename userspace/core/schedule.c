@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When a backend is probed. Owns these rules; starts nothing.
+ * When each server is probed:
  *
- *  1. A time follows from the one before, not from when that probe began or ended: nothing drifts.
- *  2. Each gap is 2 to 10 % shorter than asked for, by id and round: what begins together does not stay together, and
- *     `interval` stays what a backend waits at most.
- *  3. Of backends that start together the first are probed at once, for the service waits for them, the others after
- *     each other. The second probe comes after a share of the interval that the golden ratio gives to each id, so that
- *     a thousand are spread evenly over it at once.
- *  4. A time that passed while the probe ran is skipped, so a slow server keeps its place among the others; it is
- *     not skipped while a row of results is open, for then a verdict waits.
- *  5. A loop that is late by more than OVERDUE_MS was stopped, and everything is due: all are spread anew.
- *  6. Fast while a row is open. While down, or unknown through local trouble, fast too, and with time slower:
- *     a DEAD_SHARE-th of the time that it has been so, up to `interval` (2s, 10s: from 2 minutes on, at 10 it is 10s).
- *  7. A hint brings the time to now, but no nearer than SCHEDULE_HINT_MS to the begin of the last probe: whoever forges
- *     retransmissions gets a probe a second. Over all backends hints start HINTS_A_SECOND.
- *  8. When nobody answered the connect, the next probe follows at once with a hint's short connect timeout, until the
- *     verdict is reached or confirmed: interval + connect-timeout + (fall - 1) * 500 ms is the worst case.
+ *   1. Each time follows from the previous one, not from the begin or end of that probe, so nothing drifts.
+ *   2. Each gap is 2 to 10 % shorter than configured, depending on id and round: probes that start together do not
+ *      stay together, and `interval` is an upper limit.
+ *   3. Of servers that start together, the first are probed at once because the service waits for them, the others one
+ *      after another. The second probe comes after a share of the interval that follows from the golden ratio and the
+ *      id, so that a thousand servers are evenly spread at once.
+ *   4. A time that passed while the probe ran is skipped, so a slow server does not delay others; but not while a
+ *      series of results is open, because a verdict is pending.
+ *   5. A loop that is late by more than OVERDUE_MS was stopped, and everything is due: all times are spread again.
+ *   6. The fast interval applies while a series is open; also while down, or unknown through a fault of this box, but
+ *      then it grows to a DEAD_SHARE-th of the time in that state, up to `interval` (2s, 10s: it starts to grow after
+ *      2 minutes and reaches 10s after 10).
+ *   7. A hint makes the probe due now, but not sooner than SCHEDULE_HINT_MS after the last probe began: forged
+ *      retransmissions cause one probe per second. All servers together get at most HINTS_A_SECOND.
+ *   8. If the connect was not answered, the next probe follows at once with a hint's short connect timeout, until the
+ *      verdict is reached or confirmed. The worst case is interval + connect-timeout + (fall - 1) * 500 ms.
  */
 #include "core/schedule.h"
 
 #define FIRST_AT_ONCE  64
-#define FIRST_APART_US 2000 /* 4,096 take 8 s, in which a TLS handshake each is some work */
+#define FIRST_APART_US 2000 /* 4,096 probes take 8 s, because each includes a TLS handshake */
 #define OVERDUE_MS     1000
 #define DEAD_SHARE     60
 #define HINTS_A_SECOND 100
@@ -38,7 +39,7 @@ static uint32_t mix(uint32_t x)
 	return x ^ x >> 16;
 }
 
-/* 1..ms, evenly over the ids (rule 3). */
+/* A value from 1 to ms, evenly spread over the ids (rule 3). */
 static uint64_t share(uint32_t id, uint32_t ms)
 {
 	return ((uint64_t)(id * GOLDEN) * ms >> 32) + 1;

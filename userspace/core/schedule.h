@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When a backend is probed, and how late probes were. Pure: (state, now) -> state; all times are monotonic ms that
- * the caller gives. The rules are numbered in schedule.c.
+ * When a server is probed, and how late probes were. Pure: (state, now) -> state; all times are monotonic ms given by
+ * the caller. The rules are numbered in schedule.c.
  */
 #ifndef MXLB_SCHEDULE_H
 #define MXLB_SCHEDULE_H
@@ -9,31 +9,31 @@
 #include "core/config.h"
 #include "core/health.h"
 
-#define SCHEDULE_HINT_MS	 1000 /* between a probe's begin and a hinted one's */
-#define SCHEDULE_HINT_CONNECT_MS 500  /* what a hinted probe's connect may take */
+#define SCHEDULE_HINT_MS	 1000 /* between the start of a probe and of one caused by a hint */
+#define SCHEDULE_HINT_CONNECT_MS 500  /* connect timeout of a probe caused by a hint */
 
 struct schedule { /* of one backend */
 	uint64_t due_ms;
 	uint32_t id, round;
 };
 
-/* The place-th of n backends that start together: its first probe's time is set. */
+/* Sets the time of the first probe of the place-th of n servers that start together. */
 void schedule_start(struct schedule *s, uint32_t id, unsigned place, unsigned n,
 		    uint32_t interval_ms, uint64_t now_ms);
-/* From one probe to the next, for a backend of this health, in ms; before jitter. */
+/* The time between two probes of a server with this health, in ms, before jitter. */
 uint32_t schedule_gap(const struct health *h, const struct probe_conf *conf, uint64_t now_ms);
-/* A probe has ended: sets the next one's time. at_once: a time that has passed is now, not skipped. */
+/* A probe has ended: sets the time of the next one. at_once: a time that has passed means now; it is not skipped. */
 void schedule_next(struct schedule *s, uint32_t gap_ms, bool at_once, uint64_t now_ms);
-/* The gap is another by now (a new configuration): the time comes nearer where it must. */
+/* The gap has changed (a new configuration): the next probe comes sooner if necessary. */
 void schedule_renew(struct schedule *s, uint64_t began_ms, uint32_t gap_ms, uint64_t now_ms);
-/* True when the loop is so late that this and all others are overdue: then another time is set. */
+/* True if the loop is so late that all probes are overdue: then another time is set. */
 bool schedule_overdue(struct schedule *s, uint32_t spread_ms, uint64_t now_ms);
-/* A hint for a backend whose last probe began then: the time comes nearer, as near as it may. */
+/* A hint for a server whose last probe began at that time: the next one comes as soon as allowed. */
 void schedule_hint(struct schedule *s, uint64_t began_ms, uint64_t now_ms);
-/* Nobody answered that probe's connect and the verdict is still open: the next is due at once, and hinted. */
+/* That probe's connect was not answered and the verdict is open: the next one is due at once, as after a hint. */
 bool schedule_presses(const struct health *h, enum reason last);
 
-/* What hints may cost, over all backends. */
+/* The limit of hints, over all servers. */
 struct hint_budget {
 	uint64_t at_ms;
 	uint32_t spent;
@@ -43,7 +43,7 @@ bool hint_budget_take(struct hint_budget *b, uint64_t now_ms);
 
 #define LATENESS_MAX_MS 1024
 
-/* How long after their time probes went out. */
+/* How late probes started. */
 struct lateness {
 	uint64_t n,
 		ms[LATENESS_MAX_MS + 1]; /* .ms[i]: how many were i ms late; the last: or more */
@@ -51,7 +51,7 @@ struct lateness {
 };
 
 void lateness_add(struct lateness *l, uint64_t due_ms, uint64_t began_ms);
-/* What percent of the probes were no later than; LATENESS_MAX_MS: that or more. 0 when there were none. */
+/* The lateness that the given percentage of probes did not exceed; LATENESS_MAX_MS: that or more. 0 if there were none. */
 uint32_t lateness_percentile(const struct lateness *l, unsigned percent);
 
 #endif

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Counts what health.c and tier.c decided. Owns no decision, and no number twice: sums are made where they are asked for.
- */
+/* Counts what health.c and tier.c decided. Stores no number twice: sums are computed by their readers. */
 #include <string.h>
 #include "core/tally.h"
 

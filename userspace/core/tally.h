@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is counted of probes and of states, once, for all who show it: `show stat`, the JSON and /metrics read these.
- * Counts begin with mxlbd and go on over a reload. Pure; times are monotonic ms that the caller gives.
+ * Counters of probes and states, for all their readers: `show stat`, the JSON and /metrics. They begin with mxlbd and
+ * continue over a reload. Pure; times are monotonic ms given by the caller.
  */
 #ifndef MXLB_TALLY_H
 #define MXLB_TALLY_H
@@ -11,8 +11,10 @@
 #include "core/health.h"
 #include "core/tier.h"
 
-/* Upper bounds of the buckets, inclusive; a last one takes what is longer. In half decades: what is to be told from one
- * another is a server that answers, one that is slow, and one that lets its clients wait (greeting delays). */
+/*
+ * Inclusive upper bounds of the buckets; the last bucket takes the rest. In half decades, because they must
+ * distinguish a normal server, a slow one, and one that delays its greeting.
+ */
 #define TALLY_BOUNDS_MS                                                  \
 	{                                                                \
 		1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000 \
@@ -22,7 +24,7 @@ extern const uint32_t tally_bounds_ms[TALLY_BOUNDS];
 
 struct histogram {
 	uint64_t n, sum_ms;
-	uint64_t bucket[TALLY_BOUNDS + 1]; /* each its own, not those below it */
+	uint64_t bucket[TALLY_BOUNDS + 1]; /* not cumulative */
 };
 
 enum tally_stage { TALLY_CONNECT, TALLY_GREETING, TALLY_TLS, TALLY_TOTAL, TALLY_STAGES };
@@ -32,27 +34,28 @@ struct downtime {
 	uint64_t past_ms;  /* earlier times together */
 };
 
-/* New connections a second and the most flows at once, looked at by tally_second(). */
+/* New connections per second and the maximum of flows, updated by tally_second(). */
 struct tally_rate {
 	uint64_t at_ms;	   /* when; 0: never */
 	uint64_t total;	   /* new connections at that time */
-	uint32_t now, max; /* of them a second, in the last second; and the highest of these */
+	uint32_t now, max; /* per second, in the last second; and the maximum */
 	uint64_t flows_max;
-	uint64_t last_ms; /* when there was last a new one; 0: none since counting began */
+	uint64_t last_ms; /* time of the last new connection; 0: none since counting began */
 };
 
 struct backend_tally {
-	/* Probes that ended, by what they said of the server; VERDICT_UNKNOWN: nothing, it was this side's trouble. */
+	/* Finished probes, by their result; VERDICT_UNKNOWN: a fault of this box. */
 	uint64_t results[VERDICT_COUNT];
-	uint64_t failed_up; /* of them: neither up nor unknown while the server was up */
+	uint64_t failed_up;		/* failures while the server was up */
 	uint64_t became[VERDICT_COUNT]; /* changes of the verdict, by the new one */
-	uint64_t rises, falls; /* to up and to down of the verdict that new connections go by */
-	struct downtime down;  /* while that is down, or the operator says maint */
+	uint64_t rises,
+		falls; /* to up and to down, of the verdict that decides about new connections */
+	struct downtime down; /* while that is down, or in maint */
 	uint64_t
-		changed_ms; /* when that, or what the operator says, last changed; or counting began */
+		changed_ms; /* when that, or the administrative state, last changed; or counting began */
 	struct histogram stage[TALLY_STAGES]; /* of the probes that left the stage */
 	struct tally_rate rate;
-	/* as last told by tally_state() */
+	/* as of the last tally_state() */
 	enum verdict verdict;
 	enum admin_state admin;
 };
@@ -65,12 +68,12 @@ struct service_tally {
 	struct tally_rate rate;
 };
 
-/* Of a backend that is in this state already: nothing of that is counted. */
+/* The initial state of a server; nothing is counted. */
 void tally_begin(struct backend_tally *t, enum verdict effective, enum admin_state admin,
 		 uint64_t now_ms);
-/* A probe has ended. before: the verdict that new connections went by. */
+/* A probe has ended. before: the verdict that decided about new connections. */
 void tally_result(struct backend_tally *t, const struct probe_result *r, enum verdict before);
-/* What new connections go by now, and what the operator says. */
+/* The verdict that decides about new connections, and the administrative state. */
 void tally_state(struct backend_tally *t, enum verdict effective, enum admin_state admin,
 		 uint64_t now_ms);
 uint64_t tally_failed(const struct backend_tally *t); /* results that were not up, unknown aside */
@@ -80,10 +83,10 @@ void tally_service_begin(struct service_tally *t, uint64_t now_ms);
 void tally_service(struct service_tally *t, const struct tier_state *was,
 		   const struct tier_state *is, uint64_t now_ms);
 
-/* To be called about once a second with the totals so far. A total that falls (a server went) counts as none. */
+/* Called about once per second with the totals so far. A total that falls (a server was removed) counts as none. */
 void tally_second(struct tally_rate *r, uint64_t flows, uint64_t new_flows, uint64_t now_ms);
 
-/* How long ago; 0 for a time that is not yet. */
+/* The time since then; 0 if it is in the future. */
 uint64_t tally_age_ms(uint64_t then_ms, uint64_t now_ms);
 uint64_t downtime_ms(const struct downtime *d, uint64_t now_ms);
 

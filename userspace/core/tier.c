@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which backends of a service take new connections. Owns the rules below; how a verdict came about is
- * health.c's, what a ring looks like maglev.c's.
+ * Chooses the servers of a service that take new connections. Verdicts come from health.c, the ring's layout from
+ * maglev.c.
  *
- *  1. Cold start: nothing is decided until a backend of the best tier is up and the rest of that tier has
- *     verdicts, or cold_start_ms has passed. Backends that the operator keeps out are not waited for.
- *  2. Only a backend with weight, in admin state ready and with a known next hop takes anything new.
- *  3. The ladder: the first rung that any tier reaches decides, and on it the lowest preference.
- *       a. at least min-up backends up
- *       b. any backend up
- *       c. nobody up: any backend draining by verdict
- *       d. nobody draining either: any backend that is down for its certificate alone. Mail late is better than mail
- *          lost: a sender that does not check takes it, one that does keeps it
- *     and below it nobody: all-down.
- *  4. Failback: while the active tier still reaches the deciding rung, and that one is about being up, a
- *     better tier is served only when it has reached it for failback_hold_ms; where failback is manual, not before the
- *     operator asks for it. Otherwise at once.
- *  5. Within the tier each backend that fits the rung takes part, without delay.
- *  6. tier-mode add (F5's priority groups): the active tier is the best that has anybody up, and while fewer than min-up
- *     backends take part the next tiers join in. A better tier joins at once, so there is nothing to hold.
- *  7. The tier that the operator forces is active while anybody there is up, min-up or not, whatever better ones are;
- *     nobody up there: as if it were not forced.
+ *   1. Cold start: nothing is decided until a server of the best tier is up and the rest of that tier has verdicts, or
+ *      cold_start_ms has passed. Servers that the operator keeps out are not waited for.
+ *   2. Only a server with a weight, in admin state ready and with a known next hop takes new connections.
+ *   3. The fallback levels: the first level that any tier reaches decides, and on it the lowest preference:
+ *        a. at least min-up servers up
+ *        b. any server up
+ *        c. no server up: any server draining by verdict
+ *        d. none draining either: any server that is down only because of its certificate. Late mail is better than lost mail: a
+ *           sender that does not check delivers it, one that does keeps it
+ *      Below these: all-down.
+ *   4. Failback: while the active tier still reaches the deciding level, and that is a or b, a better tier becomes
+ *      active only after it has reached the level for failback_hold_ms; with manual failback, not before the operator
+ *      asks for it. Otherwise at once.
+ *   5. Within the tier every server that meets the level takes part, without delay.
+ *   6. tier-mode add (F5's priority groups): the active tier is the best with any server up, and while fewer than
+ *      min-up servers take part the next tiers are added. A better tier is added at once, so there is no hold.
+ *   7. The tier that the operator forces is active while any of its servers is up, regardless of min-up and of better
+ *      tiers; otherwise it is ignored.
  */
 #include <string.h>
 #include "core/tier.h"
@@ -77,7 +77,7 @@ static bool takes_certificate(const struct tier_view *v)
 	return may_take(v) && v->verdict == VERDICT_DOWN && reason_is_certificate(v->reason);
 }
 
-/* Rule 3. Which backends count, whether min-up of them are wanted, and what the service then is. */
+/* Rule 3: which servers count on a level, whether min-up of them are required, and the resulting state of the service. */
 static const struct rung {
 	bool (*takes)(const struct tier_view *v);
 	bool wants_min_up;
@@ -89,7 +89,7 @@ static const struct rung {
 	{takes_certificate, false, SERVICE_FAIL_OPEN},
 };
 
-struct tier { /* backends first to end - 1 of the views: one preference */
+struct tier { /* servers first to end - 1 of the views, of one preference */
 	unsigned first, end;
 };
 
@@ -136,7 +136,7 @@ static bool cold_start_over(const struct tier_state *state, const struct tier_co
 	return any_up;
 }
 
-/* Rule 7. The rung of a forced tier that has anybody up; NULL: none is forced, or nobody is. */
+/* Rule 7: the level of a forced tier with a server up; NULL: none is forced, or it has none. */
 static const struct rung *forced(const struct tier_conf *conf, const struct tier_view *views,
 				 unsigned n)
 {
@@ -148,7 +148,7 @@ static const struct rung *forced(const struct tier_conf *conf, const struct tier
 	return NULL;
 }
 
-/* Rule 3. The deciding rung and the best preference on it; NULL: nobody. */
+/* Rule 3: the deciding level and the best preference on it; NULL: none. */
 static const struct rung *climb(const struct tier_conf *conf, const struct tier_view *views,
 				unsigned n, uint16_t *best)
 {
@@ -165,7 +165,7 @@ static const struct rung *climb(const struct tier_conf *conf, const struct tier_
 	return NULL;
 }
 
-/* Is there a hold at all: somebody is up, and the active tier is as fit as the better one. */
+/* Whether the hold applies: a server is up, and the active tier is as healthy as the better one. */
 static bool may_stay(const struct tier_state *state, const struct rung *r,
 		     const struct tier_conf *conf, const struct tier_view *views, unsigned n)
 {
@@ -188,7 +188,7 @@ static uint64_t held_since(const struct tier_state *state, uint16_t preference, 
 	return now_ms;
 }
 
-/* Rule 4. Notes the better tiers and since when; *best is the one to serve. When to ask again, or 0. */
+/* Rule 4: records the better tiers and since when; *best is the one to use. Returns when to call again, or 0. */
 static uint64_t hold(struct tier_state *state, const struct rung *r, const struct tier_conf *conf,
 		     const struct tier_view *views, unsigned n, uint64_t now_ms, uint16_t *best)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which backends of a service take new connections. Pure: a view of the backends in, a choice out.
- * The rules are numbered in tier.c.
+ * Chooses the servers of a service that take new connections. Pure: a view of the servers in, a choice out. The rules
+ * are numbered in tier.c.
  */
 #ifndef MXLB_TIER_H
 #define MXLB_TIER_H
@@ -14,11 +14,11 @@ enum admin_state { ADMIN_READY, ADMIN_DRAIN, ADMIN_MAINT };
 enum service_state {
 	SERVICE_NOT_READY,     /* cold start: not answered, not served */
 	SERVICE_UP,	       /* the active tier has up backends */
-	SERVICE_DRAINING_ONLY, /* nobody up: the draining ones of the best tier that has any */
-	SERVICE_FAIL_OPEN,     /* nobody up or draining: those whose certificate alone is bad */
-	SERVICE_DOWN,	       /* nobody at all: all-down decides */
-	SERVICE_BLIND, /* the program does not see the interface's packets (model_blind()) */
-	SERVICE_PANIC, /* all failed at once, maybe through this box: the last ring stays (panic.c) */
+	SERVICE_DRAINING_ONLY, /* no server up: the draining ones of the best tier that has any */
+	SERVICE_FAIL_OPEN, /* none up or draining: those that are down only because of their certificate */
+	SERVICE_DOWN,  /* none at all: all-down decides */
+	SERVICE_BLIND, /* the program does not see the packets of its interface (model_blind()) */
+	SERVICE_PANIC, /* all failed at once, perhaps because of this box: the last ring stays (panic.c) */
 };
 
 #define SERVICE_STATE_COUNT (SERVICE_PANIC + 1)
@@ -28,9 +28,9 @@ struct tier_view { /* one backend, in the order of service_conf.backends (best p
 	uint16_t weight;
 	enum verdict verdict; /* health_effective() */
 	enum reason reason;   /* of that verdict */
-	bool probed;	      /* has a verdict of its own, or an adopted one */
+	bool probed;	      /* has a verdict, its own or adopted */
 	enum admin_state admin;
-	bool reachable; /* its next hop is resolved: it can be sent to */
+	bool reachable; /* its next hop is resolved */
 };
 
 struct tier_conf {
@@ -40,31 +40,31 @@ struct tier_conf {
 	uint32_t failback_hold_ms;
 	uint32_t cold_start_ms; /* the probe's timeout: how long a cold start waits */
 	bool has_forced;
-	uint16_t forced; /* the preference that the operator wants to be active */
+	uint16_t forced; /* the tier that the operator forces */
 };
 
-/* Better tiers timed at once; a further one waits until one of them is served. */
+/* Better tiers whose hold is timed at once; others wait until one of them is active. */
 #define TIER_HELD_MAX 8
 
-struct tier_held { /* a tier that could be served but for the failback hold, or a manual failback */
+struct tier_held { /* a tier that only the failback hold, or manual failback, keeps from being active */
 	uint16_t preference;
 	uint64_t since_ms; /* monotonic: fit since */
 };
 
-struct tier_state { /* kept between calls; zero it and set .started_ms before the first */
+struct tier_state { /* Kept between calls; zero it and set .started_ms before the first one */
 	enum service_state state;
 	bool has_active;
 	uint16_t active; /* preference of the active tier */
 	bool served;	 /* left the cold start, or adopted */
-	bool anew; /* the next choice knows of no active tier: the operator asks for the best */
+	bool anew; /* the next choice ignores the active tier: the operator asks for the best */
 	uint64_t started_ms;
 	struct tier_held held[TIER_HELD_MAX]; /* better than the active one, best first */
 	unsigned n_held;
 };
 
 /*
- * Decides anew. in_ring[i] says whether backend i takes new connections. Returns the time in ms at which it
- * should be asked again though nothing changed (a hold or the cold start runs out), or 0 for never.
+ * Decides again. in_ring[i]: whether server i takes new connections. Returns the time in ms at which to call it again
+ * even if nothing has changed (the end of a hold or of the cold start), or 0.
  */
 uint64_t tier_choose(struct tier_state *state, const struct tier_conf *conf,
 		     const struct tier_view *views, unsigned n, uint64_t now_ms, bool *in_ring);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns which TLSA records are taken. Refuses usages 0 and 1, which are unusable for SMTP (RFC 7672 section 3.1.3):
- * Exchange Online would then ask for no more than TLS, and who wrote them meant more.
+ * Which TLSA records are accepted. Usages 0 and 1 are refused, because they are unusable for SMTP (RFC 7672 section
+ * 3.1.3): Exchange Online would then require TLS only, which is less than the administrator intended.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #define SAY(why, ...) (snprintf(why, TLSA_WHY_SIZE, __VA_ARGS__), -EINVAL)
 
-/* One digit and the blank behind it; -1: something else. */
+/* Parses one digit and the blank after it; -1: something else. */
 static int take_digit(const char **at)
 {
 	int digit;

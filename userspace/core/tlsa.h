@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* TLSA records as they are written in a zone file (RFC 6698 section 2.2). Pure. */
+/* TLSA records in the form of a zone file (RFC 6698 section 2.2). Pure. */
 #ifndef MXLB_TLSA_H
 #define MXLB_TLSA_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The names and meanings of verdicts, reasons and stages. Owns no decision: what a reason does to a verdict
- * is health.c's. A number that is none of ours reads as "?", verdict unknown, and changes nothing.
+ * Names and meanings of verdicts, reasons and stages. Their effect on verdicts is decided by health.c. An unknown
+ * number is shown as "?", has the verdict unknown, and changes nothing.
  */
 #include <stddef.h>
 #include "core/verdict.h"
@@ -118,7 +118,7 @@ enum probe_stage reason_stage(enum reason r)
 	}
 }
 
-/* Where it asks for DANE, Exchange Online has words of its own (docs/protocol-notes.md 2.7). */
+/* If DANE is required, Exchange Online uses other codes (docs/protocol-notes.md 2.7). */
 const char *reason_exo_code(enum reason r, enum tls_policy policy)
 {
 	if (policy == TLS_DANE && r == REASON_no_starttls)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a probe found: stage + reason + the server's words + times. The one list of reasons, each with the
- * verdict it stands for, whether it acts at once, and the code that Exchange Online would report
- * (docs/protocol-notes.md 3.1). Reason names are part of the contract: they appear in JSON, logs and metrics.
+ * The result of a probe: stage, reason, the server's words, times. The list of reasons exists once, here: each with
+ * its verdict, whether it acts at once, and the code that Exchange Online would report (docs/protocol-notes.md 3.1).
+ * The names of reasons appear in JSON, logs and metrics and must not change.
  */
 #ifndef MXLB_VERDICT_H
 #define MXLB_VERDICT_H
@@ -16,8 +16,8 @@ enum verdict { VERDICT_UNKNOWN, VERDICT_UP, VERDICT_DRAINING, VERDICT_DOWN };
 #define VERDICT_COUNT (VERDICT_DOWN + 1)
 
 /*
- * What a result does to the verdict: counts towards fall/rise, acts at once, or changes nothing. The last is evidence
- * about this client only (docs/verdicts.md): a warning.
+ * The effect of a result on the verdict: it counts towards fall and rise, acts at once, or changes nothing. The last
+ * kind is evidence about this client only (docs/verdicts.md): a warning.
  */
 enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 
@@ -134,7 +134,7 @@ struct probe_result {
 	enum probe_stage stage;				    /* the last one entered */
 	uint16_t smtp_code;				    /* of the reply that decided; 0: none */
 	uint32_t connect_ms, greeting_ms, tls_ms, total_ms; /* 0: stage not reached */
-	uint32_t cpu_ms;				    /* of this box, that the probe took */
+	uint32_t cpu_ms;				    /* CPU time of this box for the probe */
 	char text[PROBE_TEXT_SIZE]; /* the server's own words or the local error, escaped */
 	struct tls_info tls;
 };
@@ -143,13 +143,13 @@ const char *verdict_name(enum verdict v); /* "up" */
 const char *reason_name(enum reason r);	  /* "greeting_421" */
 enum verdict reason_verdict(enum reason r);
 enum effect reason_effect(enum reason r);
-/* The server did all it should but show a certificate that the policy takes. */
+/* The server passed every stage except for its certificate. */
 bool reason_is_certificate(enum reason r);
-/* The server refuses this client, and says nothing about its other clients. */
+/* The server refuses this client; this says nothing about other clients. */
 bool reason_is_client(enum reason r);
-/* The server refused in SMTP, in the greeting, to EHLO or to MAIL FROM; whom else it refuses is not known. */
+/* The server refused in SMTP (greeting, EHLO or MAIL FROM); whether it refuses other clients is not known. */
 bool reason_is_refusal(enum reason r);
-/* The first stage that this reason puts in doubt; STAGE_NONE: it names no fault of the server. */
+/* The first stage that this reason casts doubt on; STAGE_NONE: it is not a fault of the server. */
 enum probe_stage reason_stage(enum reason r);
 const char *reason_exo_code(enum reason r, enum tls_policy policy); /* "4.4.317" or "" */
 const char *reason_text(enum reason r);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a service knows about a refusal of its probe (the facts that blame.c decides by), and the warning that is left
- * where the refusal moves no mail. Owns these rules:
+ * The facts about a refusal of the probe by which blame.c decides, and the warning that remains if the refusal moves
+ * no mail:
  *
- *  1. Two refusals are the same when their letters are: codes, addresses, ids and times in them may differ.
- *  2. A refusal that a server's clients did not meet is remembered by its words: the same words say nothing later, when
- *     no client connects, until the clients meet a refusal.
- *  3. Servers of a tier that were moved for words which then turn out to be everyone's (blame.c, rule 11), or to be about
- *     the probe (rule 12), come back, unless their own clients met the refusal.
- *  4. A warning ends after `rise` probes in a row that were not refused, or when the server gets another verdict than up.
+ *   1. Two refusals are the same if their letters are; codes, addresses, ids and times in them may differ.
+ *   2. The words of a refusal that a server's clients did not meet are remembered: later, when no client connects, the
+ *      same words change nothing, until clients meet a refusal.
+ *   3. Servers of a tier that were taken out for words which all servers of the tier then use (blame.c, rule 11), or
+ *      which turn out to concern the probe (rule 12), come back, unless their own clients met the refusal.
+ *   4. A warning ends after `rise` consecutive probes that were not refused, or when the server gets another verdict
+ *      than up.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ static bool says_the_same(const struct backend *b, const struct probe_result *r)
 	       same_words(b->last.text, r->text);
 }
 
-/* The text of a result is "CODE words": what refusal.c looks at is behind the code. */
+/* A result's text is "CODE words"; refusal.c looks at the words. */
 static const char *behind_code(const char *text)
 {
 	return strlen(text) > 4 ? text + 4 : text;
