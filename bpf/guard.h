@@ -43,10 +43,6 @@ static __always_inline int guard_allows(struct packet *p, __u32 set)
  *      prefix only delays that sender; to block it, each forged SYN must be sent twice.
  *   3. A source in the service's allow-list is not limited.
  */
-#define BUCKET_TIME_BITS 48
-#define BUCKET_TIME_MASK ((1ULL << BUCKET_TIME_BITS) - 1)
-#define BUCKET_UNIT_BITS 10 /* of ns: 48 bits last for nine years */
-
 /* Returns 1: pass, 0: drop, -1: the bucket belongs to another prefix. */
 static __always_inline int guard_take(__u32 key, __u64 tag, __u64 now, __u64 interval)
 {
@@ -56,14 +52,15 @@ static __always_inline int guard_take(__u32 key, __u64 tag, __u64 now, __u64 int
 	if (!at)
 		return 1;
 	word = READ_ONCE(*at);
-	full = word & BUCKET_TIME_MASK;
+	full = word & MXLB_SYN_BUCKET_MASK;
 	if (full < now)
 		full = now;
-	else if (word >> BUCKET_TIME_BITS != tag)
+	else if (word >> MXLB_SYN_BUCKET_TIME_BITS != tag)
 		return -1;
-	if (full - now > (SECOND_NS >> BUCKET_UNIT_BITS) - interval)
+	if (full - now > (SECOND_NS >> MXLB_SYN_BUCKET_UNIT_BITS) - interval)
 		return 0;
-	*(volatile __u64 *)at = tag << BUCKET_TIME_BITS | ((full + interval) & BUCKET_TIME_MASK);
+	*(volatile __u64 *)at =
+		tag << MXLB_SYN_BUCKET_TIME_BITS | ((full + interval) & MXLB_SYN_BUCKET_MASK);
 	return 1;
 }
 
@@ -72,8 +69,9 @@ static __always_inline int guard_rate(const struct packet *p, __u32 interval_ns,
 {
 	__u64 prefix = p->family == 4 ? p->source_lo & bpf_htonl(0xffffff00) : p->source_hi;
 	__u64 hash = mxlb_flow_hash(control.secret, prefix, p->service, again);
-	__u64 now = bpf_ktime_get_ns() >> BUCKET_UNIT_BITS, tag = hash >> BUCKET_TIME_BITS;
-	__u64 interval = interval_ns >> BUCKET_UNIT_BITS;
+	__u64 now = bpf_ktime_get_ns() >> MXLB_SYN_BUCKET_UNIT_BITS,
+	      tag = hash >> MXLB_SYN_BUCKET_TIME_BITS;
+	__u64 interval = interval_ns >> MXLB_SYN_BUCKET_UNIT_BITS;
 	__u32 key = hash % MXLB_BUCKETS;
 	int may = guard_take(key, tag, now, interval);
 

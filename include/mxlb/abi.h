@@ -238,10 +238,14 @@ struct mxlb_allow_key {
 	__u32 set;
 	__u8 address[16];
 };
-#define MXLB_ALLOW_LEN 160
+#define MXLB_ALLOW_LEN		  160
 
 /* One token bucket: the time at which it is full again, in ns of CLOCK_MONOTONIC (GCRA; ITU-T I.371, annex A). */
-#define MXLB_BUCKETS   4096
+#define MXLB_BUCKETS		  4096
+/* syn_buckets: that time in units of 1,024 ns (48 bits last for nine years), and whose it is in the upper 16 bits. */
+#define MXLB_SYN_BUCKET_TIME_BITS 48
+#define MXLB_SYN_BUCKET_UNIT_BITS 10
+#define MXLB_SYN_BUCKET_MASK	  ((1ULL << MXLB_SYN_BUCKET_TIME_BITS) - 1)
 
 /* Global switches and values. */
 struct mxlb_control {

@@ -2,6 +2,7 @@
 """When descriptors, memory, processes, disk or room for the log run out, or somebody meddles with what is pinned: mxlbd does not
 fall, blames no server, and is whole again afterwards; where it can't start it says why, and mail goes where it went."""
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from games import Sessions, assert_alive, verdict_times
-from lab import OXFORD, VIP, Traffic, children, command, wait_until
+from games import Sessions, assert_alive, flows, verdict_times
+from lab import OXFORD, SERVERS, VIP, VIP6, Traffic, children, command, wait_until
 from pinned import Pinned
 
+GAMES = float(os.environ.get("MXLB_GAMES_S", 0)) > 0
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -228,8 +230,12 @@ def test_a_log_that_nobody_reads_stops_nothing_and_goes_on_when_it_is_read(lab, 
 
 # --- what is pinned ---
 
-GARBAGE = {"services": b"\xff", "backends": b"\xa5", "fronts": b"\xff", "rings": b"\xff", "control": b"\x07"}
-KEEPS_SESSIONS = {"rings"}  # flows are found without it; the others say what is to be reset
+GARBAGE = {"services": b"\xff", "backends": b"\xa5", "fronts": b"\xff", "rings": b"\xff", "control": b"\x07",
+           "flows4": b"\xff", "flows6": b"\xa5", "buckets": b"\xff", "syn_buckets": b"\xff",
+           "role": (1).to_bytes(8, "little")}  # answer for no VIP
+LOOKED_AT_S = {"flows4": 15, "flows6": 15}  # the flow table is gone through every ten seconds; the others every second
+# Flows are found without these, or were where the ring leads anyway; the others say what is to be reset.
+KEEPS_SESSIONS = {"rings", "flows4", "flows6", "buckets", "syn_buckets", "role"}
 
 
 def kernel_warnings():
@@ -247,11 +253,14 @@ def test_a_map_that_somebody_overwrites_is_put_right_within_seconds(lab, running
             with Pinned(path) as map_:
                 map_.fill(GARBAGE[name])
                 since = time.monotonic()
-                wait_until(lambda: "event=maps_changed" in running.log(), 5, f"it is noticed\n{running.log()}")
+                wait_until(lambda: "event=maps_changed" in running.log(), LOOKED_AT_S.get(name, 5), f"it is noticed\n{running.log()}")
             traffic.wait_seen(OXFORD)
             took = max([a.at for a in traffic.attempts(since) if a.server is None], default=since) - since
         if name in KEEPS_SESSIONS:
             assert_alive(sessions.noop())
+        if name == "flows4":
+            wait_until(lambda: sum(flows(running, "hybrid-mail").values()) > 0, 20, "and there is room for new entries")
+    assert running.info("Maps_changed") > 0
     nobody_is_blamed(running)
     running.wait_all_up()
     assert kernel_warnings() == before
@@ -259,6 +268,50 @@ def test_a_map_that_somebody_overwrites_is_put_right_within_seconds(lab, running
 
 
 REMOVALS = 30
+
+
+def a_day_of_changes(lab, running, rounds):
+    """What operators do, one after another: servers, weights, lists, limits and services come and go, or nothing changes."""
+    text, seed = lab.config_file.read_text(), random.Random(13)
+    tier = "        nuneaton:"
+    other = text[text.index("  hybrid-mail:"):text.index("  hybrid-mail6:")].replace("  hybrid-mail:", "  submission:", 1)
+    variants = [text, text, text.replace(tier, "        other:"),
+                text.replace("    tiers:", "    allow: [198.51.100.0/24, 2001:db8::/32]\n    allow-mode: observe\n    tiers:"),
+                text.replace("    tiers:", "    syn-limit: 1000\n    tiers:"),
+                text.replace("  hybrid-mail6:", other.replace("    tiers:", "    port: 587\n    tiers:", 1) + "  hybrid-mail6:")]
+    for n in range(rounds):
+        lab.config_file.write_text(seed.choice(variants))
+        assert not running.ask("reload").strip()
+        server, state = seed.choice(SERVERS), seed.choice(("drain", "ready", "maint"))
+        running.ask(f"set server hybrid-mail/{server} state {state};set weight hybrid-mail/{server} {1 + n % 5}")
+    lab.config_file.write_text(text)
+    assert not running.ask("reload").strip()
+    for server in SERVERS:
+        running.ask(f"set server hybrid-mail/{server} state ready;set weight hybrid-mail/{server} 100%")
+
+
+@pytest.mark.parametrize("rounds", [288 if GAMES else 24])  # a day: one every five minutes
+def test_a_day_of_changes_raises_no_alarm_and_each_foreign_write_does(lab, running, measured, rounds):
+    """K7. The flow table is gone through and the allow-lists are looked at meanwhile: by `make games` for a minute and more."""
+    with Sessions(lab, VIP) as sessions, Sessions(lab, VIP6) as sessions6:
+        sessions.open(10, 10)
+        sessions6.open(10, 10)
+        began = time.monotonic()
+        a_day_of_changes(lab, running, rounds)
+        while time.monotonic() - began < (75 if GAMES else 12):
+            a_day_of_changes(lab, running, 10)
+            rounds += 10
+        assert_alive(sessions.noop() + sessions6.noop())
+    assert running.info("Maps_changed") == 0 and "event=maps_changed" not in running.log(), running.log()
+    for n, (name, junk) in enumerate(GARBAGE.items()):
+        if name in LOOKED_AT_S:
+            continue
+        for again in range(3):  # the log has each map once a minute; the counter has all
+            known = running.info("Maps_changed")
+            with Pinned(next(lab.pin.glob(f"v*/{name}*"))) as map_:
+                map_.fill(junk)
+            wait_until(lambda: running.info("Maps_changed") > known, 5, f"{name}, {again}: it is noticed")
+    measured(f"{rounds} changes: 0 alarms; each of three writes to each of {len(GARBAGE) - len(LOOKED_AT_S)} maps was found")
 
 
 def test_removals_and_additions_raise_no_alarm_and_a_foreign_write_does_each_time(lab, running, measured):
@@ -281,7 +334,7 @@ def test_removals_and_additions_raise_no_alarm_and_a_foreign_write_does_each_tim
         known = running.log().count("event=maps_changed")
         with Pinned(next(lab.pin.glob(f"v*/{name}*"))) as map_:
             map_.fill(junk)
-            wait_until(lambda: running.log().count("event=maps_changed") > known, 5, f"{name}: it is noticed")
+            wait_until(lambda: running.log().count("event=maps_changed") > known, LOOKED_AT_S.get(name, 5), f"{name}: it is noticed")
     measured(f"{2 * REMOVALS} servers added and removed: 0 alarms")
 
 

@@ -54,6 +54,7 @@ def of_box(status):
         yield "config_reloads_total", {"result": result}, config[f"reloads_{result}"]
     for metric, key in (("probes_begun", "begun"), ("probes_hinted", "hinted"), ("probe_child_restarts", "child_restarts")):
         yield f"{metric}_total", {}, probing[key]
+    yield "maps_changed_total", {}, status["maps_changed"]
     for quantile, key in (("0.5", "p50"), ("0.99", "p99"), ("1.0", "max")):
         yield "probe_lateness_seconds", {"quantile": quantile}, probing[f"late_{key}_ms"] / 1000
     for interface in status["interfaces"]:

@@ -49,8 +49,8 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	json_t *tier = at(service, "tiers", 0), *backend = at(tier, "backends", 0);
 
 	assert_keys(json, KEYS("version", "build", "node", "pid", "uptime_s", "time", "config",
-			       "interfaces", "probing", "ha", "problems", "diagnosis", "services",
-			       "drops", "passes", "answers", "notes"));
+			       "interfaces", "probing", "ha", "maps_changed", "problems",
+			       "diagnosis", "services", "drops", "passes", "answers", "notes"));
 	assert_keys(json_object_get(json, "config"),
 		    KEYS("file", "loaded_at", "last_error", "reloads_ok", "reloads_failed"));
 	assert_keys(json_object_get(json, "probing"),

@@ -34,6 +34,7 @@ struct control_info {	     /* what the model does not know; filled by the daemon
 	const char *sight[MXLB_MAX_PORTS];
 	uint64_t reloads_ok, reloads_failed; /* since mxlbd began, its start aside */
 	uint64_t probe_child_restarts;
+	uint64_t maps_changed; /* how often others' writes to the maps were found and undone */
 	uint64_t probes, probes_hinted; /* begun; and those of them that a hint made quick */
 	uint32_t probe_late_p50_ms, probe_late_p99_ms, probe_late_max_ms; /* after their time */
 	const struct tally_rate *rate; /* of all services together; NULL: not known */

@@ -202,6 +202,7 @@ static void put_own(struct printer *p, const struct model *m, const struct contr
 	put_number(p, OWN + 7, "Probe_late_p99_ms", "MDP", info->probe_late_p99_ms);
 	put_number(p, OWN + 8, "Probe_late_max_ms", "MMP", info->probe_late_max_ms);
 	put_number(p, OWN + 9, "Turn_max_ms", "MMP", info->turn_max_ms);
+	put_number(p, OWN + 10, "Maps_changed", "MCP", info->maps_changed);
 	for (unsigned i = 0; i < m->config->n_interfaces && i < MXLB_MAX_PORTS; i++) {
 		char name[sizeof("Xdp_") + IF_NAMESIZE];
 

@@ -9,7 +9,7 @@
 #include "control/exposition.h"
 #include "control/render.h"
 
-enum { UPTIME, LOADED, LOAD_OK, CHILD_RESTARTS, PROBES, PROBES_HINTED, NUMBERS };
+enum { UPTIME, LOADED, LOAD_OK, CHILD_RESTARTS, PROBES, PROBES_HINTED, MAPS_CHANGED, NUMBERS };
 
 static const struct family numbers[NUMBERS] = {
 	[UPTIME] =
@@ -26,6 +26,8 @@ static const struct family numbers[NUMBERS] = {
 	[PROBES_HINTED] = FAMILY("mxlb_probes_hinted", COUNTER,
 				 "Probes started early because of a hint (SYN retransmission, "
 				 "unreachable next hop)."),
+	[MAPS_CHANGED] = FAMILY("mxlb_maps_changed", COUNTER,
+				"Changes of the pinned maps by another program."),
 };
 
 static void take_numbers(const struct control_info *info, uint64_t v[NUMBERS])
@@ -37,6 +39,7 @@ static void take_numbers(const struct control_info *info, uint64_t v[NUMBERS])
 	v[CHILD_RESTARTS] = info->probe_child_restarts;
 	v[PROBES] = info->probes;
 	v[PROBES_HINTED] = info->probes_hinted;
+	v[MAPS_CHANGED] = info->maps_changed;
 }
 
 static void write_numbers(struct exposition *e)

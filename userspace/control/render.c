@@ -373,6 +373,7 @@ int render_status(const struct model *m, const struct control_info *info, struct
 			 render_json_time(now.wall_ms), "config", json_config(info), "interfaces",
 			 json_interfaces(m->config, info), "probing", json_probing(info), "ha",
 			 render_role(m, info), "services", services);
+	json_object_set_new(json, "maps_changed", json_integer((json_int_t)info->maps_changed));
 	json_object_set_new(json, "problems", json_problems(&m->problems));
 	json_object_set_new(json, "diagnosis", json_diagnosis(m, info));
 	if (json_object_update(json, fates)) {

@@ -258,6 +258,7 @@ static void on_refresh(void *ctx, struct control_info *info)
 		info->sight[i] = d->sight[i] ?: "unknown";
 	}
 	info->probe_child_restarts = prober_child_restarts(d->prober);
+	info->maps_changed = datapath_maps_changed(d->datapath);
 	info->probes = d->lateness.n;
 	info->probes_hinted = d->hinted;
 	info->probe_late_p50_ms = lateness_percentile(&d->lateness, 50);

@@ -92,8 +92,7 @@ static void write_word(struct role_keeper *k)
 
 	if (was > ROLE_WORD_NEVER && was <= now)
 		k->expired++;
-	if (was != word)
-		datapath_set_role(dp, word);
+	datapath_set_role(dp, word);
 }
 
 uint64_t role_lease_left_ms(const struct daemon *d)

@@ -74,6 +74,8 @@ const char *datapath_pins_trouble(const struct datapath *dp);
  * builds it anew.
  */
 bool datapath_verify(struct datapath *dp);
+/* How often that was found; each map once a look. */
+uint64_t datapath_maps_changed(const struct datapath *dp);
 /* Another layout's links are about to be taken over: a plan must be in force before the first is attached. */
 bool datapath_migrates(const struct datapath *dp);
 /* A start that is refused: takes the program off the interfaces that carried none before this process. */

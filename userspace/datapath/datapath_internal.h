@@ -27,6 +27,9 @@ enum {
 	VERIFIED_FRONT = 4,
 	VERIFIED_RING,
 	VERIFIED_ALLOW,
+	VERIFIED_ROLE,
+	VERIFIED_BUCKETS,
+	VERIFIED_FLOWS,
 	VERIFIED_KINDS
 }; /* behind the regions that are copied */
 
@@ -88,6 +91,7 @@ struct datapath {
 	struct mxlb_backend *backends;
 	struct mxlb_record *records;
 	__u64 *role;
+	__u64 *buckets, *syn_buckets;
 	struct mxlb_line4 *flows4;
 	struct mxlb_line6 *flows6;
 	struct mxlb_control *control;
@@ -111,6 +115,11 @@ struct datapath {
 	uint64_t ring_free_ms[MXLB_RINGS];
 	uint64_t front_free_ms; /* when the copy not in force may be written */
 	struct verified *verified;
+	uint64_t maps_changed;	     /* how often somebody else's writes were found */
+	bool role_set, foreign_role; /* somebody else has stored another word */
+	__u64 role_word;	     /* as this process stored it */
+	/* entries that the program can't have written, since the last look */
+	uint64_t foreign_flows;
 
 	struct {
 		int ifindex, link_fd;

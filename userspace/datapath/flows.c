@@ -46,6 +46,17 @@ static bool is_ancient(union mxlb_entry e, uint16_t epoch)
 	return e.backend && e.backend != MXLB_ENTRY_BUSY && flow_age(e, epoch) > 0x8000;
 }
 
+/*
+ * The program writes none but of backends that there are, and "busy" with nothing else. A place that somebody else marked
+ * busy would be lost for good, because nothing displaces it.
+ */
+static bool is_foreign(union mxlb_entry e)
+{
+	static const union mxlb_entry busy = {.backend = MXLB_ENTRY_BUSY};
+
+	return e.backend >= MXLB_MAX_BACKENDS && e.word != busy.word;
+}
+
 bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
 		    uint32_t counts[MXLB_MAX_BACKENDS], uint32_t empty[MXLB_MAX_BACKENDS])
 {
@@ -59,8 +70,9 @@ bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
 			empty[e.backend]++;
 		if (flow_counts(e, epoch) && e.backend < MXLB_MAX_BACKENDS)
 			counts[e.backend]++;
-		else if (is_ancient(e, epoch))
+		else if (is_ancient(e, epoch) || is_foreign(e))
 			free_entry(at, e);
+		dp->foreign_flows += is_foreign(e);
 	}
 	return first + n < datapath_places(dp);
 }

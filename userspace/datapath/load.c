@@ -117,6 +117,8 @@ static struct bpf_map *mapped(struct datapath *dp, unsigned i, void ***at)
 		{dp->skel->maps.backends, (void **)&dp->backends},
 		{dp->skel->maps.records, (void **)&dp->records},
 		{dp->skel->maps.role, (void **)&dp->role},
+		{dp->skel->maps.buckets, (void **)&dp->buckets},
+		{dp->skel->maps.syn_buckets, (void **)&dp->syn_buckets},
 		{dp->skel->maps.flows4, (void **)&dp->flows4},
 		{dp->skel->maps.flows6, (void **)&dp->flows6},
 	};
@@ -221,7 +223,10 @@ static int set_keys(struct datapath *dp, const char *text)
 
 void datapath_set_role(struct datapath *dp, uint64_t word)
 {
+	dp->foreign_role |= dp->role_set && datapath_role(dp) != dp->role_word;
 	*(volatile __u64 *)dp->role = word;
+	dp->role_set = true;
+	dp->role_word = word;
 }
 
 uint64_t datapath_role(const struct datapath *dp)

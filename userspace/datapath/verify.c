@@ -3,11 +3,13 @@
  * Is what steers the packets still what this process wrote? Whoever may open the pins may write the maps. Keeps a copy of the
  * services, backends, keys and the front in force, and a sum of each ring, as they are when a plan is wholly in force. What
  * differs later is somebody else's doing: copies are put back, and a ring or an allow-list is written again by the next apply.
- * Allow-lists are looked at once a minute, because each prefix is a system call. Refuses to judge flows and counters: the program
- * writes those.
+ * Allow-lists are looked at once a minute, because each prefix is a system call. What the program writes is judged only where
+ * it can't have written it: a bucket that is full again in the far future would refuse its sources for ever, and an entry of
+ * the flow table with an impossible backend (flows.c frees those) is a place lost. Refuses to judge counters.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
 
@@ -21,7 +23,9 @@ _Static_assert(sizeof(struct mxlb_front) % 8 == 0, "whole words");
 _Static_assert(sizeof(struct mxlb_ring) % 8 == 0, "whole words");
 _Static_assert(offsetof(struct mxlb_control, hash_key) % 8 == 0, "aligned words");
 
-#define WORDS(type, n) ((n) * sizeof(type) / 8)
+#define BUCKET_AHEAD_NS 10000000000ULL
+
+#define WORDS(type, n)	((n) * sizeof(type) / 8)
 
 /* Region i of what is copied; false: no such region. */
 static bool region(struct datapath *dp, unsigned i, struct region *out)
@@ -95,9 +99,11 @@ static bool put_back(const struct region *r)
 	return differs;
 }
 
-static void complain(const char *what, uint64_t *said_ms)
+/* Each time is counted, and logged unless the same was a moment ago. kind: VERIFIED_*, or the region's number. */
+static void complain(struct datapath *dp, const char *what, unsigned kind)
 {
-	if (!log_seldom(said_ms))
+	dp->maps_changed++;
+	if (!log_seldom(&dp->verified->said_ms[kind]))
 		return;
 	log_warn("event=maps_changed what=%s cause=\"somebody wrote to the pinned maps\" "
 		 "action=\"written anew\"",
@@ -129,11 +135,53 @@ void verify_restore(struct datapath *dp)
 		return;
 	if (dp->control->front != v->front_index) {
 		__atomic_store_n(&dp->control->front, v->front_index, __ATOMIC_RELEASE);
-		complain("front", &v->said_ms[VERIFIED_FRONT]);
+		complain(dp, "front", VERIFIED_FRONT);
 	}
 	for (unsigned i = 0; region(dp, i, &r); i++)
 		if (put_back(&r))
-			complain(r.what, &v->said_ms[i]);
+			complain(dp, r.what, i);
+}
+
+/* Empties a bucket that will be full again later than any burst explains. unit_bits: of its time, in ns. */
+static bool bucket_put_back(__u64 *bucket, uint64_t mask, unsigned unit_bits, uint64_t now_ns)
+{
+	uint64_t was = __atomic_load_n(bucket, __ATOMIC_RELAXED);
+
+	if ((was & mask) << unit_bits <= now_ns + BUCKET_AHEAD_NS)
+		return false;
+	__atomic_store_n(bucket, 0, __ATOMIC_RELAXED);
+	return true;
+}
+
+static bool buckets_put_back(struct datapath *dp)
+{
+	struct timespec t;
+	bool differs = false;
+	uint64_t now_ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now_ns = t.tv_sec * 1000000000ULL + t.tv_nsec;
+	for (unsigned i = 0; i < MXLB_BUCKETS; i++) {
+		differs |= bucket_put_back(&dp->buckets[i], ~0ULL, 0, now_ns);
+		differs |= bucket_put_back(&dp->syn_buckets[i], MXLB_SYN_BUCKET_MASK,
+					   MXLB_SYN_BUCKET_UNIT_BITS, now_ns);
+	}
+	return differs;
+}
+
+/* What needs no plan to be in force. */
+static void restore_others(struct datapath *dp)
+{
+	if (dp->role_set)
+		datapath_set_role(dp, dp->role_word);
+	if (dp->foreign_role)
+		complain(dp, "role", VERIFIED_ROLE);
+	dp->foreign_role = false;
+	if (buckets_put_back(dp))
+		complain(dp, "buckets", VERIFIED_BUCKETS);
+	if (dp->foreign_flows)
+		complain(dp, "flows", VERIFIED_FLOWS);
+	dp->foreign_flows = 0;
 }
 
 bool datapath_verify(struct datapath *dp)
@@ -141,12 +189,18 @@ bool datapath_verify(struct datapath *dp)
 	if (!dp->verified || !dp->verified->known)
 		return true;
 	verify_restore(dp);
+	restore_others(dp);
 	if (log_seldom(&dp->verified->allow_ms) && !allow_is_sound(dp)) {
-		complain("allow", &dp->verified->said_ms[VERIFIED_ALLOW]);
+		complain(dp, "allow", VERIFIED_ALLOW);
 		return false;
 	}
 	if (rings_are_sound(dp))
 		return true;
-	complain("ring", &dp->verified->said_ms[VERIFIED_RING]);
+	complain(dp, "ring", VERIFIED_RING);
 	return false;
+}
+
+uint64_t datapath_maps_changed(const struct datapath *dp)
+{
+	return dp->maps_changed;
 }
