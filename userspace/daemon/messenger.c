@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,8 +285,35 @@ static void drop_capabilities(void)
 	cap_free(caps);
 }
 
+/*
+ * The pinned maps are mxlbd's user's, and kernels from 5.19 on let whoever may open a pin write the map without any capability
+ * (kernel.unprivileged_bpf_disabled is about making maps). So the program may call neither bpf() nor what would make another
+ * process of that user call it. Root's program is root: it has other ways, and may need to gain a group (postdrop).
+ */
+static int refuse_bpf(void)
+{
+	static const int refused[] = {SCMP_SYS(bpf), SCMP_SYS(ptrace), SCMP_SYS(process_vm_writev),
+				      SCMP_SYS(pidfd_getfd)};
+	scmp_filter_ctx filter;
+	int err = 0;
+
+	if (!geteuid())
+		return 0;
+	filter = seccomp_init(SCMP_ACT_ALLOW);
+	if (!filter)
+		return -ENOMEM;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused) && !err; i++)
+		err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+	if (!err)
+		err = seccomp_load(filter);
+	seccomp_release(filter);
+	return err;
+}
+
 int messenger_child_main(char *const argv[])
 {
+	int err;
+
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_CPU, (rlim_t)MESSENGER_TIMEOUT_S);
 	limit(RLIMIT_FSIZE, 1 << 20);
@@ -293,6 +321,11 @@ int messenger_child_main(char *const argv[])
 	limit(RLIMIT_AS, 1 << 30);
 	drop_capabilities();
 	alarm((unsigned)MESSENGER_TIMEOUT_S); /* where mxlbd is no more to end it */
+	err = refuse_bpf();
+	if (err) {
+		fprintf(stderr, "the program cannot be confined: %s\n", strerror(-err));
+		return EXIT_NO_RUN;
+	}
 	if (argv[0])
 		execv(argv[0], argv);
 	fprintf(stderr, "%s: %s\n", argv[0] ? argv[0] : "?", strerror(errno));
