@@ -164,8 +164,15 @@ static void add_all(struct buf *out, const struct looks *l, const json_t *rates,
 
 static void print_json(const struct looks *l, const json_t *rates)
 {
-	json_t *json = json_pack("{s:O?, s:O}", "time", json_object_get(l->status, "time"),
-				 "backends", rates);
+	json_t *attacks = json_object(), *json;
+	const json_t *service;
+	size_t i;
+
+	json_array_foreach(json_object_get(l->status, "services"), i, service)
+		json_object_set_new(attacks, field_text(service, "name"),
+				    rates_of_attack(l->earlier, l->status, service, l->seconds));
+	json = json_pack("{s:O?, s:O, s:o}", "time", json_object_get(l->status, "time"), "backends",
+			 rates, "attacks", attacks);
 
 	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');
