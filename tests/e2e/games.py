@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What test_flows.py plays with: open sessions, a ring that never rests, forged packets, and who resets whom."""
+import ctypes
 import json
 import os
 import random
@@ -13,8 +14,10 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from lab import CLIENT, CLIENT6, HERE, OXFORD, SERVERS, SLOW, command, wait_until
+from pinned import BPF
 
 REPLY_S = 120 * SLOW  # of the session holder: quitting under a flood takes its time
 
@@ -249,7 +252,7 @@ class Forgery:
     """Forged packets to the VIP from the router: SYNs from nowhere, or all kinds on the tuples of open sessions."""
 
     def __init__(self, lab, build, vip, client=None, ports=(), seed=1, rate=0, syn="syn", packets=None):
-        what = [client, *map(str, ports)] if client else [syn, *([str(packets)] if packets else [])]
+        what = [client, *map(str, ports)] if client else [*syn.split(), *([str(packets)] if packets else [])]
         self.argv = [*lab.nsenter("router"), str(build / "forge-packets"), "lan", lab.mac("lb"), vip, "25", str(seed),
                      str(rate), *what]
         self.done = None
@@ -276,6 +279,51 @@ class Forgery:
 
     def text(self):
         return f"{self.done['sent']} forged packets, {self.done['sent'] / self.done['seconds']:.0f} a second"
+
+
+BPF_ENABLE_STATS = 32
+
+
+class Meter:
+    """What the box pays meanwhile: processor time of mxlbd and, by the kernel's own measurement, of the program per packet; and
+    how many lines mxlbd logs."""
+
+    def __init__(self, balancer):
+        self.balancer = balancer
+
+    def cpu(self):
+        fields = Path(f"/proc/{self.balancer.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def program(self):
+        """(ns, runs) since it was loaded, while the kernel measures."""
+        shown = json.loads(self.balancer.lab.within("lb", "ip", "-json", "link", "show", "dev", "eth0"))
+        bpftool = shutil.which("bpftool", path="/usr/sbin:" + os.environ["PATH"])
+        about = json.loads(command(bpftool, "-j", "prog", "show", "id", str(shown[0]["xdp"]["prog"]["id"])))
+        return about.get("run_time_ns", 0), about.get("run_cnt", 0)
+
+    def lines(self):
+        return self.balancer.log().count("\n")
+
+    def __enter__(self):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.stats = libc.syscall(BPF, BPF_ENABLE_STATS, (ctypes.c_uint64 * 2)(0, 0), 4)
+        self.began = time.monotonic(), self.cpu(), self.program(), self.lines()
+        return self
+
+    def __exit__(self, *_):
+        at, cpu, (ns, runs), lines = self.began
+        self.seconds = time.monotonic() - at
+        self.cpu_s = self.cpu() - cpu
+        now_ns, now_runs = self.program()
+        self.runs, self.ns = now_runs - runs, (now_ns - ns) / max(now_runs - runs, 1)
+        self.logged = self.lines() - lines
+        if self.stats >= 0:
+            os.close(self.stats)
+
+    def text(self):
+        return (f"mxlbd {100 * self.cpu_s / self.seconds:.1f} % of a processor, the program {self.ns:.0f} ns a packet "
+                f"({self.runs} of them), {self.logged} lines logged")
 
 
 def swallow_forged_sources(lab):

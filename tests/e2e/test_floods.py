@@ -9,8 +9,8 @@ import os
 
 import pytest
 
-from games import (Capture, Forgery, Resets, Sessions, assert_alive, assert_ended_well, flows, swallow_forged_sources)
-from lab import OXFORD, ROOT, VIP, VIP6, command, wait_until
+from games import (Capture, Forgery, Meter, Resets, Sessions, assert_alive, assert_ended_well, flows, swallow_forged_sources)
+from lab import CLIENT, CLIENT6, OXFORD, ROOT, VIP, VIP6, Traffic, command, wait_until
 
 GAMES = float(os.environ.get("MXLB_GAMES_S", 0)) > 0
 TABLE = 262144 if GAMES else 16384
@@ -41,6 +41,12 @@ def flood(lab, build, vip, kind, packets=PACKETS):
     return forgery
 
 
+def entries_lost(running, vip, service, sessions):
+    """Of these sessions, how many the flow table does not know any more."""
+    client = f"[{CLIENT6}]" if ":" in vip else CLIENT
+    return sum(json.loads(running.ask(f"explain {service} {client}:{s.port} json"))["entry"] is None for s in sessions)
+
+
 def broken(sessions):
     return [s for s in sessions.noop() if s.error is not None]
 
@@ -49,11 +55,13 @@ def broken(sessions):
     ("pairs", VIP, "hybrid-mail"), ("pairs-again", VIP, "hybrid-mail"), ("pairs-data", VIP, "hybrid-mail"),
     ("data", VIP, "hybrid-mail"), ("pairs-data", VIP6, "hybrid-mail6")])
 def test_no_flood_of_forged_connections_costs_an_idle_session_its_server(
-        lab, running, forger, measured, kind, vip, service):
+        lab, running, forger, measured, tmp_path, kind, vip, service):
     swallow_forged_sources(lab)
-    with Sessions(lab, vip) as sessions:
-        sessions.open(IDLE, 0)
-        forgery = flood(lab, forger, vip, kind)
+    with Sessions(lab, vip) as sessions, Capture(lab, "router", "lan", tmp_path, f"src host {vip} and dst net {FORGED[vip]}") as sent:
+        known = sessions.open(IDLE, 0)
+        with Meter(running) as meter:
+            forgery = flood(lab, forger, vip, kind)
+        lost = entries_lost(running, vip, service, known)
         lab_servers = {s.server for s in sessions.report()}
         assert lab_servers == set(OXFORD)
         running.ask(f"set server {service}/oxford-a state drain")
@@ -62,8 +70,10 @@ def test_no_flood_of_forged_connections_costs_an_idle_session_its_server(
         moved = broken(sessions)
         sessions.assert_one_server_each()
         ended = sessions.quit()
-    measured(f"{forgery.text()} ({kind}), {IDLE} idle sessions: {len(drained)} broken by a drain, {len(moved)} after the failover")
-    assert not drained and not moved
+    measured(f"{forgery.text()} ({kind}), {IDLE} idle sessions: {lost} entries lost, {len(drained)} broken by a drain, {len(moved)} "
+             f"after the failover; {sent.count} packets from the VIP to forged addresses; {meter.text()}")
+    assert not lost and not drained and not moved
+    assert sent.count == 0 and meter.logged < 50
     assert_ended_well(ended)
 
 
@@ -93,6 +103,39 @@ def test_idle_sessions_of_a_dead_server_are_reset_whatever_was_forged_and_the_vi
         assert told.count > 0 and most <= RESETS_A_SECOND * 1.2
 
 
+LIMIT = 3
+NET = CLIENT.rpartition(".")[0] + ".0 24"
+SYN_FLOODS = {"from everywhere": (VIP, "syn", 30_000),  # the VIP, with what, how many a second
+              "to the other VIP, from an IPv6 /32": (VIP6, "syn-from 2001:db8:: 32", 30_000),
+              "to the other VIP, from the client's own /64": (VIP6, f"syn-from {CLIENT6} 64", 1000),
+              "from the client's own /24": (VIP, f"syn-from {NET}", 1000),
+              "from the client's own /24, each twice": (VIP, f"syn-from {NET} 2", 1000)}
+NOT_PROMISED = {"from the client's own /24, each twice"}  # mxlb.yaml(5) says so
+
+
+@pytest.mark.parametrize("limit", [LIMIT, 0], ids=["limited", "unlimited"])
+@pytest.mark.parametrize("which", SYN_FLOODS)
+def test_a_service_with_a_SYN_limit_is_no_easier_to_shut(lab, balancer, forger, measured, which, limit):
+    """A connection every half second, which may send its SYN again: TCP does after 1 and 3 s."""
+    if (not limit or which in NOT_PROMISED) and not GAMES:
+        pytest.skip("for comparison: make games")
+    vip, kind, rate = SYN_FLOODS[which]
+    swallow_forged_sources(lab)
+    if limit:
+        balancer.configure(replace={"    tiers:\n": f"    syn-limit: {limit}\n    tiers:\n"})
+    balancer.start()
+    balancer.wait_all_up()
+    limited = limit and "own" in which  # the others send few from one prefix
+    with Forgery(lab, forger, vip, rate=rate, syn=kind):
+        wait_until(lambda: not limited or balancer.status()["drops"]["syn_limit"] > rate, 20, "the limit is at work")
+        with Traffic(lab, VIP, pace=(0.5, 20)) as traffic:
+            wait_until(lambda: len(traffic.attempts()) >= 12, 60, "a dozen connections are made")
+    attempts = traffic.attempts()
+    failed = [a for a in attempts if a.server is None]
+    measured(f"{rate} SYNs a second {which}, {f'limit {limit}' if limit else 'no limit'}: {len(failed)} of {len(attempts)} connections failed")
+    assert not failed or which in NOT_PROMISED
+
+
 def test_top_shows_an_attack_as_what_it_is_and_is_quiet_without_one(lab, running, forger):
     swallow_forged_sources(lab)
     assert "attack?" not in lab("ctl", "top", "-n", "2", "-d", "1s")
@@ -101,6 +144,11 @@ def test_top_shows_an_attack_as_what_it_is_and_is_quiet_without_one(lab, running
     line, = {line.split(":")[0] for line in said.splitlines() if "attack?" in line}
     assert line == "  attack? per second" and " stray" in said
     assert "attack?" not in said.split("hybrid-mail6:")[-1], "the other service is not attacked"
+    with Forgery(lab, forger, VIP, rate=5000, syn="data", seed=2):  # of other connections
+        looks = [json.loads(line) for line in lab("ctl", "top", "--json", "-n", "4", "-d", "1s").splitlines()]
+    assert looks[0]["attacks"] == {"hybrid-mail": {}, "hybrid-mail6": {}}, "a rate needs two looks"
+    assert looks[3]["attacks"]["hybrid-mail"]["stray_per_s"] > 1000
+    assert looks[3]["attacks"]["hybrid-mail6"]["stray_per_s"] < 10
 
 
 @pytest.mark.skipif(not GAMES, reason="takes more than a minute: make games")

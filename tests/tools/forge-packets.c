@@ -5,11 +5,12 @@
  *   forge-packets IFACE MAC VIP PORT SEED RATE syn
  *   forge-packets IFACE MAC VIP PORT SEED RATE syn-again
  *   forge-packets IFACE MAC VIP PORT SEED RATE ack
+ *   forge-packets IFACE MAC VIP PORT SEED RATE syn-from ADDRESS LENGTH [TIMES]
  *   forge-packets IFACE MAC VIP PORT SEED RATE {pairs | pairs-again | pairs-data | data} [PACKETS]
  *   forge-packets IFACE MAC VIP PORT SEED RATE CLIENT CLIENT_PORT...
  *
  * "syn": SYNs from everywhere in 100.64.0.0/10 or 2001:db8:64::/64; "syn-again": the same AGAIN of them over and over; "ack": segments
- * with ACK from there. "pairs": from there, a SYN and the ACK behind it, as a connection begins; "pairs-again": and RATE connections later,
+ * with ACK from there. "syn-from": SYNs from everywhere in a prefix, each of them TIMES in a row. "pairs": from there, a SYN and the ACK behind it, as a connection begins; "pairs-again": and RATE connections later,
  * which is some seconds, another ACK; "pairs-data": two segments with data at once; "data": these without the handshake. It ends after PACKETS.
  * Else, on each of these tuples in turn: a SYN, a FIN, a RST, and a SYN with the ACK that would follow it; every sequence
  * number is a guess. Ends with one line of JSON.
@@ -59,6 +60,8 @@ struct forger {
 	int fd;
 	uint8_t mac[6], own_mac[6];
 	bool v6, flood, again, ack;
+	unsigned prefix_len, times, done; /* "syn-from"; 0: another one */
+	uint64_t one;			  /* the random number that made it */
 	uint64_t seed;
 	unsigned forged;
 	uint8_t vip[16], client[16];
@@ -190,6 +193,27 @@ static size_t next_connection(struct forger *f, uint8_t *at)
 	return len;
 }
 
+/* A SYN from a prefix, f->times in a row. */
+static size_t next_from_prefix(struct forger *f, uint8_t *at)
+{
+	struct tcphdr tcp = {.th_flags = TH_SYN};
+	uint8_t from[16];
+	uint64_t r;
+
+	if (!f->done)
+		f->one = roll(f);
+	f->done = (f->done + 1) % f->times;
+	memcpy(from, f->client, 16);
+	for (unsigned bit = f->prefix_len; bit < (f->v6 ? 128 : 32); bit++) {
+		r = mix(f->one + bit / 64 + 1);
+		from[bit / 8] ^= (r >> bit % 64 & 1) << (7 - bit % 8);
+	}
+	r = mix(f->one);
+	tcp.th_sport = htons(1024 + r % 64512);
+	tcp.th_seq = r >> 32;
+	return put_frame(f, at, from, tcp);
+}
+
 /* A SYN, or an ACK, from anywhere. */
 static size_t next_flood(struct forger *f, uint8_t *at)
 {
@@ -198,6 +222,8 @@ static size_t next_flood(struct forger *f, uint8_t *at)
 	uint32_t from4;
 	uint64_t r;
 
+	if (f->times)
+		return next_from_prefix(f, at);
 	if (f->again && f->forged++ % AGAIN == 0)
 		f->random = f->seed;
 	r = roll(f);
@@ -299,7 +325,7 @@ static void open_interface(struct forger *f, const char *name)
 static void usage(void)
 {
 	fputs("usage: forge-packets IFACE MAC VIP PORT SEED RATE "
-	      "{syn | syn-again | ack | {pairs | pairs-again | pairs-data | data} [PACKETS] | "
+	      "{syn | syn-again | ack | syn-from ADDRESS LENGTH [TIMES] | {pairs | pairs-again | pairs-data | data} [PACKETS] | "
 	      "CLIENT CLIENT_PORT...}\n",
 	      stderr);
 	exit(2);
@@ -325,6 +351,13 @@ static void take_arguments(struct forger *f, int argc, char **argv)
 	if (f->steps && argc > 8)
 		f->most = strtoull(argv[8], NULL, 10);
 	f->flood = f->steps || f->again || f->ack || !strcmp(argv[7], "syn");
+	if (!strcmp(argv[7], "syn-from") && argc > 9) {
+		f->flood = true;
+		f->prefix_len = atoi(argv[9]);
+		f->times = argc > 10 ? atoi(argv[10]) : 1;
+		if (!f->times || inet_pton(f->v6 ? AF_INET6 : AF_INET, argv[8], f->client) != 1)
+			usage();
+	}
 	if (inet_pton(f->v6 ? AF_INET6 : AF_INET, argv[3], f->vip) != 1 ||
 	    (!f->flood && inet_pton(f->v6 ? AF_INET6 : AF_INET, argv[7], f->client) != 1))
 		usage();
