@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Probes that an operator asked for. Each runs beside the backend's own, over the same way, and is judged by nobody:
- * what the operator sees changes no verdict. The prober limits how many there are.
+ * Probes requested by operators. Each runs beside the server's own probe, over the same path, and changes no verdict.
+ * The prober limits their number.
  */
 #include <errno.h>
 #include <stdlib.h>

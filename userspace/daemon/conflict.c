@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Other hosts that answer ARP for a VIP: a server whose arp_ignore is not set takes mail past the balancer, and keeps
- * it when it is down. Its answers go to who asked, so this box has to ask; the program counts what it hears. Only of
- * IPv4: Linux answers neighbour discovery for addresses of that very interface alone.
+ * Detects other hosts that answer ARP for a VIP: a server without arp_ignore receives mail directly, bypassing the
+ * balancer, even when it is down. ARP replies go only to the requester, so this box has to send requests; the program
+ * counts the replies. IPv4 only: Linux answers neighbour discovery only for addresses of the interface itself.
  */
 #include <stdio.h>
 #include "daemon/daemon.h"
 
 #define LOOK_S	    3.0
-#define QUIET_LOOKS 2 /* without a claim before it is told that nobody makes any */
+#define QUIET_LOOKS 2 /* without a claim before the end of the conflict is reported */
 
 static void tell(struct daemon *d, const char *from, const char *to, const char *cause)
 {
@@ -71,7 +71,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 
 void owners_start(struct daemon *d)
 {
-	d->claims = UINT64_MAX; /* an earlier mxlbd's are no news: the first look counts them */
+	d->claims = UINT64_MAX; /* those counted for an earlier mxlbd are not reported */
 	ev_timer_init(&d->owners, on_look, LOOK_S, LOOK_S);
 	d->owners.data = d;
 	ev_timer_start(d->loop, &d->owners);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Looks at the whole flow table once a second, a slice at a time, and logs what core/connlog.c makes of it. The datapath knows
- * nothing of it. Refuses to log more than core/connlog.h allows: what exceeds it is counted, and the numbers are logged.
+ * Scans the whole flow table once per second, a slice at a time, and logs the connections that core/connlog.c derives.
+ * The datapath is not involved. Lines above the limit of core/connlog.h are counted, and the counts are logged.
  *
- * What was last seen of each place is kept, 40 bytes each; pages of places that were never used cost nothing.
+ * The last content of each place is kept, 40 bytes each; pages of places that were never used cost no memory.
  */
 #include "daemon/connlog.h"
 
@@ -24,7 +24,7 @@ struct connlog {
 	ev_timer look;
 	struct connlog_seen *seen;
 	uint64_t at;			/* the place where the next slice begins */
-	bool wanted[MXLB_MAX_SERVICES]; /* by service id: as the configuration says */
+	bool wanted[MXLB_MAX_SERVICES]; /* by service id: whether it is configured */
 	bool fresh[MXLB_MAX_SERVICES];	/* was not, until now */
 	const struct service *services[MXLB_MAX_SERVICES]; /* while a slice is looked at */
 	struct now now;
@@ -125,7 +125,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 	look(c, n / SLICES + 1);
 }
 
-/* All of the table at once, some 10 ms: what comes later has begun later. */
+/* Scans the whole table at once (about 10 ms), so that everything that appears later has begun later. */
 static void look_first(struct connlog *c, const bool wanted[MXLB_MAX_SERVICES])
 {
 	bool any = false;

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * `log-connections`: a line of the log for each connection of a service as it begins and as it ends.
- */
+/* `log-connections`: logs the beginning and the end of each connection of a service. */
 #ifndef MXLB_DAEMON_CONNLOG_H
 #define MXLB_DAEMON_CONNLOG_H
 
 struct connlog;
 struct daemon;
 
-/* At the start, and when another configuration is in force: does what it asks for. -ENOMEM is logged. */
+/* Called at the start and after a change of the configuration. -ENOMEM is logged. */
 void connlog_update(struct daemon *d);
 void connlog_free(struct connlog *c); /* NULL is fine */
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The daemon's life: start in the order in which things can be refused, run the loop, stop. What happens is carried
- * to the model by small callbacks that set .dirty; once before the loop sleeps settle() logs the model's new
- * events and brings its plan into force, however much happened in between.
+ * The daemon's life: start its parts in the order in which they can fail, run the loop, stop. Small callbacks report
+ * events to the model and set .dirty; once per turn, before the loop sleeps, settle() logs the model's new events and
+ * applies its plan, however many events there were.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -20,8 +20,8 @@
 
 #define ANNOUNCEMENTS	    3 /* RFC 5227 section 2.3 asks for two; one more, for a frame may be lost */
 #define ANNOUNCE_INTERVAL_S 1.0
-#define DESCRIPTORS_MIN	    128 /* it has 40, and people and probes come and go */
-#define LAST_WORDS_S	    3.0 /* for `notify` to tell of the stop */
+#define DESCRIPTORS_MIN	    128 /* the start needs 40, clients and probes need more */
+#define LAST_WORDS_S	    3.0 /* for `notify` to report the stop */
 
 struct now daemon_now(void)
 {
@@ -40,8 +40,10 @@ void daemon_changed(struct daemon *d)
 	d->dirty = true;
 }
 
-/* The servers answer probes to this box's own addresses, and nothing else of ours tells them of a new MAC: a probe's
- * way to an IPv6 VIP asks no neighbour anything. */
+/*
+ * Servers send the answers to probes to this box's own addresses, and learn a new MAC address only from these
+ * announcements: the route of a probe to an IPv6 VIP causes no neighbour discovery.
+ */
 static void announce_self(struct daemon *d, const struct service *s)
 {
 	const struct nexthop *told = NULL;
@@ -100,7 +102,7 @@ static void on_announce(struct ev_loop *loop, ev_timer *timer, int events)
 
 _Static_assert(MXLB_MAX_SERVICES <= 64, "a bit each");
 
-/* A bit for each service, by its id. */
+/* One bit per service, by its id. */
 static uint64_t ready_services(const struct model *m)
 {
 	uint64_t ready = 0;
@@ -153,7 +155,7 @@ static void set_tick(struct daemon *d)
 	ev_timer_start(d->loop, &d->tick);
 }
 
-/* Brings into force what has changed; runs before the loop sleeps. */
+/* Applies what has changed; runs before the loop sleeps. */
 static void settle(struct daemon *d)
 {
 	uint64_t ready = ready_services(d->model);
@@ -346,7 +348,7 @@ static int start_model(struct daemon *d)
 	if (err)
 		return err;
 	err = model_create(d->config, adopted, n, daemon_now(), &d->model);
-	/* the rule, table and neighbour of one that is no more are nobody's now */
+	/* removes the rule, table and neighbour of servers that no longer exist */
 	for (unsigned i = 0; i < n && !err; i++)
 		if (!model_backend(d->model, adopted[i].backend_id, NULL))
 			netlink_probe_route_remove(d->netlink, adopted[i].backend_id);
@@ -358,7 +360,7 @@ static int start_model(struct daemon *d)
 	return err;
 }
 
-/* Who asks: by the socket, and by HTTP. */
+/* The interfaces to clients: the socket and HTTP. */
 static int start_control(struct daemon *d)
 {
 	struct control_callbacks asking = {
@@ -381,8 +383,9 @@ static int start_control(struct daemon *d)
 }
 
 /*
- * The program is loaded, and nothing is loaded later: CAP_PERFMON goes, and with it CAP_SETPCAP, which the unit grants only
- * for this step (the bounding set). As root CAP_SETPCAP stays: the probe child empties its bounding set by it.
+ * After the load no other program is loaded, so CAP_PERFMON is dropped, and with it CAP_SETPCAP, which the unit grants
+ * for this step only (the bounding set). As root CAP_SETPCAP is kept, because the probe child empties its bounding set
+ * with it.
  */
 static int drop_load_rights(void)
 {
@@ -406,11 +409,14 @@ static int drop_load_rights(void)
 	return err;
 }
 
-/* What cannot fail, once all parts are there. */
+/* The steps that cannot fail once all parts exist. */
 static void start_watching(struct daemon *d)
 {
 	watches_start(d);
-	/* The first plan is made of what the kernel knows: a tunnel's MTU, say, is in no record of an earlier mxlbd. */
+	/*
+	 * The first plan uses what the kernel knows now: a tunnel's MTU, for instance, is in no record of an earlier
+	 * mxlbd.
+	 */
 	netlink_settle(d->netlink);
 	hints_start(d);
 	traffic_start(d);
@@ -535,8 +541,10 @@ static void stop(struct daemon *d)
 	free(d);
 }
 
-/* libev has no way to fail when descriptors run out: it aborts. So there have to be enough for all that a start makes, and as many
- * as may be. Returns whether there are, logged. */
+/*
+ * libev aborts if there are no descriptors left. So there must be enough for the start, and the limit is raised as far
+ * as possible. Returns whether there are enough, logged.
+ */
 static bool has_descriptors(void)
 {
 	struct rlimit limit;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The daemon: the only room that sees all others. It owns the loop and every part, carries what happens
- * (probes, neighbours, links, people) to the model, and the model's plan to the datapath.
+ * The daemon: the only folder that includes all others. It owns the loop and all parts, reports events (probes,
+ * neighbours, links, operators) to the model, and applies the model's plan to the datapath.
  */
 #ifndef MXLB_DAEMON_H
 #define MXLB_DAEMON_H
@@ -24,32 +24,32 @@
 enum exit_code {
 	EXIT_CLEAN,
 	EXIT_CONFIG, /* usage, or the configuration */
-	EXIT_SYSTEM, /* may be better later: an interface, memory, the pins' file system, another mxlbd */
-	EXIT_KERNEL, /* will not be better by waiting: this kernel or these capabilities can't load the program */
+	EXIT_SYSTEM, /* may pass: an interface, memory, the pins' file system, another mxlbd */
+	EXIT_KERNEL, /* waiting does not help: this kernel or these capabilities cannot load the program */
 };
 
-struct watch { /* the daemon's side of one backend */
+struct watch { /* the daemon's state of one server */
 	struct daemon *daemon;
 	uint32_t id; /* 0: free */
 	ev_timer due;
 	struct schedule when;
-	uint64_t began_ms; /* when its last probe began; 0: none did */
-	bool tunnel;	   /* its probe's route is for one */
-	bool hinted;	   /* the next probe, or the one that runs, is a hint's */
-	bool silent;	   /* what was tried last is unanswered for 300 ms */
-	bool asked;	   /* a next hop question that a hint or a slow connect raised is open */
-	bool confirming;   /* the second question, after the verdict, is open */
-	bool lost;	   /* the last probe said that it is unreachable */
-	struct refusal *refused; /* evidence.c: held until it is judged; NULL: none is */
-	bool judged;		 /* it is, and clients may still contradict */
-	uint64_t refused_ms;	 /* since when probes are refused in a row; 0: they are not */
+	uint64_t began_ms; /* when its last probe began; 0: never */
+	bool tunnel;	   /* its probe's route is made for a tunnel */
+	bool hinted;	   /* the next or running probe was caused by a hint */
+	bool silent;	   /* the last connect has been unanswered for 300 ms */
+	bool asked; /* a reprobe of the next hop, caused by a hint or a slow connect, is open */
+	bool confirming;	 /* the second reprobe, after the verdict, is open */
+	bool lost;		 /* the last probe reported it as unreachable */
+	struct refusal *refused; /* evidence.c: a result held until it is judged; NULL: none */
+	bool judged;		 /* it has been judged, but clients may still contradict it */
+	uint64_t refused_ms;	 /* since when all probes have been refused; 0: they are not */
 	uint64_t opened_ms;	 /* when a client was last seen to connect; 0: never */
 	struct passive_silence silence; /* of its clients */
-	uint64_t tried, retried;	/* their SYNs, as last counted */
-	uint32_t greeting_ms;		/* what it usually takes to greet a probe */
-	uint64_t mute_ms; /* since when the running probe hears nothing, as last told */
+	uint64_t tried, retried;	/* its clients' SYNs, as last counted */
+	uint32_t greeting_ms;		/* its usual time to greet a probe */
+	uint64_t mute_ms; /* since when the running probe has received nothing, as last reported */
 	uint64_t mute_told_ms;
-	const char *warned; /* why its way leads nowhere, as last logged */
+	const char *warned; /* why it cannot be reached, as last logged */
 };
 
 #define EVIDENCE_SLOTS 64 /* servers whose refusals are judged in one pass over the flow table */
@@ -84,9 +84,9 @@ struct daemon {
 	const char *route_states[MXLB_MAX_SERVICES];
 	char digests[MXLB_MAX_SERVICES][17], box_digest[17];
 
-	bool detached;	/* ends, and must put nothing back */
-	bool dirty;	/* the plan may differ from what is in force */
-	uint64_t ready; /* services that were ready when it last was made so, a bit each */
+	bool detached;	/* stopping: must restore nothing */
+	bool dirty;	/* the plan may differ from the one in force */
+	uint64_t ready; /* services that were ready at the last plan, one bit each */
 	uint64_t logged_seq;
 	const char *modes[MXLB_MAX_PORTS], *links[MXLB_MAX_PORTS]; /* as last told */
 	const char *sight[MXLB_MAX_PORTS];  /* "sees" "blind" "unknown"; NULL: not looked at yet */
@@ -96,7 +96,7 @@ struct daemon {
 	uint64_t woken_ms;	 /* when the loop last woke; 0: it has not, or sleeps */
 	uint32_t turn_max_ms[2]; /* the longest turn of these ten seconds, and of the ten before */
 	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets, keep, owners, own;
-	struct own_told { /* what was put back and not yet told; when it was last told */
+	struct own_told { /* what was restored and not yet reported; when it was last reported */
 		unsigned n;
 		uint64_t at_ms;
 	} own_told[OWN_KINDS];
@@ -108,7 +108,7 @@ struct daemon {
 	const char *stopped_by; /* "SIGTERM", "SIGINT"; NULL: detach */
 	struct watch watches[MXLB_MAX_BACKENDS];
 	struct hint_budget hint_budget;
-	uint64_t hinted; /* probes begun for a hint, or pressed (schedule.c, rule 8) */
+	uint64_t hinted; /* probes started because of a hint or rule 8 of schedule.c */
 	struct lateness lateness;
 	struct evidence evidence;
 	ev_timer look;
@@ -129,7 +129,7 @@ struct daemon {
 		struct tally_rate rate; /* of all services */
 	} second;
 	uint64_t claims;  /* of a VIP by other hosts, as last seen */
-	unsigned claimed; /* looks for which it is still told so */
+	unsigned claimed; /* looks until the end of the conflict is reported */
 	uint32_t flows[MXLB_MAX_BACKENDS], empty[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
 	struct survey { /* of the flow table, part by part; table.c */
 		enum { SURVEY_NONE, SURVEY_COUNT, SURVEY_FREE } stage;
@@ -139,34 +139,34 @@ struct daemon {
 	} survey;
 	uint64_t flows_ms;
 	struct forge *forge;
-	struct resets resets_list; /* flows of unreachable servers that are still to be reset */
-	bool resets_new;	   /* another server became unreachable: they are collected again */
+	struct resets resets_list; /* flows of unreachable servers still to be reset */
+	bool resets_new;	   /* another server became unreachable: collect the flows again */
 	struct reset_rounds {
 		uint64_t at_ms; /* the next one */
 		unsigned left;	/* the last one only counts */
 		bool in_round;
 		uint64_t sent, open,
-			silent; /* packets; flows that have moved data, and that have not */
+			silent; /* packets; flows that have carried data, and that have not */
 	} rounds[MXLB_MAX_BACKENDS];
 };
 
-/* Runs until told to stop. file: the configuration's path; config: loaded and checked, now the daemon's. */
+/* Runs until it is stopped. file: the configuration's path; config: loaded and checked, owned by the daemon from now on. */
 enum exit_code daemon_run(const char *file, struct config *config);
 
 struct now daemon_now(void);
-/* The plan must be made anew before the loop sleeps. */
+/* The plan must be made again before the loop sleeps. */
 void daemon_changed(struct daemon *d);
-/* Says whose the VIPs are, a few times, after anything that may have changed what the neighbours believe. */
+/* Announces the VIPs a few times, after anything that may have made neighbours forget them. */
 void daemon_announce(struct daemon *d);
 /* The same, once: repeated while this box is active. */
 void daemon_announce_once(struct daemon *d);
 
 /* notes.c: transitions. */
-/* One of the daemon's own; filled by the caller, logged before the loop sleeps. */
+/* Adds an event of the daemon itself; the caller fills it, and it is logged before the loop sleeps. */
 struct event *daemon_event(struct daemon *d, enum event_kind kind);
-/* Logs all that has not been yet. */
+/* Logs all events that have not been logged yet. */
 void notes_log(struct daemon *d);
-/* If it is news: whether the interface carries the program, and how; the state of its link. */
+/* If changed: whether the interface carries the program, and in which mode; the state of its link. */
 void note_mode(struct daemon *d, unsigned interface);
 void note_sight(struct daemon *d, unsigned interface);
 void note_undeclared(void *ctx, int ifindex); /* of datapath_detach_undeclared() */
@@ -176,20 +176,20 @@ void note_stop(struct daemon *d);
 void on_child(void *ctx, const char *why);
 void on_cost(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms);
 
-/* reload.c: reads the file again and takes it over. 0, or -errno with the reasons in errors. */
+/* reload.c: reads the file again and applies it. 0, or -errno with the reasons in errors. */
 int daemon_reload(struct daemon *d, const char *who, struct buf *errors);
-/* What this text would change were it the configuration. 0 and the lines, or -errno and the errors. */
+/* What this text would change as a configuration. 0 and the lines, or -errno and the errors. */
 int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out);
-/* Can this system carry the configuration? 0, or -errno and a logged line that says what to do. */
+/* Whether this system can run the configuration: 0, or -errno and a logged line with the remedy. */
 int daemon_check_system(struct netlink *netlink, const struct config *config);
 
 /* interfaces.c: the program on them. */
 int interfaces_start(struct daemon *d); /* 0 or -errno, logged; then nothing new is attached */
-/* From now on, as long as the loop runs: what is taken off is put back. */
+/* From now on, whatever is detached by others is attached again. */
 void interfaces_keep(struct daemon *d);
 void on_link(void *ctx, unsigned interface, const struct netlink_link *link);
 
-/* own.c: what others may take away of what mxlbd has left in the system. */
+/* own.c: what mxlbd has put into the system and other programs may remove. */
 void own_start(struct daemon *d);
 void on_put_back(void *ctx, enum own_kind kind, unsigned n);
 void on_address(void *ctx);
@@ -197,20 +197,22 @@ void on_filter_gone(void *ctx);
 /* A problem of this box begins, goes on or (text NULL) ends; see problem_set(). */
 void own_problem(struct daemon *d, const char *name, const char *about, bool critical,
 		 const char *text);
-/* Why a probe of this backend says nothing of its server: now, or at any time since then (0: now). NULL: it does. look: the
- * kernel is asked, else it is what is known. */
+/*
+ * Why a probe of this server is not about the server: at this moment, or at any time since then (0: at this moment).
+ * NULL: it is. look: ask the kernel; otherwise use what is known.
+ */
 const char *own_probe_trouble(struct daemon *d, const struct service *s, const struct backend *b,
 			      bool look, uint64_t since_ms);
-/* Is this the box that answers for the VIPs? */
+/* Whether this box is the active one. */
 bool daemon_is_active(const struct daemon *d);
 
-/* conflict.c: other hosts that say they have a VIP. */
+/* conflict.c: other hosts that claim a VIP. */
 void owners_start(struct daemon *d);
 
 /* watch.c: probes and next hops. */
 /*
- * For every backend of the model that is not watched yet; those that are follow their probe's new interval. Errors about
- * tunnels are followed if there are any.
+ * Starts watching every server of the model that is not watched yet; others follow their probe's new interval. Follows
+ * errors about tunnels if there are any.
  */
 void watches_start(struct daemon *d);
 void watches_stop_removed(struct daemon *d);
@@ -223,55 +225,58 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *r);
 struct prober_job watch_job(const struct daemon *d, const struct service *s,
 			    const struct backend *b);
 
-/* Something speaks against (or, of a dead one, for) this backend: probe it as soon as it may be. False: too many hints. */
+/* A hint against a server (or for a dead one): probe it as soon as allowed. False: too many hints. */
 bool watch_hint(struct daemon *d, uint32_t backend_id);
 
-/* What its clients did since the last look. */
+/* The counts of its clients since the last look. */
 void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *seen);
-/* The running probe hears nothing for another while (WIRE_SLOW_MS). */
+/* The running probe has received nothing for another WIRE_SLOW_MS. */
 void on_mute(void *ctx, uint32_t backend_id);
 
-/* hints.c: what the datapath has seen. */
+/* hints.c: hints from the datapath's counters. */
 void hints_start(struct daemon *d);
 
-/* evidence.c: refusals that wait for what the server's clients meet. */
+/* evidence.c: refusals that wait for evidence from clients. */
 int evidence_start(struct daemon *d);
 void evidence_stop(struct daemon *d);
-/* True: it will be judged; false: it is no refusal by a server that was up, and none is held any more. */
+/*
+ * True: the result is held and will be judged; false: it is not a refusal by a server that was up, and any held one is
+ * dropped.
+ */
 bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
 		   const struct probe_result *r);
 void evidence_drop(struct watch *w);
 
-/* detach.c: takes the datapath away and ends the loop, also when something of it stays: 0 or -errno, logged. */
+/* detach.c: removes the datapath and ends the loop, even if something remains: 0 or -errno, logged. */
 int daemon_detach(struct daemon *d, const char *who);
-/* What an mxlbd that runs no more has left. config: now its own. */
+/* Removes what a stopped mxlbd has left. config: owned by the callee. */
 enum exit_code daemon_detach_left(struct config *config);
 
-/* asked.c: probes that somebody asked for; see control_callbacks. */
+/* asked.c: probes requested by operators; see control_callbacks. */
 int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, const char *report),
 		void *done_ctx, void **probe);
 void asked_stop(void *ctx, void *probe);
 
 /* table.c: what needs the flow table. */
 int table_start(struct daemon *d); /* 0 or -errno, logged */
-/* Fills the model's flow counts, from a pass over the table that is at most a second old. */
+/* Updates the model's flow counts from a scan of the table that is at most a second old. */
 void table_refresh(struct daemon *d);
 /* traffic.c: the counters of the datapath, into the model and .counts, unless they are fresh. */
 void traffic_refresh(struct daemon *d);
 void traffic_start(struct daemon *d);
 /* orders.c: operators' overrides, over a detach and a reboot. */
 void orders_save(struct daemon *d);
-void orders_restore(struct daemon *d); /* those that the pinned records do not know */
+void orders_restore(struct daemon *d); /* those that are not in the pinned records */
 
 /* resets.c */
 int resets_start(struct daemon *d); /* 0 or -errno */
 void resets_stop(struct daemon *d);
-/* A server is unreachable: its idle flows are to be reset, and some seconds later those that are left. */
+/* A server is unreachable: resets its idle flows, and some seconds later those that are left. */
 void resets_of(struct daemon *d, uint32_t backend_id);
 
 /* notify.c: systemd's notify protocol (sd_notify(3)); nothing when NOTIFY_SOCKET is not set. */
 void notify_send(const char *state);
-/* Half of WATCHDOG_USEC in seconds, 0 when there is no watchdog for us. */
+/* Half of WATCHDOG_USEC in seconds; 0: no watchdog. */
 double notify_watchdog_s(void);
 
 #endif

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/*
- * The end of the datapath, which somebody has to ask for: of a running mxlbd's, which then ends too, or of what one
- * has left behind.
- */
+/* Removes the datapath on request: of the running mxlbd, which then stops, or what a stopped one has left. */
 #include <stdio.h>
 #include "daemon/daemon.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Refusals that wait for the evidence of the server's clients. A refusal by a server that takes new connections is held while the flow
- * table is gone through once, some 30 ms, and judged by core/blame.c. Where that waits, or leaves a warning, the table is
- * looked at again, because clients may meet the refusal later. What it leads to is the model's.
+ * Refusals that wait for evidence from the server's clients. A refusal by a server that takes new connections is held
+ * while the flow table is scanned once (about 30 ms), and judged by core/blame.c. If that waits, or leaves a warning,
+ * the table is scanned again, because clients may meet the refusal later. The model decides the consequences.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #define PAUSE_S	   0.002
 #define AGAIN_MS   100	/* while a judgement waits */
 #define WATCHED_MS 1000 /* while a warning stands */
-#define WAIT_MS	   2000 /* what ended within this time may have begun before the refusal */
+#define WAIT_MS	   2000 /* connections that ended within this time may be older than the refusal */
 #define COMING_MS  2000
 #define SINCE_S	   10 /* an older connection may have been begun before the refusal */
 #define USUAL_S	   900
@@ -24,11 +24,11 @@
 
 struct refusal {
 	struct probe_result result;
-	bool looked;		      /* the table was gone through since */
+	bool looked;		      /* the table was scanned since then */
 	struct passive_volumes fresh; /* of connections that ended between two looks */
 };
 
-/* An entry is another connection's when its volume is another; one that is the same twice is counted once. */
+/* An entry with another volume is another connection; an equal one is counted once. */
 struct evidence_place {
 	uint64_t place;
 	uint32_t units;
@@ -63,7 +63,7 @@ static struct passive_volumes *volumes_of(struct evidence_slot *s, uint16_t idle
 	return idle_s <= USUAL_S ? &s->flows.usual : NULL;
 }
 
-/* Has it ended since the last look? Places come in order, in each look. */
+/* Whether it has ended since the last scan. Places come in the same order in each scan. */
 static bool is_fresh(struct evidence *e, uint64_t place, uint32_t units)
 {
 	if (e->n_is < PLACES)
@@ -90,7 +90,7 @@ static void add(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
 		passive_add(v, units);
 }
 
-/* What ended just now also ended since the refusal. */
+/* Adds the connections that have just ended to those since the refusal. */
 static void add_now_to_since(struct passive_flows *f)
 {
 	f->since.n += f->now.n;
@@ -129,7 +129,10 @@ static void forget(struct watch *w)
 	w->refused = NULL;
 }
 
-/* A reason about this client alone that is not: its code says what it is; what was expensive is what its clients fail at. */
+/*
+ * Replaces a reason that turned out not to be about this client alone: by the one of its code, or, for an expensive
+ * probe, by the stage at which its clients fail.
+ */
 static void make_it_the_servers(struct probe_result *r)
 {
 	if (r->reason == REASON_expensive)
@@ -154,7 +157,7 @@ static void carry_out(struct watch *w, struct probe_result *r, enum blame_act ac
 		daemon_changed(d);
 }
 
-/* What ended between two looks tells at once, without the second that is in doubt. */
+/* Connections that ended between two scans count at once, without the doubtful second. */
 static enum passive_finding find(struct refusal *refused, struct passive_flows *f)
 {
 	struct passive_volumes *fresh = &refused->fresh;
@@ -168,7 +171,7 @@ static enum passive_finding find(struct refusal *refused, struct passive_flows *
 	return passive_judge(f, refused->result.stage < STAGE_MAIL_FROM);
 }
 
-/* Returns when to look again, in ms; 0: not for this one. */
+/* Returns when to scan again, in ms; 0: not for this server. */
 static uint64_t judge(struct daemon *d, struct evidence_slot *s)
 {
 	struct watch *w = &d->watches[s->id];

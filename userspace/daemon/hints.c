@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What the datapath has seen of each backend: a SYN that comes again means that nobody answered the first, a second
- * ago; clients that connect and say nothing are not greeted (core/passive.c). Looks at the counters, LOOK_MS apart; where there are many (of backends, of CPUs) so rarely that it takes no
- * more than a LOOK_SHARE-th of the time: 4,000 backends on 2 CPUs take 1.2 ms, each 125. What a hint leads to is watch.c's.
+ * Hints from the datapath's counters: a retransmitted SYN means that the first was not answered, a second ago; clients
+ * that connect and send nothing are not greeted (core/passive.c). The counters are read every LOOK_MS, or, with many
+ * servers or CPUs, so rarely that it takes at most a LOOK_SHARE-th of the time: 4,000 servers on 2 CPUs take 1.2 ms,
+ * so every 125 ms. watch.c decides about the consequences.
  */
 #include <time.h>
 #include "daemon/daemon.h"
@@ -20,7 +21,7 @@ static bool any_there(const struct model *m, uint32_t first)
 	return false;
 }
 
-/* A hint that is one too many now is there again at the next look. */
+/* A hint above the limit is found again at the next look. */
 static void look_at(struct daemon *d, uint32_t first)
 {
 	struct traffic sums[DATAPATH_BATCH];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The program on the interfaces: put there at the start, again on an interface that was made anew, and again where somebody
- * took it off. What can't be repaired is said once and tried every second.
+ * Keeps the program on the interfaces: attaches it at the start, again on an interface that was recreated, and again
+ * if another program detached it. A failure is reported once and retried every second.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #define KEEP_S	    1.0
 #define FILL_ROUNDS 100 /* of GRACE_MS at most each */
 
-/* Brings a plan into force now, from what an mxlbd of another layout knew and the kernel knows. 0 or -errno, logged. */
+/* Applies a plan now, from what an mxlbd of another layout and the kernel know. 0 or -errno, logged. */
 static int fill_maps(struct daemon *d)
 {
 	struct plan plan;
@@ -69,7 +69,7 @@ int interfaces_start(struct daemon *d)
 	return err;
 }
 
-/* The neighbours may have asked for a VIP in vain, or know it by another MAC. */
+/* Neighbours may have asked for a VIP without an answer, or know it by another MAC address. */
 static void attach(struct daemon *d, unsigned interface, const struct netlink_link *link)
 {
 	const struct interface_conf *conf = &d->config->interfaces[interface];
@@ -86,7 +86,7 @@ static void attach(struct daemon *d, unsigned interface, const struct netlink_li
 		daemon_announce(d);
 }
 
-/* Frames that are larger than it may be lost in front of the program, and no sender is told. */
+/* Larger frames may be lost in front of the program, without the senders being told. */
 static void warn_of_mtu(struct daemon *d, unsigned interface, const struct netlink_link *link)
 {
 	const char *name = d->config->interfaces[interface].name;
@@ -112,11 +112,11 @@ void on_link(void *ctx, unsigned interface, const struct netlink_link *link)
 	warn_of_mtu(d, interface, link);
 	if (link->ifindex)
 		attach(d, interface, link);
-	else /* what it carried went with it */
+	else /* its program is gone with it */
 		note_mode(d, interface);
 }
 
-/* Nobody tells of a program that was taken off, of a pin, or of what is written to a map: they are looked at. */
+/* There is no event for a detached program, a removed pin or a changed map, so these are checked. */
 static void on_keep(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;

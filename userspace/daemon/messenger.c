@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the queue of events to be told and the one program that runs. Refuses to wait for it: its stdin is a file in memory that
- * is whole before it starts, its output another one of which the beginning is logged when it fails. What it leaves behind in
- * its process group ends with it.
+ * The queue of events for `notify`, and the one program that runs. It is never waited for: its stdin is a file in
+ * memory that is complete before it starts; its output goes to another one, the beginning of which is logged if it
+ * fails. Whatever it leaves in its process group is killed when it ends.
  */
 #include "daemon/messenger.h"
 
@@ -53,7 +53,7 @@ static int file_in_memory(const char *name, const struct buf *text)
 	return fd;
 }
 
-/* argv[0] and [1] are ours. The words are cut out of text. */
+/* argv[0] and [1] are mxlbd's. The words point into text. */
 static void split(char *text, char *argv[WORDS_MAX + 3])
 {
 	char *rest = NULL;
@@ -90,8 +90,7 @@ static int run(struct messenger *m, const struct buf *event)
 	if (!err)
 		err = process_handle(m->pid, &m->pidfd);
 	if (err)
-		m->pid =
-			0; /* never started, or reaped: by now the number may be another process's */
+		m->pid = 0; /* never started, or reaped: the number may belong to another process */
 	if (err && m->output >= 0)
 		close(m->output);
 	return err;
@@ -128,7 +127,7 @@ static void reap(struct messenger *m)
 	m->pid = 0;
 }
 
-/* Tokens come in by time. True: one was there. */
+/* Adds tokens by time, and takes one. False: there is none. */
 static bool take_token(struct messenger *m)
 {
 	double now = ev_now(m->loop), more = now - m->filled_at;
@@ -274,7 +273,7 @@ static void limit(int what, rlim_t most)
 	setrlimit(what, &(struct rlimit){most, most});
 }
 
-/* As mxlbd's user, but not as mxlbd: where that is not root, the program has no capability. */
+/* Runs as mxlbd's user, but unless that is root without any capability. */
 static void drop_capabilities(void)
 {
 	cap_t caps = cap_get_proc();
@@ -320,7 +319,7 @@ int messenger_child_main(char *const argv[])
 	limit(RLIMIT_NOFILE, 256);
 	limit(RLIMIT_AS, 1 << 30);
 	drop_capabilities();
-	alarm((unsigned)MESSENGER_TIMEOUT_S); /* where mxlbd is no more to end it */
+	alarm((unsigned)MESSENGER_TIMEOUT_S); /* in case mxlbd no longer runs to kill it */
 	err = refuse_bpf();
 	if (err) {
 		fprintf(stderr, "the program cannot be confined: %s\n", strerror(-err));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The daemon's own transitions, beside the model's, and the one place where all of them go out: each is a line of the log and an
- * entry of `events`, once.
+ * The daemon's own events, in addition to the model's, and the one place where all events are published: each is a log
+ * line and an entry of `events`, once.
  */
 #include <net/if.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ void notes_log(struct daemon *d)
 	}
 }
 
-/* What is news of an interface: its program's mode, or its link's state. */
+/* Reports a change of an interface: its program's mode, or its link's state. */
 static void note_interface(struct daemon *d, enum event_kind kind, unsigned interface,
 			   const char **known, const char *is, const char *cause)
 {
@@ -56,7 +56,7 @@ void note_mode(struct daemon *d, unsigned interface)
 					      : "the interface was deleted");
 }
 
-/* The kernel is given packets of the interface, and the program is not: no mail is forwarded. */
+/* The kernel receives packets on the interface and the program does not: no mail is forwarded. */
 void note_sight(struct daemon *d, unsigned interface)
 {
 	static const char *const names[] = {
@@ -73,14 +73,14 @@ void note_sight(struct daemon *d, unsigned interface)
 			"the kernel receives ARP or neighbour discovery on %s that mxlb's program does "
 			"not see: mail is lost; see mxlbctl doctor",
 			name);
-	if (is == SIGHT_BLIND || d->sights[interface]) /* that it sees is no news at a start */
+	if (is == SIGHT_BLIND || d->sights[interface]) /* "sees" is not reported at the start */
 		note_interface(d, EVENT_INTERFACE_BLIND, interface, &d->sights[interface],
 			       names[is], cause);
 	if (model_blind(d->model, interface, is == SIGHT_BLIND, name, daemon_now()))
 		daemon_changed(d);
 }
 
-/* Mail by it ends: who moves a VIP to another interface is to see that. */
+/* Mail on it ends; an operator who moves a VIP to another interface must see that. */
 void note_undeclared(void *ctx, int ifindex)
 {
 	struct event *e = daemon_event(ctx, EVENT_INTERFACE);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* systemd's notify protocol: one datagram a state. Plain, so that no library comes along for ten lines. */
+/* systemd's notify protocol: one datagram per state; too simple for a library. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>

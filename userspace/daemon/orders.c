@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the file of operators' overrides, as HAProxy's server-state-file: states of servers and forced tiers, with who set
- * them and until when. The pinned records carry them over a restart and an upgrade; the file carries them over a detach and
- * a reboot. Only what the records do not know is taken from it. Weights are not kept (order.c, rule 3).
+ * The file of operators' overrides, like HAProxy's server-state-file: states of servers and forced tiers, with the
+ * operator and the expiry. The pinned records carry them over a restart and an upgrade; the file carries them over a
+ * detach and a reboot. Only overrides that are not in the records are taken from it. Weights are not kept (order.c,
+ * rule 3).
  */
 #include <errno.h>
 #include <jansson.h>
@@ -70,7 +71,7 @@ void orders_save(struct daemon *d)
 	d->orders = text;
 }
 
-/* What is left of it, in ms; 0: for good. False: its time is up. */
+/* The remaining time in ms; 0: permanent. False: it has expired. */
 static bool time_left(const json_t *o, int64_t now_wall_ms, uint64_t *for_ms)
 {
 	int64_t until = json_integer_value(json_object_get(o, "until"));

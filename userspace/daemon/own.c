@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What mxlbd has left in the system and others may take away (docs/operations.md lists it). The parts that own each thing
- * notice and repair it; here it becomes events and problems, and keeps verdicts from being made of it:
+ * What mxlbd has put into the system and other programs may remove (docs/operations.md lists it). The owner of each
+ * thing notices and restores it; here this becomes events and problems, and is kept out of verdicts:
  *
- *  1. A probe whose way is wrong, or was since it began, says nothing of its server: `local_error`, whatever it met.
- *     It is not begun while that is known.
- *  2. A VIP that is an address of this box is answered by this box, probes included. Mail still passes in XDP, but no
- *     server can be judged until the address is gone.
- *  3. What was put back is an event, of each kind at most one in ten seconds: two that fight must not flood the log.
+ *   1. A probe whose path is wrong, or was wrong since it began, says nothing about its server: `local_error`,
+ *      whatever it met. No probe is started while that is known.
+ *   2. A VIP that is an address of this box is answered by this box, including probes. Mail still passes in XDP, but
+ *      no server can be judged until the address is removed.
+ *   3. Restoring is reported, at most once in ten seconds per kind, so that two programs that fight do not flood the
+ *      log.
  */
 #include <stdio.h>
 #include <string.h>
@@ -125,7 +126,7 @@ static bool is_service(const struct daemon *d, const char *name)
 	return false;
 }
 
-/* Of services that a reload has removed. */
+/* Ends the problems of services that a reload has removed. */
 static void forget_removed(struct daemon *d)
 {
 	struct problems *p = &d->model->problems;

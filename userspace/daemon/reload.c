@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A new configuration for a running daemon: parsed whole, checked whole, taken over whole. A file that fails leaves
- * everything as it is and says why. What can't change while running is refused with the way to do it.
+ * Applies a new configuration to the running daemon: parsed whole, checked whole, replaced whole. A file with errors
+ * changes nothing and is reported. A change that requires a restart is refused with that advice.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -61,7 +61,7 @@ static bool same_interfaces(const struct config *a, const struct config *b)
 	return true;
 }
 
-/* The rest of it (role, preempt, lease, announce-refresh) a reload takes in. */
+/* A reload applies the rest of it (role, preempt, lease, announce-refresh). */
 static bool ha_fixed_changed(const struct ha_conf *a, const struct ha_conf *b)
 {
 	return a->given != b->given || strcmp(a->name, b->name) || strcmp(a->fifo, b->fifo) ||
@@ -70,7 +70,7 @@ static bool ha_fixed_changed(const struct ha_conf *a, const struct ha_conf *b)
 	       a->route.metric != b->route.metric;
 }
 
-/* The key in force, written out or left to be kept with the pins, is no other key. */
+/* The key in force, whether written in the file or kept with the pins, counts as unchanged. */
 static bool same_datapath(struct daemon *d, const struct config *is)
 {
 	char *key = d->config->datapath.hash_key, was[sizeof(d->config->datapath.hash_key)];
@@ -87,7 +87,7 @@ static bool same_datapath(struct daemon *d, const struct config *is)
 	return same;
 }
 
-/* The sections that only a start can take in; a restart costs no connection. NULL: all the same. */
+/* The sections that require a restart, which breaks no connection. NULL: unchanged. */
 static const char *fixed_section_changed(struct daemon *d, const struct config *b)
 {
 	const struct config *a = d->config;
@@ -135,7 +135,10 @@ static bool serves(const struct config *c, unsigned interface, const struct addr
 	return false;
 }
 
-/* Only those that are served no more: a switch that listens to memberships ends what is left, if only for a moment. */
+/*
+ * Leaves only the groups of removed VIPs: a switch that snoops memberships stops forwarding at once, if only for a
+ * moment.
+ */
 static void leave_groups(struct daemon *d, const struct config *was, const struct config *is)
 {
 	for (unsigned i = 0; i < was->n_services; i++) {
@@ -149,7 +152,7 @@ static void leave_groups(struct daemon *d, const struct config *was, const struc
 static int take_over(struct daemon *d, const char *who, struct config *config)
 {
 	struct config *old = d->config;
-	struct model_adopted *left = NULL; /* backends that went, but whose flows are open */
+	struct model_adopted *left = NULL; /* removed servers with open flows */
 	unsigned n = 0;
 	int err;
 
@@ -157,7 +160,7 @@ static int take_over(struct daemon *d, const char *who, struct config *config)
 	if (!err)
 		err = model_reload_adopting(d->model, config, left, n, who, daemon_now());
 	free(left);
-	daemon_announce(d); /* in either case: what is still served is joined again */
+	daemon_announce(d); /* in either case: groups still needed are joined again */
 	if (err)
 		return err;
 	leave_groups(d, old, config);
@@ -175,7 +178,7 @@ static int take_over(struct daemon *d, const char *who, struct config *config)
 	return 0;
 }
 
-/* Details of an event, one line each: why a file was refused, or what one that was taken over warns of. */
+/* Logs the details of an event, one line each: why a file was refused, or the warnings of an accepted one. */
 static void log_lines(enum log_level level, const char *name, const struct buf *text)
 {
 	const char *line = text->data;
@@ -199,7 +202,7 @@ static void note_failure(struct daemon *d, const char *who)
 		 d->last_error);
 }
 
-/* What a reload takes in, and is of no service. */
+/* The changes of sections other than services. */
 static void compare_others(const struct config *was, const struct config *is, struct buf *out)
 {
 	if (strcmp(was->notify, is->notify))

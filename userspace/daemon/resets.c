@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Resets the idle flows of a server that is unreachable: a SYN from the VIP draws an ACK from the client, which the datapath
- * answers with the RST (RFC 5961). A round goes through all flows of all servers that are due (core/resets.h), BATCH at a time,
- * and reads each once more before its SYN goes out. After ROUNDS rounds, because a SYN or its answer may be lost, what is still
- * open is counted and logged: those clients are gone, or never were.
+ * Resets the idle flows of an unreachable server: a SYN from the VIP draws an ACK from the client, which the datapath
+ * answers with a RST (RFC 5961). A round visits all flows of all servers that are due (core/resets.h), BATCH at a
+ * time, and reads each again before its SYN is sent. There are ROUNDS rounds, because a SYN or its answer may be lost;
+ * flows that are still open then are counted and logged: those clients no longer exist, or never did.
  */
 #include <string.h>
 #include "control/render.h"
@@ -14,8 +14,7 @@
 #define AGAIN_MS 5000
 #define BATCH	 100
 #define BATCH_S	 0.02
-#define FULL_MS \
-	200 /* until the next try when every prefix that is left has had its share of the second */
+#define FULL_MS	 200 /* until the next try, if every remaining prefix has reached its limit */
 
 struct gather {
 	struct daemon *daemon;
@@ -60,7 +59,7 @@ static void resets_in(struct daemon *d, double s)
 	ev_timer_start(d->loop, &d->resets);
 }
 
-/* The last look, when the rounds are over. */
+/* Counts what is left after the last round. */
 static void tell(struct daemon *d, uint32_t id, const struct reset_rounds *r)
 {
 	char name[RENDER_BACKEND_SIZE];
@@ -96,7 +95,10 @@ static void end_round(struct reset_rounds *r, uint64_t now_ms)
 	r->at_ms = now_ms + AGAIN_MS;
 }
 
-/* Everybody who is due, in one list: the flows of a server that becomes unreachable a moment later are sorted into it. */
+/*
+ * Collects the flows of all servers that are due in one list; those of a server that becomes unreachable a moment
+ * later are added in order.
+ */
 static void gather_due(struct daemon *d)
 {
 	struct gather g = {.daemon = d, .now_ms = daemon_now().mono_ms};
@@ -106,7 +108,7 @@ static void gather_due(struct daemon *d)
 	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++) {
 		struct reset_rounds *r = &d->rounds[id];
 
-		if (r->left && !lost(d, id, &s)) /* it is back */
+		if (r->left && !lost(d, id, &s)) /* the server is back */
 			*r = (struct reset_rounds){0};
 		r->open = r->silent = 0;
 		any = any || is_due(r, g.now_ms);
@@ -127,7 +129,7 @@ struct one {
 	bool put_off;
 };
 
-/* As it is now: what was closed meanwhile has heard it. */
+/* Reads the flow again: a client that was reset meanwhile has closed it. */
 static void reset_one(void *ctx, uint64_t place, const struct flow_row *row)
 {
 	struct one *one = ctx;
@@ -145,7 +147,7 @@ static void reset_one(void *ctx, uint64_t place, const struct flow_row *row)
 	forge_syn(d->forge, &s->conf.address, s->conf.port, &row->client, row->port);
 }
 
-/* True: nothing could be sent, although there is something left. */
+/* True: nothing could be sent, although flows are left. */
 static bool send_batch(struct daemon *d)
 {
 	struct one one = {.daemon = d, .second = daemon_now().mono_ms / 1000};

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Active or standby: what keepalived writes to its FIFO goes into core/role.c, and what that decides comes into force here: the
- * word in the map `role`, which ARP and neighbour discovery read, and the number in the priority file, which keepalived watches.
- * Without `ha` in the configuration the box is active and nothing of this runs but one store at the start.
+ * Active or standby: passes what keepalived writes to its FIFO to core/role.c, and applies its decision: the word in
+ * the map `role`, which ARP and neighbour discovery read, and the number in the priority file, which keepalived reads.
+ * Without `ha` in the configuration the box is active, and one store at the start is all that happens here.
  *
- * A FIFO without a writer is at its end for every read; so after an end it is polled, and not watched, until there is
- * a writer again. It is opened again when the path leads to another FIFO (keepalived may have made a new one).
+ * A read of a FIFO without a writer returns end of file at once; so after that it is polled instead of watched until
+ * there is a writer again. It is opened again if the path leads to another FIFO, because keepalived may have created a
+ * new one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -299,7 +300,7 @@ static void take_bytes(struct role_keeper *k, const char *bytes, size_t n)
 	}
 }
 
-/* Of an overflowing FIFO the last lines may be missing: none of it is believed. */
+/* The last lines of an overflowing FIFO may be missing, so none of it is used. */
 static void discard_backlog(struct role_keeper *k)
 {
 	char bytes[READ_AT_ONCE];
@@ -311,12 +312,12 @@ static void discard_backlog(struct role_keeper *k)
 		if (read(k->fd, bytes, sizeof(bytes)) <= 0)
 			break;
 	k->len = 0;
-	k->skip = true; /* to the next line's beginning */
+	k->skip = true; /* skip to the next line */
 	note(k, EVENT_ROLE_SOURCE, "", "keepalived", "",
 	     "a full FIFO was discarded: the role stays until keepalived's next change");
 }
 
-/* Of the FIFO: 1: there is a writer; 0: there is none; -errno. */
+/* Returns 1: the FIFO has a writer; 0: it has none; -errno. */
 static int read_some(struct role_keeper *k)
 {
 	char bytes[READ_AT_ONCE];
@@ -399,7 +400,7 @@ static void open_fifo(struct role_keeper *k)
 	discard_backlog(k);
 }
 
-/* Does the path lead to another FIFO than the one that is open? */
+/* Whether the path leads to another FIFO than the open one. */
 static bool fifo_moved(const struct role_keeper *k)
 {
 	struct stat open_one, there;
@@ -451,7 +452,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 	decide(timer->data);
 }
 
-/* Switches forget, after a heal above all. */
+/* Switches forget MAC addresses, in particular after a split has healed. */
 static void on_refresh_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct role_keeper *k = timer->data;
@@ -501,7 +502,7 @@ static void start_timers(struct role_keeper *k)
 	}
 }
 
-/* From before a restart: the word tells. A box that was there and knew no lease was active. */
+/* The role before a restart, from the word. A box that was there without a lease was active. */
 static enum role kept_role(const struct daemon *d)
 {
 	return datapath_was_there(d->datapath) && datapath_role(d->datapath) != ROLE_WORD_NEVER

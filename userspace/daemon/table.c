@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/*
- * What the daemon does with the flow table: steps its epoch, counts, sweeps. Resets are in resets.c.
- */
+/* Periodic work on the flow table: steps its epoch, counts flows, sweeps. (Resets: resets.c.) */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +10,11 @@
 #define SWEEP_S	   10.0
 #define COUNTED_MS 1000	 /* how old a count of the flows may be before there is another */
 #define PART	   16384 /* places of the flow table at a time: half a millisecond */
-#define AT_ONCE_MS 10	 /* for who asks: a table of the default size is done by then */
+#define AT_ONCE_MS 10	 /* on request: enough for a table of the default size */
 #define LATER_MS   3
 #define PAUSE_S	   0.002
 
-/* One part of the survey: the table is counted whole, then freed of what is swept. */
+/* One slice: the whole table is counted first, then entries are swept. */
 static void survey_step(struct daemon *d)
 {
 	struct survey *s = &d->survey;
@@ -45,7 +43,7 @@ static void survey_step(struct daemon *d)
 		s->stage = SURVEY_NONE;
 }
 
-/* For so long at most; what is left is done in later turns. */
+/* Works for this long at most; the rest is done in later turns. */
 static void survey(struct daemon *d, uint64_t most_ms)
 {
 	uint64_t until_ms = daemon_now().mono_ms + most_ms;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns when the datapath's counters are read into the model, and what is measured once a second: rates of new connections,
- * the most flows at once, and how idle the loop is.
+ * Reads the datapath's counters into the model, and measures once per second: rates of new connections, the maximum of
+ * flows, and the loop's idle time.
  */
 #include <stdlib.h>
 #include <time.h>
 #include "daemon/daemon.h"
 
 #define FRESH_MS \
-	10 /* so old may counters be: a client that polls in a loop costs no more than that often */
-#define FEW DATAPATH_BATCH /* servers: so many are read one by one, more in batches */
+	10 /* maximum age of the counters, so that a client that polls in a loop costs no more than this */
+#define FEW DATAPATH_BATCH /* up to this many servers are read one by one, more in batches */
 
 static bool any_used(const struct model *m, uint32_t first)
 {

@@ -77,7 +77,7 @@ static int route_set(struct daemon *d, const struct service *s, enum route_state
 	return err;
 }
 
-/* Of an interface that is down the kernel has removed it: that is no failure of ours, and it comes back with the link. */
+/* If the interface is down, the kernel has removed the route. That is not an error; it is added again with the link. */
 static void complain(struct daemon *d, const struct service *s, int err)
 {
 	if (err && err != -ENETDOWN && err != -ENODEV && err != d->route_err)
@@ -126,7 +126,8 @@ static bool wants_any(const struct daemon *d)
 }
 
 /*
- * An earlier mxlbd's routes stay until the first verdicts: mail flows by them. Those of services that have none any more go.
+ * Routes of an earlier mxlbd stay until the first verdicts, because mail uses them. Those of services without any are
+ * removed.
  */
 void viproutes_start(struct daemon *d)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Routes of VIPs for BIRD and FRR (`advertise: route`): which there are to be, and that they are. A route is advertised while this box
- * is active and the service takes connections; it is drained (metric 1000, for GRACEFUL_SHUTDOWN of RFC 8326) in the first
- * seconds after an operator's order; else there is none. If mxlbd dies the routes stay, as forwarding does.
+ * Maintains the routes of VIPs for BIRD and FRR (`advertise: route`). A route is advertised while this box is active
+ * and the service takes connections; it is drained (metric 1000, for GRACEFUL_SHUTDOWN of RFC 8326) in the first
+ * seconds after an operator's standby; otherwise it is removed. If mxlbd dies the routes stay, as forwarding does.
  */
 #ifndef MXLB_DAEMON_VIPROUTE_H
 #define MXLB_DAEMON_VIPROUTE_H
@@ -21,9 +21,9 @@ enum route_state { ROUTE_WITHDRAWN, ROUTE_ADVERTISED, ROUTE_DRAINING };
 void viproutes_start(struct daemon *d);
 /* A reload: removes the routes of VIPs that `was` had and the configuration in force has not. */
 void viproutes_reload(struct daemon *d, const struct config *was);
-/* Brings the kernel's table to what is wanted; after each change and once a second. */
+/* Updates the kernel's table; called after each change and once per second. */
 void viproutes_update(struct daemon *d);
-/* `detach`: none of them is left. */
+/* `detach`: removes all of them. */
 void viproutes_remove(struct daemon *d);
 /* When the draining ends, ms; 0: nothing drains. */
 uint64_t viproutes_next_ms(const struct daemon *d);

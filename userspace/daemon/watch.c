@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * When each backend is probed, and what its next hop says. Rules of reachability:
- *   1. a connect that nobody answers for 300 ms asks the next hop again, a hint does so as its probe begins; FAILED
- *      after that, of a next hop whose connect is unanswered by then, is definite;
- *   2. any other FAILED is a hint, and so are a next hop that answers again while its backend is not up, and an ICMP
- *      unreachable about a tunnel while it is not down;
- *   3. what happens while our own interface has no carrier, is down, or came up less than 2 s ago is our trouble;
- *   4. a next hop that has never answered has no way to probe: FAILED is definite there too;
- *   5. after the verdict the next hop is asked a second time, and only when that fails too are its flows reset;
- *   6. of a backend behind a router that is no answer: probes say that it is unreachable (prober.h), and a second one in
- *      a row must say so before its flows are reset;
- *   7. a probe that was sent astray, or answered by this box itself, says nothing: our trouble, too (own.c);
- *   8. clients that connect to a server and say nothing are not greeted (core/passive.c): a hint. The probe's own silence
- *      then counts after what this server usually takes, and acts at once, because its clients confirm it.
+ * Probes and next hops of the servers. Rules of reachability:
+ *
+ *   1. A connect that is not answered for 300 ms reprobes the next hop; a hint does so when its probe begins. FAILED
+ *      after that, of a next hop whose connect is still unanswered, is definite.
+ *   2. Any other FAILED is a hint; so are a next hop that answers again while its server is not up, and an ICMP
+ *      unreachable about a tunnel while it is not down.
+ *   3. Whatever happens while our own interface has no carrier, is down, or came up less than 2 s ago is a fault of
+ *      this box.
+ *   4. A next hop that has never answered cannot be probed, so FAILED is definite there too.
+ *   5. After the verdict the next hop is reprobed once more; only if that fails too are the flows reset.
+ *   6. For a server behind a router the next hop proves nothing: probes report it as unreachable (prober.h), and a
+ *      second consecutive one must do so before its flows are reset.
+ *   7. A probe that was sent elsewhere, or answered by this box itself, says nothing about the server: a fault of this
+ *      box (own.c).
+ *   8. Clients that connect and send nothing are not greeted (core/passive.c): a hint. The probe's own silence then
+ *      counts after the server's usual time, and acts at once, because its clients confirm it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,7 +25,7 @@
 
 #define MAINT_MS      250
 #define LINK_YOUNG_MS 2000
-#define MUTE_MS	      300 /* the prober tells of each such silence (WIRE_SLOW_MS) */
+#define MUTE_MS	      300 /* the prober reports each such silence (WIRE_SLOW_MS) */
 #define MUTE_SLACK_MS 100
 
 static void take(struct daemon *d, uint32_t id, const struct probe_result *r)
@@ -41,8 +44,8 @@ static bool link_is_ours_to_blame(struct daemon *d, unsigned interface)
 }
 
 /*
- * Rule 3, by core/blame.c. Where the route went with the interface, connect() says EACCES, which would send people
- * astray: the text says more.
+ * Rule 3, by core/blame.c. If the route was removed with the interface, connect() returns EACCES, which is misleading:
+ * the text explains.
  */
 static void blame_path_to(struct daemon *d, const struct backend *b, struct probe_result *r)
 {
@@ -59,7 +62,7 @@ static void blame_path_to(struct daemon *d, const struct backend *b, struct prob
 			 d->config->interfaces[interface].name);
 }
 
-/* Rule 7; a good result too: it may be another's. */
+/* Rule 7; also for a success, which may come from another host. */
 static void blame_way(struct watch *w, const struct service *s, const struct backend *b,
 		      struct probe_result *r)
 {
@@ -87,7 +90,7 @@ static void probe_at(struct watch *w, uint64_t ms)
 	set_timer(w);
 }
 
-/* After a probe has ended, whatever came of it; or after news that waited for none. */
+/* After a probe has ended with any result, or after a report that belongs to no probe. */
 static void probe_next(struct watch *w, const struct service *s, const struct backend *b)
 {
 	uint64_t now_ms = daemon_now().mono_ms;
@@ -143,14 +146,14 @@ static int start_probe(struct watch *w, const struct service *s, const struct ba
 	return prober_start(w->daemon->prober, &job);
 }
 
-/* Rule 5: asks once more; flows are lost only when that fails too. */
+/* Rule 5: reprobes once more; flows are lost only if that fails too. */
 static void confirm(struct watch *w, const struct backend *b)
 {
 	if (!b->gone && !w->confirming && !netlink_reprobe(w->daemon->netlink, w->id))
 		w->confirming = true;
 }
 
-/* A backend that is lost, if it is no trouble of ours. */
+/* Whether the server is unreachable and this box is not the cause. */
 static void gone(struct watch *w)
 {
 	struct daemon *d = w->daemon;
@@ -179,7 +182,7 @@ static void unreachable(struct watch *w, const struct service *s, const struct b
 	probe_next(w, s, b);
 }
 
-/* Asks the next hop as well, if a hint says so (rule 1). */
+/* Also reprobes the next hop if the probe was caused by a hint (rule 1). */
 static void begin(struct watch *w, const struct service *s, const struct backend *b)
 {
 	const char *trouble;
@@ -194,7 +197,7 @@ static void begin(struct watch *w, const struct service *s, const struct backend
 	if (w->hinted && !netlink_reprobe(w->daemon->netlink, w->id))
 		w->asked = true;
 	if (!trouble && (!err || err == -EBUSY))
-		return; /* its result brings the next */
+		return; /* its result schedules the next one */
 	local_failure(w, trouble ?: strerror(-err));
 	probe_next(w, s, b);
 }
@@ -210,7 +213,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	if (!b)
 		return;
-	if (b->admin == ADMIN_MAINT) { /* not probed; asked about again soon */
+	if (b->admin == ADMIN_MAINT) { /* not probed; checked again soon */
 		w->lost = false;
 		probe_at(w, now_ms + MAINT_MS);
 	} else if (schedule_overdue(&w->when, s->probe.fast_interval_ms, now_ms)) {
@@ -260,8 +263,9 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 }
 
 /*
- * Rule 8. Whether the server is silent towards all is known when the probe has heard nothing for as long as its clients
- * may be expected to be greeted in, and they were not either. Not before it has greeted once: what it takes is not known.
+ * Rule 8: the server is silent towards everyone if the probe has received nothing for as long as its clients usually
+ * wait for the greeting, and they received nothing either. Not before the first greeting, because its usual time is
+ * not known then.
  */
 static void judge_mute(struct watch *w, const struct service *s, const struct backend *b,
 		       uint64_t now_ms)
@@ -295,7 +299,7 @@ void on_mute(void *ctx, uint32_t backend_id)
 
 	if (!b || !w->id)
 		return;
-	/* told at each MUTE_MS of silence: a longer gap means that it was heard in between */
+	/* reported after each MUTE_MS of silence: a longer gap means that something was received in between */
 	if (!w->mute_ms || now_ms - w->mute_told_ms > MUTE_MS + MUTE_SLACK_MS)
 		w->mute_ms = now_ms - MUTE_MS;
 	w->mute_told_ms = now_ms;
@@ -334,7 +338,7 @@ void on_slow_connect(void *ctx, uint32_t backend_id)
 		w->asked = true; /* rule 1 */
 }
 
-/* Of ways that are there and lead nowhere: once per cause. */
+/* Logs why a resolved server cannot be reached: once per cause. */
 static void warn(struct watch *w, const struct service *s, const struct backend *b)
 {
 	const struct nexthop *nh = &b->nexthop;
@@ -360,7 +364,7 @@ bool watch_hint(struct daemon *d, uint32_t backend_id)
 	uint64_t now_ms = daemon_now().mono_ms;
 
 	if (!b || !w->id || b->admin == ADMIN_MAINT || !w->began_ms || w->hinted ||
-	    !ev_is_active(&w->due)) /* a probe runs: its outcome is what is asked for */
+	    !ev_is_active(&w->due)) /* a probe is running */
 		return true;
 	if (!hint_budget_take(&d->hint_budget, now_ms))
 		return false;
@@ -370,7 +374,7 @@ bool watch_hint(struct daemon *d, uint32_t backend_id)
 	return true;
 }
 
-/* Rule 2; of one that is down it is no news, and its own probes draw it. */
+/* Rule 2; ignored for a server that is down, because its own probes cause it. */
 void on_unreachable(void *ctx, uint32_t backend_id)
 {
 	struct daemon *d = ctx;
@@ -380,7 +384,7 @@ void on_unreachable(void *ctx, uint32_t backend_id)
 		watch_hint(d, backend_id);
 }
 
-/* The first probe waited for its next hop to be known. */
+/* The first probe waited for its next hop to be resolved. */
 static void begin_now(struct watch *w, const struct service *s)
 {
 	uint64_t now_ms = daemon_now().mono_ms,
@@ -418,7 +422,7 @@ void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
 		watch_hint(d, backend_id); /* rule 2 */
 }
 
-/* The route follows the next hop by itself; -ENETUNREACH is "not known yet". */
+/* The route follows the next hop automatically; -ENETUNREACH means "not known yet". */
 static void probe_route(struct watch *w, const struct service *s, const struct backend *b)
 {
 	int err;
@@ -452,14 +456,14 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 		log_error("event=watch_failed backend=%s error=\"%s\"", b->conf.name,
 			  strerror(-err));
 	probe_route(w, s, b);
-	/* At once when the way is known; else when it is, or it took as long as a connect may. */
+	/* At once if the next hop is known; otherwise when it is, or after the time limit of a connect. */
 	schedule_start(&w->when, b->id, place, n, s->probe.interval_ms, daemon_now().mono_ms);
 	if (!b->nexthop.has_mac)
 		w->when.due_ms += s->probe.connect_timeout_ms;
 	set_timer(w);
 }
 
-/* A probe that the timer waits for may be due sooner by now: the interval is a new configuration's. */
+/* The waiting probe may be due sooner, because the interval has changed. */
 static void watch_renew(struct daemon *d, const struct service *s, const struct backend *b)
 {
 	struct watch *w = &d->watches[b->id];

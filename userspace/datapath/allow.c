@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Allow-lists in the trie: a service's prefixes stand there under a set number. A changed list is written whole under a new
- * number, put into force by one store, and the old set is deleted GRACE_MS later, when no packet can be looking for it
- * any more. A list that can't be written leaves the old one in force.
+ * Allow-lists in the trie. The prefixes of a service are stored under a set number. A changed list is written
+ * completely under a new number and activated by one store; the old set is deleted GRACE_MS later, when no packet can
+ * be using it. If a list cannot be written, the old one stays in force.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static bool set_equals(const struct allow_set *s, const struct plan_service *pla
 	       (!s->n || !memcmp(s->prefixes, plan->allow, s->n * sizeof(*s->prefixes)));
 }
 
-/* The sets that were replaced: deleted when their time has come. The ms until the next one's, or 0. */
+/* Deletes replaced sets whose time has come. Returns the ms until the next one, or 0. */
 static int retire(struct datapath *dp, uint64_t now_ms)
 {
 	int wait_ms = 0;
@@ -113,7 +113,7 @@ int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t n
 	if (set_equals(&dp->allow[plan->id], plan) && s->allow_set == dp->allow[plan->id].number)
 		return wait_ms;
 	if (dp->allow_old[plan->id].number)
-		return GRACE_MS; /* its last change is not over yet */
+		return GRACE_MS; /* its last change is not finished */
 	err = allow_replace(dp, plan, now_ms);
 	return err ? err : GRACE_MS;
 }
@@ -126,7 +126,10 @@ void allow_forget(struct datapath *dp, uint32_t service_id)
 	set_free(&dp->allow[service_id]);
 }
 
-/* Clears the trie of every set that is not in force; at the start, and once the first plan has replaced what was there. */
+/*
+ * Deletes every set that is not in force from the trie: at the start, and after the first plan has replaced the old
+ * ones.
+ */
 void allow_purge(struct datapath *dp)
 {
 	int fd = bpf_map__fd(dp->skel->maps.allow);
@@ -148,7 +151,7 @@ void allow_purge(struct datapath *dp)
 		}
 		if (bpf_map_delete_elem(fd, &next))
 			return;
-		/* The walk goes on behind the last key that stays, or anew. */
+		/* The iteration continues after the last key that is kept, or from the beginning. */
 	}
 }
 
@@ -170,7 +173,7 @@ static uint64_t trie_sum(struct datapath *dp)
 	return sum;
 }
 
-/* The first look after a change is what the next ones are compared with: a list may name a prefix twice. */
+/* The first check after a change is the reference for the next ones, because a list may contain a prefix twice. */
 bool allow_is_sound(struct datapath *dp)
 {
 	uint64_t sum;
@@ -185,7 +188,7 @@ bool allow_is_sound(struct datapath *dp)
 		return true;
 	}
 	dp->allow_sum_known = false;
-	dp->allow_stale = true; /* what is in no set in force goes */
+	dp->allow_stale = true; /* deletes what belongs to no set in force */
 	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
 		dp->allow[i].foreign = dp->allow[i].number;
 	return false;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns what this box says unasked about a VIP, or an address of its own: gratuitous ARP (RFC 5227 section 3: a request; and a reply, for
- * switches and hosts that learn from replies only), the unsolicited neighbour advertisement (RFC 4861 section
- * 7.2.6), and membership of an IPv6 VIP's solicited-node group, without which no solicitation arrives here.
- * Answers nobody: that is the kernel program's.
+ * Unsolicited announcements of VIPs and of this box's own addresses: gratuitous ARP (RFC 5227 section 3: a request;
+ * and a reply, for switches and hosts that learn from replies only), unsolicited neighbour advertisements (RFC 4861
+ * section 7.2.6), and membership of an IPv6 VIP's solicited-node group, without which no solicitation arrives here.
+ * Requests are answered by the kernel program.
  */
 #include "datapath/netlink_internal.h"
 
@@ -69,8 +69,8 @@ static void take_forwarding(const struct nlmsghdr *h, void *arg)
 }
 
 /*
- * As the kernel says it of this interface: who hears otherwise of its router takes it for one no more (RFC 4861 7.2.5). Not
- * by /proc/sys, which the unit does not show (ProcSubset=pid).
+ * The router flag, as the kernel sets it for this interface: a host that receives another value stops using it as a
+ * router (RFC 4861 7.2.5). Not from /proc/sys, which is hidden by the unit (ProcSubset=pid).
  */
 static bool is_router(struct netlink *n, int ifindex)
 {
@@ -93,7 +93,7 @@ static int frame_send(int fd, int ifindex, const void *frame, size_t len)
 	return 0;
 }
 
-/* Once, and not for each VIP and announcement: what keeps one back keeps back all. */
+/* Logs a failure once, not for each VIP and announcement, because the cause is the same for all. */
 static void announce_outcome(struct port *p, int err)
 {
 	if (err && err != p->announce_err)
@@ -106,7 +106,10 @@ static void announce_outcome(struct port *p, int err)
 	p->announce_err = err;
 }
 
-/* One for all announcements: closing one waits for every CPU (tens of ms). Protocol 0: it receives nothing. */
+/*
+ * One socket for all announcements, because closing one waits for every CPU (tens of ms). Protocol 0: it receives
+ * nothing.
+ */
 static int packet_socket(struct netlink *n)
 {
 	if (n->packet_socket < 0)
@@ -114,7 +117,7 @@ static int packet_socket(struct netlink *n)
 	return n->packet_socket < 0 ? -errno : n->packet_socket;
 }
 
-/* So many frames of this size, by an interface. 0 or -errno. */
+/* Sends frames of this size on an interface. 0 or -errno. */
 static int frames_send(struct netlink *n, unsigned interface, const void *frames, size_t len,
 		       unsigned count)
 {
@@ -180,7 +183,7 @@ static int group_join(struct netlink *n, const struct group *g)
 	int err = 0;
 
 	if (!r.ipv6mr_interface)
-		return 0; /* announce_rejoin() when the interface comes */
+		return 0; /* announce_rejoin() joins when the interface appears */
 	if (setsockopt(n->group_socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, &r, sizeof(r)) &&
 	    errno != EADDRINUSE) /* another VIP with the same last three bytes */
 		err = -errno;
@@ -271,7 +274,7 @@ static void take_group(const struct nlmsghdr *h, void *arg)
 	}
 }
 
-/* The socket still counts as a member where the interface has forgotten it: so it leaves first. */
+/* The socket still counts as a member although the interface has forgotten it, so it leaves first. */
 void announce_keep_groups(struct netlink *n)
 {
 	struct joined j = {.n = n};

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Makes the maps equal to a plan. The order is what keeps every moment sound:
- *   1. next hops, with their tunnels, so that whatever a ring names can be sent to;
- *   2. allow-lists, then rings: built aside, then one store;
- *   3. the front: filled aside, then one store; a new VIP appears when its ring is there;
- *   4. what the plan no longer names is emptied; a backend only when no flow names it (flows.c).
- * A copy is written again only GRACE_MS after it went out of force.
+ * Makes the maps equal to a plan, in an order that is sound at every moment:
+ *
+ *   1. next hops with their tunnels, so that every server that a ring names can be reached;
+ *   2. allow-lists, then rings: built aside, then activated by one store;
+ *   3. the front: filled aside, then activated by one store; a new VIP appears when its ring is there;
+ *   4. whatever the plan no longer contains is cleared; a server only when no flow refers to it (flows.c).
+ *
+ * A copy is written again only GRACE_MS after it went out of use.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@ _Static_assert(MAGLEV_SLOTS == MXLB_RING_SLOTS, "one ring size");
 _Static_assert(sizeof(((struct mxlb_record *)0)->service) == CONFIG_NAME_SIZE, "one name size");
 
 #define WAY_TUNNEL     (MXLB_BACKEND_TUNNEL | MXLB_BACKEND_SOURCE_1)
-/* IPv4's least (RFC 791 section 3.2) behind the longer outer header: a way narrower than that is no way. */
+/* IPv4's minimum (RFC 791 section 3.2) plus the longer outer header: a smaller MTU cannot be used */
 #define TUNNEL_MTU_MIN (68 + 40)
 
 struct tunnel_want { /* as the map has it */
@@ -44,7 +46,7 @@ static bool target_equals(const struct mxlb_backend *at, const struct tunnel_wan
 	       !memcmp(at->target, want->target, sizeof(want->target));
 }
 
-/* An earlier mxlbd's tunnel stays in force until this one knows the way. */
+/* An earlier mxlbd's tunnel stays in use until this one knows the route. */
 static bool tunnel_is_adopted(const struct datapath *dp, const struct plan_backend *b,
 			      const struct tunnel_want *want)
 {
@@ -55,9 +57,9 @@ static bool tunnel_is_adopted(const struct datapath *dp, const struct plan_backe
 }
 
 /*
- * The tunnel behind a way that is to have one. Fields that a reader may be looking at are not written: not the target while
- * the way, or one that was replaced less than GRACE_MS ago, says that there is a tunnel; nor so the source that it names.
- * Changes *way to what may be stored now. 0, or the ms after which to come again.
+ * The tunnel of a next hop. Fields that a reader may be using are not written: the target while the next hop, or one
+ * replaced less than GRACE_MS ago, has a tunnel; the source copy that it selects. Changes *way to what may be stored
+ * now. Returns 0, or the ms after which to call again.
  */
 static int tunnel_write(struct datapath *dp, const struct plan_backend *b, uint64_t now_ms,
 			union mxlb_way *way)
@@ -114,7 +116,7 @@ static void way_store(struct datapath *dp, uint32_t id, union mxlb_way way, uint
 		dp->tunnels[id].free_ms = now_ms + GRACE_MS;
 }
 
-/* 0, or the ms after which to come again. */
+/* Returns 0, or the ms after which to call again. */
 static int backends_write(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
 {
 	static const struct mac unknown;
@@ -124,7 +126,7 @@ static int backends_write(struct datapath *dp, const struct plan *plan, uint64_t
 		const struct plan_backend *b = &plan->backends[i];
 		union mxlb_way way = {.port = b->interface};
 
-		dp->removed[b->id] = false; /* at once: a sweep may come before all is in force */
+		dp->removed[b->id] = false; /* at once: a sweep may come first */
 		memcpy(way.mac, b->mac.b, sizeof(way.mac));
 		if (memcmp(&b->mac, &unknown, sizeof(unknown)))
 			way.flags |= MXLB_BACKEND_NEXT_HOP;
@@ -188,7 +190,7 @@ static void ring_switch(struct datapath *dp, uint32_t service, uint32_t word, ui
 	}
 }
 
-/* A copy that nobody can be reading; or -1 and *wait_ms says when there may be one. */
+/* A copy that no packet can be reading; -1: none yet, *wait_ms is the time to wait. */
 static int ring_spare(const struct datapath *dp, uint64_t now_ms, int *wait_ms)
 {
 	for (int i = 0; i < MXLB_RINGS; i++)
@@ -269,7 +271,7 @@ out:
 	return err;
 }
 
-/* Services and backends that the plan does not name. */
+/* Clears services and servers that the plan does not contain. */
 static void forget_rest(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
 {
 	bool service[MXLB_MAX_SERVICES] = {false};
@@ -295,7 +297,7 @@ int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms
 {
 	int wait_ms, ret;
 
-	verify_restore(dp); /* lest somebody else's words are taken for what is in force */
+	verify_restore(dp); /* before foreign writes are taken for the current state */
 	verify_forget(dp);
 	wait_ms = backends_write(dp, plan, now_ms);
 	for (unsigned i = 0; i < plan->n_services; i++) {

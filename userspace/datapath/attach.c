@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Puts the program on interfaces through pinned links. A link that is there is taken over by replacing its
- * program, so that no packet passes in between. A dead link (its device was deleted: ENOLINK) is removed. One in
- * another mode than is wanted must go first, since a device has no two modes at once; where the wanted mode turns
- * out to be impossible the old one is put back: a start that is refused must not stop the mail. Nor does it leave
- * more programs than it found.
+ * Attaches the program to interfaces through pinned links. An existing link is adopted by replacing its program, so no
+ * packet passes in between. A dead link (its device was deleted: ENOLINK) is removed. A link in another mode must be
+ * removed first, because a device has one mode only; if the new mode turns out to be impossible, the old link is
+ * restored: a refused start must neither stop mail nor leave more programs attached than before.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +21,7 @@ const char *link_pin(const struct datapath *dp, int ifindex, char pin[LINK_PIN_S
 	return pin;
 }
 
-/* Off the interface at once: a link that dies with its pin does so some time later. */
+/* Detaches from the interface at once; a link that ends with its pin does so some time later. */
 static void remove_link(const char *pin, int fd)
 {
 	bpf_link_detach(fd);
@@ -65,7 +64,7 @@ static bool mode_fits(enum xdp_mode wanted, int attached)
 	       attached == (wanted == XDP_MODE_NATIVE ? XDP_ATTACHED_DRV : XDP_ATTACHED_SKB);
 }
 
-/* Is there a device behind the link, and this one? It has none after the device's deletion or a forced detach. */
+/* Whether the link still has this device. It has none after the deletion of the device or a forced detach. */
 static bool link_is_alive(int fd, int ifindex)
 {
 	struct bpf_link_info info = {0};
@@ -75,8 +74,8 @@ static bool link_is_alive(int fd, int ifindex)
 }
 
 /*
- * The pinned link of this interface, with our program in it: its fd, or -errno. -ENOENT: there is none, or no more;
- * *was then is the mode that was attached, or XDP_ATTACHED_NONE.
+ * Returns the fd of this interface's pinned link, with this program in it, or -errno. -ENOENT: there is none, or it
+ * was removed because of its mode; then *was is the mode that was attached, or XDP_ATTACHED_NONE.
  */
 static int take_over(struct datapath *dp, const char *pin, const struct interface_conf *conf,
 		     int ifindex, int *was)
@@ -97,7 +96,7 @@ static int take_over(struct datapath *dp, const char *pin, const struct interfac
 	}
 	if (err && err != -ENOLINK) {
 		close(fd);
-		return err; /* the old program goes on */
+		return err; /* the old program stays */
 	}
 	log_warn("event=link_replaced interface=%s cause=\"%s\"", conf->name,
 		 err ? "its device is gone" : "another mode is wanted");
@@ -105,7 +104,7 @@ static int take_over(struct datapath *dp, const char *pin, const struct interfac
 	return -ENOENT;
 }
 
-/* The mode that was there before, for packets to go on; whoever asked for another one is refused all the same. */
+/* Restores the previous mode, so that packets pass; the request for the other one is refused nevertheless. */
 static void put_back(struct datapath *dp, const char *pin, int ifindex, int was)
 {
 	int prog = bpf_program__fd(dp->skel->progs.mxlb), fd;
@@ -172,7 +171,7 @@ int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const
 {
 	__u32 key = interface;
 
-	/* Also when the index is the same: the kernel empties the place of a device that is deleted. */
+	/* Needed even if the index is the same, because the kernel clears the entry of a deleted device. */
 	if (bpf_map_update_elem(bpf_map__fd(dp->skel->maps.ports), &key, &ifindex, BPF_ANY)) {
 		log_error("event=declare_failed ifindex=%d error=\"%s\"", ifindex, strerror(errno));
 		return -errno;
@@ -206,7 +205,7 @@ bool datapath_declare_slaves(struct datapath *dp, unsigned interface, const int 
 	return true;
 }
 
-/* A link whose device is gone: its pin would stay for ever. */
+/* Removes a link whose device was deleted; otherwise its pin would stay forever. */
 static void forget_link(struct datapath *dp, unsigned interface)
 {
 	char pin[LINK_PIN_SIZE];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Reads the counters, and keeps the records that the next mxlbd adopts. */
+/* Reads the counters, and writes the records that the next mxlbd adopts. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +66,7 @@ static void count_add(struct datapath_counts *out, uint32_t key, uint64_t n)
 		out->service[service][counter] = n;
 }
 
-/* Not one by one: that is 2,000 system calls. */
+/* In batches; one by one would be 2,000 system calls. */
 void datapath_counts(struct datapath *dp, struct datapath_counts *out)
 {
 	uint32_t keys[DATAPATH_BATCH], last = 0, first = 0, got;
@@ -92,7 +92,7 @@ void datapath_counts(struct datapath *dp, struct datapath_counts *out)
 
 _Static_assert(sizeof(((struct mxlb_record *)0)->admin_who) == ORDER_WHO_SIZE, "one name size");
 
-/* Up, so that what is kept never ends early. */
+/* Rounded up, so that nothing expires early. */
 static __u32 seconds(int64_t wall_ms)
 {
 	return wall_ms > 0 ? (wall_ms + 999) / 1000 : 0;
@@ -151,7 +151,7 @@ static struct order order_read(__u32 since, __u32 until, const char *who)
 	return o;
 }
 
-/* Of a record from before there were orders, all of it is zero: nobody said anything. */
+/* A record of a version without overrides is all zero here: no override. */
 static void read_orders(const struct mxlb_record *r, struct model_adopted *out)
 {
 	out->order = order_read(r->admin_since, r->admin_until, r->admin_who);
@@ -165,7 +165,7 @@ static void read_orders(const struct mxlb_record *r, struct model_adopted *out)
 							  : ADMIN_READY;
 }
 
-/* The record as an adopted backend; false when it is free or not to be believed. */
+/* Converts the record to an adopted server; false: it is free or invalid. */
 static bool record_read(const struct datapath *dp, uint32_t id, struct model_adopted *out)
 {
 	struct mxlb_record r = dp->records[id];

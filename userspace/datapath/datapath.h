@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kernel side, as the controller sees it: load, pin, attach, bring a plan into force, read counters.
+ * mxlbd's view of the kernel side: load, pin, attach, apply a plan, read counters.
  *
- * The pins: <pin>/v<MXLB_LAYOUT>/ holds every map under its name ("control" is the program's globals; those that
- * outlive a change of the layout have _<MXLB_KEPT> behind it) and link_<ifindex> for each interface. flock() on <pin> keeps a second mxlbd out, whatever its layout. Whoever holds
- * the lock adopts the maps that are there, loads its own program and puts it into the links in place of the old.
- * Nothing is unpinned at exit: the kernel goes on forwarding.
+ * The pins: <pin>/v<MXLB_LAYOUT>/ holds every map under its name ("control" is the program's globals; maps that
+ * survive a change of layout have _<MXLB_KEPT> appended) and link_<ifindex> for each interface. flock() on <pin> keeps
+ * a second mxlbd out, whatever its layout. The holder of the lock adopts existing maps, loads its own program and puts
+ * it into the links in place of the old one. Nothing is unpinned at exit: the kernel goes on forwarding.
  */
 #ifndef MXLB_DATAPATH_H
 #define MXLB_DATAPATH_H
@@ -19,79 +19,87 @@
 struct datapath;
 struct netlink;
 
-/* May this process load the program? Else the names of the capabilities that it lacks. */
+/* Whether this process may load the program; if not, the names of the missing capabilities. */
 #define DATAPATH_MISSING_SIZE 64
 bool datapath_may_load(char *missing, size_t size);
 
 struct datapath_program {
 	const char *name;
-	uint32_t verified; /* instructions that the verifier looked at */
-	uint32_t bytes,
-		jited; /* as the kernel keeps it, and compiled; 0: the kernel does not say */
+	uint32_t verified;     /* instructions processed by the verifier */
+	uint32_t bytes, jited; /* translated and compiled size; 0: not reported by the kernel */
 };
 
-/* Loads the program, with maps of its own, and lets it go again; fn (may be NULL) gets each of its parts. 0 or -errno,
- * logged; -ENOEXEC as datapath_open(). */
+/*
+ * Loads the program with maps of its own and releases it; fn (may be NULL) is called for each of its parts. 0 or
+ * -errno, logged; -ENOEXEC as datapath_open().
+ */
 int datapath_try(void (*fn)(void *ctx, const struct datapath_program *p), void *ctx);
 
 /*
- * Locks, loads, pins. 0 or -errno, and a line in the log that says what to do: -ENOEXEC (this kernel, or a process with these
- * capabilities, can't load the program, however long one waits), -ENOTDIR (no bpffs there), -EBUSY (a second mxlbd). The
- * only function that loads a program, so the only one that needs CAP_PERFMON. The caller ends it with datapath_close().
+ * Locks, loads, pins. Returns 0 or -errno, with a log line that names the remedy: -ENOEXEC (this kernel, or a process
+ * with these capabilities, can never load the program), -ENOTDIR (no bpffs there), -EBUSY (a second mxlbd). The only
+ * function that loads a program, so the only one that needs CAP_PERFMON. The caller ends it with datapath_close().
  */
 int datapath_open(const struct datapath_conf *conf, struct datapath **out);
-/* Locks and nothing more: enough for datapath_detach() and datapath_close(). As above. */
+/* Only locks, which suffices for datapath_detach() and datapath_close(). As above. */
 int datapath_lock(const struct datapath_conf *conf, struct datapath **out);
 /* Unlocks; everything stays in force. NULL is fine. */
 void datapath_close(struct datapath *dp);
 
-/* What an earlier mxlbd left. *out is the caller's to free; may be NULL with *n 0. 0 or -ENOMEM. */
+/* Reads what an earlier mxlbd left. The caller frees *out, which may be NULL with *n 0. 0 or -ENOMEM. */
 int datapath_adopted(struct datapath *dp, struct model_adopted **out, unsigned *n);
 
-/* Says which interface (index of config.interfaces) is which; all are declared before the first is attached. 0 or
- * -errno, logged. */
+/*
+ * Declares an interface (index of config.interfaces); all are declared before the first is attached. 0 or -errno,
+ * logged.
+ */
 int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const struct mac *mac,
 		     uint16_t vlan);
-/* The slaves of an interface that is a bond, whenever they are others. True: they are; a plan must be applied. */
+/* Sets the slaves of a bond. True: they have changed, and a plan must be applied. */
 bool datapath_declare_slaves(struct datapath *dp, unsigned interface, const int *ifindexes,
 			     unsigned n);
 /*
- * Attaches to a declared interface, or takes over the link that is pinned for it; nothing when that is done.
- * -EBUSY: another XDP program is there. -errno otherwise; logged, once per cause.
+ * Attaches to a declared interface, or adopts the link pinned for it; does nothing if that is done. -EBUSY: another
+ * XDP program is attached. Otherwise -errno; logged, once per cause.
  */
 int datapath_attach(struct datapath *dp, unsigned interface, const struct interface_conf *conf);
-/* Is the program still where it was put? Who may attach may also take it off. */
+/* Whether the program is still attached; others may have detached it. */
 bool datapath_is_attached(const struct datapath *dp, unsigned interface);
 /*
- * Every second: pins that somebody removed are put back, and the lock with their directory, for without them the kernel
- * would stop forwarding with this process. What fails is logged, once per cause.
+ * Every second: restores pins that were removed, and the lock with their directory, because without them the kernel
+ * would stop forwarding with this process. Failures are logged, once per cause.
  */
 void datapath_keep_pins(struct datapath *dp);
 /* Why the pins may not outlive this process; NULL: they do. */
 const char *datapath_pins_trouble(const struct datapath *dp);
 /*
- * Every second: what somebody else wrote to the maps is put back. False: a ring was written to; the next datapath_apply()
- * builds it anew.
+ * Every second: undoes foreign writes to the maps. False: a ring was written to; the next datapath_apply() builds it
+ * again.
  */
 bool datapath_verify(struct datapath *dp);
 /* How often that was found; each map once a look. */
 uint64_t datapath_maps_changed(const struct datapath *dp);
-/* Another layout's links are about to be taken over: a plan must be in force before the first is attached. */
+/* Whether another layout's links will be adopted: then a plan must be applied before the first is attached. */
 bool datapath_migrates(const struct datapath *dp);
-/* A start that is refused: takes the program off the interfaces that carried none before this process. */
+/* For a refused start: detaches from interfaces that had no program before this process. */
 void datapath_detach_new(struct datapath *dp);
-/* All are attached: takes it off those that an earlier mxlbd attached to and that are not declared now; ends the other
- * layout. fn is told of each. */
+/*
+ * After all are attached: detaches from interfaces that an earlier mxlbd used and that are no longer declared; removes
+ * the other layout. fn is called for each.
+ */
 void datapath_detach_undeclared(struct datapath *dp, void (*fn)(void *ctx, int ifindex), void *ctx);
-/* Nothing is left in the kernel of this mxlbd or of any with these pins and marks, whatever its layout; traffic ends. 0, or
- * the first -errno, logged: what could be removed is. Only datapath_close() may follow. */
+/*
+ * Removes everything that this mxlbd or any with these pins and marks has put into the kernel, whatever its layout;
+ * traffic ends. 0, or the first -errno, logged; whatever can be removed is. Only datapath_close() may follow.
+ */
 int datapath_detach(struct datapath *dp, struct netlink *n);
-/* "native", "generic" or "detached", as the kernel says. Another program is none. */
+/* "native", "generic" or "detached", from the kernel. Another program counts as detached. */
 const char *datapath_xdp_mode(const struct datapath *dp, unsigned interface);
 
 /*
- * Does the program see what arrives? Once a second; ip_device: netlink_ip_device(). Blind: the kernel's stack keeps being
- * given ARP and neighbour discovery there, and the program sees none. Unknown: too little arrived to know, or it is not attached.
+ * Whether the program sees arriving packets; called once per second; ip_device: netlink_ip_device(). Blind: the
+ * kernel's stack keeps receiving ARP and neighbour discovery there, and the program sees none. Unknown: too little has
+ * arrived, or it is not attached.
  */
 enum sight_state { SIGHT_UNKNOWN, SIGHT_SEES, SIGHT_BLIND };
 enum sight_state datapath_sight(struct datapath *dp, unsigned interface, int ip_device);
@@ -104,11 +112,12 @@ enum sight_state datapath_sight(struct datapath *dp, unsigned interface, int ip_
 int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms);
 
 /*
- * Has the probes of ipip backends take their tunnels too: a filter on the way out of the interfaces that lead to any, and of
- * no others. Before the plan is applied: a probe must not go bare where mail does not. What fails is logged, once.
+ * Makes the probes of ipip servers use their tunnels: a filter on egress of the interfaces that lead to any of them.
+ * Called before the plan is applied, because a probe must not travel outside the tunnel if mail does not. Failures are
+ * logged once.
  */
 void datapath_tunnel_probes(struct datapath *dp, const struct plan *plan);
-/* Every second, and when a filter was removed: it may be missing by now, or have failed before. How many were put back. */
+/* Every second, and after a filter was removed: restores missing filters. Returns their number. */
 unsigned datapath_keep_probes_tunnelled(struct datapath *dp);
 
 /*
@@ -122,10 +131,10 @@ uint64_t datapath_role(const struct datapath *dp);
 void datapath_hash_key_text(const struct datapath *dp, char text[DATAPATH_KEY_TEXT_SIZE]);
 /* The 16 bytes of the hash key in force. */
 const uint8_t *datapath_hash_key(const struct datapath *dp);
-/* Were the maps there before this mxlbd? */
+/* Whether the maps existed before this mxlbd. */
 bool datapath_was_there(const struct datapath *dp);
 
-/* Remembers for the next mxlbd what is known of a backend. */
+/* Records the state of a server for the next mxlbd. */
 void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b);
 
 /*
@@ -146,7 +155,7 @@ bool datapath_sweep_free(struct datapath *dp, uint64_t first, uint64_t n);
 void datapath_sweep_end(struct datapath *dp);
 void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS]);
 void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS]);
-/* A second has passed: once a second, never more often to catch up. */
+/* Steps the epoch: once per second, never more often to catch up. */
 void datapath_step_epoch(struct datapath *dp);
 
 /* Calls fn for each entry in these places. True: there are more behind them. */
@@ -160,13 +169,13 @@ bool datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
 			 void (*fn)(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
 				    uint32_t units),
 			 void *ctx);
-/* Of entries there is room for so many; their places are numbered. */
+/* The number of places; they are numbered. */
 uint64_t datapath_places(const struct datapath *dp);
 /* Calls fn for the n places from first on, as far as there are any; flow NULL: there is none. Not for one that
  * is being written. */
 void datapath_look(struct datapath *dp, uint64_t first, uint64_t n,
 		   void (*fn)(void *ctx, uint64_t place, const struct flow_row *flow), void *ctx);
-/* Where this client of a service goes. 0 or -ENOENT: no such service. */
+/* Where this client's packets go. 0 or -ENOENT: no such service. */
 int datapath_explain(struct datapath *dp, uint32_t service_id, const struct addr *client,
 		     uint16_t port, struct flow_place *out);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Takes the datapath away, and with it all that any mxlbd with these pins and marks has left in the kernel: the programs,
- * the pins of every layout, the probes' filters, rules, tables and neighbours, the timers of neighbours. Nothing
- * else does that: a stop leaves all of it at work. The directory of the pins itself stays, since whoever made it
- * may have given it to mxlbd's user.
+ * Removes the datapath and everything else that any mxlbd with these pins and marks has put into the kernel: the
+ * programs, the pins of all layouts, the probes' filters, rules, tables and neighbours, the neighbour timers. Nothing
+ * else does that: a stop leaves everything in place. The pin directory itself stays, because its creator may have
+ * given it to mxlbd's user.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,7 +21,7 @@ static int trouble(const char *what, int err)
 	return err;
 }
 
-/* Off its interface at once, the probes' filter too. A link whose device is gone is only unpinned. */
+/* Detaches from the interface at once, including the probes' filter. A link whose device was deleted is only unpinned. */
 static int detach_link(const char *pin)
 {
 	struct bpf_link_info info = {0};
@@ -39,7 +39,7 @@ static int detach_link(const char *pin)
 	return trouble(pin, err);
 }
 
-/* The pins of one layout. What can't be detached stays pinned, so that it can be tried again. */
+/* Removes the pins of one layout. What cannot be detached stays pinned, so that it can be retried. */
 static int detach_layout(const char *path)
 {
 	char pin[PINS_PATH_SIZE + sizeof(((struct dirent *)0)->d_name)];
@@ -85,7 +85,7 @@ static int detach_layouts(const char *pins)
 	return err;
 }
 
-/* Links of this process whose pins somebody has removed; and filters where no link tells of them. */
+/* Links of this process whose pins were removed by others, and filters on interfaces without a link. */
 static int detach_interfaces(struct datapath *dp, const struct netlink *n)
 {
 	const struct netlink_link *link;

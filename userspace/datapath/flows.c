@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Reads the flow table through mapped memory: counts, lists, sweeps, explains. The program writes it meanwhile, so
- * every word is loaded once and then looked at; what is freed is taken by compare-and-swap, as in the program.
+ * Reads the flow table through mapped memory: counts, lists, sweeps, explains. The program writes to it at the same
+ * time, so every word is loaded once and then evaluated; entries are freed by compare-and-swap, as in the program.
  */
 #include <errno.h>
 #include <string.h>
@@ -40,7 +40,7 @@ static void free_entry(union mxlb_entry *at, union mxlb_entry seen)
 				    __ATOMIC_RELAXED);
 }
 
-/* An entry's epoch has 16 bits: one that was not used for half their range would look young again. */
+/* An entry's epoch has 16 bits: an entry unused for half of that range would look young again. */
 static bool is_ancient(union mxlb_entry e, uint16_t epoch)
 {
 	return e.backend && e.backend != MXLB_ENTRY_BUSY && flow_age(e, epoch) > 0x8000;
@@ -200,7 +200,7 @@ bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
 	return first + n < datapath_places(dp);
 }
 
-/* What the client of entry i has sent, if the note of its SYN is still there; -1: it is not. */
+/* The amount that the client of entry i has sent, if the note of its SYN is still there; -1: it is not. */
 static int64_t volume_of(struct datapath *dp, uint64_t i, union mxlb_entry e)
 {
 	uint64_t n = (uint64_t)dp->lines * MXLB_LINE_PLACES, at = i % MXLB_LINE_PLACES;
@@ -282,7 +282,7 @@ static void explain_entry(union mxlb_entry e, uint16_t epoch, struct flow_place 
 	if (!e.backend || e.backend == MXLB_ENTRY_BUSY)
 		return;
 	if (out->entry_backend && flow_age(e, epoch) > out->idle_s)
-		return; /* of several, the one used last */
+		return; /* of several, the one used most recently */
 	out->entry_backend = e.backend;
 	out->closed = e.marks & MXLB_MARK_CLOSED;
 	out->by_miss = e.marks & MXLB_MARK_BY_MISS;

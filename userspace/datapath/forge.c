@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns two raw sockets, one a family, and the bytes of the SYN. Refuses mixed families. */
+/* Sends the SYNs of forge.h through two raw sockets, one per family. Refuses mixed families. */
 #include "datapath/forge.h"
 
 #include <endian.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #ifndef IPV6_HDRINCL
-#define IPV6_HDRINCL 36 /* linux/in6.h; netinet/in.h of glibc 2.36 has it not everywhere */
+#define IPV6_HDRINCL 36 /* linux/in6.h; not in all variants of netinet/in.h of glibc 2.36 */
 #endif
 
 #define FORGE_TTL 64
@@ -80,7 +80,7 @@ static struct tcphdr syn(uint16_t from, uint16_t to)
 		.window = htobe16(1024),
 	};
 
-	/* Any number will do; one that nobody can guess does no harm when it goes astray. */
+	/* Any number works; an unpredictable one does no harm if the packet reaches another host. */
 	if (getrandom(&tcp.seq, sizeof(tcp.seq), GRND_NONBLOCK) != sizeof(tcp.seq))
 		tcp.seq = 0;
 	return tcp;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tells a client that its server is gone: a SYN in the server's name. An established connection answers it with an
- * ACK that bears the numbers it expects (RFC 5961 section 4.2), that ACK comes here, and the datapath answers it with the RST that
- * ends the connection. So the mail in it is queued again now, and not after a timeout of ten minutes.
+ * Ends the connection of a client whose server is unreachable: sends a SYN in the server's name. The established
+ * client answers with an ACK that carries the numbers it expects (RFC 5961 section 4.2); that ACK arrives here, and
+ * the datapath answers it with the RST that ends the connection. So the mail in it is queued again now instead of
+ * after a timeout of ten minutes.
  */
 #ifndef MXLB_FORGE_H
 #define MXLB_FORGE_H

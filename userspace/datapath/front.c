@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Builds what faces the clients: interfaces and VIPs in perfect hash tables. Pure but for the ports it reads;
- * a factor is found by trying: 64 keys in 256 slots collide in all but about one of 3,000 tries.
+ * Builds the front: interfaces and VIPs in perfect hash tables. Pure except for the ports it reads. A factor is found
+ * by trial: 64 keys in 256 slots collide for all but about one in 3,000 factors.
  */
 #include <errno.h>
 #include <string.h>
@@ -36,7 +36,7 @@ static void vip_fill(const struct plan_service *s, struct mxlb_vip *vip)
 		vip->advertise = s->interface + 1;
 }
 
-/* This box's own addresses, which no client may claim. One that is a VIP as well is dropped for that. */
+/* Adds this box's own addresses, which no client may use as a source. An address that is also a VIP is left out. */
 static bool own_place(const struct plan *plan, struct mxlb_front *out)
 {
 	for (unsigned i = 0; i < plan->n_own && plan->n_services; i++) {
@@ -56,7 +56,7 @@ static bool own_place(const struct plan *plan, struct mxlb_front *out)
 	return true;
 }
 
-/* Places every VIP with this factor; false when two of them want one slot. */
+/* Places every VIP with this factor; false if two of them need the same slot. */
 static bool vips_place(const struct plan *plan, struct mxlb_front *out)
 {
 	memset(out->vips, 0, sizeof(out->vips));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Puts back the pins of a running mxlbd that somebody removed: maps first, links behind them, for a directory with links
- * is one that the next mxlbd may take over. Refuses a directory that another mxlbd holds by now.
+ * Restores the pins of the running mxlbd if others remove them: maps first, links after them, because the next mxlbd
+ * may adopt a directory that has links. Refuses a directory that another mxlbd has locked meanwhile.
  *
- * In a mount namespace of its own (the unit's) mxlbd still sees a file system that was unmounted outside (umount -l), and its
- * pins end with this process. There the mount has received what happens to the one outside ("master:N" in
- * /proc/self/mountinfo, proc(5)); when that goes the word goes. It cannot be put back from in here.
+ * In a mount namespace of its own (the unit's) mxlbd still sees a file system that was unmounted outside (umount -l),
+ * but its pins end with this process. Such a mount receives the events of the one outside ("master:N" in
+ * /proc/self/mountinfo, proc(5)); when that is unmounted, the word disappears. It cannot be restored from inside.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,10 @@
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
 
-/* The lock is on the directory: a new one of the same name is not ours yet. 1: it is now, 0: as before, or -errno. */
+/*
+ * The lock is on the directory, and a new directory of the same name is not locked yet. Returns 1: it is now, 0:
+ * unchanged, or -errno.
+ */
 static int keep_lock(struct datapath *dp)
 {
 	struct stat ours, there;
@@ -46,8 +49,10 @@ static int keep_lock(struct datapath *dp)
 	return 1;
 }
 
-/* anew: what is pinned there was left by another, whose start was refused; its maps are in force nowhere. 1: it was put
- * back, 0: it is there, or -errno. */
+/*
+ * anew: what is pinned there was left by another mxlbd, whose start was refused; its maps are not in use. Returns 1:
+ * the pin was restored, 0: it is there, or -errno.
+ */
 static int keep_pin(int fd, const char *path, bool anew)
 {
 	if (anew)
@@ -57,9 +62,9 @@ static int keep_pin(int fd, const char *path, bool anew)
 	return bpf_obj_pin(fd, path) ? -errno : 1;
 }
 
-#define MOUNT_LOOKS 5 /* one look at the mounts in so many */
+#define MOUNT_LOOKS 5 /* one check of the mounts per this many calls */
 
-/* Where the mount of a line of mountinfo is; NULL: it is none. Octal escapes are left as they are: then it is not ours. */
+/* The mount point of a line of mountinfo; NULL: none. Octal escapes are not decoded: then it is not ours. */
 static const char *mount_point(char *line, const char **options)
 {
 	char *rest, *word = strtok_r(line, " ", &rest);
@@ -77,7 +82,7 @@ static bool is_above(const char *mount, const char *path)
 	return !strncmp(mount, path, len) && (path[len] == '/' || !path[len] || len == 1);
 }
 
-/* Does the mount that has this path follow another one? The last of the longest is on top. */
+/* Whether the mount of this path follows another one. Of the longest matches the last is on top. */
 static bool mount_follows(const char *path)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns what is known about the config's interfaces. One is found by its name, or an alternative name (ip link property),
- * and then followed by its ifindex until it is deleted: one that is renamed (udev, a person) is the same interface, and on_link
- * says what it is called now. One that is made again is another, with another ifindex. Where mail arrives with a
- * tag, the program is on the interface and IP on the VLAN device above, which is found by its tag, whatever its name.
- * Bonds' slaves are kept for all bonds, since a slave may be reported before its bond.
+ * Tracks the configured interfaces. One is found by its name, or an alternative name (ip link property), and then
+ * followed by its ifindex until it is deleted. A renamed interface (udev, an administrator) is the same one, and
+ * on_link reports its present name. A recreated one is another, with another ifindex. If mail arrives with a tag, the
+ * program is on the interface and IP on the VLAN device above, which is found by its tag, whatever its name. The
+ * slaves of all bonds are kept, because a slave may be reported before its bond.
  */
 #include "datapath/netlink_internal.h"
 
@@ -50,7 +50,7 @@ int port_by_ifindex(const struct netlink *n, int ifindex)
 	return -1;
 }
 
-/* The port's state is its interface's; and if mail arrives there with a tag, it is up only with the VLAN device. */
+/* The port's state is that of its interface; if mail arrives with a tag, it is up only together with the VLAN device. */
 static void port_merge(struct port *p)
 {
 	const struct netlink_link *ip = port_ip(p), was = p->link;
@@ -65,7 +65,7 @@ static void port_merge(struct port *p)
 		p->link.up_since_ms = ran ? was.up_since_ms : netlink_now_ms();
 }
 
-/* What a message about `now` says of one of a port's two devices. */
+/* Applies a message about `now` to one of a port's two devices. */
 static void device_event(struct netlink *n, struct port *p, struct netlink_link *device, bool is_it,
 			 const struct netlink_link *now)
 {
@@ -81,8 +81,8 @@ static void device_event(struct netlink *n, struct port *p, struct netlink_link 
 	    !strcmp(device->renamed, now->renamed))
 		return;
 	if (device == &p->below && !now->ifindex)
-		n->resync = true; /* another one may have its name already */
-	/* Its VLAN device may have been told of before. */
+		n->resync = true; /* another one may already have its name */
+	/* Its VLAN device may have been reported before. */
 	if (p->vlan && device == &p->below && now->ifindex && device->ifindex != now->ifindex)
 		n->resync = true;
 	*device = *now;
@@ -126,7 +126,7 @@ static int bond_of(const struct nlattr **tb)
 	return mnl_attr_get_u32(tb[IFLA_MASTER]);
 }
 
-/* master 0: it is no bond's slave, or gone. */
+/* master 0: it is not a slave of a bond, or was deleted. */
 static void slave_event(struct netlink *n, int ifindex, int master)
 {
 	struct slave *at = NULL;
@@ -157,7 +157,7 @@ static bool names_it(const struct nlattr *name, const char *wanted)
 	return mnl_attr_get_payload_len(name) && !strcmp(mnl_attr_get_str(name), wanted);
 }
 
-/* Is this one of the interface's names? */
+/* Whether this is one of the interface's names. */
 static bool has_name(const struct nlattr **tb, const char *wanted)
 {
 	const struct nlattr *a;
@@ -174,7 +174,7 @@ static bool has_name(const struct nlattr **tb, const char *wanted)
 	return false;
 }
 
-/* Is a message about `now` one about the port's own interface? Fills what it is called, if that is not what it was. */
+/* Whether a message about `now` is about the port's own interface. Stores its present name if that has changed. */
 static bool is_below(const struct port *p, const struct nlattr **tb, struct netlink_link *now)
 {
 	bool named = has_name(tb, p->name), followed = p->below.ifindex == now->ifindex;
@@ -195,10 +195,11 @@ void port_event(struct netlink *n, const struct nlmsghdr *h)
 	uint16_t vlan;
 	bool here;
 
-	/* A bridge speaks of its ports in messages of family AF_BRIDGE: leaving a bridge is not deletion. */
+	/* A bridge reports its ports in messages of family AF_BRIDGE: leaving a bridge is not deletion. */
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*msg) || msg->ifi_family != AF_UNSPEC)
 		return;
-	nexthop_ask_all(n); /* IPv4 routes die with their link without a word (fib_sync_down_dev) */
+	nexthop_ask_all(
+		n); /* IPv4 routes are removed with their link without a message (fib_sync_down_dev) */
 	request_attrs(h, sizeof(*msg), tb, IFLA_PROP_LIST);
 	here = h->nlmsg_type != RTM_DELLINK && tb[IFLA_IFNAME];
 	now.ifindex = msg->ifi_index;
@@ -285,7 +286,7 @@ void port_addresses(struct netlink *n)
 	for (unsigned i = 0; i < n->n_ports; i++)
 		n->ports[i].has_ipv6 = false;
 	if (request_send(n, &m.h, address_dumped, n))
-		n->addresses_changed = true; /* again with the next tick */
+		n->addresses_changed = true; /* retried with the next tick */
 }
 
 static void vlan_check(struct port *p)
@@ -320,7 +321,7 @@ void port_settle(struct netlink *n)
 		for (uint32_t id = 1; id < n->watches_end; id++)
 			if (n->watches[id])
 				n->watches[id]->install = n->watches[id]->has_vip;
-		link = p->link; /* the callback gets a copy: it may lead to changes */
+		link = p->link; /* the callback gets a copy, because it may cause changes */
 		if (n->cb.on_link)
 			n->cb.on_link(n->cb.ctx, i, &link);
 	}

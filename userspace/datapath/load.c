@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Loads the program and pins its maps, or adopts the pinned ones. Owns the lock, the directory and the mappings.
- * Refuses to touch anything that another mxlbd holds.
+ * Loads the program and pins its maps, or adopts the pinned ones. Holds the lock, the directory and the mappings.
+ * Touches nothing that another mxlbd has locked.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ bool pins_layout(const char *name, unsigned *layout)
 	return sscanf(name, "v%u%c", layout, &end) == 1;
 }
 
-/* The pin directory must be on a bpf file system; the last component is made if it is missing. */
+/* The pin directory must be on a BPF file system; its last component is created if missing. */
 static int lock_pins(struct datapath *dp)
 {
 	const char *pin = dp->pins;
@@ -47,7 +47,7 @@ static int lock_pins(struct datapath *dp)
 				      ? "mount a bpf file system: mount -t bpf bpf /sys/fs/bpf"
 				      : "run mxlbd as root, or give it the pin directory");
 	if (fs.f_type != BPF_FS_MAGIC) {
-		rmdir(pin); /* only if it is empty, as when it was just made */
+		rmdir(pin); /* only if it is empty, as a new one is */
 		return refuse(-ENOTDIR, pin,
 			      "this is no bpf file system: mount -t bpf bpf /sys/fs/bpf");
 	}
@@ -104,7 +104,7 @@ static int set_pins(struct datapath *dp)
 	return 0;
 }
 
-/* The maps that are read and written through memory. NULL: no such map. */
+/* The maps that are accessed through mapped memory. NULL: not such a map. */
 static struct bpf_map *mapped(struct datapath *dp, unsigned i, void ***at)
 {
 	struct {
@@ -200,7 +200,10 @@ static void keys_of(const char *text, __u64 keys[2])
 	keys[1] = mxlb_mix(h[1]);
 }
 
-/* Keys: from the configuration's text, or made once; kept with the pins, for flows are found by those they were noted by. */
+/*
+ * Sets the keys: from the configuration's text, or random. They are kept with the pins, because flows are found by the
+ * key with which they were stored.
+ */
 static int set_keys(struct datapath *dp, const char *text)
 {
 	__u64 *keys = dp->control->hash_key, asked[2];
@@ -273,7 +276,10 @@ static uint32_t pinned_lines(const struct datapath *dp)
 	return info.max_entries;
 }
 
-/* A power of two of lines, with room for so many entries. A table that is there keeps its size: flows live in it. */
+/*
+ * Sizes the flow table: a power of two of lines, with room for this many entries. An existing table keeps its size,
+ * because it contains flows.
+ */
 static int size_flows(struct datapath *dp, uint32_t flows)
 {
 	uint32_t lines = 1, pinned = pinned_lines(dp);
@@ -294,7 +300,7 @@ static int size_flows(struct datapath *dp, uint32_t flows)
 	return err ? err : bpf_map__set_max_entries(dp->skel->maps.flows6, lines);
 }
 
-/* Opened, with its constants set; no map is made yet. */
+/* Opens the object and sets its constants; no map is created yet. */
 static int open_program(struct datapath *dp, const struct datapath_conf *conf)
 {
 	dp->skel = mxlb_bpf__open();

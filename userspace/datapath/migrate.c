@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * From another layout's pins to ours, without a packet noticing. The two never mix: a program only ever sees maps of its
- * own layout. In the order of a start, so that a start that ends anywhere leaves what the next one, of either build, can
- * go on from:
+ * Migrates from another layout's pins to this one's, without an effect on packets. The two are never mixed: a program
+ * only sees maps of its own layout. The order of the steps lets the next start, of either build, continue from
+ * wherever a start ends:
  *
- *  1. A directory without links has nothing in force: it is a leftover and removed. Ours too, if another has links.
- *  2. Flows and records, the kept maps, are pinned here as well. Their pins bear MXLB_KEPT: where there are none of
- *     ours the start is refused, and the other program goes on.
- *  3. The keys are copied: a flow's place is found by them.
- *  4. All other maps are new. The daemon fills them by a plan made from the records.
- *  5. Each link is pinned here too (attach.c), then its program is replaced. A directory with links has filled maps.
- *  6. The other directory is removed.
+ *   1. A directory without links is not in use: it is a leftover and is removed. So is this layout's, if another has
+ *      links.
+ *   2. Flows and records (the kept maps) are pinned in the new directory as well. Their pins bear MXLB_KEPT: if there
+ *      are none of this format the start is refused, and the other program goes on.
+ *   3. The keys are copied, because a flow's place depends on them.
+ *   4. All other maps are new. The daemon fills them by a plan made from the records.
+ *   5. Each link is pinned in the new directory too (attach.c), then its program is replaced. So a directory with
+ *      links has filled maps.
+ *   6. The other directory is removed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -57,7 +59,7 @@ static bool has_links(const char *path)
 	return found;
 }
 
-/* Nothing of it is in force, or is so by other pins. */
+/* Removes it: nothing in it is in use, except through other pins. */
 static int empty_dir(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -131,7 +133,7 @@ static __u32 map_id(int fd)
 	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
 }
 
-/* A start that was cut off between rules 5 and 6: both directories have links, and must have the same flows. */
+/* A start that ended between rules 5 and 6: both directories have links, and must have the same flows. */
 static int go_on(const struct datapath *dp)
 {
 	bool same = true;

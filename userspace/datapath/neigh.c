@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns how the kernel's neighbour tables are asked and told: entries, resolution, retransmission time. Decides
- * nothing about backends. Only ever touches entries that a caller names.
+ * Access to the kernel's neighbour tables: entries, resolution, retransmission time. Knows nothing about servers. Only
+ * touches entries that a caller names.
  */
 #include "datapath/netlink_internal.h"
 
@@ -208,8 +208,8 @@ int netlink_fast_neighbours(struct netlink *n)
 }
 
 /*
- * What this process changed gets its old value back; what an earlier mxlbd set (it is 200 and we don't know what
- * it was) gets the table's default. A value that is no longer 200 is somebody else's by now and stays.
+ * A value that this process changed is restored; one that an earlier mxlbd set (it is 200, and the original is not
+ * known) becomes the table's default. A value that is no longer 200 was set by others and stays.
  */
 static int restore_port(struct netlink *n, struct port *p)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the lifetime, the event socket, and the one place where what is due is done (netlink_settle). What events mean is
- * in link.c, neigh.c and nexthop.c.
+ * The lifetime of the network part, its event socket, and the one place where pending work is done (netlink_settle).
+ * The meaning of events is in link.c, neigh.c and nexthop.c.
  */
 #include "datapath/netlink_internal.h"
 
@@ -14,7 +14,7 @@
 
 #define EVENT_SIZE	  32768
 #define EVENT_BUFFER	  (4 << 20) /* of the kernel's, for events not yet read */
-#define READS_AT_ONCE	  64	    /* then others have their turn */
+#define READS_AT_ONCE	  64	    /* then other watchers get their turn */
 #define OVERFLOW_QUIET_MS 10000
 #define TICK_SECONDS	  1.0
 
@@ -26,7 +26,7 @@ uint64_t netlink_now_ms(void)
 	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
 }
 
-/* A tunnel's source may be another one now. */
+/* The source address of a tunnel may have changed. */
 static void address_event(struct netlink *n, const struct nlmsghdr *h)
 {
 	(void)h;
@@ -61,7 +61,7 @@ static void take_event(struct netlink *n, const struct nlmsghdr *h)
 			events[i].take(n, h);
 }
 
-/* The kernel dropped events (ENOBUFS) or we could not take one: only asking everything again helps. */
+/* The kernel dropped events (ENOBUFS), or one could not be processed: only a complete dump helps. */
 static void overflow(struct netlink *n, int err)
 {
 	uint64_t now = netlink_now_ms();
@@ -122,7 +122,7 @@ void netlink_settle(struct netlink *n)
 		n->addresses_changed = true;
 		probeway_check_all(n);
 		if (port_dump(n))
-			n->resync = true; /* the tick tries again */
+			n->resync = true; /* retried by the tick */
 		nexthop_ask_all(n);
 	}
 	addresses = n->addresses_changed;
@@ -222,7 +222,7 @@ int netlink_new(struct ev_loop *loop, const struct config *config,
 		n->cb = *cb;
 	err = request_open(&n->requests);
 	if (!err && loop)
-		err = events_open(&n->events); /* before the dump: no gap between */
+		err = events_open(&n->events); /* before the dump */
 	if (!err)
 		err = port_dump(n);
 	if (err)

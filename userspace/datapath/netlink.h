@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the kernel's network knows, by rtnetlink (libmnl): our interfaces, the way to each backend, and the
- * rules and tables of the probes. Follows changes; after ENOBUFS dumps everything again. The last MAC of a
- * next hop stays known while the kernel re-resolves it.
+ * The kernel's network state, by rtnetlink (libmnl): the configured interfaces, the next hop of each server, and the
+ * rules and tables of the probes. It follows changes, and dumps everything again after ENOBUFS. The last MAC address
+ * of a next hop stays known while the kernel resolves it again.
  */
 #ifndef MXLB_NETLINK_H
 #define MXLB_NETLINK_H
@@ -21,18 +21,18 @@ struct netlink_link { /* one of config.interfaces */
 	bool carrier; /* IFF_LOWER_UP */
 	/* Monotonic: when up and carrier last became true; 0 at start when they were. */
 	uint64_t up_since_ms;
-	char renamed[IF_NAMESIZE]; /* what it is called now; "": as in the config */
+	char renamed[IF_NAMESIZE]; /* its present name; "": as in the configuration */
 };
 
 enum probe_way {
 	PROBE_WAY_WHOLE,
-	PROBE_WAY_DISTURBED, /* whole again */
+	PROBE_WAY_DISTURBED, /* complete again */
 	PROBE_WAY_VIP_LOCAL, /* the VIP is an address of this box: whatever listens here would answer */
-	PROBE_WAY_ASTRAY,     /* another rule or route comes first, or ours can't be put back */
+	PROBE_WAY_ASTRAY,     /* another rule or route comes first, or ours cannot be restored */
 	PROBE_WAY_NO_ADDRESS, /* the interface has no IPv6 address: no neighbour can be asked */
 };
 
-/* What others may take away, and is put back. */
+/* What other programs may remove, and is restored. */
 enum own_kind {
 	OWN_RULES,
 	OWN_ROUTES,
@@ -47,9 +47,9 @@ struct netlink_callbacks {
 	void (*on_link)(void *ctx, unsigned interface, const struct netlink_link *link);
 	/* anything of a backend's next hop changed */
 	void (*on_nexthop)(void *ctx, uint32_t backend_id, const struct nexthop *nh);
-	/* somebody on the way to a tunnel's far end says that packets don't get there; may be forged */
+	/* a router on the path to a tunnel's far end reports that packets do not arrive; may be forged */
 	void (*on_unreachable)(void *ctx, uint32_t backend_id);
-	/* so many of this kind were removed or changed by others, and are put back */
+	/* number of this kind that others removed or changed, and that are restored */
 	void (*on_put_back)(void *ctx, enum own_kind kind, unsigned n);
 	/* addresses of this box have changed */
 	void (*on_address)(void *ctx);
@@ -74,17 +74,19 @@ const struct netlink_link *netlink_link(const struct netlink *n, unsigned interf
 int netlink_ip_device(const struct netlink *n, unsigned interface);
 /* The slaves of an interface that is a bond: their ifindexes, MXLB_MAX_SLAVES at most. How many. A change calls on_link. */
 unsigned netlink_slaves(const struct netlink *n, unsigned interface, int out[MXLB_MAX_SLAVES]);
-/* Is this address one of the box's own (local table)? 1, 0 or -errno. */
+/* Whether this is an address of this box (local table): 1, 0 or -errno. */
 int netlink_is_local(struct netlink *n, const struct addr *a);
 
-/* Follow the next hop towards address for this backend (asks route and neighbour, starts resolution).
- * Replaces what was followed under the same id; the same address again only asks anew. The first answer to each call
- * comes by on_nexthop. A next hop behind an undeclared interface is UNRESOLVED without a MAC. 0 or -errno. */
+/*
+ * Follows the next hop towards address for this server (asks for route and neighbour, starts resolution). Replaces
+ * what was followed under the same id; with the same address it only asks again. The first answer to each call is
+ * reported by on_nexthop. A next hop behind an undeclared interface is UNRESOLVED without a MAC address. 0 or -errno.
+ */
 int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *address);
 void netlink_unwatch(struct netlink *n, uint32_t backend_id);
 /*
- * Settles now what would be settled when the loop runs: asks what is to be asked, and calls back. So that the first plan
- * knows what the kernel knows.
+ * Does the pending work now instead of in the loop: asks and calls back, so that the first plan knows what the kernel
+ * knows.
  */
 void netlink_settle(struct netlink *n);
 /*
@@ -111,8 +113,8 @@ int netlink_reprobe(struct netlink *n, uint32_t backend_id);
 int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip,
 			bool tunnel);
 /*
- * Does a probe of this backend arrive where it should, and did it all the time since then (netlink's clock, CLOCK_MONOTONIC;
- * 0: only now is asked about)? look: asks the kernel now, and puts back what is missing; else what is known.
+ * Whether a probe of this server takes its intended path, and has done so since that time (netlink's clock,
+ * CLOCK_MONOTONIC; 0: only now). look: ask the kernel now and restore what is missing; otherwise use what is known.
  */
 enum probe_way netlink_probe_way(struct netlink *n, uint32_t backend_id, bool look,
 				 uint64_t since_ms);
@@ -135,14 +137,20 @@ int netlink_vip_routes_purge(struct netlink *n, const struct ha_route_conf *conf
 /* Sets retrans_time_ms of the config's interfaces to 200 (v4 and v6), remembering the old value. */
 int netlink_fast_neighbours(struct netlink *n);
 
-/* IPv6 VIPs with advertise: arp: be in the VIP's solicited-node group on that interface (RFC 4291 2.7.1). Joining
- * twice is joining once. An interface that is made anew, or not there yet, is joined when it comes. */
+/*
+ * For IPv6 VIPs with advertise: arp: joins the VIP's solicited-node group on that interface (RFC 4291 2.7.1). Joining
+ * twice is the same as once. On an interface that is recreated, or does not exist yet, the group is joined when it
+ * appears.
+ */
 int netlink_join_solicited(struct netlink *n, unsigned interface, const struct addr *vip);
 int netlink_leave_solicited(struct netlink *n, unsigned interface, const struct addr *vip);
 /* Gratuitous ARP (request and reply, RFC 5227 section 3) or unsolicited NA (RFC 4861 7.2.6) for a VIP or
  * an address of this box. */
 int netlink_announce(struct netlink *n, unsigned interface, const struct addr *vip);
-/* Who else has this IPv4 VIP? An ARP probe (RFC 5227 section 2.1.1): the program counts an answer as vip_conflict. */
+/*
+ * Asks whether another host has this IPv4 VIP, by an ARP probe (RFC 5227 section 2.1.1): the program counts an answer
+ * as vip_conflict.
+ */
 int netlink_ask_owner(struct netlink *n, unsigned interface, const struct addr *vip);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the files behind netlink.h share: the state, the request socket, and one section a file.
+ * Shared by the files behind netlink.h: the state, the request socket, and one section per file.
  *
- * Two rules keep it simple. Events only change state and set "due" flags; requests are sent and callbacks
- * called from one place, netlink_settle(), so that a callback may call anything in netlink.h but
- * netlink_free(). And what an event says is never the only source: every watch is asked again every few
- * seconds, so a lost event costs seconds, not correctness.
+ * Two rules keep it simple. Events only change state and set "due" flags; requests are sent and callbacks called from
+ * one place, netlink_settle(), so a callback may call anything in netlink.h except netlink_free(). And events are
+ * never the only source: every watch is asked again every few seconds, so a lost event costs seconds, not correctness.
  */
 #ifndef MXLB_NETLINK_INTERNAL_H
 #define MXLB_NETLINK_INTERNAL_H

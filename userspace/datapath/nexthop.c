@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the way to each followed backend: route, then neighbour, as the kernel sees them.
+ * The next hop of each watched server: route, then neighbour, from the kernel.
  *
- *  1. The next hop is the gateway of the route to the backend's address, or the address itself. It counts only
- *     behind a declared interface (or its VLAN device, if it has a tag): the datapath is on no other.
- *  2. The state follows the kernel's: an entry with a usable MAC is RESOLVED, NUD_FAILED is FAILED, anything else
- *     is UNRESOLVED; but FAILED stays until something resolves, so that retries don't flap.
- *  3. The last MAC stays known in every state, while the next hop is behind the same interface.
- *  4. Nothing else talks to the backends from here, so entries are used every few seconds as if it did
- *     (NTF_USE); failed ones every second. Never an entry set by hand: NTF_USE would take its NUD_PERMANENT
- *     away (__neigh_update, Linux 5.16 and later). Only next hops are touched, never remote addresses.
- *  5. A reprobe ends in one report: at the entry's next REACHABLE or FAILED, or as FAILED at its deadline.
- *  6. A tunnel's MTU is the route's, or of an exception to it that a router's ICMP made; but never one that would not
- *     let through what the inner family promises to everybody, for such an error is forged or helps nobody. Its source is
- *     the one that the kernel would take.
- *  7. A server that gets packets without a tunnel is on the link where it was found. When the route to it leads to a
- *     gateway or out of an undeclared interface from now on, this box's routing has changed (a VPN client, a policy rule), not
- *     the server's place: the next hop stays.
+ *   1. The next hop is the gateway of the route to the server's address, or the address itself. It counts only behind
+ *      a declared interface (or its VLAN device, if it has a tag), because the datapath is on no other.
+ *   2. The state follows the kernel's: an entry with a usable MAC is RESOLVED, NUD_FAILED is FAILED, anything else is
+ *      UNRESOLVED; but FAILED lasts until something resolves, so that retries do not flap.
+ *   3. The last MAC address stays known in every state, as long as the next hop is behind the same interface.
+ *   4. No other traffic to the servers leaves this box, so entries are refreshed every few seconds as if it did
+ *      (NTF_USE), failed ones every second. Never permanent entries: NTF_USE would remove their NUD_PERMANENT
+ *      (__neigh_update, Linux 5.16 and later). Only next hops are touched, never remote addresses.
+ *   5. A reprobe ends in one report: at the entry's next REACHABLE or FAILED, or as FAILED at its deadline.
+ *   6. A tunnel's MTU is that of the route, or of an exception that a router's ICMP made; but never below what the
+ *      inner family guarantees, because such an error is forged or useless. Its source is the one that the kernel
+ *      would choose.
+ *   7. A server without a tunnel is on the link where it was found. If the route to it later leads to a gateway or an
+ *      undeclared interface, this box's routing has changed (a VPN client, a policy rule), not the server's location:
+ *      the next hop stays.
  */
 #include "datapath/netlink_internal.h"
 
@@ -27,9 +27,9 @@
 
 #define NUD_STATIC    (NUD_PERMANENT | NUD_NOARP)
 #define NUD_USABLE    (NUD_STATIC | NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE)
-#define REFRESH_TICKS 4 /* below delay_first_probe_time (5 s): what is used then is kept fresh */
+#define REFRESH_TICKS 4 /* below delay_first_probe_time (5 s), so that used entries stay fresh */
 #define REPROBE_DEADLINE_MS \
-	8000 /* above a probe and a resolution at the default of 1 s, 3 times each */
+	8000 /* longer than a probe and a resolution with the default of 1 s, 3 times each */
 
 struct watch *nexthop_watch(const struct netlink *n, uint32_t backend_id)
 {
@@ -91,7 +91,7 @@ static void entry_seen(struct watch *w, const struct neigh *e)
 		w->reprobe_deadline_ms = 0;
 		w->report = true;
 	} else if (!(e->nud & (NUD_PROBE | NUD_INCOMPLETE))) {
-		/* Gone, or a stray ARP replaced the MAC and stopped the probe (STALE): once more. */
+		/* Deleted, or a stray ARP replaced the MAC and stopped the probe (STALE): once more. */
 		w->probe = true;
 	}
 }
@@ -130,7 +130,7 @@ static bool prefix_covers(const struct addr *prefix, unsigned len, const struct 
 	return !bits || !((prefix->b[bytes] ^ a->b[bytes]) >> (8 - bits));
 }
 
-/* Asks again only those whose address the route covers: a full BGP table may pass by here. */
+/* Asks again only for servers whose address the route covers, because a full BGP table may be loaded here. */
 void nexthop_route_event(struct netlink *n, const struct nlmsghdr *h)
 {
 	const struct rtmsg *msg = mnl_nlmsg_get_payload(h);
@@ -151,7 +151,7 @@ void nexthop_route_event(struct netlink *n, const struct nlmsghdr *h)
 	table = tb[RTA_TABLE] ? mnl_attr_get_u32(tb[RTA_TABLE]) : msg->rtm_table;
 	own = proberoute_id(n, table);
 	if (table == RT_TABLE_LOCAL)
-		probeway_check_all(n); /* a VIP may be an address of this box by now */
+		probeway_check_all(n); /* a VIP may be local now */
 	for (uint32_t id = 1; id < n->watches_end; id++) {
 		struct watch *w = n->watches[id];
 
@@ -246,7 +246,7 @@ int netlink_is_local(struct netlink *n, const struct addr *a)
 	return type == RTN_LOCAL;
 }
 
-/* Logs why a backend has no next hop, once per cause. */
+/* Logs why a server has no next hop, once per cause. */
 static void trouble(struct watch *w, const char *why)
 {
 	char text[ADDR_TEXT_SIZE];
@@ -311,7 +311,7 @@ static bool take_route(struct netlink *n, struct watch *w, int type, const struc
 		w->ifindex = 0;
 		w->nh.state = NEXTHOP_UNRESOLVED;
 		if (type == RTN_UNICAST || type == RTN_LOCAL)
-			w->nh.has_mac = false; /* elsewhere now; without a route it may come back */
+			w->nh.has_mac = false; /* elsewhere; without a route it may return */
 		trouble(w, type == RTN_UNICAST ? undeclared(n, r->ifindex)
 			   : type == RTN_LOCAL ? "an address of this box"
 					       : "no route");
@@ -349,7 +349,7 @@ static int ask(struct netlink *n, struct watch *w)
 	return e.nud & NUD_STATIC ? 0 : neigh_use(n, &e);
 }
 
-/* Rule 5. An entry with a MAC is asked by unicast, any other is resolved anew. */
+/* Rule 5. An entry with a MAC address is probed by unicast, any other is resolved again. */
 static int probe(struct netlink *n, struct watch *w)
 {
 	struct neigh e = {.ifindex = w->ifindex, .address = w->via};
@@ -358,7 +358,7 @@ static int probe(struct netlink *n, struct watch *w)
 	if (err)
 		return err;
 	if (e.nud & NUD_STATIC) {
-		entry_seen(w, &e); /* set by hand: it is as good as asked */
+		entry_seen(w, &e); /* permanent: counts as confirmed */
 		return 0;
 	}
 	if (e.nud & NUD_USABLE && e.has_mac)
@@ -378,8 +378,8 @@ int netlink_reprobe(struct netlink *n, uint32_t backend_id)
 	if (!w->ifindex)
 		return -ENETUNREACH;
 	if (w->reprobe_deadline_ms)
-		return 0; /* one is under way: its outcome serves both */
-	netlink_drain(n); /* what comes after this is the outcome, not history */
+		return 0; /* one is in progress: its result serves both */
+	netlink_drain(n); /* later reports are the result, earlier ones are not */
 	w->reprobe_deadline_ms = netlink_now_ms() + REPROBE_DEADLINE_MS;
 	err = probe(n, w);
 	if (err)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the one offload that hides mail from the program: an interface that strips VLAN tags (rxvlan) where mail arrives with a
- * tag. It is switched off, and a mark is pinned beside the maps, so that whoever detaches, this process or another, switches it
- * on again. The program of a bond runs on its slaves, so theirs counts too.
+ * The one offload that hides mail from the program: an interface that strips VLAN tags (rxvlan) although mail arrives
+ * with a tag. It is switched off, and a mark is pinned beside the maps, so that whoever detaches, this process or
+ * another, switches it on again. The program of a bond runs on its slaves, so this applies to them too.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -34,7 +34,7 @@ static int flags_call(const char *name, uint32_t cmd, uint32_t *flags)
 	return err;
 }
 
-/* 1: it was changed, 0: it was so, or the device knows no such thing; or -errno. */
+/* Returns 1: it was changed, 0: it was off already or is not supported; or -errno. */
 static int strip_tags(const char *name, bool strip)
 {
 	uint32_t flags = 0;

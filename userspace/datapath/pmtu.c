@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns how this box learns that a tunnel's outer packets are too big for some link on the way, or get nowhere. They are
- * sent by the kernel program, so no socket and no tunnel device gets the routers' ICMP errors, and the kernel would pass over them.
- * A raw socket of the outer header's protocol gets them: raw_err() and rawv6_err() put the MTU into the kernel's own
- * exceptions to routes, where RTM_GETROUTE finds it and where it expires (net.ipv[46].route.mtu_expires, 600 s). That the
- * error is queued too (IP_RECVERR) tells when to ask, and of all other errors that the far end may be gone. The sockets'
- * filter takes no packet.
+ * Learns that a tunnel's outer packets are too big for some link, or do not arrive. They are sent by the kernel
+ * program, so no socket and no tunnel device receives the routers' ICMP errors, and the kernel would ignore them. A
+ * raw socket of the outer header's protocol receives them: raw_err() and rawv6_err() store the MTU in the kernel's own
+ * route exceptions, where RTM_GETROUTE finds it and where it expires (net.ipv[46].route.mtu_expires, 600 s). The error
+ * is queued too (IP_RECVERR), which shows when to ask; all other errors show that the far end may be unreachable. The
+ * sockets' filter accepts no packet.
  *
- * Errors can be forged by anybody who can guess the tunnel's two addresses: the kernel believes none below
- * net.ipv4.route.min_pmtu and 1280, nexthop.c has its own limit. A flood costs READS_AT_ONCE reads a second and socket:
- * then it is not listened to until the next tick.
+ * Anyone who can guess the tunnel's two addresses can forge errors: the kernel accepts none below
+ * net.ipv4.route.min_pmtu and 1280, and nexthop.c has its own limit. A flood costs READS_AT_ONCE reads per second and
+ * socket; then the socket is ignored until the next tick.
  */
 #include "datapath/netlink_internal.h"
 
@@ -40,7 +40,7 @@ static bool is_error(const struct cmsghdr *c)
 	       (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
 }
 
-/* The target of the packet that an error is about, and the error; false when none waits. */
+/* Reads the target of the packet that an error is about, and the error; false: none is waiting. */
 static bool error_read(int fd, struct addr *target, int *error)
 {
 	union {
@@ -94,7 +94,7 @@ static void on_error(struct ev_loop *loop, struct ev_io *w, int revents)
 			nexthop_ask(n, &target);
 		else
 			nexthop_tell_unreachable(n, &target);
-	/* One that found no room in the queue has left this behind. */
+	/* Left by an error for which the queue had no room. */
 	getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &pending, &len);
 	ev_io_stop(loop, w);
 	netlink_soon(n, NETLINK_DEBOUNCE);

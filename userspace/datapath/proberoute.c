@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the rules, tables and link-local neighbours by which a marked socket reaches a VIP on one backend:
+ * The rules, tables and link-local neighbours through which a marked socket reaches a VIP on one particular server:
  *
- *	rule	fwmark mark|id, lookup table+id, at our priority
- *	table	VIP by the backend's next hop; and behind it "prohibit VIP", so that a probe whose route
- *		went away with its link fails here (EACCES) and does not stray to whoever else has the VIP
- *	tunnel	the VIP's route has the MTU of what fits into it; the outer header is probetunnel.c's
- *	IPv6	the next hop is fe80::6d78:6c62:<mark|id>, permanent, with the backend's MAC
+ *	rule	fwmark mark|id, lookup table+id, at the configured priority
+ *	table	VIP via the server's next hop; after it "prohibit VIP", so that a probe whose route was removed
+ *		with its link fails here (EACCES) instead of reaching another host that has the VIP
+ *	tunnel	the VIP's route has the MTU that fits into it; the outer header is added by probetunnel.c
+ *	IPv6	the next hop is fe80::6d78:6c62:<mark|id>, permanent, with the server's MAC address
  *
- * All bear PROBE_PROTOCOL and the configured numbers; what bears only one of these is not ours and stays.
+ * All of them have PROBE_PROTOCOL and the configured numbers; anything that has only one of these is not ours and
+ * stays.
  */
 #include "datapath/netlink_internal.h"
 
@@ -83,7 +84,7 @@ static int route_forbid(struct netlink *n, const struct watch *w)
 	return request_send(n, &m.h, NULL, NULL);
 }
 
-/* The most that the probe's packets may have; 0: what the interface says. */
+/* The MTU of the probe's packets; 0: the interface's. */
 static uint32_t route_mtu(const struct watch *w)
 {
 	uint32_t outer = addr_is_v4(&w->address) ? sizeof(struct iphdr) : sizeof(struct ip6_hdr);
@@ -113,7 +114,7 @@ static int route_set(struct netlink *n, const struct watch *w, const struct addr
 
 	route_start(n, &m, RTN_UNICAST, w);
 	msg = mnl_nlmsg_get_payload(&m.h);
-	msg->rtm_flags = RTNH_F_ONLINK; /* we know that it is: the kernel told us */
+	msg->rtm_flags = RTNH_F_ONLINK; /* known to be on-link, from the kernel */
 	mnl_attr_put_u32(&m.h, RTA_OIF, w->ifindex);
 	if (addr_is_v4(&w->vip) == addr_is_v4(via)) {
 		request_put_addr(&m, RTA_GATEWAY, via);
@@ -147,7 +148,7 @@ int proberoute_install(struct netlink *n, struct watch *w)
 		what = "route";
 		err = route_set(n, w, v4 ? &w->via : &e.address);
 	}
-	if (!err) { /* last: the rule without the route would let the probe stray */
+	if (!err) { /* last, because the rule without the route would send the probe elsewhere */
 		what = "rule";
 		err = rule_send(n, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, family_of(&w->vip),
 				w->id);
@@ -156,11 +157,11 @@ int proberoute_install(struct netlink *n, struct watch *w)
 	if (err && !w->install_failed)
 		log_warn("proberoute what=%s backend=%u %s", what, w->id,
 			 request_error(n, err, why, sizeof(why)));
-	w->install = w->install_failed = err; /* the next tick tries again */
+	w->install = w->install_failed = err; /* retried by the next tick */
 	return err;
 }
 
-/* A clean-up: what to look for, and the copies of what was found. */
+/* A clean-up: what to look for, and copies of what was found. */
 struct purge {
 	const struct netlink *n;
 	uint32_t id;		 /* 0: all of ours */
@@ -228,7 +229,7 @@ static bool neighbour_is_ours(const struct purge *p, const struct nlmsghdr *h)
 	return neigh_parse(h, &e) && purge_wants(p, proberoute_stand_in_id(p->n, &e.address));
 }
 
-/* In the order of removal: while the rule stands, the probe must not lose its route. */
+/* In the order of removal: as long as the rule exists, the probe needs its route. */
 static const struct kind {
 	const char *name;
 	uint16_t get, new, del;
@@ -262,7 +263,7 @@ static void collect(const struct nlmsghdr *h, void *arg)
 		buf_append(&c->purge->found, h, NLMSG_ALIGN(h->nlmsg_len));
 }
 
-/* The kernel takes its own description back as the description of what to delete, as `ip ... flush` does. */
+/* The kernel accepts its own description as the description of what to delete, as `ip ... flush` uses it. */
 static int delete_found(struct netlink *n, const struct kind *k, struct buf *found)
 {
 	struct nlmsghdr *h = (struct nlmsghdr *)found->data;
@@ -274,7 +275,7 @@ static int delete_found(struct netlink *n, const struct kind *k, struct buf *fou
 		h->nlmsg_pid = 0;
 		err = request_send(n, h, NULL, NULL);
 		if (err == -ENOENT || err == -ESRCH || err == -ENODEV)
-			err = 0; /* went by itself, or was seen twice */
+			err = 0; /* already removed, or found twice */
 	}
 	return err;
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the filter (bpf/probe.h) that puts the probes of ipip backends into their tunnels: on the way out of each
- * interface that leads to such a backend, and of no other. It is known by its priority and handle, so whoever
- * comes next takes it over, as with the probes' rules and routes.
+ * Attaches the filter (bpf/probe.h) that puts probes of ipip servers into their tunnels: on egress of each interface
+ * that leads to such a server, and of no other. It is identified by its priority and handle, so that the next mxlbd
+ * adopts it, like the probes' rules and routes.
  *
- *  1. The hook, clsact, is made where it is missing and never removed: others may have put their filters there by
- *     then, and without any it costs next to nothing.
- *  2. A filter that somebody removed, with the hook or alone, is put back within seconds.
- *  3. Also where mail has a tag the filter is on the declared interface: packets of the VLAN device above leave by it,
- *     the tag still beside them.
+ *   1. The qdisc, clsact, is created if missing and never removed: others may have added filters to it, and without
+ *      any it costs next to nothing.
+ *   2. A filter that was removed, with the qdisc or alone, is restored within seconds.
+ *   3. The filter is on the declared interface even if mail has a tag: packets of the VLAN device above leave through
+ *      it, with the tag still beside them.
  */
 #include <errno.h>
 #include <string.h>

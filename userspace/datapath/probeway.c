@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Would a probe go where it should? The rules, routes and neighbours of proberoute.c can be taken away by anybody who may
- * change the network (networkd, VPN clients, `ip rule flush`), and then a probe goes by the main table to whoever has the
- * VIP there. Finds that out, has it put back, and remembers when, so that no verdict is made of such a probe.
+ * Checks whether a probe would take its intended path. The rules, routes and neighbours of proberoute.c can be removed
+ * by anything that may change the network (networkd, VPN clients, `ip rule flush`); then a probe uses the main table
+ * and reaches some other host that has the VIP. This detects it, has it restored, and records when, so that no verdict
+ * is based on such a probe.
  *
- *  1. The kernel is asked which way a packet with the probe's mark to the VIP would take. Only the way that
- *     proberoute.c has made is right: the interface, the gateway and, for IPv6, the stand-in's MAC. Whatever leads astray is found
- *     like that: a missing rule, a rule of somebody else's in front of it, a route, an address.
- *  2. It is asked when an event says that something of ours went, when addresses or the local table change, before each
- *     probe, after each that failed, and every few seconds.
- *  3. What is missing is put back at once. What can't be (the VIP is an address of this box; somebody else's rule comes
- *     first) stays a fault of this box until a later look finds it gone.
+ *   1. The kernel is asked for the route of a packet with the probe's mark to the VIP. Only the one that proberoute.c
+ *      has made is right: interface, gateway and, for IPv6, the stand-in's MAC address. Any cause is detected this
+ *      way: a missing rule, another rule in front of it, a route, an address.
+ *   2. It is asked after an event about one of our rules, routes or neighbours, after changes of addresses or the
+ *      local table, before each probe, after each failed one, and every few seconds.
+ *   3. What is missing is restored at once. What cannot be (the VIP is an address of this box; another rule comes
+ *      first) remains a fault of this box until a later check finds it gone.
  */
 #include "datapath/netlink_internal.h"
 
@@ -37,7 +38,7 @@ void probeway_rule_event(struct netlink *n, const struct nlmsghdr *h)
 	if (h->nlmsg_type == RTM_DELRULE && w && w->has_vip)
 		probeway_lost(n, w, OWN_RULES);
 	else if (!w)
-		probeway_check_all(n); /* somebody else's, which may come before ours */
+		probeway_check_all(n); /* of another program, and may precede ours */
 }
 
 void probeway_neigh_event(struct netlink *n, const struct nlmsghdr *h, const struct neigh *e)
@@ -85,7 +86,7 @@ static enum probe_way ask(struct netlink *n, const struct watch *w, struct route
 	return v4 || stand_in_is_right(n, w, &via) ? PROBE_WAY_WHOLE : PROBE_WAY_ASTRAY;
 }
 
-/* There is a way that could be looked at; without a next hop none was made. */
+/* Whether there is a path to check; without a next hop none was made. */
 static bool has_way(const struct watch *w)
 {
 	return w->has_vip && w->ifindex && (addr_is_v4(&w->vip) || w->nh.has_mac);
@@ -139,7 +140,7 @@ enum probe_way netlink_probe_way(struct netlink *n, uint32_t backend_id, bool lo
 	return since_ms && w->disturbed_ms >= since_ms ? PROBE_WAY_DISTURBED : PROBE_WAY_WHOLE;
 }
 
-/* A link that goes takes routes and neighbours with it: that is nobody's doing. */
+/* A removed link takes its routes and neighbours with it: that is nobody's fault. */
 static bool links_are_settled(const struct netlink *n)
 {
 	uint64_t now_ms = netlink_now_ms();

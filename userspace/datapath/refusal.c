@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Why the BPF program can't be loaded, in an operator's words. Owns the messages of libbpf and of the verifier: it keeps the
- * first complaint and the verifier's last lines, and logs them when a load has failed.
+ * Explains why the BPF program cannot be loaded. It keeps the first error message of libbpf and the last lines of the
+ * verifier, and logs them when a load has failed.
  *
- * A refusal is either final (-ENOEXEC: the kernel's version, its configuration, the verifier or a missing capability; waiting
- * does not help) or may be temporary (every other error).
+ * A failure is either final (-ENOEXEC: the kernel's version, its configuration, the verifier or a missing capability;
+ * waiting does not help) or may be temporary (every other error).
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -87,8 +87,10 @@ static void keep_verifier_lines(const char *text)
 	}
 }
 
-/* The complaint about RLIMIT_MEMLOCK comes before the true one where rights are missing, and Linux 5.11 and later don't
- * need it. */
+/*
+ * The message about RLIMIT_MEMLOCK precedes the real one if permissions are missing, and Linux 5.11 and later do not
+ * need it.
+ */
 static int on_print(enum libbpf_print_level level, const char *format, va_list args)
 {
 	char *text = format_all(format, args), quoted[4 * LINE_MAX_LEN + 8];
@@ -123,7 +125,7 @@ static void log_verifier(void)
 	}
 }
 
-/* Is the running kernel older than the oldest that is supported? *u: its name. */
+/* Whether the running kernel is older than the oldest supported one. *u: its name. */
 static bool too_old(struct utsname *u)
 {
 	unsigned major = 0, minor = 0;

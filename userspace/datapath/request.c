@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the request socket's protocol: one request at a time, its answers told from late ones by their sequence
- * number, a bounded wait, the kernel's reason kept (extended ack, Linux 4.12). Knows nothing of what is asked.
+ * The request socket: one request at a time; answers are distinguished from late ones by their sequence number; the
+ * wait is bounded; the kernel's reason is kept (extended ack, Linux 4.12). Knows nothing about the contents.
  */
 #include "datapath/netlink_internal.h"
 
@@ -11,7 +11,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define ANSWER_SIZE 32768 /* the most that the kernel puts into one datagram of a dump */
+#define ANSWER_SIZE 32768 /* the maximum that the kernel puts into one datagram of a dump */
 #define DUMP_TRIES  5
 
 void *request_start(union netlink_msg *m, uint16_t type, uint16_t flags, size_t extra)

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Knows whether the program sees what arrives on an interface: another device's index, a tag that was stripped in front of it,
- * or a driver that passes it by would all leave servers up and mail lost.
- *  1. Two packet sockets per interface count the ARP and neighbour discovery frames that the kernel's stack is given on the
- *     device that IP runs on. Nothing is read from them: their statistics suffice (packet(7)), also when they are full.
- *  2. The program counts the same frames (the map `sights`), and may count more: it answers those for VIPs itself.
- *  3. It sees when its counter moves. It is blind when the kernel was given BLIND_FRAMES frames in BLIND_TURNS different
- *     seconds since then. A link without ARP and neighbour discovery says nothing.
- * Refuses to decide what to do about it.
+ * Detects whether the program sees the packets that arrive on an interface. A wrong device index, a tag that was
+ * stripped before the program, or a driver that bypasses it would leave servers up and mail lost.
+ *
+ *   1. Two packet sockets per interface count the ARP and neighbour discovery frames that the kernel's stack receives
+ *      on the device on which IP runs. Nothing is read from them; their statistics (packet(7)) suffice, even when they
+ *      are full.
+ *   2. The program counts the same frames (the map `sights`), and may count more, because it answers those for VIPs
+ *      itself.
+ *   3. It sees if its counter moves. It is blind if the kernel received BLIND_FRAMES frames in BLIND_TURNS different
+ *      seconds since then. A link without ARP and neighbour discovery proves nothing.
+ *
+ * The consequences are decided elsewhere.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -130,8 +134,7 @@ enum sight_state datapath_sight(struct datapath *dp, unsigned interface, int ip_
 
 	if (s->ifindex != ip_device)
 		sight_open(s, ip_device);
-	frames =
-		kernel_frames(s); /* before the program's: what comes in between was seen by both */
+	frames = kernel_frames(s); /* before the program's counter: both may see more */
 	seen = program_frames(dp, interface);
 	if (!datapath_is_attached(dp, interface)) {
 		sight_reset(s, false);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Is what steers the packets still what this process wrote? Whoever may open the pins may write the maps. Keeps a copy of the
- * services, backends, keys and the front in force, and a sum of each ring, as they are when a plan is wholly in force. What
- * differs later is somebody else's doing: copies are put back, and a ring or an allow-list is written again by the next apply.
- * Allow-lists are looked at once a minute, because each prefix is a system call. What the program writes is judged only where
- * it can't have written it: a bucket that is full again in the far future would refuse its sources for ever, and an entry of
- * the flow table with an impossible backend (flows.c frees those) is a place lost. Refuses to judge counters.
+ * Checks that the maps that steer packets still contain what this process wrote, because anyone who can open the pins
+ * can write to them. It keeps a copy of the services, servers, keys and the front in force, and a checksum of each
+ * ring, as of the last complete plan. Differences are foreign writes: copies are restored, and a ring or an allow-list
+ * is written again by the next apply. Allow-lists are checked once per minute, because each prefix costs a system
+ * call. Flows and counters are not checked, because the program writes them.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the routes by which BIRD or FRR learn that this box takes a VIP's mail (`advertise: route`): "VIP/32 dev INTERFACE scope
- * link" in a table that no rule of the box uses, so that its own routing is as before. They bear ha.route's protocol; what
- * bears another in that table stays. The kernel removes a route with its interface; the daemon puts it back.
+ * The routes from which BIRD or FRR learn that this box takes a VIP's mail (`advertise: route`): "VIP/32 dev INTERFACE
+ * scope link" in a table that no rule of the box uses, so its own routing does not change. They have ha.route's
+ * protocol; routes with another protocol in that table stay. The kernel removes a route with its interface; the daemon
+ * adds it again.
  */
 #include "datapath/netlink_internal.h"
 
