@@ -19,6 +19,7 @@
 #include "ctl/doctor.h"
 #include "ctl/events.h"
 #include "ctl/flows.h"
+#include "ctl/notify.h"
 #include "ctl/operate.h"
 #include "ctl/options.h"
 #include "ctl/plan.h"
@@ -174,6 +175,9 @@ static const struct ctl_command commands[] = {
 	 config_run},
 	{"events", "[-f]", "show the last events; with -f also those to come", 0, TAKES_FOLLOW,
 	 events_list},
+	{"notify-test", "[--timeout T]",
+	 "run the notify program with a test event and show how it ends", 0, TAKES_TIMEOUT,
+	 notify_test_run},
 	{"plan", "-c FILE", "show what a configuration would change; changes nothing", 0,
 	 TAKES_FILE, run_plan},
 	{"reload", "", "read the configuration file again; if it has errors, change nothing", 0, 0,

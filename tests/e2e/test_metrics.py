@@ -26,7 +26,10 @@ FIGURES = """return [...document.querySelectorAll('.service')].map(card => [card
 @pytest.fixture
 def busy(lab, balancer):
     """A balancer that has seen connections, drops and a tier switch, and is quiet now."""
-    balancer.configure(replace=QUIET)
+    endpoints = lab.run / "endpoints.json"
+    endpoints.write_text('[{"id": 10, "ips": ["198.51.100.0/24", "203.0.113.0/24", "2001:db8:100::/48"], "tcpPorts": "25"}]')
+    balancer.configure(replace={**QUIET, "failback-hold: 0s": f"failback-hold: 0s\n    allow: [192.0.2.0/24, \"2001:db8:113::/64\"]\n    allow-file: {endpoints}"})
+    lab.config_file.write_text(lab.config_file.read_text() + "\nnotify: /bin/true\n")
     balancer.start()
     balancer.wait_all_up()
     with Traffic(lab) as traffic:
@@ -55,6 +58,9 @@ def of_box(status):
     for metric, key in (("probes_begun", "begun"), ("probes_hinted", "hinted"), ("probe_child_restarts", "child_restarts")):
         yield f"{metric}_total", {}, probing[key]
     yield "maps_changed_total", {}, status["maps_changed"]
+    for result in ("ok", "failed"):
+        yield "notify_runs_total", {"result": result}, status["notify"][result]
+    yield "notify_dropped_events_total", {}, status["notify"]["dropped"]
     for quantile, key in (("0.5", "p50"), ("0.99", "p99"), ("1.0", "max")):
         yield "probe_lateness_seconds", {"quantile": quantile}, probing[f"late_{key}_ms"] / 1000
     for interface in status["interfaces"]:
@@ -72,6 +78,11 @@ def of_service(service):
         yield "service_state_changes_total", {**label, "state": state}, counts["became"][state]
     yield "service_downtime_seconds_total", label, counts["down_s"]
     yield "service_tier_switches_total", label, counts["tier_switches"]
+    allow = service["allow"] or {"prefixes": 0, "file": None}
+    yield "service_allow_prefixes", label, allow["prefixes"]
+    if allow["file"]:
+        yield "service_allow_file_prefixes", label, allow["file_prefixes"]
+        yield "service_allow_file_timestamp_seconds", label, seconds(allow["file_changed"])
     for reason, count in service["drops"].items():
         yield "service_dropped_packets_total", {**label, "reason": reason}, count
     for tier in service["tiers"]:
@@ -203,6 +214,8 @@ def test_rules_and_dashboard_ask_only_for_metrics_and_labels_that_are_there(lab,
         for label, value in pairs:
             labels.setdefault(name, {}).setdefault(label, set()).add(value)
         labels.setdefault(name, {})
+    own = "".join(path.read_text() for path in (ROOT / "userspace/daemon").glob("*.c"))
+    labels["mxlb_problem"] = {"name": set(re.findall(r'own_problem\(\s*d, "(\w+)"', own)), "service": set()}
     dashboard = json.loads(DASHBOARD.read_text())
     queries = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
     queries += [v["query"]["query"] for v in dashboard["templating"]["list"] if v["type"] == "query"]
@@ -212,7 +225,7 @@ def test_rules_and_dashboard_ask_only_for_metrics_and_labels_that_are_there(lab,
         assert (names := NAME.findall(query)) or "up{" in query
         assert [name for name in names if name not in labels] == [], query
         for name, selector in re.findall(r"(mxlb_\w+)\{([^}]*)\}", query):
-            for label, operator, value in re.findall(r'(\w+)(=~|!=|=)"([^"]*)"', selector):
+            for label, operator, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', selector):
                 if label == "instance":
                     continue
                 assert label in labels[name], query

@@ -135,6 +135,45 @@ def test_a_program_that_is_not_there_is_said_and_mail_goes_on(lab, balancer):
     assert 'notify: has a |, but no shell reads it' in lab("ctl", "reload", status=1)
 
 
+def test_notify_test_shows_how_the_program_ends_and_a_failure_is_a_problem_until_it_works(lab, balancer):
+    out = lab.run / "tested"
+    out.unlink(missing_ok=True)
+    configure(balancer, program(lab, "echo 550 no such user >&2; exit 3"))
+    balancer.start()
+    balancer.wait_all_up()
+    failed = lab("ctl", "notify-test", status=1)
+    assert "the notify program failed" in failed and "exit 3: 550 no such user" in failed
+    wait_until(lambda: "notify" in [p["name"] for p in balancer.status()["problems"]], 10, "the problem")
+    status = lab("ctl", "status")
+    for said in (status, lab("ctl", "doctor", status=None), lab("ctl", "check", status=1)):
+        assert "550 no such user" in " ".join(said.split()) and "notify-test" in said, said
+    notify = balancer.status()["notify"]
+    assert notify["failed"] >= 2 and notify["ok"] == 0 and notify["last"]["failed"] is True
+    configure(balancer, f"{program(lab, 'cat >>$1', 'tell2')} {out}")
+    lab("ctl", "reload")
+    assert lab("ctl", "notify-test").startswith("told: ")
+    test = [e for e in told(out) if e["event"] == "notify_test"]
+    assert [(e["level"], e["user"]) for e in test] == [("error", "root")]
+    wait_until(lambda: not balancer.status()["problems"], 10, "the problem has gone")
+    notify = balancer.status()["notify"]
+    assert notify["ok"] >= 2 and notify["last"] == {**notify["last"], "failed": False, "result": "exit 0"}
+    assert not [e for e in told(out) if e["to"] == "notify" or e["from"] == "notify"], "its own failure is told to nobody"
+
+
+def test_notify_test_without_a_program_or_with_one_that_hangs_says_so(lab, balancer):
+    balancer.configure()
+    balancer.start()
+    assert "No notify program is configured" in lab("ctl", "notify-test", status=1)
+    assert balancer.status()["notify"] is None
+    hung = lab.run / "hung"
+    configure(balancer, program(lab, f"echo $$ >{hung}; exec sleep 613.5"))
+    lab("ctl", "reload")
+    assert "has not ended in time" in lab("ctl", "notify-test", "--timeout", "1s", status=1)
+    balancer.configure()
+    lab("ctl", "reload")
+    command("kill", "-9", hung.read_text().strip())
+
+
 # The recipes.
 
 def copied(lab, recipe):
@@ -165,10 +204,12 @@ def test_mail_by_postfix_arrives(lab, balancer, how):
                                              "second@contoso.com"])))
     balancer.start(*start)
     balancer.wait_all_up()
+    assert "exit 0" in lab("ctl", "notify-test")
+    wait_until(lambda: any("event=notify_test user=root" in text for text in mails(lab, "nuneaton", before)), 20, "the test's mail")
     for service in ("hybrid-mail", "hybrid-mail6"):
         for host in ("oxford-a", "oxford-b", "nuneaton"):
             balancer.ask(f"set server {service}/{host} state maint")
-    wait_until(lambda: len(mails(lab, "nuneaton", before)) >= 4, 20, f"a mail about each service to both\n{balancer.log()}")
+    wait_until(lambda: len(mails(lab, "nuneaton", before)) >= 6, 20, f"a mail about each service to both\n{balancer.log()}")
     text = next(text for text in mails(lab, "nuneaton", before) if "service=hybrid-mail " in text)
     assert re.search(r"^Subject: mxlb on \S+: event=service_state service=hybrid-mail from=\S+ to=down ", text, re.M)
     assert "\nFrom: mxlb on " in text and '"user":null' in text

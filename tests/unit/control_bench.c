@@ -117,6 +117,15 @@ static int on_config(void *ctx, bool secrets, struct buf *out)
 	return 0;
 }
 
+static int on_notify_test(void *ctx, const char *who, uint64_t *seq)
+{
+	struct bench *b = ctx;
+
+	snprintf(b->reload_who, sizeof(b->reload_who), "%s", who);
+	*seq = 12;
+	return b->notify_rc;
+}
+
 const struct control_callbacks *bench_callbacks(struct bench *b)
 {
 	static struct control_callbacks cb;
@@ -126,6 +135,7 @@ const struct control_callbacks *bench_callbacks(struct bench *b)
 		.reload = on_reload,
 		.plan = on_plan,
 		.config = on_config,
+		.notify_test = on_notify_test,
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,

@@ -34,6 +34,7 @@ struct bench {
 	size_t n_rows;
 	struct flow_place place; /* explain()'s answer, or else explain_rc, and what it was asked */
 	int explain_rc;
+	int notify_rc;
 	/* the probe that is under way: .probe_done is set from its start to its end */
 	void (*probe_done)(void *ctx, const char *report);
 	void *probe_ctx;

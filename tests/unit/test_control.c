@@ -395,6 +395,18 @@ static void only_root_and_operators_may_reload(void **state)
 	assert_int_equal(b->reloads, 1);
 }
 
+static void a_test_of_notify_gives_the_number_of_its_event_or_the_reason(void **state)
+{
+	struct bench *b = *state;
+
+	assert_string_equal(bench_ask(b, "test notify\n"), "{\"seq\": 12}\n\n");
+	assert_string_equal(b->reload_who, "root");
+	b->notify_rc = -ENOENT;
+	bench_assert_begins(bench_ask(b, "test notify\n"), "No notify program is configured: set");
+	b->notify_rc = -EBUSY;
+	bench_assert_begins(bench_ask(b, "test notify\n"), "The queue of events is full");
+}
+
 /* Lets the loop turn until the probe has been started so often. */
 static void await_probes(struct bench *b, unsigned n)
 {
@@ -544,6 +556,7 @@ int main(void)
 		BENCH_TEST(a_socket_that_goes_stops_its_clients_probes),
 		BENCH_TEST(a_client_that_left_is_not_told_and_harms_nobody),
 		BENCH_TEST(only_root_and_operators_may_probe),
+		BENCH_TEST(a_test_of_notify_gives_the_number_of_its_event_or_the_reason),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);

@@ -16,7 +16,7 @@ static struct diagnosis *diagnosed(struct bench *b, const char *last_error, cons
 {
 	static struct diagnosis d;
 	const char *const modes[MXLB_MAX_PORTS] = {mode};
-	const struct diagnosis_box box = {last_error, modes};
+	const struct diagnosis_box box = {.last_error = last_error, .xdp_modes = modes};
 
 	diagnose(b->model, &box, &d);
 	return &d;
@@ -209,6 +209,42 @@ static void what_is_wrong_with_the_box_comes_in_order_of_weight(void **state)
 	assert_int_equal(d->list[2].level, FINDING_WARNING);
 }
 
+static void an_allow_file_that_nobody_renews_is_a_warning_after_two_weeks(void **state)
+{
+	static const struct {
+		const char *file;
+		int64_t age_days;
+		bool known, found;
+	} rows[] = {
+		{"", 99, true, false},	      {"/e.json", 13, true, false},
+		{"/e.json", 14, true, true},  {"/e.json", 99, false, false},
+		{"/e.json", -3, true, false}, /* the clock was set back */
+	};
+	struct bench *b = *state;
+	struct service *s = &b->model->services[0];
+	struct diagnosis d;
+
+	probe_all(b, REASON_ok);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int64_t at[MXLB_MAX_SERVICES] = {0};
+		struct diagnosis_box box = {.now_wall_ms = later.wall_ms};
+
+		at[s->id] = later.wall_ms - rows[i].age_days * 86400 * 1000;
+		box.allow_changed_wall_ms = rows[i].known ? at : NULL;
+		strcpy(s->conf.allow_file, rows[i].file);
+		diagnose(b->model, &box, &d);
+		assert_int_equal(d.n, rows[i].found);
+		if (!rows[i].found)
+			continue;
+		assert_string_equal(d.list[0].code, "allow_file_old");
+		assert_int_equal(d.list[0].level, FINDING_WARNING);
+		assert_non_null(strstr(d.list[0].text, "/e.json was last renewed 14 days ago: mail "
+						       "from addresses that are new since then is "
+						       "denied"));
+		assert_non_null(strstr(d.list[0].next, "mxlb-endpoints.timer"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +256,7 @@ int main(void)
 		BENCH_TEST(states_without_a_server_up_say_what_is_done),
 		BENCH_TEST(every_reason_has_a_next_step),
 		BENCH_TEST(what_is_wrong_with_the_box_comes_in_order_of_weight),
+		BENCH_TEST(an_allow_file_that_nobody_renews_is_a_warning_after_two_weeks),
 	};
 
 	return cmocka_run_group_tests_name("diagnosis", tests, NULL, NULL);

@@ -106,6 +106,7 @@ static void more_than_may_wait_are_dropped_and_the_next_says_how_many(void **sta
 	end = strstr(text, "66 72 d5 73 ");
 	assert_non_null(end);
 	assert_string_equal(end, "66 72 d5 73 ");
+	assert_int_equal(messenger_state(m)->dropped, 5);
 	ev_timer_stop(loop, &turn);
 	messenger_free(m, 0);
 	ev_loop_destroy(loop);
@@ -168,6 +169,58 @@ static void after_a_program_that_could_not_be_watched_the_next_events_are_told(v
 	ev_loop_destroy(loop);
 }
 
+static void run_until_ended(struct ev_loop *loop, struct messenger *m, uint64_t seq)
+{
+	double deadline = ev_time() + DEADLINE_S;
+
+	while (messenger_state(m)->last_seq < seq) {
+		ev_run(loop, EVRUN_ONCE);
+		if (ev_time() > deadline)
+			fail_msg("event %llu did not end", (unsigned long long)seq);
+	}
+}
+
+static void how_the_last_run_ended_is_known_until_another_program_is_set(void **state)
+{
+	static const struct {
+		const char *command, *last;
+		bool failed;
+	} rows[] = {
+		{"/bin/true", "exit 0", false},
+		{"/bin/false", "exit 1", true},
+		{"/no/such/program", ": /no/such/program: No such file or directory", true},
+		{"/bin/ls /no/such/file", "exit 2: /bin/ls: cannot access '/no/such/file': ", true},
+	};
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	const struct notify_state *s;
+	struct messenger *m;
+	ev_timer turn;
+
+	(void)state;
+	assert_int_equal(messenger_new(loop, &m), 0);
+	ev_timer_init(&turn, on_turn, 0, 0.02);
+	ev_timer_again(loop, &turn);
+	s = messenger_state(m);
+	assert_string_equal(s->command, "");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		messenger_set_command(m, rows[i].command);
+		assert_false(s->last_failed);
+		tell(m);
+		run_until_ended(loop, m, events.next_seq - 1);
+		if (!strstr(s->last, rows[i].last))
+			fail_msg("%s: \"%s\"", rows[i].command, s->last);
+		assert_int_equal(s->last_failed, rows[i].failed);
+	}
+	assert_int_equal(s->ok, 1);
+	assert_int_equal(s->failed, 3);
+	handles_refused = 1;
+	tell(m);
+	assert_string_equal(s->last, "not started: Too many open files in system");
+	ev_timer_stop(loop, &turn);
+	messenger_free(m, 0);
+	ev_loop_destroy(loop);
+}
+
 static int make_files(void **state)
 {
 	int out = mkstemp(file), in = mkstemp(script);
@@ -195,6 +248,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(at_the_end_what_waits_is_told_and_what_hangs_is_ended),
 		cmocka_unit_test(
 			after_a_program_that_could_not_be_watched_the_next_events_are_told),
+		cmocka_unit_test(how_the_last_run_ended_is_known_until_another_program_is_set),
 	};
 
 	if (argc >= 3 && !strcmp(argv[1], "--notify-child"))

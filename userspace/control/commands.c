@@ -266,6 +266,8 @@ static const struct command commands[] = {
 	 run_show_status},
 	{"shutdown sessions server", "<s>/<b>", "refused: sessions end by themselves", 1, true,
 	 admin_shutdown},
+	{"test notify", "", "tell the notify program an event of its own: {\"seq\": its number}", 0,
+	 true, notify_test},
 	{"tier", "<s> force <n> [for <s>] | <s> auto",
 	 "make a tier the active one; or let the servers' verdicts decide, at once", 5, true,
 	 admin_tier},

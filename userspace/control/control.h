@@ -48,7 +48,21 @@ struct control_info {	     /* what the model does not know; filled by the daemon
 		[17]; /* MXLB_MAX_SERVICES of them, by service.id; NULL: not known */
 	const char *const
 		*route_states; /* by service.id; NULL: not known, or no service has a route */
-	uint32_t turn_max_ms;  /* the longest turn of the loop within ten seconds, or twenty */
+	const int64_t *
+		allow_changed_wall_ms; /* of allow-files, by service.id, 0: not known; NULL: none is */
+	const struct notify_state *notify; /* NULL: not known (tests) */
+	uint32_t turn_max_ms; /* the longest turn of the loop within ten seconds, or twenty */
+};
+
+#define NOTIFY_TEXT_SIZE 240
+
+struct notify_state {		      /* of the program of `notify` */
+	const char *command;	      /* "": none is configured */
+	uint64_t ok, failed, dropped; /* runs by their end, and events that were never told */
+	uint64_t last_seq;	      /* of the event of the last run that ended; 0: none has */
+	int64_t last_wall_ms;	      /* when it ended */
+	bool last_failed;
+	char last[NOTIFY_TEXT_SIZE]; /* "exit 3: no such host"; printable */
 };
 
 struct control_callbacks {
@@ -64,6 +78,8 @@ struct control_callbacks {
 	int (*detach)(void *ctx, const char *who);
 	/* What an operator wants this box to be (enum role_order), for so long; 0: until told otherwise. */
 	void (*role)(void *ctx, int wanted, const char *who, uint64_t for_ms);
+	/* Tells the program of `notify` an event of its own. 0 and its number, -ENOENT: none is configured, -EBUSY: the queue is full. */
+	int (*notify_test)(void *ctx, const char *who, uint64_t *seq);
 	/* Brings the model's change into force (after an admin command). */
 	void (*changed)(void *ctx);
 	/* Calls row for each entry in n places of the flow table, from `first` on. True: there are more places. */

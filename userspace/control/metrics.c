@@ -85,6 +85,26 @@ static const char *name_result(unsigned i)
 	return i ? "failed" : "ok";
 }
 
+/* None without a program. */
+static void write_notify(struct exposition *e)
+{
+	static const struct family runs =
+		FAMILY("mxlb_notify_runs", COUNTER, "Runs of the notify program, by their result.");
+	static const struct family dropped =
+		FAMILY("mxlb_notify_dropped_events", COUNTER,
+		       "Events that the notify program was not told, because too many waited.");
+	const struct notify_state *s = e->info->notify;
+	const uint64_t counts[] = {s ? s->ok : 0, s ? s->failed : 0};
+	bool wanted = s && *s->command;
+
+	exposition_family(e, &runs);
+	if (wanted)
+		exposition_counts(e, "", "result", name_result, 2, counts);
+	exposition_family(e, &dropped);
+	if (wanted)
+		exposition_sample(e, "", s->dropped);
+}
+
 static void write_reloads(struct exposition *e)
 {
 	static const struct family family =
@@ -173,6 +193,7 @@ void metrics_render(const struct model *m, const struct control_info *info, stru
 	write_build(&e);
 	write_numbers(&e);
 	write_reloads(&e);
+	write_notify(&e);
 	write_lateness(&e);
 	write_interfaces(&e);
 	write_problems(&e);

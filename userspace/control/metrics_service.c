@@ -101,6 +101,26 @@ static void write_up(struct exposition *e, const struct service *s, char labels[
 	each_tier(e, s, labels, tier_up);
 }
 
+static void write_prefixes(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	exposition_sample(e, labels, s->conf.n_allow);
+}
+
+static void write_file_prefixes(struct exposition *e, const struct service *s,
+				char labels[LABELS_SIZE])
+{
+	if (s->conf.allow_file[0])
+		exposition_sample(e, labels, s->conf.n_from_file);
+}
+
+static void write_file_time(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	int64_t at = e->info->allow_changed_wall_ms ? e->info->allow_changed_wall_ms[s->id] : 0;
+
+	if (s->conf.allow_file[0] && at > 0)
+		exposition_sample(e, labels, (uint64_t)at);
+}
+
 static const struct {
 	struct family family;
 	write_fn *write;
@@ -117,6 +137,16 @@ static const struct {
 	{FAMILY("mxlb_service_dropped_packets", COUNTER,
 		"Packets to it that were not forwarded (dropped or answered by mxlb), by reason."),
 	 write_drops},
+	{FAMILY("mxlb_service_allow_prefixes", GAUGE,
+		"Prefixes that may connect, of allow and allow-file; 0: everyone may."),
+	 write_prefixes},
+	{FAMILY("mxlb_service_allow_file_prefixes", GAUGE,
+		"Those of them that are of the allow-file."),
+	 write_file_prefixes},
+	{FAMILY("mxlb_service_allow_file_timestamp_seconds", GAUGE,
+		"When the allow-file was last written, or found to be up to date.",
+		.unit = "seconds", .ms = true),
+	 write_file_time},
 	{FAMILY("mxlb_tier_active", GAUGE, "1 for the tier that takes new connections."),
 	 write_active},
 	{FAMILY("mxlb_tier_forced", GAUGE, "1 for the tier that the operator made the active one."),

@@ -253,6 +253,22 @@ static json_t *json_counters(const uint64_t *counters, unsigned first, unsigned 
 	return json;
 }
 
+/* Who may connect. null: everyone. */
+static json_t *json_allow(const struct service *s, const struct control_info *info)
+{
+	int64_t at = info->allow_changed_wall_ms ? info->allow_changed_wall_ms[s->id] : 0;
+	bool file = s->conf.allow_file[0];
+
+	if (!s->conf.n_allow)
+		return json_null();
+	return json_pack("{s:s, s:I, s:o, s:o, s:o}", "mode",
+			 s->conf.allow_mode == ALLOW_OBSERVE ? "observe" : "enforce", "prefixes",
+			 (json_int_t)s->conf.n_allow, "file",
+			 file ? render_json_text(s->conf.allow_file) : json_null(), "file_prefixes",
+			 file ? json_integer((json_int_t)s->conf.n_from_file) : json_null(),
+			 "file_changed", file ? render_json_time(at) : json_null());
+}
+
 static json_t *json_service(const struct service *s, const struct control_info *info,
 			    struct now now)
 {
@@ -263,19 +279,19 @@ static json_t *json_service(const struct service *s, const struct control_info *
 		drops = info->service_drops[s->id];
 	for (unsigned i = 0; i < s->n_backends;)
 		tiers = render_json_append(tiers, json_tier(s, i, &i, now));
-	return json_pack("{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
-			 render_json_text(s->conf.name), "address", json_address(&s->conf.address),
-			 "port", s->conf.port, "state", service_state_name(s->tier.state),
-			 "active_tier",
-			 s->tier.has_active ? json_integer(s->tier.active) : json_null(), "forced",
-			 json_forced(s), "failback",
-			 s->conf.failback == FAILBACK_MANUAL ? "manual" : "auto", "held_back",
-			 s->tier.n_held ? json_integer(s->tier.held[0].preference) : json_null(),
-			 "tiers", tiers, "drops", json_counters(drops, 0, MXLB_COUNT_DROPS),
-			 "counts", json_service_counts(&s->tally, now), "digest",
-			 info->service_digests && info->service_digests[s->id][0]
-				 ? json_string(info->service_digests[s->id])
-				 : json_null());
+	return json_pack(
+		"{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+		render_json_text(s->conf.name), "address", json_address(&s->conf.address), "port",
+		s->conf.port, "state", service_state_name(s->tier.state), "active_tier",
+		s->tier.has_active ? json_integer(s->tier.active) : json_null(), "forced",
+		json_forced(s), "failback", s->conf.failback == FAILBACK_MANUAL ? "manual" : "auto",
+		"held_back",
+		s->tier.n_held ? json_integer(s->tier.held[0].preference) : json_null(), "tiers",
+		tiers, "drops", json_counters(drops, 0, MXLB_COUNT_DROPS), "counts",
+		json_service_counts(&s->tally, now), "allow", json_allow(s, info), "digest",
+		info->service_digests && info->service_digests[s->id][0]
+			? json_string(info->service_digests[s->id])
+			: json_null());
 }
 
 static json_t *json_config(const struct control_info *info)
@@ -333,9 +349,11 @@ static json_t *json_problems(const struct problems *p)
 }
 
 /* What is wrong and what to do about it: diagnosis.c. NULL: no memory. */
-static json_t *json_diagnosis(const struct model *m, const struct control_info *info)
+static json_t *json_diagnosis(const struct model *m, const struct control_info *info,
+			      struct now now)
 {
-	const struct diagnosis_box box = {info->config_last_error, info->xdp_mode};
+	const struct diagnosis_box box = {info->config_last_error, info->xdp_mode,
+					  info->allow_changed_wall_ms, now.wall_ms};
 	struct diagnosis *d = malloc(sizeof(*d));
 	json_t *list = json_array();
 
@@ -375,7 +393,8 @@ int render_status(const struct model *m, const struct control_info *info, struct
 			 render_role(m, info), "services", services);
 	json_object_set_new(json, "maps_changed", json_integer((json_int_t)info->maps_changed));
 	json_object_set_new(json, "problems", json_problems(&m->problems));
-	json_object_set_new(json, "diagnosis", json_diagnosis(m, info));
+	json_object_set_new(json, "diagnosis", json_diagnosis(m, info, now));
+	json_object_set_new(json, "notify", render_notify(info->notify));
 	if (json_object_update(json, fates)) {
 		json_decref(json);
 		json = NULL;

@@ -28,6 +28,9 @@ int render_event(const struct event_log *log, const struct event *e, uint64_t dr
 /* This box among several (docs/high-availability.md); null without `ha` in the configuration. */
 json_t *render_role(const struct model *m, const struct control_info *info);
 
+/* What became of the runs of the program of `notify`; null: there is none. */
+json_t *render_notify(const struct notify_state *s);
+
 /* Of enum mxlb_counter. */
 const char *render_counter(unsigned i);
 /* "2026-01-31T12:00:00.000Z" (RFC 3339), or NULL for a time that no four-digit year has. Returns text. */

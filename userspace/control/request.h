@@ -53,6 +53,7 @@ void statlist_backends(struct request *r);
 void probe_server(struct request *r);
 void flowlist_run(struct request *r);
 void eventlist_run(struct request *r);
+void notify_test(struct request *r);
 void explain_run(struct request *r);
 
 #endif

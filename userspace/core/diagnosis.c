@@ -11,6 +11,7 @@
  *   4. An override of a server without ill effect is a note.
  *   5. Faults of this box: problems that are set, an interface without the program, a failed reload.
  *   6. A server that refuses the probe alone is a warning; the reason decides the next step.
+ *   7. An allow-file that was not renewed for two weeks is a warning: senders from new prefixes will be denied.
  */
 #include "core/diagnosis.h"
 
@@ -425,6 +426,28 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 	NEXT(f, "correct the file (mxlbd -t), then mxlbctl reload");
 }
 
+/* Rule 7. */
+static void judge_allow_file(struct diagnosis *d, const struct service *s,
+			     const struct diagnosis_box *box)
+{
+	int64_t at = box->allow_changed_wall_ms ? box->allow_changed_wall_ms[s->id] : 0;
+	int64_t days = at > 0 ? (box->now_wall_ms - at) / (86400 * 1000LL) : 0;
+	struct finding *f;
+
+	if (!s->conf.allow_file[0] || days < ALLOW_FILE_OLD_DAYS)
+		return;
+	f = add(d, FINDING_WARNING, "allow_file_old", s, NULL);
+	if (!f)
+		return;
+	TEXT(f,
+	     "%s: allow-file %.200s was last renewed %lld days ago: mail from addresses that are new "
+	     "since then %s",
+	     s->conf.name, s->conf.allow_file, (long long)days,
+	     s->conf.allow_mode == ALLOW_OBSERVE ? "counts as would_deny" : "is denied");
+	NEXT(f, "systemctl enable --now mxlb-endpoints.timer (mxlb-endpoints(8)), or see why it "
+		"fails: systemctl status mxlb-endpoints");
+}
+
 void diagnose(const struct model *m, const struct diagnosis_box *box, struct diagnosis *out)
 {
 	out->n = out->n_more = 0;
@@ -434,6 +457,7 @@ void diagnose(const struct model *m, const struct diagnosis_box *box, struct dia
 
 		judge_state(out, s);
 		judge_tier(out, s);
+		judge_allow_file(out, s, box);
 		for (unsigned k = 0; k < s->n_backends; k++)
 			judge_server(out, s, &s->backends[k]);
 	}

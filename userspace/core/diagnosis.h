@@ -32,9 +32,13 @@ struct diagnosis {
 	unsigned n, n_more;		    /* further findings that did not fit */
 };
 
-struct diagnosis_box {		      /* input that the model does not have */
-	const char *last_error;	      /* of the last reload; "" or NULL: none */
-	const char *const *xdp_modes; /* by config.interfaces; NULL: not known */
+#define ALLOW_FILE_OLD_DAYS 14 /* Microsoft announces changes 30 days before they take effect */
+
+struct diagnosis_box {			      /* input that the model does not have */
+	const char *last_error;		      /* of the last reload; "" or NULL: none */
+	const char *const *xdp_modes;	      /* by config.interfaces; NULL: not known */
+	const int64_t *allow_changed_wall_ms; /* of allow-files, by service.id; NULL: not known */
+	int64_t now_wall_ms;
 };
 
 void diagnose(const struct model *m, const struct diagnosis_box *box, struct diagnosis *out);

@@ -32,6 +32,7 @@ static const char *const kinds[] = {
 	[EVENT_ROLE] = "role",
 	[EVENT_ROLE_SOURCE] = "role_source",
 	[EVENT_ROUTE] = "route",
+	[EVENT_NOTIFY_TEST] = "notify_test",
 };
 
 const char *event_kind_name(enum event_kind k)
@@ -63,6 +64,7 @@ enum log_level event_level(const struct event *e)
 	switch (e->kind) {
 	case EVENT_RELOAD_FAILED:
 	case EVENT_PROBE_CHILD:
+	case EVENT_NOTIFY_TEST: /* so that no filter keeps it back */
 		return LOG_LEVEL_ERROR;
 	case EVENT_CERTIFICATE_EXPIRES:
 	case EVENT_CERTIFICATE_DIFFERS:

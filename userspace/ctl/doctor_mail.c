@@ -21,7 +21,8 @@ static void show_findings(struct doctor *d, bool of_servers)
 	{
 		const char *level = field_text(f, "level"), *code = field_text(f, "code"),
 			   *next = field_text(f, "next");
-		bool of_service = !strncmp(code, "service_", 8) || !strncmp(code, "tier_", 5);
+		bool of_service = !strncmp(code, "service_", 8) || !strncmp(code, "tier_", 5) ||
+				  !strncmp(code, "allow_file_old", 14);
 
 		if (!strcmp(level, "note") ||
 		    (of_servers ? !*field_text(f, "server") : !of_service))

@@ -31,31 +31,6 @@ static const char *vip_text(const json_t *service, char *buf, size_t size)
 	return buf;
 }
 
-static void print_service(const json_t *service)
-{
-	const json_t *active = json_object_get(service, "active_tier");
-	char vip[128], tier[32] = "", name[WIDTH + 1], fit[WIDTH + 1];
-	char line[TEXT_TIER_SIZE], why[TEXT_TIER_SIZE + 8], safe[sizeof(why)];
-	const char *state = field_text(service, "state");
-	size_t rest;
-
-	vip_text(service, vip, sizeof(vip));
-	if (json_is_integer(active))
-		snprintf(tier, sizeof(tier), "  tier %lld", (long long)json_integer_value(active));
-	rest = strlen(vip) + strlen(state) + strlen(tier) + 4;
-	text_name(field_text(service, "name"), rest + 16 < WIDTH ? WIDTH - rest : 16, name,
-		  sizeof(name));
-	text_fit(vip, 48, fit, sizeof(fit));
-	printf("%s  %s  ", name, fit);
-	text_fit(state, 16, fit, sizeof(fit));
-	printf("%s%s%s%s\n", text_colour(fit), fit, text_colour_end(fit), tier);
-	if (json_is_object(json_object_get(service, "forced")) ||
-	    json_is_integer(json_object_get(service, "held_back"))) {
-		snprintf(why, sizeof(why), "   %s", text_tier(service, line));
-		puts(text_fit(why, sizeof(why) - 1, safe, sizeof(safe)));
-	}
-}
-
 /* On as many lines as it takes: what to do stands at the end. The first begins at column `at`, the others at `margin`. */
 static void print_wrapped(const char *text, int margin, int at)
 {
@@ -81,6 +56,52 @@ static void print_wrapped(const char *text, int margin, int at)
 		first = false;
 	}
 	putchar('\n');
+}
+
+/* Who may connect, where not everyone may. */
+static void print_allow(const json_t *allow, time_t now)
+{
+	const char *file = field_text(allow, "file");
+	time_t changed = field_time(allow, "file_changed");
+	char line[LINE_SIZE], of_file[LINE_SIZE / 2] = "", age[TEXT_SHORT_SIZE];
+
+	if (!json_is_object(allow))
+		return;
+	if (*file)
+		snprintf(of_file, sizeof(of_file), ", %lld of %.300s (renewed %s ago)",
+			 field_number(allow, "file_prefixes"), file,
+			 changed ? text_age(now - changed, age) : "?");
+	snprintf(line, sizeof(line), "allow: %lld prefixes%s%s", field_number(allow, "prefixes"),
+		 of_file,
+		 strcmp(field_text(allow, "mode"), "observe") ? "" : "; observed, not enforced");
+	printf("   ");
+	print_wrapped(line, 5, 3);
+}
+
+static void print_service(const json_t *service, time_t now)
+{
+	const json_t *active = json_object_get(service, "active_tier");
+	char vip[128], tier[32] = "", name[WIDTH + 1], fit[WIDTH + 1];
+	char line[TEXT_TIER_SIZE], why[TEXT_TIER_SIZE + 8], safe[sizeof(why)];
+	const char *state = field_text(service, "state");
+	size_t rest;
+
+	vip_text(service, vip, sizeof(vip));
+	if (json_is_integer(active))
+		snprintf(tier, sizeof(tier), "  tier %lld", (long long)json_integer_value(active));
+	rest = strlen(vip) + strlen(state) + strlen(tier) + 4;
+	text_name(field_text(service, "name"), rest + 16 < WIDTH ? WIDTH - rest : 16, name,
+		  sizeof(name));
+	text_fit(vip, 48, fit, sizeof(fit));
+	printf("%s  %s  ", name, fit);
+	text_fit(state, 16, fit, sizeof(fit));
+	printf("%s%s%s%s\n", text_colour(fit), fit, text_colour_end(fit), tier);
+	if (json_is_object(json_object_get(service, "forced")) ||
+	    json_is_integer(json_object_get(service, "held_back"))) {
+		snprintf(why, sizeof(why), "   %s", text_tier(service, line));
+		puts(text_fit(why, sizeof(why) - 1, safe, sizeof(safe)));
+	}
+	print_allow(json_object_get(service, "allow"), now);
 }
 
 /* Why it is not simply up, in the words of the server or of this box; and why its probe is refused. */
@@ -182,7 +203,7 @@ void tables_status(const json_t *document)
 	json_array_foreach(json_object_get(document, "services"), i, service)
 	{
 		putchar('\n');
-		print_service(service);
+		print_service(service, now);
 		puts("   PREF BACKEND                  WEIGHT VERDICT  ADMIN   SINCE  FLOWS    NEW");
 		json_array_foreach(json_object_get(service, "tiers"), k, tier)
 			json_array_foreach(json_object_get(tier, "backends"), n, backend)

@@ -274,6 +274,8 @@ static void on_refresh(void *ctx, struct control_info *info)
 	info->box_digest = d->box_digest;
 	info->service_digests = (const char(*)[17])d->digests;
 	info->route_states = d->route_states;
+	info->allow_changed_wall_ms = d->allow_changed_wall_ms;
+	info->notify = messenger_state(d->messenger);
 	info->turn_max_ms =
 		d->turn_max_ms[0] > d->turn_max_ms[1] ? d->turn_max_ms[0] : d->turn_max_ms[1];
 }
@@ -370,6 +372,7 @@ static int start_control(struct daemon *d)
 		.config = on_config,
 		.detach = on_detach,
 		.role = on_role,
+		.notify_test = note_notify_test,
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,

@@ -118,6 +118,8 @@ struct daemon {
 	char *orders; /* as last written to the state directory; NULL: not yet */
 	uint64_t started_ms;
 	int64_t loaded_wall_ms;
+	int64_t allow_changed_wall_ms
+		[MXLB_MAX_SERVICES]; /* of allow-files, by service id; 0: none */
 	char last_error[1024];
 	uint64_t reloads_ok, reloads_failed;
 	struct datapath_counts counts;
@@ -172,6 +174,7 @@ void note_sight(struct daemon *d, unsigned interface);
 void note_undeclared(void *ctx, int ifindex); /* of datapath_detach_undeclared() */
 void note_link(struct daemon *d, unsigned interface, const struct netlink_link *link);
 void note_start(struct daemon *d);
+int note_notify_test(void *ctx, const char *who, uint64_t *seq); /* see control_callbacks */
 void note_stop(struct daemon *d);
 void on_child(void *ctx, const char *why);
 void on_cost(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms);

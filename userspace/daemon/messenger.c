@@ -29,6 +29,9 @@ struct messenger {
 	struct ev_loop *loop;
 	char command[CONFIG_COMMAND_SIZE];
 	struct buf queue[MESSENGER_QUEUE]; /* a ring of JSON texts */
+	uint64_t seqs[MESSENGER_QUEUE];	   /* their events' numbers */
+	uint64_t seq;			   /* of the one that runs */
+	struct notify_state state;
 	unsigned first, n;
 	uint64_t dropped; /* since the last that was taken */
 	double tokens, filled_at;
@@ -96,13 +99,29 @@ static int run(struct messenger *m, const struct buf *event)
 	return err;
 }
 
-static void log_failure(const struct messenger *m, const char *how)
+static void note_end(struct messenger *m, bool failed, const char *how, const char *output)
+{
+	struct notify_state *s = &m->state;
+
+	*(failed ? &s->failed : &s->ok) += 1;
+	s->last_seq = m->seq;
+	s->last_wall_ms = (int64_t)(ev_time() * 1000);
+	s->last_failed = failed;
+	snprintf(s->last, sizeof(s->last), "%s%s%s", how, *output ? ": " : "", output);
+}
+
+/* What it said first, up to the end of a line, and quoted. */
+static void note_failure(struct messenger *m, const char *how)
 {
 	char said[OUTPUT_SHOWN], quoted[2 * OUTPUT_SHOWN];
 	ssize_t n = pread(m->output, said, sizeof(said), 0);
+	size_t len = n > 0 ? (size_t)n : 0, line = 0;
 
 	log_warn("event=notify_failed status=\"%s\" output=\"%s\"", how,
-		 log_quote(said, n > 0 ? (size_t)n : 0, quoted, sizeof(quoted)));
+		 log_quote(said, len, quoted, sizeof(quoted)));
+	while (line < len && said[line] != '\n')
+		line++;
+	note_end(m, true, how, log_quote(said, line, quoted, sizeof(quoted)));
 }
 
 /* It has ended, or is to. */
@@ -119,7 +138,9 @@ static void reap(struct messenger *m)
 	if (m->late)
 		snprintf(how, sizeof(how), "%s", m->late);
 	if (strcmp(how, "exit 0"))
-		log_failure(m, how);
+		note_failure(m, how);
+	else
+		note_end(m, false, how, "");
 	ev_io_stop(m->loop, &m->ended);
 	ev_timer_stop(m->loop, &m->deadline);
 	close(m->pidfd);
@@ -164,14 +185,17 @@ static void start_next(struct messenger *m)
 		ev_timer_start(m->loop, &m->refill);
 		return;
 	}
+	m->seq = m->seqs[m->first];
 	err = *m->command ? run(m, event) : 0;
 	buf_free(event);
 	m->first = (m->first + 1) % MESSENGER_QUEUE;
 	m->n--;
-	if (err)
+	if (err) {
 		log_warn("event=notify_failed error=\"%s\"", strerror(-err));
-	else if (m->pid)
+		note_end(m, true, "not started", strerror(-err));
+	} else if (m->pid) {
 		watch_child(m);
+	}
 }
 
 static void on_refill(struct ev_loop *loop, ev_timer *timer, int events)
@@ -207,6 +231,7 @@ void messenger_tell(struct messenger *m, const struct event_log *log, const stru
 		return;
 	if (m->n == MESSENGER_QUEUE) {
 		m->dropped++;
+		m->state.dropped++;
 		return;
 	}
 	*event = (struct buf){0};
@@ -215,8 +240,10 @@ void messenger_tell(struct messenger *m, const struct event_log *log, const stru
 	if (event->failed || !event->len) {
 		buf_free(event);
 		m->dropped++;
+		m->state.dropped++;
 		return;
 	}
+	m->seqs[(m->first + m->n) % MESSENGER_QUEUE] = e->seq;
 	m->n++;
 	m->dropped = 0;
 	start_next(m);
@@ -224,7 +251,19 @@ void messenger_tell(struct messenger *m, const struct event_log *log, const stru
 
 void messenger_set_command(struct messenger *m, const char *command)
 {
+	if (strcmp(m->command, command))
+		m->state.last_failed = false;
 	snprintf(m->command, sizeof(m->command), "%s", command);
+}
+
+const struct notify_state *messenger_state(const struct messenger *m)
+{
+	return &m->state;
+}
+
+bool messenger_is_full(const struct messenger *m)
+{
+	return m->n == MESSENGER_QUEUE;
 }
 
 int messenger_new(struct ev_loop *loop, struct messenger **out)
@@ -234,6 +273,7 @@ int messenger_new(struct ev_loop *loop, struct messenger **out)
 	if (!m)
 		return -ENOMEM;
 	m->loop = loop;
+	m->state.command = m->command;
 	m->tokens = MESSENGER_BURST;
 	m->filled_at = ev_now(loop);
 	ev_io_init(&m->ended, on_ended, -1, EV_READ);

@@ -12,6 +12,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "conf/conf.h"
 #include "daemon/daemon.h"
 #include "util/log.h"
@@ -187,6 +188,35 @@ static void look_at_files(struct daemon *d)
 	}
 }
 
+/* When the allow-files were last written, or found unchanged and touched. */
+static void look_at_allow_times(struct daemon *d)
+{
+	struct stat st;
+
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service *s = &d->model->services[i];
+		bool there = s->conf.allow_file[0] && !stat(s->conf.allow_file, &st);
+
+		d->allow_changed_wall_ms[s->id] =
+			there ? st.st_mtim.tv_sec * 1000LL + st.st_mtim.tv_nsec / 1000000 : 0;
+	}
+}
+
+static void look_at_notify(struct daemon *d)
+{
+	const struct notify_state *s = messenger_state(d->messenger);
+	char text[EVENT_TEXT_SIZE], program[CONFIG_COMMAND_SIZE];
+
+	snprintf(program, sizeof(program), "%s", s->command);
+	program[strcspn(program, " ")] = '\0';
+
+	snprintf(text, sizeof(text),
+		 "%.80s failed: %.150s; nobody is told of events: correct it, then mxlbctl "
+		 "notify-test",
+		 program, s->last);
+	own_problem(d, "notify", "", false, s->last_failed ? text : NULL);
+}
+
 static void look_at_pins(struct daemon *d)
 {
 	const char *trouble = datapath_pins_trouble(d->datapath);
@@ -205,6 +235,8 @@ static void look(struct daemon *d)
 	look_at_pins(d);
 	look_at_files(d);
 	look_at_names(d);
+	look_at_notify(d);
+	look_at_allow_times(d);
 	forget_removed(d);
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		look_at_vip(d, &d->model->services[i].conf);
