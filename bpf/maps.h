@@ -96,6 +96,18 @@ struct {
 	__type(value, __u32);
 } ports SEC(".maps");
 
+static const volatile __u32 key_scratch;
+
+/* The per-CPU record of the current packet, without a service. Never NULL, but the verifier cannot know. */
+static __always_inline struct packet *packet_new(void)
+{
+	struct packet *p = bpf_map_lookup_elem(&scratch, (const void *)&key_scratch);
+
+	if (p)
+		p->service = NO_SERVICE;
+	return p;
+}
+
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 
 #endif

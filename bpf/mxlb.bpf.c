@@ -19,18 +19,7 @@
 #include "decap.h"
 #include "vlan.h"
 #include "probe.h"
-
-static const volatile __u32 key_scratch;
-
-/* The per-CPU record of the current packet, without a service. Never NULL, but the verifier cannot know. */
-static __always_inline struct packet *packet_new(void)
-{
-	struct packet *p = bpf_map_lookup_elem(&scratch, (const void *)&key_scratch);
-
-	if (p)
-		p->service = NO_SERVICE;
-	return p;
-}
+#include "fast.h"
 
 static __always_inline int nobody(struct xdp_md *ctx, struct packet *p)
 {
@@ -359,10 +348,14 @@ int mxlb(struct xdp_md *ctx)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	__be16 type;
+	int action;
 
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return not_ours();
 	type = *(__be16 *)((void *)eth + offsetof(struct ethhdr, h_proto));
+	action = fast(ctx, type);
+	if (action != SLOW)
+		return action;
 	return type == bpf_htons(ETH_P_8021Q) ? tagged(ctx) : untagged(ctx, type, 0);
 }
 

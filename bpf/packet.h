@@ -13,6 +13,8 @@
 #include <linux/types.h>
 #include "mxlb/abi.h"
 
+#define NO_SERVICE    MXLB_MAX_SERVICES
+
 /* packet.why, in addition to enum mxlb_ring_word: the source exceeds syn-limit; the source is an address of this box */
 #define WHY_SYN_LIMIT (~0u)
 #define WHY_MARTIAN   (~1u)

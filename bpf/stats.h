@@ -8,8 +8,6 @@
 
 #include "maps.h"
 
-#define NO_SERVICE	       MXLB_MAX_SERVICES
-
 #define FATE(action, counter)  ((counter) << 8 | (action))
 #define FATE_DROP(name)	       FATE(XDP_DROP, MXLB_COUNT_##name)
 #define FATE_PASS(name)	       FATE(XDP_PASS, MXLB_COUNT_##name)

@@ -62,7 +62,7 @@ struct mxlb_vip {
 	__u8 pad[3];
 	__u32 advertise; /* dense index + 1 of the interface where ARP/ND is answered; 0: nowhere */
 	struct mxlb_vip_port ports[MXLB_MAX_VIP_PORTS];
-	__u8 pad2[8];
+	__u64 pad2; /* by which .address is aligned to the words that it is read in */
 };
 
 /* How frames leave by an interface. */

@@ -378,6 +378,25 @@ static void vary(uint64_t *r, struct mutant *m)
 	m->b[seq - 2] += !mutate_roll(r, 8);
 }
 
+/* A segment of one of eight connections: mostly near where that is, mostly in its middle. */
+static void vary_segment(uint64_t *r, struct mutant *m)
+{
+	static const uint8_t flags[] = {0x10, 0x10, 0x10, 0x18, 0x18, 0x30, 0x11, 0x14,
+					0x04, 0x02, 0x12, 0x50, 0x90, 0x00, 0x29};
+	unsigned ip = 14, tcp = ip + (m->b[12] == 0x08 ? 20 : 40);
+
+	m->b[tcp - (m->b[12] == 0x08 ? 5 : 17)] = mutate_roll(r, 4);
+	m->b[tcp + 1] = 0x40 + mutate_roll(r, 2);
+	if (!mutate_roll(r, 4))
+		m->b[tcp + 13] = flags[mutate_roll(r, sizeof(flags))];
+	m->b[tcp + 7] = mutate_roll(r, 256);
+	m->b[tcp + 6] = mutate_roll(r, 256);
+	if (!mutate_roll(r, 4))
+		m->b[tcp + 5] += mutate_roll(r, 4);
+	if (!mutate_roll(r, 16))
+		m->b[tcp + 4 + mutate_roll(r, 2)] = mutate_roll(r, 256);
+}
+
 void mutate_tag(struct mutant *m, uint8_t priority)
 {
 	m->second = true;
@@ -411,4 +430,31 @@ void mutate(uint64_t seed, uint64_t n, struct mutant *out)
 	out->linear = out->len;
 	if (!mutate_roll(&r, 8))
 		out->linear = 14 + mutate_roll(&r, out->len > 110 ? 96 : out->len - 13);
+}
+
+static unsigned row(const char *name)
+{
+	unsigned i = 0;
+
+	while (strcmp(rows[i].name, name))
+		assert(++i < ROWS);
+	return i;
+}
+
+void mutate_segment(uint64_t seed, uint64_t n, struct mutant *out)
+{
+	static const char *const names[] = {"ACK",	  "data",      "data of a full segment",
+					    "timestamps", "FIN",       "SYN with data",
+					    "ACK, IPv6",  "data, IPv6"};
+	uint64_t r = mxlb_mix(seed ^ mxlb_mix(n + 1));
+
+	copy(out, &sound[row(names[mutate_roll(&r, sizeof(names) / sizeof(names[0]))])]);
+	vary_segment(&r, out);
+	if (!mutate_roll(&r, 64))
+		mutate_tag(out, 0);
+	if (!mutate_roll(&r, 8))
+		happenings[mutate_roll(&r, sizeof(happenings) / sizeof(happenings[0]))](&r, out);
+	out->linear = out->len;
+	if (!mutate_roll(&r, 16))
+		out->linear = 14 + mutate_roll(&r, out->len - 13);
 }

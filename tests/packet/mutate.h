@@ -30,6 +30,8 @@ void mutate_sound(unsigned which, struct mutant *out);
 void mutate_tag(struct mutant *m, uint8_t priority);
 /* The n-th frame of this seed: about one in five is left as it was. */
 void mutate(uint64_t seed, uint64_t n, struct mutant *out);
+/* The n-th of another kind: a segment of one of few connections, seldom anything else. */
+void mutate_segment(uint64_t seed, uint64_t n, struct mutant *out);
 /* For the test's own choices, by its own seed; 0 to below - 1. */
 uint32_t mutate_roll(uint64_t *state, uint32_t below);
 

@@ -36,6 +36,7 @@ __u32 flow_room_of(__u64 word, __u32 unit);
 /* As in the kernel's test runs (net/bpf/test_run.c): a page less headroom and shared info; struct xdp_frame. */
 #define LINEAR_MAX 3520
 #define HEADROOM   216
+#define RUBBISH	   0xa5a5a5a5
 
 static struct native_site site;
 static uint8_t *last_frame;
@@ -45,6 +46,8 @@ static struct mxlb_traffic *all_traffic;
 static void *lines4, *lines6;
 static void *counted[8]; /* counters that the program has looked up for this frame */
 static unsigned n_counted;
+static const void *line_seen; /* of the flow table, for this frame */
+static size_t line_size, line_at;
 
 static struct {
 	const void *map;
@@ -67,6 +70,18 @@ static void *map_add(const void *map, void *values, size_t size, __u32 n)
 	return values;
 }
 
+/* The first look counts: a packet that the fast path gives up on is looked at twice. */
+static void note_counter(void *value)
+{
+	for (unsigned i = 0; i < n_counted; i++)
+		if (counted[i] == value)
+			return;
+	if (n_counted == 8)
+		abort();
+	counted_was[n_counted] = *(__u64 *)value;
+	counted[n_counted++] = value;
+}
+
 static void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	static __u32 here = 1;
@@ -81,9 +96,12 @@ static void *bpf_map_lookup_elem(void *map, const void *key)
 		if (index >= maps[i].n)
 			return NULL;
 		value = (char *)maps[i].values + index * maps[i].size;
-		if ((map == &counts || map == &traffic) && n_counted < 8) {
-			counted_was[n_counted] = *(__u64 *)value;
-			counted[n_counted++] = value;
+		if (map == &counts || map == &traffic)
+			note_counter(value);
+		if (map == &flows4 || map == &flows6) {
+			line_seen = value;
+			line_size = maps[i].size;
+			line_at = index;
 		}
 		return value;
 	}
@@ -215,15 +233,24 @@ static __attribute__((unused)) long bpf_xdp_store_bytes(struct xdp_md *ctx, __u3
 	return 0;
 }
 
-/* The loader writes it before the kernel makes it read-only; the linker had nobody to wait for. */
-static void set_line_mask(__u32 mask)
+/* The loader writes these before the kernel makes them read-only; the linker had nobody to wait for. */
+static volatile void *rodata_writable(const volatile void *at)
 {
 	const long page = sysconf(_SC_PAGESIZE);
-	void *at = (void *)((unsigned long)&line_mask & ~(page - 1));
 
-	if (mprotect(at, page, PROT_READ | PROT_WRITE))
+	if (mprotect((void *)((unsigned long)at & ~(page - 1)), page, PROT_READ | PROT_WRITE))
 		abort();
-	*(volatile __u32 *)&line_mask = mask;
+	return (volatile void *)at;
+}
+
+static void set_line_mask(__u32 mask)
+{
+	*(volatile __u32 *)rodata_writable(&line_mask) = mask;
+}
+
+void native_fast(bool on)
+{
+	*(volatile __u8 *)rodata_writable(&fast_path) = on;
 }
 
 void native_up(const struct native_site *s)
@@ -320,11 +347,16 @@ void native_run(const uint8_t *frame, unsigned len, unsigned linear, uint32_t in
 	ctx.rest = copy_of(frame + linear, len - linear);
 	ctx.rest_len = len - linear;
 	control = *site.control;
-	memset(scratch_area, 0xa5, sizeof(*scratch_area));
+	memset(scratch_area, RUBBISH & 0xff, sizeof(*scratch_area));
 	scratch_area->vlan = 0; /* what each packet leaves so: packet.h */
 	scratch_area->from_tunnel = 0;
 	n_counted = 0;
+	line_seen = NULL;
 	o->action = mxlb(&ctx);
+	o->fast = scratch_area->service == RUBBISH;
+	o->line = line_seen;
+	o->line_size = line_size;
+	o->line_at = line_at;
 	what_rose(o);
 	o->len = bpf_xdp_get_buff_len(&ctx);
 	free(last_frame);

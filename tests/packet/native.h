@@ -31,6 +31,9 @@ struct native_outcome {
 	unsigned fates; /* how many were counted; 1, or the program is wrong */
 	unsigned len;
 	const uint8_t *frame; /* as it is now; until the next run */
+	bool fast;	      /* struct packet was not needed */
+	const void *line;     /* of a flow table, the last that was looked at; or NULL */
+	size_t line_size, line_at;
 };
 
 /* Flow tables and counters are its own, and empty. */
@@ -42,6 +45,8 @@ void native_forget(void);
 void native_buckets(bool full);
 /* One of those of syn-limit. */
 void native_syn_bucket(uint32_t key, uint64_t word);
+/* The fast path is on, as it is at first, or off. */
+void native_fast(bool on);
 /* linear: how many of the bytes the program can see without a helper; at least 14. ingress: the interface's index. */
 void native_run(const uint8_t *frame, unsigned len, unsigned linear, uint32_t ingress,
 		struct native_outcome *out);

@@ -3,7 +3,9 @@
  * Mutated frames (mutate.h) through the program in the kernel and through the same source built natively under the
  * sanitizers (native.h): rows C13, C15, C17 to C21 and C44 of docs/conformance.md for headers that nobody thought of.
  * The ways to the servers are those of ways.h, so that they and what comes out of tunnels and tags are looked at, too.
- * Action, bytes and every counter must be equal, each frame has one fate, and what is let through is as docs/conformance.md says.
+ * The kernel takes the fast path where it can; the native build does so in every second world.
+ * Action, bytes, every counter and the line of the flow table must be equal, each frame has one fate, and what is let through
+ * is as docs/conformance.md says.
  *
  * MXLB_SEED and MXLB_MUTATIONS choose the run, MXLB_BATCH how many frames are run between two looks at the counters (at
  * most a world: 256); `make mutations` makes a long one.
@@ -32,11 +34,12 @@
 
 static struct run {
 	uint64_t seed, number; /* of the frame at hand */
-	uint64_t forwarded, fates[MXLB_COUNT_FATES];
+	uint64_t forwarded, fast, fates[MXLB_COUNT_FATES];
 } run;
 
 static uint64_t *kernel_buckets, *kernel_syn_buckets;
 static uint32_t second; /* the index of the interface that has a tag */
+static bool at_layer_2; /* the servers of most worlds */
 static bool can_split;	/* the kernel takes a linear length (6.18) */
 
 static uint64_t number_from_env(const char *name, uint64_t otherwise)
@@ -184,6 +187,17 @@ static void unroll(const struct ways_trip *t, uint8_t *out, const uint8_t *nativ
 	memcpy(out + ip + 10, native + ip + 10, 2);
 }
 
+/* The line of the flow table that the kernel has for it, or NULL. */
+static const void *kernel_line(const struct native_outcome *native)
+{
+	const struct datapath *dp = bench_datapath();
+
+	if (!native->line)
+		return NULL;
+	return native->line_size == sizeof(*dp->flows4) ? (void *)&dp->flows4[native->line_at]
+							: (void *)&dp->flows6[native->line_at];
+}
+
 static void run_one(const struct mutant *m)
 {
 	static uint8_t out[MUTANT_MAX + 128];
@@ -202,7 +216,9 @@ static void run_one(const struct mutant *m)
 	if (native.counter == NATIVE_FORWARDED)
 		unroll(&trip, out, native.frame);
 	MUST(!memcmp(out, native.frame, trip.out_len));
+	MUST(!native.line || !memcmp(kernel_line(&native), native.line, native.line_size));
 	check_outcome(m, action, &trip, native.counter);
+	run.fast += native.fast && native.counter == NATIVE_FORWARDED;
 	if (native.counter == NATIVE_FORWARDED)
 		run.forwarded++;
 	else
@@ -258,10 +274,12 @@ static void new_world(uint64_t number)
 	uint32_t set = mutate_roll(&r, 4) ? 0 : SET;
 	bool observe = mutate_roll(&r, 2);
 
+	native_fast(number / WORLD % 2);
 	buckets(mutate_roll(&r, 8));
 	dp->control->epoch += mutate_roll(&r, 3);
 	for (int i = BACKEND_A; i <= BACKEND_B; i++)
-		ways_set(&dp->backends[i], backend_mac[i], mutate_roll(&r, WAYS));
+		ways_set(&dp->backends[i], backend_mac[i],
+			 at_layer_2 && mutate_roll(&r, 8) ? 0 : mutate_roll(&r, WAYS));
 	if (!mutate_roll(&r, 4))
 		dp->backends[BACKEND_A].way.flags |= MXLB_BACKEND_RESET | MXLB_BACKEND_DOWN;
 	for (int i = 0; i < 2; i++) {
@@ -381,7 +399,9 @@ static void tally_zero(struct tally *zero)
 		((uint64_t *)zero)[i] -= ((uint64_t *)&native)[i];
 }
 
-static void run_many(uint64_t seed, uint64_t n, uint64_t batch)
+typedef void (*source)(uint64_t seed, uint64_t n, struct mutant *out);
+
+static void run_many(source make, uint64_t seed, uint64_t n, uint64_t batch)
 {
 	static struct mutant m;
 	struct tally zero;
@@ -391,7 +411,7 @@ static void run_many(uint64_t seed, uint64_t n, uint64_t batch)
 	for (; run.number < n; run.number++) {
 		if (run.number % WORLD == 0)
 			new_world(run.number);
-		mutate(seed, run.number, &m);
+		make(seed, run.number, &m);
 		run_one(&m);
 		if ((run.number + 1) % batch == 0)
 			compare(&zero, run.number + 1 - batch);
@@ -422,20 +442,37 @@ static void mutated_frames_have_one_fate_which_is_the_same_in_the_kernel_and_und
 	run.seed = number_from_env("MXLB_SEED", SEED);
 	print_message("# MXLB_SEED=%" PRIu64 " MXLB_MUTATIONS=%" PRIu64 "%s\n", run.seed, n,
 		      can_split ? "" : ", all linear: this kernel splits no frame");
-	run_many(run.seed, n, batch);
-	print_message("# %10" PRIu64 "  forwarded\n", run.forwarded);
+	run_many(mutate, run.seed, n, batch);
+	print_message("# %10" PRIu64 "  forwarded, of half of the worlds %" PRIu64
+		      " by the fast path of both builds\n",
+		      run.forwarded, run.fast);
 	for (int c = 0; c < MXLB_COUNT_FATES; c++) {
 		print_message("# %10" PRIu64 "  %s\n", run.fates[c], name[c]);
 		never += !run.fates[c] && !is_rare(c);
 	}
 	if (n >= MUTATIONS)
-		assert_true(run.forwarded && !never);
+		assert_true(run.forwarded && run.fast && !never);
 }
 
 static void each_by_itself_is_counted_once_and_as_the_native_build_counts_it(void **state)
 {
 	(void)state;
-	run_many(number_from_env("MXLB_SEED", SEED) + 1, BY_ONE, 1);
+	run_many(mutate, number_from_env("MXLB_SEED", SEED) + 1, BY_ONE, 1);
+}
+
+/* Of a world that has servers at layer 2: of both builds, where the native one may, a good share. */
+static void a_segment_of_a_flow_goes_the_same_way_with_and_without_the_fast_path(void **state)
+{
+	uint64_t n = number_from_env("MXLB_MUTATIONS", MUTATIONS);
+
+	(void)state;
+	at_layer_2 = true;
+	run_many(mutate_segment, number_from_env("MXLB_SEED", SEED) + 2, n, WORLD);
+	at_layer_2 = false;
+	print_message("# of %" PRIu64 " segments %" PRIu64 " forwarded, %" PRIu64
+		      " of those in the native worlds with a fast path by it\n",
+		      n, run.forwarded, run.fast);
+	assert_true(run.fast > n / 20);
 }
 
 /* By the first interface, and tagged by the second. */
@@ -484,6 +521,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_truncation_and_every_linear_part_of_every_sound_frame),
 		cmocka_unit_test(each_by_itself_is_counted_once_and_as_the_native_build_counts_it),
+		cmocka_unit_test(
+			a_segment_of_a_flow_goes_the_same_way_with_and_without_the_fast_path),
 		cmocka_unit_test(
 			mutated_frames_have_one_fate_which_is_the_same_in_the_kernel_and_under_sanitizers),
 	};
