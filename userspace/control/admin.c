@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what operators may say about a server, in HAProxy's words, and about a service's tiers. Decides nothing: the
- * model takes the state or weight and notes who gave it and until when, the daemon brings it into force.
+ * Operators' commands about a server, in HAProxy's words, and about a service's tiers. The model stores the setting
+ * with its operator and expiry; the daemon applies it.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -36,7 +36,7 @@ struct backend *request_server(struct request *r)
 	return b;
 }
 
-/* "for 900" at the end of a command, in seconds ("900s" too). False, and said so, where it is not that. */
+/* Parses "for 900" at the end of a command, in seconds ("900s" too). False, after an error reply: it is something else. */
 bool request_for(struct request *r, unsigned first, uint64_t *for_ms)
 {
 	const char *text = r->n_args == first + 2 ? r->args[first + 1] : "";
@@ -67,8 +67,8 @@ static void set_state(struct request *r, const struct backend *b, enum admin_sta
 }
 
 /*
- * "50": that weight; "50%": of what the file says, at most MXLB_MAX_WEIGHT. HAProxy's rules and sentences
- * (server_parse_weight_change_request() of 2.6).
+ * "50": that weight; "50%": a percentage of the configured weight, at most MXLB_MAX_WEIGHT. HAProxy's rules and
+ * sentences (server_parse_weight_change_request() of 2.6).
  */
 static const char *take_weight(const char *text, uint16_t configured, uint16_t *out)
 {
@@ -93,7 +93,7 @@ static const char *take_weight(const char *text, uint16_t configured, uint16_t *
 	return NULL;
 }
 
-/* at: which word is the weight. */
+/* at: the index of the weight among the words. */
 static void set_weight(struct request *r, const struct backend *b, unsigned at)
 {
 	const struct control_callbacks *cb = &r->env->cb;
@@ -130,7 +130,7 @@ static bool may_take_mail(const struct backend *b)
 	       health_effective(&b->health) == VERDICT_UP;
 }
 
-/* It takes mail now, and no other server of its service would. */
+/* Whether this server takes mail now, and no other server of its service would. */
 static bool is_last(struct request *r, const struct backend *b)
 {
 	struct service *s = NULL;
@@ -191,7 +191,7 @@ void admin_disable_server(struct request *r)
 		set_state(r, b, ADMIN_MAINT, 0);
 }
 
-/* What Ansible's module sends around `disable server` and `enable server`. */
+/* Commands that Ansible's module sends around `disable server` and `enable server`. */
 static bool is_enable(const struct request *r)
 {
 	return r->command[0] == 'e';
@@ -218,7 +218,7 @@ void admin_shutdown(struct request *r)
 				 "rest.\n");
 }
 
-/* The preference of one of the service's tiers; false, and said so, where it is none. */
+/* Parses the preference of one of the service's tiers; false, after an error reply: there is no such tier. */
 static bool take_tier(struct request *r, const struct service *s, const char *text, uint16_t *out)
 {
 	char *end = NULL;

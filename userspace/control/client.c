@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns one connection: bytes to lines, lines to commands at ';', replies out. Never blocks, and takes one
- * command a turn of the loop, the next when the reply has been read: so a client can hold neither the loop nor
- * more memory than one line and one reply. Refuses long lines and bytes that are not text.
+ * One connection: bytes to lines, lines to commands at ';', replies out. It never blocks, and runs one command per
+ * turn of the loop, the next after the reply has been read: so a client can hold up neither the loop nor more memory
+ * than one line and one reply. Long lines and bytes that are not text are refused.
  *
  * A line is answered and the connection closed, unless `prompt` made it interactive (HAProxy 2.6).
  */
@@ -31,7 +31,7 @@ struct client {
 	size_t line_len; /* of the line being answered, with its newline; 0: none */
 	char *next;	 /* what is left of it */
 	struct buf out;
-	bool eof;  /* the peer will send nothing more */
+	bool eof;  /* the peer has closed its sending side */
 	bool done; /* close when the output has been read */
 };
 
@@ -88,7 +88,7 @@ static void end_command(struct client *c)
 	}
 	if (c->caller.quit)
 		c->done = true;
-	restart_idle(c); /* by commands, not by bytes: half a line keeps nobody's place */
+	restart_idle(c); /* by commands: half a line keeps no connection */
 	if (!c->next)
 		end_line(c);
 }
@@ -105,7 +105,7 @@ static void wait_for(struct client *c, int events)
 	ev_io_start(c->host->loop, &c->io);
 }
 
-/* Neither read nor idle: that ends with the probe, which has a deadline. */
+/* Neither reading nor idle until the probe ends, which has a deadline. */
 static void wait_for_probe(struct client *c)
 {
 	wait_for(c, 0);
@@ -162,8 +162,10 @@ static void resume(struct caller *caller, const char *reply)
 	wait_for(c, EV_WRITE);
 }
 
-/* recv(), and the one descriptor that may come along; the kernel closes further ones: the room for it is exact, since
- * CMSG_SPACE() has room for a second one, which nobody would close. */
+/*
+ * recv(), and the one descriptor that may come along. The kernel closes further ones, because the room is exact:
+ * CMSG_SPACE() would have room for a second one, which nobody would close.
+ */
 static ssize_t receive(struct client *c, void *to, size_t size)
 {
 	union {
@@ -227,8 +229,10 @@ static bool give_bytes(struct client *c)
 	return true;
 }
 
-/* Together the clients take no more of a turn than CLIENT_TURN_S and one command: the loop has probes to begin. Who does not
- * get his turn is ready still in the next one. */
+/*
+ * All clients together use at most CLIENT_TURN_S and one command per turn, because the loop has probes to start. A
+ * client that did not get its turn stays ready.
+ */
 static bool turn_is_spent(struct client_host *host)
 {
 	bool first = host->turn != ev_iteration(host->loop);
@@ -306,7 +310,7 @@ int client_new(struct client_host *host, int fd, struct client **out)
 uint64_t client_idle_since(const struct client *c)
 {
 	bool busy = c->line_len || c->out.len || memchr(c->in, '\n', c->in_len);
-	/* With all of its reply in the socket's buffer too: the next command waits for room there. */
+	/* If the whole reply is in the socket's buffer: the next command waits until there is room. */
 	bool stuck = !c->caller.probe && ev_now(c->host->loop) - c->act_time > CLIENT_STUCK_S;
 
 	return busy && !stuck ? UINT64_MAX : c->last_act;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * `show role` and `set role`: this box among several. Decides nothing: core/role.c does, the daemon brings it into force.
- */
+/* `show role` and `set role`: this box among several. core/role.c decides, the daemon applies. */
 #include <jansson.h>
 #include <string.h>
 #include "control/request.h"

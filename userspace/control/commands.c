@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the table of commands and HAProxy's sentences (as 2.6 prints them). Refuses changes to callers without
- * a name, and every word that a row does not expect. A new command is a row and a function.
+ * The table of commands, and HAProxy's sentences (as printed by 2.6). Changes are refused to callers without a name,
+ * and so is every word that a row does not expect. A new command is a row and a function.
  */
 #include "control/request.h"
 
@@ -171,7 +171,7 @@ static void run_reload(struct request *r)
 	struct buf errors = {0};
 	int rc = cb->reload(cb->ctx, r->caller->who, &errors);
 
-	/* Warnings of a load that succeeded are the log's: success is an empty line. */
+	/* Warnings of a successful load go to the log only: success is an empty line. */
 	if (rc && errors.len)
 		command_append_lines(r->out, errors.data);
 	else if (rc)
@@ -179,7 +179,7 @@ static void run_reload(struct request *r)
 	buf_free(&errors);
 }
 
-/* Secrets are for those who may change things. */
+/* Secrets are shown only to users who may make changes. */
 static void run_show_config(struct request *r)
 {
 	const struct control_callbacks *cb = &r->env->cb;
@@ -280,7 +280,7 @@ static const struct command commands[] = {
 #define COMMANDS_BASIC \
 	3 /* the last ones: every list of commands ends with them, as HAProxy's does */
 
-/* How many of the words are the command's own, in order; *whole when all of its words were there. */
+/* The number of leading words that are the command's; *whole: all of its words are there. */
 static unsigned match(const struct command *c, char *const *words, unsigned n, bool *whole)
 {
 	const char *p = c->words;
@@ -302,7 +302,7 @@ static bool may_run(const struct caller *caller, const struct command *c)
 	return !c->change || caller->who;
 }
 
-/* Is there a command that shares a beginning with the words? */
+/* Whether any command begins with these words. */
 static bool matches_any(const struct caller *caller, char *const *words, unsigned n)
 {
 	bool whole;

@@ -7,8 +7,8 @@
 
 #include "control/control.h"
 
-#define COMMANDS_IDLE_S	    10 /* a client that does nothing for so long is sent away */
-#define COMMANDS_IDLE_MAX_S 60 /* the most that `set timeout cli` grants */
+#define COMMANDS_IDLE_S	    10 /* idle clients are disconnected after this time */
+#define COMMANDS_IDLE_MAX_S 60 /* the maximum of `set timeout cli` */
 
 struct command_env { /* the same for all clients */
 	struct model *model;
@@ -18,16 +18,18 @@ struct command_env { /* the same for all clients */
 enum severity_form { SEVERITY_NONE, SEVERITY_NUMBER, SEVERITY_STRING }; /* `set severity-output` */
 
 struct caller {		  /* one client, as commands see and change it */
-	const char *who;  /* may change things, by this name; NULL: may only read */
+	const char *who;  /* the name under which it may make changes; NULL: it may only read */
 	bool interactive; /* `prompt` was given */
-	bool quit;	  /* nothing more is to be said */
+	bool quit;	  /* close after the reply */
 	unsigned idle_s;
 	enum severity_form severity;
 	int fd;	     /* the file that came along, for `plan`; -1: none */
 	void *probe; /* what the reply waits for (control_callbacks.probe); NULL: nothing */
 	void (*resume)(struct caller *caller, const char *reply); /* it has come */
-	/* A reply that comes in parts: appends the next one to out, in a turn of its own, when what came before has been read.
-	 * False: that was the last. NULL: there is none. The caller frees parts_ctx. */
+	/*
+	 * A reply in parts: appends the next part to out, in a turn of its own, after the previous one has been read.
+	 * False: that was the last. NULL: none. The caller frees parts_ctx.
+	 */
 	bool (*parts)(const struct command_env *env, void *parts_ctx, struct buf *out);
 	void *parts_ctx;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the listening socket and the list of clients. Takes CLIENTS_MAX at most: for one more, the one that has been
- * idle the longest must go, so that connections that say nothing, or do not read, lock nobody out. While all are busy more wait in
- * the socket's backlog until one leaves, and cost nothing.
+ * The listening socket and the list of clients, at most CLIENTS_MAX. For one more, the one that has been idle the
+ * longest is disconnected, so that silent connections, or clients that do not read, lock nobody out. While all are
+ * busy, further ones wait in the socket's backlog at no cost.
  */
 #include "control/control.h"
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control socket: one line in, a reply, an empty line ends it (HAProxy's runtime API). Reads the model;
- * changes nothing itself: it asks the daemon through the callbacks. Clients, line length, idle time and
- * unread output are capped.
+ * The control socket: one line in, a reply, an empty line ends it (HAProxy's runtime API). It reads the model; changes
+ * are requested from the daemon by callbacks. Clients, line length, idle time and unread output are limited.
  */
 #ifndef MXLB_CONTROL_H
 #define MXLB_CONTROL_H
@@ -17,7 +16,7 @@
 
 struct control;
 
-struct control_info {	     /* what the model does not know; filled by the daemon when asked */
+struct control_info {	     /* data that is not in the model; filled by the daemon on request */
 	const char *version; /* "0.9.0" */
 	const char *build; /* what it was built from: git's description, or the package's version */
 	pid_t pid;
@@ -30,15 +29,15 @@ struct control_info {	     /* what the model does not know; filled by the daemon
 		[MXLB_DROP_COUNT]; /* MXLB_MAX_SERVICES rows, by service.id; NULL: zeros */
 	const char *
 		xdp_mode[MXLB_MAX_PORTS]; /* per config.interfaces: "native" "generic" "detached" */
-	/* Does the program see what arrives there? "sees" "blind" "unknown" */
+	/* Whether the program sees arriving packets: "sees" "blind" "unknown" */
 	const char *sight[MXLB_MAX_PORTS];
 	uint64_t reloads_ok, reloads_failed; /* since mxlbd began, its start aside */
 	uint64_t probe_child_restarts;
-	uint64_t maps_changed; /* how often others' writes to the maps were found and undone */
-	uint64_t probes, probes_hinted; /* begun; and those of them that a hint made quick */
+	uint64_t maps_changed; /* number of foreign writes to the maps that were found and undone */
+	uint64_t probes, probes_hinted; /* started; and those of them that a hint caused */
 	uint32_t probe_late_p50_ms, probe_late_p99_ms, probe_late_max_ms; /* after their time */
 	const struct tally_rate *rate; /* of all services together; NULL: not known */
-	unsigned idle_pct;	       /* of a CPU, that mxlbd left idle in the last second */
+	unsigned idle_pct;	       /* share of a CPU that mxlbd left idle in the last second */
 	const struct role_state *role; /* NULL: not known (tests) */
 	const struct ha_conf *ha;
 	uint64_t role_lease_left_ms; /* 0: there is no lease, or it is over */
@@ -74,9 +73,9 @@ struct control_callbacks {
 	int (*plan)(void *ctx, const char *name, const struct buf *text, struct buf *out);
 	/* The configuration in force as a line of JSON (conf.h), with its secrets or without. 0 or -ENOMEM. */
 	int (*config)(void *ctx, bool secrets, struct buf *out);
-	/* Takes the datapath away and ends the daemon. 0, or -errno: something could not be removed. */
+	/* Removes the datapath and stops the daemon. 0, or -errno: something could not be removed. */
 	int (*detach)(void *ctx, const char *who);
-	/* What an operator wants this box to be (enum role_order), for so long; 0: until told otherwise. */
+	/* Sets the role of this box (enum role_order) for this time; 0: until the next order. */
 	void (*role)(void *ctx, int wanted, const char *who, uint64_t for_ms);
 	/* Tells the program of `notify` an event of its own. 0 and its number, -ENOENT: none is configured, -EBUSY: the queue is full. */
 	int (*notify_test)(void *ctx, const char *who, uint64_t *seq);
@@ -89,8 +88,8 @@ struct control_callbacks {
 	int (*explain)(void *ctx, const struct service *s, const struct addr *client, uint16_t port,
 		       struct flow_place *out);
 	/*
-	 * Probes the backend for somebody to see; what comes of it changes no verdict. 0 and *probe, then done() once with
-	 * the report, a line of JSON, but never from within; -EBUSY: too many are under way; -errno.
+	 * Probes the server on request, without an effect on its verdict. 0 and *probe, then one call of done() with
+	 * the report, a line of JSON, but never from within; -EBUSY: too many are running; -errno.
 	 */
 	int (*probe)(void *ctx, uint32_t backend_id,
 		     void (*done)(void *done_ctx, const char *report), void *done_ctx,
@@ -99,7 +98,7 @@ struct control_callbacks {
 	void *ctx;
 };
 
-/* What the clocks say. */
+/* The present time. */
 struct now control_now(void);
 
 /* Binds the socket (mode 0660 and group, else 0600), replacing a dead one only. 0 or -errno, logged. */

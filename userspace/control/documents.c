@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the table of paths, the headers of every reply, and the documents: each is made when it is asked for and shared by
- * all who ask within FRESH_S, so that any number of readers costs what one does. Refuses what is neither GET
- * nor HEAD; other documents than these; names of hosts where only this box can be meant (DNS rebinding: a stranger's
- * page in a browser, whose name was made to lead to loopback, must not read ours); and to hold more than LIVE_MAX for
- * readers that don't read, or one document of more than ONE_MAX. That is logged.
+ * The table of paths, the headers of every reply, and the documents: each is made on request and shared by all
+ * requests within FRESH_S, so that any number of readers costs as much as one. Refused are methods other than GET and
+ * HEAD; other documents; host names in place of this box's addresses (DNS rebinding: a foreign page in a browser,
+ * whose name was made to resolve to loopback, must not read ours); and, with a log line, holding more than LIVE_MAX
+ * for readers that do not read, or one document of more than ONE_MAX.
  */
 #include "control/documents.h"
 
@@ -33,7 +33,7 @@ struct made {
 	double at;
 };
 
-struct body { /* what a response is made of, until the last reader has it */
+struct body { /* the body of responses, until the last reader has it */
 	struct documents *documents;
 	struct buf text;
 };
@@ -147,7 +147,7 @@ static void on_step(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* --- answering --- */
 
-/* What security scanners look for; everything that is not said is forbidden. */
+/* Headers that security scanners expect; everything not listed is forbidden. */
 static const char *const headers[][2] = {
 	{"Cache-Control", "no-store"},
 	{"X-Content-Type-Options", "nosniff"},
@@ -180,7 +180,7 @@ static void add_headers(struct documents *d, struct MHD_Response *r, const char 
 	MHD_add_response_header(r, "Vary", "Accept");
 }
 
-/* One document is made even if it is larger than what may be held of several. */
+/* One document is made even if it exceeds the limit for several. */
 static bool has_room(const struct documents *d, size_t len)
 {
 	return d->live ? len <= LIVE_MAX && d->live <= LIVE_MAX - len : len <= ONE_MAX;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns `show events`: the transitions from a number on, as lines or as JSON, an object a line. Numbers are of one run of mxlbd:
- * who names another run than this one has missed all of this one's, and is told them.
+ * `show events`: the events from a number on, as lines or as JSON, one object per line. Numbers belong to one run of
+ * mxlbd: a client that gives another run has missed all events of this one, and gets them.
  */
 #include <ctype.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns `explain`: to which backend a client's packets go and why, and why not to another. Reports what the flow
- * table and the ring in force say; the reasons against the others follow the rules of tier.c. Before all that: does the
- * allow-list let this client begin a connection, and which limit is it under?
+ * `explain`: to which server a client's packets go and why, and why not to the others. It reports the contents of the
+ * flow table and the ring in force; the reasons against other servers follow the rules of tier.c. First it shows
+ * whether the allow-list admits the client, and which limit applies.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -25,7 +25,7 @@ struct question {
 
 struct answer {
 	const char *why;     /* "entry" "ring" "reset" "nobody"; "port": the port is not known */
-	uint32_t backend_id; /* whom segments of an open connection reach; 0: nobody */
+	uint32_t backend_id; /* the server of an open connection's segments; 0: none */
 };
 
 /* "192.0.2.1:40000" or "[2001:db8::1]:40000"; cut up in place. */
@@ -54,7 +54,7 @@ static bool parse_client(char *text, struct question *q)
 	return q->any_port || parse_client_port(text, &q->client, &q->port);
 }
 
-/* Does the allow-list let it begin a connection? */
+/* Whether the allow-list lets the client open a connection. */
 static bool is_allowed(const struct question *q)
 {
 	const struct service_conf *s = &q->service->conf;
@@ -107,7 +107,7 @@ static void say_access(const struct question *q, struct buf *out)
 			   s->syn_limit, addr_prefix_text(&source, prefix));
 }
 
-/* Why a better tier than the active one, or a worse one, is not served. */
+/* Why another tier than the active one gets no connections. */
 static void why_not_tier(const struct service *s, const struct backend *b, char why[WHY_SIZE])
 {
 	const struct tier_state *t = &s->tier;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what differs between Prometheus' text and OpenMetrics: a counter's family has its _total in the one and not in the
- * other, which has units and an end; a family without samples is left out of neither. Refuses to break a line:
- * values of labels are escaped.
+ * The differences between Prometheus' text format and OpenMetrics: a counter's family has _total in the former only;
+ * the latter has units and an end line. A family without samples is written in both. Label values are escaped, so that
+ * none can break a line.
  */
 #include "control/exposition.h"
 
@@ -31,7 +31,7 @@ void exposition_family(struct exposition *e, const struct family *f)
 		buf_printf(e->out, "# UNIT %s %s\n", f->name, f->unit);
 }
 
-/* A line is put together here and appended as a whole: there may be half a million of them. */
+/* A line is assembled here and appended at once, because there may be half a million. */
 struct line {
 	char text[LABELS_SIZE + 256];
 	size_t len;

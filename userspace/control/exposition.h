@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * How metrics are written down, in either form; and the parts that write them. For metrics*.c and exposition.c.
- */
+/* Writes metrics in both formats; and the parts that write them. For metrics*.c and exposition.c. */
 #ifndef MXLB_CONTROL_EXPOSITION_H
 #define MXLB_CONTROL_EXPOSITION_H
 

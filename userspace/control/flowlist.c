@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns `show flows`: a line for each entry of a service, or of one backend of it. Refuses to say more than
- * FLOWS_MAX of them, which is half of what a reply may hold; the rest is counted.
+ * `show flows`: a line for each entry of a service, or of one of its servers. At most FLOWS_MAX lines, which is half
+ * of what a reply may hold; the rest is counted.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -89,7 +89,7 @@ static bool list_part(const struct command_env *env, void *ctx, struct buf *out)
 	return more;
 }
 
-/* "[max] [json]". False, and said so, for anything else. */
+/* Parses "[max] [json]". False, after an error reply: anything else. */
 static bool take_options(struct request *r, struct listing *l)
 {
 	for (unsigned i = 1; i < r->n_args; i++) {

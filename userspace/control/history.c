@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the differences between one step's totals and the next. Refuses to guess: a service that is new, or has less than
- * before (a server went, with what it had counted), has no figure for that step but zero.
+ * The differences between the totals of one step and the next. A service that is new, or whose total fell (a server
+ * was removed), counts as zero in that step.
  */
 #include "control/history.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * New connections of each service over the last quarter of an hour, for the page's chart: who opens the page when
- * something is odd wants to see what was before. Prometheus keeps what is older.
+ * New connections of each service in the last quarter of an hour, for the page's chart, which shows what happened
+ * before it was opened. Older data is kept by Prometheus.
  */
 #ifndef MXLB_CONTROL_HISTORY_H
 #define MXLB_CONTROL_HISTORY_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the listening socket and who is connected; libmicrohttpd, without threads, speaks HTTP. Never blocks. For one
- * connection more than PEERS_MAX, or than PEERS_SAME from one address, the one that has gone the longest without
- * a finished request must go: nobody is locked out by connections that say nothing, or say it slowly. One that
- * finishes no request in PEER_S must go in any case, whatever it sends or does not read meanwhile.
+ * The HTTP listener and its connections; libmicrohttpd, without threads, speaks HTTP. It never blocks. For one
+ * connection above PEERS_MAX, or above PEERS_SAME from one address, the one that has gone the longest without a
+ * finished request is closed, so that silent or slow connections lock nobody out. A connection that finishes no
+ * request within PEER_S is closed in any case.
  */
 #include "control/http.h"
 
@@ -33,7 +33,7 @@ struct peer {
 	int fd; /* libmicrohttpd's, which closes it; -1: free */
 	struct addr address;
 	double since; /* connected, or finished its last request */
-	bool going;   /* was shut down, and is only to be cleaned away */
+	bool going;   /* was shut down, and only needs cleaning up */
 };
 
 struct http {
@@ -50,7 +50,7 @@ struct http {
 
 static void turn(struct http *h);
 
-/* --- who is connected --- */
+/* --- connections --- */
 
 static struct peer *find_peer(struct http *h, int fd)
 {
@@ -164,7 +164,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 		*request = h;
 		return MHD_YES;
 	}
-	if (*body_len) { /* nobody asked for it */
+	if (*body_len) { /* an unsolicited reply */
 		*body_len = 0;
 		return MHD_YES;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * HTTP for who wants to look and not to change: /metrics and the status page (documents.h). GET and HEAD alone,
- * no name and no password: who may connect may read, so the address that it listens on is the permission.
+ * HTTP, read-only: /metrics and the status page (documents.h). GET and HEAD only, without authentication: everyone who
+ * can connect may read, so access is controlled by the address on which it listens.
  */
 #ifndef MXLB_CONTROL_HTTP_H
 #define MXLB_CONTROL_HTTP_H
@@ -11,8 +11,8 @@
 struct http;
 
 /*
- * Listens where conf->http says; *out is NULL where it says nothing. An address that is taken or not there is logged and
- * tried again every few seconds: mail matters more than its picture. 0 or -ENOMEM, logged.
+ * Listens on conf->http; *out is NULL if that is empty. If the address is in use or missing, this is logged and
+ * retried every few seconds, because mail matters more than its page. 0 or -ENOMEM, logged.
  */
 int http_new(struct ev_loop *loop, const struct control_conf *conf, struct model *model,
 	     const struct control_callbacks *cb, struct http **out);

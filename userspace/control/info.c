@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the lines of `show info`. HAProxy's keys are there for its tools; where HAProxy counts something that a layer-4
- * balancer has not, the value is 0. The fields of mxlb alone follow.
+ * The lines of `show info`. HAProxy's keys are there for its tools, with the value 0 for everything that a layer-4
+ * balancer does not have. mxlb's own fields follow.
  *
- *  1. Name is HAProxy's: haproxyadmin refuses a socket with another one. The description names mxlb.
- *  2. Version begins with that of the HAProxy whose dialect this is: Ansible's module does nothing below 1.5 and reports
- *     success, and the data plane API splits it at dots and at two hyphens. mxlb's own follows the first hyphen.
+ *   1. Name is HAProxy's, because haproxyadmin refuses any other. The description names mxlb.
+ *   2. Version begins with the version of HAProxy's dialect: Ansible's module does nothing below 1.5 and reports
+ *      success, and the data plane API splits it at dots and at two hyphens. mxlb's own version follows the first
+ *      hyphen.
  */
 #include "control/render.h"
 
@@ -87,7 +88,7 @@ void render_dialect(const struct control_info *info, char *text, size_t size)
 	snprintf(text, size, DIALECT "-mxlb-%s", info->version ? info->version : "0");
 }
 
-/* What HAProxy counts and mxlb has not, so 0: its clients read them without asking whether they are there. */
+/* Fields that mxlb does not have, so 0: HAProxy's clients read them without checking whether they exist. */
 static void put_zeros(struct printer *p, unsigned first, unsigned last)
 {
 	static const struct {
@@ -183,7 +184,7 @@ static void put_haproxys(struct printer *p, const struct model *m, const struct 
 	put_number(p, 70, "Start_time_sec", "MDP", (uint64_t)(now_wall_ms / 1000) - up);
 }
 
-#define OWN 1000 /* where our own fields begin */
+#define OWN 1000 /* the first of mxlb's own fields */
 
 static void put_own(struct printer *p, const struct model *m, const struct control_info *info,
 		    unsigned n_backends)

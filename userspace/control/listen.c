@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the socket's file: binds it, sets who may connect, removes it. Refuses to replace anything but a socket
- * that nobody listens on. The directory is trusted (root's, 0755): who may write there may swap files anyway.
+ * The socket's file: binds it, sets its permissions, removes it. Replaces nothing but a socket on which nobody
+ * listens. The directory is trusted (root's, 0755), because anyone who can write to it can replace files anyway.
  */
 #include "control/listen.h"
 
@@ -67,7 +67,7 @@ static int make_directory(const char *path)
 	return 0;
 }
 
-/* 0: nobody listens; -EADDRINUSE: somebody does; else why it cannot be told. */
+/* 0: nobody listens; -EADDRINUSE: a process does; otherwise the error of the test. */
 static int probe_owner(const char *path)
 {
 	struct sockaddr_un sun = socket_address(path);
@@ -83,7 +83,7 @@ static int probe_owner(const char *path)
 	case ENOENT:
 		return 0;
 	case 0:
-	case EAGAIN:	 /* its backlog is full: it lives */
+	case EAGAIN:	 /* its backlog is full: a process listens */
 	case EPROTOTYPE: /* somebody's, of another type */
 		return -EADDRINUSE;
 	default:
@@ -97,7 +97,7 @@ static int clear_place(const char *path)
 	struct stat st;
 	int rc;
 
-	if (lstat(path, &st)) /* not stat(): a symbolic link is not ours to follow */
+	if (lstat(path, &st)) /* not stat(): symbolic links are not followed */
 		return errno == ENOENT ? 0 : fail(path, errno, "cannot be looked at");
 	if (!S_ISSOCK(st.st_mode))
 		return fail(path, EEXIST,
@@ -134,7 +134,7 @@ static int bind_and_listen(const struct control_conf *conf, struct listen_socket
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)
 		return fail(conf->socket, errno, "no socket");
-	old = umask(0177); /* nobody gets in before the group is set */
+	old = umask(0177); /* nobody can connect before the group is set */
 	rc = bind(s->fd, (struct sockaddr *)&sun, sizeof(sun)) ? errno : 0;
 	umask(old);
 	if (rc)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the metrics of the box and of mxlbd, and the order of all. Their names are part of the contract, as those of the
- * JSON are.
+ * The metrics of the box and of mxlbd, and the order of all. Names of metrics must not change, like those of the JSON
+ * document.
  */
 #include "control/metrics.h"
 
@@ -153,7 +153,7 @@ static void write_interfaces(struct exposition *e)
 		}
 }
 
-/* What became of packets that were not sent on to a server: parts of the one list of counters. */
+/* The outcomes of packets that were not forwarded: parts of the one list of counters. */
 static const struct {
 	struct family family;
 	unsigned first, end;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the metrics of servers. What is one number is a row of a table; what is one of several states is a series each, 1
- * for the one that is so: an alert can then name it, and a dashboard count them.
+ * The metrics of servers. A number is a row of a table; a state is one series per possible state, 1 for the present
+ * one, so that alerts can name it and dashboards count it.
  */
 #include "control/exposition.h"
 
@@ -124,7 +124,7 @@ static void write_admin(struct exposition *e, const struct service *s, const str
 	exposition_state(e, labels, "state", name_admin, ADMIN_MAINT + 1, b->admin);
 }
 
-/* The one that is so, alone: there are forty. */
+/* Only the present one, because there are forty. */
 static void write_reason(struct exposition *e, const struct service *s, const struct backend *b,
 			 char labels[LABELS_SIZE])
 {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns the metrics of services and of their tiers.
- */
+/* The metrics of services and their tiers. */
 #include "control/exposition.h"
 
 #include <stdio.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns the answer to "may this uid change things?". Refuses to guess: a name without a uid matches nobody.
- */
+/* Decides whether a uid may make changes. A name without a uid matches nobody. */
 #include "control/operators.h"
 
 #include <pwd.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Who may change things: root and the config's operators, told by the peer's uid.
- */
+/* Users who may make changes: root and the configured operators, by the peer's uid. */
 #ifndef MXLB_CONTROL_OPERATORS_H
 #define MXLB_CONTROL_OPERATORS_H
 
@@ -16,8 +14,10 @@ struct operators { /* zero it before the first use */
 	bool known[CONFIG_MAX_OPERATORS]; /* the name has a uid */
 };
 
-/* Looks the names up, if they are not those of the last time; a name that nobody has is logged. The look-up
- * may ask the network (NSS), so it is done when the list changes and never for a client. */
+/*
+ * Resolves the names if they have changed; a name without a user is logged. Resolving may use the network (NSS), so it
+ * is done when the list changes and never for a client.
+ */
 void operators_update(struct operators *o, const struct control_conf *conf);
 /* "root", the operator's name, or NULL: may only read. The text lives as long as o. */
 const char *operators_name(const struct operators *o, uid_t uid);

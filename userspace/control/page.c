@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the page's parts, which the assembler puts into the binary (the build runs in the source's root), and the
- * policy that lets a browser run them: by their hashes, so that nothing a server says can become a style or a script.
+ * The page's parts, which the assembler puts into the binary (the build runs in the source's root), and the policy
+ * that lets a browser run them: by their hashes, so that nothing a server sends can become a style or a script.
  */
 #include "control/page.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns how times, names and texts are shown, whatever shows them. Refuses nothing: text that is not UTF-8 is escaped,
- * times that no calendar has are null.
+ * Formats times, names and texts for all documents. Text that is not UTF-8 is escaped; times outside the calendar are
+ * null.
  */
 #include "control/render.h"
 

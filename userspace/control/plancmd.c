@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `plan`: what a configuration would change that is not (yet) mxlbd's. Its text comes along as a sealed memfd
- * (memfd_create(2), SCM_RIGHTS): who asks has read the file as himself, reading it here can't block, and nobody can
- * change or shorten it meanwhile. Refuses anything else. The reply begins with a line "plan" or "refused".
+ * `plan`: shows what a configuration would change. Its text arrives as a sealed memfd (memfd_create(2), SCM_RIGHTS):
+ * the client has read the file with its own rights, reading it here cannot block, and nobody can change or shorten it
+ * meanwhile. Anything else is refused. The reply begins with a line "plan" or "refused".
  */
 #include <errno.h>
 #include <fcntl.h>

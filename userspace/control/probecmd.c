@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns `probe SERVICE/BACKEND`: the one command whose reply is not there at once. The client waits for it, the loop
- * does not; if the client goes first, so does the probe.
+ * `probe SERVICE/SERVER`: the only command whose reply is not available at once. The client waits for it, the loop
+ * does not; if the client leaves, the probe is cancelled.
  */
 #include <errno.h>
 #include <string.h>

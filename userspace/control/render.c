@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the JSON of `show status`: every key is always there, null where nothing is known.
- * Refuses nothing: text that is not UTF-8 is escaped, times that no calendar has are null.
+ * The JSON of `show status`: every key is always there, with null for unknown values. Text that is not UTF-8 is
+ * escaped; times outside the calendar are null.
  */
 #include "control/render.h"
 #include "core/diagnosis.h"
@@ -131,7 +131,7 @@ static json_t *json_warning(const struct warning *w)
 			 render_json_time(w->since_wall_ms));
 }
 
-/* null: nobody said anything. */
+/* null: no override. */
 static json_t *json_order(const struct order *o)
 {
 	if (!o->who[0])
@@ -312,7 +312,7 @@ static json_t *json_probing(const struct control_info *info)
 			 "late_max_ms", info->probe_late_max_ms);
 }
 
-/* The box's own: what became of the packets that were not sent on. */
+/* The box's counters of packets that were not forwarded. */
 static json_t *json_fates(const uint64_t *counters)
 {
 	return json_pack("{s:o, s:o, s:o, s:o}", "drops",
@@ -333,7 +333,7 @@ static json_t *json_interfaces(const struct config *c, const struct control_info
 	return list;
 }
 
-/* What is wrong with this box itself. */
+/* Problems of this box. */
 static json_t *json_problems(const struct problems *p)
 {
 	json_t *list = json_array();
@@ -348,7 +348,7 @@ static json_t *json_problems(const struct problems *p)
 	return list;
 }
 
-/* What is wrong and what to do about it: diagnosis.c. NULL: no memory. */
+/* The findings of diagnosis.c. NULL: no memory. */
 static json_t *json_diagnosis(const struct model *m, const struct control_info *info,
 			      struct now now)
 {

@@ -10,18 +10,21 @@
 #include "control/typed.h"
 
 #define RENDER_TIME_SIZE    32
-#define RENDER_TIME_MAX_S   253402300799LL /* 9999-12-31T23:59:59Z: the last that RFC 3339 can say */
+#define RENDER_TIME_MAX_S   253402300799LL /* 9999-12-31T23:59:59Z: the last time of RFC 3339 */
 #define RENDER_BACKEND_SIZE CONFIG_NAME_SIZE
 
 /* Appends the JSON document of `show status` as one line. 0, or -ENOMEM and out holds no document. */
 int render_status(const struct model *m, const struct control_info *info, struct now now,
 		  struct buf *out);
-/* Appends HAProxy's fields, as far as they mean something here, and our own: "Key: value" lines, or its longer forms. */
+/* Appends HAProxy's fields, as far as they apply, and mxlb's own: "Key: value" lines, or its longer forms. */
 void render_info(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
 		 enum typed_format format, struct buf *out);
 /* Appends one line for each event from that number on that is still there. */
 void render_events(const struct event_log *log, uint64_t first, bool json, struct buf *out);
-/* Appends one as JSON, every key there, without a newline. dropped: how many before it its reader was not given. 0 or -ENOMEM. */
+/*
+ * Appends one event as JSON with every key, without a newline. dropped: the number of events that its reader missed
+ * before it. 0 or -ENOMEM.
+ */
 int render_event(const struct event_log *log, const struct event *e, uint64_t dropped,
 		 struct buf *out);
 
@@ -35,9 +38,9 @@ json_t *render_notify(const struct notify_state *s);
 const char *render_counter(unsigned i);
 /* "2026-01-31T12:00:00.000Z" (RFC 3339), or NULL for a time that no four-digit year has. Returns text. */
 const char *render_time(int64_t wall_ms, char text[RENDER_TIME_SIZE]);
-/* The name, or "#17" for an id that flows still name after its backend has gone. Returns text. */
+/* The name, or "#17" for an id that flows refer to after its server was removed. Returns text. */
 char *render_backend(struct model *m, uint32_t id, char text[RENDER_BACKEND_SIZE]);
-/* The server's words where they are about the verdict's reason, else what the reason means. */
+/* The server's words if they explain the verdict's reason, else the reason's text. */
 const char *render_reason(const struct backend *b);
 
 /* Appends the JSON, without a newline, and drops it. 0 or -ENOMEM, also where json is NULL. */

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What a command gets, and the commands that have a file of their own. For the files of control/ alone.
- */
+/* The arguments of a command, and the commands that have a file of their own. For the files of control/ only. */
 #ifndef MXLB_CONTROL_REQUEST_H
 #define MXLB_CONTROL_REQUEST_H
 
@@ -16,23 +14,28 @@ struct request {
 	struct buf *out;
 };
 
-/* A sentence with the severity that the client asked for by `set severity-output`: HAProxy's, of what is refused and of
- * what is told. Dumps have none. The text ends in a newline. */
+/*
+ * Replies with a sentence, with the severity if the client asked for it by `set severity-output`: an error, or
+ * information. Dumps have none. The text ends in a newline.
+ */
 void command_error(struct request *r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void command_info(struct request *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* NULL, and said so, where there is none. */
+/* NULL, after an error reply: there is none. */
 struct service *request_service(struct request *r, const char *name);
 /* The server that the first word names as "service/server". */
 struct backend *request_server(struct request *r);
 
-/* Text of others: only its printable bytes, and no empty line, which would end the reply. */
+/* Appends foreign text: only its printable bytes, and no empty line, which would end the reply. */
 void command_append_lines(struct buf *out, const char *text);
 
-/* What the daemon knows, as of now. */
+/* The daemon's present data. */
 struct control_info request_info(struct request *r);
-/* "for 900" as the words from `first` on: in ms, 0 where there are none. False, and the reply says so: it is not that. */
+/*
+ * Parses "for 900" from word `first` on: in ms, 0 if there are no words. False, after an error reply: it is something
+ * else.
+ */
 bool request_for(struct request *r, unsigned first, uint64_t *for_ms);
 
 void role_show(struct request *r);

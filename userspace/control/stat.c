@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what of the model goes into which of HAProxy's columns. Counts nothing itself: traffic is the datapath's, the rest
- * is tally.c's. Sessions are the flow table's, bytes those to the servers (answers do not pass here), retries are SYNs
- * that came again.
+ * Maps the model to HAProxy's columns. It counts nothing itself: traffic comes from the datapath, the rest from
+ * tally.c. Sessions are flow table entries, bytes are those to the servers (replies do not pass here), retries are
+ * retransmitted SYNs.
  *
- * HAProxy's clients take an empty field for a missing answer. So each column that HAProxy 2.6 fills for a TCP proxy has a
- * number here, and it is 0 where a layer-4 balancer has nothing to count (queues, aborts, answers, compression).
+ * HAProxy's clients take an empty field for a missing answer. So each column that HAProxy 2.6 fills for a TCP proxy
+ * has a number here, 0 for everything that a layer-4 balancer does not count (queues, aborts, replies, compression).
  */
 #include "control/stat.h"
 
@@ -39,7 +39,7 @@ static void put_seconds(struct stat_row *r, enum stat_column c, uint64_t ms)
 	put_u32(r, c, ms / 1000 < UINT32_MAX ? ms / 1000 : UINT32_MAX);
 }
 
-/* What mxlb has none of, by the kind of row. */
+/* Columns that are always 0, by kind of row. */
 static const enum stat_column zeros_frontend[] = {
 	STAT_bout,	   STAT_dreq,	 STAT_dresp,   STAT_ereq,     STAT_rate_lim, STAT_req_rate,
 	STAT_req_rate_max, STAT_req_tot, STAT_comp_in, STAT_comp_out, STAT_comp_byp, STAT_comp_rsp,
@@ -212,7 +212,7 @@ void stat_server(const struct service *s, const struct backend *b, struct now no
 	put_check(r, s, b);
 }
 
-/* Could take something: it does, or would if its tier were active. */
+/* Whether the server takes connections, or would if its tier were active. */
 static bool is_usable(const struct backend *b)
 {
 	return b->in_ring ||

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Services and backends as HAProxy's `show stat` has them: a row of fields each.
- */
+/* Services and servers in the form of HAProxy's `show stat`: a row of fields each. */
 #ifndef MXLB_CONTROL_STAT_H
 #define MXLB_CONTROL_STAT_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns `show stat`, `show servers state` and `show backend`: what is listed, and its form. As HAProxy does, it passes over
- * words that it does not know.
+ * `show stat`, `show servers state` and `show backend`: their contents and form. Unknown words are ignored, as in
+ * HAProxy.
  */
 #include <ctype.h>
 #include <limits.h>
@@ -121,7 +121,7 @@ static const struct service *find_service(const struct model *m, const char *nam
 	return NULL;
 }
 
-/* "<iid or name> <type> <sid>", all three or it is none. False, and said so: no such service. */
+/* Parses "<iid or name> <type> <sid>": all three or none. False, after an error reply: no such service. */
 static bool take_place(struct request *r, unsigned at, struct filter *f)
 {
 	const struct service *s;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what of ours is which of HAProxy's words (its management guide, 9.1, fields 17 and 36):
+ * Maps states to HAProxy's words (its management guide, 9.1, fields 17 and 36):
  *
- *  1. The state is the verdict that new connections go by, and the operator's word. UP, DOWN; NOLB: the server says by a
- *     4xx that it wants no new ones; DRAIN, MAINT: the operator says so, and what is down is DOWN even if it is drained;
- *     "no check": no probe has ended yet, so it gets nothing.
- *  2. "UP 2/3": one probe of the three that take it down has failed; "DOWN 1/2": one of the two that bring it back was good.
- *  3. The check is the last probe, whatever the verdict made of it.
+ *   1. The state follows from the verdict that decides about new connections and from the administrative state. UP,
+ *      DOWN; NOLB: the server defers new mail by a 4xx; DRAIN, MAINT: set by the operator (a drained server that is
+ *      down is DOWN); "no check": no probe has finished, so it gets nothing.
+ *   2. "UP 2/3": one of the three probes that take it out has failed; "DOWN 1/2": one of the two that bring it back
+ *      succeeded.
+ *   3. The check is the last probe, whatever its effect on the verdict.
  */
 #include "control/stat.h"
 

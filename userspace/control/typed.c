@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns the two long forms of a field. Its values are numbers and printable text.
- */
+/* The two long forms of a field. Its values are numbers and printable text. */
 #include "control/typed.h"
 
 #include <string.h>
@@ -35,7 +33,7 @@ static const char *tag_name(char tag, unsigned place)
 	return "?";
 }
 
-/* RFC 4180: in quotation marks where it holds one or what separates; those in it twice. */
+/* RFC 4180: quoted if it contains a quotation mark or a separator; inner quotation marks are doubled. */
 static void csv_text(struct buf *out, const char *text)
 {
 	if (!text[strcspn(text, "\",\n\r")]) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A field of `show stat` or `show info`: its value, and how HAProxy's `typed` and `json` forms say it (its management
+ * A field of `show stat` or `show info`: its value, and its form in HAProxy's `typed` and `json` output (management
  * guide, 9.2 "Typed output format").
  */
 #ifndef MXLB_CONTROL_TYPED_H

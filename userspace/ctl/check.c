@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what is OK, WARNING and CRITICAL, and the line of the Monitoring Plugins' guidelines: "MXLB STATE - text|figures".
- * An answer that does not come within --timeout is UNKNOWN.
+ * Decides about OK, WARNING and CRITICAL, and prints the line of the Monitoring Plugins' guidelines: "MXLB STATE -
+ * text|figures". No answer within --timeout is UNKNOWN.
  *
- *  1. What is wrong is mxlbd's diagnosis (core/diagnosis.c): its critical findings are CRITICAL, its errors and warnings
- *     WARNING; notes (overrides that do no harm) are neither.
- *  2. A certificate with fewer days than --critical or --warning says is that.
+ *   1. Findings are mxlbd's (core/diagnosis.c): critical ones are CRITICAL, errors and warnings WARNING; notes
+ *      (overrides without ill effect) are neither.
+ *   2. A certificate with fewer days left than --critical or --warning is CRITICAL or WARNING.
  */
 #include "ctl/check.h"
 
@@ -19,7 +19,7 @@
 #define WARNING_DAYS  21 /* expiry-warn's default */
 #define CRITICAL_DAYS 7
 #define DAYS_MAX      36500
-#define LINE_MAX_SIZE 4096 /* what Nagios reads of a line at least */
+#define LINE_MAX_SIZE 4096 /* the minimum that Nagios reads of a line */
 
 enum state { STATE_OK, STATE_WARNING, STATE_CRITICAL, STATE_UNKNOWN };
 
@@ -28,8 +28,7 @@ static const char *const state_names[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"
 struct check {
 	enum state worst;
 	long long warning_days, critical_days;
-	struct buf
-		texts[STATE_UNKNOWN]; /* of each state, the worse goes first; of OK the summary */
+	struct buf texts[STATE_UNKNOWN]; /* per state, the worst first; the summary for OK */
 	struct buf figures;
 	json_t *problems, *values;
 };
@@ -96,7 +95,7 @@ static void judge_backend(struct check *c, const json_t *service, const json_t *
 				 left < 0 ? -left : left));
 }
 
-/* Up, and not kept out by an operator: of drained servers none takes mail. */
+/* Counts servers that are up and not kept out by an operator; drained ones take no mail. */
 static bool is_in_service(const json_t *backend)
 {
 	return !strcmp(field_text(backend, "verdict"), "up") &&
@@ -177,7 +176,7 @@ static bool take_days(const char *text, long long initial, long long *days)
 	return !text || (*text >= '0' && *text <= '9' && !*end && *days <= DAYS_MAX);
 }
 
-/* The status document, or NULL: what went wrong is on stderr. */
+/* The status document; NULL: the error is on stderr. */
 static json_t *ask(const struct ctl *ctl)
 {
 	unsigned wait_s = ctl->timeout_s ?: TIMEOUT_S;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * `mxlbctl check [SERVICE]`: a plugin for Nagios and its kin.
- */
+/* `mxlbctl check [SERVICE]`: a plugin for Nagios and compatible monitors. */
 #ifndef MXLB_CTL_CHECK_H
 #define MXLB_CTL_CHECK_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what the daemon knows of what may be typed. Refuses names that no mxlb.yaml can have: bash expands the words that it
- * completes from, so that a daemon that is not itself any more could have the user run what it likes by the tab key.
+ * Completions that the daemon knows. Names that no mxlb.yaml can contain are refused: bash expands the words that it
+ * completes from, so a compromised daemon could otherwise have the user run commands by the tab key.
  */
 #include "ctl/complete.h"
 
@@ -11,7 +11,7 @@
 #define HINT_MOST 12
 
 struct names {
-	const char *kind; /* for people, and only these; NULL: all, for the shell */
+	const char *kind; /* for people, and only this kind; NULL: all kinds, for the shell */
 	unsigned n;
 };
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns how the configuration in force is asked for and shown. What mxlbd hides from this caller stands in a comment.
- */
+/* Requests and prints the configuration in force. Values that mxlbd hides from this user are named in a comment. */
 #include "ctl/config.h"
 
 #include "ctl/yaml.h"

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns how a command asks and how it says no. Takes the daemon's answer as data.
- */
+/* Sends a command to mxlbd and reports its errors. The daemon's answer is treated as untrusted data. */
 #include "ctl/ctl.h"
 
 #include <string.h>
@@ -45,7 +43,7 @@ static enum ctl_exit say_no(const struct ctl *ctl, const char *what, const char 
 	return CTL_REFUSED;
 }
 
-/* The name was mistyped: which ones are there? Or somebody may only look. */
+/* Adds what helps: the existing names after a mistyped one, or who may make changes. */
 static void hint(const struct ctl *ctl, const char *sentence)
 {
 	static const struct {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What mxlbctl's commands share: the options, asking the daemon, finding a backend in its answer, and saying no.
- */
+/* Shared by mxlbctl's commands: the options, requests to the daemon, finding a server in its answer, error messages. */
 #ifndef MXLB_CTL_CTL_H
 #define MXLB_CTL_CTL_H
 
@@ -47,9 +45,9 @@ enum ctl_exit ctl_status(const struct ctl *ctl, json_t **document);
 size_t ctl_find(const json_t *document, const char *wanted, struct ctl_found out[CTL_FOUND_MAX]);
 
 void ctl_print_json(const json_t *json);
-/* Text of others, safe for a terminal. */
+/* Foreign text, made safe for a terminal. */
 void ctl_print_lines(FILE *to, const char *text);
-/* Says the daemon's sentence, on stderr or as JSON. CTL_REFUSED. */
+/* Prints the daemon's sentence, on stderr or as JSON. Returns CTL_REFUSED. */
 enum ctl_exit ctl_refused(const struct ctl *ctl, const char *sentence);
 /* The same for a sentence of our own. */
 enum ctl_exit ctl_failed(const struct ctl *ctl, const char *sentence);

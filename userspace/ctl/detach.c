@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `mxlbctl detach`. Told to mxlbd, which ends; where none runs mxlbd's own binary does it by the configuration:
- * what is pinned is locked there, so that a running one is never robbed. Whoever names a file and no socket means the
- * file: the socket may be another mxlbd's.
+ * `mxlbctl detach`. Sent to mxlbd, which exits; if none runs, mxlbd's own binary does it by the configuration, under
+ * the lock of the pins, so that a running one is never affected. A file without a socket means the file, because the
+ * default socket may be another mxlbd's.
  */
 #include "ctl/detach.h"
 
@@ -14,7 +14,7 @@
 
 #define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
 
-/* mxlbd beside us, or in the sbin beside our bin, as `make install` puts it. False: not there. */
+/* Finds mxlbd beside mxlbctl, or in the sbin beside its bin, as `make install` puts it. False: not found. */
 static bool find_mxlbd(char *path, size_t size)
 {
 	static const char *const places[] = {"mxlbd", "../sbin/mxlbd"};

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Runs the checks and shows what they found. Owns the order, the exit status and the page; knows no check.
- */
+/* Runs the checks and prints their findings: the order, the exit status and the layout. Knows no check. */
 #include "ctl/doctor.h"
 
 #include <string.h>
@@ -149,7 +147,7 @@ static void print_all(const struct doctor *d)
 	       d->counts[DOCTOR_WARNING], d->counts[DOCTOR_OK], d->counts[DOCTOR_NOT_CHECKED]);
 }
 
-/* Fills config and status, as far as they can be had. What mxlbd's socket came to. */
+/* Fills config and status as far as available. Returns the result of asking mxlbd. */
 static enum ctl_exit gather(struct doctor *d)
 {
 	const char *file = d->ctl->file ? d->ctl->file : DEFAULT_FILE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `mxlbctl doctor`: what on this box or network would stop mail. A check is a row of one of the tables below; it looks and
- * calls doctor_find() for each thing that is wrong. One that calls nothing has found all well.
+ * `mxlbctl doctor`: finds what on this box or network would stop mail. A check is a row of one of the tables below; it
+ * calls doctor_find() for each fault. A check without a finding is ok.
  */
 #ifndef MXLB_CTL_DOCTOR_H
 #define MXLB_CTL_DOCTOR_H
@@ -25,14 +25,14 @@ struct doctor {
 	unsigned counts[DOCTOR_LEVELS];
 };
 
-/* What a check can't do without: where it is missing the check is not run, and said to be not checked. */
+/* Requirements of a check: without them it is reported as not checked. */
 #define NEEDS_CONFIG (1u << 0)
 #define NEEDS_STATUS (1u << 1)
 #define NEEDS_ROOT   (1u << 2)
 
 struct doctor_check {
 	const char *name;
-	const char *fine; /* what it is when nothing is found */
+	const char *fine; /* the text if nothing is found */
 	unsigned needs;
 	void (*run)(struct doctor *d);
 };
@@ -42,7 +42,7 @@ extern const struct doctor_check doctor_box_checks[], doctor_files_checks[], doc
 	doctor_device_checks[], doctor_mail_checks[], doctor_wire_checks[], doctor_own_checks[],
 	doctor_ha_checks[];
 
-/* One sentence what it is, and one what to do about it; both are taken (json_sprintf()), advice may be NULL. */
+/* One sentence for the fault and one for the remedy; both are owned by the callee (json_sprintf()), advice may be NULL. */
 void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice);
 
 /* A check of doctor_box.c's table: does this kernel load mxlbd's BPF program? */
@@ -64,9 +64,9 @@ bool doctor_address(const json_t *object, const char *key, struct addr *out);
 bool doctor_runs_here(const char *comm);
 
 /*
- * Checks all that can be: of a running mxlbd, or else by the configuration file (ctl->file; the default's). CTL_DONE: no
- * errors were found; CTL_REFUSED: some were; CTL_NO_DAEMON: mxlbd is not there, whatever was found. A file without a socket
- * means the file: then mxlbd is not asked.
+ * Runs all possible checks: of a running mxlbd, or by the configuration file (ctl->file; the default's). CTL_DONE: no
+ * errors; CTL_REFUSED: errors; CTL_NO_DAEMON: mxlbd does not run, whatever was found. A file without a socket means
+ * the file: then mxlbd is not asked.
  */
 enum ctl_exit doctor_run(const struct ctl *ctl, char **args);
 

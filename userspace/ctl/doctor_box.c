@@ -52,7 +52,7 @@ static void check_jit(struct doctor *d)
 			json_string("sysctl -w net.core.bpf_jit_enable=1"));
 }
 
-/* Certificates are judged by it, and orders for a time end by it. */
+/* Certificates are judged, and temporary overrides expire, by this clock. */
 static void check_clock(struct doctor *d)
 {
 	struct timex t = {0};
@@ -89,7 +89,7 @@ static const char *proc_line(const char *pid, const char *name, char *line, size
 	return line;
 }
 
-/* Is it in our network, so that it can be in the way? */
+/* Whether it runs in our network namespace, so that it can interfere. */
 static bool shares_network(const char *pid)
 {
 	char path[64];

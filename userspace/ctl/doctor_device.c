@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checks of the network devices themselves: what their offloads do to packets before mxlb sees them, whether they have the
- * queues that native XDP needs, and whether mxlb's program sees what arrives. A bond's slaves are devices of it, since
+ * Checks of the network devices: what their offloads do to packets before mxlb sees them, whether they have the queues
+ * that native XDP needs, and whether mxlb's program sees arriving packets. A bond's slaves are checked too, because
  * the program runs on them. Sends nothing.
  */
 #include <linux/ethtool.h>
@@ -90,7 +90,7 @@ static struct feature feature_of(const char *name, const char *feature)
 	return out;
 }
 
-/* LRO and hardware GRO merge packets; what they make is larger than any that may be sent on. */
+/* LRO and hardware GRO merge packets into ones that are too large to be forwarded. */
 static void judge_merging(struct doctor *d, const char *name, bool generic)
 {
 	struct feature gro = feature_of(name, GRO_HW);

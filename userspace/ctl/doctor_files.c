@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checks of what mxlbd has in the file system: configuration, pins, socket, CA bundles. As mxlbd would find them: by the
- * user, groups and capabilities of its process.
+ * Checks of mxlbd's files: configuration, pins, socket, CA bundles, with the user, groups and capabilities of its
+ * process.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 #define GROUPS_MAX   64
 #define PINS_MAX     4096
 #define CERTS_MAX    4096
-#define NO_PASSWORD  ""				 /* else OpenSSL asks at the terminal, and waits */
+#define NO_PASSWORD  "" /* otherwise OpenSSL would prompt at the terminal */
 #define CAP_OVERRIDE ((1ull << 1) | (1ull << 2)) /* CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH */
 
 struct who { /* mxlbd's process */
@@ -161,7 +161,7 @@ static void check_config_file(struct doctor *d)
 	check_readable(d, file, "the configuration");
 }
 
-/* Whoever can write a map steers the mail. */
+/* Anyone who can write to a map can redirect mail. */
 static void judge_pin(struct doctor *d, const char *path, unsigned *left)
 {
 	struct stat st;

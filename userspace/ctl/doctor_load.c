@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checks that this kernel loads mxlb's BPF program, by `mxlbd --check-load`: another program that loads proves little. Refuses
- * to guess: without a result from mxlbd the check counts as not done.
+ * Checks that this kernel loads mxlb's BPF program, by `mxlbd --check-load`, because another program that loads proves
+ * little. Without a result from mxlbd the check counts as not done.
  */
 #include <errno.h>
 #include <fcntl.h>

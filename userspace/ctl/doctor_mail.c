@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Checks of what mxlbd knows: services and servers as it diagnoses them, their certificates, next hops and tunnels.
- */
+/* Checks by mxlbd's own data: services and servers as it diagnoses them, their certificates, next hops and tunnels. */
 #include <string.h>
 #include "ctl/doctor.h"
 #include "ctl/text.h"
@@ -92,7 +90,7 @@ static void judge_neighbour(struct doctor *d, const struct ctl_found *f)
 			json_string("Write forward: ipip for it."));
 }
 
-/* Servers of a tier that are one host take twice their share, or one answers ARP for the other. */
+/* Two servers of a tier on one host take twice their share; or one host answers ARP for the other. */
 static void judge_twins(struct doctor *d, const json_t *tier)
 {
 	const json_t *backends = json_object_get(tier, "backends"), *a, *b;

@@ -212,8 +212,9 @@ static int rp_filter_of(const char *name)
 }
 
 /*
- * A probe's answer comes from the VIP. Strict filtering drops it where the way back to the VIP is another than it came by;
- * of "all" and the interface's own value the greater one counts (ip-sysctl). Mail passes in XDP, before any filter.
+ * The answer to a probe comes from the VIP. Strict filtering drops it if the route to the VIP uses another interface;
+ * of "all" and the interface's own value the greater one counts (ip-sysctl). Mail is not affected, because XDP runs
+ * before any filter.
  */
 static void judge_rp_filter(struct doctor *d, const char *name, const json_t *service)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Checks of who may take away what mxlbd has left in the system (docs/operations.md), and what mxlbd says of that itself.
+ * Checks of programs that may remove what mxlbd has put into the system (docs/operations.md), and of mxlbd's own
+ * reports about that.
  */
 #include <ctype.h>
 #include <dirent.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Asks the network who has a VIP (an ARP probe, RFC 5227 section 2.1.1, or a neighbour solicitation as for duplicate address
- * detection, RFC 4862 section 5.4.2) and listens for a while, on mxlb's interfaces:
+ * Asks the network which hosts have a VIP (an ARP probe, RFC 5227 section 2.1.1, or a neighbour solicitation as for
+ * duplicate address detection, RFC 4862 section 5.4.2) and listens for a while on mxlb's interfaces:
  *
- *  1. Nobody but this box may answer for a VIP, and only one host for a server's address. Probes have no sender address,
- *     so that nobody's ARP table changes by them.
- *  2. What a server sends from a VIP goes straight to the client: seen here, its way out leads back through this box. A
- *     SYN from a VIP is a connection of the server's own, whose answer would come to mxlb and never to it.
+ *   1. Only this box may answer for a VIP, and only one host for a server's address. Probes have no sender address, so
+ *      they change no ARP table.
+ *   2. A server's packets from a VIP must go straight to the client: seen here, its route leads back through this box.
+ *      A SYN from a VIP is a connection of the server itself, whose answer would come to mxlb instead.
  *
- * What XDP sends on never comes up here, so the load is that of the rest. Tagged interfaces are left out.
+ * Packets that XDP forwards do not appear here, so the load is low. Tagged interfaces are left out.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,7 +30,7 @@
 #define MACS_MAX   4
 #define FRAMES_MAX 200000
 
-struct claim { /* an address that somebody may answer for */
+struct claim { /* an address for which hosts may answer */
 	struct addr address;
 	const char *name; /* of a service or server */
 	bool is_vip;
@@ -234,7 +234,7 @@ static void listen_until(struct wire *w, long long end_ms, unsigned *frames)
 	}
 }
 
-/* Whose MAC address it is, where mxlbd knows. */
+/* The server with this MAC address, if mxlbd knows it. */
 static json_t *host_text(const struct doctor *d, const struct mac *mac)
 {
 	char text[ADDR_TEXT_SIZE];

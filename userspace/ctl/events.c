@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns how far somebody has read the daemon's events. Following is asking again: so it needs nothing of the daemon, and a new
- * daemon, whose numbers begin anew under another run, is told from the old one. What was missed is said.
+ * Tracks which events have been read. Following means asking again, so it needs nothing from the daemon; a new daemon,
+ * whose numbers start again under another run, is recognised. Missed events are reported.
  */
 #include "ctl/events.h"
 

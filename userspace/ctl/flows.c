@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what is asked of the flow table. The words are the daemon's. Refuses arguments that would be more than one
- * word to it: the command is what the person typed, and no other.
+ * Queries of the flow table. Arguments that the daemon would take for several words are refused, so that the command
+ * is the one that was typed.
  */
 #include "ctl/flows.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the layout of the frames that doctor hears and sends. Refuses nothing: what is too short or of no interest is
- * FRAME_OTHER. Reads by bytes, so that nothing has to be aligned.
+ * The layout of the frames that doctor receives and sends. Frames that are too short or of no interest are
+ * FRAME_OTHER. Read byte by byte, so nothing has to be aligned.
  */
 #include "ctl/frame.h"
 
@@ -78,7 +78,7 @@ static uint16_t word(const uint8_t *at)
 	return (uint16_t)(at[0] << 8 | at[1]);
 }
 
-/* RFC 826: the sender's two addresses say who has what. */
+/* RFC 826: the sender's two addresses claim the address. */
 static void read_arp(const uint8_t *arp, size_t len, struct frame *out)
 {
 	if (len < ARP_LEN || word(arp) != ARPHRD_ETHER || word(arp + 2) != ETHERTYPE_IP ||

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Ethernet frames, as doctor sends and hears them: who says that he has an address, and what TCP passes by. Pure.
- */
+/* Ethernet frames that doctor sends and receives: claims of addresses, and TCP segments that pass. Pure. */
 #ifndef MXLB_CTL_FRAME_H
 #define MXLB_CTL_FRAME_H
 
@@ -28,8 +26,8 @@ struct frame {
 /* What a frame says, of any length and content. */
 void frame_read(const uint8_t *bytes, size_t len, struct frame *out);
 /*
- * "Who has it?", from nobody: an ARP probe (RFC 5227 section 2.1.1) or the solicitation of duplicate address detection (RFC
- * 4862 section 5.4.2). Answers come to mac, or to all. Its length.
+ * Asks who has an address, without a sender address: an ARP probe (RFC 5227 section 2.1.1) or the solicitation of
+ * duplicate address detection (RFC 4862 section 5.4.2). Answers go to mac, or to all. Returns the length.
  */
 size_t frame_question(const struct addr *target, const struct mac *mac, uint8_t out[FRAME_MAX]);
 

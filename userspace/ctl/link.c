@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns the connection to mxlbd. Refuses to wait for ever, and replies beyond any reason.
- */
+/* The connection to mxlbd. Waits and reply sizes are limited. */
 #include "ctl/link.h"
 
 #include <errno.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * mxlbctl's way to the daemon: one command, one reply.
- */
+/* mxlbctl's connection to the daemon: one command, one reply. */
 #ifndef MXLB_CTL_LINK_H
 #define MXLB_CTL_LINK_H
 
@@ -17,18 +15,18 @@ enum ctl_exit { /* mxlbctl(8), EXIT STATUS */
 #define LINK_WAIT_S 15 /* for each step: a reload reads files and writes maps */
 
 /*
- * Sends the command and reads the reply, without the empty line that ends it. What went wrong is said on
- * stderr, with what to do about it.
+ * Sends the command and reads the reply, without the empty line that ends it. Errors are printed on stderr with a
+ * remedy.
  */
 enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf *reply);
 /* The same for a command that takes its time: wait_s for each step. */
 enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
 			      struct buf *reply);
-/* The same, and silent: 0 or -errno, which link_complain() has the words for. */
+/* The same without messages: 0 or -errno, for link_complain(). */
 int link_try(const char *socket_path, const char *command, struct buf *reply);
-/* Says it on stderr. wait_s: for how long it was waited. */
+/* Prints the error on stderr. wait_s: the time that was waited. */
 enum ctl_exit link_complain(const char *path, int err, unsigned wait_s);
-/* Nobody listens there: not stuck, not forbidden. */
+/* Whether nobody listens there (as opposed to stuck or forbidden). */
 bool link_is_dead(const char *socket_path);
 
 /* The same, and a descriptor goes along with the command. */

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns drain, maint and ready, waiting for the last flow, and forcing a tier. Refuses a name that several services have. Nothing
- * here has to be undone: whoever waits only looks, and may be interrupted at any time.
+ * drain, maint and ready, waiting for the last flow, and forcing a tier. Ambiguous names are refused. Waiting only
+ * reads, so it can be interrupted at any time.
  *
- *  1. No flow counts as the last before SETTLE_MS have passed: a client that was on its way in when the state
- *     changed has no entry yet, and its SYN may have to be sent again (after 1 s, RFC 6298).
- *     A connection whose client has sent nothing for a minute carries no mail and may be forged: it is not waited for, but
- *     reported.
- *  2. Whoever sets another state meanwhile ends the wait: the flows may never end then.
+ *   1. No flow counts as the last before SETTLE_MS have passed: a client that was connecting when the state changed
+ *      has no entry yet, and its SYN may have to be retransmitted (after 1 s, RFC 6298). A connection whose client has
+ *      sent nothing for a minute carries no mail and may be forged: it is reported but not waited for.
+ *   2. If another operator sets another state meanwhile, the wait ends, because the flows may never end.
  */
 #include "ctl/operate.h"
 
@@ -61,7 +60,7 @@ static enum ctl_exit refuse_many(const struct ctl *ctl, const struct ctl_found *
 	return rc;
 }
 
-/* wanted may be out->name: it is not needed any more when that is written. */
+/* wanted may be out->name, because it is not needed after that is written. */
 static enum ctl_exit look(const struct ctl *ctl, const char *wanted, struct seen *out)
 {
 	struct ctl_found found[CTL_FOUND_MAX];
@@ -130,7 +129,7 @@ static void pause_ms(long long ms)
 	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 
 	if (ms > 0)
-		nanosleep(&ts, NULL); /* a signal ends it: that is what it is for */
+		nanosleep(&ts, NULL); /* ended by a signal, as intended */
 }
 
 /* Ends by the same signal, so that the shell sees it. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The operator's word about a backend. args[0]: "BACKEND", where one service has it, or "SERVICE/BACKEND".
- * With ctl->wait, drain and maint return when its last flow has gone (CTL_DONE) or when ctl->timeout_s have
- * passed (CTL_REFUSED); the state stays in either case.
+ * The administrative state of a server. args[0]: "SERVER" if only one service has it, or "SERVICE/SERVER". With
+ * ctl->wait, drain and maint return when its last flow has ended (CTL_DONE) or ctl->timeout_s have passed
+ * (CTL_REFUSED); the state stays in either case.
  */
 #ifndef MXLB_CTL_OPERATE_H
 #define MXLB_CTL_OPERATE_H

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The words that begin with a dash. A new option is a row of the table in options.c and a line of its text.
- */
+/* Options. A new option is a row of the table in options.c and a line of its help. */
 #ifndef MXLB_CTL_OPTIONS_H
 #define MXLB_CTL_OPTIONS_H
 
@@ -24,10 +22,10 @@ enum options_end {
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
 	OPTIONS_COMPLETE, /* say what may be typed */
-	OPTIONS_WRONG,	  /* said on stderr */
+	OPTIONS_WRONG,	  /* reported on stderr */
 };
 
-/* Fills ctl, defaults too, and *given with the TAKES_ that were said. Texts stay argv's. */
+/* Fills ctl, including defaults, and *given with the TAKES_ of the given options. Texts point into argv. */
 enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char **argv);
 void options_print(FILE *to);
 /* Their names, in one line: those that every command takes, and these. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns how a plan is asked for and shown. Changes nothing, here or there. */
+/* Requests and prints a plan. Changes nothing. */
 #include "ctl/plan.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the two ways to a probe's report. From here it is made as mxlbd makes it: by a child without rights, whose
- * records are checked (probe/), because the peer is as hostile to this terminal as to the daemon. Refuses options
- * where the service's own configuration says how it is probed.
+ * The two sources of a probe's report. From this machine it is made as mxlbd makes it: by a child without rights,
+ * whose records are checked (probe/), because the peer is as hostile to this terminal as to the daemon. Options are
+ * refused for servers whose service configures the probe.
  */
 #include "ctl/probe.h"
 
@@ -77,7 +77,7 @@ static bool take_text(const char *text, char *out, size_t size)
 	return true;
 }
 
-/* The host's own name, as mxlbd's default is; a name that says nothing is better than none. */
+/* The host's own name, like mxlbd's default; a short name is better than none. */
 static void default_helo(char helo[CONFIG_TEXT_SIZE])
 {
 	if (gethostname(helo, CONFIG_TEXT_SIZE - 1) || !helo[0])
@@ -85,7 +85,7 @@ static void default_helo(char helo[CONFIG_TEXT_SIZE])
 	helo[CONFIG_TEXT_SIZE - 1] = '\0';
 }
 
-/* What the certificate is to be. */
+/* The requirements on the certificate. */
 static enum ctl_exit take_certificate(const struct ctl_probe *o, struct probe_conf *conf)
 {
 	struct cert_conf *c = &conf->cert;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Rates of every backend, from two looks at the daemon's status.
- */
+/* Rates of every server, from two status documents. */
 #ifndef MXLB_CTL_RATES_H
 #define MXLB_CTL_RATES_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns how the role of this box is shown and ordered, and the answer to keepalived's track_script. Decides nothing.
- */
+/* Shows and sets the role of this box, and answers keepalived's track_script. */
 #include "ctl/role.h"
 
 #include <signal.h>

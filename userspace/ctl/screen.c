@@ -36,7 +36,7 @@ static void catch_signals(void)
 		sigaction(ends[i], &act, NULL);
 	act.sa_handler = on_resize;
 	sigaction(SIGWINCH, &act, NULL);
-	signal(SIGTSTP, SIG_IGN); /* a shell would be left on our screen */
+	signal(SIGTSTP, SIG_IGN); /* otherwise the shell would stay on the alternate screen */
 }
 
 bool screen_begin(void)
@@ -63,7 +63,7 @@ void screen_end(void)
 	tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
 	if (!ended || ended == SIGHUP)
 		return;
-	signal(ended, SIG_DFL); /* the shell is to see what ended us */
+	signal(ended, SIG_DFL); /* so that the shell sees the signal */
 	raise(ended);
 }
 

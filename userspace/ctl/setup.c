@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what is filled into the scripts of setup_text.h. Refuses values that a shell could take for more than a name or an
- * address: the script runs as root.
+ * The values of the scripts in setup_text.h. Values that a shell could misinterpret are refused, because the script
+ * runs as root.
  *
- *  1. What a script says holds for all servers of a service in the edge box's own network. One behind a tunnel is named.
- *  2. A tunnel's device is named after its families and the edge box, so that two boxes have two. Over IPv6 the kernel has one
- *     device per pair of addresses: it takes both families out, and all services of that edge box share it.
- *  3. A segment that fits: what the way to the server takes, less the outer header (20, IPv6: 40), the inner one, and TCP's 20.
+ *   1. A script is the same for all servers of a service in the edge box's own network. A server behind a tunnel must
+ *      be given.
+ *   2. A tunnel's device is named after its families and the edge box, so that two boxes have two. Over IPv6 the
+ *      kernel has one device per pair of addresses: it unpacks both families, and all services of that edge box share
+ *      it.
+ *   3. A segment that fits: the MTU of the path to the server, less the outer header (20, IPv6: 40), the inner one,
+ *      and TCP's 20.
  */
 #include "ctl/setup.h"
 
@@ -61,7 +64,7 @@ static void expand(const struct setup *s, const char *template, struct buf *out)
 	}
 }
 
-/* Read and written anew. False: it is none. */
+/* Parses and prints it again. False: it is not an address. */
 static bool set_address(struct setup *s, const char *word, const json_t *object, const char *key,
 			struct addr *out)
 {

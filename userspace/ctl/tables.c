@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns how `mxlbctl status` looks. Takes every field as data: absent or of another type, it is shown empty.
+ * The layout of `mxlbctl status`. Every field is treated as untrusted data: missing or of another type, it is shown
+ * empty.
  */
 #include "ctl/tables.h"
 
@@ -31,7 +32,10 @@ static const char *vip_text(const json_t *service, char *buf, size_t size)
 	return buf;
 }
 
-/* On as many lines as it takes: what to do stands at the end. The first begins at column `at`, the others at `margin`. */
+/*
+ * Wraps text over several lines, because the remedy is at its end. The first line begins at column `at`, the others at
+ * `margin`.
+ */
 static void print_wrapped(const char *text, int margin, int at)
 {
 	int column = at;
@@ -104,7 +108,7 @@ static void print_service(const json_t *service, time_t now)
 	print_allow(json_object_get(service, "allow"), now);
 }
 
-/* Why it is not simply up, in the words of the server or of this box; and why its probe is refused. */
+/* Why a server is not up, in the words of the server or of this box; and why its probe is refused. */
 static void print_reason(const json_t *backend)
 {
 	const char *code = field_text(backend, "exo_code"), *text = field_text(backend, "text");

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns what may reach a terminal. Refuses control bytes: a mail server's words end up here.
- */
+/* Makes text safe for a terminal: no control bytes, because a mail server's words end up here. */
 #include "ctl/text.h"
 #include "util/utf8.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a terminal is shown: safe, short, and coloured only where somebody looks. And the fields of the daemon's
- * JSON, which is data: a field of another type counts as missing.
+ * Text for a terminal: safe, short, and coloured only on a terminal. And the fields of the daemon's JSON, which is
+ * untrusted: a field of another type counts as missing.
  */
 #ifndef MXLB_CTL_TEXT_H
 #define MXLB_CTL_TEXT_H

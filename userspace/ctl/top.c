@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns how `top` looks and when it looks again. Keeps two looks at the status, and nothing else; an mxlbd that goes is waited
- * for on a screen, and ends a batch.
+ * The layout and timing of `top`. Keeps two status documents. If mxlbd stops, the full screen waits for it, and batch
+ * mode ends.
  */
 #include "ctl/top.h"
 
@@ -89,7 +89,7 @@ static void add_row(struct buf *out, const json_t *row)
 	char state[16];
 
 	text_name(field_text(row, "backend"), NAME_WIDTH, name, sizeof(name));
-	/* what the operator says is what counts, where he says something */
+	/* the administrative state takes precedence */
 	text_fit(strcmp(admin, "ready") ? admin : field_text(row, "verdict"), 8, state,
 		 sizeof(state));
 	buf_printf(out, "%c %-23s %5lld %s%-8s%s %6s %7s %7s %7s %8s\n",
@@ -113,7 +113,7 @@ static void add_service(struct buf *out, const json_t *service)
 
 #define ATTACK_PER_S 10 /* below that it is a stray packet, or a scanner */
 
-/* A line that says so, where a service gets packets that no sender of mail causes. */
+/* A line for a service that gets packets which no sender of mail causes. */
 static void add_attack(struct buf *out, const struct looks *l, const json_t *service)
 {
 	static const struct {

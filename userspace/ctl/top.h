@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `top`: who takes how much now, again and again. A screen of its own on a terminal, else a block of lines each time, or with
- * --json an object a line.
+ * `top`: live traffic per server. On a terminal it uses the full screen; otherwise it prints a block of lines per
+ * update, or with --json an object per line.
  */
 #ifndef MXLB_CTL_TOP_H
 #define MXLB_CTL_TOP_H
