@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mxlbctl: the person's way in. Owns the table of commands; a new command is a row and a
- * function. Asks the daemon for one thing and shows the answer; keeps nothing.
+ * mxlbctl: the administrator's command. The table of commands is here; a new command is a row and a function. Each
+ * sends one command to the daemon and prints the answer.
  */
 #include <getopt.h>
 #include <jansson.h>

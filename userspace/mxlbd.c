@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* mxlbd's command line. Owns nothing: it loads the configuration and hands over. */
+/* mxlbd's command line: loads the configuration and starts the daemon. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -89,7 +89,7 @@ static struct arguments parse(int argc, char **argv)
 	return a;
 }
 
-/* Else one of the three would be a socket or a map, and a log line would be written into it. */
+/* Otherwise one of the three would become a socket or a map, and log lines would be written to it. */
 static int open_standard_files(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -112,7 +112,7 @@ static enum exit_code check_load(void (*fn)(void *, const struct datapath_progra
 	return !err ? EXIT_CLEAN : err == -ENOEXEC ? EXIT_KERNEL : EXIT_SYSTEM;
 }
 
-/* Only who may load the program tries it: a configuration is checked by anybody. */
+/* Only a process that may load the program tries it, because anyone may check a configuration. */
 static enum exit_code test_load(void)
 {
 	char missing[DATAPATH_MISSING_SIZE];
@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 		err = conf_salvage(a.file, &config);
 	}
 	buf_free(&errors);
-	if (err) /* the unit starts again after the system's trouble only */
+	if (err) /* the unit restarts only after errors of the system */
 		return err == -ENOMEM && !a.test ? EXIT_SYSTEM : EXIT_CONFIG;
 	if (a.test) {
 		printf("%s: configuration is valid\n", a.file);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who may connect to a service: the prefixes of `allow` and of its allow-file, made one list.
+ * The allow-list of a service: the prefixes of `allow` and of its allow-file in one list.
  *
- *  1. Only prefixes of the VIP's family are kept; a list without one would lock everybody out, or, were it taken
- *     for an empty one, let everybody in: it is refused.
- *  2. A file that can't be read, isn't what it should be, has no such prefix, or less than half as many as are in
- *     force from it, changes nothing: those in force are kept and a warning says why. With nothing in force
- *     (a service or file that is new) it is an error, but for the size, of which nothing is known.
- *  3. At a start the last good copy of the file, if there is one, is what is in force.
+ *   1. Only prefixes of the VIP's family are kept. A list without any is refused: it would lock everybody out or, if
+ *      taken for an empty one, let everybody in.
+ *   2. A file that cannot be read, is invalid, has no such prefix, or has less than half as many as are in force from
+ *      it, changes nothing: those in force are kept and a warning gives the reason. If nothing is in force (a new
+ *      service or file) it is an error, except for the size, with which nothing can be compared.
+ *   3. At a start the last good copy of the file, if any, counts as in force.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ static void read_list(struct reader *r, const struct path *p, yaml_node_t *n,
 			   s->name); /* rule 1 */
 }
 
-/* The service in force whose prefixes may stand in for those of the file; NULL: none. */
+/* The service in force whose prefixes may replace those of the file; NULL: none. */
 static const struct service_conf *in_force(const struct reader *r, const struct service_conf *s)
 {
 	for (unsigned i = 0; r->running && i < r->running->n_services; i++) {
@@ -184,7 +184,7 @@ void allow_read(struct reader *r, const struct path *p, yaml_node_t *n, void *ob
 	s->n_from_file = file.n;
 }
 
-/* Has the text what the service has from its file? It may have changed since. */
+/* Whether the text contains the service's prefixes from its file, which may have changed since. */
 static bool says_the_same(const struct buf *text, const struct service_conf *s)
 {
 	char why[ENDPOINTS_WHY_SIZE];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what a CA file must be: PEM, at least one certificate, none of them broken. What else a PEM file may hold is
- * passed over, as OpenSSL does.
+ * Validates a CA file: PEM, at least one certificate, none of them broken. Other contents of a PEM file are ignored,
+ * as by OpenSSL.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -53,7 +53,7 @@ static int count_certificates(const struct buf *text)
 		       : -1;
 }
 
-/* 0 and the file's text, or -errno and why it is no good; free the text in either case. */
+/* 0 and the file's text, or -errno and the reason; free the text in either case. */
 static int read_bundle(const char *path, struct buf *text, bool *exposed, char why[VALUE_WHY_SIZE])
 {
 	int err = file_read(path, BUNDLE_MAX, text, exposed, why), n;

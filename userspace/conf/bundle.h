@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Is a file of CA certificates what it should be? Who uses it loads it again. */
+/* Whether a file of CA certificates is valid. Its users load it themselves. */
 #ifndef MXLB_CONF_BUNDLE_H
 #define MXLB_CONF_BUNDLE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The rules that span several values of a configuration. A value that was refused by itself is not judged
- * again here. Where a default meets a value that it does not fit, the default gives way.
+ * Rules that involve several values of a configuration. Values that were refused by themselves are not judged again.
+ * If a default does not fit a configured value, the default is adjusted.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 static const struct path services_path = {NULL, "services"}, probes_path = {NULL, "probes"};
 
-/* A time that must not be longer than another: an absent one is cut to it, a given one is an error. */
+/* A time that must not exceed another: a default is reduced to it, a configured one is an error. */
 static void check_longest(struct tree *t, const struct path *probe, const char *name, uint32_t *ms,
 			  const char *limit_name, uint32_t limit_ms)
 {
@@ -108,7 +108,7 @@ static void check_probe(struct tree *t, struct probe_conf *c)
 	check_policy(t, &probe, c);
 }
 
-/* Two services: not the same VIP and port, and one VIP is answered in one way. */
+/* Two services: not the same VIP and port, and the same `advertise` for one VIP. */
 static void check_pair(struct tree *t, const struct service_conf *a, const struct service_conf *b)
 {
 	struct path pa = {&services_path, a->name}, pb = {&services_path, b->name};

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * From a file's name to a struct config: reads, parses, converts, checks, and prints what is wrong. Refuses
- * NUL bytes.
- */
+/* From a file's name to a struct config: reads, parses, converts, checks, and prints errors. NUL bytes are refused. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +106,7 @@ int conf_load_or_copies(const char *path, struct config **out, struct buf *error
 	return load(path, NULL, NULL, true, out, errors);
 }
 
-/* Two services, of IPv4 and of IPv6, may have one file, and it may be good for only one of them. */
+/* Two services, one IPv4 and one IPv6, may use the same file, which may be valid for only one of them. */
 static bool is_good_for_all(const struct config *c, const char *allow_file)
 {
 	for (unsigned i = 0; i < c->n_services; i++)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The endpoints file: text from the network that decides who may deliver mail. Refuses it whole when anything in
- * it that matters has another shape than the documented one, so that no half of a list is taken for the list.
+ * The endpoints file: untrusted text that decides which hosts may deliver mail. It is refused as a whole if any
+ * relevant part differs from the documented form, so that no partial list is used.
  *
- *  1. A record counts if its tcpPorts ("25", "25,587", "20-30") have port 25 in them and it has ips; which
- *     record that is by its id or name is Microsoft's business.
- *  2. In a record that counts each of the ips is a prefix. In the others nothing is looked at.
- *  3. A list that lets everyone in is not one.
- *  4. Memory is bounded before jansson builds its tree (some 250 bytes a value); the depth is by jansson (2048).
+ *   1. A record counts if its tcpPorts ("25", "25,587", "20-30") include port 25 and it has ips; its id or name does
+ *      not matter.
+ *   2. In a record that counts each of the ips must be a prefix. Other records are not checked.
+ *   3. A list that admits everyone is refused.
+ *   4. Memory is limited before jansson builds its tree (about 250 bytes per value); the depth is limited by jansson
+ *      (2048).
  */
 #include <errno.h>
 #include <jansson.h>

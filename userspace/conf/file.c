@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading a file that the administrator named. Refuses what is no regular file (a FIFO would hang, a device
- * may do things) and too much.
+ * Reads a file that the administrator named. Anything but a regular file (a FIFO would hang, a device may react) and
+ * large files are refused.
  */
 #include <errno.h>
 #include <fcntl.h>

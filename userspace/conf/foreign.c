@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the answer to a key that a table does not have: what was meant, as far as anybody can know. In this order:
+ * Explains an unknown key: what was probably meant. In this order:
  *
- *  1. a key of HAProxy, keepalived or F5 with another name here, or with none: why;
- *  2. one slip of the finger away from a key of this table;
- *  3. a key of another table: which;
- *  4. the keys that this table has.
+ *   1. a key of HAProxy, keepalived or F5 that has another name here, or no equivalent: the reason;
+ *   2. one typing error away from a key of this table;
+ *   3. a key of another table: which;
+ *   4. the keys of this table.
  */
 #include <stdio.h>
 #include <string.h>

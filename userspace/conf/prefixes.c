@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Lists of prefixes. Owns their memory and order; how many may be in one is the callers' to judge.
- */
+/* Lists of prefixes: memory and order. Limits are up to the callers. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The list of complaints. Owns their order and their number; refuses to grow with the size of the mistake.
- */
+/* The list of errors and warnings, in order, of limited size. */
 #include <stdio.h>
 #include <string.h>
 #include "conf/report.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is wrong with a configuration, line by line, in the order of the file. Keeps the first REPORT_MAX
- * by place and counts the rest.
+ * The errors of a configuration, line by line, in the order of the file. Keeps the first REPORT_MAX by position and
+ * counts the rest.
  */
 #ifndef MXLB_CONF_REPORT_H
 #define MXLB_CONF_REPORT_H

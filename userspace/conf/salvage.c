@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what `detach` needs of a configuration that is broken or gone: where the pins are, and by which mark, table and
- * priority the probes' rules are known. Each is taken from the file where a line has it, else it is the default; the
- * interfaces are all that this system has. Whoever detaches is in a hurry: nothing here fails for a bad file.
+ * Extracts what `detach` needs from a broken or missing configuration: the pin directory, and the mark, table and
+ * priority that identify the probes' rules. Each is taken from the line that has it, else the default; the interfaces
+ * are all of this system. Nothing here fails because of a bad file, since detach is used in emergencies.
  */
 #include <net/if.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fills a struct from a mapping by a table of keys. Owns what all keys have in common: defaults, required
- * keys and wrong types. A quoted scalar or key means what the plain one means, as in JSON and generated YAML.
+ * Fills a struct from a mapping by a table of keys: defaults, required keys and wrong types. A quoted scalar or key
+ * means the same as a plain one, as in JSON and generated YAML.
  */
 #include <string.h>
 #include "conf/schema.h"

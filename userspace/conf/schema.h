@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Every key of the configuration: one table a mapping, one row a key, for reading and for writing. Internal to conf/.
- */
+/* Every key of the configuration: one table per mapping, one row per key, for reading and writing. Internal to conf/. */
 #ifndef MXLB_CONF_SCHEMA_H
 #define MXLB_CONF_SCHEMA_H
 

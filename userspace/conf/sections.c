@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The file's sections but for the tiers: their tables and what a table can't say (lists, names that refer to
- * other sections, defaults that are asked of the system).
+ * The file's sections except for tiers: their tables, and what a table cannot express (lists, references to other
+ * sections, defaults that come from the system).
  */
 #include <stdlib.h>
 #include <string.h>

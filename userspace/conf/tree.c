@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The YAML document: parsed by libyaml, looked up and complained about by path. Refuses, before a tree is
- * built: aliases and anchors (an alias may name its own parent, and the document API resolves it to that very
- * node), tags, a second document, and more depth or nodes than any configuration has.
+ * The YAML document: parsed by libyaml; look-ups and errors by path. Refused before a tree is built: aliases and
+ * anchors (an alias may name its own parent, and the document API resolves it to that very node), tags, a second
+ * document, and more depth or nodes than any real configuration has.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ static struct place place_of_offset(const char *text, size_t offset)
 	return at;
 }
 
-/* The parser's words for a tab in front of a key name no tab. */
+/* The parser's message for a tab in front of a key does not mention a tab. */
 static const char *advice_of_tab(const char *text, size_t len, unsigned line)
 {
 	size_t i = 0;
@@ -54,7 +54,7 @@ static int syntax_error(const yaml_parser_t *parser, const char *text, size_t le
 	struct place began = place_of_mark(parser->context_mark);
 	const char *advice;
 
-	/* libyaml 0.2.5 fails without a word where a stack can't grow */
+	/* libyaml 0.2.5 fails without a message if a stack cannot grow */
 	if (parser->error == YAML_MEMORY_ERROR || parser->error == YAML_NO_ERROR)
 		return -ENOMEM;
 	if (parser->error == YAML_READER_ERROR)

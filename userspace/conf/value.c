@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The converters of single values. Refuses everything with two readings: octal and hexadecimal, signs,
- * fractions, numbers without their unit, and text that could end a line or a word of SMTP or of a log.
+ * The converters of single values. Ambiguous ones are refused: octal and hexadecimal, signs, fractions, numbers
+ * without their unit, and text that could end a line or a word of SMTP or of a log.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -72,7 +72,7 @@ static int parse_digits(const char *text, size_t *used, uint64_t *out)
 	return 0;
 }
 
-/* Says why text, which should begin with a number, does not. */
+/* Explains why text, which should begin with a number, does not. */
 static int refuse_number(const char *text, const char *what, char *why)
 {
 	size_t n = strspn(text, DIGITS), zeros = strspn(text, "0");
@@ -354,7 +354,7 @@ int value_file(const struct value_kind *kind, const char *text, void *field, cha
 	return (text[0] ? value_path : value_text)(kind, text, field, why);
 }
 
-/* No shell reads it: what would mean something to one is refused, for it would mean nothing here. */
+/* No shell is involved, so characters that are special to a shell are refused, because they would have no effect. */
 int value_command(const struct value_kind *kind, const char *text, void *field, char *why)
 {
 	const char *shell = strpbrk(text, "\"'`$|&;<>()\\");

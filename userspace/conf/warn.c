@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what is allowed and hardly meant: the configuration loads, with a warning. Asks the system for nothing but the
- * configuration's own file and the notify program.
+ * Warnings: what is allowed but probably not intended. Asks the system only about the configuration's own file and the
+ * notify program.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From a struct config back to what a file would say, by the tables that read it: a key of theirs is written without a
- * line here, but for the nested ones. Owns the texts of values.
+ * Converts a struct config back to the form of a file, by the tables that read it: their keys need no code here,
+ * except for nested ones.
  *
- *  1. Every default is written out, but those of a section whose presence means something (null). A number without a default that is outside of its range is one that was not given.
- *  2. `allow` is what the list has beside the file's prefixes: together they are the list in force (allow.c).
- *  3. A TLSA record that gave the data itself is written by the hash that it is kept by: it matches the same.
+ *   1. Every default is written, except for sections whose presence has a meaning (null). A number without a default
+ *      that is outside its range was not given.
+ *   2. `allow` contains the prefixes that are not in the file; together they are the list in force (allow.c).
+ *   3. A TLSA record that contained the data itself is written with its hash, which matches the same certificates.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns what "changed" means for a CA file: another file under the name, or another size or time of it. A file that is
- * gone or broken is left alone: who has loaded the old one goes on with that.
+ * Detects changed CA files: another file under the name, or another size or time. A missing or broken file is ignored,
+ * and the one loaded before stays in use.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 #include "probe/wire.h"
 #include "util/log.h"
 
-/* All zero where there is no file. */
+/* All zero if there is no file. */
 static struct bundle look(const char *path)
 {
 	struct bundle b = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The files of CA certificates that the probes of a configuration need, and whether they have changed. */
+/* The CA files that the probes of a configuration need, and whether they have changed. */
 #ifndef MXLB_BUNDLES_H
 #define MXLB_BUNDLES_H
 
@@ -15,10 +15,10 @@ struct bundles {
 		ino_t ino;
 		off_t size;
 		struct timespec mtime;
-		bool bad; /* it can't be loaded as it is: its last good copy is used, or what was loaded before */
+		bool bad; /* it cannot be loaded now: its last good copy, or what was loaded before, is used */
 	} list[CONFIG_MAX_PROBES];
 	char paths[CONFIG_MAX_PROBES][CONFIG_PATH_SIZE];
-	bool renewed; /* one was replaced by a good one; whoever keeps copies clears it */
+	bool renewed; /* one was replaced by a good one; cleared by the keeper of copies */
 };
 
 /* Each file once, as it is now. */
@@ -26,9 +26,9 @@ void bundles_init(struct bundles *b, const struct probe_conf *probes, unsigned n
 bool bundles_same_paths(const struct bundles *a, const struct bundles *b);
 /* WIRE_NO_BUNDLE for an empty path, or one that is not there. */
 uint32_t bundles_index(const struct bundles *b, const char *path);
-/* True when a file is another than before, and can be loaded. One that can't be is logged, once, and not taken. */
+/* True if a file has changed and can be loaded. One that cannot be is logged, once, and ignored. */
 bool bundles_changed(struct bundles *b);
-/* What is to be loaded for file i: itself, or its copy in the state directory, whose path `copy` has room for. */
+/* The path to load for file i: itself, or its copy in the state directory, for whose path `copy` has room. */
 const char *bundles_source(const struct bundles *b, unsigned i, char copy[STATEFILE_PATH_SIZE]);
 /* The first file that is bad, or NULL. */
 const char *bundles_bad(const struct bundles *b);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The facts of a certificate, for people to read and compare. Owns how names are printed: as Windows does
- * (CertNameToStr with CERT_X500_NAME_STR and CERT_NAME_STR_REVERSE_FLAG, docs/protocol-notes.md 2.2), so that they can be pasted
- * into PowerShell. Judges nothing; what is no printable UTF-8 is printed as \xNN.
+ * Extracts the facts of a certificate, for people to read and compare. Names are printed as Windows prints them
+ * (CertNameToStr with CERT_X500_NAME_STR and CERT_NAME_STR_REVERSE_FLAG, docs/protocol-notes.md 2.2), so that they can
+ * be pasted into PowerShell. Judges nothing; whatever is not printable UTF-8 is printed as \xNN.
  */
 #include <ctype.h>
 #include <openssl/evp.h>
@@ -43,7 +43,7 @@ static void put_byte(struct line *l, unsigned char c)
 	put(l, text);
 }
 
-/* One character, or one byte of what is none. How many bytes that were. */
+/* Appends one character, or one byte that is not part of one. Returns the number of bytes. */
 static int put_character(struct line *l, const unsigned char *v, int len)
 {
 	size_t n = utf8_printable((const char *)v, (size_t)len);
@@ -84,7 +84,7 @@ static bool needs_quotes(const unsigned char *v, int len)
 	return false;
 }
 
-/* Backslashes are themselves (Windows), but where they would be read as the start of something (certname.c, rule 2). */
+/* Backslashes are literal (Windows), unless they could be taken for an escape (certname.c, rule 2). */
 static bool misleads(const unsigned char *v, int len, int i, bool quoted)
 {
 	if (i + 1 == len)
@@ -112,7 +112,7 @@ static void put_value(struct line *l, const ASN1_STRING *value)
 	OPENSSL_free(v);
 }
 
-/* The entries of one RDN lie together and share its number; they keep their order while the RDNs are reversed. */
+/* The entries of one RDN are adjacent and share its number; they keep their order while the RDNs are reversed. */
 void certfacts_name(const X509_NAME *name, char *out, size_t size)
 {
 	struct line l = {.text = out, .size = size};
@@ -153,7 +153,7 @@ static void describe_names(X509 *cert, struct tls_info *info)
 	GENERAL_NAMES_free(names);
 }
 
-/* Without libc's calendar, whose time zone is a file. */
+/* Not by libc's calendar, which reads the time zone from a file. */
 static int64_t seconds_since_1970(const ASN1_TIME *t)
 {
 	ASN1_TIME *epoch = ASN1_TIME_new();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the search for paths (RFC 4158, depth first, each certificate once). Checks no signature: whoever judges a path
- * does. Bounded by CERTPATH_TRIES and CERTPATH_STEPS.
+ * Searches for certification paths (RFC 4158, depth first, each certificate once). Checks no signature; the judge of a
+ * path does. Bounded by CERTPATH_TRIES and CERTPATH_STEPS.
  */
 #include "probe/certpath.h"
 

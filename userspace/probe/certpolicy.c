@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Judges the certificates of a server as Exchange Online would (docs/protocol-notes.md 2), after the handshake and outside
- * of it. The first of these that fails names the reason:
+ * Judges the certificates of a server as Exchange Online would (docs/protocol-notes.md 2), after the handshake and
+ * outside of it. The first rule that fails gives the reason:
  *
- *  1. none, encryption-only: the certificate is anybody's.
- *  2. All others: the server's certificate is within its dates; EOP refuses an expired one under DANE too, where RFC
- *     7672 section 3.1.1 would not. The chain has a bounded length.
- *  3. certificate-validation: a chain to the bundle, for a TLS server, each within its dates, no MD5, no SHA-1, no key below
- *     1,024 bits (OpenSSL's level 1). Each certificate of the bundle is trusted, an intermediate too, and any path counts:
- *     which one OpenSSL tries first depends on the order of the bundle (cross-signed roots). Usage "any" is for TLS, as
- *     Windows has it.
- *  4. domain-validation: rule 3, then a DNS name of the certificate or its common name is for tls-domain.
- *  5. dane: any record with usage 3 matches the server's own certificate; or any with usage 2 matches a higher one of the
- *     chain as it was sent, which leads there, and the name is for tls-domain (RFC 7671 section 5).
- *  6. tls-certificate-name, if given: the subject is that one; then the issuer is. Under encryption-only too.
+ *   1. none, encryption-only: any certificate is accepted.
+ *   2. All others: the server's certificate is within its dates; EOP refuses an expired one under DANE as well, unlike
+ *      RFC 7672 section 3.1.1. The length of the chain is limited.
+ *   3. certificate-validation: a chain to the bundle, for a TLS server, each certificate within its dates, no MD5, no
+ *      SHA-1, no key below 1,024 bits (OpenSSL's level 1). Each certificate of the bundle is trusted, including
+ *      intermediates, and any path counts, because the one that OpenSSL tries first depends on the order of the bundle
+ *      (cross-signed roots). Usage "any" includes TLS, as on Windows.
+ *   4. domain-validation: rule 3, and a DNS name of the certificate or its common name matches tls-domain.
+ *   5. dane: any record with usage 3 matches the server's own certificate; or any with usage 2 matches a higher one of
+ *      the chain as sent, which leads to it, and the name matches tls-domain (RFC 7671 section 5).
+ *   6. tls-certificate-name, if given: the subject is the configured one, then the issuer. Under encryption-only as
+ *      well.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -36,7 +37,7 @@
 #define SAY_DN	   120 /* so much of a name fits a finding's text twice */
 #define SAY_WANTED 110 /* and with some words */
 
-/* What X509_verify_cert() says; all else is untrusted. */
+/* Errors of X509_verify_cert(); all others mean untrusted. */
 static const struct {
 	int error;
 	enum reason reason;
@@ -141,7 +142,7 @@ static enum reason reason_of(int error)
 	return REASON_certificate_untrusted;
 }
 
-/* What the certificate is for, in so many words. */
+/* The purposes of the certificate, as text. */
 static void usages(X509 *cert, char *text, size_t size)
 {
 	EXTENDED_KEY_USAGE *extended;
@@ -161,7 +162,10 @@ static void usages(X509 *cert, char *text, size_t size)
 	EXTENDED_KEY_USAGE_free(extended);
 }
 
-/* Where a chain ended too early and the server sent more than its own certificate, it is the authority that is unknown. */
+/*
+ * If a chain ended too early and the server sent more than its own certificate, the authority is unknown rather than
+ * an intermediate missing.
+ */
 static bool explain(const struct judgement *j, X509_STORE_CTX *ctx)
 {
 	int error = X509_STORE_CTX_get_error(ctx),
@@ -193,7 +197,7 @@ static int purpose_of(X509 *cert)
 							 : X509_PURPOSE_SSL_SERVER;
 }
 
-/* Rule 3, or 5 with anchors of its own. Each of the anchors ends a chain, whether it is self-signed or not. */
+/* Rule 3, or 5 with its own anchors. Each anchor ends a chain, whether it is self-signed or not. */
 static bool is_trusted(const struct judgement *j, X509_STORE *anchors, STACK_OF(X509) * chain)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -215,11 +219,11 @@ static bool is_trusted(const struct judgement *j, X509_STORE *anchors, STACK_OF(
 	return ok;
 }
 
-/* One path, by itself: its last certificate is the only anchor. */
+/* Verifies one path by itself: its last certificate is the only anchor. */
 static bool is_path_trusted(void *ctx, X509 *const *path, unsigned n)
 {
 	const struct judgement *outer = ctx;
-	struct cert_finding ignored; /* the reason is that of the path that OpenSSL chose */
+	struct cert_finding ignored; /* the reason of the path that OpenSSL chose */
 	struct judgement j = *outer;
 	X509_STORE *anchor = X509_STORE_new();
 	STACK_OF(X509) *between = sk_X509_new_null();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a server's certificate is worth under a policy of Exchange Online. Pure: the certificates in memory, a time and a
- * policy in, a reason out; opens nothing, fetches nothing, aborts no handshake. The rules are numbered in certpolicy.c.
+ * Whether a server's certificate satisfies a policy of Exchange Online. Pure: the certificates in memory, a time and a
+ * policy in, a reason out; opens nothing, fetches nothing, aborts no handshake. The rules are numbered in
+ * certpolicy.c.
  */
 #ifndef MXLB_CERTPOLICY_H
 #define MXLB_CERTPOLICY_H
@@ -11,7 +12,7 @@
 #include "core/config.h"
 #include "core/verdict.h"
 
-/* Windows' client takes 32 KiB of certificates, which is room for as many. */
+/* Windows' client accepts 32 KiB of certificates, which is room for about as many. */
 #define CERTPOLICY_CHAIN_MAX 20
 
 struct cert_finding {
@@ -35,7 +36,7 @@ bool certpolicy_wants_bundle(enum tls_policy policy);
  */
 void certpolicy_judge(const struct cert_question *q, X509 *cert, STACK_OF(X509) * chain,
 		      const struct tls_info *info, struct cert_finding *out);
-/* For comparing. 0, or -EINVAL where it holds what no text can say, or too much. */
+/* A name for comparison. 0, or -EINVAL if it cannot be represented as text, or is too long. */
 int certpolicy_name(const X509_NAME *from, struct certname *to);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The probe child's life: load what must be loaded, go behind the walls (sandbox.c), then turn requests into sessions
- * and results into answers until the parent is gone. Refuses to run on outside the walls.
+ * The probe child's life: load files, enter the sandbox (sandbox.c), then turn requests into sessions and results into
+ * answers until the parent closes the socket. It never probes outside the sandbox.
  */
 #include <errno.h>
 #include <stdio.h>

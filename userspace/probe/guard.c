@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guard against a computation that does not end: a child in it can't charge anybody. It tells by its pulse for whom it works, and
- * the kernel tells what CPU time it has had. Owns the decision to end it; wall time is none of its business, because a machine
- * that gives the child no CPU is no server's fault.
+ * The guard against endless computations: a child in one cannot charge anybody. Its pulse shows for which server it
+ * works, and the kernel how much CPU time it has had. This decides when to kill it. Wall time does not count, because
+ * a machine that gives the child no CPU is not the server's fault.
  */
 #include <stdio.h>
 #include "probe/prober_internal.h"
 
 #define GUARD_MS 20
 
-/* How long it has computed in one step, in us of CPU; *id: for whom, by the wire's id. */
+/* The CPU time of its present step, in us; *id: the server's id on the wire. */
 static uint64_t stuck_us(struct helper *h, uint32_t *id)
 {
 	uint64_t step, cpu_us;
@@ -30,7 +30,7 @@ static uint64_t stuck_us(struct helper *h, uint32_t *id)
 	return cpu_us - h->step_cpu_us;
 }
 
-/* The run that it works for, if that is one of its own. */
+/* The run that it is working on, if it is one of its own. */
 static struct run *culprit(const struct helper *h, uint32_t wire_id)
 {
 	uint32_t id = wire_id & ID_BACKEND;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The children that probe. Owns each as long as it behaves: one that ends, answers nonsense or misses a deadline is replaced, after
- * 100 ms, doubling to 5 s, and its runs begin again with the next. A child can't open anything once it probes: when a CA file
- * changes, another takes over and the old one finishes what it has.
+ * The probe children, as long as they behave: one that exits, sends invalid answers or misses a deadline is replaced,
+ * after 100 ms, doubling to 5 s, and its runs start again in the next. A child cannot open anything once it probes:
+ * when a CA file changes, another child takes over and the old one finishes its runs.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,11 +13,11 @@
 #define SWEEP_MS	 500
 #define BACKOFF_MIN_MS	 100
 #define BACKOFF_MAX_MS	 5000
-#define CHILD_SOUND_MS	 10000 /* who lived that long starts with the shortest back-off again */
+#define CHILD_SOUND_MS	 10000 /* a child that lived this long resets the back-off */
 #define CHILD_LEAVING_MS 1000
 #define CHILD_START_MS \
-	10000 /* to load the CA files and go behind its walls; measured: 20 to 60 ms */
-/* What a probe may take of the CPU: so many times tls_reference_us(). An honest one takes 2 to 6. */
+	10000 /* for loading the CA files and entering the sandbox; measured: 20 to 60 ms */
+/* CPU limit of a probe, as a multiple of tls_reference_us(). An ordinary one takes 2 to 6. */
 #define CPU_REFERENCES 50
 #define CPU_MIN_MS     50
 #define CPU_MAX_MS     1000
@@ -46,7 +46,7 @@ static void aim_writes(struct prober *p)
 		ev_io_start(p->loop, &p->writable);
 }
 
-/* A slow machine gives each probe more. */
+/* Each probe may take more on a slow machine. */
 static void set_cpu(struct prober *p, uint32_t reference_us)
 {
 	uint64_t ms = (uint64_t)reference_us * CPU_REFERENCES / 1000;
@@ -78,7 +78,10 @@ static void start_child(struct prober *p)
 	ev_timer_start(p->loop, &p->restart);
 }
 
-/* True: it waits for the next child. Once, for it may be its server that ends them; and nobody is told things twice. */
+/*
+ * True: the run waits for the next child. Only once, because its server may be the one that kills them, and so that
+ * nothing is reported twice.
+ */
 static bool begin_again(struct prober *p, struct run *r, bool innocent)
 {
 	if (r->again || r->audience.on_note || p->stall.awake_ms >= r->deadline_ms)
@@ -133,7 +136,7 @@ static void end_old(struct prober *p, const char *why, int grace_ms)
 		aim_writes(p);
 }
 
-/* Those probes that it never got wait for the next child. */
+/* Probes that it never received wait for the next child. */
 static void replace_child(struct prober *p, const char *why, int grace_ms)
 {
 	ev_io_stop(p->loop, &p->writable);
@@ -154,7 +157,7 @@ void helpers_replace_stuck(struct prober *p, const char *why)
 	helper_drop_runs(p->child, why, true);
 }
 
-/* A child with the CA files as they are now takes over. One that is about to be restarted gets them anyway. */
+/* Lets a child with the present CA files take over. One that is about to be restarted gets them anyway. */
 void helpers_renew(struct prober *p)
 {
 	struct helper *next = &p->helpers[p->child == &p->helpers[0]];
@@ -198,7 +201,7 @@ void helper_failed(struct helper *h, const char *why, int grace_ms)
 		replace_child(h->prober, why, grace_ms);
 }
 
-/* The guard against a child that hangs: it has deadlines of its own, and this one is later. */
+/* The guard against a child that hangs: the child has earlier deadlines of its own. */
 static void on_sweep(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct prober *p = w->data;

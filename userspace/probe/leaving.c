@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns a child from the moment that its pair is closed until it is reaped. */
+/* Owns a child from the closing of its socket pair until it is reaped. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

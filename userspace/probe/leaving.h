@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Children that are to end. Nobody waits for them: the loop learns when they are gone, and kills those that stay. */
+/* Children that should exit. The loop is told when they have, and kills those that do not. */
 #ifndef MXLB_LEAVING_H
 #define MXLB_LEAVING_H
 
@@ -19,9 +19,9 @@ struct leaving {
 	void *ctx;
 };
 
-/* Takes the child over: closes its pair, kills it after grace_ms. */
+/* Takes the child over: closes its socket pair, kills it after grace_ms. */
 void leaving_add(struct leaving *l, struct spawned *c, int grace_ms, const char *why, int next_ms);
-/* Ends them all, and waits for it: for grace_ms at most, then they are killed. Nobody is told. */
+/* Ends all of them and waits at most grace_ms, then kills them. Without callbacks. */
 void leaving_end(struct leaving *l, int grace_ms);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The parent's half of probing. Owns every probe, as a run, from prober_start() to its one result; the child that does it is
- * helpers.c's. What a silent VIP means is core/blame.c's to say.
+ * The parent's half of probing: owns every probe, as a run, from prober_start() to its one result; the children are
+ * helpers.c's. The meaning of an unanswered VIP is decided by core/blame.c.
  *
  * A run waits in .queued until its socket is made and sent, then in its helper's .sent until the answer.
  */
@@ -33,7 +33,7 @@ static void forget(struct prober *p, struct run *r)
 		close(r->socket);
 }
 
-/* What it took of the CPU is held against its server, unless it is no answer of the server's at all. */
+/* Charges the CPU time to the server, unless the result does not come from the server. */
 static void charge(struct prober *p, const struct run *r)
 {
 	const struct probe_result *is = &r->result;
@@ -50,7 +50,7 @@ static void charge(struct prober *p, const struct run *r)
 		p->cb.on_cost(p->cb.ctx, r->backend, p->costs[r->backend].expensive, is->cpu_ms);
 }
 
-/* That a part of the dialogue went well is no verdict. */
+/* Success in a part of the dialogue is not a verdict. */
 static void say_shortened(const struct prober *p, struct run *r)
 {
 	const struct cost *c = &p->costs[r->backend];
@@ -97,7 +97,7 @@ void run_finish_expensive(struct prober *p, struct run *r, uint32_t cpu_ms)
 
 uint64_t run_deadline(const struct prober *p, const struct run *r)
 {
-	/* in quarantine it may wait for others, and its child is the last to get the CPU */
+	/* in quarantine it may have to wait, and its child has the lowest CPU priority */
 	return p->stall.awake_ms + r->req.timeout_ms + GRACE_MS + (r->apart ? APART_GRACE_MS : 0);
 }
 
@@ -114,13 +114,16 @@ struct run *run_first_overdue(const struct prober *p, const struct run_list *lis
 void run_finish_local_error(struct prober *p, struct run *r, const char *text)
 {
 	memset(&r->result, 0, sizeof(r->result));
-	/* in quarantine its own server may be the cause: then this changes nothing */
+	/* in quarantine the server itself may be the cause: then nothing changes */
 	r->result.reason = r->apart ? REASON_expensive : REASON_local_error;
 	snprintf(r->result.text, sizeof(r->result.text), "%s", text);
 	finish(p, r);
 }
 
-/* One whose connect has begun, because the child may not call connect(). *refused: what connect() said at once; 0: nothing. */
+/*
+ * Returns a socket whose connect has begun, because the child may not call connect(). *refused: the immediate error of
+ * connect(); 0: none.
+ */
 static int make_socket(const struct wire_request *req, uint32_t mark, int *refused, int *out)
 {
 	const struct addr *to = &req->address;
@@ -158,7 +161,7 @@ static int send_request(const struct helper *h, struct wire_request *req, uint32
 	return err;
 }
 
-/* A bare connect to the backend's own address, over the ordinary way. Unsent, the question stays open. */
+/* Connects to the server's own address, over the ordinary path. If it cannot be sent, the question stays open. */
 static void ask_fallback(struct run *r)
 {
 	struct wire_request req = r->req;
@@ -187,7 +190,7 @@ static const enum blame_fallback fallbacks[] = {
 	[FALLBACK_LOCAL] = BLAME_FALLBACK_NONE,
 };
 
-/* Finishes an answered run, unless what it says depends on a fallback that is still out. */
+/* Finishes an answered run, unless its result depends on a fallback that is still pending. */
 static void conclude(struct prober *p, struct run *r)
 {
 	char text[ADDR_TEXT_SIZE];
@@ -226,7 +229,7 @@ static void take_fallback(struct prober *p, struct run *r, const struct wire_ans
 		conclude(p, r);
 }
 
-/* False: an honest child tells no more, and nothing of what nobody watches. */
+/* False: an honest child sends no more, and nothing about unwatched probes. */
 static bool take_note(struct run *r, const struct probe_note *n)
 {
 	if (!r->audience.on_note || r->notes++ == TRANSCRIPT_NOTES_MAX)
@@ -246,7 +249,7 @@ static void take_hint(struct prober *p, struct run *r, enum wire_kind kind)
 		p->cb.on_mute(p->cb.ctx, r->id);
 }
 
-/* Answers to what was cancelled meanwhile find no run, or one with another number. False: nonsense. */
+/* Answers to cancelled runs find no run, or one with another number. False: invalid. */
 static bool take_answer(struct helper *h, const struct wire_answer *a)
 {
 	struct prober *p = h->prober;
@@ -392,7 +395,10 @@ static void fill_request(struct prober *p, struct run *r, const struct prober_jo
 	p->sequence += ID_SEQUENCE;
 }
 
-/* What its server's probes have cost says how far this one goes, and where (core/cost.h). A watched one always goes all the way. */
+/*
+ * The cost of its server's earlier probes decides the depth and the child (core/cost.h). A watched probe always goes
+ * all the way.
+ */
 static void limit_reach(struct prober *p, struct run *r, const struct prober_job *job)
 {
 	static const enum probe_depth depths[] = {

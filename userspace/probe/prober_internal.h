@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the two halves of the prober share: prober.c has the runs (what is asked, what is answered), helpers.c the children that do
- * them. For these two alone.
+ * Shared by the two halves of the prober: prober.c has the runs (requests and answers), helpers.c the children. For
+ * these two only.
  */
 #ifndef MXLB_PROBER_INTERNAL_H
 #define MXLB_PROBER_INTERNAL_H
@@ -34,7 +34,7 @@ enum fallback_state {
 	FALLBACK_PENDING,
 	FALLBACK_ANSWERS,
 	FALLBACK_SILENT,
-	FALLBACK_LOCAL, /* trouble of our own: it says nothing */
+	FALLBACK_LOCAL, /* a fault of this box: no information about the server */
 };
 
 struct run {
@@ -51,10 +51,11 @@ struct run {
 	bool routed, answered;
 	bool again;	/* its first child is gone */
 	bool apart;	/* for a quarantine child */
-	bool shortened; /* it does not go as far as it was asked to */
+	bool shortened; /* it stops before the configured depth */
 	enum cost_reach reach;
 	uint32_t stalls;
-	uint64_t deadline_ms; /* on the awake clock: a stall of ours is no fault of the child */
+	uint64_t
+		deadline_ms; /* on the awake clock, so that our own stall is not the child's fault */
 	struct probe_result result; /* once answered, while the fallback is waited for */
 };
 
@@ -66,9 +67,9 @@ struct helper { /* a child, and what it was asked */
 	struct ev_io readable;
 	struct run_list sent;
 	uint64_t born_ms;
-	bool stale; /* of a quarantine child: it has old CA files, and ends when it has nothing to do */
-	uint64_t step, step_cpu_us; /* what it was seen to work on, and its CPU time then */
-	bool ready; /* its loop runs; until then a connect would be timed by how long it takes to start */
+	bool stale; /* of a quarantine child: it has old CA files, and exits when idle */
+	uint64_t step, step_cpu_us; /* what it was last seen working on, and its CPU time then */
+	bool ready; /* its loop runs; before that a connect would include its start-up time */
 };
 
 struct prober {
@@ -118,7 +119,10 @@ void helpers_end(struct prober *p);
 void helper_init(struct helper *h, struct prober *p);
 int helper_start(struct helper *h);
 void helper_leave(struct helper *h, const char *why, int grace_ms, int next_ms);
-/* The runs of a child that is gone begin again with the next, or end as our own trouble. innocent: nothing of theirs has ended it. */
+/*
+ * Runs of a dead child start again in the next one, or end as a fault of this box. innocent: none of them caused its
+ * end.
+ */
 void helper_drop_runs(struct helper *h, const char *why, bool innocent);
 /* The common child computes for nobody else meanwhile: another takes its place at once. */
 void helpers_replace_stuck(struct prober *p, const char *why);
@@ -126,10 +130,10 @@ void helpers_replace_stuck(struct prober *p, const char *why);
 /* quarantine.c */
 void quarantine_init(struct prober *p);
 bool quarantine_is_idle(const struct prober *p);
-/* Gives what is queued to children that have nothing to do; one of them has changed. */
+/* Gives queued runs to idle children; one of them has changed. */
 void quarantine_turn(struct prober *p);
 void quarantine_failed(struct helper *h, const char *why, int grace_ms);
-void quarantine_renew(struct prober *p); /* the CA files are others by now */
+void quarantine_renew(struct prober *p); /* the CA files have changed */
 void quarantine_sweep(struct prober *p);
 bool quarantine_owns(const struct helper *h);
 /* What a probe there may take of the CPU. */

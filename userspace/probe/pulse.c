@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns the page, which can be made neither smaller nor larger: a parent that reads beyond a file's end would be killed. */
+/* The shared page. Its size is sealed, because a parent that reads beyond a file's end would be killed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which probe a child is working on, told without a system call: one word in a page that it shares with its parent. A child that
- * computes for long can answer nothing, and this is how its parent learns for whom. The parent believes nothing of it but
- * that: a number, which may name none of its probes.
+ * Shows which probe a child is working on, without a system call: one word in a page shared with its parent. A child
+ * in a long computation cannot answer, and this tells its parent for which server it computes. The parent trusts
+ * nothing in it except this number, which may match none of its probes.
  */
 #ifndef MXLB_PULSE_H
 #define MXLB_PULSE_H

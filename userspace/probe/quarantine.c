@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The children for servers that are known to be expensive (core/cost.c). Owns their number, that each has one probe at a time, so that
- * even there no server's cost becomes another's delay, and that they get the CPU last. They start when they are needed.
+ * Children for servers that are known to be expensive (core/cost.c): their number, one probe at a time for each, so
+ * that even there no server delays another, and the lowest CPU priority. They are started when needed.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "util/log.h"
 
 #define NICE	       10
-#define TIMES_MORE     10   /* than a common probe may one here take of the CPU ... */
+#define TIMES_MORE     10   /* CPU limit here, as a multiple of a normal probe's ... */
 #define CPU_MAX_MS     2000 /* ... or this */
 #define APART_START_MS 10000
 
@@ -51,7 +51,7 @@ bool quarantine_is_idle(const struct prober *p)
 	return idle;
 }
 
-/* One that can take a probe now; NULL: none, or not yet. */
+/* A child that can take a probe now; NULL: none, or not yet. */
 static struct helper *idle_child(struct prober *p, struct helper **absent)
 {
 	*absent = NULL;

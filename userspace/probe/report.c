@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns the form of the report. Its texts have been checked on the wire: printable ASCII, which is all that JSON wants.
- */
+/* Makes the report. Its texts were checked on the wire: printable ASCII, as JSON requires. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the probe child gives up: privileges, resources, system calls, in this order, because each step needs what the
- * next takes away. Owns the allow-list: a child may talk over the descriptors it is given and over no other,
- * and may connect, open, create, execute or become nothing. Whatever else is called kills it (SIGSYS), and the parent logs that.
+ * Gives up the probe child's privileges, resources and system calls, in this order, because each step needs what the
+ * next takes away. The allow-list of system calls: a child may use only the descriptors that it is given, and may not
+ * connect, open, create, execute or become anything. Any other call kills it (SIGSYS), which the parent logs.
  */
 #include <errno.h>
 #include <grp.h>
@@ -19,12 +19,12 @@
 
 #define NOBODY	  65534
 
-/* A probe and a fallback for each backend, and a few of our own. */
+/* A probe and a fallback for each server, and a few more. */
 #define FILES_MAX (2 * MXLB_MAX_BACKENDS + 64)
 
 /*
- * AddressSanitizer reserves terabytes of address space, and its leak check at exit starts a thread that traces us:
- * a build with it keeps all the other walls.
+ * AddressSanitizer reserves terabytes of address space, and its leak check at exit starts a thread that traces the
+ * process: builds with it keep all other restrictions.
  */
 #ifdef __SANITIZE_ADDRESS__
 #define UNDER_ASAN 1
@@ -102,7 +102,7 @@ static bool may(cap_value_t cap)
 	return set == CAP_SET;
 }
 
-/* Root that may become somebody else does. Where it may not, it is left with a number and no power. */
+/* Root changes to an unprivileged user if possible. Otherwise it keeps its uid without any capability. */
 static int become_nobody(void)
 {
 	if (geteuid() || !may(CAP_SETUID) || !may(CAP_SETGID))
@@ -127,7 +127,7 @@ static int drop_capabilities(void)
 static void drop_bounding_set(void)
 {
 	if (!may(CAP_SETPCAP))
-		return; /* no_new_privs makes the set moot; an empty one is just tidier */
+		return; /* no_new_privs makes the set irrelevant; it is emptied anyway */
 	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++)
 		cap_drop_bound(cap);
 }

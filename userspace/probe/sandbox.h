@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The walls around the probe child. Entered once, before the first byte of a peer or the first socket arrives. */
+/* The sandbox of the probe child. Entered once, before the first byte of a peer or the first socket arrives. */
 #ifndef MXLB_SANDBOX_H
 #define MXLB_SANDBOX_H
 

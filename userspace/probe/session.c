@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The driver of one dialogue: socket, deadline and TLS around core/dialog.c, which decides. Owns the clock of the
- * probe: one absolute deadline for the whole, QUIT's 2 s within it. Refuses more than SESSION_BYTES_MAX from a peer,
- * whatever they are. A callback ends in settle(), the one place where a session can end.
+ * The driver of one dialogue: socket, deadline and TLS around core/dialog.c, which decides. It enforces the time
+ * limit: one absolute deadline for the whole, including 2 s for QUIT. At most SESSION_BYTES_MAX are accepted from a
+ * peer. Every callback ends in settle(), the only place where a session can end.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,16 +14,17 @@
 #include "probe/session.h"
 
 #define SESSION_BYTES_MAX \
-	(256 * 1024) /* replies of all stages and a chain of certificates have room */
+	(256 * 1024) /* room for the replies of all stages and a chain of certificates */
 /*
- * Of TLS that carries no reply, once the handshake is done: tickets, key updates, alerts, what records cost. A record
- * has 16 KiB at most and counts until it is whole. A KeyUpdate is 27 bytes and costs 33 us: so many cost 25 ms.
+ * TLS bytes without a reply after the handshake: tickets, key updates, alerts, record overhead. A record has at most
+ * 16 KiB and counts until it is complete. A KeyUpdate is 27 bytes and costs 33 us, so this many cost 25 ms.
  */
 #define TLS_OVERHEAD_MAX (20 * 1024)
 #define READ_SIZE	 (16 * 1024)
 #define FAREWELL_MS	 2000
 
-#define HINTS_MAX	 8 /* silences that a session tells of: one that drips may not flood the parent */
+#define HINTS_MAX \
+	8 /* silences that a session reports, so that a slow sender does not flood the parent */
 
 struct session {
 	TAILQ_ENTRY(session) link;
@@ -37,7 +38,7 @@ struct session {
 	int fd;
 	bool connecting, handshaking, closing;
 	unsigned hints_left; /* how often its silence may still be told */
-	uint64_t heard_ms;   /* when it last gave a sign, or the silence was told */
+	uint64_t heard_ms;   /* when it last sent something, or its silence was reported */
 	uint32_t stalls;     /* of the host, when the session began */
 	size_t received;
 	size_t overhead;		/* TLS_OVERHEAD_MAX */
@@ -50,8 +51,8 @@ struct session {
 };
 
 /*
- * What connect() says about the server, and what about this box (local_error: all others). Some mean our own routes
- * when it says so at once, and a router's ICMP (no route; IPv6: prohibited) when it says so later.
+ * Which errors of connect() are about the server, and which about this box (local_error: all others). Some mean our
+ * own routes if returned at once, and a router's ICMP (no route; IPv6: prohibited) if returned later.
  */
 static const struct {
 	int error;
@@ -88,7 +89,7 @@ static uint32_t ms_since(uint64_t then, uint64_t now)
 	return now > then ? (uint32_t)(now - then) : 1;
 }
 
-/* Notes the times when the dialogue left a stage, or decided in one. */
+/* Records the times at which the dialogue left a stage, or was decided in one. */
 static void take_times(struct session *s)
 {
 	struct probe_result *r = &s->answer.result;
@@ -119,7 +120,7 @@ static void watch(struct session *s)
 	ev_io_start(s->host->loop, &s->io);
 }
 
-/* A peer that no longer listens may have said why before: that is for the next read to find. */
+/* A peer that no longer listens may have sent a reply before: the next read will find it. */
 static void flush(struct session *s)
 {
 	ssize_t n;
@@ -176,7 +177,7 @@ static void tls_failed(struct session *s, int err)
 				   strlen(text)));
 }
 
-/* After the handshake, never in it: the server's log stays clean, whatever its certificate is worth. */
+/* After the handshake, never during it, so that the server's log stays clean whatever its certificate. */
 static void judge_tls(const struct session *s, enum tls_policy policy, struct cert_finding *found)
 {
 	struct session_host *h = s->host;
@@ -199,7 +200,7 @@ static void judge_tls(const struct session *s, enum tls_policy policy, struct ce
 		found->reason = REASON_local_clock;
 }
 
-/* False: the request does not say enough for it. */
+/* False: the request does not have enough parameters for it. */
 static bool can_judge(const struct session *s, enum tls_policy policy)
 {
 	if (certpolicy_wants_bundle(policy) && s->req.bundle >= s->host->n_bundles)
@@ -215,7 +216,7 @@ static void hear(struct session *s, const char *bytes, size_t len)
 	act(s, dialog_bytes(&s->dialog, bytes, len));
 }
 
-/* What a watched probe tells of the handshake: the chain, and what every policy makes of it. */
+/* Reports the handshake of a watched probe: the chain, and its result under every policy. */
 static void tell_session(struct session *s, const struct tls_info *info)
 {
 	const STACK_OF(X509) *chain = tls_chain(s->tls);
@@ -289,7 +290,7 @@ static void start_tls(struct session *s)
 	char early[64];
 	ssize_t n = recv(s->fd, early, sizeof(early), MSG_DONTWAIT);
 
-	if (n > 0) { /* nobody speaks before our ClientHello but an injector */
+	if (n > 0) { /* only an injector sends data before our ClientHello */
 		hear(s, early, (size_t)n);
 		return;
 	}
@@ -402,7 +403,7 @@ static void report(struct session *s)
 	s->host->answer(s->host, &s->answer);
 }
 
-/* A server may die at any stage: its next hop is worth a question after each silence. */
+/* A server may die at any stage, so its next hop is reprobed after each silence. */
 static uint64_t slow_at(const struct session *s)
 {
 	return s->heard_ms + WIRE_SLOW_MS;
@@ -454,7 +455,7 @@ static void begin_step(struct session *s)
 	s->step_us = stall_cpu_us();
 }
 
-/* The CPU that it took is the server's, whatever the machine did meanwhile. */
+/* The CPU time is charged to the server, whatever happened on the machine meanwhile. */
 static void end_step(struct session *s)
 {
 	char text[96];

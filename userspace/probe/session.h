@@ -12,7 +12,7 @@
 
 struct session;
 
-/* What all sessions of a child share. Owner: the child. */
+/* Shared by all sessions of a child, which owns it. */
 struct session_host {
 	struct ev_loop *loop;
 	SSL_CTX *tls;

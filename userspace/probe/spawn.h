@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The probe child as a process: started, ended, and asked how it ended. */
+/* The probe child as a process: start, end, exit status. */
 #ifndef MXLB_SPAWN_H
 #define MXLB_SPAWN_H
 
@@ -16,8 +16,8 @@ struct spawned {
 };
 
 /*
- * Runs our own binary with --probe-child and the paths of these bundles, with nothing of ours but the pair's other end as fd 3, the
- * pulse's page as fd 4, and stderr. 0 or -errno.
+ * Runs our own binary with --probe-child and the paths of these bundles. It inherits only the other end of the pair as
+ * fd 3, the pulse's page as fd 4, and stderr. 0 or -errno.
  */
 int spawn_child(const struct bundles *bundles, struct spawned *c);
 /* CPU time of the child in us; false: it has none any more. */
@@ -25,7 +25,7 @@ bool spawn_cpu_us(const struct spawned *c, uint64_t *us);
 /* Closes our end: an honest child leaves by itself then, and its .pidfd becomes readable. */
 void spawn_leave(struct spawned *c);
 void spawn_kill(const struct spawned *c);
-/* After it has left or was killed: waits for its end and forgets it. how: "exit 0", "signal 9". */
+/* After it has exited or was killed: reaps it. how: "exit 0", "signal 9". */
 void spawn_reap(struct spawned *c, char *how, size_t size);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Notices that this process did not run for a while (SIGSTOP, a starved machine): a time that passed while nobody
- * looked says nothing about a server. Time that it spent computing is no stall: somebody asked for that. Used by both halves of probing.
+ * Detects that this process did not run for a while (SIGSTOP, an overloaded machine): time that passed meanwhile says
+ * nothing about a server. Its own computing is not a stall. Used by both halves of probing.
  */
 #ifndef MXLB_STALL_H
 #define MXLB_STALL_H
@@ -27,7 +27,7 @@ uint64_t stall_cpu_us(void); /* CLOCK_THREAD_CPUTIME_ID, now */
 uint64_t stall_clock_ms(void); /* CLOCK_MONOTONIC, now */
 void stall_start(struct stall *s, struct ev_loop *loop);
 void stall_stop(struct stall *s);
-/* What a result is worth that a stall fell into: its timeouts are local_stall, all else stays. */
+/* The result after a stall: timeouts become local_stall, everything else stays. */
 enum reason stall_excuse(enum reason r);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * OpenSSL as a pure transformer of bytes. Owns the context's settings; refuses to open anything (no config file, no
- * CA file, no engine) and to judge anything: every version and cipher OpenSSL can do is tried, so that an old server
- * is reported as old and not as broken.
+ * OpenSSL as a pure transformer of bytes, and the settings of its context. It opens nothing (no config file, no CA
+ * file, no engine) and judges nothing: every version and cipher that OpenSSL supports is offered, so that an old
+ * server is reported as old and not as broken.
  */
 #include <errno.h>
 #include <openssl/ec.h>
@@ -34,7 +34,7 @@ struct tls {
 	unsigned long error;
 };
 
-/* In place of building and checking a chain, which costs time and is not asked for here. */
+/* Replaces building and checking a chain, which costs time and is not needed here. */
 static int accept_any_chain(X509_STORE_CTX *store, void *arg)
 {
 	(void)store, (void)arg;
@@ -148,7 +148,7 @@ void tls_drain(struct tls *t, struct buf *out)
 	(void)BIO_reset(t->out);
 }
 
-/* What an OpenSSL call that returned rc <= 0 meant. */
+/* The meaning of an OpenSSL call that returned rc <= 0. */
 static int outcome(struct tls *t, int rc)
 {
 	switch (SSL_get_error(t->ssl, rc)) {

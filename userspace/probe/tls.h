@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One TLS client session over memory: bytes from the peer go in, bytes for the peer come out; the socket is the
- * caller's. The handshake judges nothing (docs/protocol-notes.md 1.3): a server that is refused in it writes errors into its log.
- * What it showed is in struct tls_info, and what that is worth is decided elsewhere.
+ * One TLS client session over memory: bytes from the peer in, bytes for the peer out; the socket is the caller's. The
+ * handshake judges nothing (docs/protocol-notes.md 1.3), because a server whose certificate is refused in it logs
+ * errors. What the server presented is in struct tls_info; it is judged elsewhere.
  */
 #ifndef MXLB_TLS_H
 #define MXLB_TLS_H
@@ -15,11 +15,11 @@
 
 struct tls;
 
-/* Loads all that OpenSSL would ever want from files, or nothing: before the sandbox. 0 or -ENOMEM. */
+/* Loads everything that OpenSSL could want from files, before the sandbox. 0 or -ENOMEM. */
 int tls_init(SSL_CTX **out);
 /* A file of PEM certificates, opened here: before the sandbox. 0, -ENOMEM, or -EINVAL: nothing in it that can be read. */
 int tls_load_bundle(const char *path, X509_STORE **out);
-/* CPU of a key pair on P-384, which no server chooses: how fast this machine is. */
+/* CPU time of generating a P-384 key pair, which no server influences: the speed of this machine. */
 uint32_t tls_reference_us(void);
 /* sni: empty for none. NULL when there is no memory. */
 struct tls *tls_new(SSL_CTX *ctx, const char *sni);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Cuts what is heard into lines, escapes them, and counts. Refuses to tell more than TRANSCRIPT_LINES_MAX of them,
- * however the server splits its bytes.
+ * Splits received data into lines, escapes and counts them. At most TRANSCRIPT_LINES_MAX are reported, however the
+ * server splits its bytes.
  */
 #include <string.h>
 #include "probe/transcript.h"

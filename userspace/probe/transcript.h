@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a watched probe tells while it runs: what was said and heard, line by line, the certificates, and what each policy
- * makes of them. Plain values of fixed size, for they cross from the probe child by copy; their number is capped, and
- * so the server cannot choose how much the parent has to keep.
+ * The notes of a watched probe while it runs: the dialogue line by line, the certificates, and the result under each
+ * policy. Plain values of fixed size, copied from the probe child; their number is limited, so the server cannot
+ * choose how much the parent keeps.
  */
 #ifndef MXLB_TRANSCRIPT_H
 #define MXLB_TRANSCRIPT_H
@@ -46,15 +46,15 @@ struct transcript {
 	void (*emit)(void *ctx, const struct probe_note *n); /* NULL: nobody watches */
 	void *ctx;
 	unsigned lines;		   /* emitted so far */
-	char line[NOTE_TEXT_SIZE]; /* heard, its end is still to come; what does not fit is cut */
+	char line[NOTE_TEXT_SIZE]; /* received without its end so far; the excess is cut */
 	size_t line_len;
 };
 
-/* Each does nothing where nobody watches. */
+/* Each does nothing for an unwatched probe. */
 void transcript_event(struct transcript *t, uint32_t at_ms, const char *text);
 void transcript_said(struct transcript *t, uint32_t at_ms, const char *bytes, size_t len);
 void transcript_heard(struct transcript *t, uint32_t at_ms, const char *bytes, size_t len);
-/* What was heard of a line whose end did not come. */
+/* Reports a line whose end has not arrived. */
 void transcript_end(struct transcript *t, uint32_t at_ms);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A step of an hour or less is a correction and expires no certificate that was good. After a longer one, dates are not
- * judged for an hour: time to put a wrong clock right, and then the new time is believed.
+ * A step of an hour or less counts as a correction and expires no valid certificate. After a longer one, dates are not
+ * judged for an hour, in which a wrong clock can be corrected; then the new time is accepted.
  */
 #include "probe/wallclock.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whether this box's idea of the date is to be believed. A clock that jumps would make every certificate of every server
+ * Whether this box's date can be trusted. After a jump of the clock every certificate of every server would seem
  * expired at the same time. Pure.
  */
 #ifndef MXLB_WALLCLOCK_H

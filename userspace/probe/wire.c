@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The records between mxlbd and its probe child. Owns their transport and their check; refuses every record whose size,
- * magic, numbers or texts are not what an honest child would send.
+ * The records between mxlbd and its probe child: their transport and validation. Every record whose size, magic,
+ * numbers or texts an honest child would not send is rejected.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 #define WIRE_FDS_MAX 4 /* that a message may bring: one is wanted, the others are closed */
 
-/* A probe lives for minutes at most: a longer time was made up. */
+/* A probe lasts minutes at most: a longer time is invalid. */
 #define WIRE_MS_MAX  (24u * 3600 * 1000)
 
 union control {

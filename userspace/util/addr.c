@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Addresses and prefixes: text and bytes to the one 16-byte form and back. Refuses whatever has two
- * readings: zones, ports, leading zeros in a dotted quad, host bits in a prefix.
+ * Converts addresses and prefixes between text, bytes and the one 16-byte form. Ambiguous text is refused: zones,
+ * ports, leading zeros in a dotted quad, host bits in a prefix.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What is written in frames that ask and tell who has an address: ARP (RFC 826), and the checksum of neighbour discovery.
- */
+/* Fills frames of ARP (RFC 826), and the checksum of neighbour discovery. */
 #ifndef MXLB_ARP_H
 #define MXLB_ARP_H
 

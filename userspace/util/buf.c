@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The growing text buffer. Owns its memory and the cap; refuses an append as a whole, never half of one.
- */
+/* The growing text buffer: its memory and limit. An append succeeds completely or not at all. */
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The word that was meant, for one that was mistyped. Names no word that differs by more than two slips of the finger.
- */
+/* Finds the word that was probably meant by a mistyped one: at most two typing errors away. */
 #ifndef MXLB_UTIL_CLOSEST_H
 #define MXLB_UTIL_CLOSEST_H
 

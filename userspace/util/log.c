@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Log lines to stderr. Owns the level, the program's name and the count of dropped lines; refuses to wait,
- * to split a line, and to let a control character out. Not thread-safe. SIGPIPE is the caller's to ignore.
+ * Log lines to stderr: the level, the program's name and the count of dropped lines. Never waits, never splits a line,
+ * never lets a control character through. Not thread-safe. SIGPIPE must be ignored by the caller.
  *
- * stderr's file description is shared with whoever started us, so O_NONBLOCK is not ours to set on it.
- * RWF_NOWAIT says the same for one write: sockets know it since 4.13, pipes since 6.4. For the rest poll()
- * says whether a line goes out at once: a writable pipe has a page free, and a line is shorter. A writable
- * terminal may still have less room than a line, so a terminal is opened again, non-blocking, for us alone.
+ * stderr's file description is shared with the parent process, so O_NONBLOCK cannot be set on it. RWF_NOWAIT does the
+ * same for one write; sockets support it since 4.13, pipes since 6.4. For everything else poll() shows whether a line
+ * can be written at once: a writable pipe has a free page, and a line is shorter. A writable terminal may have less
+ * room than a line, so a terminal is opened again, non-blocking, for this process only.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -17,7 +17,7 @@ enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_INFO = 6, LO
 void log_init(const char *program, enum log_level max);
 void log_set_level(enum log_level max);
 uint64_t log_dropped(void);
-/* May what can happen every second be said now? At first, and a minute after it was last. *said_ms: 0 at first. */
+/* Whether a repeated message may be logged now: the first time, and a minute after the last. *said_ms: 0 at first. */
 bool log_seldom(uint64_t *said_ms);
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Escapes as C string text (\r \n \t \" \\ \xNN for all outside printable ASCII); always

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Our own binary as a child process. It inherits nothing but the descriptors it is given: no environment, no signal
- * disposition, no place in the terminal's process group. A new process group is its own.
+ * Runs our own binary as a child process. It inherits only the descriptors that it is given: no environment, no signal
+ * dispositions, not the terminal's process group, but a new one.
  */
 #ifndef MXLB_PROCESS_H
 #define MXLB_PROCESS_H

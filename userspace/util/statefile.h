@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Files that outlive mxlbd and a reboot, in the state directory (systemd's StateDirectory=): the last good copy of an input,
- * for instance. A file is there whole or not at all, whenever the power goes. Without a directory nothing is kept.
+ * Files that survive mxlbd and a reboot, in the state directory (systemd's StateDirectory=): for instance the last
+ * good copy of an input. A file is complete or absent, even after a power failure. Without a directory nothing is
+ * kept.
  */
 #ifndef MXLB_STATEFILE_H
 #define MXLB_STATEFILE_H

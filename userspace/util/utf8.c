@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns which characters may be shown. Refuses C0 and C1 controls, surrogates, overlong forms, line separators, and the
- * marks that reorder or hide text (Unicode's "Trojan Source" characters), since names come from foreign certificates.
+ * Decides which characters may be displayed. C0 and C1 controls, surrogates, overlong forms, line separators, and the
+ * marks that reorder or hide text (Unicode's "Trojan Source" characters) are refused, because names come from foreign
+ * certificates.
  */
 #include "util/utf8.h"
 
