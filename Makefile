@@ -115,7 +115,7 @@ $(B)/%.o: %.c
 	@echo "  CC      $@"
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) $(ALLFLAGS) -c $< -o $@
 
-# Those that say the version are made anew when it is another; a file that has not changed makes nothing.
+# Objects with the version are rebuilt when it changes; an unchanged file rebuilds nothing.
 $(patsubst %,$(B)/userspace/%.o,mxlbd mxlbctl daemon/daemon daemon/notes): $(B)/version
 $(B)/version: FORCE
 	@mkdir -p $(@D)
@@ -336,7 +336,7 @@ e2e-ipip: all
 	$(Q)for forward in ipip ipip6; do MXLB_B=$(B) MXLB_LAB_FORWARD=$$forward tests/run e2e \
 		$(patsubst %,tests/e2e/test_%.py,mail failover flows) || exit 1; done
 
-# What `check` plays for seconds, for a minute each.
+# The games that `check` plays for seconds, for a minute each.
 games: all
 	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows floods allow mtas socket evidence pair)
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The fast path: what most packets are. A packet to no VIP goes to the kernel. A segment in the middle of a flow goes to the
- * flow's server: IPv4 or IPv6 without options, extension headers, tag or tunnel; ACK, and none of SYN, FIN and RST; the only
- * entry of its tuple settled, used in this epoch, and near the segment's sequence. If its server is reached at layer 2 by the
- * interface that the packet came by, all of it stays in registers: no call, no struct packet, one line of the flow table.
+ * The fast path for most packets. A packet that is not for a VIP passes to the kernel. A segment in the middle of a
+ * flow goes to the flow's server if it is IPv4 or IPv6 without options, extension headers, tag or tunnel; it has ACK
+ * and none of SYN, FIN and RST; and the only entry of its tuple is settled, was used in this epoch, and is near the
+ * segment's sequence number. If the server is reached at layer 2 through the interface on which the packet arrived,
+ * everything stays in registers: no call, no struct packet, one line of the flow table.
  *
- * It decides nothing of its own. Whatever is not just so goes the general way (mxlb.bpf.c), where the rules live; without
- * fast_path everything does, with the same bytes, counters and entries: test_mutations.c holds both to that.
+ * It has no rules of its own. Every other packet takes the general path (mxlb.bpf.c), which has the rules; without
+ * fast_path all packets do, with the same bytes, counters and entries: test_mutations.c checks that.
  */
 #ifndef MXLB_FAST_H
 #define MXLB_FAST_H
@@ -18,7 +19,7 @@
 
 const volatile __u8 fast_path = 1;
 
-#define SLOW -1 /* no action: the general way */
+#define SLOW -1 /* not an action: take the general path */
 
 /* A segment to a VIP. */
 struct fast {
@@ -30,7 +31,10 @@ struct fast {
 	__u64 hash;
 };
 
-/* Came it by an interface of ours, untagged, to its MAC address and not from it? As for_us(). */
+/*
+ * Whether the frame arrived untagged on a configured interface, is addressed to its MAC address and was not sent by
+ * it. As for_us().
+ */
 static __always_inline const struct mxlb_port *fast_port(struct xdp_md *ctx,
 							 const struct mxlb_front *front,
 							 const void *frame)
@@ -43,7 +47,7 @@ static __always_inline const struct mxlb_port *fast_port(struct xdp_md *ctx,
 	return in;
 }
 
-/* Is it a segment in the middle of a flow, and its header whole? */
+/* Whether it is a segment in the middle of a flow, with a complete header. */
 static __always_inline int fast_segment(const struct fast *f)
 {
 	__u8 flags = ((const __u8 *)f->tcp)[13];
@@ -66,7 +70,7 @@ static __always_inline void fast_key(const struct fast *f, int family, struct fl
 	k->tail = port | service << 16;
 }
 
-/* The place of the tuple's only entry; MXLB_LINE_PLACES: it has none, or several. */
+/* The slot of the tuple's only entry; MXLB_LINE_PLACES: it has none, or several. */
 static __always_inline __u64 fast_place(void *line, int family, const struct flow_key *k)
 {
 	__u64 place = MXLB_LINE_PLACES;
@@ -83,7 +87,7 @@ static __always_inline __u64 fast_place(void *line, int family, const struct flo
 	return place;
 }
 
-/* Does the note beside it lead elsewhere? flow.h, rule 3. */
+/* Whether the line's note belongs to another connection of the tuple: flow.h, rule 3. */
 static __always_inline int fast_note_differs(void *line, int family, const struct flow_key *k,
 					     __u32 backend)
 {
@@ -93,7 +97,7 @@ static __always_inline int fast_note_differs(void *line, int family, const struc
 	       key_equal(line_note_key(line, family), family, k);
 }
 
-/* The entry that the segment follows by rules 3, 4 and 6 of flow.h without any doubt, and its word; or NULL. */
+/* The entry that the segment clearly follows by rules 3, 4 and 6 of flow.h, and its word; or NULL. */
 static __always_inline union mxlb_entry *fast_entry(const struct fast *f, void *line, int family,
 						    const struct flow_key *k, union mxlb_entry *is)
 {
@@ -113,7 +117,7 @@ static __always_inline union mxlb_entry *fast_entry(const struct fast *f, void *
 	return entry;
 }
 
-/* Rule 0: where the flow goes on behind this segment. */
+/* Rule 0: where the flow continues after this segment. */
 static __always_inline void fast_move(const struct fast *f, union mxlb_entry *entry,
 				      union mxlb_entry is)
 {
@@ -126,7 +130,7 @@ static __always_inline void fast_move(const struct fast *f, union mxlb_entry *en
 	*(volatile __u32 *)&entry->seq_marks = is.seq_marks;
 }
 
-/* By a tunnel, or another interface: what these need is written down. */
+/* Through a tunnel or another interface: fills in what these need. */
 static __noinline int fast_elsewhere(struct xdp_md *ctx, struct packet *p, int family)
 {
 	const struct mxlb_backend *to = bpf_map_lookup_elem(&backends, &p->backend);
@@ -229,7 +233,7 @@ static __always_inline int fast4(struct xdp_md *ctx, void *frame, void *end)
 	if (!front_vip4(front, ip->daddr, &vip))
 		return is_tunnel(ip->protocol) ? SLOW : not_ours();
 	f.lo = ip->saddr;
-	f.segment = bpf_ntohs(ip->tot_len) - sizeof(*ip); /* wraps, then is too long */
+	f.segment = bpf_ntohs(ip->tot_len) - sizeof(*ip); /* wraps around, and is then too long */
 	if (!fast_segment(&f) || *(__u8 *)ip != 0x45 || f.segment > end - (void *)f.tcp ||
 	    ip->ttl <= 1 || ip->protocol != IPPROTO_TCP || (ip->frag_off & bpf_htons(0x3fff)) ||
 	    !ipv4_source_ok(ip->saddr) || ip->saddr == ip->daddr)
@@ -258,7 +262,7 @@ static __always_inline int fast6(struct xdp_md *ctx, void *frame, void *end)
 	return fast_serve(ctx, front, vip, &f, 6);
 }
 
-/* A frame's whole way; or SLOW. */
+/* Handles a whole frame, or returns SLOW. */
 static __always_inline int fast(struct xdp_md *ctx, __be16 type)
 {
 	void *frame = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;

@@ -236,7 +236,7 @@ static void a_hold_ends_at_the_time_it_asked_for_and_not_before(void **state)
 	assert_true(in[0] && !in[1]);
 }
 
-static void a_better_tier_that_falters_begins_its_hold_anew(void **state)
+static void a_better_tier_that_falters_begins_its_hold_again(void **state)
 {
 	const struct tier_conf conf = {.min_up = 1, .failback_hold_ms = 30000};
 	struct tier_view v[2] = {view(10, VERDICT_DOWN), view(20, VERDICT_UP)};
@@ -309,10 +309,10 @@ static void with_a_manual_failback_a_better_tier_waits_until_it_is_asked_for(voi
 	assert_int_equal(s.n_held, 2);
 	assert_int_equal(s.held[0].preference, 10);
 	assert_true(!in[0] && !in[1] && in[2]);
-	s.anew = true; /* asked for */
+	s.from_scratch = true; /* asked for */
 	tier_choose(&s, &conf, v, 3, 900000001, in);
 	assert_int_equal(s.active, 10);
-	assert_false(s.anew);
+	assert_false(s.from_scratch);
 	v[0].verdict = VERDICT_DOWN; /* a worse one, when nobody is up here, waits for nobody */
 	tier_choose(&s, &conf, v, 3, 900000002, in);
 	assert_int_equal(s.active, 20);
@@ -575,7 +575,7 @@ int main(void)
 		cmocka_unit_test(
 			a_forced_tier_comes_back_without_a_hold_and_keeps_worse_ones_that_join),
 		cmocka_unit_test(a_hold_ends_at_the_time_it_asked_for_and_not_before),
-		cmocka_unit_test(a_better_tier_that_falters_begins_its_hold_anew),
+		cmocka_unit_test(a_better_tier_that_falters_begins_its_hold_again),
 		cmocka_unit_test(nothing_is_held_within_the_active_tier),
 		cmocka_unit_test(
 			a_better_tier_comes_back_at_once_when_the_active_one_falls_below_min_up),

@@ -20,10 +20,10 @@
  *   8. A client sends as much as clients usually do: the server refuses this client alone. A warning, whatever the
  *      text; but only after a wait, because the client may have begun before the refusals did.
  *   9. A text that names a state of the server acts.
- *   10.Any other text waits, for a limited time, for evidence from clients, if clients connect.
- *   11.Without evidence it acts, unless all servers of the tier say the same at once. Then the probe is what they have
+ *  10. Any other text waits, for a limited time, for evidence from clients, if clients connect.
+ *  11. Without evidence it acts, unless all servers of the tier say the same at once. Then the probe is what they have
  *      in common, and acting would move all mail: a warning.
- *   12.If rule 8 applies to a refusal before MAIL FROM, the server is up, even if it only takes mail because no other
+ *  12. If rule 8 applies to a refusal before MAIL FROM, the server is up, even if it only takes mail because no other
  *      is up: a client that sends a message got past that stage. (At MAIL FROM, behind TLS, the usual amount must be
  *      known for this, and after a restart it may have been learned from refusals.)
  */

@@ -117,7 +117,7 @@ static void set_forced(struct model *m, struct service *s, bool has_forced, uint
 	order_text(e, &s->order, who);
 	s->has_forced = has_forced;
 	s->forced = forced;
-	s->tier.anew = !has_forced;
+	s->tier.from_scratch = !has_forced;
 	snprintf(cause, sizeof(cause), "tier set to %s by %s", e->to, who);
 	change_decide(m, s, cause, now);
 }

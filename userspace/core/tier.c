@@ -169,7 +169,7 @@ static const struct rung *climb(const struct tier_conf *conf, const struct tier_
 static bool may_stay(const struct tier_state *state, const struct rung *r,
 		     const struct tier_conf *conf, const struct tier_view *views, unsigned n)
 {
-	if (state->anew || !state->has_active || r->state != SERVICE_UP ||
+	if (state->from_scratch || !state->has_active || r->state != SERVICE_UP ||
 	    conf->mode == TIER_MODE_ADD)
 		return false;
 	for (struct tier t = {0, 0}; next_tier(views, n, &t);) {
@@ -263,7 +263,7 @@ uint64_t tier_choose(struct tier_state *state, const struct tier_conf *conf,
 		ask_ms = hold(state, r, conf, views, n, now_ms, &best);
 	else
 		state->n_held = 0;
-	state->anew = false;
+	state->from_scratch = false;
 	state->state = r ? r->state : SERVICE_DOWN;
 	state->has_active = r;
 	state->active = r ? best : 0;

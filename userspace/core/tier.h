@@ -56,7 +56,7 @@ struct tier_state { /* Kept between calls; zero it and set .started_ms before th
 	bool has_active;
 	uint16_t active; /* preference of the active tier */
 	bool served;	 /* left the cold start, or adopted */
-	bool anew; /* the next choice ignores the active tier: the operator asks for the best */
+	bool from_scratch; /* the next choice ignores the active tier: the operator asks for the best */
 	uint64_t started_ms;
 	struct tier_held held[TIER_HELD_MAX]; /* better than the active one, best first */
 	unsigned n_held;

@@ -170,7 +170,7 @@ static void note_segment(struct wire *w, const struct frame *f)
 		struct claim *c = &w->claims[i];
 
 		if (!c->is_vip || !addr_equal(&c->address, &f->from) ||
-		    nl_route(&f->to, &ifindex) || ifindex == 1) /* lo: an address of ours */
+		    nl_route(&f->to, &ifindex) || ifindex == 1) /* lo: an address of this box */
 			continue;
 		if (f->port == c->port) {
 			c->returned = true;

@@ -18,7 +18,7 @@
 #include "util/capability.h"
 #include "util/log.h"
 
-#define ANNOUNCEMENTS	    3 /* RFC 5227 section 2.3 asks for two; one more, for a frame may be lost */
+#define ANNOUNCEMENTS	    3 /* RFC 5227 section 2.3 requires two; one more in case a frame is lost */
 #define ANNOUNCE_INTERVAL_S 1.0
 #define DESCRIPTORS_MIN	    128 /* the start needs 40, clients and probes need more */
 #define LAST_WORDS_S	    3.0 /* for `notify` to report the stop */

@@ -211,7 +211,7 @@ static void look_at_notify(struct daemon *d)
 	program[strcspn(program, " ")] = '\0';
 
 	snprintf(text, sizeof(text),
-		 "%.80s failed: %.150s; nobody is told of events: correct it, then mxlbctl "
+		 "%.80s failed: %.150s; no event is reported: correct it, then mxlbctl "
 		 "notify-test",
 		 program, s->last);
 	own_problem(d, "notify", "", false, s->last_failed ? text : NULL);

@@ -47,8 +47,8 @@ static bool is_ancient(union mxlb_entry e, uint16_t epoch)
 }
 
 /*
- * The program writes none but of backends that there are, and "busy" with nothing else. A place that somebody else marked
- * busy would be lost for good, because nothing displaces it.
+ * The program writes only entries of existing servers, and "busy" with everything else zero. A slot that was marked
+ * busy by a foreign write would be lost, because nothing displaces it.
  */
 static bool is_foreign(union mxlb_entry e)
 {

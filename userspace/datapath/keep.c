@@ -50,12 +50,12 @@ static int keep_lock(struct datapath *dp)
 }
 
 /*
- * anew: what is pinned there was left by another mxlbd, whose start was refused; its maps are not in use. Returns 1:
- * the pin was restored, 0: it is there, or -errno.
+ * replace: what is pinned there was left by another mxlbd, whose start was refused; its maps are not in use. Returns
+ * 1: the pin was restored, 0: it is there, or -errno.
  */
-static int keep_pin(int fd, const char *path, bool anew)
+static int keep_pin(int fd, const char *path, bool replace)
 {
-	if (anew)
+	if (replace)
 		unlink(path);
 	else if (!access(path, F_OK))
 		return 0;
@@ -138,19 +138,20 @@ static int keep_all(struct datapath *dp, int *n)
 	char path[LINK_PIN_SIZE];
 	struct bpf_map *map;
 	int lock = keep_lock(dp), err = lock < 0 ? lock : 0;
-	bool anew = lock > 0;
+	bool replace = lock > 0;
 
 	if (!err && mkdir(dp->dir, 0700) && errno != EEXIST)
 		err = -errno;
 	bpf_object__for_each_map(map, dp->skel->obj)
 	{
 		if (!err && pins_of_map(dp, map, path, sizeof(path)))
-			err = count(n, keep_pin(bpf_map__fd(map), path, anew));
+			err = count(n, keep_pin(bpf_map__fd(map), path, replace));
 	}
 	for (unsigned i = 0; i < MXLB_MAX_PORTS && !err; i++)
 		if (datapath_is_attached(dp, i))
-			err = count(n, keep_pin(dp->ports[i].link_fd,
-						link_pin(dp, dp->ports[i].attached, path), anew));
+			err = count(n,
+				    keep_pin(dp->ports[i].link_fd,
+					     link_pin(dp, dp->ports[i].attached, path), replace));
 	return err;
 }
 

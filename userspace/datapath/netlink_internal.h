@@ -189,7 +189,7 @@ void nexthop_tick(struct netlink *n);
 /* Asks what is due, installs probe routes that are due, calls on_nexthop where due. */
 void nexthop_settle(struct netlink *n);
 struct watch *nexthop_watch(const struct netlink *n, uint32_t backend_id);
-/* Asks anew for the ways to this address, with the next netlink_settle(). */
+/* Asks again for the routes to this address, with the next netlink_settle(). */
 void nexthop_ask(struct netlink *n, const struct addr *to);
 /* At once, from the loop. */
 void nexthop_tell_unreachable(struct netlink *n, const struct addr *to);

@@ -164,7 +164,7 @@ int proberoute_install(struct netlink *n, struct watch *w)
 /* A clean-up: what to look for, and copies of what was found. */
 struct purge {
 	const struct netlink *n;
-	uint32_t id;		 /* 0: all of ours */
+	uint32_t id;		 /* 0: all */
 	const struct addr *keep; /* routes to this one stay */
 	struct buf found;
 };
@@ -174,7 +174,7 @@ static bool purge_wants(const struct purge *p, uint32_t id)
 	return id && id < MXLB_MAX_BACKENDS && (!p->id || p->id == id);
 }
 
-/* The id in a mark of ours, or 0. */
+/* The id in one of our marks, or 0. */
 static uint32_t mark_id(const struct netlink *n, uint32_t mark)
 {
 	uint32_t id = mark & ~n->mark_mask;

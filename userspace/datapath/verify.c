@@ -105,7 +105,7 @@ static void complain(struct datapath *dp, const char *what, unsigned kind)
 	if (!log_seldom(&dp->verified->said_ms[kind]))
 		return;
 	log_warn("event=maps_changed what=%s cause=\"somebody wrote to the pinned maps\" "
-		 "action=\"written anew\"",
+		 "action=\"restored\"",
 		 what);
 }
 

@@ -173,7 +173,7 @@ int sandbox_enter(void)
 		err = limit_resources();
 	if (err || UNDER_ASAN)
 		return err;
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) /* after setuid(), which sets it anew */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) /* after setuid(), which resets it */
 		return -errno;
 	return filter_calls();
 }
