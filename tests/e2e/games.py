@@ -55,7 +55,7 @@ class Sessions:
 
     def __exit__(self, *_):
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(10 * SLOW)
         self.process.stdout.close()
 
     def ask(self, line):

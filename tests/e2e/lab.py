@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The lab, mxlbd in it, and mail traffic, as objects for the tests. Times are time.monotonic(), in seconds."""
 import contextlib
+import ipaddress
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from dataclasses import dataclass
@@ -224,6 +226,10 @@ class Balancer:
         self.process.terminate()
         return self.process.wait(seconds * SLOW)
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def end(self):
         """Whatever it takes, pins too: the next test starts cold."""
         if self.process and self.process.poll() is None:
@@ -363,14 +369,12 @@ class Capture:
 
     def __init__(self, lab, vip, client):
         self.lab, self.vip, self.client = lab, vip, client
-        self.file = lab.run / "capture.txt"
-        self.options, self.expression = ("-q",), f"tcp and host {vip} and host {client}"
+        self.file = lab.run / "capture.pcap"
 
     def __enter__(self):
-        with self.file.open("w") as out:
-            self.process = subprocess.Popen(
-                [*self.lab.nsenter("switch"), "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-l", "-B", "16384",
-                 *self.options, self.expression], stdout=out, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [*self.lab.nsenter("switch"), "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-s", "96", "-B", "16384", "-U", "-w",
+             self.file, f"tcp and host {self.vip} and host {self.client}"], stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if "listening on" in line:
                 return self
@@ -383,4 +387,24 @@ class Capture:
         assert re.search(r"^0 packets dropped by kernel", summary, re.M), summary
 
     def count(self, source):
-        return len(re.findall(rf"^\S+ IP6? {re.escape(source)}\.\d+ > ", self.file.read_text(), re.M))
+        return sum(address == ipaddress.ip_address(source) for address, _ in self.packets())
+
+    def wait_ends(self, source, number):
+        """tcpdump writes late what it captured, and not at all what was still in its ring when it was stopped."""
+        wait_until(lambda: sum(address == ipaddress.ip_address(source) and flags & TCP_ENDS for address, flags in self.packets())
+                   >= 2 * number, 30, f"{number} connections ended by {source} in the capture, on their way in and out")
+
+    def packets(self):
+        """Of each its source and its TCP flags."""
+        data, at = self.file.read_bytes(), PCAP_HEADER
+        while at + PCAP_RECORD <= len(data):
+            length, = struct.unpack_from("<8xI", data, at)
+            ip = data[at + PCAP_RECORD + ETHERNET:at + PCAP_RECORD + length]
+            at += PCAP_RECORD + length
+            if at > len(data):
+                return  # being written
+            source, tcp = (ip[12:16], 4 * (ip[0] & 15)) if ip[0] >> 4 == 4 else (ip[8:24], 40)
+            yield ipaddress.ip_address(source), ip[tcp + 13]
+
+
+PCAP_HEADER, PCAP_RECORD, ETHERNET, TCP_ENDS = 24, 16, 14, 1 | 4

@@ -5,7 +5,6 @@ import pytest
 from lab import CLIENT, CLIENT6, OXFORD, SERVERS, SLOW, VIP, VIP6, Capture, wait_until
 
 MESSAGES = round(1000 / SLOW)
-LONG = pytest.mark.kernels, pytest.mark.long
 
 
 def send_and_count(lab, messages, vip, client):
@@ -14,6 +13,7 @@ def send_and_count(lab, messages, vip, client):
         lab("send", str(messages), vip)
         wait_until(lambda: sum(lab.accepted(since).values()) >= messages, 30,
                    f"{messages} messages in the servers' logs: {lab.accepted(since)}")
+        capture.wait_ends(client, messages)
     return lab.connections(since, client), lab.accepted(since), capture
 
 
@@ -25,7 +25,7 @@ def assert_even_split(connections, messages):
 
 
 @pytest.mark.parametrize("mode, forward", [pytest.param("native", "l2", marks=pytest.mark.kernels), ("generic", "l2"),
-                                           ("native", "ipip"), pytest.param("generic", "ipip6", marks=LONG)],
+                                           ("native", "ipip"), pytest.param("generic", "ipip6", marks=pytest.mark.kernels)],
                          indirect=["forward"])
 @pytest.mark.parametrize("vip, client", [(VIP, CLIENT), (VIP6, CLIENT6)], ids=["IPv4", "IPv6"])
 def test_C01_C02_1000_messages_are_split_over_oxford_with_the_clients_address_and_answered_directly(
@@ -52,6 +52,7 @@ def test_messages_are_on_the_servers_disk_after_they_were_accepted(lab, balancer
 
 
 @pytest.mark.kernels
+@pytest.mark.long
 def test_a_stopped_or_killed_mxlbd_leaves_mail_flowing_and_the_next_one_takes_over(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
