@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The group `kernels` of tests/run: tests/kernels/inside in a VM of each kernel, and kernels that must be refused.
 
-    tests/run kernels FOLDER [boot] [KERNEL[:short]]...
+    tests/run kernels FOLDER [boot|refusals|KERNEL[:short]]...
 
-FOLDER is what `make kernels-build` has made. boot: tests/kernels/booted. Without kernels all of KERNELS run, and REFUSALS as well.
+FOLDER is what `make kernels-build` has made. boot: tests/kernels/booted; refusals: REFUSALS. Without words: all of KERNELS, and
+REFUSALS.
 """
 import re
 import subprocess
@@ -128,14 +129,14 @@ def depends(deb):
 
 def kernels(tally, words):
     folder, *names = words
+    names = names or [*KERNELS, "refusals"]
     if "boot" in names:
         run_booted(tally, folder)
-        names.remove("boot")
-        if not names:
-            return
-    rows = [run_kernel(tally, folder, word) for word in names or KERNELS]
-    for refusal in REFUSALS if not names else ():
+    rows = [run_kernel(tally, folder, word) for word in names if word not in ("boot", "refusals")]
+    for refusal in REFUSALS if "refusals" in names else ():
         run_refusal(tally, folder, *refusal)
+    if not rows:
+        return
     form = "{:26} {:>9} {:>9} {:>9} {:>9} {:>6}"
     print(form.format("kernel", "root", "unit", "bytes", "compiled", "s"), " (instructions verified, as root and with the unit's capabilities)")
     for row in filter(None, rows):
