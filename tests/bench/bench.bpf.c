@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * The benchmark's kernel side. BPF_PROG_TEST_RUN does not restore the packet between its runs, and wall time around
- * it is useless: so these wrappers undo a head that moved, write the headers anew with the addresses of the
+ * it is useless: so these wrappers undo a head that moved, write the headers again with the addresses of the
  * packet's flow, read the clock at the first and the last packet, and tail-call what is to be measured. What the
  * wrapper costs is measured around bench_bare, and subtracted.
  *

@@ -11,7 +11,7 @@ from schedule import FIVE
 from watch import Timeline
 
 GRACE_S = 0.5  # between a verdict in force and its line as read: this machine may be busy
-LATE_S = 5  # after the healing, a probe that was begun before may still tell of the fault
+LATE_S = 5  # after the healing, a probe that began before may still report the fault
 RESET_S = 20  # until the last session of a server that is gone has heard of it
 WARM_RELOADS, WARM_SAMPLES = 5, 10
 SERVING_S = 3  # a server that got a SYN so recently is one that gets mail

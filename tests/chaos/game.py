@@ -80,7 +80,7 @@ class Site:
             self.clear()
 
     def clear(self):
-        """A Postfix that stands still can't be stopped, and what there is of mail is told by now."""
+        """A Postfix that stands still can't be stopped, and its mail has been counted."""
         for host in (*FIVE, "client"):
             for pid in command("ip", "netns", "pids", f"{self.lab.name}-{host}", status=None).split():
                 with contextlib.suppress(ProcessLookupError, ValueError):

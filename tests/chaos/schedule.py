@@ -8,7 +8,7 @@ OXFORD = ("oxford-a", "oxford-b", "oxford-c")
 FIVE = (*OXFORD, "nuneaton", "coventry")
 REST_S = 4  # between two faults at one server
 TRIES = 500
-DEADLY_SHARE = 0.6  # of the game: then mxlbd is left alive, so that one life is long enough to tell of leaks
+DEADLY_SHARE = 0.6  # of the game: then mxlbd is left alive, so that one run is long enough to show leaks
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class Mail:
 
 
 def moved(balancer, since_seq, service="hybrid-mail"):
-    """Events since then that tell of the service's mail going elsewhere. (The IPv6 service has no mail that could speak for it.)"""
+    """Events since then of the service's mail going elsewhere. (The IPv6 service has no mail as evidence.)"""
     entries = [json.loads(line) for line in balancer.ask("show events json").splitlines() if line]
     return [e for e in entries if e["seq"] > since_seq and e["service"] == service and
             (e["event"] in ("service_state", "service_tier") or (e["event"] == "backend_verdict" and e["from"] != e["to"]))]

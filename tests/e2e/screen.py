@@ -40,7 +40,7 @@ class Terminal:
         os.write(self.master, keys.encode())
 
     def look(self):
-        """The rows of the screen, after all that has been drawn by now."""
+        """The rows of the screen, after everything drawn so far."""
         while select.select([self.master], [], [], 0)[0]:
             try:
                 self.stream.feed(os.read(self.master, 65536))

@@ -96,7 +96,7 @@ def start_once(lab, balancer, directory):
 
 
 def test_killed_at_any_call_of_a_cold_start_the_next_one_works(lab, balancer, starts, build, measured):
-    """U4, U9: there was nothing, and what the killed one began is taken over or made anew."""
+    """U4, U9: there was nothing, and what the killed one began is adopted or made again."""
     expected = start_once(lab, balancer, build)
     balancer.end()
     calls = starts.calls(build)

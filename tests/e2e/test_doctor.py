@@ -290,7 +290,7 @@ def test_a_healthy_site_has_no_findings_and_each_defect_made_is_found(site, meas
 
 
 def test_an_interface_that_lost_its_program_and_one_with_anothers(lab, balancer):
-    """While mxlbd is down, for it puts the program back."""
+    """While mxlbd is down, because it would restore the program."""
     asked = "-s", str(lab.run / "mxlb.sock"), "-c", str(lab.config_file)
     balancer.start()
     balancer.wait_all_up()

@@ -48,7 +48,7 @@ def test_a_certificate_that_another_ca_file_vouches_for_is_good_after_a_reload(l
     assert "event=probe_child" not in balancer.log()
 
 
-def test_a_server_with_another_identity_than_its_service_is_told_of(lab, balancer):
+def test_a_server_with_another_identity_than_its_service_is_reported(lab, balancer):
     (lab.run / "pki").mkdir()
     pki = Pki(lab.run / "pki")
     pki.certificate("other", "/C=US/ST=WA/O=Contoso, Ltd/CN=other.contoso.com")
@@ -72,7 +72,7 @@ def test_a_server_with_another_identity_than_its_service_is_told_of(lab, balance
     balancer.wait_all_up()  # no verdict came of it
 
 
-def test_a_certificate_about_to_expire_is_told_of_and_serves(lab, balancer):
+def test_a_certificate_about_to_expire_is_reported_and_serves(lab, balancer):
     balancer.configure(replace=with_tls("tls: encryption-only", "expiry-warn: 3650d"))
     balancer.start()
     balancer.wait_all_up()

@@ -53,7 +53,7 @@ def test_twenty_times_down_and_up_again_no_session_is_lost(lab, running, measure
     measured(f"first connection after each up: {max(waits):.2f} s at worst")
 
 
-def test_an_interface_that_is_deleted_and_made_anew_carries_mail_again(lab, running, measured):
+def test_an_interface_that_is_deleted_and_recreated_carries_mail_again(lab, running, measured):
     """D2: another index and another address, found by its name."""
     before, mac = {path.name for path in lab.pin.glob("v*/link_*")}, lab.mac("lb")
     with Mail(lab) as mail:
@@ -113,7 +113,7 @@ def no_server_is_blamed(balancer):
 # --- the program ---
 
 def test_a_program_that_is_detached_by_force_is_put_back(lab, running, measured):
-    """D3: nobody is told of a detached link, so it has to be looked for."""
+    """D3: there is no event for a detached link, so it must be polled."""
     with Mail(lab) as mail:
         since = time.monotonic()
         detach(lab)
@@ -149,7 +149,7 @@ def test_pins_that_are_removed_are_put_back_and_the_next_mxlbd_takes_them_over(l
 
 
 def test_maps_that_a_refused_mxlbd_left_in_place_of_the_removed_ones_are_not_taken_for_the_own(lab, balancer):
-    """K6: the directory is removed and made anew, and before that is noticed another mxlbd starts there and is refused. The flows that
+    """K6: the directory is removed and created again, and before that is noticed another mxlbd starts there and is refused. The flows that
     the next one takes over must be those that the program in force has made."""
     own = lab.pin / "own"
     balancer.configure(replace={f"pin: {lab.pin}": f"pin: {own}"})

@@ -57,7 +57,7 @@ def test_a_neighbour_entry_that_is_deleted_or_marked_failed_costs_nothing(lab, b
 
 
 @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "not-pinned"])
-def test_who_lies_about_a_servers_address_gets_no_mail_of_a_pinned_one_and_is_told_of_else(lab, balancer, pinned):
+def test_a_host_that_claims_a_servers_address_gets_no_mail_of_a_pinned_one_and_is_reported_otherwise(lab, balancer, pinned):
     """D10: nuneaton says by ARP that oxford-a's address is its own. An entry set by hand is the way to pin."""
     balancer.start()
     balancer.wait_all_up()
@@ -78,7 +78,7 @@ def test_who_lies_about_a_servers_address_gets_no_mail_of_a_pinned_one_and_is_to
             assert traffic.seen(since) == set(OXFORD) and true in neighbour(lab)
         else:
             told = re.compile(f'event=backend_nexthop service=hybrid-mail backend=oxford-a .*{false}')
-            wait_until(lambda: lie() or told.search(balancer.log()), PATIENCE_S, "another address is told of")
+            wait_until(lambda: lie() or told.search(balancer.log()), PATIENCE_S, "another address is reported")
             lab.within("lb", "ip", "neigh", "del", OXFORD_A, "dev", "eth0", status=None)
             wait_until(lambda: true in neighbour(lab), PATIENCE_S, "the true one is asked for again")
             balancer.wait_for({"oxford-a": "up"}, PATIENCE_S)
@@ -122,15 +122,15 @@ def test_a_server_that_greets_too_late_is_down_and_its_probes_do_not_pile_up(lab
     assert max(open_at_once) <= 1, open_at_once  # of the IPv4 service
 
 
-def test_a_server_that_answers_arp_for_the_vip_is_told_of_until_it_stops(lab, balancer, measured):
+def test_a_server_that_answers_arp_for_the_vip_is_reported_until_it_stops(lab, balancer, measured):
     """B8: mail for it would pass the balancer by; it answers only who asks, so mxlbd does."""
     balancer.start()
     balancer.wait_all_up()
     lab.undo.callback(lab.within, "oxford-b", "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
     since = time.monotonic()
     lab.within("oxford-b", "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=0")
-    wait_until(lambda: "event=vip_conflict from=none to=claimed" in balancer.log(), 2 * PATIENCE_S, "the conflict is told of")
-    measured(f"told of after {time.monotonic() - since:.2f} s")
+    wait_until(lambda: "event=vip_conflict from=none to=claimed" in balancer.log(), 2 * PATIENCE_S, "the conflict is reported")
+    measured(f"reported after {time.monotonic() - since:.2f} s")
     lab.mend()
     wait_until(lambda: "event=vip_conflict from=claimed to=none" in balancer.log(), 4 * PATIENCE_S, "and its end")
     assert balancer.log().count("event=vip_conflict") == 2

@@ -216,7 +216,7 @@ def devmap(balancer):
             for entry in entries if isinstance(entry["value"], list)}
 
 
-def test_an_interface_made_anew_under_the_same_index_carries_the_program_again(lab, balancer, eth1):
+def test_an_interface_recreated_under_the_same_index_carries_the_program_again(lab, balancer, eth1):
     balancer.configure(replace={ETH0: BOTH})
     balancer.start()
     balancer.wait_all_up()

@@ -201,7 +201,7 @@ def lines_of_the_probe(text):
 
 
 def unsound(server, lines, commands=""):
-    """Those that tell of more than a connection and its end."""
+    """Lines about more than a connection and its end."""
     sound = {
         "Postfix": rf"smtpd\[\d+\]: (connect from \S+\[\S+\]$|disconnect from \S+\[\S+\] {commands}$|"
                    r"(Anonymous|Untrusted|Trusted) TLS connection established from )",

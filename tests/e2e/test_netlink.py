@@ -92,7 +92,7 @@ def test_a_cut_link_is_failed_soon_keeps_the_mac_and_comes_back(net, address):
     net.run("sw", "ip link set p-a down")
     assert d.do("reprobe 5") == 0
     d.expect(f"nexthop 5 failed {MAC['a']} eth0", seconds=2)  # 0.7 s; 3.1 s if it were not fast
-    assert d.do("reprobe 5") == 0  # from FAILED: resolved anew, with the same outcome
+    assert d.do("reprobe 5") == 0  # from FAILED: resolved again, with the same outcome
     d.expect(f"nexthop 5 failed {MAC['a']} eth0")
     net.run("sw", "ip link set p-a up")
     d.expect(f"nexthop 5 resolved {MAC['a']} eth0")
@@ -119,7 +119,7 @@ def test_every_reprobe_leads_to_one_callback_though_nothing_changed(net):
     assert d.waiting() == []
 
 
-def test_a_reprobe_of_a_deleted_entry_resolves_it_anew(net):
+def test_a_reprobe_of_a_deleted_entry_resolves_it_again(net):
     d = net.driver()
     d.resolve(5, A4, MAC["a"])
     net.run("lb", f"ip neigh del {A4} dev eth0")
@@ -151,7 +151,7 @@ def test_an_announcement_that_stops_a_reprobe_is_itself_probed(net):
     d.expect("nexthop 5 resolved 02:00:00:00:00:99 eth0", seconds=3)  # what the reprobe found
 
 
-def test_watching_the_same_address_again_asks_anew_and_another_one_replaces_it(net):
+def test_watching_the_same_address_again_asks_again_and_another_one_replaces_it(net):
     d = net.driver()
     d.resolve(5, A4, MAC["a"])
     d.resolve(5, A4, MAC["a"])

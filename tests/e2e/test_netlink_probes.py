@@ -134,7 +134,7 @@ def test_what_is_taken_from_a_probes_way_is_put_back_at_once_and_reported(net, n
 
 
 @pytest.mark.parametrize("vip", [VIP4, VIP6])
-def test_a_look_finds_what_no_event_has_told_of(net, vip):
+def test_a_check_finds_what_no_event_has_reported(net, vip):
     """Before a probe: the rule may be gone, and the event be still on its way or be lost."""
     d = net.driver()
     watch_both(net, d, vip == VIP6)
@@ -163,7 +163,7 @@ def test_a_vip_that_becomes_an_address_of_this_box_is_known_until_it_goes(net, v
 
 
 @pytest.mark.parametrize("vip", [VIP4, VIP6])
-def test_somebody_elses_rule_in_front_of_ours_is_noticed_and_its_end_too(net, vip):
+def test_a_foreign_rule_in_front_of_the_probes_is_noticed_and_its_end_too(net, vip):
     d = net.driver()
     watch_both(net, d, vip == VIP6)
     assert d.do(f"route 11 {vip}") == 0
@@ -234,7 +234,7 @@ def test_a_second_process_adopts_and_duplicates_nothing(net):
 
 
 def test_detach_leaves_rules_tables_and_neighbours_as_before_and_others_alone(net):
-    net.run("lb", "ip rule add fwmark 0x6d780007 lookup 27007 priority 27000")  # no protocol of ours
+    net.run("lb", "ip rule add fwmark 0x6d780007 lookup 27007 priority 27000")  # not mxlb's protocol
     net.run("lb", f"ip route add {VIP4}/32 via {A4} table 27007")
     net.run("lb", "ip neigh add fe80::1234 lladdr 02:00:00:00:00:01 dev eth0 nud permanent")
     before = everything(net)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`notify`: a program told of each event: who it runs as, what it may, what becomes of one that hangs, fails or is too many; and the
+"""`notify`: a program run for each event: as which user it runs, what it may, what becomes of one that hangs, fails or is too many; and the
 recipes of scripts/notify, for real."""
 import contextlib
 import http.server

@@ -225,7 +225,7 @@ def test_a_reload_leaves_no_multicast_group_that_is_still_served(lab, running):
     wait_until(lambda: reports() != before, 5, "which a report tells")
 
 
-def test_a_renamed_interface_is_followed_and_told_of(lab, running, measured):
+def test_a_renamed_interface_is_followed_and_reported(lab, running, measured):
     """udev renames late, a person early; afterwards a server gets another network card."""
     def rename(a, b):
         for change in (f"link set {a} down", f"link set {a} name {b}", f"link set {b} up", "route replace default via 203.0.113.1",

@@ -112,7 +112,7 @@ struct flowmodel_world {
 	X(syn_nobody, "1  a SYN that nobody takes")                                            \
 	X(again, "2  a SYN again follows its note")                                            \
 	X(again_changed, "2  a SYN again follows its note against the ring")                   \
-	X(again_down, "2  a SYN again whose backend is down is placed anew")                   \
+	X(again_down, "2  a SYN again whose backend is down is placed again")                  \
 	X(again_nobody, "2  a SYN again whose backend is down, and nobody else is up")         \
 	X(late, "2  a late copy of a SYN follows its flow's entry")                            \
 	X(late_changed, "2  a late copy of a SYN follows its flow's entry against the ring")   \

@@ -24,7 +24,7 @@ static uint64_t sights(uint32_t interface)
 	return n;
 }
 
-/* n_slaves 0: loopback is nothing of ours. */
+/* n_slaves 0: loopback is not configured. */
 static void set_bond(unsigned n_slaves, uint16_t vlan)
 {
 	static const int slaves[] = {LOOPBACK, 77};

@@ -260,7 +260,7 @@ static void test_the_next_mxlbd_keeps_the_tunnels_that_it_finds_until_it_knows_t
 	assert_int_equal(o.counter, -1);
 	plan_one(&whole, 0, NULL);
 	assert_memory_equal(at, &before, sizeof(before));
-	plan_one(&blind, 0, NULL); /* it was known, and is no more */
+	plan_one(&blind, 0, NULL); /* it was known before */
 	assert_false(at->way.flags & MXLB_BACKEND_NEXT_HOP);
 	bench_plan();
 }

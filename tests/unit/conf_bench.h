@@ -22,7 +22,7 @@
 	"        x: {address: 203.0.113.11}\n" \
 	"        y: {address: 203.0.113.12}\n"
 
-extern char bench_file[];		   /* the one that each test writes anew */
+extern char bench_file[];		   /* written by each test */
 extern const struct config *bench_running; /* what is in force while the bench loads */
 
 /* Group fixtures. */

@@ -73,7 +73,7 @@ static void a_connection_is_told_as_it_begins_and_as_it_ends(void **state)
 		{"one that is closed", ".aaAAA..", "+a -a2closed"},
 		{"one that is over before it is seen", ".AAA", "+a -a0closed"},
 		{"one that falls asleep", "aaii", "+a -a2idle"},
-		{"one that wakes up is told anew", "aiia", "+a -a1idle +a"},
+		{"one that wakes up is reported again", "aiia", "+a -a1idle +a"},
 		{"another takes its place", "aabb", "+a -a2replaced +b"},
 		{"another takes its place after its end", "aAb", "+a -a1closed +b"},
 		{"a sweep takes it away", "aa.", "+a -a2replaced"},

@@ -18,7 +18,7 @@ static bool shows(struct model *m, uint32_t id, const char *subject, int64_t not
 	return model_probe_result(m, id, &p, at((uint64_t)(now_s - T0_S) * 1000));
 }
 
-static void a_certificate_about_to_expire_is_told_of_once_a_day_and_once_a_change(void **state)
+static void a_certificate_about_to_expire_is_reported_once_a_day_and_once_a_change(void **state)
 {
 	struct config *c = oxford();
 	const int64_t end = T0_S + 30 * DAY_S;
@@ -52,7 +52,7 @@ static void a_certificate_about_to_expire_is_told_of_once_a_day_and_once_a_chang
 	free_config(c);
 }
 
-static void no_expiry_is_told_of_where_none_was_asked_for(void **state)
+static void no_expiry_is_reported_with_expiry_warn_0(void **state)
 {
 	struct config *c = oxford();
 	struct model *m = running(c);
@@ -65,7 +65,7 @@ static void no_expiry_is_told_of_where_none_was_asked_for(void **state)
 	free_config(c);
 }
 
-static void servers_that_show_different_identities_are_told_of_once_a_change(void **state)
+static void servers_with_different_identities_are_reported_once_a_change(void **state)
 {
 	struct config *c = oxford();
 	struct model *m = running(c);
@@ -499,9 +499,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-			a_certificate_about_to_expire_is_told_of_once_a_day_and_once_a_change),
-		cmocka_unit_test(no_expiry_is_told_of_where_none_was_asked_for),
-		cmocka_unit_test(servers_that_show_different_identities_are_told_of_once_a_change),
+			a_certificate_about_to_expire_is_reported_once_a_day_and_once_a_change),
+		cmocka_unit_test(no_expiry_is_reported_with_expiry_warn_0),
+		cmocka_unit_test(servers_with_different_identities_are_reported_once_a_change),
 		cmocka_unit_test(
 			bad_certificates_everywhere_fail_open_loudly_and_stay_so_through_trouble_of_our_own),
 		cmocka_unit_test(a_fresh_model_is_not_ready_and_says_what_is_in_force),

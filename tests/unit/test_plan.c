@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * core/plan.c: what the datapath is told of next hops, tunnels and flows. It is compiled in here so that each of its
+ * core/plan.c: what the datapath is given: next hops, tunnels and flows. It is compiled in here so that each of its
  * allocations can be made to fail.
  */
 #include "model_fixture.h"
@@ -167,7 +167,7 @@ static void flows_are_reset_only_while_the_host_is_gone_and_the_config_wants_it(
 	result(m, 1, REASON_local_carrier, 2200);
 	assert_true(planned(m, 1).down && !planned(m, 1).reset_flows);
 	result(m, 1, REASON_unreachable, 2300);
-	assert_false(planned(m, 1).reset_flows); /* to be asked anew */
+	assert_false(planned(m, 1).reset_flows); /* to be asked again */
 	assert_true(model_gone(m, 1));
 	m->services[0].conf.on_unreachable = ON_UNREACHABLE_KEEP;
 	assert_true(planned(m, 1).down && !planned(m, 1).reset_flows);

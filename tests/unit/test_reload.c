@@ -100,7 +100,7 @@ static void what_operators_said_and_the_active_tier_outlive_a_restart_and_a_relo
 	assert_int_equal(m->services[0].backends[0].admin, ADMIN_READY);
 	model_free(m);
 
-	/* Forced; the time of alice's order is up meanwhile; and the record of one that was away tells of an older order. */
+	/* Forced; the time of alice's order is up meanwhile; and the record of one that was away reports an older order. */
 	rows[0].order.until_wall_ms = now.wall_ms - 1;
 	for (unsigned i = 1; i < 3; i++) {
 		rows[i].has_forced = true;

@@ -6,12 +6,12 @@
 #ifndef MXLB_CTL_SETUP_TEXT_H
 #define MXLB_CTL_SETUP_TEXT_H
 
-/* What is done now and at each start stands in a file of its own, which a unit runs: that works whatever manages the network. */
+/* The commands for now and for each start are in a file that a unit runs, which works with any network manager. */
 static const char linux_begin[] =
 	"#!/bin/sh\n"
 	"# @SERVER@ behind mxlb: VIP @VIP@, TCP port @PORT@, @HOW@.\n"
 	"# As root on the server, for instance: mxlbctl server-setup linux @WHOSE@ | ssh root@@SERVER@ sh\n"
-	"# It may be run again. The mail server must listen on the VIP too (Postfix: inet_interfaces = all).\n"
+	"# It may be run repeatedly. The mail server must also listen on the VIP (Postfix: inet_interfaces = all).\n"
 	"set -eu\n"
 	"start=/usr/local/lib/mxlb/server-@SERVICE@\n"
 	"unit=mxlb-server-@SERVICE@.service\n"
@@ -19,17 +19,17 @@ static const char linux_begin[] =
 	"mkdir -p /usr/local/lib/mxlb /etc/sysctl.d /etc/systemd/system\n"
 	"cat >\"$start\" <<'END'\n"
 	"#!/bin/sh\n"
-	"# Made by mxlbctl server-setup: what @SERVICE@ needs here at each start.\n"
+	"# Made by mxlbctl server-setup: prepares this server for @SERVICE@ at each start.\n"
 	"set -eu\n"
 	"# The VIP, for this host alone.\n"
 	"ip address replace @VIP@/@LENGTH@ dev lo\n";
 
 static const char linux_tunnel_begin[] =
-	"# The tunnel from the edge box ends here; only what that box sends is taken out.\n"
+	"# The end of the tunnel from the edge box; only packets from that box are unpacked.\n"
 	"modprobe -q @MODULE@ || true\n";
 
 static const char linux_tunnel_v6_outer[] =
-	"# Devices of one inner family, which former scripts made, are in the way of the one for both.\n"
+	"# Devices of one inner family, made by former scripts, would conflict with the one for both.\n"
 	"for former in @FORMER@; do\n"
 	"\tip link delete \"$former\" 2>/dev/null || true\n"
 	"done\n";
@@ -38,7 +38,7 @@ static const char linux_tunnel[] =
 	"ip link show dev @DEVICE@ >/dev/null 2>&1 ||\n"
 	"\tip link add @DEVICE@ type @TYPE@ local @LOCAL@ remote @REMOTE@\n"
 	"ip link set @DEVICE@ up\n"
-	"# Senders are told at once what fits into the tunnel: a TCP segment of @MSS@ bytes.\n"
+	"# Tell senders from the start what fits into the tunnel: TCP segments of @MSS@ bytes.\n"
 	"ip @FAMILY@ route show default | sed 's/ linkdown//; s/ dead//; s/ expires \\([0-9]*\\)sec/ expires \\1/' |\n"
 	"while read -r route; do\n"
 	"\thad=${route##* advmss }\n"
@@ -53,7 +53,7 @@ static const char linux_tunnel[] =
  * device without an address loose drops as strict does (fib_validate_source), so the VIP is there too.
  */
 static const char linux_tunnel_v4[] =
-	"# Senders are not to be found behind the tunnel: loose, where strict would drop them; loose needs an address there.\n"
+	"# No route to senders leads through the tunnel, so strict filtering would drop their packets. Loose filtering needs an address.\n"
 	"ip address replace @VIP@/32 dev @DEVICE@\n"
 	"sysctl -q -w net.ipv4.conf.@DEVICE@.rp_filter=2\n";
 
@@ -62,7 +62,7 @@ static const char linux_middle[] = "END\n"
 				   "\n";
 
 static const char linux_quiet_v4[] =
-	"# It never answers ARP for the VIP (only mxlb does), nor names it in a question.\n"
+	"# Never answer ARP for the VIP (only mxlb does), nor use it in ARP requests.\n"
 	"cat >/etc/sysctl.d/50-mxlb.conf <<'END'\n"
 	"net.ipv4.conf.all.arp_ignore=1\n"
 	"net.ipv4.conf.all.arp_announce=2\n"
@@ -72,13 +72,13 @@ static const char linux_quiet_v4[] =
 static const char linux_end[] =
 	"\"$start\"\n"
 	"\n"
-	"# After a restart, too.\n"
+	"# Do the same after a restart.\n"
 	"cat >\"/etc/systemd/system/$unit\" <<END\n"
 	"[Unit]\n"
 	"Description=What @SERVICE@ needs of a server behind mxlb\n"
 	"Wants=network-online.target\n"
 	"After=network-online.target networking.service systemd-networkd.service NetworkManager.service\n"
-	"# Whatever manages the network here, when it is restarted this runs again.\n"
+	"# Run again when the network manager is restarted.\n"
 	"PartOf=networking.service systemd-networkd.service NetworkManager.service\n"
 	"\n"
 	"[Service]\n"
@@ -99,12 +99,12 @@ static const char linux_end[] =
 	"# To undo: systemctl disable mxlb-server-@SERVICE@; ip address del @VIP@/@LENGTH@ dev lo; remove the files@UNDO@.\n";
 
 static const char windows_tunnel[] =
-	"# mxlb reaches this server through a tunnel (forward: ipip), whose packets Windows can't take out. Put a second mxlb on\n"
-	"# its network, with decap: {from: [@REMOTE@]} and this server as its l2 backend. What the server itself needs:\n";
+	"# mxlb reaches this server through a tunnel (forward: ipip), which Windows cannot unpack. Put a second mxlb on its\n"
+	"# network, with decap: {from: [@REMOTE@]} and this server with forward: l2. The server itself needs:\n";
 
 static const char windows_script[] =
 	"# @SERVER@ behind mxlb: VIP @VIP@, TCP port @PORT@, @HOW@.\n"
-	"# In an elevated PowerShell on the server. It may be run again.\n"
+	"# Run it in an elevated PowerShell on the server. It may be run repeatedly.\n"
 	"$ErrorActionPreference = 'Stop'\n"
 	"$vip = '@VIP@'\n"
 	"$port = @PORT@\n"
@@ -121,18 +121,18 @@ static const char windows_script[] =
 	"}\n"
 	"$adapter = Get-NetAdapter -Name $loopback\n"
 	"\n"
-	"# 2. Its address must not come into DNS: the server's name would lead to the VIP, and Active Directory and DAG with it.\n"
+	"# 2. Keep its address out of DNS: otherwise the server's name resolves to the VIP, which breaks Active Directory and the DAG.\n"
 	"Set-DnsClient -InterfaceAlias $loopback -RegisterThisConnectionsAddress $false\n"
 	"Get-CimInstance Win32_NetworkAdapterConfiguration -Filter \"InterfaceIndex=$($adapter.ifIndex)\" |\n"
 	"    Invoke-CimMethod -MethodName SetTcpipNetbios -Arguments @{ TcpipNetbiosOptions = [uint32]2 } | Out-Null\n"
 	"Disable-NetAdapterBinding -Name $loopback -ComponentID ms_msclient, ms_server\n"
 	"\n"
-	"# 3. The VIP, for this host alone, and never the source of what the server begins itself.\n"
+	"# 3. The VIP, as a host address, and never as the source of the server's own connections.\n"
 	"if (-not (Get-NetIPAddress -IPAddress $vip -ErrorAction SilentlyContinue)) {\n"
 	"    New-NetIPAddress -InterfaceAlias $loopback -IPAddress $vip -PrefixLength @LENGTH@ -SkipAsSource $true | Out-Null\n"
 	"}\n"
 	"\n"
-	"# 4. Packets for it come in by the network's adapter, and answers leave by it (weak host model).\n"
+	"# 4. Packets for it arrive on the network adapter, and replies leave through it (weak host model).\n"
 	"Set-NetIPInterface -InterfaceAlias $loopback -AddressFamily @WINFAMILY@ -WeakHostReceive Enabled -WeakHostSend Enabled -DadTransmits 0\n"
 	"Get-NetRoute -DestinationPrefix '@DEFAULT@' | Select-Object -ExpandProperty ifIndex -Unique | ForEach-Object {\n"
 	"    Set-NetIPInterface -InterfaceIndex $_ -AddressFamily @WINFAMILY@ -WeakHostReceive Enabled\n"
@@ -144,7 +144,7 @@ static const char windows_script[] =
 	"        -Protocol TCP -LocalAddress $vip -LocalPort $port | Out-Null\n"
 	"}\n"
 	"\n"
-	"# 6. The receive connector must listen on the VIP too: 'All available' addresses do. None of its own for the probe.\n"
+	"# 6. The receive connector must listen on the VIP too, as 'All available' addresses do. Make none for the probe.\n"
 	"if (Get-Command Get-ReceiveConnector -ErrorAction SilentlyContinue) {\n"
 	"    Get-ReceiveConnector -Server $env:COMPUTERNAME | Where-Object { $_.Bindings -match \":$port$\" } | Format-List Identity, Bindings\n"
 	"}\n"

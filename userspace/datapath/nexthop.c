@@ -303,7 +303,7 @@ static bool take_route(struct netlink *n, struct watch *w, int type, const struc
 	int port = type == RTN_UNICAST ? port_by_ifindex(n, r->ifindex) : -1;
 
 	if (type == RTN_UNICAST && is_detour(n, w, r)) {
-		trouble(w, "the route to it leads elsewhere by now (ip rule, ip route get); mail "
+		trouble(w, "the route to it now leads elsewhere (ip rule, ip route get); mail "
 			   "goes on to where it was found");
 		return true;
 	}
