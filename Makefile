@@ -16,6 +16,7 @@
 # make fuzz-packet  libFuzzer on the kernel program's native build
 # make e2e-ipip   mail, failover and flows through tunnels, all of their tests (root)
 # make games      sessions against ring changes, floods and forgeries; probes and what they log: a minute each (root)
+# make floods-of REV=7bee90b  the floods among the games, against another revision (root, ten minutes)
 # make costs      how fast a server's death is told beside servers that cost a probe much CPU, as a table (root, ten minutes)
 # make chaos      10,000 messages to five servers while faults strike; MXLB_SEED=n replays (root, a quarter of an hour)
 # make survive    starts killed at each of their calls, 1,000 reloads, two hours' worth of probes: half an hour (root)
@@ -339,6 +340,14 @@ e2e-ipip: all
 # The games that `check` plays for seconds, for a minute each.
 games: all
 	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows floods allow mtas socket evidence pair)
+
+# The floods against another revision's mxlbd, for comparison; what it does not withstand fails.
+.PHONY: floods-of
+floods-of: REV ?= 7bee90b
+floods-of:
+	$(Q)rm -rf $(B)/of-$(REV) && mkdir -p $(B)/of-$(REV) && git archive $(REV) | tar -x -C $(B)/of-$(REV)
+	$(Q)$(MAKE) -s -C $(B)/of-$(REV) B=build all
+	$(Q)MXLB_B=$(B) MXLB_INSTALLED=$(abspath $(B)/of-$(REV)/build) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_floods.py
 
 # How long another server's death stays untold, with 0, 1 and 8 servers of each way to be expensive.
 .PHONY: costs

@@ -125,6 +125,51 @@ def test_a_message_of_25_MB_passes_a_link_of_1400_bytes_two_hops_behind_the_tunn
     measured(f"{figures(sent)}, too_big {balancer.status()['drops']['too_big']}")
 
 
+TOO_BIG = """
+import socket, struct, sys
+box, far, mtu = socket.inet_aton(sys.argv[1]), socket.inet_aton(sys.argv[2]), int(sys.argv[3])
+def summed(b):
+    s = sum(struct.unpack(f">{len(b) // 2}H", b))
+    return ~((s & 0xffff) + (s >> 16)) & 0xffff
+outer = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 1500, 0, 0x4000, 64, 4, 0, box, far)  # IPv4 in IPv4
+inner = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 1480, 0, 0x4000, 63, 6, 0, bytes(4), bytes(4))[:8]  # all that a router must quote
+icmp = struct.pack(">BBHHH", 3, 4, 0, 0, mtu) + outer[:10] + struct.pack(">H", summed(outer)) + outer[12:] + inner
+icmp = icmp[:2] + struct.pack(">H", summed(icmp)) + icmp[4:]
+socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).sendto(icmp, (sys.argv[1], 0))
+"""
+LEAST_MTU = 552 + 20  # the kernel's net.ipv4.route.min_pmtu and the outer header
+LB = "203.0.113.5"
+
+
+def forge_too_big(lab, mtu):
+    lab.within("router", "/usr/bin/python3", "-c", TOO_BIG, LB, FAR4, str(mtu))
+
+
+@pytest.mark.parametrize("locked", [False, True], ids=["believed", "locked"])
+def test_a_forged_error_about_a_tunnels_packets_slows_mail_and_a_locked_mtu_refuses_it(lab, balancer, far, measured, locked):
+    """Whoever knows the two addresses of a tunnel can forge it. Mail still passes where the sender gets the ICMP that follows."""
+    lab.undo.callback(forget_mtus, lab)
+    forget_mtus(lab)
+    if locked:
+        route = lab.within("lb", "ip", "-4", "route", "show", "default").split()
+        way = (FAR4, *route[1:5])  # via ROUTER dev eth0
+        lab.undo.callback(lab.within, "lb", "ip", "route", "del", *way)
+        lab.within("lb", "ip", "route", "add", *way, "mtu", "lock", "1500")
+    set_tiers(balancer, hybrid_mail={10: {FAR: FAR4}})
+    balancer.start()
+    balancer.wait_for({FAR: "up"}, 15)
+    mtu = lambda: balancer.backend(FAR)["tunnel"]["mtu"]  # noqa: E731
+    assert mtu() == 1500
+    for forged in (68, 600):
+        forge_too_big(lab, forged)
+        if not locked:
+            wait_until(lambda: mtu() == max(forged, LEAST_MTU) or forged > mtu() >= LEAST_MTU, 10, f"{forged} is believed as far as it goes")
+    sent = send_message(lab, VIP, f"forged {locked}")
+    assert mtu() == (1500 if locked else LEAST_MTU)
+    assert balancer.verdicts()[FAR] == "up"
+    measured(f"{'mtu lock' if locked else 'believed'}: {figures(sent)}")
+
+
 # --- far ends ---
 
 def tunnelled(balancer, service="hybrid-mail"):

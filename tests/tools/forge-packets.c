@@ -6,12 +6,13 @@
  *   forge-packets IFACE MAC VIP PORT SEED RATE syn-again
  *   forge-packets IFACE MAC VIP PORT SEED RATE ack
  *   forge-packets IFACE MAC VIP PORT SEED RATE syn-from ADDRESS LENGTH [TIMES]
- *   forge-packets IFACE MAC VIP PORT SEED RATE {pairs | pairs-again | pairs-data | data} [PACKETS]
+ *   forge-packets IFACE MAC VIP PORT SEED RATE {pairs | pairs-again | pairs-data | data | mails} [PACKETS]
  *   forge-packets IFACE MAC VIP PORT SEED RATE CLIENT CLIENT_PORT...
  *
  * "syn": SYNs from everywhere in 100.64.0.0/10 or 2001:db8:64::/64; "syn-again": the same AGAIN of them over and over; "ack": segments
  * with ACK from there. "syn-from": SYNs from everywhere in a prefix, each of them TIMES in a row. "pairs": from there, a SYN and the ACK behind it, as a connection begins; "pairs-again": and RATE connections later,
- * which is some seconds, another ACK; "pairs-data": two segments with data at once; "data": these without the handshake. It ends after PACKETS.
+ * which is some seconds, another ACK; "pairs-data": two segments with data at once; "data": these without the handshake; "mails": as if a client had
+ * sent a message of 16 KB and ended. It ends after PACKETS.
  * Else, on each of these tuples in turn: a SYN, a FIN, a RST, and a SYN with the ACK that would follow it; every sequence
  * number is a guess. Ends with one line of JSON.
  * By a packet socket past the queueing discipline: IFACE's frames are the only traffic it can make.
@@ -40,6 +41,7 @@
 #define TUPLES_MAX 1024
 #define AGAIN	   1024
 #define DATA	   16 /* bytes */
+#define JUMP	   16384
 #define FRAME_MAX \
 	(sizeof(struct ether_header) + sizeof(struct ip6_hdr) + sizeof(struct tcphdr) + DATA)
 #define SYN_SOURCES 0x64400000 /* 100.64.0.0/10, RFC 6598 */
@@ -51,10 +53,14 @@ static const uint8_t kind_flags[KIND_COUNT] = {
 	[KIND_PAIR_SYN] = TH_SYN, [KIND_PAIR_ACK] = TH_ACK,
 };
 
-/* What is done with each connection that is made up; a letter a packet: SYN, ACK, data, and a later ACK. */
+/* What is done with each connection that is made up; a letter a packet: SYN, ACK, data, a later ACK, data 16 KB on, FIN. */
 static const struct {
 	const char *name, *steps;
-} floods[] = {{"pairs", "SA"}, {"pairs-again", "SAL"}, {"pairs-data", "SADD"}, {"data", "DD"}};
+} floods[] = {{"pairs", "SA"},
+	      {"pairs-again", "SAL"},
+	      {"pairs-data", "SADD"},
+	      {"data", "DD"},
+	      {"mails", "SADJF"}};
 
 struct forger {
 	int fd;
@@ -174,14 +180,19 @@ static size_t next_connection(struct forger *f, uint8_t *at)
 	char step = f->steps[f->step];
 	uint64_t which = f->connection - (step == 'L' ? f->rate : 0), r = mix(f->seed ^ which);
 	uint32_t from4 = htonl(SYN_SOURCES | (r & 0x3fffff)), number = mix(r);
-	struct tcphdr tcp = {.th_flags = step == 'S' ? TH_SYN : TH_ACK};
+	struct tcphdr tcp = {.th_flags = step == 'S'   ? TH_SYN
+					 : step == 'F' ? TH_FIN | TH_ACK
+						       : TH_ACK};
 	size_t len;
 
 	tcp.th_sport = htons(1024 + (r >> 22) % 64512);
 	for (unsigned i = 0; i < f->step; i++)
-		number += f->steps[i] == 'S' ? 1 : f->steps[i] == 'D' ? DATA : 0;
-	tcp.th_seq = htonl(number);
-	f->data = step == 'D' ? DATA : 0;
+		number += f->steps[i] == 'S'   ? 1
+			  : f->steps[i] == 'D' ? DATA
+			  : f->steps[i] == 'J' ? JUMP + DATA
+					       : 0;
+	tcp.th_seq = htonl(number + (step == 'J' ? JUMP : 0));
+	f->data = step == 'D' || step == 'J' ? DATA : 0;
 	r = mix(r + 1);
 	memcpy(from + (f->v6 ? 8 : 0), f->v6 ? (void *)&r : &from4, f->v6 ? 8 : 4);
 	len = put_frame(f, at, from, tcp);
@@ -325,7 +336,7 @@ static void open_interface(struct forger *f, const char *name)
 static void usage(void)
 {
 	fputs("usage: forge-packets IFACE MAC VIP PORT SEED RATE "
-	      "{syn | syn-again | ack | syn-from ADDRESS LENGTH [TIMES] | {pairs | pairs-again | pairs-data | data} [PACKETS] | "
+	      "{syn | syn-again | ack | syn-from ADDRESS LENGTH [TIMES] | {pairs | pairs-again | pairs-data | data | mails} [PACKETS] | "
 	      "CLIENT CLIENT_PORT...}\n",
 	      stderr);
 	exit(2);
