@@ -176,6 +176,8 @@ static __noinline __u32 flow_touch(void *line, const struct packet *p, __u16 epo
 	union mxlb_entry was = p->best.entry, now = was;
 	union mxlb_entry *entry = flow_own(line, p);
 
+	if (flow_age(was, epoch) >= EPOCHS_RESTING && flow_best_distance(p) > FLOW_RESUME)
+		return was.seq_marks;
 	if (was.epoch != epoch)
 		*(volatile __u16 *)&entry->epoch = epoch;
 	now.marks = flow_marks(was, flow_best_distance(p), p->flags, flow_has_data(p));

@@ -15,11 +15,13 @@
 #define FLOW_UNIT_BITS 8
 #define FLOW_MOVE      4096 /* 1 MiB: the entry moves, its data unmarks it */
 #define FLOW_SAME      512  /* 128 KiB: a SYN or a note belongs to this flow */
+#define FLOW_RESUME    64   /* 16 KiB: the same for an entry that has rested */
 #define FLOW_CLOSE     2    /* 512 bytes: FIN and RST close it */
 
 #define NOTE_REACH     65536 /* bytes after the SYN within which a segment follows its note */
 
 /* In epochs (seconds). */
+#define EPOCHS_RESTING 2 /* after which an entry rests: rule 0 */
 #define EPOCHS_CLOSED  2    /* then a closed entry is free */
 #define EPOCHS_COUNTED 900  /* 15 minutes: an open entry used within them counts as a flow */
 #define EPOCHS_EMPTY   60   /* the same for one whose client has sent no data */

@@ -7,10 +7,12 @@
 #define BLOCKS		0x1000000U /* in the whole of it */
 #define NEAR_BLOCKS	0x1000U	   /* 1 MiB */
 #define SAME_BLOCKS	0x200U	   /* 128 KiB */
+#define RESUME_BLOCKS	64U	   /* 16 KiB */
 #define CLOSE_BLOCKS	2U	   /* 512 bytes */
 #define NOTE_BYTES	65536U
 
 #define CLOSED_UNUSED_S 2U
+#define RESTING_S	2U
 #define EMPTY_S		60U /* has shown no data */
 #define COUNTED_S	(15 * 60U)
 #define OLD_S		(30 * 60U)
@@ -389,9 +391,14 @@ static uint32_t take_entry(struct flowmodel_line *line, struct flowmodel_entry *
 			   struct flowmodel_result *r)
 {
 	r->kind = FLOWMODEL_HIT;
-	did(r, is_near(e, s) ? FLOWMODEL_DID_hit : FLOWMODEL_DID_hit_far);
+	did(r, FLOWMODEL_DID_hit);
 	if (e->backend != w->ring)
 		did(r, FLOWMODEL_DID_hit_changed);
+	if (w->epoch - e->epoch >= RESTING_S && distance(e, s) > RESUME_BLOCKS &&
+	    !(w->without & FLOWMODEL_WITHOUT_REST)) {
+		did(r, FLOWMODEL_DID_resting);
+		return e->backend;
+	}
 	mark(e, w, s, r);
 	if (!is_near(e, s)) {
 		did(r, FLOWMODEL_DID_not_moved);

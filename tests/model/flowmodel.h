@@ -78,6 +78,7 @@ enum flowmodel_without {
 	FLOWMODEL_WITHOUT_SETTLED = 1 << 0, /* nothing settles */
 	FLOWMODEL_WITHOUT_DATA = 1 << 1,    /* what has shown no data is as good as what has */
 	FLOWMODEL_WITHOUT_LIMIT = 1 << 2,   /* all three of a line may settle */
+	FLOWMODEL_WITHOUT_REST = 1 << 3,    /* an entry that rests moves as far as any other */
 };
 
 /* What the decision depends on besides the table and the segment. */
@@ -91,70 +92,70 @@ struct flowmodel_world {
 };
 
 /* name, the rule's number and what happened: for the tests to show that all of it did */
-#define FLOWMODEL_RULES(X)                                                                     \
-	X(moved, "0  an entry moves behind the segment")                                       \
-	X(not_moved, "0  a segment further than 1 MiB does not move it")                       \
-	X(closed_fin, "0  a near FIN marks it closed")                                         \
-	X(closed_rst, "0  a near RST marks it closed")                                         \
-	X(closed_here, "0  a near segment that is answered with RST marks it closed")          \
-	X(not_closed, "0  a FIN or RST further than 512 bytes does not")                       \
-	X(unmarked, "0  later data unmarks it")                                                \
-	X(not_unmarked, "0  data further than 1 MiB does not")                                 \
-	X(shown, "0  near data shows that the client sends")                                   \
-	X(settled, "0  an entry that has shown data settles")                                  \
-	X(not_settled, "0  it does not where two others of the line have")                     \
-	X(not_settled_beside, "0  nor beside another live one of its tuple")                   \
-	X(noted, "1  a SYN is placed by the ring and noted")                                   \
-	X(noted_data, "1  a SYN with data is noted with its length")                           \
-	X(noted_over, "1  its note takes the place of another tuple's")                        \
-	X(noted_anew, "1  its note takes the place of its own with another ISN")               \
-	X(syn_beside, "1  a SYN on a tuple with a live entry")                                 \
-	X(syn_nobody, "1  a SYN that nobody takes")                                            \
-	X(again, "2  a SYN again follows its note")                                            \
-	X(again_changed, "2  a SYN again follows its note against the ring")                   \
-	X(again_down, "2  a SYN again whose backend is down is placed again")                  \
-	X(again_nobody, "2  a SYN again whose backend is down, and nobody else is up")         \
-	X(late, "2  a late copy of a SYN follows its flow's entry")                            \
-	X(late_changed, "2  a late copy of a SYN follows its flow's entry against the ring")   \
-	X(late_down, "2  a late copy of a SYN whose backend is down is like any SYN")          \
-	X(own, "3  a segment of the note's flow, which has its entry: follows it")             \
-	X(own_closed, "3  a segment of the note's flow, whose entry is closed: follows it")    \
-	X(promoted, "3  a note becomes an entry by rule 5")                                    \
-	X(promoted_data, "3  a note becomes an entry behind some of the SYN's data")           \
-	X(promoted_closed, "3  a note becomes an entry in place of a closed one of the tuple") \
-	X(promoted_over, "3  a note becomes an entry in place of the one beside")              \
-	X(promoted_beside, "3  a note becomes an entry beside a live one")                     \
-	X(note_alone, "3  up to 64 KiB behind: follows the note, there is no entry")           \
-	X(note_closed, "3  up to 64 KiB behind: follows the note, the entry is closed")        \
-	X(note_far, "3  up to 64 KiB behind: follows the note, the entry is far")              \
-	X(note_not, "3  up to 64 KiB behind: follows the entry, it is near and live")          \
-	X(note_beyond, "3  further than 64 KiB behind the SYN: not the note's")                \
-	X(note_flags, "3  SYN+ACK, RST or no ACK where a note would be promoted")              \
-	X(nearest, "3  of several entries the nearest wins")                                   \
-	X(nearest_first, "3  of two equally near the one that is not beside wins")             \
-	X(nearest_place, "3  of two equally near and alike the first of the line wins")        \
-	X(hit, "4  follows its entry")                                                         \
-	X(hit_far, "4  follows its entry from further than 1 MiB")                             \
-	X(hit_changed, "4  follows its entry against the ring")                                \
-	X(miss, "4  without entry: the ring, and an entry is made")                            \
-	X(miss_rst, "4  a RST without entry: the ring, no entry is made")                      \
-	X(miss_full, "4  without entry: the ring, the line is full of better ones")            \
-	X(miss_nobody, "4  without entry: nobody")                                             \
-	X(way_free, "5  a free place is taken")                                                \
-	X(way_closed_unused, "5  a closed one, unused for two epochs, gives way")              \
-	X(way_old, "5  one unused for 30 minutes gives way")                                   \
-	X(way_closed, "5  another closed one gives way")                                       \
-	X(way_by_miss, "5  one made by a miss gives way")                                      \
-	X(way_beside, "5  one beside another of its tuple gives way")                          \
-	X(way_empty, "5  one that has shown no data gives way")                                \
-	X(way_data, "5  one that has shown data but has not settled gives way")                \
-	X(reset, "R  a segment of a flow that is to be reset: RST")                            \
-	X(reset_promoted, "R  a segment that promotes to a flow that is to be reset: RST")     \
-	X(reset_rst, "R  a RST of a flow that is to be reset: silence")                        \
-	X(refused, "R  nobody: RST")                                                           \
-	X(refused_rst, "R  a RST to nobody: silence")                                          \
-	X(silent, "R  nobody: silence")                                                        \
-	X(not_ready, "R  cold start: silence")                                                 \
+#define FLOWMODEL_RULES(X)                                                                      \
+	X(moved, "0  an entry moves behind the segment")                                        \
+	X(not_moved, "0, 4  a segment further than 1 MiB follows it and does not move it")      \
+	X(resting, "0  nor does one further than 16 KiB, unless the entry was used within 2 s") \
+	X(closed_fin, "0  a near FIN marks it closed")                                          \
+	X(closed_rst, "0  a near RST marks it closed")                                          \
+	X(closed_here, "0  a near segment that is answered with RST marks it closed")           \
+	X(not_closed, "0  a FIN or RST further than 512 bytes does not")                        \
+	X(unmarked, "0  later data unmarks it")                                                 \
+	X(not_unmarked, "0  data further than 1 MiB does not")                                  \
+	X(shown, "0  near data shows that the client sends")                                    \
+	X(settled, "0  an entry that has shown data settles")                                   \
+	X(not_settled, "0  it does not where two others of the line have")                      \
+	X(not_settled_beside, "0  nor beside another live one of its tuple")                    \
+	X(noted, "1  a SYN is placed by the ring and noted")                                    \
+	X(noted_data, "1  a SYN with data is noted with its length")                            \
+	X(noted_over, "1  its note takes the place of another tuple's")                         \
+	X(noted_anew, "1  its note takes the place of its own with another ISN")                \
+	X(syn_beside, "1  a SYN on a tuple with a live entry")                                  \
+	X(syn_nobody, "1  a SYN that nobody takes")                                             \
+	X(again, "2  a SYN again follows its note")                                             \
+	X(again_changed, "2  a SYN again follows its note against the ring")                    \
+	X(again_down, "2  a SYN again whose backend is down is placed again")                   \
+	X(again_nobody, "2  a SYN again whose backend is down, and nobody else is up")          \
+	X(late, "2  a late copy of a SYN follows its flow's entry")                             \
+	X(late_changed, "2  a late copy of a SYN follows its flow's entry against the ring")    \
+	X(late_down, "2  a late copy of a SYN whose backend is down is like any SYN")           \
+	X(own, "3  a segment of the note's flow, which has its entry: follows it")              \
+	X(own_closed, "3  a segment of the note's flow, whose entry is closed: follows it")     \
+	X(promoted, "3  a note becomes an entry by rule 5")                                     \
+	X(promoted_data, "3  a note becomes an entry behind some of the SYN's data")            \
+	X(promoted_closed, "3  a note becomes an entry in place of a closed one of the tuple")  \
+	X(promoted_over, "3  a note becomes an entry in place of the one beside")               \
+	X(promoted_beside, "3  a note becomes an entry beside a live one")                      \
+	X(note_alone, "3  up to 64 KiB behind: follows the note, there is no entry")            \
+	X(note_closed, "3  up to 64 KiB behind: follows the note, the entry is closed")         \
+	X(note_far, "3  up to 64 KiB behind: follows the note, the entry is far")               \
+	X(note_not, "3  up to 64 KiB behind: follows the entry, it is near and live")           \
+	X(note_beyond, "3  further than 64 KiB behind the SYN: not the note's")                 \
+	X(note_flags, "3  SYN+ACK, RST or no ACK where a note would be promoted")               \
+	X(nearest, "3  of several entries the nearest wins")                                    \
+	X(nearest_first, "3  of two equally near the one that is not beside wins")              \
+	X(nearest_place, "3  of two equally near and alike the first of the line wins")         \
+	X(hit, "4  follows its entry")                                                          \
+	X(hit_changed, "4  follows its entry against the ring")                                 \
+	X(miss, "4  without entry: the ring, and an entry is made")                             \
+	X(miss_rst, "4  a RST without entry: the ring, no entry is made")                       \
+	X(miss_full, "4  without entry: the ring, the line is full of better ones")             \
+	X(miss_nobody, "4  without entry: nobody")                                              \
+	X(way_free, "5  a free place is taken")                                                 \
+	X(way_closed_unused, "5  a closed one, unused for two epochs, gives way")               \
+	X(way_old, "5  one unused for 30 minutes gives way")                                    \
+	X(way_closed, "5  another closed one gives way")                                        \
+	X(way_by_miss, "5  one made by a miss gives way")                                       \
+	X(way_beside, "5  one beside another of its tuple gives way")                           \
+	X(way_empty, "5  one that has shown no data gives way")                                 \
+	X(way_data, "5  one that has shown data but has not settled gives way")                 \
+	X(reset, "R  a segment of a flow that is to be reset: RST")                             \
+	X(reset_promoted, "R  a segment that promotes to a flow that is to be reset: RST")      \
+	X(reset_rst, "R  a RST of a flow that is to be reset: silence")                         \
+	X(refused, "R  nobody: RST")                                                            \
+	X(refused_rst, "R  a RST to nobody: silence")                                           \
+	X(silent, "R  nobody: silence")                                                         \
+	X(not_ready, "R  cold start: silence")                                                  \
 	X(no_next_hop, "F  the backend's next hop is not known")
 
 enum flowmodel_rule {

@@ -135,10 +135,62 @@ static void no_flood_takes_the_entry_of_an_idle_connection(void **state)
 	}
 }
 
+/* The places of idle connection i that are closed. */
+static bool is_closed(unsigned i)
+{
+	struct flow_place place;
+	struct addr client;
+	uint8_t bytes[4] = {198, 51, 100, i};
+
+	addr_from_bytes(bytes, 4, &client);
+	assert_int_equal(datapath_explain(bench_datapath(), 0, &client, 30000 + i, &place), 0);
+	return place.closed;
+}
+
+/* Data and FIN at each MiB of the sequence, for a connection whose address and port are known. Packets until its entry is closed. */
+static unsigned sweep(uint32_t step, unsigned most)
+{
+	uint32_t client = 198u << 24 | 51 << 16 | 100 << 8, seq = (1u << 31) + (1 << 19);
+	unsigned sent;
+
+	for (sent = 0; !is_closed(0) && sent < most; seq += step, sent += 2) {
+		send_segment(client, 30000, ACK, seq, DATA);
+		send_segment(client, 30000, ACK | 1, seq + DATA, 0);
+	}
+	return sent;
+}
+
+/* docs/datapath.md has the numbers: a limit, not a promise. */
+static void who_knows_a_connections_address_and_port_needs_many_packets_to_close_its_entry(
+	void **state)
+{
+	uint32_t backend[IDLE], client = 198u << 24 | 51 << 16 | 100 << 8;
+	unsigned sent;
+
+	(void)state;
+	clear_table();
+	open_idle(backend);
+	for (int i = 0; i < 2; i++)
+		datapath_step_epoch(bench_datapath());
+	sent = sweep(1 << 20, 8192);
+	assert_int_equal(sent, 8192); /* the whole space in steps that moved an idle entry once */
+	sent = sweep(1 << 15, 262144);
+	print_message("# closed by %u packets, from half the sequence space away\n", sent);
+	assert_in_range(sent, 130000, 132000);
+	assert_int_equal(entry_of(0), backend[0]); /* what its client sends still follows it */
+	for (unsigned i = 1; i < IDLE; i++)
+		assert_false(is_closed(i)); /* those whose port it does not know */
+	send_segment(client, 30000, ACK, 1 + DATA, DATA);
+	assert_false(is_closed(0)); /* and opens it again */
+	clear_table();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_flood_takes_the_entry_of_an_idle_connection),
+		cmocka_unit_test(
+			who_knows_a_connections_address_and_port_needs_many_packets_to_close_its_entry),
 	};
 
 	return cmocka_run_group_tests_name("flood", tests, bench_up, bench_down);
