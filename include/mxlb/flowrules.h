@@ -21,7 +21,7 @@
 #define NOTE_REACH     65536 /* bytes after the SYN within which a segment follows its note */
 
 /* In epochs (seconds). */
-#define EPOCHS_RESTING 2 /* after which an entry rests: rule 0 */
+#define EPOCHS_RESTING 2    /* after which an entry rests: rule 0 */
 #define EPOCHS_CLOSED  2    /* then a closed entry is free */
 #define EPOCHS_COUNTED 900  /* 15 minutes: an open entry used within them counts as a flow */
 #define EPOCHS_EMPTY   60   /* the same for one whose client has sent no data */
