@@ -18,20 +18,20 @@
 
 static const char usage_text[] =
 	"Usage: mxlbd [-c FILE] [-d] [-t | --check-load | --detach]\n"
-	"Balances SMTP connections to a VIP over servers, by their preference and health.\n"
+	"Spreads SMTP connections to a VIP over servers, by preference and health.\n"
 	"\n"
 	"  -c, --config FILE  the configuration (" DEFAULT_FILE ")\n"
 	"  -t, --test         check the configuration and exit: 0, or 1 with every error\n"
-	"      --check-load   load the BPF program into the kernel, let it go again, and exit: 0, or as below\n"
-	"      --detach       take away what an mxlbd that runs no more has left: no mail passes then\n"
+	"      --check-load   load the BPF program into the kernel, release it, and exit: 0, or as below\n"
+	"      --detach       remove what a stopped mxlbd has left in the kernel. Mail stops.\n"
 	"  -d, --debug        log more\n"
 	"  -V, --version      print the version and exit\n"
 	"  -h, --help         print this and exit\n"
 	"\n"
 	"mxlbd stays in the foreground and logs to stderr. Signals: HUP reloads, TERM and INT stop; the kernel\n"
-	"goes on forwarding. Exit: 0 stopped, 1 bad configuration or usage, 2 the system refuses,\n"
-	"which may pass (an interface, memory, another mxlbd), 3 this kernel can't load the BPF program or a\n"
-	"capability is missing: waiting does not help.\n";
+	"goes on forwarding. Exit: 0 stopped, 1 bad configuration or usage, 2 an error that may pass (an\n"
+	"interface, memory, another mxlbd), 3 this kernel cannot load the BPF program or a capability is\n"
+	"missing: waiting does not help.\n";
 
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},

@@ -201,27 +201,27 @@ static void explain_tells_entry_from_ring(void **state)
 	assert_string_equal(
 		bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 		"# 198.51.100.7:40001 to hybrid-mail, 203.0.113.25:25\n"
-		"allowed: everyone is, there is no allow-list\n"
+		"allowed: there is no allow-list\n"
 		"goes to: oxford-b, by slot 4711 of the ring; the flow table has no entry for it\n"
 		"a new connection: oxford-b, by slot 4711 of the ring\n"
-		"not oxford-a (tier 10): takes new connections, of its own slots\n"
-		"not nuneaton (tier 20): tier 20 stands by, tier 10 is active\n\n");
+		"not oxford-a (tier 10): available, but this client hashes to another server\n"
+		"not nuneaton (tier 20): tier 20 is standby, tier 10 is active\n\n");
 	assert_int_equal(b->asked_port, 40001);
 	b->place.entry_backend = id_of(b, "nuneaton");
 	b->place.idle_s = 12;
 	bench_assert_begins(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 			    "# 198.51.100.7:40001 to hybrid-mail, 203.0.113.25:25\n"
-			    "allowed: everyone is, there is no allow-list\n"
-			    "goes to: nuneaton, which has the flow; idle 12 s\n"
+			    "allowed: there is no allow-list\n"
+			    "goes to: nuneaton, by its flow table entry; idle 12 s\n"
 			    "a new connection: oxford-b, by slot 4711 of the ring\n"
 			    "not oxford-a (tier 10): ");
 	b->place.closed = b->place.by_miss = true;
 	assert_non_null(
 		strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
-		       "which has the flow; idle 12 s, closed, first seen in its middle\n"));
+		       "by its flow table entry; idle 12 s, closed, without its beginning\n"));
 	b->place.entry_backend = 4000; /* its backend was removed, the flow is kept */
 	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
-			       "goes to: #4000, which has the flow;"));
+			       "goes to: #4000, by its flow table entry;"));
 }
 
 static void explain_says_when_a_flow_is_reset(void **state)
@@ -235,12 +235,13 @@ static void explain_says_when_a_flow_is_reset(void **state)
 	gone->in_ring = false;
 	gone->health.verdict = VERDICT_DOWN;
 	gone->health.reason = REASON_unreachable;
-	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:1\n"),
-			       "goes to: nobody: reset, for oxford-a, which has the flow, is "
-			       "unreachable; idle 0 s\n"));
+	assert_non_null(
+		strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:1\n"),
+		       "goes to: no server: reset, because oxford-a, which has the flow, is "
+		       "unreachable; idle 0 s\n"));
 	b->model->services[0].conf.on_unreachable = ON_UNREACHABLE_KEEP;
 	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:1\n"),
-			       "goes to: oxford-a, which has the flow; idle 0 s\n"));
+			       "goes to: oxford-a, by its flow table entry; idle 0 s\n"));
 }
 
 static void explain_says_what_nobody_means(void **state)
@@ -250,15 +251,15 @@ static void explain_says_what_nobody_means(void **state)
 
 	b->place = (struct flow_place){.slot = 1};
 	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:1\n"),
-			       "a new connection: nobody: dropped in silence (cold start)\n"));
+			       "a new connection: no server: dropped (cold start)\n"));
 	s->tier.state = SERVICE_DOWN;
 	s->conf.all_down = ALL_DOWN_RESET;
-	assert_non_null(
-		strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:1\n"),
-		       "goes to: nobody: answered with a reset (all-down: reset); the flow table"));
+	assert_non_null(strstr(
+		bench_ask(b, "explain hybrid-mail 198.51.100.7:1\n"),
+		"goes to: no server: answered with a reset (all-down: reset); the flow table"));
 	s->conf.all_down = ALL_DOWN_DROP;
 	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:1\n"),
-			       "goes to: nobody: dropped in silence (all-down: drop); the flow"));
+			       "goes to: no server: dropped (all-down: drop); the flow"));
 }
 
 static void explain_has_a_reason_for_each_backend_that_takes_nothing(void **state)
@@ -274,7 +275,7 @@ static void explain_has_a_reason_for_each_backend_that_takes_nothing(void **stat
 	s->tier.active = 20;
 	assert_non_null(strstr(bench_ask(b, line),
 			       "not oxford-a (tier 10): tier 20 is active, tier "
-			       "10 has too few up (min-up 2)\n"));
+			       "10 has too few servers up (min-up 2)\n"));
 	s->has_forced = true;
 	s->forced = 20;
 	strcpy(s->order.who, "root");
@@ -301,8 +302,8 @@ static void explain_has_a_reason_for_each_backend_that_takes_nothing(void **stat
 	a->weight = 0;
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): its weight is 0\n"));
 	a->admin = ADMIN_MAINT;
-	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): the operator's word is "
-						   "maint\n"));
+	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): set to "
+						   "maint by an operator\n"));
 }
 
 static void explain_knows_the_allow_list_and_the_limit(void **state)
@@ -319,17 +320,17 @@ static void explain_knows_the_allow_list_and_the_limit(void **state)
 	bench_assert_begins(
 		bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 		"# 198.51.100.7:40001 to hybrid-mail, 203.0.113.25:25\n"
-		"denied: 198.51.100.7 matches none of the 1 prefixes of allow and allow-file: its "
+		"denied: 198.51.100.7 matches none of the 1 prefixes of allow and allow-file, so its "
 		"connections are dropped; add it to allow, then mxlbctl reload\n"
-		"limit: 50 new connections a second for 198.51.100.0/24 together\n");
+		"limit: 50 new connections per second for all of 198.51.100.0/24\n");
 	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 			       "\na new connection: dropped (denied)\n"));
 	assert_string_equal(
 		bench_ask(b, "explain hybrid-mail 192.0.2.9\n"),
 		"# 192.0.2.9 to hybrid-mail, 203.0.113.25:25\nallowed: by allow or allow-file\n"
-		"limit: 50 new connections a second for 192.0.2.0/24 together\n"
-		"a new connection: by its port, to one of oxford-a, oxford-b\n"
-		"not nuneaton (tier 20): tier 20 stands by, tier 10 is active\n\n");
+		"limit: 50 new connections per second for all of 192.0.2.0/24\n"
+		"a new connection: depending on its port, to one of oxford-a, oxford-b\n"
+		"not nuneaton (tier 20): tier 20 is standby, tier 10 is active\n\n");
 	s->allow_mode = ALLOW_OBSERVE;
 	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7\n"),
 			       "would be denied: 198.51.100.7 matches none"));
@@ -355,7 +356,7 @@ static void explain_is_there_as_json(void **state)
 	list = json_object_get(json, "backends");
 	assert_int_equal(json_array_size(list), 3);
 	assert_string_equal(field_text(json_array_get(list, 2), "why"),
-			    "tier 20 stands by, tier 10 is active");
+			    "tier 20 is standby, tier 10 is active");
 	assert_true(field_true(json_array_get(list, 0), "in_ring"));
 	json_decref(json);
 

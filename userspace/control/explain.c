@@ -90,7 +90,7 @@ static void say_access(const struct question *q, struct buf *out)
 	if (!strcmp(access, "denied"))
 		buf_printf(
 			out,
-			"denied: %s matches none of the %u prefixes of allow and allow-file: its "
+			"denied: %s matches none of the %u prefixes of allow and allow-file, so its "
 			"connections are dropped; add it to allow, then mxlbctl reload\n",
 			client, s->n_allow);
 	else if (!strcmp(access, "observed"))
@@ -100,10 +100,9 @@ static void say_access(const struct question *q, struct buf *out)
 			   client, s->n_allow);
 	else
 		buf_printf(out, "allowed: %s\n",
-			   s->n_allow ? "by allow or allow-file"
-				      : "everyone is, there is no allow-list");
+			   s->n_allow ? "by allow or allow-file" : "there is no allow-list");
 	if (s->syn_limit)
-		buf_printf(out, "limit: %u new connections a second for %s together\n",
+		buf_printf(out, "limit: %u new connections per second for all of %s\n",
 			   s->syn_limit, addr_prefix_text(&source, prefix));
 }
 
@@ -123,19 +122,20 @@ static void why_not_tier(const struct service *s, const struct backend *b, char 
 	if (s->has_forced && s->forced == t->active)
 		snprintf(why, WHY_SIZE, "tier %u is active, forced by %s", t->active, s->order.who);
 	else if (preference < t->active)
-		snprintf(why, WHY_SIZE, "tier %u is active, tier %u has too few up (min-up %u)",
-			 t->active, preference, s->conf.min_up);
+		snprintf(why, WHY_SIZE,
+			 "tier %u is active, tier %u has too few servers up (min-up %u)", t->active,
+			 preference, s->conf.min_up);
 	else
-		snprintf(why, WHY_SIZE, "tier %u stands by, tier %u is active", preference,
+		snprintf(why, WHY_SIZE, "tier %u is standby, tier %u is active", preference,
 			 t->active);
 }
 
 static void why_not(const struct service *s, const struct backend *b, char why[WHY_SIZE])
 {
 	if (b->in_ring)
-		snprintf(why, WHY_SIZE, "takes new connections, of its own slots");
+		snprintf(why, WHY_SIZE, "available, but this client hashes to another server");
 	else if (b->admin != ADMIN_READY)
-		snprintf(why, WHY_SIZE, "the operator's word is %s", admin_state_name(b->admin));
+		snprintf(why, WHY_SIZE, "set to %s by an operator", admin_state_name(b->admin));
 	else if (!b->weight)
 		snprintf(why, WHY_SIZE, "its weight is 0");
 	else if (!b->nexthop.has_mac)
@@ -167,8 +167,8 @@ static struct answer answer(const struct question *q)
 static const char *nobody_means(const struct service *s)
 {
 	if (s->tier.state == SERVICE_NOT_READY)
-		return "dropped in silence (cold start)";
-	return s->conf.all_down == ALL_DOWN_DROP ? "dropped in silence (all-down: drop)"
+		return "dropped (cold start)";
+	return s->conf.all_down == ALL_DOWN_DROP ? "dropped (all-down: drop)"
 						 : "answered with a reset (all-down: reset)";
 }
 
@@ -180,7 +180,7 @@ static void say_ring(const struct question *q, struct buf *out)
 		buf_printf(out, "%s, by slot %u of the ring",
 			   render_backend(q->model, q->place.ring_backend, name), q->place.slot);
 	else
-		buf_printf(out, "nobody: %s", nobody_means(q->service));
+		buf_printf(out, "no server: %s", nobody_means(q->service));
 }
 
 static void say_goes_to(const struct question *q, struct buf *out)
@@ -197,11 +197,12 @@ static void say_goes_to(const struct question *q, struct buf *out)
 	}
 	render_backend(q->model, p->entry_backend, name);
 	if (a.backend_id)
-		buf_printf(out, "%s, which has the flow", name);
+		buf_printf(out, "%s, by its flow table entry", name);
 	else
-		buf_printf(out, "nobody: reset, for %s, which has the flow, is unreachable", name);
+		buf_printf(out, "no server: reset, because %s, which has the flow, is unreachable",
+			   name);
 	buf_printf(out, "; idle %u s%s%s\n", p->idle_s, p->closed ? ", closed" : "",
-		   p->by_miss ? ", first seen in its middle" : "");
+		   p->by_miss ? ", without its beginning" : "");
 }
 
 /* The client's port chooses among these. */
@@ -217,10 +218,10 @@ static void say_any_port(const struct question *q, struct buf *out)
 	}
 	for (unsigned i = 0; i < s->n_backends; i++)
 		if (s->backends[i].in_ring)
-			buf_printf(out, "%s%s", n++ ? ", " : "by its port, to one of ",
+			buf_printf(out, "%s%s", n++ ? ", " : "depending on its port, to one of ",
 				   s->backends[i].conf.name);
 	if (!n)
-		buf_printf(out, "nobody: %s", nobody_means(s));
+		buf_printf(out, "no server: %s", nobody_means(s));
 	buf_printf(out, "\n");
 }
 

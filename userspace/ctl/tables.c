@@ -208,7 +208,7 @@ void tables_status(const json_t *document)
 	{
 		putchar('\n');
 		print_service(service, now);
-		puts("   PREF BACKEND                  WEIGHT VERDICT  ADMIN   SINCE  FLOWS    NEW");
+		puts("   PREF SERVER                   WEIGHT VERDICT  ADMIN   SINCE  FLOWS    NEW");
 		json_array_foreach(json_object_get(service, "tiers"), k, tier)
 			json_array_foreach(json_object_get(tier, "backends"), n, backend)
 				print_backend(tier, backend, now);

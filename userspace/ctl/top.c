@@ -150,7 +150,7 @@ static void add_all(struct buf *out, const struct looks *l, const json_t *rates,
 	buf_printf(out, "mxlb at %.19sZ, up %s%s\n", time,
 		   text_age(field_number(l->status, "uptime_s"), up),
 		   screen ? "; q quits, j and k move" : "");
-	buf_printf(out, "  %-23s %5s %-8s %6s %7s %7s %7s %8s\n", "BACKEND", "PREF", "STATE",
+	buf_printf(out, "  %-23s %5s %-8s %6s %7s %7s %7s %8s\n", "SERVER", "PREF", "STATE",
 		   "FLOWS", "NEW/S", "PKT/S", "MBIT/S", "PROBE/MS");
 	json_array_foreach(json_object_get(l->status, "services"), i, service)
 	{
