@@ -5,11 +5,12 @@
  *
  *   0. An entry records where its flow continues: the upper 24 bits of the sequence number behind the last segment.
  *      Data within FLOW_MOVE of that point moves it, forward or back, clears CLOSED and sets DATA; other segments
- *      follow the entry and change nothing. The first FLOW_SETTLED entries of a line with DATA become SETTLED: nothing
- *      displaces them until they are closed or old, so millions of forged connections displace only each other. FIN,
- *      RST, and segments that are answered with RST, set CLOSED only within FLOW_CLOSE. An entry that was not used for
- *      EPOCHS_RESTING takes no notice of segments beyond FLOW_RESUME: a client that resumes continues where it
- *      stopped. So a sender that does not know the sequence number can hardly close and never replace a live flow.
+ *      follow the entry and change nothing. An entry unused for EPOCHS_RESTING rests: segments beyond FLOW_RESUME
+ *      follow it and change nothing, because a client that resumes continues where it stopped. The first FLOW_SETTLED
+ *      entries of a line with DATA become SETTLED: nothing displaces them until they are closed or old, so millions of
+ *      forged connections displace only each other. FIN, RST, and segments that are answered with RST, set CLOSED only
+ *      within FLOW_CLOSE. So a sender that does not know the sequence number can hardly close and never replace a live
+ *      flow.
  *   1. A SYN is placed by the ring and noted. It changes no entry.
  *   2. The same SYN again follows its note. A late copy whose note is gone follows the live entry within FLOW_SAME of
  *      it, and writes nothing. If that server is down, rule 1 applies to both.

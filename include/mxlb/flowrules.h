@@ -15,20 +15,19 @@
 #define FLOW_UNIT_BITS 8
 #define FLOW_MOVE      4096 /* 1 MiB: the entry moves, its data unmarks it */
 #define FLOW_SAME      512  /* 128 KiB: a SYN or a note belongs to this flow */
-#define FLOW_RESUME    64   /* 16 KiB: the same for an entry that has rested */
+#define FLOW_RESUME    64   /* 16 KiB: the same for a resting entry */
 #define FLOW_CLOSE     2    /* 512 bytes: FIN and RST close it */
 
 #define NOTE_REACH     65536 /* bytes after the SYN within which a segment follows its note */
 
 /* In epochs (seconds). */
-#define EPOCHS_RESTING 2    /* after which an entry rests: rule 0 */
+#define EPOCHS_RESTING 2    /* then an unused entry rests: rule 0 */
 #define EPOCHS_CLOSED  2    /* then a closed entry is free */
 #define EPOCHS_COUNTED 900  /* 15 minutes: an open entry used within them counts as a flow */
 #define EPOCHS_EMPTY   60   /* the same for one whose client has sent no data */
 #define EPOCHS_OLD     1800 /* 30 minutes */
 
-#define FLOW_SETTLED \
-	2 /* entries of a line that may settle; the last slot is always left for new connections */
+#define FLOW_SETTLED   2 /* of a line; the last slot is left for new connections */
 
 /* Rule 5: the order in which entries are displaced. SETTLED entries never are. */
 enum flow_rank {
