@@ -58,7 +58,7 @@ CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c mo
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c salvage.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c certpath.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
-CORE    += cost.c
+CORE    += cost.c endpoints.c
 PROBE   += pulse.c leaving.c quarantine.c guard.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
 CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
@@ -87,10 +87,10 @@ SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_con
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c doctor_own.c)
 SRC_ctl     += userspace/ctl/doctor_device.c userspace/ctl/doctor_load.c
-SRC_ctl     += $(addprefix userspace/ctl/,role.c doctor_ha.c notify.c)
+SRC_ctl     += $(addprefix userspace/ctl/,role.c doctor_ha.c notify.c endpoints.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c)
-SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
+SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoints.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
 .PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive kernels-build check-kernels check-boot check-trixie
@@ -173,7 +173,8 @@ unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
 UNIT += role
 unit_srcs_role   = $(unit_srcs_model) $(call core,role)
-UNIT += flood resets cost refusal
+UNIT += flood resets cost refusal endpoints_judge
+unit_srcs_endpoints_judge = $(call core,endpoints)
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
 unit_srcs_flood  = tests/model/flowmodel.c tests/model/flood.c
 unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan warning blame refusal passive panic)
@@ -413,10 +414,12 @@ install: all
 	install -D -m 644 scripts/mxlbctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mxlbctl
 	for recipe in mail webhook; do \
 		install -D -m 755 scripts/notify/$$recipe $(DESTDIR)$(PREFIX)/lib/mxlb/notify-$$recipe || exit; done
+	install -D -m 755 scripts/fetch-endpoints $(DESTDIR)$(PREFIX)/lib/mxlb/fetch-endpoints
 	install -D -m 644 scripts/prometheus/mxlb.rules.yml $(DESTDIR)$(PREFIX)/share/mxlb/mxlb.rules.yml
 	install -D -m 644 scripts/grafana/mxlb.json $(DESTDIR)$(PREFIX)/share/mxlb/grafana.json
 	install -D -m 644 scripts/mxlb.service $(DESTDIR)$(UNITDIR)/mxlb.service
-	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(UNITDIR)/mxlb.service
+	install -m 644 scripts/mxlb-endpoints.service scripts/mxlb-endpoints.timer $(DESTDIR)$(UNITDIR)
+	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(UNITDIR)/mxlb.service $(DESTDIR)$(UNITDIR)/mxlb-endpoints.service
 	install -m 644 scripts/sys-fs-bpf-mxlb.mount $(DESTDIR)$(UNITDIR)
 	install -D -m 644 scripts/mxlb.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/mxlb.conf
 	install -d $(MAN_TO)/man5 $(MAN_TO)/man8 $(DESTDIR)$(PREFIX)/share/doc/mxlb/examples

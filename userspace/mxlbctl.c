@@ -17,6 +17,7 @@
 #include "ctl/ctl.h"
 #include "ctl/detach.h"
 #include "ctl/doctor.h"
+#include "ctl/endpoints.h"
 #include "ctl/events.h"
 #include "ctl/flows.h"
 #include "ctl/notify.h"
@@ -168,6 +169,9 @@ static const struct ctl_command commands[] = {
 	 TAKES_FILE | TAKES_TIMEOUT, doctor_run},
 	{"server-setup", "windows|linux SERVICE[/SERVER]",
 	 "print a script that prepares a server (VIP, ARP, tunnel, firewall)", 2, 0, setup_run},
+	{"endpoints", "FILE [OLD]",
+	 "print an allow-file made from a Microsoft 365 endpoints file, if it is plausible", -2, 0,
+	 endpoints_run},
 	{"top", "[-b] [-n N] [-d T]",
 	 "live traffic per server (full screen; plain lines when not on a terminal)", 0, TAKES_TOP,
 	 top_run},

@@ -27,7 +27,7 @@ TRIED = {
     "explain": ["hybrid-mail", "198.51.100.10:4711"], "probe": ["hybrid-mail/oxford-a"], "check": ["hybrid-mail"],
     "doctor": ["--timeout", "1s"], "config": [], "events": [], "role": [], "health": [], "top": ["-n", "1"], "plan": ["-c", "CONFIG"], "reload": [], "notify-test": [],
 }
-FOR_PEOPLE = {"help", "server-setup", "check", "detach"}  # detach ends it all: test_detach.py
+FOR_PEOPLE = {"help", "server-setup", "check", "detach", "endpoints"}  # detach ends it all: test_detach.py
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def all_up(system):
 
 
 def has_user(system):
-    return system("getent", "passwd", "mxlb", status=None) + system("getent", "group", "mxlb", status=None)
+    return "".join(system("getent", kind, name, status=None) for name in ("mxlb", "mxlb-fetch") for kind in ("passwd", "group"))
 
 
 def test_installed_and_unconfigured_it_does_nothing_and_goes_as_it_came(system, debs, netns, lab):
