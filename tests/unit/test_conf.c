@@ -276,7 +276,7 @@ static const struct row of_several[] = {
 	 "interfaces: {eth0: }\nservices:\n  a:\n    address: 1.2.3.4\n    interface: eth0\n    tiers:\n"
 	 "      10: {x: {address: 1.2.3.5, weight: 0}, y: {address: 1.2.3.6, weight: 0}}\n"
 	 "      20: {z: {address: 1.2.3.7, weight: 0}}\n",
-	 "6:5: services.a.tiers: every weight is 0: nobody would take mail\n"},
+	 "6:5: services.a.tiers: every weight is 0: no server would take mail\n"},
 	{"times longer than what holds them",
 	 LEAST "probes:\n  p:\n    interval: 1s\n    fast-interval: 1001ms\n    timeout: 2s\n"
 	       "    connect-timeout: 3s\n",

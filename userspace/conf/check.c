@@ -215,7 +215,7 @@ static void check_tiers(struct tree *t, const struct service_conf *s)
 		tree_error(t, &failback,
 			   "manual needs tier-mode: switch: with add a better tier joins at once");
 	if (s->n_backends && !weights)
-		tree_error(t, &tiers, "every weight is 0: nobody would take mail");
+		tree_error(t, &tiers, "every weight is 0: no server would take mail");
 }
 
 #define LEASE_SHORT_MS 3000 /* below it a slow reload could end the lease */

@@ -36,7 +36,7 @@ static void check_fifo(struct doctor *d)
 	else if (json_is_true(json_object_get(json_object_get(d->status, "ha"), "keepalived_lost")))
 		doctor_find(
 			d, DOCTOR_ERROR,
-			json_sprintf("nobody writes to %s: keepalived does not run", path),
+			json_sprintf("%s has no writer: keepalived does not run", path),
 			json_string(
 				"systemctl status keepalived; keepalived.conf needs vrrp_notify_fifo and an "
 				"existing script_user."));

@@ -104,7 +104,7 @@ static void complain(struct datapath *dp, const char *what, unsigned kind)
 	dp->maps_changed++;
 	if (!log_seldom(&dp->verified->said_ms[kind]))
 		return;
-	log_warn("event=maps_changed what=%s cause=\"somebody wrote to the pinned maps\" "
+	log_warn("event=maps_changed what=%s cause=\"another process wrote to the pinned maps\" "
 		 "action=\"restored\"",
 		 what);
 }
