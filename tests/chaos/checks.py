@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What must hold of a game, whatever struck. Each check answers with its complaints: a list of sentences, empty if all
-is well; and Report.figures() with what was measured."""
+"""What must hold after a game, whatever fault occurred. Each check returns a list of violations (sentences), empty if
+there are none; Report.figures() returns what was measured."""
 import re
 from collections import Counter, defaultdict
 from statistics import median

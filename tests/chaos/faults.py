@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The faults: how each strikes and heals, and what of it may be seen. Rows of the list of faults in their comments."""
+"""The faults: how each begins and ends, and which effects are allowed. Their comments name rows of tests/faults.md."""
 import contextlib
 import os
 import re

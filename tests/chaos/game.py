@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One game: a site of five servers in two tiers, real mail, and a schedule of faults. Owns the order of things and their
-record; what is to be believed of it is for checks.py."""
+"""One game: a site of five servers in two tiers, real mail, and a schedule of faults. Runs and records everything;
+checks.py judges it."""
 import contextlib
 import json
 import os

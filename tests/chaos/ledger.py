@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Sends MESSAGES unique messages, evenly over SECONDS, each until a server has taken it, and prints one JSON line for
-each attempt. What a sender can know of an attempt:
+"""Sends MESSAGES unique messages, evenly over SECONDS, each until a server has accepted it, and prints one JSON line
+per attempt. What a sender can know about an attempt:
 
     accepted    250 to the final dot: now the server answers for it
     refused     a 4xx, no connection, or lost before the final dot: not taken, try again

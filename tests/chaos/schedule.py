@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which fault strikes whom, when and for how long: a pure function of the rules and the seed. Of two faults at one server
-the second waits until the first has healed, and the balancer has had time to see it."""
+"""Which fault hits which server, when and for how long: a pure function of the rules and the seed. A second fault at
+the same server waits until the first has ended and the balancer has had time to notice."""
 import random
 from dataclasses import dataclass, field
 

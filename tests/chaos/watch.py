@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is watched while the game is on, and believed afterwards: mxlbd's own lines with the time they were read at, the
-SYNs it forwarded, its descriptors and memory, the packets by their fates. Times are time.time()."""
+"""What is recorded during the game and judged afterwards: mxlbd's log lines with the time at which they were read, the
+SYNs it forwarded, its descriptors and memory, the packets by outcome. Times are time.time()."""
 import bisect
 import json
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A clean Debian that runs its own systemd, in namespaces and in the network of a host of the lab. What is mounted goes with it.
-Root only."""
+"""A clean Debian that runs its own systemd, in namespaces and in the network of a host of the lab. Its mounts
+disappear with it. Root only."""
 import contextlib
 import os
 import shlex

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""connect.py ADDRESS [EVERY_S CONNECT_S]: opens a new SMTP connection every 25 ms until SIGTERM and prints one JSON line
-for each: when it was begun, which server greeted, or what went wrong. A SYN has no time to be sent again: lost is lost."""
+"""connect.py ADDRESS [EVERY_S CONNECT_S]: opens a new SMTP connection every 25 ms until SIGTERM and prints one JSON
+line per connection: when it began, which server greeted, or the error. There is no time for a retransmitted SYN: a
+lost one is a failure."""
 import asyncio
 import json
 import os

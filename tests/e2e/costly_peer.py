@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""costly_peer.py WAY PORT...: servers that cost a probe as much CPU as they can, and themselves next to nothing: all that they say is
-made in advance, but for one RSA signature. Prints "ready"."""
+"""costly_peer.py WAY PORT...: servers that cost a probe as much CPU as possible, and themselves next to nothing:
+everything they send is prepared in advance, except for one RSA signature. Prints "ready"."""
 import asyncio
 import ctypes
 import ctypes.util

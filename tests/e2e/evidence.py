@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Scripted servers in the lab and mail through the balancer: what the tests of the rule of evidence share."""
+"""Scripted servers in the lab and mail through the balancer: shared by the tests of the rules of evidence."""
 import json
 import signal
 import subprocess

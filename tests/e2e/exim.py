@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A real Exim (scripts/install-deps unpacks it) in one host of the lab. It wants a user of its own, whom nobody else
-is to see: it runs in a mount namespace with its own /etc/passwd."""
+"""A real Exim (scripts/install-deps unpacks it) on one host of the lab. It needs a user of its own that is not visible
+elsewhere, so it runs in a mount namespace with its own /etc/passwd."""
 import os
 import shutil
 import signal

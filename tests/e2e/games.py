@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What test_flows.py plays with: open sessions, a ring that never rests, forged packets, and who resets whom."""
+"""Helpers of test_flows.py: open sessions, a ring that changes all the time, forged packets, and a record of resets."""
 import ctypes
 import json
 import os

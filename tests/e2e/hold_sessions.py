@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""hold_sessions.py ADDRESS PORT N: opens N connections to a server that says nothing, and holds them. Then, for each line on
-stdin, sends a byte on each; a line of JSON tells how many are open and what became of the others."""
+"""hold_sessions.py ADDRESS PORT N: opens N connections to a silent server and holds them. For each line on stdin it
+sends a byte on each of them, and prints a JSON line: how many are open and what happened to the others."""
 import asyncio
 import json
 import resource

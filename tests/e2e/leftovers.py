@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What of mxlb is in the balancer's kernel."""
+"""Everything of mxlb that is in the balancer's kernel."""
 import re
 
 OURS = re.compile(r"6d78|\b27\d{3}\b")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""mailer.py ADDRESS EVERY_S: delivers a message of 2 KB by a new connection, so often, until SIGTERM; one JSON line for each:
-when it was begun, when it ended, which server greeted, and what went wrong ("": the message was taken)."""
+"""mailer.py ADDRESS EVERY_S: delivers a message of 2 KB on a new connection at this interval until SIGTERM; one JSON
+line each: begin, end, which server greeted, and the error ("": the message was accepted)."""
 import asyncio
 import json
 import signal

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the tests of docs/conformance.md's faults share: mail under way, servers that are slow, links that lose, frames as nobody
-sends them. Which test shows which fault: tests/faults.md."""
+"""Shared by the tests of the faults in docs/conformance.md: mail in progress, slow servers, lossy links, frames that
+no host sends. Which test shows which fault: tests/faults.md."""
 from games import Sessions, assert_alive, assert_ended_well
 from lab import VIP, Traffic, command, wait_until
 

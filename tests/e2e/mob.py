@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Clients of every bad kind at a control socket, as many at once as there may be: mob.py SOCKET CLIENTS SECONDS
+"""Badly behaved clients of every kind at a control socket, as many at once as possible: mob.py SOCKET CLIENTS SECONDS
 
 They say nothing, half a command, a megabyte without an end, bytes that are no text, or ask for much and never read. Whoever is
 sent away comes again as another. Ends after CLIENTS and SECONDS, whichever is later, or after five times SECONDS; prints a line of JSON: how many of each

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""mute_server.py PORT: accepts every connection and never says a word, until it is killed."""
+"""mute_server.py PORT: accepts every connection and never sends anything, until it is killed."""
 import asyncio
 import resource
 import sys

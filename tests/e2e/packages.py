@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Building mxlb's Debian package, and looking into it."""
+"""Builds mxlb's Debian package and inspects it."""
 import os
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A pinned map as somebody else than mxlbd has it: read and written through memory."""
+"""A pinned map as another process can access it: read and written through memory."""
 import ctypes
 import mmap
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Certificates of every kind of right and wrong, made with the openssl command in a directory of the test's own."""
+"""Valid and invalid certificates of every kind, made with the openssl command in a directory of the test."""
 import datetime
 import ssl
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""SMTP servers whose every answer a test writes, and tests/tools/probe-once, the probe alone, driven against them."""
+"""SMTP servers whose every reply is written by a test, and tests/tools/probe-once, the probe alone, run against them."""
 import asyncio
 import contextlib
 import json

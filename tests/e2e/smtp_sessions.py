@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Holds SMTP sessions to ADDRESS open and tells what becomes of each. A line on stdin is a command, the answer one line:
-a JSON list of all sessions.
+"""Holds SMTP sessions to ADDRESS open and reports what happens to each. A line on stdin is a command, the answer one
+line: a JSON list of all sessions.
 
     smtp_sessions.py ADDRESS SEED
 

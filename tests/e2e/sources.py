@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the sources say there is: keys of the configuration, commands, options. Read from the tables in the C files, for the
-tests that compare the manual and the schema with them."""
+"""What exists according to the sources: configuration keys, commands, options. Read from the tables in the C files,
+for the tests that compare the manual and the schema with them."""
 import re
 from dataclasses import dataclass
 

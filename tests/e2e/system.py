@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A Debian system of its own to install packages in: a folder over an overlay, whose lower layer nothing changes, with mounts in
-a namespace that goes with it. No systemd runs there: scripts/confine plays its part. Root only."""
+"""A Debian system of its own to install packages in: a directory over an overlay whose lower layer is never changed,
+with mounts in a namespace that disappears with it. No systemd runs there; scripts/confine replaces it. Root only."""
 import json
 import os
 import shlex

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The allow-list, swapped by reloads all the while that a flood of SYNs comes from prefixes of the one list, of the
-other, of both and of none: who may not connect does not, who may is not kept out, and what is open stays open.
+"""The allow-list, swapped by reloads during a flood of SYNs from prefixes of the one list, of the other, of both and
+of none: denied sources never connect, allowed ones always do, and open connections stay open.
 
 The games last MXLB_GAMES_S seconds (`make games`: 60), by default a few.
 """

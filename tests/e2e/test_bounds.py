@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""When descriptors, memory, processes, disk or room for the log run out, or somebody meddles with what is pinned: mxlbd does not
-fall, blames no server, and is whole again afterwards; where it can't start it says why, and mail goes where it went."""
+"""Descriptors, memory, processes, disk or log space run out, or another process changes what is pinned: mxlbd keeps
+running, blames no server, and recovers; if it cannot start it reports why, and mail goes where it went before."""
 import os
 import random
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Certificates judged through the whole probe: every one has its reason, and the server never hears of it."""
+"""Certificates judged by the whole probe: each has its reason, and the server's log shows nothing of it."""
 import asyncio
 import json
 import socket

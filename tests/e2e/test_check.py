@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mxlbctl check, as Nagios sees it: one line, figures behind a bar, and the exit status."""
+"""mxlbctl check as a Nagios plugin: one line, performance data after a bar, and the exit status."""
 import json
 import re
 import signal

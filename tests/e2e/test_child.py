@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The probe child's walls, seen from outside: what it calls once it has begun, and what becomes of it when it calls
-anything else. The calls are put into the real child by ptrace, as a hijacked one would make them."""
+"""The probe child's sandbox, seen from outside: the system calls that it makes once it probes, and what happens when
+it makes any other. The calls are injected into the real child by ptrace, as a hijacked one would make them."""
 import asyncio
 import ctypes
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mxlbctl config: what is in force, as a file that mxlbd takes again; secrets only for those who may change things."""
+"""mxlbctl config: prints the configuration in force as a file that mxlbd accepts; secrets only for users who may make
+changes."""
 import json
 import re
 import shutil

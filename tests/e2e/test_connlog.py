@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`log-connections`: which server took whom, and for how long, in the log."""
+"""`log-connections`: which server took each connection, and how long it lasted, in the log."""
 import re
 
 from games import Sessions

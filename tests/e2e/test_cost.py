@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Servers that cost a probe as much CPU as they can (costly_peer.py): the cost is theirs, and no other server's verdict is late.
+"""Servers that cost a probe as much CPU as possible (costly_peer.py): the cost is charged to them, and no other
+server's verdict is late.
 
 MXLB_COSTS=full (`make costs`) plays the whole table: each way to be expensive, with 1 and with 8 such servers, and without any."""
 import contextlib

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Starts that are killed at one of their calls of the kernel, each of them in turn (MXLB_SURVIVE=1; else a sample): mail goes on
-wherever it went before, the next start works, and nothing is left over."""
+"""Starts that are killed at one of their system calls, each of them in turn (MXLB_SURVIVE=1; else a sample): mail goes
+where it went before, the next start works, and nothing is left over."""
 import os
 import random
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mxlbd as a process: what it leaks (nothing), tells its supervisor, answers its operator."""
+"""mxlbd as a process: it leaks nothing, reports to its supervisor, and obeys its operator."""
 import json
 import os
 import socket

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The package where it is installed: by itself it does nothing, an upgrade under traffic breaks no session, and after a purge nothing
-is left. On this machine's own system, of which nothing is changed; with MXLB_DEBOOTSTRAP=1 (make deb-check) on a clean
-Debian, with all that the package depends on."""
+"""The installed package: it does nothing by itself, an upgrade under traffic breaks no session, and a purge leaves
+nothing. On this machine's own system, which is not changed; with MXLB_DEBOOTSTRAP=1 (make deb-check) on a clean
+Debian, with all dependencies of the package."""
 import os
 import shutil
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mxlbctl detach, and only it, takes all of mxlb out of the kernel: of a running mxlbd and of one that is gone."""
+"""mxlbctl detach, and only it, removes all of mxlb from the kernel: of a running mxlbd and of a stopped one."""
 import pytest
 
 from lab import Traffic, wait_until

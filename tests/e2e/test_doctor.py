@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mxlbctl doctor: nothing on a healthy site, and each defect that is made on purpose, with what to do about it."""
+"""mxlbctl doctor: no finding on a healthy site, and each injected defect, with a remedy."""
 import contextlib
 import ctypes
 import json

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls of bpf() that fail, and allocations: at a start each of them in turn (MXLB_SURVIVE=1; else a sample), and while it runs."""
+"""Failing bpf() calls and allocations: at a start each of them in turn (MXLB_SURVIVE=1; else a sample), and at run
+time."""
 import os
 import random
 import re

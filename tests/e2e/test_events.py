@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Transitions: each is one line of the log and one entry of `events`, and whoever follows them sees them all, over a kill -9 too."""
+"""Events: each is one log line and one entry of `events`, and a follower sees all of them, even across a kill -9."""
 import contextlib
 import json
 import re

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The rule of evidence (docs/verdicts.md), with mail flowing: what a server says to the probe alone moves no mail, whatever
-the words; what it says to everybody does. Timing as in the lab: interval 1s, fast-interval 250ms, fall 2, rise 2."""
+"""The rules of evidence (docs/verdicts.md), with mail flowing: a refusal of the probe alone moves no mail, whatever
+its words; a refusal of everyone does. Timing as in the lab: interval 1s, fast-interval 250ms, fall 2, rise 2."""
 import os
 import re
 import shutil

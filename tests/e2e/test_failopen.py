@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Certificates and the daemon: what real Postfix servers, whose certificate is self-signed, get and hear."""
+"""Certificates and the daemon with real Postfix servers whose certificate is self-signed: which mail they get, and
+what they log."""
 import re
 
 from lab import OXFORD, SERVERS, Traffic, wait_until

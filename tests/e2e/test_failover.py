@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which servers take new connections when servers stop, vanish, come back or lose the VIP. The limits are promises
-for interval 1s, fast-interval 250ms, connect-timeout 1s, fall 2, rise 2, failback-hold 0s: the lab's configuration."""
+"""Which servers take new connections when servers stop, disappear, return or lose the VIP. The limits hold for
+interval 1s, fast-interval 250ms, connect-timeout 1s, fall 2, rise 2, failback-hold 0s: the lab's configuration."""
 import itertools
 import time
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What becomes of the balancer's own interface and of the program on it, under open sessions and new ones: noticed, and
-repaired or reported, within two seconds (a figure; the tests themselves wait longer, for the machine may be busy)."""
+"""Faults of the balancer's own interface and of the program on it, with open and new sessions: noticed, and repaired
+or reported, within two seconds (a measured figure; the tests themselves wait longer, because the machine may be busy)."""
 import os
 import re
 import shutil

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""More than the balancer was made for: floods of segments of nobody's, frames that nobody sends, five times as many sessions
-as the flow table has entries, no processor to spare. Who is served is served on, and every packet is counted."""
+"""Overload of the balancer: floods of segments without a connection, frames that no host sends, five times as many
+sessions as the flow table has entries, no CPU time to spare. Open sessions continue, and every packet is counted."""
 import json
 import os
 import re

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reloads and restarts that change what is under way: servers that come and go, another hash key, another way to the
-servers, a service that is taken out; and an end in the middle of a change."""
+"""Reloads and restarts that change active parts: servers added and removed, another hash key, another forwarding mode,
+a removed service; and a kill in the middle of a change."""
 import random
 import time
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Faults between the balancer and its servers, in the lab: neighbours that change, lie or are forgotten, frames that are
-lost, servers that are slow. Each with sessions and new connections under way."""
+"""Faults between the balancer and its servers, in the lab: neighbours that change, are spoofed or are deleted, lost
+frames, slow servers. Each with open sessions and new connections."""
 import re
 import time
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Floods of forged connections: idle sessions keep their entries, who is reset has carried data, and the VIP floods nobody.
+"""Floods of forged connections: idle sessions keep their entries, only clients that have sent data are reset, and the
+VIP floods nobody.
 
 By default the table is small and the flood is as much smaller; `make games` has the default table and 4 million packets.
 """

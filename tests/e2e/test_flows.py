@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""No change splits a session, no flood or forgery breaks one; the dead's are reset, the living's are not.
+"""No change splits a session, and no flood or forgery breaks one; sessions of dead servers are reset, those of living
+ones are not.
 
 The games last MXLB_GAMES_S seconds (`make games`: 60), by default a few. Their numbers are what docs/conformance.md promises.
 """

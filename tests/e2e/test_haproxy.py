@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tools written for HAProxy, unmodified, at mxlbd's socket: hatop in a terminal, Prometheus's exporter, a reader of the
-CSV; what they show is what is, and their keys work."""
+"""Unmodified HAProxy tools at mxlbd's socket: hatop in a terminal, Prometheus's exporter, a reader of the CSV; they
+show the real state, and their keys work."""
 import csv
 import json
 import os

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What clients of HAProxy's socket send, in their order and with their reading of the replies: a change to the dialect that one
-of them would stumble over fails here. Written from what they do; the real hatop and exporter are in test_haproxy.py."""
+"""The commands that clients of HAProxy's socket send, in their order and with their interpretation of the replies: a
+change of the dialect that would break one of them fails here. Written from their behaviour; the real hatop and
+exporter are in test_haproxy.py."""
 import csv
 import re
 import socket

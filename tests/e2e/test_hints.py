@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How soon death is found with the default timing (10s, 2s, connect-timeout 3s, fall 3): by what the datapath and the
-next hop hint at. The limits are promises, counted from the fault to the verdict's event."""
+"""How soon a dead server is detected with the default timing (10s, 2s, connect-timeout 3s, fall 3), by hints of the
+datapath and the next hop. The limits are counted from the fault to the verdict's event."""
 import json
 import time
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Peers that attack the probe: the verdict is right and in time, and costs the child next to nothing.
+"""Peers that attack the probe: the verdict is right and in time, and the child's cost is negligible.
 
 Each attack comes between two sound dialogues with the same child: what it has of memory and has used of the CPU is
 read when the second and the third connection come in.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""ICMP to the VIP: pings, which the balancer answers, and what routers say of the servers' replies. C10 and C11 of
+"""ICMP to the VIP: pings, which the balancer answers, and routers' errors about servers' replies. C10 and C11 of
 docs/conformance.md, on cables."""
 import re
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What restarts, reloads and the balancer's own interfaces do to what is in the kernel: after each it is what the
-configuration says, and what is refused leaves all as it was."""
+"""What restarts, reloads and changes of the balancer's interfaces do to the state in the kernel: afterwards it matches
+the configuration, and a refused change has no effect."""
 import json
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Mail through the VIP: who gets it, whose address the servers see, which way the answers go."""
+"""Mail through the VIP: which server gets it, which client address the servers see, which path the replies take."""
 import pytest
 
 from lab import CLIENT, CLIENT6, OXFORD, SERVERS, SLOW, VIP, VIP6, Capture, wait_until

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The manual is whole and true: it has every key, command, option, reason and counter that the sources have, and no others."""
+"""The manual is complete and correct: it has every key, command, option, reason and counter of the sources, and no
+others."""
 import re
 import subprocess
 

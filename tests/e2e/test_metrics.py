@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""/metrics as Prometheus reads it; that page, CSV, JSON and metrics say the same; the alert rules and the dashboard."""
+"""/metrics as Prometheus reads it; page, CSV, JSON and metrics agree; the alert rules and the dashboard."""
 import csv
 import datetime
 import io

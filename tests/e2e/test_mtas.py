@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The probe against real Postfix and real Exim: what they do when they are well, ill or slow, and what they log."""
+"""The probe against real Postfix and real Exim: their behaviour when healthy, overloaded or slow, and their logs."""
 import json
 import os
 import re

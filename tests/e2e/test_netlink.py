@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The netlink part alone: next hops, and events that were lost."""
+"""The netlink part alone: next hops, and lost events."""
 
 import os
 import signal

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The netlink part alone: interfaces, with tags too, and what is announced by them."""
+"""The netlink part alone: interfaces, with tags too, and announcements on them."""
 
 import socket
 import struct

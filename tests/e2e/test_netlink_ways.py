@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The netlink part alone: the way of a backend's tunnel, its source and MTU."""
+"""The netlink part alone: the route of a server's tunnel, its source and MTU."""
 
 import re
 import subprocess

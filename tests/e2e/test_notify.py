@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`notify`: a program run for each event: as which user it runs, what it may, what becomes of one that hangs, fails or is too many; and the
-recipes of scripts/notify, for real."""
+"""`notify`: a program run for each event: as which user it runs, what it may do, and what happens if it hangs, fails
+or is run too often; and the programs of scripts/notify, for real."""
 import contextlib
 import http.server
 import json

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the operator says: tiers forced and let go, a failback by hand, orders for a time, and all of it kept over
-reload, restart and kill -9."""
+"""Operators' overrides: forced tiers, manual failback, temporary overrides; all of them survive reload, restart and
+kill -9."""
 import json
 import time
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whatever mxlbd has left in the system is taken away by somebody else while mail flows (the table in docs/operations.md): no
-connection is refused, no server is blamed, and it is there again within two seconds."""
+"""Everything that mxlbd has put into the system is removed by another program while mail flows (the table in
+docs/operations.md): no connection is refused, no server is blamed, and it is restored within two seconds."""
 import contextlib
 import json
 import re

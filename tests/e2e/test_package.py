@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The Debian package, as it is built. What it does where it is installed: test_deb.py."""
+"""The Debian package, as it is built. Its behaviour once installed: test_deb.py."""
 import re
 import subprocess
 

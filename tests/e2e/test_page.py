@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The status page in a real browser: it shows faults within two seconds of their verdict, fits a phone, complains of nothing,
-runs nothing that a server says, and says at once when mxlbd is gone."""
+"""The status page in a real browser: it shows faults within two seconds of their verdict, fits a phone, logs no
+errors, runs nothing that a server sends, and reports at once when mxlbd stops."""
 import os
 import signal
 import time

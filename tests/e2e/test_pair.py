@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Two balancers and keepalived: each line of the table of faults in docs/high-availability.md, under new connections and open
-sessions. `make games` holds more sessions open."""
+"""Two balancers and keepalived: each row of the table of faults in docs/high-availability.md, with new connections and
+open sessions. `make games` holds more sessions open."""
 import os
 import signal
 import time

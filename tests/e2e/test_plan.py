@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mxlbctl plan: what a file would change, before it does; and a file that can't be taken."""
+"""mxlbctl plan: shows what a file would change, and refuses an invalid one."""
 import re
 
 from lab import OXFORD, Traffic

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The probe against scripted peers: every way a server can behave leads to its reason, in time, and quietly.
+"""The probe against scripted peers: every behaviour of a server leads to its reason, in time, and without noise in the
+server's log.
 
 Drives tests/tools/probe-once, the probe with its child and sandbox but without a daemon. Loopback only.
 """

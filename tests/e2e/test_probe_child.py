@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The probe's child: what it may do, what becomes of it, and what its end costs; many probes at once."""
+"""The probe child: what it may do, what happens if it dies, and what that costs; many probes at once."""
 import asyncio
 import os
 import signal

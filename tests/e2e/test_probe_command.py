@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`mxlbctl probe`: from here against scripted peers on loopback, and by mxlbd in the lab."""
+"""`mxlbctl probe`: from this machine against scripted peers on loopback, and by mxlbd in the lab."""
 import asyncio
 import json
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Debian's Prometheus, unmodified, scrapes mxlbd: everything that the dashboard asks has an answer, and a fault becomes an alert."""
+"""Debian's Prometheus, unmodified, scrapes mxlbd: every query of the dashboard has an answer, and a fault becomes an
+alert."""
 import json
 import re
 import subprocess

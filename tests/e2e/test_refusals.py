@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What mxlbd refuses to start with: bad configurations (exit 1), a system that will not do now (exit 2) or at all (exit 3)."""
+"""What mxlbd refuses to start with: bad configurations (exit 1), faults of the system that may pass (exit 2) or not
+(exit 3)."""
 import re
 import shutil
 

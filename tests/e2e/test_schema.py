@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The JSON schema for editors says what mxlbd says: the same keys, words, defaults and bounds; no good configuration is
-marked as wrong, and bad ones are, where a schema can tell."""
+"""The JSON schema for editors agrees with mxlbd: the same keys, words, defaults and bounds; no good configuration is
+marked as wrong, and bad ones are, as far as a schema can."""
 import json
 import os
 import re

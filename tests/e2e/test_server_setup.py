@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mxlbctl server-setup: the script is run on a server that has nothing of what it needs, and mail flows."""
+"""mxlbctl server-setup: the script is run on an unprepared server, and mail flows."""
 import subprocess
 
 import pytest

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mxlbd knows whether its program sees what arrives: a tag that the device would strip is left on, and put back as it was;
-and where the program sees nothing although the kernel does, nothing says "up" any more."""
+"""mxlbd knows whether its program sees arriving packets: a tag that the device would strip is kept, and the setting is
+restored; and if the program sees nothing although the kernel does, nothing shows "up" any more."""
 import ctypes
 import os
 import struct

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whatever is done to mxlbd under 200 open sessions and a steady stream of new ones: none breaks, none is refused. And what it holds
-(descriptors, memory) stays the same. With MXLB_SURVIVE=1 (`make survive`): 1,000 reloads, and two hours' worth of probes."""
+"""Everything that can happen to mxlbd with 200 open sessions and a steady stream of new ones: none breaks, none is
+refused. And its descriptors and memory stay constant. With MXLB_SURVIVE=1 (`make survive`): 1,000 reloads, and two
+hours' worth of probes."""
 import os
 import re
 import signal

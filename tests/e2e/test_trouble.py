@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What goes wrong on the balancer itself is no server's fault: verdicts become `unknown` at worst, never `down`, mail
-goes where it went, and one bad server costs the others nothing."""
+"""Faults of the balancer itself are not blamed on servers: verdicts become `unknown` at worst, never `down`, mail goes
+where it went before, and one bad server does not affect the others."""
 import os
 import re
 import signal

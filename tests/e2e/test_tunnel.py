@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Servers that are reached through a tunnel: what fits and what does not, far ends that strip and that do not, and what
-is left of it in the kernel when mxlbd dies, restarts or changes its mind."""
+"""Servers behind a tunnel: packets that fit and that do not, far ends that unpack and that do not, and what is left in
+the kernel when mxlbd dies, restarts or changes its configuration."""
 import hashlib
 import json
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Ways to a server that lead over a router or by a tunnel, and a box that is nothing but the far end of tunnels."""
+"""Servers behind a router or a tunnel, and a box that is only the far end of tunnels."""
 import json
 
 import pytest

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A TLS server that does what none should: OpenSSL by ctypes, because Python's ssl cannot send a KeyUpdate, a ticket or
-a HelloRequest when asked to. Bytes in, bytes out; the socket is the caller's."""
+"""A misbehaving TLS server: OpenSSL by ctypes, because Python's ssl cannot send a KeyUpdate, a ticket or a
+HelloRequest on demand. Bytes in, bytes out; the socket is the caller's."""
 import ctypes
 import ctypes.util
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""told_server.py NAME ORDERS: an SMTP server on port 25 whose answers a file says, as JSON, read at each connection:
+"""told_server.py NAME ORDERS: an SMTP server on port 25 whose replies are in a file, as JSON, read at each connection:
 
     {"probe": {STAGE: REPLY}, "all": {STAGE: REPLY}, "wait": seconds before the greeting}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the tests of /metrics and the page share: asking by HTTP from within the balancer, and metrics as a dictionary."""
+"""Shared by the tests of /metrics and the page: HTTP requests from within the balancer, and metrics as a dictionary."""
 import json
 import subprocess
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Devices that users have, in a VM made by check-devices: which mode mxlbd chooses on each, what doctor says, and that mail
-passes. Prints a line of a table per case; exit status 1 if anything differs from what is expected.
+"""Users' devices, in a VM made by check-devices: the mode that mxlbd chooses on each, doctor's findings, and whether
+mail passes. Prints one table row per case; exit status 1 if anything differs from what is expected.
 
     devices.py [CASE...]        without names: all whose NICs this VM has, but those for VMs with other taps
 """

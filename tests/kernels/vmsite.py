@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A site in namespaces of this machine, meant for a VM that is lost afterwards: an edge box `lb` with whatever device a test
-gives it, and a switch with a client and two servers behind another. Everything waits for conditions, with deadlines that
-suit emulated machines."""
+"""A site in namespaces of this machine, meant for a VM that is discarded afterwards: an edge box `lb` with the device
+that a test gives it, and a switch with a client and two servers behind another. Everything waits for conditions, with
+deadlines that suit emulated machines."""
 import json
 import os
 import socket
