@@ -349,8 +349,7 @@ static void judge_tier(struct diagnosis *d, const struct service *s)
 	} else if (s->tier.n_held) {
 		TEXT(f, "tier %u is up again and waits for failback-hold",
 		     s->tier.held[0].preference);
-		NEXT(f, "wait, or activate it at once: mxlbctl tier %s auto",
-		     s->conf.name);
+		NEXT(f, "wait, or activate it at once: mxlbctl tier %s auto", s->conf.name);
 	} else if (!put_overrides(f, s, s->tier.active)) {
 		put_reasons(f, s, s->tier.active);
 	}

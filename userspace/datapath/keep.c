@@ -161,8 +161,9 @@ void datapath_keep_pins(struct datapath *dp)
 
 	look_at_mount(dp);
 	if (n && log_seldom(&dp->keep_said_ms))
-		log_warn("event=pins_put_back pins=%d path=\"%s\" cause=\"another process removed them\"",
-			 n, dp->dir);
+		log_warn(
+			"event=pins_put_back pins=%d path=\"%s\" cause=\"another process removed them\"",
+			n, dp->dir);
 	if (err && err != dp->keep_err)
 		log_error(
 			"event=pins_missing path=\"%s\" error=\"%s\" advice=\"traffic ends with this mxlbd: restore "
