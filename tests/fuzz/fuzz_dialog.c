@@ -8,16 +8,19 @@
 #include "core/dialog.h"
 #include "fuzz.h"
 
-static const char *const commands[] = {"EHLO probe.example.net\r\n", "STARTTLS\r\n",
-				       "MAIL FROM:<>\r\n", "RSET\r\n", "QUIT\r\n"};
+static const char *const commands[] = {
+	"EHLO probe.example.net\r\n", "STARTTLS\r\n", "MAIL FROM:<>\r\n", "RSET\r\n", "QUIT\r\n",
+	"HELO probe.example.net\r\n"};
+
+#define COMMANDS (sizeof(commands) / sizeof(*commands))
 
 struct run {
 	struct dialog d;
 	struct dialog_conf conf;
-	unsigned said[5];   /* each command, by its place in commands[] */
-	unsigned shaken;    /* handshakes asked for */
-	const char *server; /* all it says */
-	size_t heard;	    /* bytes the server has said */
+	unsigned said[COMMANDS]; /* each command, by its place in commands[] */
+	unsigned shaken;	 /* handshakes asked for */
+	const char *server;	 /* all it says */
+	size_t heard;		 /* bytes the server has said */
 };
 
 /* Roughly: the word was there. That it was a keyword is tests/unit/test_reply.c's. */
@@ -33,15 +36,17 @@ static void check_command(struct run *r)
 {
 	size_t i = 0;
 
-	while (i < 5 &&
+	while (i < COMMANDS &&
 	       (r->d.out_len != strlen(commands[i]) || memcmp(r->d.out, commands[i], r->d.out_len)))
 		i++;
-	MUST(i < 5);
+	MUST(i < COMMANDS);
 	MUST(r->heard); /* never before the greeting */
 	MUST(i != 1 || (r->conf.tls != TLS_NONE && !r->shaken));
 	MUST(i != 1 || was_offered(r));
 	MUST(i != 2 || r->conf.tls == TLS_NONE ||
 	     r->shaken); /* no mail in plaintext where TLS is asked for */
+	MUST(i != 5 ||
+	     (r->conf.tls == TLS_NONE && r->said[0] && !r->said[2])); /* after EHLO only */
 	MUST(++r->said[i] <= (i == 0 ? 2 : 1));
 	MUST(i == 4 || !r->said[4]); /* nothing after QUIT */
 }
