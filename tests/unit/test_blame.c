@@ -246,77 +246,124 @@ static void clients_tell_by_how_much_they_send(void **state)
 		struct passive_flows flows;
 		bool early;
 		enum passive_finding want;
+		enum passive_doubt doubt;
 	} rows[] = {
-		{"nobody came", {none, none, VOLUMES(8, 8, 8, 8)}, true, PASSIVE_NONE},
-		{"nobody ever came", {none, none, none}, true, PASSIVE_NONE},
+		{"nobody came",
+		 {none, none, VOLUMES(8, 8, 8, 8)},
+		 true,
+		 PASSIVE_NONE,
+		 PASSIVE_STANDING},
+		{"nobody ever came", {none, none, none}, true, PASSIVE_NONE, PASSIVE_STANDING},
 		{"as before",
 		 {VOLUMES(8, 9, 7), VOLUMES(8, 9, 7), VOLUMES(8, 8, 9, 7)},
 		 false,
-		 PASSIVE_TAKES},
+		 PASSIVE_TAKES,
+		 PASSIVE_STANDING},
 		{"all leave early",
 		 {VOLUMES(0, 0, 1, 0), VOLUMES(0, 0, 1), often(VOLUMES(8, 8, 9, 7))},
 		 false,
-		 PASSIVE_REFUSES},
+		 PASSIVE_REFUSES,
+		 PASSIVE_STANDING},
 		{"all leave early, but few usual ones are known",
 		 {VOLUMES(0, 0, 1, 0), VOLUMES(0, 0, 1), VOLUMES(8, 8, 9, 7)},
 		 false,
-		 PASSIVE_UNCLEAR},
+		 PASSIVE_UNCLEAR,
+		 PASSIVE_STANDING},
 		{"small ones as every fourth usual one is: that may be",
 		 {VOLUMES(1, 1, 1, 1, 1, 1), VOLUMES(0), often(VOLUMES(1, 8, 9, 7))},
 		 false,
-		 PASSIVE_UNCLEAR},
+		 PASSIVE_UNCLEAR,
+		 PASSIVE_STANDING},
 		{"a dozen of them: that may not",
 		 {VOLUMES(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1), VOLUMES(0),
 		  often(VOLUMES(1, 8, 9, 7))},
 		 false,
-		 PASSIVE_REFUSES},
+		 PASSIVE_REFUSES,
+		 PASSIVE_STANDING},
+		{"three, and the text is about the probe for all that is known: that may be",
+		 {VOLUMES(0, 0, 0), none, often(VOLUMES(8, 9))},
+		 false,
+		 PASSIVE_UNCLEAR,
+		 PASSIVE_STANDING},
+		{"three, just after any refusal",
+		 {VOLUMES(0, 0, 0), none, often(VOLUMES(8, 9))},
+		 false,
+		 PASSIVE_REFUSES,
+		 PASSIVE_OPEN},
+		{"three of which one usual one of eight is as small",
+		 {VOLUMES(0, 0, 0), none, often(VOLUMES(0, 8, 9, 7, 8, 8, 8, 8))},
+		 false,
+		 PASSIVE_UNCLEAR,
+		 PASSIVE_EXPECTED},
+		{"three, where few usual ones are known, and the text names the server",
+		 {VOLUMES(0, 0, 0), none,
+		  VOLUMES(8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9)},
+		 false,
+		 PASSIVE_REFUSES,
+		 PASSIVE_EXPECTED},
+		{"the same, and it does not",
+		 {VOLUMES(0, 0, 0), none,
+		  VOLUMES(8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9, 8, 9)},
+		 false,
+		 PASSIVE_UNCLEAR,
+		 PASSIVE_OPEN},
 		{"two that leave early are too few",
 		 {VOLUMES(0, 0), VOLUMES(0, 0), VOLUMES(8, 8, 9, 7)},
 		 false,
-		 PASSIVE_UNCLEAR},
+		 PASSIVE_UNCLEAR,
+		 PASSIVE_STANDING},
 		{"one message among many short ones is enough",
 		 {VOLUMES(0, 0, 0, 0, 0, 0, 9), VOLUMES(0), VOLUMES(8, 8, 9, 7)},
 		 false,
-		 PASSIVE_TAKES},
+		 PASSIVE_TAKES,
+		 PASSIVE_STANDING},
 		{"the last seconds count before what was earlier",
 		 {VOLUMES(0, 0, 0, 0), VOLUMES(8, 8, 8, 0, 0, 0), often(VOLUMES(8, 8, 9, 7))},
 		 false,
-		 PASSIVE_REFUSES},
+		 PASSIVE_REFUSES,
+		 PASSIVE_STANDING},
 		{"few in the last seconds: all since the refusal",
 		 {VOLUMES(0), VOLUMES(0, 0, 0, 0), often(VOLUMES(8, 8, 9, 7))},
 		 false,
-		 PASSIVE_REFUSES},
+		 PASSIVE_REFUSES,
+		 PASSIVE_STANDING},
 		{"refused behind TLS with a client's certificate: 6 KiB against 12",
 		 {VOLUMES(24, 25, 24, 24), none, often(VOLUMES(48, 60, 64, 64))},
 		 false,
-		 PASSIVE_REFUSES},
+		 PASSIVE_REFUSES,
+		 PASSIVE_STANDING},
 		{"large messages do not make small ones a refusal",
 		 {VOLUMES(5, 5, 6), none, VOLUMES(5, 5, 5, 6, 64, 64)},
 		 false,
-		 PASSIVE_TAKES},
+		 PASSIVE_TAKES,
+		 PASSIVE_STANDING},
 		{"nothing is known of before, refused at the greeting, a message came",
 		 {VOLUMES(3), VOLUMES(3), none},
 		 true,
-		 PASSIVE_TAKES},
+		 PASSIVE_TAKES,
+		 PASSIVE_STANDING},
 		{"the same, refused at MAIL FROM: it may be TLS",
 		 {VOLUMES(3), VOLUMES(3), none},
 		 false,
-		 PASSIVE_UNCLEAR},
+		 PASSIVE_UNCLEAR,
+		 PASSIVE_STANDING},
 		{"nothing is known of before, five of next to nothing",
 		 {VOLUMES(0, 0, 0, 1, 0), none, none},
 		 true,
-		 PASSIVE_REFUSES},
+		 PASSIVE_REFUSES,
+		 PASSIVE_STANDING},
 		{"usual ones of next to nothing teach nothing",
 		 {VOLUMES(0, 1, 0), none, VOLUMES(1, 1, 1, 1)},
 		 true,
-		 PASSIVE_UNCLEAR},
+		 PASSIVE_UNCLEAR,
+		 PASSIVE_STANDING},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (passive_judge(&rows[i].flows, rows[i].early) != rows[i].want)
+		if (passive_judge(&rows[i].flows, rows[i].early, rows[i].doubt) != rows[i].want)
 			fail_msg("%s: %d", rows[i].what,
-				 passive_judge(&rows[i].flows, rows[i].early));
+				 passive_judge(&rows[i].flows, rows[i].early, rows[i].doubt));
 }
 
 static void clients_that_connect_and_say_nothing_are_counted_from_the_first(void **state)
@@ -344,15 +391,100 @@ static void a_server_that_greets_late_is_given_more_time(void **state)
 	uint32_t usual = 0;
 
 	(void)state;
-	assert_int_equal(passive_greeting_limit(0), 600);
+	assert_int_equal(passive_hint_limit(0), 200);
 	usual = passive_greeting_learn(usual, 6000);
 	assert_int_equal(usual, 6000);
-	assert_int_equal(passive_greeting_limit(usual), 18200);
+	assert_int_equal(passive_hint_limit(usual), 9200);
 	for (int i = 0; i < 200; i++)
 		usual = passive_greeting_learn(usual, 2);
 	assert_true(usual <= 8);
-	assert_int_equal(passive_greeting_limit(usual), 600);
-	assert_int_equal(passive_greeting_limit(UINT32_MAX), UINT32_MAX);
+	assert_true(passive_hint_limit(usual) < 220);
+	assert_int_equal(passive_hint_limit(UINT32_MAX), UINT32_MAX);
+}
+
+static void silence_is_found_when_probe_and_clients_have_met_it_for_long_enough(void **state)
+{
+	static const struct {
+		const char *what;
+		struct passive_quiet quiet;
+		bool want;
+	} rows[] = {
+		{"three clients and the probe, a second", {1000, 3, 1000, 10, false}, true},
+		{"a server that was given no CPU for a moment", {950, 9, 950, 10, false}, false},
+		{"two clients may be scanners", {5000, 2, 5000, 10, false}, false},
+		{"a flood of silent clients; the probe was greeted",
+		 {9000, 400, 0, 10, false},
+		 false},
+		{"the probe waits, clients came just now", {300, 20, 2000, 10, false}, false},
+		{"it usually takes half a second", {1600, 9, 1600, 500, false}, false},
+		{"the same, 1.7 s", {1700, 9, 1700, 500, false}, true},
+		{"a greeting delay of six seconds", {9000, 99, 9000, 6000, false}, false},
+		{"the last one that is up", {1500, 99, 1500, 10, true}, false},
+		{"the last one, three seconds", {3000, 99, 3000, 10, true}, true},
+		{"no overflow", {1u << 31, 9, 1u << 31, UINT32_MAX, true}, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (passive_is_silent(&rows[i].quiet) != rows[i].want)
+			fail_msg("%s", rows[i].what);
+}
+
+static void a_time_in_which_this_box_was_late_counts_for_no_silence(void **state)
+{
+	struct passive_clock c = {0};
+
+	(void)state;
+	assert_int_equal(passive_clock_look(&c, 50, 1000), 1000);
+	assert_int_equal(passive_clock_look(&c, 50, 1050), 1050);
+	assert_int_equal(passive_clock_look(&c, 50, 1125), 1125); /* 25 ms late: that is usual */
+	assert_int_equal(passive_clock_look(&c, 50, 1201), 1125);
+	assert_int_equal(passive_clock_look(&c, 50, 9000), 1125);
+	assert_int_equal(passive_clock_look(&c, 50, 9050), 1175);
+	assert_int_equal(passive_clock_look(&c, 500, 9550), 1675);
+}
+
+struct pace { /* of a server whose connections carry so much, one look each */
+	struct passive_pace p;
+	uint64_t opened, bytes;
+};
+
+static bool carries(struct pace *s, uint64_t opened, uint64_t each)
+{
+	s->opened += opened;
+	s->bytes += opened * each;
+	return passive_pace_look(&s->p, s->opened, s->bytes);
+}
+
+static void clients_that_carry_far_less_than_usual_are_a_hint(void **state)
+{
+	struct pace s = {.opened = 70, .bytes = 5000};
+	unsigned hints = 0;
+
+	(void)state;
+	assert_false(passive_pace_look(&s.p, s.opened, s.bytes)); /* what was before */
+	for (int i = 0; i < 40; i++)
+		assert_false(carries(&s, 1, i % 2 ? 3000 : 4000));
+	for (int i = 0; i < 3; i++)
+		assert_false(carries(&s, 1, 300));
+	assert_true(carries(&s, 1, 300)); /* the fourth */
+	for (int i = 0; i < 40; i++)
+		hints += carries(&s, 1, 300);
+	assert_int_equal(hints, 1); /* then it is told, and is what is usual now */
+	for (int i = 0; i < 400; i++)
+		carries(&s, 1, i % 2 ? 3000 : 4000);
+	assert_true(carries(&s, 900, 300)); /* a row may be long */
+}
+
+static void a_server_of_very_large_and_small_messages_gives_few_hints(void **state)
+{
+	struct pace s = {0};
+	unsigned hints = 0;
+
+	(void)state;
+	for (int i = 0; i < 4000; i++)
+		hints += carries(&s, 1, i % 50 ? 2000 + (unsigned)i * 7919 % 3000 : 2000000);
+	assert_true(hints < 20);
 }
 
 /* ---- panic.c ---- */
@@ -516,6 +648,11 @@ int main(void)
 		cmocka_unit_test(clients_tell_by_how_much_they_send),
 		cmocka_unit_test(clients_that_connect_and_say_nothing_are_counted_from_the_first),
 		cmocka_unit_test(a_server_that_greets_late_is_given_more_time),
+		cmocka_unit_test(
+			silence_is_found_when_probe_and_clients_have_met_it_for_long_enough),
+		cmocka_unit_test(clients_that_carry_far_less_than_usual_are_a_hint),
+		cmocka_unit_test(a_server_of_very_large_and_small_messages_gives_few_hints),
+		cmocka_unit_test(a_time_in_which_this_box_was_late_counts_for_no_silence),
 		cmocka_unit_test(panic_needs_all_to_fail_at_the_connect_level_at_once),
 		cmocka_unit_test(clients_prove_and_refute_a_panic),
 		cmocka_unit_test(

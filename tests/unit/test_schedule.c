@@ -86,7 +86,7 @@ static void a_hint_means_now_but_no_sooner_than_a_second_after_the_last_probe(vo
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct schedule s = {.due_ms = rows[i].due_ms};
 
-		schedule_hint(&s, rows[i].began_ms, 15000);
+		schedule_hint(&s, rows[i].began_ms, SCHEDULE_HINT_MS, 15000);
 		assert_int_equal(s.due_ms, rows[i].at_ms);
 	}
 }

@@ -124,25 +124,6 @@ void admin_get_weight(struct request *r)
 		buf_printf(r->out, "%u (initial %u)\n", b->weight, b->conf.weight);
 }
 
-static bool may_take_mail(const struct backend *b)
-{
-	return b->admin == ADMIN_READY && b->weight && model_has_way(b) &&
-	       health_effective(&b->health) == VERDICT_UP;
-}
-
-/* Whether this server takes mail now, and no other server of its service would. */
-static bool is_last(struct request *r, const struct backend *b)
-{
-	struct service *s = NULL;
-
-	if (!b->in_ring || !model_backend(r->env->model, b->id, &s))
-		return false;
-	for (unsigned i = 0; i < s->n_backends; i++)
-		if (&s->backends[i] != b && may_take_mail(&s->backends[i]))
-			return false;
-	return true;
-}
-
 void admin_set_server(struct request *r)
 {
 	struct backend *b = request_server(r);
@@ -163,7 +144,8 @@ void admin_set_server(struct request *r)
 
 		if (strcmp(r->args[2], admin_state_name(state)))
 			continue;
-		if (keep_one && state != ADMIN_READY && is_last(r, b))
+		if (keep_one && state != ADMIN_READY && b->in_ring &&
+		    !model_has_other(r->env->model, b->id))
 			command_error(r,
 				      "%s is the last server of %s that takes mail; use --force to "
 				      "take it out anyway.\n",

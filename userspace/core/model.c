@@ -470,6 +470,23 @@ bool model_has_way(const struct backend *b)
 	       (b->conf.forward != FORWARD_IPIP || (nh->mtu && !addr_is_zero(&nh->source)));
 }
 
+static bool may_take_mail(const struct backend *b)
+{
+	return b->admin == ADMIN_READY && b->weight && model_has_way(b) &&
+	       health_effective(&b->health) == VERDICT_UP;
+}
+
+bool model_has_other(struct model *m, uint32_t id)
+{
+	struct service *s = NULL;
+	const struct backend *b = model_backend(m, id, &s);
+
+	for (unsigned i = 0; b && i < s->n_backends; i++)
+		if (&s->backends[i] != b && may_take_mail(&s->backends[i]))
+			return true;
+	return false;
+}
+
 struct backend *model_find(struct model *m, const char *service, const char *backend)
 {
 	for (unsigned i = 0; i < m->n_services; i++) {

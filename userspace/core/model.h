@@ -179,6 +179,8 @@ struct backend *model_backend(struct model *m, uint32_t backend_id,
 struct backend *model_find(struct model *m, const char *service, const char *backend);
 /* Whether everything needed to send it a packet is known: a MAC address, and for a tunnel its source and MTU. */
 bool model_has_way(const struct backend *b);
+/* Whether another server of its service is up, reachable, ready and has a weight. */
+bool model_has_other(struct model *m, uint32_t id);
 
 /* Events. Each function returns true if the plan may have changed. */
 bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,

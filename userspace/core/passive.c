@@ -6,30 +6,48 @@
  *      is learned from the same server's connections before the probe was refused.
  *   2. TAKES: one connection that carried at least as much as half of the usual ones. One is enough, because scanners
  *      and floods make many short ones. REFUSES: three or more, all so small that as many usual ones would be that
- *      small with a probability below one in ten million (each evaluation is a new chance to be wrong). The last
- *      seconds count if they contain three connections, otherwise all since the refusal.
+ *      small only with a small probability. Its limit depends on what else is known (enum passive_doubt), because
+ *      each evaluation is a new chance to be wrong. The last seconds count if they contain three connections, otherwise all since the refusal.
  *   3. Without usual connections: one that sent half a kilobyte got past the greeting and EHLO; five that sent next to
  *      nothing were refused.
  *   4. A client speaks within milliseconds of the greeting. If connections are opened and fewer other segments than
  *      connections are seen, the server does not greet its clients. A flood of silent clients looks the same, so this
  *      is a hint, and a finding only together with a probe that is not greeted either.
  *   5. A server that takes long to greet (a greet delay) is given three times its usual time.
+ *   6. A server or a box that gets no CPU for a moment is silent as well. So the finding needs a silence of LIMIT_MS at
+ *      least, for the probe and for three clients; the time during which this box was late does not count; and for the
+ *      last server that is up it takes LAST_TIMES as long, because without it all mail is refused.
+ *   7. If PACE_ROW connections carry less than half of what that many usually carry, their clients may have left early:
+ *      a hint to probe, and to examine what ends from then on (rule 2). Where large and small messages alternate, such
+ *      rows are usual: a server with more than one among its last 16 rows gives no hint.
  */
 #include "core/passive.h"
 
 #define MIN_NOW	    3
 #define MIN_USUAL   4
 #define MIN_ALONE   5
-#define CHANCE	    1e-7
 #define MESSAGE	    2 /* units: less is no message */
-#define LIMIT_MS    600
+#define LIMIT_MS    1000
+#define HINT_MS	    200
 #define GREETING_MS 200
+#define PACE_ROW    4
+#define PACE_STEP \
+	16 /* what is usual follows by such a part, so that half of the rows are above it */
+#define CLIENTS	   3
+#define LAST_TIMES 3
+#define LATE_MS	   25 /* a loop turn later than that was starved */
 
 void passive_add(struct passive_volumes *v, uint32_t units)
 {
 	v->n++;
 	v->of[units < PASSIVE_UNIT_CAP ? units : PASSIVE_UNIT_CAP]++;
 }
+
+static const double chances[] = {
+	[PASSIVE_EXPECTED] = 1e-4,
+	[PASSIVE_OPEN] = 3e-5,
+	[PASSIVE_STANDING] = 1e-7,
+};
 
 /* The volume below or at which the given percentage of connections stays. */
 static uint32_t quantile(const struct passive_volumes *v, unsigned percent)
@@ -52,25 +70,31 @@ static uint32_t largest(const struct passive_volumes *v)
 	return units;
 }
 
+bool passive_is_known(const struct passive_volumes *usual)
+{
+	return usual->n >= MIN_USUAL;
+}
+
 /* Rule 2. */
-bool passive_all_refused(const struct passive_volumes *is, const struct passive_volumes *usual)
+bool passive_all_refused(const struct passive_volumes *is, const struct passive_volumes *usual,
+			 enum passive_doubt doubt)
 {
 	uint32_t most = largest(is),
 		 as_small = 1; /* one more than seen, because an unseen size is not impossible */
 	double chance = 1;
 
-	if (is->n < MIN_NOW || usual->n < MIN_USUAL || quantile(usual, 50) < MESSAGE)
+	if (is->n < MIN_NOW || !passive_is_known(usual) || quantile(usual, 50) < MESSAGE)
 		return false;
 	for (uint32_t units = 0; units <= most; units++)
 		as_small += usual->of[units];
-	for (uint32_t i = 0; i < is->n && chance >= CHANCE; i++)
+	for (uint32_t i = 0; i < is->n && chance >= chances[doubt]; i++)
 		chance *= (double)as_small / (usual->n + 1);
-	return chance < CHANCE;
+	return chance < chances[doubt];
 }
 
 bool passive_any_taken(const struct passive_volumes *is, const struct passive_volumes *usual)
 {
-	return is->n && usual->n >= MIN_USUAL && largest(is) >= quantile(usual, 50);
+	return is->n && passive_is_known(usual) && largest(is) >= quantile(usual, 50);
 }
 
 /* Rule 3. */
@@ -83,16 +107,17 @@ static enum passive_finding judge_alone(const struct passive_volumes *v, bool ea
 	return v->n ? PASSIVE_UNCLEAR : PASSIVE_NONE;
 }
 
-enum passive_finding passive_judge(const struct passive_flows *f, bool early)
+enum passive_finding passive_judge(const struct passive_flows *f, bool early,
+				   enum passive_doubt doubt)
 {
 	const struct passive_volumes *is = f->now.n >= MIN_NOW ? &f->now : &f->since;
 	uint32_t half = quantile(&f->usual, 50);
 
-	if (f->usual.n < MIN_USUAL || half < MESSAGE)
+	if (!passive_is_known(&f->usual) || half < MESSAGE)
 		return judge_alone(is, early);
 	if (is->n && largest(is) >= half) /* rule 2 */
 		return PASSIVE_TAKES;
-	if (passive_all_refused(is, &f->usual))
+	if (passive_all_refused(is, &f->usual, doubt))
 		return PASSIVE_REFUSES;
 	return is->n ? PASSIVE_UNCLEAR : PASSIVE_NONE;
 }
@@ -132,11 +157,64 @@ uint32_t passive_greeting_learn(uint32_t usual_ms, uint32_t greeting_ms)
 	return greeting_ms > less ? greeting_ms : less;
 }
 
-uint32_t passive_greeting_limit(uint32_t usual_ms)
+static uint32_t wait_for(uint32_t usual_ms, uint32_t least_ms)
 {
 	uint64_t ms = 3ull * usual_ms + GREETING_MS;
 
 	if (ms > UINT32_MAX)
 		return UINT32_MAX;
-	return ms > LIMIT_MS ? (uint32_t)ms : LIMIT_MS;
+	return ms > least_ms ? (uint32_t)ms : least_ms;
+}
+
+uint32_t passive_hint_limit(uint32_t usual_ms)
+{
+	return wait_for(usual_ms / 2, HINT_MS);
+}
+
+/* Rules 5, 6. */
+bool passive_is_silent(const struct passive_quiet *q)
+{
+	uint64_t ms = wait_for(q->usual_ms, LIMIT_MS);
+
+	if (q->is_last)
+		ms *= LAST_TIMES;
+	return q->clients >= CLIENTS && q->clients_ms >= ms && q->probe_ms >= ms;
+}
+
+uint64_t passive_clock_look(struct passive_clock *c, uint32_t planned_ms, uint64_t now_ms)
+{
+	uint64_t gap_ms = now_ms - c->looked_ms;
+
+	if (!c->looked_ms)
+		c->ms = now_ms;
+	else if (gap_ms <= planned_ms + LATE_MS)
+		c->ms += gap_ms;
+	c->looked_ms = now_ms;
+	return c->ms;
+}
+
+/* Rule 7. */
+bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes)
+{
+	uint64_t each;
+	bool first = !p->seen, low, rare = !(p->low & (p->low - 1));
+
+	p->seen = true;
+	p->n += first ? 0 : opened - p->opened;
+	p->sum += first ? 0 : bytes - p->bytes;
+	p->opened = opened;
+	p->bytes = bytes;
+	if (p->n < PACE_ROW)
+		return false;
+	each = p->sum / p->n;
+	p->n = p->sum = 0;
+	if (!p->usual)
+		p->usual = each;
+	low = each < p->usual / 2;
+	if (each > p->usual)
+		p->usual += p->usual / PACE_STEP;
+	else
+		p->usual -= p->usual / PACE_STEP;
+	p->low = (uint16_t)(p->low << 1 | low);
+	return low && rare;
 }

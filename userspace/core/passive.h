@@ -32,12 +32,23 @@ enum passive_finding {
 	PASSIVE_REFUSES, /* all clients leave early */
 };
 
+/* How surprising it is that clients leave early. */
+enum passive_doubt {
+	PASSIVE_EXPECTED, /* the refusal names a state of the server, which all clients meet */
+	PASSIVE_OPEN,	  /* it does not; for the first two seconds */
+	PASSIVE_STANDING, /* after that; the refusal of the probe may last for days */
+};
+
 void passive_add(struct passive_volumes *v, uint32_t units);
+/* Whether these are enough to know what is usual. */
+bool passive_is_known(const struct passive_volumes *usual);
 /* early: the probe was refused before MAIL FROM, so a client that sends a message got further than the probe. */
-enum passive_finding passive_judge(const struct passive_flows *f, bool early);
+enum passive_finding passive_judge(const struct passive_flows *f, bool early,
+				   enum passive_doubt doubt);
 
 /* The same for connections that ended in other periods. */
-bool passive_all_refused(const struct passive_volumes *is, const struct passive_volumes *usual);
+bool passive_all_refused(const struct passive_volumes *is, const struct passive_volumes *usual,
+			 enum passive_doubt doubt);
 bool passive_any_taken(const struct passive_volumes *is, const struct passive_volumes *usual);
 
 /* Detects that clients open connections and then send nothing. */
@@ -56,7 +67,38 @@ uint64_t passive_silence_ms(const struct passive_silence *s, uint64_t now_ms);
 
 /* How long this server usually takes to greet: follows a slower greeting at once, a faster one slowly. */
 uint32_t passive_greeting_learn(uint32_t usual_ms, uint32_t greeting_ms);
-/* The silence of a probe after which the clients' silence counts. */
-uint32_t passive_greeting_limit(uint32_t usual_ms);
+/* The silence of its clients after which a probe is due. */
+uint32_t passive_hint_limit(uint32_t usual_ms);
+
+/* A server that does not greet, as clients and a probe experience it. */
+struct passive_quiet {
+	uint64_t clients_ms, clients; /* how long clients have sent nothing; how many connected */
+	uint64_t probe_ms;	      /* how long a probe has received nothing */
+	uint32_t usual_ms;	      /* the server's usual time to greet */
+	bool is_last;		      /* no other server of the service is up */
+};
+
+/* Whether it is silent towards everyone. */
+bool passive_is_silent(const struct passive_quiet *q);
+
+/* A clock that stops while this box is late, because what was not received then may be the fault of this box. */
+struct passive_clock {
+	uint64_t ms, looked_ms;
+};
+
+/* The time by that clock, at a look that was planned planned_ms after the previous one. */
+uint64_t passive_clock_look(struct passive_clock *c, uint32_t planned_ms, uint64_t now_ms);
+
+/* How much the connections of a server carry, in consecutive rows of connections. */
+struct passive_pace {
+	uint64_t opened, bytes; /* the counters as last seen */
+	uint64_t n, sum;	/* of the row that is open */
+	uint64_t usual;		/* bytes of a connection; 0: no row is complete yet */
+	uint16_t low;		/* a bit for each of the last 16 rows: it carried less than half */
+	bool seen;		/* the counters have been seen once */
+};
+
+/* opened: connections established; bytes: of all packets to the server. True: its clients seem to leave early. */
+bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes);
 
 #endif

@@ -15,7 +15,7 @@
  *      then it grows to a DEAD_SHARE-th of the time in that state, up to `interval` (2s, 10s: it starts to grow after
  *      2 minutes and reaches 10s after 10).
  *   7. A hint makes the probe due now, but not sooner than SCHEDULE_HINT_MS after the last probe began: forged
- *      retransmissions cause one probe per second. All servers together get at most HINTS_A_SECOND.
+ *      retransmissions cause one probe per second. If clients are silent or leave early, SCHEDULE_SILENCE_MS. All servers together get at most HINTS_A_SECOND.
  *   8. If the connect was not answered, the next probe follows at once with a hint's short connect timeout, until the
  *      verdict is reached or confirmed. The worst case is interval + connect-timeout + (fall - 1) * 500 ms.
  */
@@ -111,9 +111,9 @@ bool schedule_overdue(struct schedule *s, uint32_t spread_ms, uint64_t now_ms)
 	return true;
 }
 
-void schedule_hint(struct schedule *s, uint64_t began_ms, uint64_t now_ms)
+void schedule_hint(struct schedule *s, uint64_t began_ms, uint32_t apart_ms, uint64_t now_ms)
 {
-	uint64_t at_ms = began_ms + SCHEDULE_HINT_MS; /* rule 7 */
+	uint64_t at_ms = began_ms + apart_ms; /* rule 7 */
 
 	if (at_ms < now_ms)
 		at_ms = now_ms;

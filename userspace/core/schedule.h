@@ -9,8 +9,10 @@
 #include "core/config.h"
 #include "core/health.h"
 
-#define SCHEDULE_HINT_MS	 1000 /* between the start of a probe and of one caused by a hint */
-#define SCHEDULE_HINT_CONNECT_MS 500  /* connect timeout of a probe caused by a hint */
+#define SCHEDULE_HINT_MS 1000 /* between the start of a probe and of one caused by a hint */
+#define SCHEDULE_SILENCE_MS \
+	500 /* the same, if the hint is that clients are silent or leave early */
+#define SCHEDULE_HINT_CONNECT_MS 500 /* connect timeout of a probe caused by a hint */
 
 struct schedule { /* of one backend */
 	uint64_t due_ms;
@@ -28,8 +30,8 @@ void schedule_next(struct schedule *s, uint32_t gap_ms, bool at_once, uint64_t n
 void schedule_renew(struct schedule *s, uint64_t began_ms, uint32_t gap_ms, uint64_t now_ms);
 /* True if the loop is so late that all probes are overdue: then another time is set. */
 bool schedule_overdue(struct schedule *s, uint32_t spread_ms, uint64_t now_ms);
-/* A hint for a server whose last probe began at that time: the next one comes as soon as allowed. */
-void schedule_hint(struct schedule *s, uint64_t began_ms, uint64_t now_ms);
+/* A hint for a server whose last probe began at began_ms: the next one comes as soon as allowed, apart_ms after it. */
+void schedule_hint(struct schedule *s, uint64_t began_ms, uint32_t apart_ms, uint64_t now_ms);
 /* That probe's connect was not answered and the verdict is open: the next one is due at once, as after a hint. */
 bool schedule_presses(const struct health *h, enum reason last);
 

@@ -45,9 +45,11 @@ struct watch { /* the daemon's state of one server */
 	uint64_t refused_ms;	 /* since when all probes have been refused; 0: they are not */
 	uint64_t opened_ms;	 /* when a client was last seen to connect; 0: never */
 	struct passive_silence silence; /* of its clients */
+	struct passive_pace pace;	/* of its clients */
 	uint64_t tried, retried;	/* its clients' SYNs, as last counted */
 	uint32_t greeting_ms;		/* its usual time to greet a probe */
-	uint64_t mute_ms; /* since when the running probe has received nothing, as last reported */
+	uint64_t
+		mute_ms; /* since when the running probe has received nothing, by .quiet, as last reported */
 	uint64_t mute_told_ms;
 	const char *warned; /* why it cannot be reached, as last logged */
 };
@@ -112,6 +114,8 @@ struct daemon {
 	struct lateness lateness;
 	struct evidence evidence;
 	ev_timer look;
+	uint32_t look_ms;			 /* between the last look and the next */
+	struct passive_clock quiet;		 /* by which silences are measured */
 	uint64_t retransmits[MXLB_MAX_BACKENDS]; /* as seen by the last look */
 	bool looked;
 
@@ -249,6 +253,8 @@ void evidence_stop(struct daemon *d);
 bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
 		   const struct probe_result *r);
 void evidence_drop(struct watch *w);
+/* Its clients seem to be refused: connections that end from now on are examined, in case its probe is refused too. */
+void evidence_suspect(struct daemon *d, struct watch *w);
 
 /* detach.c: removes the datapath and ends the loop, even if something remains: 0 or -errno, logged. */
 int daemon_detach(struct daemon *d, const char *who);

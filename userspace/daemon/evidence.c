@@ -12,8 +12,9 @@
 
 #define PART	   16384 /* places of the flow table at a time: half a millisecond */
 #define PAUSE_S	   0.002
-#define AGAIN_MS   100	/* while a judgement waits */
+#define AGAIN_MS   50	/* while a judgement waits */
 #define WATCHED_MS 1000 /* while a warning stands */
+#define SUSPECT_MS 1500 /* by then the probe that the suspicion causes has usually ended */
 #define WAIT_MS	   2000 /* connections that ended within this time may be older than the refusal */
 #define COMING_MS  2000
 #define SINCE_S	   10 /* an older connection may have been begun before the refusal */
@@ -24,8 +25,10 @@
 
 struct refusal {
 	struct probe_result result;
-	bool looked;		      /* the table was scanned since then */
-	struct passive_volumes fresh; /* of connections that ended between two looks */
+	uint64_t suspect_ms; /* since when the server is only suspected; 0: its probe was refused */
+	bool looked;	     /* the table was scanned since then */
+	struct passive_volumes before; /* of connections that had ended at the first scan */
+	struct passive_volumes fresh;  /* of connections that ended between two scans */
 };
 
 /* An entry with another volume is another connection; an equal one is counted once. */
@@ -90,18 +93,17 @@ static void add(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
 		passive_add(v, units);
 }
 
-/* Adds the connections that have just ended to those since the refusal. */
-static void add_now_to_since(struct passive_flows *f)
+static void add_all(struct passive_volumes *to, const struct passive_volumes *from)
 {
-	f->since.n += f->now.n;
+	to->n += from->n;
 	for (unsigned i = 0; i <= PASSIVE_UNIT_CAP; i++)
-		f->since.of[i] += f->now.of[i];
+		to->of[i] += from->of[i];
 }
 
 static void begin(struct daemon *d)
 {
 	struct evidence *e = &d->evidence;
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = daemon_now().mono_ms, since_ms;
 
 	e->n_slots = 0;
 	memset(e->slot_of, 0, sizeof(e->slot_of));
@@ -113,7 +115,8 @@ static void begin(struct daemon *d)
 			continue;
 		memset(s, 0, sizeof(*s));
 		s->id = id;
-		s->since_s = (uint16_t)((now_ms - w->refused_ms) / 1000 % 30000 + 1);
+		since_ms = w->refused->suspect_ms ?: w->refused_ms;
+		s->since_s = (uint16_t)((now_ms - since_ms) / 1000 % 30000 + 1);
 		e->slot_of[id] = (uint8_t)++e->n_slots;
 	}
 	e->at = 0;
@@ -158,17 +161,28 @@ static void carry_out(struct watch *w, struct probe_result *r, enum blame_act ac
 }
 
 /* Connections that ended between two scans count at once, without the doubtful second. */
-static enum passive_finding find(struct refusal *refused, struct passive_flows *f)
+static enum passive_finding find(struct refusal *refused, struct passive_flows *f, bool waited)
 {
 	struct passive_volumes *fresh = &refused->fresh;
+	enum passive_doubt doubt = PASSIVE_STANDING;
 
+	if (!waited)
+		doubt = refusal_names_server(refused->result.text) ? PASSIVE_EXPECTED
+								   : PASSIVE_OPEN;
+
+	add_all(&f->since, &f->now); /* what has just ended also ended since the refusal */
+	if (!refused->looked) {
+		refused->before = f->usual;
+		add_all(&refused->before, &f->since);
+	}
 	refused->looked = true;
-	if (passive_all_refused(fresh, &f->usual))
+	if (!passive_is_known(&f->usual))
+		f->usual = refused->before;
+	if (passive_all_refused(fresh, &f->usual, doubt))
 		return PASSIVE_REFUSES;
 	if (passive_any_taken(fresh, &f->usual) || fresh->n > FRESH_MAX)
 		memset(fresh, 0, sizeof(*fresh));
-	add_now_to_since(f);
-	return passive_judge(f, refused->result.stage < STAGE_MAIL_FROM);
+	return passive_judge(f, refused->result.stage < STAGE_MAIL_FROM, doubt);
 }
 
 /* Returns when to scan again, in ms; 0: not for this server. */
@@ -176,6 +190,7 @@ static uint64_t judge(struct daemon *d, struct evidence_slot *s)
 {
 	struct watch *w = &d->watches[s->id];
 	uint64_t now_ms = daemon_now().mono_ms;
+	bool waited = now_ms - w->refused_ms >= WAIT_MS;
 	struct clients_seen seen;
 	struct probe_result r;
 	enum blame_act act;
@@ -183,17 +198,24 @@ static uint64_t judge(struct daemon *d, struct evidence_slot *s)
 	if (!w->id || !w->refused)
 		return 0;
 	r = w->refused->result;
+	if (w->refused->suspect_ms) {
+		find(w->refused, &s->flows, false);
+		if (now_ms - w->refused->suspect_ms < SUSPECT_MS)
+			return AGAIN_MS;
+		forget(w);
+		return 0;
+	}
 	seen = (struct clients_seen){
-		.passive = find(w->refused, &s->flows),
+		.passive = find(w->refused, &s->flows, waited),
 		.coming = w->opened_ms && now_ms - w->opened_ms < COMING_MS,
-		.waited = now_ms - w->refused_ms >= WAIT_MS,
+		.waited = waited,
 	};
 	act = model_blame(d->model, s->id, &r, &seen);
 	carry_out(w, &r, act);
 	if (act == BLAME_WAITS)
 		return AGAIN_MS;
-	if (act == BLAME_WARNS || act == BLAME_UP)
-		return WATCHED_MS;
+	if (act == BLAME_WARNS || act == BLAME_UP) /* its clients may be refused too */
+		return waited ? WATCHED_MS : AGAIN_MS;
 	forget(w);
 	return 0;
 }
@@ -237,6 +259,14 @@ static void on_evidence(struct ev_loop *loop, ev_timer *timer, int events)
 		end(d);
 }
 
+static void look_now(struct daemon *d)
+{
+	if (d->evidence.running)
+		d->evidence.wanted = true;
+	else
+		in_ms(d, 0);
+}
+
 bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
 		   const struct probe_result *r)
 {
@@ -251,15 +281,24 @@ bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
 		w->refused = calloc(1, sizeof(*w->refused));
 	if (!w->refused)
 		return false;
-	w->refused->result = *r;
-	w->judged = false;
 	if (!w->refused_ms)
 		w->refused_ms = daemon_now().mono_ms;
-	if (d->evidence.running)
-		d->evidence.wanted = true;
-	else
-		in_ms(d, 0);
+	w->refused->suspect_ms = 0;
+	w->refused->result = *r;
+	w->judged = false;
+	look_now(d);
 	return true;
+}
+
+void evidence_suspect(struct daemon *d, struct watch *w)
+{
+	if (w->refused)
+		return;
+	w->refused = calloc(1, sizeof(*w->refused));
+	if (!w->refused)
+		return;
+	w->refused->suspect_ms = daemon_now().mono_ms;
+	look_now(d);
 }
 
 void evidence_drop(struct watch *w)

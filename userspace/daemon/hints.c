@@ -52,12 +52,14 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 	double began_s = cpu_s(), next_s;
 
 	(void)events;
+	passive_clock_look(&d->quiet, d->look_ms, daemon_now().mono_ms);
 	for (uint32_t first = 0; first < MXLB_MAX_BACKENDS; first += DATAPATH_BATCH)
 		if (any_there(d->model, first))
 			look_at(d, first);
 	d->looked = true;
 	next_s = (cpu_s() - began_s) * LOOK_SHARE;
-	ev_timer_set(timer, next_s > LOOK_MS / 1000.0 ? next_s : LOOK_MS / 1000.0, 0);
+	d->look_ms = next_s > LOOK_MS / 1000.0 ? (uint32_t)(next_s * 1000) : LOOK_MS;
+	ev_timer_set(timer, d->look_ms / 1000.0, 0);
 	ev_timer_start(loop, timer);
 }
 

@@ -16,6 +16,8 @@
  *      box (own.c).
  *   8. Clients that connect and send nothing are not greeted (core/passive.c): a hint. The probe's own silence then
  *      counts after the server's usual time, and acts at once, because its clients confirm it.
+ *   9. Clients that send far less than usual may be refused: a hint, and the connections that end from then on are
+ *      examined, because the probe may be refused too.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -267,19 +269,23 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
  * wait for the greeting, and they received nothing either. Not before the first greeting, because its usual time is
  * not known then.
  */
-static void judge_mute(struct watch *w, const struct service *s, const struct backend *b,
-		       uint64_t now_ms)
+static void judge_mute(struct watch *w, const struct service *s, const struct backend *b)
 {
 	struct daemon *d = w->daemon;
 	struct probe_result r = {.reason = REASON_greeting_silent, .stage = STAGE_GREETING};
-	uint32_t limit_ms = passive_greeting_limit(w->greeting_ms);
+	const struct passive_quiet quiet = {
+		.clients_ms = passive_silence_ms(&w->silence, d->quiet.ms),
+		.clients = w->silence.n,
+		.probe_ms = d->quiet.ms - w->mute_ms,
+		.usual_ms = w->greeting_ms,
+		.is_last = !model_has_other(d->model, w->id),
+	};
 
-	if (b->health.before != VERDICT_UP || !w->greeting_ms || now_ms - w->mute_ms < limit_ms ||
-	    passive_silence_ms(&w->silence, now_ms) < limit_ms / 2)
+	if (b->health.before != VERDICT_UP || !w->greeting_ms || !passive_is_silent(&quiet))
 		return;
 	snprintf(r.text, sizeof(r.text),
-		 "no greeting for %u ms, and none for %llu clients that connected meanwhile",
-		 (unsigned)(now_ms - w->mute_ms), (unsigned long long)w->silence.n);
+		 "no greeting for %llu ms, and none for %llu clients that connected meanwhile",
+		 (unsigned long long)quiet.probe_ms, (unsigned long long)quiet.clients);
 	prober_cancel(d->prober, w->id);
 	evidence_drop(w);
 	w->mute_ms = 0;
@@ -301,9 +307,34 @@ void on_mute(void *ctx, uint32_t backend_id)
 		return;
 	/* reported after each MUTE_MS of silence: a longer gap means that something was received in between */
 	if (!w->mute_ms || now_ms - w->mute_told_ms > MUTE_MS + MUTE_SLACK_MS)
-		w->mute_ms = now_ms - MUTE_MS;
+		w->mute_ms = d->quiet.ms - MUTE_MS;
 	w->mute_told_ms = now_ms;
-	judge_mute(w, s, b, now_ms);
+	judge_mute(w, s, b);
+}
+
+/* False: too many hints. */
+static bool hint(struct watch *w, uint32_t apart_ms)
+{
+	struct daemon *d = w->daemon;
+	const struct backend *b = model_backend(d->model, w->id, NULL);
+	uint64_t now_ms = daemon_now().mono_ms;
+
+	if (!b || b->admin == ADMIN_MAINT || !w->began_ms || w->hinted ||
+	    !ev_is_active(&w->due)) /* a probe is running */
+		return true;
+	if (!hint_budget_take(&d->hint_budget, now_ms))
+		return false;
+	w->hinted = true;
+	schedule_hint(&w->when, w->began_ms, apart_ms, now_ms);
+	set_timer(w);
+	return true;
+}
+
+bool watch_hint(struct daemon *d, uint32_t backend_id)
+{
+	struct watch *w = &d->watches[backend_id];
+
+	return !w->id || hint(w, SCHEDULE_HINT_MS);
 }
 
 void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *seen)
@@ -320,12 +351,17 @@ void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *
 	w->retried = seen->retransmits;
 	passive_silence_look(&w->silence, seen->promoted,
 			     seen->packets - seen->new_flows - seen->retransmits - seen->promoted,
-			     now_ms);
+			     d->quiet.ms);
 	if (known && seen->promoted != before)
 		w->opened_ms = now_ms;
 	if (b && b->health.before == VERDICT_UP &&
-	    passive_silence_ms(&w->silence, now_ms) >= passive_greeting_limit(w->greeting_ms) / 2)
-		watch_hint(d, backend_id); /* rule 8 */
+	    passive_silence_ms(&w->silence, d->quiet.ms) >= passive_hint_limit(w->greeting_ms))
+		hint(w, SCHEDULE_SILENCE_MS); /* rule 8 */
+	if (passive_pace_look(&w->pace, seen->promoted, seen->bytes) && b &&
+	    b->health.before == VERDICT_UP) { /* rule 9 */
+		evidence_suspect(d, w);
+		hint(w, SCHEDULE_SILENCE_MS);
+	}
 }
 
 void on_slow_connect(void *ctx, uint32_t backend_id)
@@ -355,23 +391,6 @@ static void warn(struct watch *w, const struct service *s, const struct backend 
 		log_warn("event=server_not_reachable service=%s backend=%s reason=\"%s\"",
 			 s->conf.name, b->conf.name, why);
 	w->warned = why;
-}
-
-bool watch_hint(struct daemon *d, uint32_t backend_id)
-{
-	struct watch *w = &d->watches[backend_id];
-	const struct backend *b = model_backend(d->model, backend_id, NULL);
-	uint64_t now_ms = daemon_now().mono_ms;
-
-	if (!b || !w->id || b->admin == ADMIN_MAINT || !w->began_ms || w->hinted ||
-	    !ev_is_active(&w->due)) /* a probe is running */
-		return true;
-	if (!hint_budget_take(&d->hint_budget, now_ms))
-		return false;
-	w->hinted = true;
-	schedule_hint(&w->when, w->began_ms, now_ms);
-	set_timer(w);
-	return true;
 }
 
 /* Rule 2; ignored for a server that is down, because its own probes cause it. */
@@ -443,6 +462,7 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 
 	w->daemon = d;
 	w->id = b->id;
+	w->pace = (struct passive_pace){0};
 	w->hinted = w->silent = w->asked = w->confirming = w->lost = w->judged = false;
 	w->refused_ms = w->opened_ms = w->mute_ms = 0;
 	w->silence = (struct passive_silence){0};

@@ -24,7 +24,7 @@
 #define FAREWELL_MS	 2000
 
 #define HINTS_MAX \
-	8 /* silences that a session reports, so that a slow sender does not flood the parent */
+	12 /* silences that a session reports, so that a slow sender does not flood the parent */
 
 struct session {
 	TAILQ_ENTRY(session) link;
