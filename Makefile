@@ -54,7 +54,7 @@ Q = @
 endif
 
 UTIL     = addr.c arp.c closest.c log.c buf.c process.c utf8.c capability.c statefile.c
-CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c refusal.c blame.c passive.c warning.c panic.c certname.c domain.c tlsa.c schedule.c connlog.c
+CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c refusal.c blame.c passive.c warning.c panic.c reach.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c salvage.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c certpath.c transcript.c report.c
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
@@ -138,7 +138,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow copies endpoints core health tier tally order maglev model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat admin flowlist ctl forgery schedule connlog messenger
+UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow copies endpoints core health tier tally order maglev reach model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat admin flowlist ctl forgery schedule connlog messenger
 UNIT += http metrics blame
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
@@ -186,6 +186,7 @@ unit_srcs_reload = $(SRC_util) $(call core,verdict health tier tally event chang
 unit_srcs_reply  = $(call core,reply)
 unit_srcs_dialog = userspace/util/log.c $(call core,dialog refusal reply verdict)
 unit_srcs_blame  = $(call core,blame refusal passive panic verdict)
+unit_srcs_reach  = $(call core,reach)
 unit_srcs_certname = userspace/util/utf8.c $(patsubst %,userspace/probe/%.c,certfacts certpolicy certpath) $(call core,certname domain tlsa)
 unit_srcs_certpolicy = tests/unit/cert_maker.c $(unit_srcs_certname) userspace/probe/wallclock.c $(call core,verdict)
 unit_srcs_diagnosis = $(unit_srcs_status)

@@ -10,6 +10,7 @@
 #include "control/control.h"
 #include "control/http.h"
 #include "core/model.h"
+#include "core/reach.h"
 #include "core/resets.h"
 #include "core/schedule.h"
 #include "datapath/datapath.h"
@@ -36,10 +37,7 @@ struct watch { /* the daemon's state of one server */
 	uint64_t began_ms; /* when its last probe began; 0: never */
 	bool tunnel;	   /* its probe's route is made for a tunnel */
 	bool hinted;	   /* the next or running probe was caused by a hint */
-	bool silent;	   /* the last connect has been unanswered for 300 ms */
-	bool asked; /* a reprobe of the next hop, caused by a hint or a slow connect, is open */
-	bool confirming;	 /* the second reprobe, after the verdict, is open */
-	bool lost;		 /* the last probe reported it as unreachable */
+	struct reach reach;
 	struct refusal *refused; /* evidence.c: a result held until it is judged; NULL: none */
 	bool judged;		 /* it has been judged, but clients may still contradict it */
 	uint64_t refused_ms;	 /* since when all probes have been refused; 0: they are not */

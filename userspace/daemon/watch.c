@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Probes and next hops of the servers. Rules of reachability:
+ * Probes and next hops of the servers: core/reach.c decides whether a server is unreachable, this file carries it out.
+ * Its own rules:
  *
- *   1. A connect that is not answered for 300 ms reprobes the next hop; a hint does so when its probe begins. FAILED
- *      after that, of a next hop whose connect is still unanswered, is definite.
- *   2. Any other FAILED is a hint; so are a next hop that answers again while its server is not up, and an ICMP
- *      unreachable about a tunnel while it is not down.
- *   3. Whatever happens while our own interface has no carrier, is down, or came up less than 2 s ago is a fault of
+ *   1. An ICMP unreachable about a tunnel is a hint while its server is not down.
+ *   2. Whatever happens while our own interface has no carrier, is down, or came up less than 2 s ago is a fault of
  *      this box.
- *   4. A next hop that has never answered cannot be probed, so FAILED is definite there too.
- *   5. After the verdict the next hop is reprobed once more; only if that fails too are the flows reset.
- *   6. For a server behind a router the next hop proves nothing: probes report it as unreachable (prober.h), and a
- *      second consecutive one must do so before its flows are reset.
- *   7. A probe that was sent elsewhere, or answered by this box itself, says nothing about the server: a fault of this
+ *   3. A probe that was sent elsewhere, or answered by this box itself, says nothing about the server: a fault of this
  *      box (own.c).
- *   8. Clients that connect and send nothing are not greeted (core/passive.c): a hint. The probe's own silence then
+ *   4. Clients that connect and send nothing are not greeted (core/passive.c): a hint. The probe's own silence then
  *      counts after the server's usual time, and acts at once, because its clients confirm it.
- *   9. Clients that send far less than usual may be refused: a hint, and the connections that end from then on are
+ *   5. Clients that send far less than usual may be refused: a hint, and the connections that end from then on are
  *      examined, because the probe may be refused too.
  */
 #include <errno.h>
@@ -46,7 +40,7 @@ static bool link_is_ours_to_blame(struct daemon *d, unsigned interface)
 }
 
 /*
- * Rule 3, by core/blame.c. If the route was removed with the interface, connect() returns EACCES, which is misleading:
+ * Rule 2, by core/blame.c. If the route was removed with the interface, connect() returns EACCES, which is misleading:
  * the text explains.
  */
 static void blame_path_to(struct daemon *d, const struct backend *b, struct probe_result *r)
@@ -64,7 +58,7 @@ static void blame_path_to(struct daemon *d, const struct backend *b, struct prob
 			 d->config->interfaces[interface].name);
 }
 
-/* Rule 7; also for a success, which may come from another host. */
+/* Rule 3; also for a success, which may come from another host. */
 static void blame_way(struct watch *w, const struct service *s, const struct backend *b,
 		      struct probe_result *r)
 {
@@ -148,25 +142,32 @@ static int start_probe(struct watch *w, const struct service *s, const struct ba
 	return prober_start(w->daemon->prober, &job);
 }
 
-/* Rule 5: reprobes once more; flows are lost only if that fails too. */
-static void confirm(struct watch *w, const struct backend *b)
-{
-	if (!b->gone && !w->confirming && !netlink_reprobe(w->daemon->netlink, w->id))
-		w->confirming = true;
-}
-
 /* Whether the server is unreachable and this box is not the cause. */
 static void gone(struct watch *w)
 {
 	struct daemon *d = w->daemon;
 	const struct backend *b = model_backend(d->model, w->id, NULL);
 
-	w->confirming = false;
 	if (!b || b->admin == ADMIN_MAINT || link_is_ours_to_blame(d, b->nexthop.interface) ||
 	    !model_gone(d->model, w->id))
 		return;
 	daemon_changed(d);
 	resets_of(d, w->id);
+}
+
+/* Carries out what reach.c asks of the next hop and of the flows. */
+static unsigned reach(struct watch *w, const struct reach_input *in)
+{
+	unsigned todo = reach_take(&w->reach, in);
+	bool asks = todo & (REACH_DO_ASK | REACH_DO_CONFIRM);
+
+	if (asks && !netlink_reprobe(w->daemon->netlink, w->id))
+		reach_take(&w->reach,
+			   &(struct reach_input){.event = todo & REACH_DO_ASK ? REACH_ASKED
+									      : REACH_CONFIRMED});
+	if (todo & REACH_DO_GONE)
+		gone(w);
+	return todo;
 }
 
 static void unreachable(struct watch *w, const struct service *s, const struct backend *b)
@@ -179,12 +180,11 @@ static void unreachable(struct watch *w, const struct service *s, const struct b
 	evidence_drop(w);
 	prober_cancel(w->daemon->prober, w->id);
 	take(w->daemon, w->id, &r);
-	if (r.reason == REASON_unreachable)
-		confirm(w, b);
+	reach(w, &(struct reach_input){.event = REACH_TOLD, .reason = r.reason, .gone = b->gone});
 	probe_next(w, s, b);
 }
 
-/* Also reprobes the next hop if the probe was caused by a hint (rule 1). */
+/* Also reprobes the next hop if the probe was caused by a hint. */
 static void begin(struct watch *w, const struct service *s, const struct backend *b)
 {
 	const char *trouble;
@@ -192,12 +192,10 @@ static void begin(struct watch *w, const struct service *s, const struct backend
 
 	w->began_ms = daemon_now().mono_ms;
 	w->mute_ms = 0;
-	w->silent = w->silent && w->asked;
 	w->daemon->hinted += w->hinted;
-	trouble = own_probe_trouble(w->daemon, s, b, true, 0); /* rule 7 */
+	trouble = own_probe_trouble(w->daemon, s, b, true, 0); /* rule 3 */
 	err = trouble ? 0 : start_probe(w, s, b);
-	if (w->hinted && !netlink_reprobe(w->daemon->netlink, w->id))
-		w->asked = true;
+	reach(w, &(struct reach_input){.event = REACH_BEGINS, .hinted = w->hinted});
 	if (!trouble && (!err || err == -EBUSY))
 		return; /* its result schedules the next one */
 	local_failure(w, trouble ?: strerror(-err));
@@ -216,11 +214,12 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 	if (!b)
 		return;
 	if (b->admin == ADMIN_MAINT) { /* not probed; checked again soon */
-		w->lost = false;
+		w->reach.lost = false;
 		probe_at(w, now_ms + MAINT_MS);
 	} else if (schedule_overdue(&w->when, s->probe.fast_interval_ms, now_ms)) {
 		set_timer(w);
-	} else if (b->nexthop.state == NEXTHOP_FAILED && !b->nexthop.has_mac) { /* rule 4 */
+	} else if (b->nexthop.state == NEXTHOP_FAILED &&
+		   !b->nexthop.has_mac) { /* reach.c, rule 3 */
 		w->began_ms = now_ms;
 		unreachable(w, s, b);
 	} else {
@@ -242,12 +241,9 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 	struct probe_result r = *result;
 	struct service *s;
 	struct backend *b = model_backend(d->model, backend_id, &s);
-	bool lost;
 
 	if (!b || !w->id)
 		return;
-	if (r.reason != REASON_connect_timeout)
-		w->asked = w->silent = false;
 	w->mute_ms = 0;
 	if (r.greeting_ms && r.stage > STAGE_GREETING)
 		w->greeting_ms = passive_greeting_learn(w->greeting_ms, r.greeting_ms);
@@ -255,17 +251,16 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 	blame_way(w, s, b, &r);
 	if (!evidence_take(d, w, b, &r))
 		take(d, backend_id, &r);
-	lost = r.reason == REASON_unreachable;
-	if (lost && !b->nexthop.routed)
-		confirm(w, b);
-	else if (lost && w->lost)
-		gone(w); /* rule 6 */
-	w->lost = lost;
+	reach(w, &(struct reach_input){.event = REACH_ENDS,
+				       .raw = result->reason,
+				       .reason = r.reason,
+				       .routed = b->nexthop.routed,
+				       .gone = b->gone});
 	probe_next(w, s, b);
 }
 
 /*
- * Rule 8: the server is silent towards everyone if the probe has received nothing for as long as its clients usually
+ * Rule 4: the server is silent towards everyone if the probe has received nothing for as long as its clients usually
  * wait for the greeting, and they received nothing either. Not before the first greeting, because its usual time is
  * not known then.
  */
@@ -289,7 +284,7 @@ static void judge_mute(struct watch *w, const struct service *s, const struct ba
 	prober_cancel(d->prober, w->id);
 	evidence_drop(w);
 	w->mute_ms = 0;
-	w->asked = w->silent = w->lost = false;
+	reach(w, &(struct reach_input){.event = REACH_ENDS, .raw = r.reason, .reason = r.reason});
 	if (model_judged(d->model, w->id, &r, BLAME_NOW, daemon_now()))
 		daemon_changed(d);
 	probe_next(w, s, b);
@@ -356,9 +351,9 @@ void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *
 		w->opened_ms = now_ms;
 	if (b && b->health.before == VERDICT_UP &&
 	    passive_silence_ms(&w->silence, d->quiet.ms) >= passive_hint_limit(w->greeting_ms))
-		hint(w, SCHEDULE_SILENCE_MS); /* rule 8 */
+		hint(w, SCHEDULE_SILENCE_MS); /* rule 4 */
 	if (passive_pace_look(&w->pace, seen->promoted, seen->bytes) && b &&
-	    b->health.before == VERDICT_UP) { /* rule 9 */
+	    b->health.before == VERDICT_UP) { /* rule 5 */
 		evidence_suspect(d, w);
 		hint(w, SCHEDULE_SILENCE_MS);
 	}
@@ -369,9 +364,8 @@ void on_slow_connect(void *ctx, uint32_t backend_id)
 	struct daemon *d = ctx;
 	struct watch *w = &d->watches[backend_id];
 
-	w->silent = true;
-	if (w->id && !netlink_reprobe(d->netlink, backend_id))
-		w->asked = true; /* rule 1 */
+	if (w->id)
+		reach(w, &(struct reach_input){.event = REACH_SLOW});
 }
 
 /* Logs why a resolved server cannot be reached: once per cause. */
@@ -393,7 +387,7 @@ static void warn(struct watch *w, const struct service *s, const struct backend 
 	w->warned = why;
 }
 
-/* Rule 2; ignored for a server that is down, because its own probes cause it. */
+/* Rule 1; ignored for a server that is down, because its own probes cause it. */
 void on_unreachable(void *ctx, uint32_t backend_id)
 {
 	struct daemon *d = ctx;
@@ -414,31 +408,31 @@ static void begin_now(struct watch *w, const struct service *s)
 
 void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
 {
+	static const enum reach_event events[] = {[NEXTHOP_RESOLVED] = REACH_RESOLVED,
+						  [NEXTHOP_FAILED] = REACH_FAILED,
+						  [NEXTHOP_UNRESOLVED] = REACH_UNKNOWN};
 	struct daemon *d = ctx;
 	struct watch *w = &d->watches[backend_id];
-	bool asked = w->asked, confirming = w->confirming;
+	struct reach_input in = {.event = events[nh->state], .has_mac = nh->has_mac};
 	struct service *s;
 	struct backend *b = model_backend(d->model, backend_id, &s);
-	bool was_failed = b && b->nexthop.state == NEXTHOP_FAILED;
+	unsigned todo;
 
 	if (!b || !w->id)
 		return;
-	w->asked = w->confirming = false;
+	in.was_failed = b->nexthop.state == NEXTHOP_FAILED;
 	if (model_nexthop(d->model, backend_id, nh, daemon_now()))
 		daemon_changed(d);
 	warn(w, s, b);
-	if (nh->state == NEXTHOP_RESOLVED && !w->began_ms)
+	in.up = b->health.verdict == VERDICT_UP;
+	in.probed = w->began_ms;
+	todo = reach(w, &in);
+	if (todo & REACH_DO_PROBE)
 		begin_now(w, s);
-	else if (nh->state == NEXTHOP_RESOLVED && was_failed && b->health.verdict != VERDICT_UP)
-		watch_hint(d, backend_id); /* rule 2 */
-	if (nh->state != NEXTHOP_FAILED)
-		return;
-	if (confirming)
-		gone(w);
-	else if ((asked && w->silent) || !nh->has_mac)
+	if (todo & REACH_DO_HINT)
+		watch_hint(d, backend_id);
+	if (todo & REACH_DO_UNREACHABLE)
 		unreachable(w, s, b);
-	else
-		watch_hint(d, backend_id); /* rule 2 */
 }
 
 /* The route follows the next hop automatically; -ENETUNREACH means "not known yet". */
@@ -462,10 +456,11 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 
 	w->daemon = d;
 	w->id = b->id;
-	w->pace = (struct passive_pace){0};
-	w->hinted = w->silent = w->asked = w->confirming = w->lost = w->judged = false;
+	w->hinted = w->judged = false;
+	w->reach = (struct reach){0};
 	w->refused_ms = w->opened_ms = w->mute_ms = 0;
 	w->silence = (struct passive_silence){0};
+	w->pace = (struct passive_pace){0};
 	w->greeting_ms = 0;
 	w->warned = NULL;
 	w->began_ms = 0;
