@@ -16,6 +16,7 @@ RESET_S = 20  # until the last session of a server that is gone has heard of it
 WARM_RELOADS, WARM_SAMPLES = 5, 10
 SERVING_S = 3  # a server that got a SYN so recently is one that gets mail
 GROWTH_KB = 1024
+GAP_S = 2  # without one accepted message, while a server was well and mxlbd lived
 TRANSITIONS = "backend_verdict", "service_state", "service_tier"
 HEAD_SIZE = 4096  # bytes of a message, its headers among them
 
@@ -64,7 +65,7 @@ class Report:
 
     def complaints(self):
         checks = (self.failures, self.mail, self.senders, self.causes, self.chains, self.detection, self.dead_servers,
-                  self.conservation, self.vitals, self.sessions)
+                  self.gaps, self.conservation, self.vitals, self.sessions)
         return [f"{check.__name__}: {each}" for check in checks for each in first(check())]
 
     def failures(self):
@@ -164,6 +165,26 @@ class Report:
                 wrong.append(f"at {syn.at - self.record.began:.2f} to {host}, {verdicts}, from port {syn.port}, {syn.service}")
         return wrong
 
+    def excused(self):
+        """When nobody could take mail, or nobody could move it: all servers dead, mxlbd dead or starting."""
+        starts = [(w.struck, w.healed + LATE_S) for w in self.record.windows if w.fault == "all_die"]
+        return starts + [(begin, end + LATE_S) for name, begin, end in self.record.deeds if name == "kill_mxlbd"]
+
+    def longest_gap(self):
+        """(seconds, from, what is wrong with whom then): between two accepted messages, not counting what is excused."""
+        ends = sorted(a["at"] + a["seconds"] for a in self.record.attempts if a["outcome"] == "accepted")
+        ends = [at for at in ends if at <= self.record.began + self.game.rules.seconds]
+        longest = (0, 0, [])
+        for a, b in zip(ends, ends[1:]):
+            if b - a > longest[0] and not any(begin < b and a < end for begin, end in self.excused()):
+                ill = [f"{w.host} {w.fault}" for w in self.record.windows if w.struck < b and a < w.healed]
+                longest = (b - a, a - self.record.began, ill)
+        return longest
+
+    def gaps(self):
+        seconds, at, ill = self.longest_gap()
+        return [f"at {at:.2f} no message was taken for {seconds:.2f} s: {ill}"] if seconds > GAP_S else []
+
     # --- the machine ---
 
     def conservation(self):
@@ -230,6 +251,8 @@ class Report:
         lines.append(f"{len(self.found)} messages delivered in {len(self.record.attempts)} attempts {dict(counts)}, "
                      f"{lost} lost, {again} twice, {sum(doubts_of_the_sender(self.sent).values())} doubts of the queueing sender, "
                      f"{self.folded} second copies by a killed server itself")
+        seconds, at, ill = self.longest_gap()
+        lines.append(f"longest time without an accepted message {seconds:.2f} s, at {at:.2f}: {ill}")
         lines.append(f"deeds {dict(Counter(name for name, _, _ in self.record.deeds))}, faults "
                      f"{dict(Counter(w.fault for w in self.record.windows))}, {len(self.events)} events")
         lines.append(f"{len(self.record.idle)} idle sessions, {len(self.broken_sessions())} ended with their server; "
