@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +157,8 @@ LIMITED = """
 2526 inet n - n - - smtpd -o smtpd_client_connection_count_limit=1 -o smtpd_client_event_limit_exceptions=
 2527 inet n - n - 1 postscreen -o postscreen_client_connection_count_limit=1 -o postscreen_access_list= -o postscreen_greet_wait=1s
 2528 inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy
+2529 inet n - n - - smtpd -o { smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:10023 }
+2530 inet n - n - - smtpd -o smtpd_delay_reject=no -o { smtpd_sender_restrictions = check_policy_service inet:127.0.0.1:10023 }
 smtpd pass - - n - - smtpd
 dnsblog unix - - n - 0 dnsblog
 tlsproxy unix - - n - 0 tlsproxy
@@ -185,6 +188,55 @@ def test_a_postfix_that_waits_for_a_proxy_header_refuses_everybody_after_five_se
     """Its words name no cause: mxlbd's advice goes by the delay."""
     result = json.loads(lab.within("lb", probe_once, "-T", "9000", limited_postfix, "2528"))
     assert result["reason"] == "greeting_421" and 4500 < result["greeting_ms"] < 8000, result
+
+
+POSTGREY = Path("/var/cache/mxlb-lab/postgrey/usr/sbin/postgrey")
+RECIPIENT = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10).makefile("rw", newline="\\r\\n")
+s.readline()
+for line in "HELO sender.example.net", "MAIL FROM:<sender@example.net>", "RCPT TO:<user@contoso.com>":
+    print(line, file=s, flush=True)
+    answer = s.readline()
+print(answer.strip())
+"""
+
+
+@pytest.fixture(params=[()], ids=[""])
+def postgrey(lab, request):
+    if not POSTGREY.exists():
+        pytest.skip("no postgrey: run scripts/install-deps test")
+    directory = lab.run / "postgrey"
+    directory.mkdir(exist_ok=True)
+    shutil.chown(directory, "nobody")
+    none = [f"--whitelist-{of}=/dev/null" for of in ("clients", "recipients")]
+    running = subprocess.Popen([*lab.nsenter("oxford-b"), str(POSTGREY), "--inet=127.0.0.1:10023", f"--dbdir={directory}", "--delay=2",
+                                "--user=nobody", "--group=nogroup", *none, *request.param], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: ":10023" in lab.within("oxford-b", "ss", "-Hltn"), 10, "postgrey listens")
+        yield
+    finally:
+        running.terminate()
+        running.wait(10)
+        shutil.rmtree(directory)
+
+
+def recipient_answer(lab, address, port):
+    return lab.within("client", "/usr/bin/python3", "-c", RECIPIENT, address, str(port)).strip()
+
+
+def test_a_postfix_with_postgrey_defers_new_senders_and_not_the_probe(lab, probe_once, limited_postfix, postgrey):
+    """Where it belongs, it answers RCPT TO, which no probe says."""
+    assert recipient_answer(lab, limited_postfix, 2529).startswith("450 4.2.0 <user@contoso.com>: Recipient address rejected: Greylisted")
+    result = json.loads(lab.within("lb", probe_once, "-T", "8000", limited_postfix, "2529"))
+    assert result["reason"] == "ok", result
+    wait_until(lambda: recipient_answer(lab, limited_postfix, 2529).startswith("250"), 15, "the sender comes again")
+
+
+@pytest.mark.parametrize("postgrey", [("--greylist-action=DEFER",)], ids=["defer"], indirect=True)
+def test_postgrey_at_mail_from_is_about_the_probe(lab, probe_once, limited_postfix, postgrey):
+    result = json.loads(lab.within("lb", probe_once, "-T", "8000", limited_postfix, "2530"))
+    assert (result["reason"], result["smtp_code"]) == ("greylisted", 450), result
 
 
 LOUD = re.compile("lost connection|SSL_accept|TLS library|TLS error|pipelining|improper|timeout|warning|error|unknown|"
