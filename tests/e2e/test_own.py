@@ -225,6 +225,36 @@ def test_a_reload_leaves_no_multicast_group_that_is_still_served(lab, running):
     wait_until(lambda: reports() != before, 5, "which a report tells")
 
 
+def test_the_groups_of_ipv6_vips_that_an_mtu_took_away_are_joined_again(lab, running, measured):
+    """Below 1280 the kernel ends IPv6 on the interface, with all memberships and addresses."""
+    group = "ff02::1:ff00:25"
+
+    def member():
+        return group in lab.within("lb", "ip", "-6", "maddr", "show", "dev", "eth0")
+
+    def give():
+        lab.within("lb", "ip", "link", "set", "dev", "eth0", "mtu", "1500")
+        lab.within("lb", "ip", "address", "replace", "2001:db8:113::5/64", "dev", "eth0", "nodad")
+        lab.within("lb", "ip", "-6", "route", "replace", "default", "via", "2001:db8:113::1")
+    wait_until(member, 10, "the group is joined")
+    lab.undo.callback(give)
+    for own in re.findall(r"inet6 (fe80\S+)", lab.within("lb", "ip", "-6", "-o", "address", "show", "dev", "eth0")):
+        lab.undo.callback(lab.within, "lb", "ip", "address", "replace", own, "dev", "eth0", "nodad")
+    with Traffic(lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        since = time.monotonic()
+        lab.within("lb", "ip", "link", "set", "dev", "eth0", "mtu", "1200")
+        wait_until(lambda: not member(), 5, "the kernel has ended IPv6")
+        give()
+        back = time.monotonic()
+        wait_until(member, HEALED_S, "the group is joined again")
+        healed = time.monotonic() - back
+        two_rounds(running)
+        running.wait_all_up()
+        nobody_suffers(running, traffic, since)
+    measured(f"joined again after {healed:.2f} s")
+
+
 def test_a_renamed_interface_is_followed_and_reported(lab, running, measured):
     """udev renames late, a person early; afterwards a server gets another network card."""
     def rename(a, b):
