@@ -23,10 +23,11 @@ FULL = os.environ.get("MXLB_COSTS") == "full"
 FIRST_PORT, SERVERS_MAX = 2601, 8
 THEIR_VIP = "203.0.113.26"
 # Of a server whose answers stop, at interval 1s, fast-interval 250ms, timeout 2s, connect-timeout 1s, fall 2: 2.5 s, in the middle of a
-# dialogue 3 s; and what a loaded machine adds.
-TOLD_S = 4
+# dialogue 3 s; and what a loaded machine adds: the table is played on a quiet one. Without the rules of cost.c it was never told.
+TOLD_S = 4 if FULL else 10
 DEATHS = 3 if FULL else 1
 NEVER_S = 30
+PATIENCE_S = 90  # until an expensive server is judged: its full probes get what all others leave of the CPU
 
 
 def probe_again_and_again(probe_once, way, rounds, options="-T 3000"):  # noqa: F811
@@ -211,19 +212,20 @@ def test_eight_hostile_servers_delay_no_other_servers_verdict(lab, balancer, mea
     peers = []
     assert max(play(lab, balancer, ways, measured, peers)) < TOLD_S
     expensive = {f"costly-{i}" for i, way in enumerate(ways) if WAYS[way] is Chain}
-    log = balancer.log()
-    assert expensive <= set(re.findall(r"event=probe_cost service=\S+ backend=(\S+) to=expensive", log)), log
+    wait_until(lambda: expensive <= set(re.findall(r"event=probe_cost service=\S+ backend=(\S+) to=expensive", balancer.log())),
+               PATIENCE_S, f"{expensive} are expensive\n{balancer.log()}")
     for i, way in enumerate(ways):
         reason = OUTCOMES.get(way, ("expensive",))[0]
-        wait_until(lambda: judged_as(balancer, i, reason), 10, f"{way}: {reason}\n{balancer.log()}")
-    wait_until(lambda: {0, 10} <= nice_values(balancer), 10, "those that are expensive have a child that gives way")
+        wait_until(lambda: judged_as(balancer, i, reason), PATIENCE_S, f"{way}: {reason}\n{balancer.log()}")
+    wait_until(lambda: {0, 10} <= nice_values(balancer), PATIENCE_S, "those that are expensive have a child that gives way")
     for peer in peers:  # one that is expensive dies itself
         peer.kill()
     for name in expensive:
-        # a full probe may be under way, with what others leave of the CPU
-        balancer.wait_for({name: "down"}, NEVER_S, f"hostile-{name.rpartition('-')[2]}")
+        balancer.wait_for({name: "down"}, PATIENCE_S, f"hostile-{name.rpartition('-')[2]}")
         assert balancer.backend(name, f"hostile-{name.rpartition('-')[2]}")["reason"] == "refused"
-    assert not re.search(r"event=backend_verdict service=hybrid-mail\S* \S+ .*local_", log), log
+    # a machine that gives mxlbd itself nothing for a second is a stall, whoever keeps it busy
+    excused = "local_" if FULL else "local_(?!stall)"
+    assert not re.search(rf"event=backend_verdict service=hybrid-mail\S* \S+ .*{excused}", balancer.log()), balancer.log()
 
 
 @pytest.mark.skipif(not FULL, reason="make costs")

@@ -118,6 +118,7 @@ def test_where_the_program_sees_nothing_nothing_says_up(lab, balancer, descripto
     assert "sees nothing of what the kernel receives on eth0" in found
     assert "STOP" in balancer.ask("show stat")
     bpf(LINK_UPDATE, struct.pack("II", link, ours))
-    wait_until(lambda: ask() or {s["state"] for s in balancer.status()["services"]} == {"up"}, PATIENCE_S, "it sees again")
+    wait_until(lambda: ask() or {s["state"] for s in balancer.status()["services"]} == {"up"}, 3 * PATIENCE_S,
+               "it sees again")
     assert "event=interface_blind interface=eth0 from=blind to=sees" in balancer.log()
     lab("send", "5")
