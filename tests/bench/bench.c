@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Measures every path at every number of flows, all targets of a round one after the other, and keeps the least of
- * all rounds: the machine changes its speed, and the least changes less.
+ * Measures every path at every number of flows. All targets of a round are measured one after another, and the minimum
+ * of all rounds is kept, because the machine's speed varies and the minimum varies least.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * make bench: what a packet costs. bench.c measures, sender.c sends the packets, subject.c holds the program under
- * test, rings.c times the ring and adds up the maps, report.c prints. Nothing is asserted but that a measured packet took the path it is named
- * after.
+ * make bench: the cost of a packet. bench.c measures, sender.c sends the packets, subject.c holds the program under
+ * test, rings.c times the ring and sums the maps, report.c prints. The only assertion is that a measured packet took
+ * the path that it is named after.
  */
 #ifndef BENCH_H
 #define BENCH_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* What the benchmark tells its kernel side to send, and what that measured: bench.bpf.c's one global. */
+/* The benchmark's job for its kernel side, and the measurement: bench.bpf.c's only global. */
 #ifndef BENCH_JOB_H
 #define BENCH_JOB_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Prints what was measured, and beside it the goals. */
+/* Prints the measurements beside the goals. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>

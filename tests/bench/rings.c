@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Times the ring, and adds up what the maps take with the default configuration. */
+/* Times the ring, and sums the memory of the maps with the default configuration. */
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>

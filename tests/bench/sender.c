@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the benchmark's kernel side: fills the jobs, sends the packets, holds the kernel's LRU hash. */
+/* The benchmark's kernel side: fills the jobs, sends the packets, holds the kernel's LRU hash. */
 #include <errno.h>
 #include <string.h>
 #include "bench.h"

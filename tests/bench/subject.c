@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the program under test: loads it with the rights of production, gives it a plan, reads its counters. */
+/* The program under test: loads it with the rights of production, gives it a plan, reads its counters. */
 #include <errno.h>
 #include <ftw.h>
 #include <string.h>

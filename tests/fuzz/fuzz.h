@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the fuzz targets share. A target is one function, libFuzzer's; a broken promise aborts, and that input is kept. */
+/* Shared by the fuzz targets. A target is one function, libFuzzer's; a broken promise aborts, and the input is kept. */
 #ifndef MXLB_TESTS_FUZZ_H
 #define MXLB_TESTS_FUZZ_H
 

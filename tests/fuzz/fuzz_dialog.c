@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The dialogue against a server that may say anything. The first four bytes are the depth, the policy, how the handshake
- * ends and how the bytes are split; the rest is what the server says; then it closes or falls silent.
+ * The dialogue against a server that may send anything. The first four bytes are the depth, the policy, the end of the
+ * handshake and the split of the bytes; the rest is what the server sends; then it closes or is silent.
  */
 #include <string.h>
 #include <strings.h>

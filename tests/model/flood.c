@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the dice, and what was forged in the last seconds. */
+/* The random numbers, and the packets forged in the last seconds. */
 #include "flood.h"
 #include "mxlb/hash.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A game: flows that said something and are idle, and a blind sender on the Internet. It knows the rules, forges any source,
- * and sends as many packets a second as its line lets through; it sees no answer and knows no flow's address or port. Then the
- * ring changes and each flow goes on. Pure: what a segment leads to, and time, are the caller's.
+ * A game: flows that have sent data and are idle, and a blind sender on the Internet. It knows the rules, forges any
+ * source, and sends as many packets per second as its line permits; it sees no reply and knows no flow's address or
+ * port. Then the ring changes and each flow continues. Pure: the effect of a segment, and time, are the caller's.
  */
 #ifndef FLOOD_H
 #define FLOOD_H

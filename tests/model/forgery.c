@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the dice. */
+/* The random numbers. */
 #include "forgery.h"
 #include "mxlb/hash.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A game: idle flows, and somebody who knows their addresses and ports but not their sequences. A forged SYN and the
- * segment behind it, a FIN, a RST and data reach each flow once a second for a minute. The ring changes all the while. Then each flow goes on. Pure: what a segment leads to, and time, are the caller's.
+ * A game: idle flows, and an attacker who knows their addresses and ports but not their sequence numbers. A forged SYN
+ * with the segment after it, a FIN, a RST and data reach each flow once per second for a minute, while the ring
+ * changes all the time. Then each flow continues. Pure: the effect of a segment, and time, are the caller's.
  */
 #ifndef FORGERY_H
 #define FORGERY_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the loaded program, its pins (removed at the end) and the frames' bytes. */
+/* The loaded program, its pins (removed at the end) and the bytes of the frames. */
 #include <arpa/inet.h>
 #include <linux/if_link.h>
 #include <stdio.h>

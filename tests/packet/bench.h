@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The packet tests' workbench: the real program with the real datapath/ code around it, fed by BPF_PROG_TEST_RUN.
- * The test run's interface is loopback (index 1), which is declared here with a MAC address of our choice.
+ * The workbench of the packet tests: the real program with the real datapath/ code around it, driven by
+ * BPF_PROG_TEST_RUN. The interface of a test run is loopback (index 1), which is declared here with a chosen MAC
+ * address.
  */
 #ifndef PACKET_BENCH_H
 #define PACKET_BENCH_H

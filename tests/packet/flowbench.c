@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the program's maps (a temporary pin) and the model. The rings and the backends' ways are stored into mapped
- * memory as datapath/ stores them: they change every few packets.
+ * The program's maps (a temporary pin) and the model. The rings and the servers' next hops are stored into mapped
+ * memory as datapath/ stores them, because they change every few packets.
  */
 #include <arpa/inet.h>
 #include <inttypes.h>

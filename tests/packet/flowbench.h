@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The real program and the model of its flow table side by side: each segment goes to both, and what they do with
- * it, and what it leaves in its line, must be the same. Owns a small table, rings made beforehand, and the world around them.
+ * The real program and the model of its flow table side by side: each segment goes to both, and their decisions and
+ * the resulting lines must be equal. Holds a small table, rings made in advance, and their surroundings.
  */
 #ifndef PACKET_FLOWBENCH_H
 #define PACKET_FLOWBENCH_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The game of tests/model/forgery.h with the program: 16 flows at a time, each alone in its line. */
+/* The game of tests/model/forgery.h with the program: 16 flows at a time, each in a line of its own. */
 #include "flowsteps.h"
 #include "../model/forgery.h"
 

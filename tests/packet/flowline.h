@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A line of the program's flow table in the model's words, for the two to be compared and shown. */
+/* A line of the program's flow table in the model's terms, so that the two can be compared and printed. */
 #ifndef PACKET_FLOWLINE_H
 #define PACKET_FLOWLINE_H
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Rules 4, 5 and 7, and resets: who gets a place, who gives way, who is answered. Each case starts from an empty table, all
- * backends up, every service on ring 0. Cases check what matters of what the model says; that the program does the same is
- * flowbench_run()'s affair.
+ * Rules 4, 5 and 7, and resets: which segment gets a slot, which entry is displaced, what is answered. Each case
+ * starts from an empty table, all servers up, every service on ring 0. Cases check the relevant part of the model's
+ * answer; flowbench_run() checks that the program does the same.
  */
 #include "flowsteps.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns nothing but the last result. */
+/* Keeps only the last result. */
 #include <string.h>
 #include "flowsteps.h"
 

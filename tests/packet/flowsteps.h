@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The steps that the flow table's cases are made of: clients of one line, segments, and looks at what they left. */
+/* The steps of the flow table's cases: clients of one line, segments, and checks of what they left. */
 #ifndef PACKET_FLOWSTEPS_H
 #define PACKET_FLOWSTEPS_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Owns the model's counts, a row for each of flowbench.h's backends. */
+/* The model's counts, a row for each of flowbench.h's servers. */
 #include <inttypes.h>
 #include <string.h>
 #include "flowbench.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the program should have counted, by the model, beside what it has. */
+/* The counters that the program should have according to the model, compared with its own. */
 #ifndef PACKET_FLOWTALLY_H
 #define PACKET_FLOWTALLY_H
 

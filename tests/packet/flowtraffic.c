@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the clients and the dice. A few clients share few lines, some of them in pairs that differ in one field, so that
- * lines are full, tuples come back, and what is forged meets what is alive. Numbers are drawn around the rules' limits.
+ * The clients and the random numbers. A few clients share few lines, some of them in pairs that differ in one field,
+ * so that lines are full, tuples recur, and forged segments meet live flows. Numbers are drawn around the rules'
+ * limits.
  */
 #include <string.h>
 #include "flowbench.h"

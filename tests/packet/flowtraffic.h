@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Random traffic for the flow table, and a world that changes under it; the same for the same seed. */
+/* Random traffic for the flow table, with changing surroundings; the same for the same seed. */
 #ifndef PACKET_FLOWTRAFFIC_H
 #define PACKET_FLOWTRAFFIC_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the sound frames, as rows of bytes for the site of bench.h, and what can happen to them. Checksums are not made
- * right: the program does not look at those of what it forwards.
+ * The valid frames, as rows of bytes for the site of bench.h, and the mutations. Checksums are not corrected, because
+ * the program does not check those of what it forwards.
  */
 #include <assert.h>
 #include <stddef.h>

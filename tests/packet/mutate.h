@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Frames that were sound before something happened to them, each made of a seed and its number alone, so that any one
- * comes again by itself.
- */
+/* Mutated valid frames, each derived from a seed and its number alone, so that any of them can be reproduced by itself. */
 #ifndef PACKET_MUTATE_H
 #define PACKET_MUTATE_H
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * bpf/ in this address space: the same source, with functions for helpers. xdp_md is its own, for the kernel's has room for
- * pointers of 32 bits only. Before each frame the scratch area is filled with rubbish: what the program has not written it
- * must not read.
+ * bpf/ in this address space: the same source, with functions in place of helpers. xdp_md is redefined, because the
+ * kernel's has room for 32-bit pointers only. Before each frame the scratch area is filled with garbage, so that
+ * reading anything that the program has not written is noticed.
  */
 #include <errno.h>
 #include <stddef.h>

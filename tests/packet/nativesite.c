@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns the maps' memory. The front is made by the controller's own code; the ring alternates between the ways that there
- * are (ways.h), a backend for each.
+ * The maps' memory. The front is made by mxlbd's own code; the ring alternates between the kinds of next hop (ways.h),
+ * with a server for each.
  */
 #include <linux/if_link.h>
 #include <stdio.h>

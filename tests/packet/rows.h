@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the rows of docs/conformance.md section 1 share: who gets the mail, and a client's segments. */
+/* Shared by the rows of docs/conformance.md section 1: the servers, and a client's segments. */
 #ifndef MXLB_TEST_ROWS_H
 #define MXLB_TEST_ROWS_H
 

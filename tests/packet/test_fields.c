@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Rows of docs/conformance.md section 1 that sweep a field, or that are about what is not ours: C07, C09, C14 to C22, C27, C28, C35, C36, C43. */
+/*
+ * Rows of docs/conformance.md section 1 that sweep a field, or are about packets that are not for mxlb: C07, C09, C14
+ * to C22, C27, C28, C35, C36, C43.
+ */
 #include <linux/if_link.h>
 #include <stdatomic.h>
 #include <string.h>

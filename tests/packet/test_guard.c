@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Who may open a connection: rows C41 and C42 of docs/conformance.md. Clients are 198.51.100.x + 256 y; 2001:db8:100::x. */
+/*
+ * Which sources may open a connection: rows C41 and C42 of docs/conformance.md. Clients are 198.51.100.x + 256 y;
+ * 2001:db8:100::x.
+ */
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <pthread.h>

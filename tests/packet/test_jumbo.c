@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Frames in several buffers: row C30 of docs/conformance.md. However few bytes of one are in its linear part, it is forwarded whole
- * or passes untouched. (That a jumbo cable takes the program at all is shown by tests/e2e/test_redirect.py.)
+ * Frames in several buffers: row C30 of docs/conformance.md. However few bytes are in the linear part, the frame is
+ * forwarded whole or passes unchanged. (tests/e2e/test_redirect.py shows that the program can be attached to an
+ * interface with jumbo frames.)
  */
 #include <errno.h>
 #include <linux/if_link.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * One packet in, one action, one output, one counter: rows of docs/conformance.md section 1, by their IDs, as far as this
- * step goes. Every row starts from a sound SYN to the VIP and changes some bytes of it.
+ * One packet in, one action, one output, one counter: rows of docs/conformance.md section 1, by their IDs, as far as
+ * one packet shows them. Every row starts from a valid SYN to the VIP and changes some bytes of it.
  */
 #include <linux/if_link.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Probes on their way out: what has an ipip backend's mark gets the outer header of that backend's mail. */
+/* Probes on egress: a packet with the mark of an ipip server gets the outer header of that server's mail. */
 #include <arpa/inet.h>
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>

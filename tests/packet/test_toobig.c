@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What does not fit into a tunnel, and what its sender is told: rows C29 and C30 of docs/conformance.md. */
+/* Packets that do not fit into a tunnel, and the error that their sender gets: rows C29 and C30 of docs/conformance.md. */
 #include <linux/if_link.h>
 #include <string.h>
 #include "tunnels.h"

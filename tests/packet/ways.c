@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns what "forwarded" means for any frame: C01 to C04, C27 to C29, C31 and C32 of docs/conformance.md. The frame is taken to be
- * one that may be forwarded; whether it may is for the kernel and the native build to agree upon.
+ * Defines "forwarded" for any frame: C01 to C04, C27 to C29, C31 and C32 of docs/conformance.md. The frame is assumed
+ * to be one that may be forwarded; whether it may must be agreed by the kernel and the native build.
  */
 #include <stdbool.h>
 #include <stddef.h>

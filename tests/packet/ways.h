@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The ways to a backend, and what a frame must be that went one: written from the RFCs, for frames that nobody thought of. */
+/*
+ * The kinds of next hop, and the properties of a frame that was sent to one: written from the RFCs, for frames that
+ * nobody thought of.
+ */
 #ifndef PACKET_WAYS_H
 #define PACKET_WAYS_H
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Preloaded (LD_PRELOAD) by tests/e2e/test_errors.py: allocation number $NTH fails, and at exit their number goes to stderr.
- * libcrypto's own are left alone: OpenSSL 3.0 uses locks that it could not allocate, and falls by that.
+ * Preloaded (LD_PRELOAD) by tests/e2e/test_errors.py: allocation number $NTH fails, and at exit the number of
+ * allocations goes to stderr. libcrypto's own are left alone, because OpenSSL 3.0 uses locks that it could not
+ * allocate, and crashes.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What test_allow.c and test_endpoints.c share beside the bench of conf/: the allow-file, next to the configuration.
+ * Shared by test_allow.c and test_endpoints.c, in addition to the bench of conf/: the allow-file, next to the
+ * configuration.
  */
 #ifndef ALLOW_FIXTURE_H
 #define ALLOW_FIXTURE_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owns three authorities: a root, what it has issued, and one that nobody knows. */
+/* Three authorities: a root, an intermediate, and an unknown one. */
 #include "cert_maker.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Makes certificates for tests, of every kind of right and wrong. */
+/* Makes valid and invalid certificates of every kind for tests. */
 #ifndef CERT_MAKER_H
 #define CERT_MAKER_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The bench of conf/'s tests. Owns the directory and the file in it.
- */
+/* The bench of conf/'s tests: the directory and the file in it. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What the tests of conf/ share: one file in a directory of its own, loaded, and the report's lines without its
- * name.
- */
+/* Shared by the tests of conf/: one file in a directory of its own, loaded, and the report's lines without its name. */
 #ifndef MXLB_CONF_BENCH_H
 #define MXLB_CONF_BENCH_H
 

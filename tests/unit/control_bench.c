@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Owns what the tests of control/ share: see control_bench.h.
- */
+/* The bench of control/'s tests: see control_bench.h. */
 #include "control_bench.h"
 
 #include <errno.h>

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the tests of the model share: the service of the README, what can happen to it, and what comes
- * of it, as text. Also an allocator that fails when told: a .c file compiled in behind
- * "#define calloc failing_calloc" uses it.
+ * Shared by the tests of the model: the service of the README, events, and their consequences as text. Also an
+ * allocator that fails on demand: a .c file compiled in after "#define calloc failing_calloc" uses it.
  */
 #ifndef MODEL_FIXTURE_H
 #define MODEL_FIXTURE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What operators say about servers over the control socket: HAProxy 2.6's sentences (its replies, byte for byte),
- * what becomes of the model, who is noted, and that readers may not.
+ * Operators' commands about servers over the control socket: HAProxy 2.6's sentences (its replies, byte for byte), the
+ * effect on the model, the recorded user, and that readers may not use them.
  */
 #include "control_bench.h"
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * conf/: who may connect to a service: the list, and what a reload makes of a file that is no good.
- */
+/* conf/: the allow-list of a service, and a reload with an invalid file. */
 #include "allow_fixture.h"
 
 /* ---- the list ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The rule of evidence, row by row (docs/verdicts.md): which reason a refusal's text stands for, whom a result blames,
- * and what the clients' half of their connections says.
+ * The rules of evidence, row by row (docs/verdicts.md): the reason of a refusal's text, what a result is evidence
+ * about, and what the clients' half of their connections shows.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/certname.c, domain.c, tlsa.c: what an administrator writes of a certificate, and what it then matches. */
+/* core/certname.c, domain.c, tlsa.c: an administrator's settings about a certificate, and what they match. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

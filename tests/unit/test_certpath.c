@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* probe/certpath.c and what certpolicy.c says of paths: any valid one counts, and each fault has its own reason. */
+/* probe/certpath.c and certpolicy.c's results for paths: any valid one counts, and each fault has its own reason. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

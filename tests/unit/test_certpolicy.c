@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* probe/certpolicy.c: chains made here, of every kind of right and wrong, under every policy. probe/wallclock.c. */
+/* probe/certpolicy.c: valid and invalid chains of every kind, made here, under every policy. probe/wallclock.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

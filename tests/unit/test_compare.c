@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * core/compare.c: what a configuration would change, in its own words; that asking changes nothing; and the share of
- * new connections that would move, against what Maglev promises.
+ * core/compare.c: the lines about what a configuration would change; that the comparison changes nothing; and the
+ * share of new connections that would move, compared with Maglev's promise.
  */
 #include "core/compare.h"
 #include "model_fixture.h"

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * conf/: bad configurations give every error with its place, word for word.
- */
+/* conf/: invalid configurations report every error with its position, word for word. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>

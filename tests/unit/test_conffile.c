@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * conf/: nothing that a file can hold or be makes the reader hang or crash. Run from the tree's root: the example file is
- * read too.
+ * conf/: no file, whatever its contents or type, makes the reader hang or crash. Run from the tree's root: the example
+ * file is read too.
  */
 #include <stdarg.h>
 #include <setjmp.h>

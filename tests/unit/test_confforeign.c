@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Configurations as machines write them, keys as users of other products write them, and what is allowed but hardly
- * meant.
+ * Configurations as programs write them, keys of other products, and settings that are allowed but probably not
+ * intended.
  */
 #include "conf_bench.h"
 

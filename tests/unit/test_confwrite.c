@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * conf/write.c and ctl/yaml.c: a configuration that is written and read again is the same one, no key is forgotten, and
- * secrets are for those who may see them.
+ * conf/write.c and ctl/yaml.c: a configuration that is written and read again is the same, no key is forgotten, and
+ * secrets are shown only to those who may see them.
  */
 #include <stdarg.h>
 #include <setjmp.h>

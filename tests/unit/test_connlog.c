@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/connlog.c: what a place of the flow table held at each look, and what is said of it. */
+/* core/connlog.c: the contents of a place in the flow table at each scan, and the resulting log lines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

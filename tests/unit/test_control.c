@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control socket's clients: framing byte for byte as HAProxy 2.6 does it, clients of every bad kind, and who
- * may change things.
+ * The control socket's clients: framing byte for byte like HAProxy 2.6, badly behaved clients of every kind, and who
+ * may make changes.
  */
 #include "control_bench.h"
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * util/statefile.c, and what a start makes of an allow-file that went bad overnight: its last good copy is in force, loudly.
- */
+/* util/statefile.c, and a start with an allow-file that has become invalid: its last good copy is used, with a warning. */
 #include "allow_fixture.h"
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What an expensive server gets, rule by rule (core/cost.c). */
+/* How an expensive server is probed, rule by rule (core/cost.c). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mxlbctl, all of it, as a process of its own against the real control socket: exit codes, what is said, and above
- * all how `drain --wait` waits.
+ * The whole mxlbctl, as a process against the real control socket: exit codes, output, and above all how `drain
+ * --wait` waits.
  */
 #include "control_bench.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The SMTP dialogue: what is said, in which order, and what each answer leads to. */
+/* The SMTP dialogue: the commands, their order, and the effect of each reply. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * conf/: Microsoft's file of endpoints: what of it counts, and that nothing it can hold or be does harm.
- */
+/* conf/: Microsoft's file of endpoints: which records count, and that no contents do harm. */
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>

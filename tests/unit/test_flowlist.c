@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the control socket says of the flow table: `show flows` line by line and its caps, `explain` for every
- * reason that there is.
+ * The control socket's output about the flow table: `show flows` line by line and its limits, `explain` with every
+ * possible reason.
  */
 #include "control_bench.h"
 

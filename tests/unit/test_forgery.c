@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The flow table's rules against who forges segments blindly: the model alone, in a table of the default size. tests/packet/
- * plays the same with the program. Two flows that share a line and are both forged have four entries for three places: there
- * rule 5 decides, and the one longest unused may be a flow's own.
+ * The flow table's rules against blind forgery: the model alone, in a table of the default size. tests/packet/ plays
+ * the same with the program. Two forged flows that share a line have four entries for three slots: rule 5 decides, and
+ * the one longest unused may be a flow's own.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ctl/frame.c: what is heard on the wire is hostile: every truncation and many mutations, from memory that is exactly as
+ * ctl/frame.c: frames from the wire are hostile: every truncation and many mutations, in memory that is exactly as
  * long as the frame.
  */
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/health.c: rows that tell a story, then every sequence of results against what must hold for any. */
+/* core/health.c: series of results that tell a story, then every sequence of results against invariants. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

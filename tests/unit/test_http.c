@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The HTTP server on loopback, its clients in the same process: what it answers, what it refuses, and that nobody can keep
- * others out or the loop busy.
+ * The HTTP server on loopback, its clients in the same process: its answers, its refusals, and that no client can lock
+ * others out or keep the loop busy.
  */
 #define PEER_S	       0.5
 #define SWEEP_S	       0.1

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The control socket's file: what is replaced, what is not, and who may connect.
- */
+/* The control socket's file: what it may replace, and who may connect. */
 #include "control_bench.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/maglev.c: shares, independence of order, and how little moves when members change. */
+/* core/maglev.c: shares, independence of order, and how few slots move when members change. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

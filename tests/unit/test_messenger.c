@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* daemon/messenger.c with real programs, under the sanitizers: what waits, what is dropped, what is ended. */
+/* daemon/messenger.c with real programs, under the sanitizers: what is queued, dropped and killed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * core/order.c: weights that operators give: what the ring becomes, what ends them, what a plan says beforehand.
- */
+/* core/order.c: operators' weights: the resulting ring, what ends them, and what a plan shows in advance. */
 #include "model_fixture.h"
 #include "core/compare.h"
 #include "core/maglev.h"

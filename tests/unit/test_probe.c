@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What crosses between parent and child, and how a certificate is printed. */
+/* The records between parent and child, and how a certificate is printed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * datapath/refusal.c: what is logged and returned when the BPF program can't be loaded. It is compiled in here, with the kernel's
- * version, the capabilities and the log of the test's own.
+ * datapath/refusal.c: what is logged and returned if the BPF program cannot be loaded. It is compiled in here, with
+ * the test's own kernel version, capabilities and log.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/schedule.c: one backend's times, then a thousand together. */
+/* core/schedule.c: one server's times, then a thousand together. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

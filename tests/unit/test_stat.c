@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `show stat` and its sisters: HAProxy 2.6's columns in its order, its words for each state and check, its filters and
- * longer forms. What it is compared with here was said by a HAProxy 2.6.12.
+ * `show stat` and related commands: HAProxy 2.6's columns in its order, its words for each state and check, its
+ * filters and longer forms. The expected output came from a HAProxy 2.6.12.
  */
 #include "control_bench.h"
 

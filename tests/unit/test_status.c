@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the control socket says: the status document key by key, HAProxy's info lines, events; and how mxlbctl makes
- * text fit for a terminal.
+ * The control socket's output: the status document key by key, HAProxy's info lines, events; and how mxlbctl makes
+ * text safe for a terminal.
  */
 #include "control_bench.h"
 

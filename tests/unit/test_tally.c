@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * core/tally.c: each result and each change once, times of being down, and the histograms' edges; and in a model: as
- * many changes as there are events, over a reload, and none for what an earlier mxlbd left.
+ * core/tally.c: each result and each change counts once, downtimes, and the histograms' edges; and in a model: as many
+ * changes as events, over a reload, and none for what an earlier mxlbd left.
  */
 #include "model_fixture.h"
 

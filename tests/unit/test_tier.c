@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * core/tier.c: every state of three backends in every layout against the rules said again in another way,
- * every history of three tiers against failback-hold, and rows for what is easily got wrong.
+ * core/tier.c: every state of three servers in every layout against the rules in another formulation, every history of
+ * three tiers against failback-hold, and rows for what is easily wrong.
  */
 #include <setjmp.h>
 #include <stdarg.h>
