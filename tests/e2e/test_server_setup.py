@@ -90,7 +90,7 @@ def test_the_script_of_a_tunnels_end_names_its_device_and_the_segment_that_fits(
         shell = subprocess.run(["shellcheck", "-"], input=script(lab, "linux", whose), text=True, stdout=subprocess.PIPE,
                                check=False)
         assert shell.returncode == 0, shell.stdout
-    assert "name one" in script(lab, "linux", "hybrid-mail", status=1)
+    assert "give SERVICE/SERVER" in script(lab, "linux", "hybrid-mail", status=1)
     assert "decap: {from: [203.0.113.5]}" in script(lab, "windows", "hybrid-mail/oxford-b")
 
 
