@@ -69,11 +69,11 @@ DAEMON  += resets.c orders.c
 
 DATAPATH += sight.c offload.c
 
-CORE    += role.c
+CORE    += role.c rejected.c
 CONF    += digest.c
-DATAPATH += viproute.c
-CONTROL += cmd_role.c cmd_notify.c metrics_ha.c
-DAEMON  += role.c viproute.c
+DATAPATH += viproute.c rejected.c view.c
+CONTROL += cmd_role.c cmd_notify.c metrics_ha.c cmd_rejected.c
+DAEMON  += role.c viproute.c rejected.c stopped.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
@@ -86,7 +86,7 @@ SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_con
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c doctor_own.c)
-SRC_ctl     += userspace/ctl/doctor_device.c userspace/ctl/doctor_load.c
+SRC_ctl     += userspace/ctl/doctor_device.c userspace/ctl/doctor_load.c userspace/ctl/pinned.c
 SRC_ctl     += $(addprefix userspace/ctl/,role.c doctor_ha.c notify.c endpoints.c)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c)

@@ -11,6 +11,7 @@
 #include "front.h"
 #include "limit.h"
 #include "maps.h"
+#include "rejected.h"
 #include "stats.h"
 
 #define SECOND_NS 1000000000ULL
@@ -111,6 +112,7 @@ static __noinline int guard_syn(struct packet *p)
 	if (!service->allow_observe)
 		return MXLB_COUNT_denied;
 	count_note(p, MXLB_COUNT_would_deny);
+	rejected_note(p, MXLB_COUNT_would_deny);
 	return -1;
 }
 

@@ -18,6 +18,8 @@
  *    allow             56 bytes per prefix, none by default
  *    records           1 MiB         for the next mxlbd
  *    role              a page        until when this box answers for its VIPs
+ *   rejected          32 KiB        clients that were turned away
+ *   pulse             a page        when an mxlbd last ran
  *
  * Each ring is one value of an array. Of the alternatives that were measured (a value per slot, a value per ring, one
  * global, map in map) this is the fastest to read, by a small margin (4.2, 5.5, 4.8, 4.9 ns for a random slot), the
@@ -66,6 +68,9 @@ MAP_ARRAY(records, MXLB_MAX_BACKENDS, struct mxlb_record);
  * neighbour discovery only.
  */
 MAP_ARRAY(role, 1, __u64);
+MAP_ARRAY(rejected, MXLB_REJECTED, struct mxlb_rejected);
+/* When an mxlbd last ran, in ms since 1970, written once a second: for mxlbctl while none runs. The program does not read it. */
+MAP_ARRAY(pulse, 1, __u64);
 /* Not pinned: holds the current packet only. */
 MAP_PERCPU(scratch, 1, struct packet);
 /*

@@ -197,6 +197,16 @@ static __always_inline int vip_packet(struct xdp_md *ctx, struct packet *p,
 	return serve(ctx, p, family);
 }
 
+/* The end of a packet to a VIP, whose source is known. */
+static __always_inline int finish_vip(struct packet *p, int fate)
+{
+	int action = finish(p, fate);
+
+	if (rejected_is((__u32)fate >> 8))
+		rejected_note(p, (__u32)fate >> 8);
+	return action;
+}
+
 /* Counts ARP or neighbour discovery with the outcome that their handlers returned. */
 static __always_inline int finish_fate(int fate)
 {
@@ -230,10 +240,11 @@ __noinline int ipv4_packet(struct xdp_md *ctx)
 	if (!p)
 		return XDP_DROP;
 	fate = for_us(ctx, front, p);
-	if (fate < 0)
-		fate = vip_packet(ctx, p, vip, 4);
+	if (fate >= 0)
+		return finish(p, fate);
+	fate = vip_packet(ctx, p, vip, 4);
 	asm("" : "+r"(p)); /* else the compiler keeps it on the stack, and IPv6 costs 1 ns more */
-	return finish(p, fate);
+	return finish_vip(p, fate);
 }
 
 __noinline int ipv6_packet(struct xdp_md *ctx)
@@ -254,10 +265,11 @@ __noinline int ipv6_packet(struct xdp_md *ctx)
 	if (!p)
 		return XDP_DROP;
 	fate = for_us(ctx, front, p);
-	if (fate < 0)
-		fate = vip_packet(ctx, p, vip, 6);
+	if (fate >= 0)
+		return finish(p, fate);
+	fate = vip_packet(ctx, p, vip, 6);
 	asm("" : "+r"(p)); /* else the compiler keeps it on the stack, and IPv6 costs 1 ns more */
-	return finish(p, fate);
+	return finish_vip(p, fate);
 }
 
 /* Neighbour discovery about a VIP is answered; anything else is treated like other IPv6 packets. */

@@ -66,12 +66,14 @@ static __always_inline int parse_ipv4(struct cursor *c, struct packet *p)
 	struct iphdr *ip = c->pos;
 	__u32 header, total;
 
-	if (!cursor_has(c, sizeof(*ip)) || ip->version != 4 || ip->ihl < 5)
+	if (!cursor_has(c, sizeof(*ip)))
 		return MXLB_DROP_malformed;
 	p->family = 4;
 	p->hops = ip->ttl;
 	p->source_hi = 0;
 	p->source_lo = ip->saddr;
+	if (ip->version != 4 || ip->ihl < 5)
+		return MXLB_DROP_malformed;
 	header = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
 	p->tcp_at = ETH_HLEN + header;
@@ -93,15 +95,15 @@ static __always_inline int parse_ipv6(struct cursor *c, struct packet *p)
 	struct ipv6hdr *ip = c->pos;
 	__u32 payload;
 
-	if (!cursor_has(c, sizeof(*ip)) || ip->version != 6)
+	if (!cursor_has(c, sizeof(*ip)))
 		return MXLB_DROP_malformed;
 	payload = bpf_ntohs(ip->payload_len);
-	if (payload > p->frame - ETH_HLEN - sizeof(*ip))
-		return MXLB_DROP_malformed;
 	p->family = 6;
 	p->hops = ip->hop_limit;
 	p->source_hi = load_u64(&ip->saddr);
 	p->source_lo = load_u64((void *)&ip->saddr + 8);
+	if (ip->version != 6 || payload > p->frame - ETH_HLEN - sizeof(*ip))
+		return MXLB_DROP_malformed;
 	if (!ipv6_source_ok(p->source_hi) || (p->source_hi == load_u64(&ip->daddr) &&
 					      p->source_lo == load_u64((void *)&ip->daddr + 8)))
 		return MXLB_DROP_martian;

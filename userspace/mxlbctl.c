@@ -47,7 +47,8 @@ struct ctl_command {
 static enum ctl_exit run_status(const struct ctl *ctl, char **args)
 {
 	json_t *document;
-	enum ctl_exit rc = ctl_status(ctl, &document);
+	bool stopped;
+	enum ctl_exit rc = ctl_status_or_pinned(ctl, &document, &stopped);
 
 	(void)args;
 	if (rc)
@@ -57,7 +58,7 @@ static enum ctl_exit run_status(const struct ctl *ctl, char **args)
 	else
 		tables_status(document);
 	json_decref(document);
-	return CTL_DONE;
+	return stopped ? CTL_NO_DAEMON : CTL_DONE;
 }
 
 static void show_one(const struct ctl_found *f, time_t now, json_t *list)
@@ -75,7 +76,8 @@ static enum ctl_exit run_show(const struct ctl *ctl, char **args)
 {
 	struct ctl_found found[CTL_FOUND_MAX];
 	json_t *document, *list = NULL;
-	enum ctl_exit rc = ctl_status(ctl, &document);
+	bool stopped;
+	enum ctl_exit rc = ctl_status_or_pinned(ctl, &document, &stopped);
 	size_t n;
 
 	if (rc)
@@ -89,9 +91,33 @@ static enum ctl_exit run_show(const struct ctl *ctl, char **args)
 		rc = ctl_refused(ctl, "No such server.\n");
 	else if (list)
 		ctl_print_json(list);
+	if (n && stopped)
+		rc = CTL_NO_DAEMON;
 	json_decref(list);
 	json_decref(document);
 	return rc;
+}
+
+/* What is in force now. */
+static void print_reloaded(const struct ctl *ctl)
+{
+	unsigned long long servers = 0;
+	json_t *document, *service, *tier, *services;
+	char file[256];
+	size_t i, k;
+
+	if (ctl_status(ctl, &document))
+		return;
+	services = json_object_get(document, "services");
+	json_array_foreach(services, i, service)
+		json_array_foreach(json_object_get(service, "tiers"), k, tier) servers +=
+		json_array_size(json_object_get(tier, "backends"));
+	printf("reloaded: %s is in force: %zu service%s, %llu server%s\n",
+	       text_fit(field_text(json_object_get(document, "config"), "file"), sizeof(file) - 1,
+			file, sizeof(file)),
+	       json_array_size(services), json_array_size(services) == 1 ? "" : "s", servers,
+	       servers == 1 ? "" : "s");
+	json_decref(document);
 }
 
 static enum ctl_exit run_reload(const struct ctl *ctl, char **args)
@@ -104,6 +130,8 @@ static enum ctl_exit run_reload(const struct ctl *ctl, char **args)
 		rc = ctl_refused(ctl, reply.data);
 	else if (!rc && ctl->json)
 		puts("{\"result\": \"done\"}");
+	else if (!rc)
+		print_reloaded(ctl);
 	buf_free(&reply);
 	return rc;
 }
@@ -133,10 +161,10 @@ static enum ctl_exit run_plan(const struct ctl *ctl, char **args)
 static enum ctl_exit run_help(const struct ctl *ctl, char **args);
 
 static const struct ctl_command commands[] = {
-	{"status", "", "show services, tiers and servers, and what is wrong with them", 0, 0,
-	 run_status},
-	{"show", "SERVER | SERVICE/SERVER",
-	 "show one server: probe, certificate, next hop, traffic", 1, 0, run_show},
+	{"status", "[-c FILE]", "show services, tiers and servers, and what is wrong with them", 0,
+	 TAKES_FILE, run_status},
+	{"show", "SERVER | SERVICE/SERVER [-c FILE]",
+	 "show one server: probe, certificate, next hop, traffic", 1, TAKES_FILE, run_show},
 	{"drain", "SERVER | SERVICE/SERVER [--force] [--for T] [--wait [--timeout T]]",
 	 "send a server no new connections; open ones are kept", 1,
 	 TAKES_WAIT | TAKES_TIMEOUT | TAKES_FOR | TAKES_FORCE, operate_drain},
@@ -154,10 +182,14 @@ static const struct ctl_command commands[] = {
 	{"health", "[--timeout T]",
 	 "exit 0 if mxlbd answers and XDP is attached (keepalived's track_script)", 0,
 	 TAKES_TIMEOUT, role_health},
-	{"flows", "SERVICE | SERVICE/SERVER", "list open connections: client, server, seconds idle",
-	 1, 0, flows_list},
-	{"explain", "SERVICE CLIENT[:PORT]",
-	 "show which server a client gets and why, and whether it is allowed", 2, 0, flows_explain},
+	{"flows", "SERVICE | SERVICE/SERVER [-c FILE]",
+	 "list open connections: client, server, seconds idle", 1, TAKES_FILE, flows_list},
+	{"rejected", "[SERVICE] [-n N] [-c FILE]",
+	 "list the clients that were turned away last, and why", -1, TAKES_COUNT | TAKES_FILE,
+	 flows_rejected},
+	{"explain", "SERVICE CLIENT[:PORT] [-c FILE]",
+	 "show which server a client gets and why, and whether it is allowed", 2, TAKES_FILE,
+	 flows_explain},
 	{"probe", "HOST[:PORT] [OPTION...] | SERVICE/SERVER",
 	 "test a server as Exchange Online would: from this box, or by mxlbd", 1,
 	 TAKES_PROBE | TAKES_TIMEOUT, probe_run},
@@ -173,8 +205,8 @@ static const struct ctl_command commands[] = {
 	 "print an allow-file made from a Microsoft 365 endpoints file, if it is plausible", -2, 0,
 	 endpoints_run},
 	{"top", "[-b] [-n N] [-d T]",
-	 "live traffic per server (full screen; plain lines when not on a terminal)", 0, TAKES_TOP,
-	 top_run},
+	 "live traffic per server (full screen; plain lines when not on a terminal)", 0,
+	 TAKES_TOP | TAKES_COUNT, top_run},
 	{"config", "", "print the configuration in force, with every default, as YAML", 0, 0,
 	 config_run},
 	{"events", "[-f]", "show the last events; with -f also those to come", 0, TAKES_FOLLOW,

@@ -17,13 +17,15 @@
 #define PROBE_CHILD_FD 3
 
 static const char usage_text[] =
-	"Usage: mxlbd [-c FILE] [-d] [-t | --check-load | --detach]\n"
+	"Usage: mxlbd [-c FILE] [-d] [-t | --check-load | --detach | --pinned COMMAND]\n"
 	"Spreads SMTP connections to a VIP over servers, by preference and health.\n"
 	"\n"
 	"  -c, --config FILE  the configuration (" DEFAULT_FILE ")\n"
 	"  -t, --test         check the configuration and exit: 0, or 1 with every error\n"
 	"      --check-load   load the BPF program into the kernel, release it, and exit: 0, or as below\n"
 	"      --detach       remove what a stopped mxlbd has left in the kernel. Mail stops.\n"
+	"      --pinned COMMAND   answer a command of the control socket from the pinned maps, while no mxlbd runs:\n"
+	"                     show status, show flows, show rejected, explain; for mxlbctl\n"
 	"  -d, --debug        log more\n"
 	"  -V, --version      print the version and exit\n"
 	"  -h, --help         print this and exit\n"
@@ -34,14 +36,20 @@ static const char usage_text[] =
 	"missing: waiting does not help.\n";
 
 static const struct option long_options[] = {
-	{"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
-	{"debug", no_argument, NULL, 'd'},	  {"version", no_argument, NULL, 'V'},
-	{"help", no_argument, NULL, 'h'},	  {"check-load", no_argument, NULL, 'L'},
-	{"detach", no_argument, NULL, 'D'},	  {0},
+	{"config", required_argument, NULL, 'c'},
+	{"test", no_argument, NULL, 't'},
+	{"debug", no_argument, NULL, 'd'},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{"check-load", no_argument, NULL, 'L'},
+	{"detach", no_argument, NULL, 'D'},
+	{"pinned", required_argument, NULL, 'P'},
+	{0},
 };
 
 struct arguments {
 	const char *file;
+	char *pinned; /* a command; NULL: none */
 	bool test, debug, check_load, detach;
 	int done; /* -1: go on, else exit with it */
 };
@@ -67,6 +75,9 @@ static struct arguments parse(int argc, char **argv)
 			break;
 		case 'D':
 			a.detach = true;
+			break;
+		case 'P':
+			a.pinned = optarg;
 			break;
 		case 'V':
 			printf("mxlbd %s (%s)\n", MXLB_VERSION, MXLB_BUILD);
@@ -147,9 +158,9 @@ int main(int argc, char **argv)
 	if (a.check_load)
 		return check_load(print_program);
 	/* a test and a detach say what is wrong with a file */
-	err = a.test || a.detach ? conf_load(a.file, NULL, &config, &errors)
-				 : conf_load_or_copies(a.file, &config, &errors);
-	if (errors.len)
+	err = a.test || a.detach || a.pinned ? conf_load(a.file, NULL, &config, &errors)
+					     : conf_load_or_copies(a.file, &config, &errors);
+	if (errors.len && (err || !a.pinned))
 		fputs(errors.data, stderr);
 	if (err && a.detach) {
 		log_warn("event=detach_without_configuration file=%s note=\"detaching by the "
@@ -160,6 +171,8 @@ int main(int argc, char **argv)
 	buf_free(&errors);
 	if (err) /* the unit restarts only after errors of the system */
 		return err == -ENOMEM && !a.test ? EXIT_SYSTEM : EXIT_CONFIG;
+	if (a.pinned)
+		return daemon_answer_stopped(a.file, config, a.pinned);
 	if (a.test) {
 		printf("%s: configuration is valid\n", a.file);
 		fflush(stdout);

@@ -247,6 +247,18 @@ struct mxlb_allow_key {
 #define MXLB_SYN_BUCKET_UNIT_BITS 10
 #define MXLB_SYN_BUCKET_MASK	  ((1ULL << MXLB_SYN_BUCKET_TIME_BITS) - 1)
 
+/* A client that was turned away (bpf/rejected.h), in the slot that mxlb_rejected_slot() says. */
+#define MXLB_REJECTED		  1024
+
+struct mxlb_rejected {
+	__u64 hi, lo;  /* its address, as struct packet has it: hi is 0 for IPv4 */
+	__u64 last_ns; /* CLOCK_MONOTONIC; 0: free */
+	__u32 packets; /* since it has the slot */
+	__u16 service; /* MXLB_MAX_SERVICES: not known, as of a malformed packet */
+	__u8 counter;  /* enum mxlb_counter */
+	__u8 family;   /* 4, 6 */
+};
+
 /* Global switches and values. */
 struct mxlb_control {
 	__u32 front; /* the copy in force */
@@ -298,6 +310,7 @@ MXLB_ASSERT_SIZE(union mxlb_entry, 8);
 MXLB_ASSERT_SIZE(union mxlb_note, 8);
 MXLB_ASSERT_SIZE(struct mxlb_line4, MXLB_CACHE_LINE);
 MXLB_ASSERT_SIZE(struct mxlb_line6, 2 * MXLB_CACHE_LINE);
+MXLB_ASSERT_SIZE(struct mxlb_rejected, 32);
 MXLB_ASSERT_SIZE(struct mxlb_control, 32);
 MXLB_ASSERT_SIZE(struct mxlb_record, 256);
 

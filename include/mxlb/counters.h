@@ -45,6 +45,20 @@
 /* In addition to the packet's outcome. */
 #define MXLB_NOTES(X) X(would_deny, "a SYN that allow-mode: enforce would have dropped")
 
+/* Of these the drops by which a sender of mail is turned away, and what people call that: counter, class. */
+#define MXLB_REJECTS(X)           \
+	X(denied, denied)         \
+	X(syn_limit, limited)     \
+	X(malformed, malformed)   \
+	X(fragment, malformed)    \
+	X(martian, malformed)     \
+	X(flags, malformed)       \
+	X(ttl, malformed)         \
+	X(not_ready, no_server)   \
+	X(no_backend, no_server)  \
+	X(unreachable, no_server) \
+	X(no_next_hop, no_server)
+
 enum mxlb_drop {
 #define X(name, text) MXLB_DROP_##name,
 	MXLB_DROPS(X)
@@ -67,6 +81,11 @@ enum {
 	MXLB_COUNT_PASSES = MXLB_COUNT_DROPS MXLB_PASSES(X),
 	MXLB_COUNT_FATES = MXLB_COUNT_PASSES MXLB_ANSWERS(X),
 };
+#undef X
+
+/* MXLB_REJECTS, a bit each. */
+#define X(name, kind) | 1U << MXLB_DROP_##name
+enum { MXLB_REJECTED_REASONS = 0U MXLB_REJECTS(X) };
 #undef X
 
 #endif

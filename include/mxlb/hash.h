@@ -30,6 +30,14 @@ static inline __attribute__((always_inline)) __u64 mxlb_flow_hash(__u64 seed, __
 	return mxlb_mix((mxlb_mix(lo ^ seed) + port * 0x9e3779b97f4a7c15ULL) ^ hi);
 }
 
+/* The slot of `rejected` for this client, service and reason. */
+static inline __attribute__((always_inline)) __u32 mxlb_rejected_slot(__u64 secret, __u64 hi,
+								      __u64 lo, __u32 service,
+								      __u32 counter)
+{
+	return mxlb_flow_hash(secret + counter, hi, lo, service) % MXLB_REJECTED;
+}
+
 /* The upper half of a flow's hash gives its slot by multiply-shift, without a division: 0 to MXLB_RING_SLOTS - 1. */
 static inline __attribute__((always_inline)) __u32 mxlb_ring_slot(__u64 hash)
 {

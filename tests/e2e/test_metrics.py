@@ -85,6 +85,8 @@ def of_service(service):
         yield "service_allow_file_timestamp_seconds", label, seconds(allow["file_changed"])
     for reason, count in service["drops"].items():
         yield "service_dropped_packets_total", {**label, "reason": reason}, count
+    for kind in ("denied", "limited", "malformed", "no_server"):
+        yield "service_rejected_clients", {**label, "kind": kind}, service["rejected"]["clients"][kind]
     for tier in service["tiers"]:
         of_tier = {**label, "tier": str(tier["preference"])}
         yield "tier_active", of_tier, tier["active"]

@@ -116,6 +116,11 @@ static __u64 bpf_ktime_get_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
+static __u64 bpf_ktime_get_coarse_ns(void)
+{
+	return bpf_ktime_get_ns();
+}
+
 static __u32 bpf_get_prandom_u32(void)
 {
 	return 4711;
@@ -270,6 +275,7 @@ void native_up(const struct native_site *s)
 	lines4 = map_add(&flows4, NULL, sizeof(struct mxlb_line4), s->lines);
 	lines6 = map_add(&flows6, NULL, sizeof(struct mxlb_line6), s->lines);
 	map_add(&role, NULL, sizeof(__u64), 1);
+	map_add(&rejected, NULL, sizeof(struct mxlb_rejected), MXLB_REJECTED);
 	bucket_areas[0] = map_add(&buckets, NULL, sizeof(__u64), MXLB_BUCKETS);
 	bucket_areas[1] = map_add(&syn_buckets, NULL, sizeof(__u64), MXLB_BUCKETS);
 }

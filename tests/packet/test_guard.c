@@ -158,6 +158,102 @@ static void test_C41_observe_counts_and_drops_nothing(void **state)
 	allow(NULL, false, 0);
 }
 
+struct search {
+	struct addr client;
+	uint32_t service_id;
+	unsigned counter, packets, found, all;
+};
+
+static void on_rejected(void *ctx, const struct rejected_row *row)
+{
+	struct search *s = ctx;
+
+	s->all++;
+	if (row->counter != s->counter || row->service_id != s->service_id ||
+	    !addr_equal(&row->client, &s->client) || row->age_ms > 5000)
+		return;
+	s->found++;
+	s->packets = row->packets;
+}
+
+/* How many packets of this client are remembered as turned away for that. */
+static unsigned remembered(const char *client, uint32_t service_id, unsigned counter)
+{
+	struct search s = {.service_id = service_id, .counter = counter};
+
+	assert_int_equal(addr_parse(client, &s.client), 0);
+	datapath_each_rejected(bench_datapath(), on_rejected, &s);
+	assert_true(s.found <= 1);
+	return s.packets;
+}
+
+static void who_is_turned_away_is_remembered_with_the_reason(void **state)
+{
+	static const char *const text[] = {"192.0.2.0/24", "2001:db8:2::/64", NULL};
+	struct datapath *dp = bench_datapath();
+	struct list l = list_of(text);
+	struct outcome o;
+	struct frame f;
+
+	(void)state;
+	memset(dp->rejected, 0, MXLB_REJECTED * sizeof(*dp->rejected));
+	allow(&l, false, 0);
+	for (int i = 0; i < 3; i++) {
+		syn_counter(4, 10);
+		syn_counter(6, 10);
+	}
+	assert_int_equal(remembered("198.51.0.10", 0, MXLB_COUNT_denied), 3);
+	assert_int_equal(remembered("2001:db8:100::a", 1, MXLB_COUNT_denied), 3);
+	allow(&l, true, 0);
+	assert_int_equal(syn_counter(4, 11), -1);
+	assert_int_equal(remembered("198.51.0.11", 0, MXLB_COUNT_would_deny), 1);
+	allow(NULL, false, 0);
+	assert_int_equal(syn_counter(4, 12), -1);
+	frame_syn(&f, 4, 25, 13);
+	frame_set(&f, 14, "46"); /* a header of 24 bytes: behind it is no TCP header */
+	frame_fix_ip_checksum(&f);
+	bench_run(&f, &o);
+	assert_int_equal(o.counter, MXLB_COUNT_malformed);
+	assert_int_equal(remembered("198.51.0.13", MXLB_MAX_SERVICES, MXLB_COUNT_malformed), 1);
+	frame_syn(&f, 4, 25, 14);
+	frame_set(&f, 14, "65");
+	bench_run(&f, &o);
+	assert_int_equal(remembered("198.51.0.14", MXLB_MAX_SERVICES, MXLB_COUNT_malformed), 1);
+	assert_int_equal(remembered("198.51.0.12", 0, MXLB_COUNT_denied), 0);
+}
+
+/* A flood takes the slots of nobody who was seen within the last second, so it writes to each once a second at most. */
+static void a_flood_of_forged_sources_fills_the_table_and_no_more(void **state)
+{
+	static const char *const text[] = {"192.0.2.0/24", NULL};
+	struct datapath *dp = bench_datapath();
+	struct search s = {.counter = MXLB_COUNT_COUNT};
+	struct list l = list_of(text);
+	struct frame f;
+
+	(void)state;
+	memset(dp->rejected, 0, MXLB_REJECTED * sizeof(*dp->rejected));
+	allow(&l, false, 0);
+	syn_counter(4, 10);
+	for (uint32_t i = 11; i < 20000; i++) {
+		frame_syn(&f, 4, 25, i);
+		bench_send(&f);
+		if (i % 500 == 0)
+			syn_counter(4, 10); /* who tries on keeps his slot */
+	}
+	datapath_each_rejected(dp, on_rejected, &s);
+	assert_in_range(s.all, MXLB_REJECTED * 9 / 10, MXLB_REJECTED);
+	assert_true(remembered("198.51.0.10", 0, MXLB_COUNT_denied) > 1);
+	/* half of a slot from elsewhere: two CPUs at a time */
+	for (unsigned i = 0; i < MXLB_REJECTED; i++)
+		dp->rejected[i].lo = 0x01020304;
+	s.all = 0;
+	datapath_each_rejected(dp, on_rejected, &s);
+	assert_in_range(s.all, 0, 8);
+	memset(dp->rejected, 0, MXLB_REJECTED * sizeof(*dp->rejected));
+	allow(NULL, false, 0);
+}
+
 static void test_a_replaced_list_leaves_nothing_behind(void **state)
 {
 	static const char *const one[] = {"192.0.2.0/24", "198.51.100.0/24", NULL};
@@ -462,6 +558,8 @@ int main(void)
 		cmocka_unit_test(test_C41_slash_0_lets_its_family_in_and_not_the_other),
 		cmocka_unit_test(test_C41_a_connection_that_is_open_stays_open),
 		cmocka_unit_test(test_C41_observe_counts_and_drops_nothing),
+		cmocka_unit_test(who_is_turned_away_is_remembered_with_the_reason),
+		cmocka_unit_test(a_flood_of_forged_sources_fills_the_table_and_no_more),
 		cmocka_unit_test(test_a_replaced_list_leaves_nothing_behind),
 		cmocka_unit_test(what_others_write_into_a_list_is_found_and_taken_out),
 		cmocka_unit_test(what_the_program_cannot_have_written_is_taken_out),

@@ -70,6 +70,15 @@ static bool on_each_flow(void *ctx, uint64_t first, uint64_t n,
 	return first / n + 1 < b->n_rows;
 }
 
+static void on_each_rejected(void *ctx, void (*row)(void *row_ctx, const struct rejected_row *r),
+			     void *row_ctx)
+{
+	struct bench *b = ctx;
+
+	for (unsigned i = 0; i < b->n_rejected; i++)
+		row(row_ctx, &b->rejected[i]);
+}
+
 static int on_explain(void *ctx, const struct service *s, const struct addr *client, uint16_t port,
 		      struct flow_place *out)
 {
@@ -137,6 +146,7 @@ const struct control_callbacks *bench_callbacks(struct bench *b)
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,
+		.each_rejected = on_each_rejected,
 		.probe = on_probe,
 		.probe_stop = on_probe_stop,
 		.ctx = b,

@@ -32,6 +32,8 @@ struct bench {
 	unsigned refreshes;	     /* and refresh() */
 	const struct flow_row *rows; /* the flow table */
 	size_t n_rows;
+	const struct rejected_row *rejected; /* what `show rejected` lists */
+	unsigned n_rejected;
 	struct flow_place place; /* explain()'s answer, or else explain_rc, and what it was asked */
 	int explain_rc;
 	int notify_rc;

@@ -370,7 +370,8 @@ static void options_that_do_not_go_together_are_usage(void **state)
 	assert_int_equal(b->reloads + b->changes, 0);
 	ASSERT_RUN(b, 2, "mxlbctl: no such command: 'statsu'; did you mean status?\n", "statsu");
 	ASSERT_RUN(b, 2, "mxlbctl: no such command: 'x?y'; 'mxlbctl help' lists them\n", "x\ny");
-	ASSERT_RUN(b, 2, "mxlbctl: status does not have this option\nusage: mxlbctl status\n",
+	ASSERT_RUN(b, 2,
+		   "mxlbctl: status does not have this option\nusage: mxlbctl status [-c FILE]\n",
 		   "status", "--wait");
 	ASSERT_RUN(b, 0, "usage: mxlbctl tier SERVICE force N", "help", "tier");
 	ASSERT_RUN(b, 2, "mxlbctl: no such command: 'tire'; did you mean tier?\n", "help", "tire");

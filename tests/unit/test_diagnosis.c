@@ -12,11 +12,17 @@
 
 static struct now later = {.mono_ms = 100000, .wall_ms = 1767225700000};
 
+static const struct rejected_summary *rejected; /* what the datapath remembers */
+static bool stopped;
+
 static struct diagnosis *diagnosed(struct bench *b, const char *last_error, const char *mode)
 {
 	static struct diagnosis d;
 	const char *const modes[MXLB_MAX_PORTS] = {mode};
-	const struct diagnosis_box box = {.last_error = last_error, .xdp_modes = modes};
+	const struct diagnosis_box box = {.last_error = last_error,
+					  .xdp_modes = modes,
+					  .rejected = rejected,
+					  .stopped = stopped};
 
 	diagnose(b->model, &box, &d);
 	return &d;
@@ -50,6 +56,47 @@ static void probe_all(struct bench *b, enum reason reason)
 		for (unsigned n = 0; n < 4; n++)
 			model_probe_result(b->model, server->id, &r, later);
 	}
+}
+
+static void senders_that_were_turned_away_are_a_note_with_their_number_and_the_last_one(
+	void **state)
+{
+	struct rejected_summary all[MXLB_MAX_SERVICES + 1] = {0};
+	struct bench *b = *state;
+	unsigned id = b->model->services[0].id;
+	struct rejected_row row = {
+		.service_id = id, .counter = MXLB_COUNT_denied, .packets = 3, .age_ms = 9000};
+
+	probe_all(b, REASON_ok);
+	rejected = all;
+	assert_int_equal(diagnosed(b, "", "native")->n, 0);
+	addr_parse("198.51.100.9", &row.client);
+	rejected_add(all, &row);
+	row.age_ms = 1000;
+	addr_parse("198.51.100.10", &row.client);
+	row.counter = MXLB_COUNT_no_backend;
+	rejected_add(all, &row);
+	row.age_ms = REJECTED_RECENT_MS; /* no longer */
+	rejected_add(all, &row);
+	expect(b, 0, FINDING_NOTE, "senders_rejected",
+	       "hybrid-mail: turned away in the last hour: 1 not in the allow-list, 1 while no "
+	       "server was available (last: 198.51.100.10)",
+	       "mxlbctl rejected hybrid-mail lists their addresses");
+	row.age_ms = 10;
+	row.counter = MXLB_COUNT_malformed;
+	row.service_id = MXLB_MAX_SERVICES;
+	rejected_add(all, &row);
+	expect(b, 1, FINDING_NOTE, "senders_rejected",
+	       "packets to a VIP: turned away in the last hour: 1 with malformed packets",
+	       "mxlbctl rejected lists their addresses");
+	memset(all, 0, sizeof(all));
+	row.service_id = id;
+	row.counter = MXLB_COUNT_would_deny;
+	rejected_add(all, &row);
+	expect(b, 0, FINDING_NOTE, "senders_would_be_denied",
+	       "hybrid-mail: 1 would be denied by allow-mode: enforce",
+	       "mxlbctl rejected hybrid-mail lists their addresses");
+	rejected = NULL;
 }
 
 static uint32_t id_of(struct bench *b, const char *name)
@@ -147,7 +194,8 @@ static void states_without_a_server_up_say_what_is_done(void **state)
 	} rows[] = {
 		{REASON_mail_421, "service_draining_only",
 		 "no server is up: mail goes to servers that defer it; all 3 servers: ",
-		 "see the dialogue: mxlbctl probe hybrid-mail/oxford-a"},
+		 "end the back pressure (disk, memory, queues) or maintenance there: its event log names it; "
+		 "see mxlbctl probe hybrid-mail/oxford-a"},
 		{REASON_certificate_expired, "service_fail_open",
 		 "no server has an acceptable certificate: mail is sent to them anyway (fail-open); all 3 "
 		 "servers: a certificate has expired",
@@ -165,6 +213,31 @@ static void states_without_a_server_up_say_what_is_done(void **state)
 		probe_all(b, rows[i].reason);
 		expect(b, 0, FINDING_CRITICAL, rows[i].code, rows[i].text, rows[i].next);
 	}
+}
+
+/* Mail flows, and the probe alone is refused. */
+static void expect_warning(struct bench *b, enum reason reason)
+{
+	const struct diagnosis *d = diagnosed(b, "", "native");
+
+	assert_int_equal(d->n, 1);
+	assert_string_equal(d->list[0].code, "probe_refused");
+	assert_non_null(strstr(d->list[0].text, reason_name(reason)));
+	assert_true(d->list[0].next[0] && !strstr(d->list[0].next, "see the dialogue"));
+}
+
+static void a_problem_says_what_to_do_behind_its_last_semicolon(void **state)
+{
+	struct bench *b = *state;
+	const struct diagnosis *d;
+
+	probe_all(b, REASON_ok);
+	problem_set(&b->model->problems, &b->model->events, 0, "pins", "", true,
+		    "the mount is gone; mail goes on; mount it again");
+	d = diagnosed(b, "", "native");
+	assert_int_equal(d->n, 1);
+	assert_string_equal(d->list[0].text, "the mount is gone; mail goes on");
+	assert_string_equal(d->list[0].next, "mount it again");
 }
 
 static void every_reason_has_a_next_step(void **state)
@@ -190,6 +263,14 @@ static void every_reason_has_a_next_step(void **state)
 		}
 		assert_true(found);
 	}
+	health_adopt(&server->health, VERDICT_UP, REASON_ok, later.mono_ms);
+	for (int reason = 0; reason < REASON_COUNT; reason++) {
+		if (reason == REASON_ok || reason_effect(reason) != EFFECT_NONE)
+			continue;
+		server->warning.reason = reason;
+		expect_warning(b, reason);
+	}
+	server->warning.reason = REASON_not_probed;
 }
 
 static void what_is_wrong_with_the_box_comes_in_order_of_weight(void **state)
@@ -200,6 +281,11 @@ static void what_is_wrong_with_the_box_comes_in_order_of_weight(void **state)
 	probe_all(b, REASON_ok);
 	problem_set(&b->model->problems, &b->model->events, 0, "vip_local", "hybrid-mail", true,
 		    "the VIP is an address of this box");
+	stopped = true;
+	d = diagnosed(b, "", "native");
+	stopped = false;
+	assert_int_equal(d->n, 2);
+	assert_string_equal(d->list[0].code, "mxlbd_stopped");
 	d = diagnosed(b, "mxlb.yaml:1:1: x: unknown key\nmore\n", "detached");
 	assert_int_equal(d->n, 3);
 	assert_string_equal(d->list[0].text, "hybrid-mail: the VIP is an address of this box");
@@ -255,6 +341,9 @@ int main(void)
 		BENCH_TEST(a_forced_tier_says_where_mail_goes),
 		BENCH_TEST(states_without_a_server_up_say_what_is_done),
 		BENCH_TEST(every_reason_has_a_next_step),
+		BENCH_TEST(a_problem_says_what_to_do_behind_its_last_semicolon),
+		BENCH_TEST(
+			senders_that_were_turned_away_are_a_note_with_their_number_and_the_last_one),
 		BENCH_TEST(what_is_wrong_with_the_box_comes_in_order_of_weight),
 		BENCH_TEST(an_allow_file_that_nobody_renews_is_a_warning_after_two_weeks),
 	};

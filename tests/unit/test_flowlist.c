@@ -101,6 +101,53 @@ static void show_flows_shows_as_many_as_asked_for_and_counts_the_rest(void **sta
 			  "\n# 5 shown, 0 left out\n\n");
 }
 
+static void show_rejected_lists_the_last_client_first_and_says_why(void **state)
+{
+	struct bench *b = *state;
+	struct rejected_row rows[3] = {
+		{.service_id = b->model->services[0].id,
+		 .counter = MXLB_COUNT_denied,
+		 .packets = 7,
+		 .age_ms = 5999},
+		{.service_id = MXLB_MAX_SERVICES,
+		 .counter = MXLB_COUNT_malformed,
+		 .packets = 1,
+		 .age_ms = 61000},
+		{.service_id = b->model->services[0].id,
+		 .counter = MXLB_COUNT_syn_limit,
+		 .packets = 2,
+		 .age_ms = 1000},
+	};
+	static const char limited[] =
+		"2001:db8::9 hybrid-mail syn_limit 2 1 more connections a second than syn-limit "
+		"allows\n";
+	json_t *json, *row;
+
+	assert_int_equal(addr_parse("198.51.100.7", &rows[0].client), 0);
+	assert_int_equal(addr_parse("198.51.100.8", &rows[1].client), 0);
+	assert_int_equal(addr_parse("2001:db8::9", &rows[2].client), 0);
+	b->rejected = rows;
+	b->n_rejected = 3;
+	bench_assert_ends(bench_ask(b, "show rejected\n"),
+			  "198.51.100.7 hybrid-mail denied 7 5 its address is not in the "
+			  "allow-list\n"
+			  "198.51.100.8 - malformed 1 61 the headers contradict each other\n"
+			  "# 3 shown, 0 left out\n\n");
+	assert_non_null(strstr(bench_ask(b, "show rejected\n"), limited));
+	assert_string_equal(bench_ask(b, "show rejected hybrid-mail 1\n") +
+				    strlen("# client service reason packets seconds-ago why\n") +
+				    strlen(limited),
+			    "# 1 shown, 1 left out\n\n");
+	json = ask_json(b, "show rejected 2 json\n");
+	assert_int_equal(field_number(json, "left_out"), 1);
+	row = json_array_get(json_object_get(json, "rejected"), 1);
+	assert_string_equal(field_text(row, "client"), "198.51.100.7");
+	assert_string_equal(field_text(row, "reason"), "denied");
+	json_decref(json);
+	assert_string_equal(bench_ask(b, "show rejected nobody\n"), "No such service.\n\n");
+	b->n_rejected = 0;
+}
+
 static void show_flows_is_there_as_json(void **state)
 {
 	struct bench *b = *state;
@@ -292,18 +339,20 @@ static void explain_has_a_reason_for_each_backend_that_takes_nothing(void **stat
 	strcpy(a->last.text, "421 4.3.2 later");
 	assert_non_null(strstr(bench_ask(b, line),
 			       "not oxford-a (tier 10): draining: greeting_421: "
-			       "the greeting was 421\n"));
+			       "the greeting was 421 -> end the maintenance "));
 	a->last_wall_ms = 1;
-	assert_non_null(strstr(bench_ask(b, line), "draining: greeting_421: 421 4.3.2 later\n"));
+	assert_non_null(strstr(bench_ask(b, line),
+			       "draining: greeting_421: 421 4.3.2 later -> end the maintenance "));
 	s->tier.state = SERVICE_NOT_READY;
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): cold start: "));
 	a->nexthop.has_mac = false;
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): the MAC address of"));
 	a->weight = 0;
-	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): its weight is 0\n"));
+	assert_non_null(
+		strstr(bench_ask(b, line), "not oxford-a (tier 10): its weight is 0 -> set "));
 	a->admin = ADMIN_MAINT;
-	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): set to "
-						   "maint by an operator\n"));
+	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): set to maint by an "
+						   "operator -> mxlbctl ready "));
 }
 
 static void explain_knows_the_allow_list_and_the_limit(void **state)
@@ -446,6 +495,7 @@ int main(void)
 		BENCH_TEST(show_flows_has_a_line_for_each_flow_of_the_service),
 		BENCH_TEST(show_flows_shows_as_many_as_asked_for_and_counts_the_rest),
 		BENCH_TEST(show_flows_is_there_as_json),
+		BENCH_TEST(show_rejected_lists_the_last_client_first_and_says_why),
 		BENCH_TEST(a_full_table_is_no_longer_than_a_reply_may_be),
 		BENCH_TEST(show_flows_refuses_what_it_does_not_know),
 		BENCH_TEST(explain_tells_entry_from_ring),

@@ -48,10 +48,10 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	json_t *json = get_status(*state), *service = at(json, "services", 0);
 	json_t *tier = at(service, "tiers", 0), *backend = at(tier, "backends", 0);
 
-	assert_keys(json,
-		    KEYS("version", "build", "node", "pid", "uptime_s", "time", "config",
-			 "interfaces", "probing", "ha", "maps_changed", "problems", "diagnosis",
-			 "notify", "services", "drops", "passes", "answers", "notes"));
+	assert_keys(json, KEYS("version", "build", "node", "pid", "uptime_s", "time", "config",
+			       "interfaces", "probing", "ha", "maps_changed", "problems",
+			       "diagnosis", "notify", "services", "drops", "passes", "answers",
+			       "notes", "rejected", "running", "as_of"));
 	assert_keys(json_object_get(json, "config"),
 		    KEYS("file", "loaded_at", "last_error", "reloads_ok", "reloads_failed"));
 	assert_keys(json_object_get(json, "probing"),
@@ -64,7 +64,7 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 			 MXLB_COUNT_COUNT);
 	assert_keys(service,
 		    KEYS("name", "address", "port", "state", "active_tier", "forced", "failback",
-			 "held_back", "tiers", "drops", "counts", "allow", "digest"));
+			 "held_back", "tiers", "drops", "counts", "allow", "digest", "rejected"));
 	assert_keys(tier, KEYS("preference", "active", "up", "backends"));
 	assert_keys(backend,
 		    KEYS("name", "address", "forward", "weight", "configured_weight", "verdict",

@@ -43,6 +43,8 @@ int conf_parse(const char *name, const struct buf *text, const struct config *ru
  * their keys. The caller's to json_decref(); NULL: no memory.
  */
 json_t *conf_json(const struct config *c, bool secrets);
+/* A line for each probe that comes or goes, and for each key of one that changes: "probe exo: ca-file changes". */
+void conf_compare_probes(const struct config *a, const struct config *b, struct buf *out);
 /* Do both say the same there, key by key? section: a key of the file's first level ("datapath"). */
 bool conf_same_section(const struct config *a, const struct config *b, const char *section);
 

@@ -305,10 +305,36 @@ json_t *conf_json(const struct config *c, bool secrets)
 bool conf_same_section(const struct config *a, const struct config *b, const char *section)
 {
 	json_t *one = write_keys(a, top_keys, a), *other = write_keys(b, top_keys, b);
-	bool same = one && other &&
-		    json_equal(json_object_get(one, section), json_object_get(other, section));
+	const json_t *was = json_object_get(one, section), *is = json_object_get(other, section);
+	bool same = one && other && (json_equal(was, is) || (!was && !is));
 
 	json_decref(one);
 	json_decref(other);
 	return same;
+}
+
+static void compare_keys(const json_t *was, const json_t *is, const char *what, const char *name,
+			 struct buf *out)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)is, key,
+			    value) if (!json_equal(value, json_object_get(was, key)))
+		buf_printf(out, "%s %s: %s changes\n", what, name, key);
+}
+
+void conf_compare_probes(const struct config *a, const struct config *b, struct buf *out)
+{
+	json_t *one = write_keys(a, top_keys, a), *other = write_keys(b, top_keys, b), *probe;
+	const json_t *was = json_object_get(one, "probes"), *is = json_object_get(other, "probes");
+	const char *name;
+
+	json_object_foreach((json_t *)was, name, probe) if (!json_object_get(is, name))
+		buf_printf(out, "probe %s: removed\n", name);
+	json_object_foreach((json_t *)is, name, probe) if (!json_object_get(was, name))
+		buf_printf(out, "probe %s: added\n", name);
+	else compare_keys(json_object_get(was, name), probe, "probe", name, out);
+	json_decref(one);
+	json_decref(other);
 }

@@ -251,6 +251,8 @@ static const struct command commands[] = {
 	{"show backend", "", "list the services", 0, false, statlist_backends},
 	{"show info", "[json|typed]", "report information about the running process", 3, false,
 	 run_show_info},
+	{"show rejected", "[<s>] [<max>] [json]",
+	 "list the clients that were turned away last, and why", 3, false, rejected_run},
 	{"show role", "", "the role of this box among several, as JSON", 0, false, role_show},
 	{"show servers state", "[<s>]", "states and weights of the servers, in HAProxy's format", 1,
 	 false, statlist_servers},

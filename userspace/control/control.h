@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include "core/flow.h"
 #include "core/model.h"
+#include "core/rejected.h"
 #include "core/role.h"
 #include "mxlb/counters.h"
 #include "util/buf.h"
@@ -47,6 +48,10 @@ struct control_info {	     /* data that is not in the model; filled by the daemo
 		[17]; /* MXLB_MAX_SERVICES of them, by service.id; NULL: not known */
 	const char *const
 		*route_states; /* by service.id; NULL: not known, or no service has a route */
+	const struct rejected_summary *
+		rejected; /* MXLB_MAX_SERVICES + 1, by service.id; the last: of no known service; NULL: not known */
+	bool stopped; /* no mxlbd runs: this is what the pinned maps say (daemon/stopped.c) */
+	int64_t as_of_wall_ms; /* then: when one last ran; 0: not known, or now */
 	const int64_t *
 		allow_changed_wall_ms; /* of allow-files, by service.id, 0: not known; NULL: none is */
 	const struct notify_state *notify; /* NULL: not known (tests) */
@@ -84,6 +89,9 @@ struct control_callbacks {
 	/* Calls row for each entry in n places of the flow table, from `first` on. True: there are more places. */
 	bool (*each_flow)(void *ctx, uint64_t first, uint64_t n,
 			  void (*row)(void *row_ctx, const struct flow_row *r), void *row_ctx);
+	/* Calls row for each client that was turned away, as far as they are remembered. */
+	void (*each_rejected)(void *ctx, void (*row)(void *row_ctx, const struct rejected_row *r),
+			      void *row_ctx);
 	/* Where this client of the service goes. 0 or -errno. */
 	int (*explain)(void *ctx, const struct service *s, const struct addr *client, uint16_t port,
 		       struct flow_place *out);

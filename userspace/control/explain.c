@@ -11,6 +11,7 @@
 #include <string.h>
 #include "control/render.h"
 #include "control/request.h"
+#include "core/diagnosis.h"
 
 #define WHY_SIZE 512
 
@@ -21,6 +22,7 @@ struct question {
 	uint16_t port;
 	bool any_port; /* only an address was given: the port, which chooses the server, is not known */
 	struct flow_place place;
+	struct diagnosis *diagnosis; /* NULL: no memory */
 };
 
 struct answer {
@@ -151,6 +153,18 @@ static void why_not(const struct service *s, const struct backend *b, char why[W
 		why_not_tier(s, b, why);
 }
 
+/* What to do about it; "": nothing. */
+static const char *next_step(const struct question *q, const struct backend *b)
+{
+	for (unsigned i = 0; q->diagnosis && i < q->diagnosis->n; i++) {
+		const struct finding *f = &q->diagnosis->list[i];
+
+		if (!strcmp(f->service, q->service->conf.name) && !strcmp(f->server, b->conf.name))
+			return f->next;
+	}
+	return "";
+}
+
 static struct answer answer(const struct question *q)
 {
 	struct backend *owner = model_backend(q->model, q->place.entry_backend, NULL);
@@ -252,7 +266,8 @@ static void say_text(const struct question *q, struct buf *out)
 		if (q->any_port ? b->in_ring : b->id == q->place.ring_backend)
 			continue;
 		why_not(s, b, why);
-		buf_printf(out, "not %s (tier %u): %s\n", b->conf.name, b->conf.preference, why);
+		buf_printf(out, "not %s (tier %u): %s%s%s\n", b->conf.name, b->conf.preference, why,
+			   *next_step(q, b) ? " -> " : "", next_step(q, b));
 	}
 }
 
@@ -273,7 +288,7 @@ static json_t *json_entry(const struct question *q)
 			 "idle_s", p->idle_s, "closed", p->closed, "by_miss", p->by_miss);
 }
 
-static json_t *json_backends(const struct service *s)
+static json_t *json_backends(const struct question *q, const struct service *s)
 {
 	json_t *list = json_array();
 	char why[WHY_SIZE];
@@ -282,12 +297,12 @@ static json_t *json_backends(const struct service *s)
 		const struct backend *b = &s->backends[i];
 
 		why_not(s, b, why);
-		list = render_json_append(list,
-					  json_pack("{s:s, s:i, s:s, s:s, s:b, s:o}", "name",
-						    b->conf.name, "preference", b->conf.preference,
-						    "verdict", verdict_name(b->health.verdict),
-						    "admin", admin_state_name(b->admin), "in_ring",
-						    b->in_ring, "why", render_json_text(why)));
+		list = render_json_append(
+			list, json_pack("{s:s, s:i, s:s, s:s, s:b, s:o, s:s}", "name", b->conf.name,
+					"preference", b->conf.preference, "verdict",
+					verdict_name(b->health.verdict), "admin",
+					admin_state_name(b->admin), "in_ring", b->in_ring, "why",
+					render_json_text(why), "next", next_step(q, b)));
 	}
 	return list;
 }
@@ -303,7 +318,7 @@ static void say_json(const struct question *q, struct buf *out)
 				 "port", q->any_port ? json_null() : json_integer(q->port),
 				 "access", access_of(q), "goes_to", json_backend(q, a.backend_id),
 				 "why", a.why, "entry", json_entry(q), "new_connection", fresh,
-				 "backends", json_backends(q->service));
+				 "backends", json_backends(q, q->service));
 
 	if (render_json(json, out))
 		out->failed = true;
@@ -333,6 +348,9 @@ void explain_run(struct request *r)
 		command_error(r, "The service is of the other address family.\n");
 		return;
 	}
+	q.diagnosis = malloc(sizeof(*q.diagnosis));
+	if (q.diagnosis)
+		diagnose(q.model, &(struct diagnosis_box){0}, q.diagnosis);
 	rc = q.any_port ? 0 : cb->explain(cb->ctx, q.service, &q.client, q.port, &q.place);
 	if (rc)
 		command_error(r, "Cannot tell: %s.\n", strerror(-rc));
@@ -340,4 +358,5 @@ void explain_run(struct request *r)
 		say_json(&q, r->out);
 	else
 		say_text(&q, r->out);
+	free(q.diagnosis);
 }

@@ -41,6 +41,20 @@ static void write_drops(struct exposition *e, const struct service *s, char labe
 			  known ? e->info->service_drops[s->id] : zeros);
 }
 
+static const char *kind_name(unsigned kind)
+{
+	return rejected_kind_name((enum rejected_kind)kind);
+}
+
+static void write_rejected(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+{
+	uint64_t clients[REJECTED_KINDS] = {0};
+
+	for (unsigned i = 0; e->info->rejected && i < REJECTED_KINDS; i++)
+		clients[i] = e->info->rejected[s->id].clients[i];
+	exposition_counts(e, labels, "kind", kind_name, REJECTED_KINDS, clients);
+}
+
 /* Backends are in order of preference. */
 static bool begins_tier(const struct service *s, unsigned i)
 {
@@ -135,6 +149,9 @@ static const struct {
 	{FAMILY("mxlb_service_dropped_packets", COUNTER,
 		"Packets to it that were not forwarded (dropped or answered by mxlb), by reason."),
 	 write_drops},
+	{FAMILY("mxlb_service_rejected_clients", GAUGE,
+		"Clients that were turned away in the last hour, as far as they are remembered."),
+	 write_rejected},
 	{FAMILY("mxlb_service_allow_prefixes", GAUGE,
 		"Prefixes that may connect, of allow and allow-file; 0: everyone may."),
 	 write_prefixes},

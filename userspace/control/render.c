@@ -253,6 +253,31 @@ static json_t *json_counters(const uint64_t *counters, unsigned first, unsigned 
 	return json;
 }
 
+/* Clients that were turned away; of packets to a VIP that name no service (id MXLB_MAX_SERVICES), too. */
+static json_t *json_rejected(const struct control_info *info, uint32_t id, struct now now)
+{
+	static const struct rejected_summary none;
+	const struct rejected_summary *s =
+		info->rejected && id <= MXLB_MAX_SERVICES ? &info->rejected[id] : &none;
+	json_t *json = json_object(), *clients = json_object(), *last = json_null();
+	char client[ADDR_TEXT_SIZE];
+
+	for (unsigned i = 0; i < REJECTED_KINDS; i++) {
+		const char *name = rejected_kind_name(i);
+
+		json_object_set_new(json, name, json_integer((json_int_t)s->packets[i]));
+		json_object_set_new(clients, name, json_integer(s->clients[i]));
+	}
+	json_object_set_new(clients, "would_deny", json_integer(s->would_deny));
+	if (s->last.packets)
+		last = json_pack("{s:s, s:s, s:o}", "client", addr_text(&s->last.client, client),
+				 "reason", render_counter(s->last.counter), "at",
+				 render_json_time(now.wall_ms - (int64_t)s->last.age_ms));
+	json_object_set_new(json, "clients", clients);
+	json_object_set_new(json, "last", last);
+	return json;
+}
+
 /* Who may connect. null: everyone. */
 static json_t *json_allow(const struct service *s, const struct control_info *info)
 {
@@ -280,9 +305,10 @@ static json_t *json_service(const struct service *s, const struct control_info *
 	for (unsigned i = 0; i < s->n_backends;)
 		tiers = render_json_append(tiers, json_tier(s, i, &i, now));
 	return json_pack(
-		"{s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-		render_json_text(s->conf.name), "address", json_address(&s->conf.address), "port",
-		s->conf.port, "state", service_state_name(s->tier.state), "active_tier",
+		"{s:o, s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"rejected", json_rejected(info, s->id, now), "name", render_json_text(s->conf.name),
+		"address", json_address(&s->conf.address), "port", s->conf.port, "state",
+		service_state_name(s->tier.state), "active_tier",
 		s->tier.has_active ? json_integer(s->tier.active) : json_null(), "forced",
 		json_forced(s), "failback", s->conf.failback == FAILBACK_MANUAL ? "manual" : "auto",
 		"held_back",
@@ -352,8 +378,12 @@ static json_t *json_problems(const struct problems *p)
 static json_t *json_diagnosis(const struct model *m, const struct control_info *info,
 			      struct now now)
 {
-	const struct diagnosis_box box = {info->config_last_error, info->xdp_mode,
-					  info->allow_changed_wall_ms, now.wall_ms};
+	const struct diagnosis_box box = {.last_error = info->config_last_error,
+					  .xdp_modes = info->xdp_mode,
+					  .allow_changed_wall_ms = info->allow_changed_wall_ms,
+					  .now_wall_ms = now.wall_ms,
+					  .rejected = info->rejected,
+					  .stopped = info->stopped};
 	struct diagnosis *d = malloc(sizeof(*d));
 	json_t *list = json_array();
 
@@ -391,6 +421,9 @@ int render_status(const struct model *m, const struct control_info *info, struct
 			 render_json_time(now.wall_ms), "config", json_config(info), "interfaces",
 			 json_interfaces(m->config, info), "probing", json_probing(info), "ha",
 			 render_role(m, info), "services", services);
+	json_object_set_new(json, "running", json_boolean(!info->stopped));
+	json_object_set_new(json, "as_of", render_json_time(info->as_of_wall_ms));
+	json_object_set_new(json, "rejected", json_rejected(info, MXLB_MAX_SERVICES, now));
 	json_object_set_new(json, "maps_changed", json_integer((json_int_t)info->maps_changed));
 	json_object_set_new(json, "problems", json_problems(&m->problems));
 	json_object_set_new(json, "diagnosis", json_diagnosis(m, info, now));

@@ -58,5 +58,6 @@ void flowlist_run(struct request *r);
 void eventlist_run(struct request *r);
 void notify_test(struct request *r);
 void explain_run(struct request *r);
+void rejected_run(struct request *r);
 
 #endif

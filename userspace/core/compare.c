@@ -6,7 +6,8 @@
  *   1. A server is the same if its name and address are (model.c, rule 2); a server with a new address gives two
  *      lines.
  *   2. Open connections stay where they are, whatever the ring; only what is not in the flow table moves.
- *   3. The rings are filled with a key of their own: the key determines which slots move, but hardly how many.
+ *   3. A service that stays the same has no line. The keys of probes are compared by conf_compare_probes().
+ *   4. The rings are filled with a key of their own: the key determines which slots move, but hardly how many.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ static const struct setting {
 	S("all-down", all_down),     S("on-unreachable", on_unreachable),
 	S("allow-file", allow_file), S("allow-mode", allow_mode),
 	S("syn-limit", syn_limit),   S("log-connections", log_connections),
+	S("panic", panic),	     S("withdraw", withdraw),
 #undef S
 };
 
@@ -71,8 +73,9 @@ static void compare_settings(const struct service *was, const struct service *is
 	if (!same_allow(&was->conf, &is->conf))
 		buf_printf(out, "service %s: allow changes: %u prefixes, now %u\n", is->conf.name,
 			   is->conf.n_allow, was->conf.n_allow);
-	if (memcmp(&was->probe, &is->probe, sizeof(was->probe)))
-		buf_printf(out, "service %s: probe changes\n", is->conf.name);
+	if (strcmp(was->probe.name, is->probe.name))
+		buf_printf(out, "service %s: probe %s, now %s\n", is->conf.name, is->probe.name,
+			   was->probe.name);
 }
 
 static void compare_backend(const struct service *s, const struct backend *was,
@@ -119,7 +122,7 @@ static void compare_backends(const struct service *was, const struct service *is
 	}
 }
 
-/* Rule 3. The backends' ids by slot, or what is done instead. */
+/* Rule 4. The backends' ids by slot, or what is done instead. */
 static int fill(const struct model *m, uint32_t service_id, uint16_t *slots)
 {
 	struct plan plan;
@@ -145,9 +148,9 @@ static void tier_line(const struct service *was, const struct service *is, struc
 			   service_state_name(is->tier.state), service_state_name(was->tier.state));
 }
 
-/* Rule 2. */
+/* Rules 2 and 3. said: there are lines about the service already. */
 static int compare_rings(const struct model *m, const struct service *was, const struct model *next,
-			 const struct service *is, struct buf *out)
+			 const struct service *is, bool said, struct buf *out)
 {
 	uint16_t *a = calloc(2 * MAGLEV_SLOTS, sizeof(*a)), *b = a ? a + MAGLEV_SLOTS : NULL;
 	unsigned moved = 0;
@@ -157,7 +160,7 @@ static int compare_rings(const struct model *m, const struct service *was, const
 		err = fill(next, is->id, b);
 	for (unsigned i = 0; i < MAGLEV_SLOTS && !err; i++)
 		moved += a[i] != b[i];
-	if (!err)
+	if (!err && (moved || said))
 		buf_printf(out,
 			   "service %s: %.1f %% of new connections would go to another server\n",
 			   is->conf.name, 100.0 * moved / MAGLEV_SLOTS);
@@ -168,6 +171,7 @@ static int compare_rings(const struct model *m, const struct service *was, const
 static int compare_models(const struct model *m, const struct model *next, struct buf *out)
 {
 	char vip[ADDR_TEXT_SIZE];
+	size_t before;
 	int err = 0;
 
 	for (unsigned i = 0; i < m->n_services; i++) {
@@ -188,10 +192,11 @@ static int compare_models(const struct model *m, const struct model *next, struc
 				   is->n_backends);
 			continue;
 		}
+		before = out->len;
 		compare_settings(was, is, out);
 		compare_backends(was, is, out);
 		tier_line(was, is, out);
-		err = compare_rings(m, was, next, is, out);
+		err = compare_rings(m, was, next, is, out->len > before, out);
 	}
 	return err;
 }

@@ -9,9 +9,11 @@
  *      that waits, or the servers of the better tier.
  *   3. A server that is not up and not overridden is an error (down) or a warning; its reason decides the next step.
  *   4. An override of a server without ill effect is a note.
- *   5. Faults of this box: problems that are set, an interface without the program, a failed reload.
+ *   5. Faults of this box: no mxlbd runs (the rest is as of its end), problems that are set, an interface without the
+ *      program, a failed reload.
  *   6. A server that refuses the probe alone is a warning; the reason decides the next step.
  *   7. An allow-file that was not renewed for two weeks is a warning: senders from new prefixes will be denied.
+ *   8. Senders that were turned away within the last hour are a note, with their number and the last one's address.
  */
 #include "core/diagnosis.h"
 
@@ -70,6 +72,17 @@ static const struct {
 	{"certificate_expired", "renew it, and assign it to SMTP (Enable-ExchangeCertificate)"},
 	{"certificate_", "compare its certificate with the policy: mxlbctl probe %s"},
 	{"tlsa_", "publish the TLSA record of the new key, or put the old key back"},
+	{"ehlo_4",
+	 "end the maintenance, back pressure or filter there; if it takes mail from others, permit "
+	 "this box's address (Exchange: RemoteIPRanges); see mxlbctl probe %s"},
+	{"mail_4",
+	 "end the back pressure (disk, memory, queues) or maintenance there: its event log names it; "
+	 "see mxlbctl probe %s"},
+	{"malformed",
+	 "something other than an SMTP server answers there: check the address, the port and "
+	 "filters on the way"},
+	{"timeout",
+	 "look for overload there, and for large packets that are lost on the way (MTU)"},
 	{"greeting_421",
 	 "end the maintenance or lift the limit there; if it takes mail from others, permit this "
 	 "box's address (Exchange: RemoteIPRanges); after 5 s of silence: it expects a PROXY header; "
@@ -391,19 +404,38 @@ static void judge_server(struct diagnosis *d, const struct service *s, const str
 	put_advice(f, s, b);
 }
 
+/* A problem says what to do behind its last "; ". */
+static void put_problem(struct finding *f, const struct problem *p)
+{
+	const char *step = NULL;
+
+	for (const char *at = p->text; (at = strstr(at, "; ")); at += 2)
+		step = at;
+	f->service = p->about;
+	TEXT(f, "%s%s%.*s", p->about, p->about[0] ? ": " : "",
+	     (int)(step ? step - p->text : (long)strlen(p->text)), p->text);
+	if (step)
+		NEXT(f, "%s", step + 2);
+}
+
 /* Rule 5. */
 static void judge_box(struct diagnosis *d, const struct model *m, const struct diagnosis_box *box)
 {
 	struct finding *f;
 
+	f = box->stopped ? add(d, FINDING_CRITICAL, "mxlbd_stopped", NULL, NULL) : NULL;
+	if (f) {
+		TEXT(f,
+		     "mxlbd is not running: the kernel forwards by the last verdicts, and a server "
+		     "that fails now keeps getting mail");
+		NEXT(f, "systemctl start mxlb; journalctl -u mxlb says why it stopped");
+	}
 	for (unsigned i = 0; i < m->problems.n; i++) {
 		const struct problem *p = &m->problems.list[i];
 
 		f = add(d, p->critical ? FINDING_CRITICAL : FINDING_WARNING, p->name, NULL, NULL);
 		if (f)
-			TEXT(f, "%s%s%s", p->about, p->about[0] ? ": " : "", p->text);
-		if (f)
-			f->service = p->about;
+			put_problem(f, p);
 	}
 	for (unsigned i = 0; box->xdp_modes && i < m->config->n_interfaces; i++) {
 		if (!box->xdp_modes[i] || strcmp(box->xdp_modes[i], "detached"))
@@ -423,6 +455,44 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 	TEXT(f, "the last reload failed: %.*s", (int)strcspn(box->last_error, "\n"),
 	     box->last_error);
 	NEXT(f, "correct the file (mxlbd -t), then mxlbctl reload");
+}
+
+/* Rule 8. Of an unknown service the packets were malformed: forgers and broken stacks. */
+static void judge_rejected(struct diagnosis *d, const struct service *s,
+			   const struct rejected_summary *r)
+{
+	static const char *const words[REJECTED_KINDS] = {
+		[REJECTED_denied] = "not in the allow-list",
+		[REJECTED_limited] = "over syn-limit",
+		[REJECTED_malformed] = "with malformed packets",
+		[REJECTED_no_server] = "while no server was available",
+	};
+	const char *name = s ? s->conf.name : "packets to a VIP";
+	char client[ADDR_TEXT_SIZE];
+	struct finding *f;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < REJECTED_KINDS; i++)
+		n += r->clients[i];
+	if (!n && !r->would_deny)
+		return;
+	f = add(d, FINDING_NOTE, n ? "senders_rejected" : "senders_would_be_denied", s, NULL);
+	if (!f)
+		return;
+	TEXT(f, "%s: ", name);
+	for (unsigned i = 0, first = 1; i < REJECTED_KINDS; i++) {
+		if (!r->clients[i])
+			continue;
+		TEXT(f, "%s%u %s", first ? "turned away in the last hour: " : ", ", r->clients[i],
+		     words[i]);
+		first = 0;
+	}
+	if (n)
+		TEXT(f, " (last: %s)", addr_text(&r->last.client, client));
+	if (r->would_deny)
+		TEXT(f, "%s%u would be denied by allow-mode: enforce", n ? "; " : "",
+		     r->would_deny);
+	NEXT(f, "mxlbctl rejected%s%s lists their addresses", s ? " " : "", s ? name : "");
 }
 
 /* Rule 7. */
@@ -459,5 +529,9 @@ void diagnose(const struct model *m, const struct diagnosis_box *box, struct dia
 		judge_allow_file(out, s, box);
 		for (unsigned k = 0; k < s->n_backends; k++)
 			judge_server(out, s, &s->backends[k]);
+		if (box->rejected && s->id < MXLB_MAX_SERVICES)
+			judge_rejected(out, s, &box->rejected[s->id]);
 	}
+	if (box->rejected)
+		judge_rejected(out, NULL, &box->rejected[MXLB_MAX_SERVICES]);
 }

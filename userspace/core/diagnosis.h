@@ -7,6 +7,7 @@
 #define MXLB_DIAGNOSIS_H
 
 #include "core/model.h"
+#include "core/rejected.h"
 
 #define DIAGNOSIS_MAX	    128
 #define DIAGNOSIS_TEXT_SIZE 512
@@ -16,7 +17,7 @@ enum finding_level {
 	FINDING_CRITICAL, /* mail does not flow, or to servers that should get none */
 	FINDING_ERROR,	  /* a server or a file is broken; mail flows */
 	FINDING_WARNING,  /* mail flows, and not as configured */
-	FINDING_NOTE,	  /* an operator's override that does no harm */
+	FINDING_NOTE, /* no fault: an override that does no harm, senders that were turned away */
 };
 
 struct finding {
@@ -39,6 +40,8 @@ struct diagnosis_box {			      /* input that the model does not have */
 	const char *const *xdp_modes;	      /* by config.interfaces; NULL: not known */
 	const int64_t *allow_changed_wall_ms; /* of allow-files, by service.id; NULL: not known */
 	int64_t now_wall_ms;
+	const struct rejected_summary *rejected; /* MXLB_MAX_SERVICES + 1; NULL: not known */
+	bool stopped;				 /* no mxlbd runs */
 };
 
 void diagnose(const struct model *m, const struct diagnosis_box *box, struct diagnosis *out);

@@ -15,8 +15,9 @@
 struct problem {
 	const char *name;	      /* "vip_local": a literal; (name, .about) is unique */
 	char about[CONFIG_NAME_SIZE]; /* a service; "": the box */
-	char text[EVENT_TEXT_SIZE];   /* the problem, its effect and the remedy */
-	bool critical;		      /* otherwise a warning without an effect yet */
+	/* the problem and its effect; behind the last "; " the remedy */
+	char text[EVENT_TEXT_SIZE];
+	bool critical; /* otherwise a warning without an effect yet */
 	int64_t since_wall_ms;
 };
 

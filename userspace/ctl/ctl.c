@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include "ctl/complete.h"
+#include "ctl/pinned.h"
 #include "ctl/text.h"
 #include "util/utf8.h"
 
@@ -75,22 +76,37 @@ enum ctl_exit ctl_failed(const struct ctl *ctl, const char *sentence)
 	return say_no(ctl, "", sentence);
 }
 
+static enum ctl_exit load_status(const struct ctl *ctl, const struct buf *reply, json_t **document)
+{
+	*document = json_loadb(reply->data, reply->len, JSON_REJECT_DUPLICATES, NULL);
+	if (json_is_array(json_object_get(*document, "services")))
+		return CTL_DONE;
+	json_decref(*document);
+	*document = NULL;
+	return ctl_refused(ctl, reply->len && *reply->data != '{' ? reply->data
+								  : "no status document came\n");
+}
+
 enum ctl_exit ctl_status(const struct ctl *ctl, json_t **document)
 {
 	struct buf reply = {0};
 	enum ctl_exit rc = link_ask(ctl->socket, "show status", &reply);
 
 	*document = NULL;
-	if (!rc) {
-		*document = json_loadb(reply.data, reply.len, JSON_REJECT_DUPLICATES, NULL);
-		if (!json_is_array(json_object_get(*document, "services"))) {
-			json_decref(*document);
-			*document = NULL;
-			rc = ctl_refused(ctl, reply.len && *reply.data != '{'
-						      ? reply.data
-						      : "mxlbd sent no status document\n");
-		}
-	}
+	if (!rc)
+		rc = load_status(ctl, &reply, document);
+	buf_free(&reply);
+	return rc;
+}
+
+enum ctl_exit ctl_status_or_pinned(const struct ctl *ctl, json_t **document, bool *stopped)
+{
+	struct buf reply = {0};
+	enum ctl_exit rc = pinned_ask(ctl, "show status", &reply, stopped);
+
+	*document = NULL;
+	if (!rc)
+		rc = load_status(ctl, &reply, document);
 	buf_free(&reply);
 	return rc;
 }

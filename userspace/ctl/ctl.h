@@ -41,6 +41,8 @@ struct ctl_found { /* borrowed from the document */
 
 /* The status document; the caller's to json_decref(). */
 enum ctl_exit ctl_status(const struct ctl *ctl, json_t **document);
+/* The same; *stopped: no mxlbd runs, and it is what the pinned maps say (pinned.h). */
+enum ctl_exit ctl_status_or_pinned(const struct ctl *ctl, json_t **document, bool *stopped);
 /* All that "BACKEND" or "SERVICE/BACKEND" means. How many. */
 size_t ctl_find(const json_t *document, const char *wanted, struct ctl_found out[CTL_FOUND_MAX]);
 

@@ -11,37 +11,18 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "ctl/pinned.h"
 
 #define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
 
-/* Finds mxlbd beside mxlbctl, or in the sbin beside its bin, as `make install` puts it. False: not found. */
-static bool find_mxlbd(char *path, size_t size)
-{
-	static const char *const places[] = {"mxlbd", "../sbin/mxlbd"};
-	char own[1024];
-	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-	char *slash;
-
-	if (len <= 0)
-		return false;
-	own[len] = '\0';
-	slash = strrchr(own, '/');
-	for (size_t i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(path, size, "%.*s%s", (int)(slash + 1 - own), own, places[i]);
-		if (!access(path, X_OK))
-			return true;
-	}
-	return false;
-}
-
 static enum ctl_exit detach_left(const struct ctl *ctl)
 {
-	char path[1100], file[4096];
+	char path[MXLBD_PATH_SIZE], file[4096];
 	char *argv[] = {"mxlbd", "--detach", "-c", file, NULL};
 	int err, status;
 	pid_t pid;
 
-	if (!find_mxlbd(path, sizeof(path)))
+	if (!mxlbd_path(path))
 		return ctl_failed(ctl, "cannot find mxlbd beside mxlbctl\n");
 	snprintf(file, sizeof(file), "%s", ctl->file ? ctl->file : DEFAULT_FILE);
 	err = posix_spawn(&pid, path, NULL, NULL, argv, environ);

@@ -118,6 +118,18 @@ static void check_readable(struct doctor *d, const char *file, const char *what)
 				who.gid, file, file, what));
 }
 
+/* In mxlbd's own words. */
+static void find_reload_failed(struct doctor *d)
+{
+	json_t *f;
+	size_t i;
+
+	json_array_foreach(json_object_get(d->status, "diagnosis"), i,
+			   f) if (!strcmp(field_text(f, "code"), "reload_failed"))
+		doctor_find(d, DOCTOR_ERROR, json_string(field_text(f, "text")),
+			    json_string(field_text(f, "next")));
+}
+
 static void check_config_file(struct doctor *d)
 {
 	const json_t *config = json_object_get(d->status, "config");
@@ -130,13 +142,7 @@ static void check_config_file(struct doctor *d)
 					 (int)strcspn(d->refused.data, "\n"), d->refused.data),
 			    json_string("mxlbd -t -c FILE lists every error."));
 	if (*error)
-		doctor_find(
-			d, DOCTOR_ERROR,
-			json_sprintf(
-				"the last reload failed, an older configuration is in force: %s",
-				error),
-			json_string(
-				"Correct the file (mxlbd -t -c FILE shows where), then mxlbctl reload."));
+		find_reload_failed(d);
 	else if (!d->status && d->config)
 		doctor_find(d, DOCTOR_OK, json_string("the configuration is valid"), NULL);
 	if (*file != '/')

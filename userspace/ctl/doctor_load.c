@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,32 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "ctl/doctor.h"
+#include "ctl/pinned.h"
 
 #define OUTPUT_MAX 16384 /* bytes of what mxlbd says; the rest is read and dropped */
 #define REFUSED	   3	 /* mxlbd(8), EXIT STATUS */
-
-/* As `make` and as `make install` leave it. False: it is in neither place. */
-static bool find_mxlbd(char path[PATH_MAX + 16])
-{
-	static const char *const places[] = {"/mxlbd", "/../sbin/mxlbd"};
-	char own[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-	char *slash;
-
-	if (len < 0)
-		return false;
-	own[len] = '\0';
-	slash = strrchr(own, '/');
-	if (!slash)
-		return false;
-	*slash = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(path, PATH_MAX + 16, "%s%s", own, places[i]);
-		if (!access(path, X_OK))
-			return true;
-	}
-	return false;
-}
 
 static void read_all(int fd, char *text)
 {
@@ -95,10 +72,10 @@ static char *refused_value(const char *text, const char *key)
 
 void doctor_check_load(struct doctor *d)
 {
-	char path[PATH_MAX + 16], *text, *error, *advice;
+	char path[MXLBD_PATH_SIZE], *text, *error, *advice;
 	int status;
 
-	if (!find_mxlbd(path)) {
+	if (!mxlbd_path(path)) {
 		doctor_find(
 			d, DOCTOR_NOT_CHECKED,
 			json_string(

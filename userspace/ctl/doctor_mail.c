@@ -35,6 +35,21 @@ static void check_services(struct doctor *d)
 	show_findings(d, false);
 }
 
+/* No fault of this box: shown, and not counted as one. */
+static void check_rejected(struct doctor *d)
+{
+	json_t *f;
+	size_t i;
+
+	json_array_foreach(json_object_get(d->status, "diagnosis"), i, f)
+	{
+		if (strncmp(field_text(f, "code"), "senders_", 8))
+			continue;
+		doctor_find(d, DOCTOR_OK, json_string(field_text(f, "text")),
+			    json_string(field_text(f, "next")));
+	}
+}
+
 static void check_servers(struct doctor *d)
 {
 	show_findings(d, true);
@@ -157,6 +172,7 @@ const struct doctor_check doctor_mail_checks[] = {
 	{"services", "mail goes to the best tier of each service", NEEDS_STATUS, check_services},
 	{"servers", "all accept mail on the VIP, over the path that mail takes", NEEDS_STATUS,
 	 check_servers},
+	{"rejected", "no sender was turned away in the last hour", NEEDS_STATUS, check_rejected},
 	{"certificates", "none expires within three weeks", NEEDS_STATUS, check_certificates},
 	{"neighbours", "all next hops answer, each with its own MAC address", NEEDS_STATUS,
 	 check_neighbours},

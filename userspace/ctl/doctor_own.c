@@ -19,22 +19,32 @@
 #define DROPINS_MAX   256
 #define PATH_SIZE     512
 
-static void check_problems(struct doctor *d)
+static bool is_problem(const struct doctor *d, const char *code)
 {
-	json_t *problem;
+	const json_t *problem;
 	size_t i;
 
-	json_array_foreach(json_object_get(d->status, "problems"), i, problem)
-	{
-		const char *service = field_text(problem, "service");
+	json_array_foreach(json_object_get(d->status, "problems"), i,
+			   problem) if (!strcmp(field_text(problem, "name"), code)) return true;
+	return false;
+}
 
-		doctor_find(
-			d, field_true(problem, "critical") ? DOCTOR_ERROR : DOCTOR_WARNING,
-			json_sprintf("%s%s%s", service, *service ? ": " : "",
-				     field_text(problem, "text")),
-			json_string(
-				"docs/operations.md (/usr/share/doc/mxlb) lists likely causes, and "
-				"what mxlbd does meanwhile."));
+/* By mxlbd's diagnosis. docs/operations.md says who does that, and what mxlbd does meanwhile. */
+static void check_problems(struct doctor *d)
+{
+	json_t *f;
+	size_t i;
+
+	json_array_foreach(json_object_get(d->status, "diagnosis"), i, f)
+	{
+		const char *next = field_text(f, "next");
+
+		if (is_problem(d, field_text(f, "code")))
+			doctor_find(d,
+				    strcmp(field_text(f, "level"), "critical") ? DOCTOR_WARNING
+									       : DOCTOR_ERROR,
+				    json_string(field_text(f, "text")),
+				    json_string(*next ? next : "see docs/operations.md"));
 	}
 }
 

@@ -6,6 +6,7 @@
 #include "ctl/flows.h"
 
 #include <string.h>
+#include "ctl/pinned.h"
 
 static bool is_word(const char *arg)
 {
@@ -32,17 +33,20 @@ static enum ctl_exit print_document(const struct ctl *ctl, const struct buf *rep
 static enum ctl_exit ask(const struct ctl *ctl, const char *command, const char *args)
 {
 	struct buf line = {0}, reply = {0};
+	bool stopped = false;
 	enum ctl_exit rc;
 
 	buf_printf(&line, "%s %s%s", command, args, ctl->json ? " json" : "");
 	rc = line.failed ? ctl_failed(ctl, "no memory\n")
-			 : link_ask(ctl->socket, line.data, &reply);
+			 : pinned_ask(ctl, line.data, &reply, &stopped);
 	if (!rc && ctl->json)
 		rc = print_document(ctl, &reply);
 	else if (!rc && reply.len && *reply.data == '#')
 		ctl_print_lines(stdout, reply.data);
 	else if (!rc)
 		rc = ctl_refused(ctl, reply.len ? reply.data : "mxlbd sent no reply\n");
+	if (!rc && stopped)
+		rc = CTL_NO_DAEMON;
 	buf_free(&line);
 	buf_free(&reply);
 	return rc;
@@ -58,6 +62,21 @@ static enum ctl_exit refuse_words(void)
 enum ctl_exit flows_list(const struct ctl *ctl, char **args)
 {
 	return is_word(args[0]) ? ask(ctl, "show flows", args[0]) : refuse_words();
+}
+
+enum ctl_exit flows_rejected(const struct ctl *ctl, char **args)
+{
+	struct buf words = {0};
+	enum ctl_exit rc;
+
+	if (args[0] && !is_word(args[0]))
+		return refuse_words();
+	buf_printf(&words, "%s", args[0] ? args[0] : "");
+	if (ctl->count)
+		buf_printf(&words, " %u", ctl->count);
+	rc = words.failed ? ctl_failed(ctl, "no memory\n") : ask(ctl, "show rejected", words.data);
+	buf_free(&words);
+	return rc;
 }
 
 enum ctl_exit flows_explain(const struct ctl *ctl, char **args)

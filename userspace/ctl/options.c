@@ -44,7 +44,7 @@ static const struct row rows[] = {
 	{"timeout", 0, KIND_SECONDS, TO(timeout_s), TAKES_TIMEOUT},
 	{"follow", 'f', KIND_FLAG, TO(follow), TAKES_FOLLOW},
 	{"batch", 'b', KIND_FLAG, TO(batch), TAKES_TOP},
-	{"count", 'n', KIND_COUNT, TO(count), TAKES_TOP},
+	{"count", 'n', KIND_COUNT, TO(count), TAKES_COUNT},
 	{"delay", 'd', KIND_SECONDS, TO(delay_s), TAKES_TOP},
 	{"for", 0, KIND_SECONDS, TO(for_s), TAKES_FOR},
 	{"warning", 'w', KIND_TEXT, TO(warning), TAKES_DAYS},
@@ -73,7 +73,9 @@ void options_print(FILE *to)
 	      "      --color=WHEN      always, never, or auto (a terminal, NO_COLOR not set)\n"
 	      "      --for T           revert after T (90s, 15m, 1h, 2d) to the last permanent\n"
 	      "                        setting; for a tier, to auto\n"
-	      "  -c, --config FILE     the configuration, for plan\n"
+	      "  -c, --config FILE     the configuration, for plan; for status, show, flows,\n"
+	      "                        rejected and explain: of that mxlbd, also (as root) if it\n"
+	      "                        is stopped\n"
 	      "      --force           drain or maint even the last server that takes mail\n"
 	      "      --wait            return when the server's last connection has ended\n"
 	      "      --timeout T       wait at most T (90s, 15m, 1h), then exit with 1\n"
@@ -82,7 +84,8 @@ void options_print(FILE *to)
 	      "      --help, --version\n\n"
 	      "for top:\n"
 	      "  -b, --batch           plain lines instead of the full screen\n"
-	      "  -n, --count N         stop after N updates (default: run until q)\n"
+	      "  -n, --count N         stop after N updates (default: run until q); for rejected:\n"
+	      "                        list N clients (default: all)\n"
 	      "  -d, --delay T         time between updates (2s)\n\n"
 	      "for check:\n"
 	      "  -w, --warning DAYS    warn if a certificate expires within DAYS days (21)\n"

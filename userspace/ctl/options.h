@@ -15,6 +15,7 @@
 #define TAKES_TOP     (1u << 7)
 #define TAKES_DAYS    (1u << 6)
 #define TAKES_FORCE   (1u << 8)
+#define TAKES_COUNT   (1u << 9)
 
 enum options_end {
 	OPTIONS_COMMAND, /* argv[optind] is one */

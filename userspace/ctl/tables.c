@@ -128,6 +128,22 @@ static void print_reason(const json_t *backend)
 	print_wrapped(line, REASON_MARGIN, REASON_MARGIN - 2);
 }
 
+/* What to do about it: mxlbd's diagnosis. */
+static void print_steps(const json_t *document, const char *service, const char *backend)
+{
+	const json_t *f;
+	size_t i;
+
+	json_array_foreach(json_object_get(document, "diagnosis"), i, f)
+	{
+		if (strcmp(field_text(f, "service"), service) ||
+		    strcmp(field_text(f, "server"), backend) || !*field_text(f, "next"))
+			continue;
+		printf("%*s-> ", REASON_MARGIN - 2, "");
+		print_wrapped(field_text(f, "next"), REASON_MARGIN + 1, REASON_MARGIN + 1);
+	}
+}
+
 static void print_backend(const json_t *tier, const json_t *backend, time_t now)
 {
 	char name[NAME_WIDTH + 1], verdict[16], admin[8], since[TEXT_SHORT_SIZE] = "-";
@@ -159,10 +175,13 @@ static void print_findings(const json_t *document)
 		const char *level = field_text(f, "level"), *next = field_text(f, "next");
 		char line[LINE_SIZE];
 
-		if (!strcmp(level, "note") || *field_text(f, "server") ||
-		    !strcmp(field_text(f, "code"), "reload_failed"))
+		bool note = !strcmp(level, "note");
+
+		if ((note && strncmp(field_text(f, "code"), "senders_", 8)) ||
+		    *field_text(f, "server") || !strcmp(field_text(f, "code"), "reload_failed"))
 			continue;
-		printf("%s", text_colour(strcmp(level, "critical") ? "warning" : "error"));
+		printf("%s",
+		       note ? "" : text_colour(strcmp(level, "critical") ? "warning" : "error"));
 		snprintf(line, sizeof(line), "%s: %s", level, field_text(f, "text"));
 		print_wrapped(line, 2, 0);
 		printf("%s", text_colour_end("error"));
@@ -178,7 +197,15 @@ static void print_daemon(const json_t *document, time_t now)
 	const json_t *config = json_object_get(document, "config");
 	const char *error = field_text(config, "last_error");
 	char line[LINE_SIZE], up[TEXT_SHORT_SIZE], age[TEXT_SHORT_SIZE], file[FILE_WIDTH + 1];
-	time_t loaded = field_time(config, "loaded_at");
+	time_t loaded = field_time(config, "loaded_at"), as_of = field_time(document, "as_of");
+
+	if (json_is_false(json_object_get(document, "running"))) {
+		snprintf(line, sizeof(line), "mxlbd is not running; verdicts as of %.19sZ, %s ago",
+			 as_of ? field_text(document, "as_of") : "?",
+			 as_of ? text_age(now - as_of, age) : "?");
+		print_fit(line);
+		return;
+	}
 
 	snprintf(line, sizeof(line), "mxlbd %s, pid %lld, up %s; %s loaded %s ago",
 		 field_text(document, "version"), field_number(document, "pid"),
@@ -211,7 +238,11 @@ void tables_status(const json_t *document)
 		puts("   PREF SERVER                   WEIGHT VERDICT  ADMIN   SINCE  FLOWS    NEW");
 		json_array_foreach(json_object_get(service, "tiers"), k, tier)
 			json_array_foreach(json_object_get(tier, "backends"), n, backend)
-				print_backend(tier, backend, now);
+		{
+			print_backend(tier, backend, now);
+			print_steps(document, field_text(service, "name"),
+				    field_text(backend, "name"));
+		}
 	}
 	puts("\n* takes new connections");
 }

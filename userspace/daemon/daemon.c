@@ -255,6 +255,7 @@ static void on_refresh(void *ctx, struct control_info *info)
 	info->reloads_ok = d->reloads_ok;
 	info->reloads_failed = d->reloads_failed;
 	info->service_drops = d->counts.service;
+	info->rejected = d->rejected;
 	for (unsigned i = 0; i < d->config->n_interfaces; i++) {
 		info->xdp_mode[i] = datapath_xdp_mode(d->datapath, i);
 		info->sight[i] = d->sight[i] ?: "unknown";
@@ -333,6 +334,14 @@ static bool on_each_flow(void *ctx, uint64_t first, uint64_t n,
 	return datapath_each_flow(d->datapath, first, n, row, row_ctx);
 }
 
+static void on_each_rejected(void *ctx, void (*row)(void *row_ctx, const struct rejected_row *r),
+			     void *row_ctx)
+{
+	struct daemon *d = ctx;
+
+	datapath_each_rejected(d->datapath, row, row_ctx);
+}
+
 static int on_explain(void *ctx, const struct service *s, const struct addr *client, uint16_t port,
 		      struct flow_place *out)
 {
@@ -376,6 +385,7 @@ static int start_control(struct daemon *d)
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,
+		.each_rejected = on_each_rejected,
 		.probe = asked_probe,
 		.probe_stop = asked_stop,
 		.ctx = d,
@@ -423,6 +433,7 @@ static void start_watching(struct daemon *d)
 	netlink_settle(d->netlink);
 	hints_start(d);
 	traffic_start(d);
+	rejected_start(d);
 	connlog_update(d);
 	interfaces_keep(d);
 	owners_start(d);

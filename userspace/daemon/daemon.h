@@ -125,6 +125,12 @@ struct daemon {
 	char last_error[1024];
 	uint64_t reloads_ok, reloads_failed;
 	struct datapath_counts counts;
+	struct rejected_summary
+		rejected[MXLB_MAX_SERVICES + 1]; /* by service id; the last: of none */
+	struct rejected_told { /* rejected.c: what the log said last of a service's kind */
+		uint64_t at_ms, packets;
+	} rejected_told[MXLB_MAX_SERVICES + 1][REJECTED_KINDS];
+	ev_timer rejected_look;
 	uint64_t refreshed_ms; /* when .counts and the model's traffic were read; 0: never */
 	struct {	       /* traffic.c, once a second */
 		ev_timer timer;
@@ -253,6 +259,15 @@ bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
 void evidence_drop(struct watch *w);
 /* Its clients seem to be refused: connections that end from now on are examined, in case its probe is refused too. */
 void evidence_suspect(struct daemon *d, struct watch *w);
+
+/* rejected.c: clients that were turned away. */
+void rejected_start(struct daemon *d);
+void rejected_refresh(struct daemon *d); /* after .counts were read */
+/* Fills MXLB_MAX_SERVICES + 1 summaries by the counters; nobody is remembered. */
+void rejected_sum(struct rejected_summary *all, const struct datapath_counts *counts);
+
+/* stopped.c: answers a command of the control socket from the pinned maps, while no mxlbd runs. config: now its own. */
+enum exit_code daemon_answer_stopped(const char *file, struct config *config, char *command);
 
 /* detach.c: removes the datapath and ends the loop, even if something remains: 0 or -errno, logged. */
 int daemon_detach(struct daemon *d, const char *who);

@@ -148,7 +148,7 @@ static void look_at_names(struct daemon *d)
 	for (unsigned i = 0; i < d->config->n_interfaces && at < sizeof(text); i++) {
 		const char *now = netlink_link(d->netlink, i)->renamed;
 		int n = *now ? snprintf(text + at, sizeof(text) - at,
-					"interface %s has been renamed to %s; ",
+					"interface %s has been renamed to %s: ",
 					d->config->interfaces[i].name, now)
 			     : 0;
 
@@ -157,7 +157,7 @@ static void look_at_names(struct daemon *d)
 	if (at && at < sizeof(text))
 		snprintf(
 			text + at, sizeof(text) - at,
-			"mail still flows, but the next start will not find it: rename it back, or "
+			"mail still flows, but the next start will not find it; rename it back, or "
 			"correct interfaces: in %s",
 			d->file);
 	own_problem(d, "interface_renamed", "", true, at ? text : NULL);
@@ -172,7 +172,7 @@ static void look_at_files(struct daemon *d)
 	if (prober_bundles_renewed(d->prober))
 		conf_keep_copies(d->config);
 	snprintf(text, sizeof(text),
-		 "the CA file %s cannot be loaded; its last version is in use: correct the file; "
+		 "the CA file %s cannot be loaded; its last version is in use; correct the file: "
 		 "mxlbd loads it by itself",
 		 bad ?: "");
 	own_problem(d, "ca_file", "", false, bad ? text : NULL);

@@ -209,6 +209,9 @@ static void compare_others(const struct config *was, const struct config *is, st
 		buf_printf(out, "notify changes\n");
 	if (!conf_same_section(was, is, "decap"))
 		buf_printf(out, "decap changes\n");
+	if (!conf_same_section(was, is, "ha"))
+		buf_printf(out, "ha changes\n");
+	conf_compare_probes(was, is, out);
 }
 
 int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out)

@@ -263,7 +263,7 @@ static void set_lost(struct role_keeper *k, bool lost)
 	     lost ? "ha.fifo has no writer: systemctl status keepalived" : "");
 	own_problem(
 		k->daemon, "keepalived_lost", "", false,
-		lost ? "keepalived does not run, so the roles of the machines do not change: systemctl status keepalived"
+		lost ? "keepalived does not run, so the roles of the machines do not change; systemctl status keepalived"
 		     : NULL);
 	decide(k);
 }

@@ -103,6 +103,7 @@ static void on_epoch(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	datapath_step_epoch(d->datapath);
+	datapath_set_pulse(d->datapath, daemon_now().wall_ms);
 }
 
 static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)

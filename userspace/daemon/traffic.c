@@ -65,6 +65,7 @@ void traffic_refresh(struct daemon *d)
 	read_traffic(d);
 	table_refresh(d);
 	datapath_counts(d->datapath, &d->counts);
+	rejected_refresh(d);
 	d->refreshed_ms = daemon_now().mono_ms;
 }
 

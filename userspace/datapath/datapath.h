@@ -14,6 +14,7 @@
 #include "core/flow.h"
 #include "core/model.h"
 #include "core/plan.h"
+#include "core/rejected.h"
 #include "mxlb/counters.h"
 
 struct datapath;
@@ -43,6 +44,16 @@ int datapath_try(void (*fn)(void *ctx, const struct datapath_program *p), void *
 int datapath_open(const struct datapath_conf *conf, struct datapath **out);
 /* Only locks, which suffices for datapath_detach() and datapath_close(). As above. */
 int datapath_lock(const struct datapath_conf *conf, struct datapath **out);
+/* The pinned maps, to read only, while no mxlbd runs: enough for the counters, flows, records and rings. 0, or -errno, and nothing
+ * is logged: -ENOENT: there are none, of this layout; -EACCES. */
+int datapath_view(const struct datapath_conf *conf, struct datapath **out);
+/* Is the program on that interface, by the pinned link? */
+bool datapath_view_attached(const struct datapath *dp, int ifindex);
+/* Who takes new connections of a service, by the ring in force. False: nobody does. */
+bool datapath_ring_members(const struct datapath *dp, uint32_t service_id,
+			   bool members[MXLB_MAX_BACKENDS]);
+/* Nobody does: because the service has just started (it is silent), or else as all-down says. */
+bool datapath_is_not_ready(const struct datapath *dp, uint32_t service_id);
 /* Unlocks; everything stays in force. NULL is fine. */
 void datapath_close(struct datapath *dp);
 
@@ -157,6 +168,13 @@ void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS]);
 void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS]);
 /* Steps the epoch: once per second, never more often to catch up. */
 void datapath_step_epoch(struct datapath *dp);
+/* mxlbd runs: kept for datapath_pulse(), which says when it last did; 0: not known. */
+void datapath_set_pulse(struct datapath *dp, int64_t now_wall_ms);
+int64_t datapath_pulse(const struct datapath *dp);
+
+/* Calls fn for each client that was turned away, as far as they are remembered. */
+void datapath_each_rejected(const struct datapath *dp,
+			    void (*fn)(void *ctx, const struct rejected_row *row), void *ctx);
 
 /* Calls fn for each entry in these places. True: there are more behind them. */
 bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,

@@ -73,6 +73,7 @@ struct datapath {
 	char pins[CONFIG_PATH_SIZE]; /* datapath.pin */
 	char dir[PINS_PATH_SIZE];    /* <pin>/v<layout> */
 	char old[PINS_PATH_SIZE];    /* another layout's, whose links are to be moved; or "" */
+	bool read_only;		     /* a view: nothing may be written */
 	bool unfilled;		     /* the maps are new, to be filled before links are moved */
 	int lock_fd;
 	uint64_t keep_said_ms;
@@ -90,8 +91,9 @@ struct datapath {
 	struct mxlb_ring *rings;
 	struct mxlb_backend *backends;
 	struct mxlb_record *records;
-	__u64 *role;
+	__u64 *role, *pulse;
 	__u64 *buckets, *syn_buckets;
+	struct mxlb_rejected *rejected;
 	struct mxlb_line4 *flows4;
 	struct mxlb_line6 *flows6;
 	struct mxlb_control *control;
@@ -153,6 +155,8 @@ int refusal_capabilities(void);
 /* Logs why a load failed with err: its last lines, the cause, the next step. -ENOEXEC: it will never work; else err. */
 int refusal_explain(int err);
 
+/* load.c: maps what is read and written through memory. 0 or -errno, logged. */
+int pins_map_all(struct datapath *dp, int protection);
 /* load.c: is this the name of a layout's directory? */
 bool pins_layout(const char *name, unsigned *layout);
 /* load.c: where this map is pinned. False: it is not. */

@@ -70,7 +70,7 @@ bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
 			empty[e.backend]++;
 		if (flow_counts(e, epoch) && e.backend < MXLB_MAX_BACKENDS)
 			counts[e.backend]++;
-		else if (is_ancient(e, epoch) || is_foreign(e))
+		else if (!dp->read_only && (is_ancient(e, epoch) || is_foreign(e)))
 			free_entry(at, e);
 		dp->foreign_flows += is_foreign(e);
 	}

@@ -117,6 +117,8 @@ static struct bpf_map *mapped(struct datapath *dp, unsigned i, void ***at)
 		{dp->skel->maps.backends, (void **)&dp->backends},
 		{dp->skel->maps.records, (void **)&dp->records},
 		{dp->skel->maps.role, (void **)&dp->role},
+		{dp->skel->maps.pulse, (void **)&dp->pulse},
+		{dp->skel->maps.rejected, (void **)&dp->rejected},
 		{dp->skel->maps.buckets, (void **)&dp->buckets},
 		{dp->skel->maps.syn_buckets, (void **)&dp->syn_buckets},
 		{dp->skel->maps.flows4, (void **)&dp->flows4},
@@ -138,21 +140,27 @@ static size_t mapped_len(const struct bpf_map *map)
 	return (len + page - 1) / page * page;
 }
 
-static int map_all(struct datapath *dp)
+int pins_map_all(struct datapath *dp, int protection)
 {
 	struct bpf_map *map;
 	void **at;
 
-	dp->control = &dp->skel->bss->control;
 	for (unsigned i = 0; (map = mapped(dp, i, &at)); i++) {
-		*at = mmap(NULL, mapped_len(map), PROT_READ | PROT_WRITE, MAP_SHARED,
-			   bpf_map__fd(map), 0);
+		if (bpf_map__fd(map) < 0) /* only of a view: pinned by a version that has none */
+			continue;
+		*at = mmap(NULL, mapped_len(map), protection, MAP_SHARED, bpf_map__fd(map), 0);
 		if (*at == MAP_FAILED) {
 			*at = NULL;
 			return refuse(-errno, bpf_map__name(map), "give this box more memory");
 		}
 	}
 	return 0;
+}
+
+static int map_all(struct datapath *dp)
+{
+	dp->control = &dp->skel->bss->control;
+	return pins_map_all(dp, PROT_READ | PROT_WRITE);
 }
 
 static void unmap_all(struct datapath *dp)
@@ -235,6 +243,16 @@ void datapath_set_role(struct datapath *dp, uint64_t word)
 uint64_t datapath_role(const struct datapath *dp)
 {
 	return *(volatile const __u64 *)dp->role;
+}
+
+void datapath_set_pulse(struct datapath *dp, int64_t now_wall_ms)
+{
+	*(volatile __u64 *)dp->pulse = (__u64)now_wall_ms;
+}
+
+int64_t datapath_pulse(const struct datapath *dp)
+{
+	return dp->pulse ? (int64_t) * (volatile const __u64 *)dp->pulse : 0;
 }
 
 const uint8_t *datapath_hash_key(const struct datapath *dp)

@@ -151,7 +151,7 @@ function makeBackend() {
   make("b", "", who);
   make("small", "", who);
   const why = make("div", "why", row);
-  for (const [tag, name] of [["span", "verdict"], ["small", "reason"], ["small", "exo"], ["small", "order"]]) make(tag, name, why);
+  for (const [tag, name] of [["span", "verdict"], ["small", "reason"], ["small", "exo"], ["small", "order"], ["small", "next"]]) make(tag, name, why);
   const figures = make("dl", "figures", row);
   for (const label of FIGURES) {
     const f = make("div", "figure", figures);
@@ -189,8 +189,8 @@ function certificate(b) {
   return [days < 0 ? `expired ${-days} d` : `${number(days)} d`, days < 7 ? "is-down" : days < 21 ? "is-draining" : ""];
 }
 
-function updateBackend(row, b, now, per) {
-  const [who, why, figures] = row.children, [verdict, reason, exo, order] = why.children;
+function updateBackend(row, b, now, per, next) {
+  const [who, why, figures] = row.children, [verdict, reason, exo, order, todo] = why.children;
   attribute(row, "data-verdict", b.verdict);
   setIcon(who.children[0], kindOf(b));
   say(who.children[1], b.name);
@@ -200,6 +200,7 @@ function updateBackend(row, b, now, per) {
   say(reason, `${b.reason}${b.text ? ": " + b.text : ""}${b.warning ? `; it refuses the probe: ${b.warning.reason}: ${b.warning.text}` : ""}`);
   say(exo, b.exo_code ? `Exchange Online: ${b.exo_code}` : "");
   say(order, orderText(b));
+  say(todo, next.map((text) => `→ ${text}`).join("; "));
   const [days, bad] = certificate(b), p = b.last_probe;
   const values = [days, number(b.flows), perSecond(per), p ? `${number(p.total_ms)} ms` : "–"];
   [...figures.children].forEach((f, i) => say(f.lastChild, values[i]));
@@ -214,13 +215,13 @@ function makeTier() {
   return tier;
 }
 
-function updateTier(e, tier, now, rates) {
+function updateTier(e, tier, now, rates, nextOf) {
   const [name, tag, count] = e.firstChild.children;
   say(name, `Tier ${tier.preference}`);
   say(tag, tier.active ? "active" : "");
   tag.hidden = !tier.active;
   say(count, `${tier.up} of ${tier.backends.length} up`);
-  each(e.lastChild, tier.backends, (b) => b.name, makeBackend, (row, b) => updateBackend(row, b, now, rates.get(b)));
+  each(e.lastChild, tier.backends, (b) => b.name, makeBackend, (row, b) => updateBackend(row, b, now, rates.get(b), nextOf(b)));
 }
 
 function makeService(s) {
@@ -242,11 +243,12 @@ function makeService(s) {
 
 /* What mxlbd finds (core/diagnosis.c): nothing is judged here. */
 const findings = (status) => status.diagnosis.filter((f) => f.level !== "note");
+const turnedAway = (status) => status.diagnosis.filter((f) => f.code.startsWith("senders_"));
 const withNext = (f) => `${f.text}${f.next ? ` → ${f.next}` : ""}`;
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function serviceNote(s, status) {
-  const own = findings(status).filter((f) => f.service === s.name && !f.server);
+  const own = findings(status).concat(turnedAway(status)).filter((f) => f.service === s.name && !f.server);
   return own.map((f) => capital(withNext(f).replace(`${s.name}: `, "")) + ".").join(" ");
 }
 
@@ -270,6 +272,7 @@ function updateDetails(more, s, backends) {
 
 function updateService(card, s, now, status) {
   const backends = s.tiers.flatMap((t) => t.backends), rates = new Map();
+  const nextOf = (b) => status.diagnosis.filter((f) => f.service === s.name && f.server === b.name && f.next).map((f) => f.next);
   for (const b of backends) rates.set(b, rate(`${s.name}/${b.name}`, b.new, now));
   const [head, tiers, more] = card.children, [title, vip, state, note] = head.firstChild.children;
   const [kind, words] = STATES[s.state] || ["unknown", s.state];
@@ -281,7 +284,7 @@ function updateService(card, s, now, status) {
   say(state.lastChild, s.active_tier === null ? words : `${words}, by tier ${s.active_tier}`);
   say(note, serviceNote(s, status));
   drawChart(head.lastChild.firstChild, s.name, sum(backends, (b) => rates.get(b)));
-  each(tiers, s.tiers, (t) => t.preference, makeTier, (e, t) => updateTier(e, t, now, rates));
+  each(tiers, s.tiers, (t) => t.preference, makeTier, (e, t) => updateTier(e, t, now, rates, nextOf));
   updateDetails(more, s, backends);
 }
 
@@ -289,7 +292,7 @@ function updateService(card, s, now, status) {
 
 function summary(status) {
   const all = status.services.flatMap((s) => s.tiers.flatMap((t) => t.backends));
-  const worst = findings(status), overridden = status.diagnosis.length - worst.length;
+  const worst = findings(status), overridden = status.diagnosis.filter((f) => f.code === "override").length;
   const more = worst.length > 1 ? ` (and ${plural(worst.length - 1, "other finding")})` : "";
   if (!status.services.length && !worst.length) return "No services: this box is the far end of tunnels.";
   if (worst.length) return `${worst[0].level === "critical" ? "" : "Accepting mail; "}${worst[0].text}${more}.`;
@@ -303,7 +306,7 @@ function draw(status) {
   headline = summary(status);
   say($("summary"), headline);
   document.title = `${findings(status).some((f) => f.level === "critical") ? "⚠ " : ""}mxlb · ${status.node}`;
-  const problems = findings(status).filter((f) => !status.services.some((s) => s.name === f.service)).map((f) => capital(withNext(f)) + ".");
+  const problems = findings(status).concat(turnedAway(status)).filter((f) => !status.services.some((s) => s.name === f.service)).map((f) => capital(withNext(f)) + ".");
   $("config-error").hidden = !problems.length;
   say($("config-error"), problems.join(" "));
   each($("services"), status.services, (s) => s.name, makeService, (card, s) => updateService(card, s, now, status));

@@ -19,6 +19,7 @@
 
 static void *bpf_map_lookup_elem(void *map, const void *key);
 static __u64 bpf_ktime_get_ns(void);
+static __u64 bpf_ktime_get_coarse_ns(void);
 static __u32 bpf_get_prandom_u32(void);
 static __s64 bpf_csum_diff(const __be32 *from, __u32 from_size, const __be32 *to, __u32 to_size,
 			   __u32 seed);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A command that mxlbd answers, or, while none runs, its binary from the pinned maps (mxlbd --pinned).
+ */
+#ifndef MXLB_CTL_PINNED_H
+#define MXLB_CTL_PINNED_H
+
+#include <limits.h>
+#include "ctl/ctl.h"
+
+#define MXLBD_PATH_SIZE (PATH_MAX + 16)
+
+/* mxlbd beside mxlbctl, or in the sbin beside its bin, as `make` and `make install` leave it. False: it is in neither place. */
+bool mxlbd_path(char path[MXLBD_PATH_SIZE]);
+
+/*
+ * As link_ask(). *stopped: no mxlbd answered, and the reply is made of what is pinned; that is said on stderr. A file
+ * (ctl->file) without a socket means that file's mxlbd.
+ */
+enum ctl_exit pinned_ask(const struct ctl *ctl, const char *command, struct buf *reply,
+			 bool *stopped);
+
+#endif
