@@ -61,7 +61,7 @@ static void use(const struct wire_answer *a)
 {
 	struct probe_result result = {.reason = REASON_ok};
 	struct addr address = {{0}};
-	struct report report;
+	struct probe_report report;
 	json_t *json;
 	char *text;
 

@@ -27,7 +27,7 @@
 
 struct watching {
 	struct ev_loop *loop;
-	struct report report;
+	struct probe_report report;
 	struct probe_result result;
 };
 

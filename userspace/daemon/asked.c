@@ -9,7 +9,7 @@
 #include "probe/report.h"
 
 struct asked {
-	struct report report;
+	struct probe_report report;
 	struct addr address;
 	uint16_t port;
 	uint32_t id; /* the prober's */

@@ -33,7 +33,7 @@ struct port { /* one of config.interfaces */
 	int fast[N_NEIGH_TABLES]; /* the ifindex where it was fast when last looked at */
 };
 
-struct watch { /* one followed backend */
+struct followed { /* one followed backend */
 	uint32_t id;
 	struct addr address;
 	struct addr via; /* the gateway, or address itself */
@@ -99,7 +99,7 @@ struct netlink {
 
 	unsigned lost[OWN_KINDS]; /* removed by others since the last report */
 
-	struct watch *watches[MXLB_MAX_BACKENDS];
+	struct followed *watches[MXLB_MAX_BACKENDS];
 	uint32_t watches_end; /* one past the highest id in use */
 
 	bool fast;
@@ -188,7 +188,7 @@ void nexthop_ask_all(struct netlink *n);
 void nexthop_tick(struct netlink *n);
 /* Asks what is due, installs probe routes that are due, calls on_nexthop where due. */
 void nexthop_settle(struct netlink *n);
-struct watch *nexthop_watch(const struct netlink *n, uint32_t backend_id);
+struct followed *nexthop_watch(const struct netlink *n, uint32_t backend_id);
 /* Asks again for the routes to this address, with the next netlink_settle(). */
 void nexthop_ask(struct netlink *n, const struct addr *to);
 /* At once, from the loop. */
@@ -217,7 +217,7 @@ void pmtu_close(struct netlink *n);
 
 /* proberoute.c */
 
-int proberoute_install(struct netlink *n, struct watch *w);
+int proberoute_install(struct netlink *n, struct followed *w);
 /* The id whose table this is, or 0. */
 uint32_t proberoute_id(const struct netlink *n, uint32_t table);
 /* The id whose rule a message is about, or 0. */
@@ -229,12 +229,12 @@ uint32_t proberoute_stand_in_id(const struct netlink *n, const struct addr *a);
 /* probeway.c */
 
 /* Somebody else removed or changed something of this backend's way. */
-void probeway_lost(struct netlink *n, struct watch *w, enum own_kind kind);
+void probeway_lost(struct netlink *n, struct followed *w, enum own_kind kind);
 void probeway_rule_event(struct netlink *n, const struct nlmsghdr *h);
 void probeway_neigh_event(struct netlink *n, const struct nlmsghdr *h, const struct neigh *e);
 /* All are looked at with the next netlink_settle(). */
 void probeway_check_all(struct netlink *n);
-void probeway_check(struct netlink *n, struct watch *w);
+void probeway_check(struct netlink *n, struct followed *w);
 /* Calls on_put_back for what was removed since the last call. */
 void probeway_report(struct netlink *n);
 

@@ -31,14 +31,14 @@
 #define REPROBE_DEADLINE_MS \
 	8000 /* longer than a probe and a resolution with the default of 1 s, 3 times each */
 
-struct watch *nexthop_watch(const struct netlink *n, uint32_t backend_id)
+struct followed *nexthop_watch(const struct netlink *n, uint32_t backend_id)
 {
 	return backend_id < MXLB_MAX_BACKENDS ? n->watches[backend_id] : NULL;
 }
 
 int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *address)
 {
-	struct watch *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, backend_id);
 
 	if (!n->loop || !backend_id || backend_id >= MXLB_MAX_BACKENDS)
 		return -EINVAL;
@@ -51,11 +51,11 @@ int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *add
 			n->watches_end = backend_id + 1;
 	}
 	if (!addr_equal(&w->address, address))
-		*w = (struct watch){.id = backend_id,
-				    .address = *address,
-				    .has_vip = w->has_vip,
-				    .vip = w->vip,
-				    .tunnel = w->tunnel};
+		*w = (struct followed){.id = backend_id,
+				       .address = *address,
+				       .has_vip = w->has_vip,
+				       .vip = w->vip,
+				       .tunnel = w->tunnel};
 	w->ask = w->report = true;
 	netlink_soon(n, NETLINK_NOW);
 	return 0;
@@ -72,7 +72,7 @@ void netlink_unwatch(struct netlink *n, uint32_t backend_id)
 }
 
 /* Rules 2, 3 and 5. */
-static void entry_seen(struct watch *w, const struct neigh *e)
+static void entry_seen(struct followed *w, const struct neigh *e)
 {
 	struct nexthop *nh = &w->nh;
 
@@ -104,7 +104,7 @@ void nexthop_neigh_event(struct netlink *n, const struct nlmsghdr *h)
 		return;
 	probeway_neigh_event(n, h, &e);
 	for (uint32_t id = 1; id < n->watches_end; id++) {
-		struct watch *w = n->watches[id];
+		struct followed *w = n->watches[id];
 
 		if (!w || w->ifindex != e.ifindex || !addr_equal(&w->via, &e.address))
 			continue;
@@ -153,7 +153,7 @@ void nexthop_route_event(struct netlink *n, const struct nlmsghdr *h)
 	if (table == RT_TABLE_LOCAL)
 		probeway_check_all(n); /* a VIP may be local now */
 	for (uint32_t id = 1; id < n->watches_end; id++) {
-		struct watch *w = n->watches[id];
+		struct followed *w = n->watches[id];
 
 		if (!w)
 			continue;
@@ -247,7 +247,7 @@ int netlink_is_local(struct netlink *n, const struct addr *a)
 }
 
 /* Logs why a server has no next hop, once per cause. */
-static void trouble(struct watch *w, const char *why)
+static void trouble(struct followed *w, const char *why)
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -261,7 +261,7 @@ static void trouble(struct watch *w, const char *why)
  * Rule 6: IPv6 carries 1280 bytes everywhere (RFC 8200 section 5); of IPv4, Linux believes no less than 552
  * (net.ipv4.route.min_pmtu). Each with the outer header.
  */
-static uint32_t least_mtu(const struct watch *w)
+static uint32_t least_mtu(const struct followed *w)
 {
 	bool inner_v4 = !w->has_vip || addr_is_v4(&w->vip);
 
@@ -269,7 +269,7 @@ static uint32_t least_mtu(const struct watch *w)
 }
 
 /* Rule 6. */
-static void take_tunnel(struct watch *w, const struct route *r, const struct netlink_link *link)
+static void take_tunnel(struct followed *w, const struct route *r, const struct netlink_link *link)
 {
 	uint32_t mtu = r->mtu && r->mtu < link->mtu ? r->mtu : link->mtu, least = least_mtu(w);
 
@@ -289,7 +289,7 @@ static const char *undeclared(const struct netlink *n, int ifindex)
 }
 
 /* Rule 7. */
-static bool is_detour(const struct netlink *n, const struct watch *w, const struct route *r)
+static bool is_detour(const struct netlink *n, const struct followed *w, const struct route *r)
 {
 	bool on_link = w->has_vip && !w->tunnel && w->nh.has_mac && !w->nh.routed &&
 		       port_by_ifindex(n, w->ifindex) >= 0;
@@ -298,7 +298,7 @@ static bool is_detour(const struct netlink *n, const struct watch *w, const stru
 }
 
 /* Rule 1: false when there is no next hop that the datapath could use. */
-static bool take_route(struct netlink *n, struct watch *w, int type, const struct route *r)
+static bool take_route(struct netlink *n, struct followed *w, int type, const struct route *r)
 {
 	int port = type == RTN_UNICAST ? port_by_ifindex(n, r->ifindex) : -1;
 
@@ -330,7 +330,7 @@ static bool take_route(struct netlink *n, struct watch *w, int type, const struc
 	return true;
 }
 
-static int ask(struct netlink *n, struct watch *w)
+static int ask(struct netlink *n, struct followed *w)
 {
 	struct neigh e;
 	struct route r;
@@ -350,7 +350,7 @@ static int ask(struct netlink *n, struct watch *w)
 }
 
 /* Rule 5. An entry with a MAC address is probed by unicast, any other is resolved again. */
-static int probe(struct netlink *n, struct watch *w)
+static int probe(struct netlink *n, struct followed *w)
 {
 	struct neigh e = {.ifindex = w->ifindex, .address = w->via};
 	int err = neigh_get(n, &e);
@@ -370,7 +370,7 @@ static int probe(struct netlink *n, struct watch *w)
 
 int netlink_reprobe(struct netlink *n, uint32_t backend_id)
 {
-	struct watch *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, backend_id);
 	int err;
 
 	if (!w)
@@ -394,7 +394,7 @@ void nexthop_tick(struct netlink *n)
 
 	n->ticks++;
 	for (uint32_t id = 1; id < n->watches_end; id++) {
-		struct watch *w = n->watches[id];
+		struct followed *w = n->watches[id];
 
 		if (!w)
 			continue;
@@ -416,7 +416,7 @@ static bool nexthop_equal(const struct nexthop *a, const struct nexthop *b)
 	       (!a->has_mac || !memcmp(&a->mac, &b->mac, sizeof(a->mac)));
 }
 
-static void log_failure(struct netlink *n, const struct watch *w, const char *what, int err)
+static void log_failure(struct netlink *n, const struct followed *w, const char *what, int err)
 {
 	char why[192];
 
@@ -424,7 +424,7 @@ static void log_failure(struct netlink *n, const struct watch *w, const char *wh
 		  request_error(n, err, why, sizeof(why)));
 }
 
-static void settle_one(struct netlink *n, struct watch *w)
+static void settle_one(struct netlink *n, struct followed *w)
 {
 	int err;
 
@@ -446,7 +446,7 @@ static void settle_one(struct netlink *n, struct watch *w)
 void nexthop_settle(struct netlink *n)
 {
 	for (uint32_t id = 1; id < n->watches_end; id++) {
-		struct watch *w = n->watches[id];
+		struct followed *w = n->watches[id];
 		struct nexthop nh;
 
 		if (!w)

@@ -62,7 +62,7 @@ static int rule_send(struct netlink *n, uint16_t type, uint16_t flags, uint8_t f
 }
 
 static void route_start(struct netlink *n, union netlink_msg *m, uint8_t type,
-			const struct watch *w)
+			const struct followed *w)
 {
 	struct rtmsg *msg =
 		request_start(m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*msg));
@@ -75,7 +75,7 @@ static void route_start(struct netlink *n, union netlink_msg *m, uint8_t type,
 	mnl_attr_put_u32(&m->h, RTA_TABLE, n->table + w->id);
 }
 
-static int route_forbid(struct netlink *n, const struct watch *w)
+static int route_forbid(struct netlink *n, const struct followed *w)
 {
 	union netlink_msg m;
 
@@ -85,7 +85,7 @@ static int route_forbid(struct netlink *n, const struct watch *w)
 }
 
 /* The MTU of the probe's packets; 0: the interface's. */
-static uint32_t route_mtu(const struct watch *w)
+static uint32_t route_mtu(const struct followed *w)
 {
 	uint32_t outer = addr_is_v4(&w->address) ? sizeof(struct iphdr) : sizeof(struct ip6_hdr);
 
@@ -103,7 +103,7 @@ static void route_put_mtu(union netlink_msg *m, uint32_t mtu)
 	mnl_attr_nest_end(&m->h, metrics);
 }
 
-static int route_set(struct netlink *n, const struct watch *w, const struct addr *via)
+static int route_set(struct netlink *n, const struct followed *w, const struct addr *via)
 {
 	union netlink_msg m;
 	struct rtmsg *msg;
@@ -127,7 +127,7 @@ static int route_set(struct netlink *n, const struct watch *w, const struct addr
 	return request_send(n, &m.h, NULL, NULL);
 }
 
-int proberoute_install(struct netlink *n, struct watch *w)
+int proberoute_install(struct netlink *n, struct followed *w)
 {
 	struct neigh e = {
 		.ifindex = w->ifindex, .address = proberoute_stand_in(n, w->id), .mac = w->nh.mac};
@@ -324,7 +324,7 @@ static int purge(struct netlink *n, struct purge p, const char *only)
 
 int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip, bool tunnel)
 {
-	struct watch *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, backend_id);
 	int err = 0;
 
 	if (!w)
@@ -339,7 +339,7 @@ int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct add
 
 int netlink_probe_route_remove(struct netlink *n, uint32_t backend_id)
 {
-	struct watch *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, backend_id);
 
 	if (!backend_id || backend_id >= MXLB_MAX_BACKENDS)
 		return -EINVAL;

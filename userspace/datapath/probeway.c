@@ -23,7 +23,7 @@
 
 #define LINK_SETTLES_MS 2000
 
-void probeway_lost(struct netlink *n, struct watch *w, enum own_kind kind)
+void probeway_lost(struct netlink *n, struct followed *w, enum own_kind kind)
 {
 	w->disturbed_ms = netlink_now_ms();
 	w->install = w->check = true;
@@ -33,7 +33,7 @@ void probeway_lost(struct netlink *n, struct watch *w, enum own_kind kind)
 
 void probeway_rule_event(struct netlink *n, const struct nlmsghdr *h)
 {
-	struct watch *w = nexthop_watch(n, proberoute_rule_id(n, h));
+	struct followed *w = nexthop_watch(n, proberoute_rule_id(n, h));
 
 	if (h->nlmsg_type == RTM_DELRULE && w && w->has_vip)
 		probeway_lost(n, w, OWN_RULES);
@@ -43,7 +43,7 @@ void probeway_rule_event(struct netlink *n, const struct nlmsghdr *h)
 
 void probeway_neigh_event(struct netlink *n, const struct nlmsghdr *h, const struct neigh *e)
 {
-	struct watch *w = nexthop_watch(n, proberoute_stand_in_id(n, &e->address));
+	struct followed *w = nexthop_watch(n, proberoute_stand_in_id(n, &e->address));
 	bool right;
 
 	if (!w || !w->has_vip || addr_is_v4(&w->vip) || e->ifindex != w->ifindex)
@@ -62,7 +62,7 @@ void probeway_check_all(struct netlink *n)
 	netlink_soon(n, NETLINK_DEBOUNCE);
 }
 
-static bool stand_in_is_right(struct netlink *n, const struct watch *w, const struct addr *via)
+static bool stand_in_is_right(struct netlink *n, const struct followed *w, const struct addr *via)
 {
 	struct neigh e = {.ifindex = w->ifindex, .address = *via};
 
@@ -71,7 +71,7 @@ static bool stand_in_is_right(struct netlink *n, const struct watch *w, const st
 }
 
 /* Rule 1. */
-static enum probe_way ask(struct netlink *n, const struct watch *w, struct route *r)
+static enum probe_way ask(struct netlink *n, const struct followed *w, struct route *r)
 {
 	bool v4 = addr_is_v4(&w->vip);
 	struct addr via = v4 ? w->via : proberoute_stand_in(n, w->id);
@@ -87,12 +87,12 @@ static enum probe_way ask(struct netlink *n, const struct watch *w, struct route
 }
 
 /* Whether there is a path to check; without a next hop none was made. */
-static bool has_way(const struct watch *w)
+static bool has_way(const struct followed *w)
 {
 	return w->has_vip && w->ifindex && (addr_is_v4(&w->vip) || w->nh.has_mac);
 }
 
-void probeway_check(struct netlink *n, struct watch *w)
+void probeway_check(struct netlink *n, struct followed *w)
 {
 	enum probe_way was = w->way;
 	struct route r;
@@ -116,7 +116,7 @@ void probeway_check(struct netlink *n, struct watch *w)
 }
 
 /* IPv4 takes any address of the box for its questions, IPv6 one of the interface. */
-static bool lacks_address(const struct netlink *n, const struct watch *w)
+static bool lacks_address(const struct netlink *n, const struct followed *w)
 {
 	int port = port_by_ifindex(n, w->ifindex);
 
@@ -126,7 +126,7 @@ static bool lacks_address(const struct netlink *n, const struct watch *w)
 enum probe_way netlink_probe_way(struct netlink *n, uint32_t backend_id, bool look,
 				 uint64_t since_ms)
 {
-	struct watch *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, backend_id);
 
 	if (!w || !w->has_vip)
 		return PROBE_WAY_WHOLE;

@@ -22,12 +22,12 @@ static const char *const policies[] = {
 	[TLS_DANE] = "dane",
 };
 
-void report_begin(struct report *r, int64_t now_s, enum tls_policy policy)
+void report_begin(struct probe_report *r, int64_t now_s, enum tls_policy policy)
 {
-	*r = (struct report){now_s, policy, json_array(), json_array(), json_array()};
+	*r = (struct probe_report){now_s, policy, json_array(), json_array(), json_array()};
 }
 
-void report_drop(struct report *r)
+void report_drop(struct probe_report *r)
 {
 	json_decref(r->dialogue);
 	json_decref(r->chain);
@@ -86,7 +86,7 @@ static json_t *certificate_json(const struct tls_info *c, int64_t now_s)
 			 hex(c->spki_sha256, sizeof(c->spki_sha256)));
 }
 
-void report_note(struct report *r, const struct probe_note *n)
+void report_note(struct probe_report *r, const struct probe_note *n)
 {
 	switch (n->kind) {
 	case NOTE_CERTIFICATE:
@@ -108,7 +108,7 @@ void report_note(struct report *r, const struct probe_note *n)
 	}
 }
 
-json_t *report_end(struct report *r, const struct addr *address, uint16_t port,
+json_t *report_end(struct probe_report *r, const struct addr *address, uint16_t port,
 		   const struct probe_result *p)
 {
 	enum verdict verdict = reason_verdict(p->reason);

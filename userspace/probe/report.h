@@ -16,17 +16,17 @@
 #include <jansson.h>
 #include "probe/prober.h"
 
-struct report {
+struct probe_report {
 	int64_t now_s; /* since 1970, for days_left */
 	enum tls_policy policy;
 	json_t *dialogue, *chain, *policies;
 };
 
-void report_begin(struct report *r, int64_t now_s, enum tls_policy policy);
-void report_note(struct report *r, const struct probe_note *n);
+void report_begin(struct probe_report *r, int64_t now_s, enum tls_policy policy);
+void report_note(struct probe_report *r, const struct probe_note *n);
 /* The document, for the caller to json_decref(); NULL: no memory. r is as empty as before report_begin(). */
-json_t *report_end(struct report *r, const struct addr *address, uint16_t port,
+json_t *report_end(struct probe_report *r, const struct addr *address, uint16_t port,
 		   const struct probe_result *result);
-void report_drop(struct report *r);
+void report_drop(struct probe_report *r);
 
 #endif
