@@ -11,7 +11,7 @@ import pytest
 from games import Sessions
 from lab import CLIENT, SERVERS, VIP, command, wait_until
 
-STOPPED = "mxlbctl: mxlbd is not running"
+STOPPED = "mxlbctl: mxlbd is not running: this is read from the kernel"
 
 
 def ctl(lab, *words, status=3, **options):
