@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Owns what the log says of clients that are turned away: a line for each service and kind when that begins, then at most one
- * in TOLD_MS with the packets since. A start is told of nothing that was before it.
+ * Logs that clients are turned away: a line per service and kind when it begins, then at most one in TOLD_MS with the
+ * packets since. What was turned away before the start is not logged.
  */
 #include <string.h>
 #include "daemon/daemon.h"
