@@ -23,7 +23,7 @@ mount --bind . root/.folder
 cd root
 mount -t proc proc proc
 mount -t sysfs sysfs sys
-mount -t bpf bpf sys/fs/bpf
+mount -t bpf -o mode=0700 bpf sys/fs/bpf
 mount -t tmpfs -o mode=0755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 mount -t tmpfs -o mode=0755 tmpfs dev

@@ -183,6 +183,19 @@ def test_systemd_does_not_start_it_again_when_waiting_does_not_help(build, unloa
         system.end()
 
 
+def test_systemd_starts_it_where_only_root_may_enter_the_directory_of_pins(build, lab, tmp_path):
+    """As systemd mounts /sys/fs/bpf on a real machine: with mode 0700."""
+    system = Booted("/", tmp_path, f"/run/netns/{lab.name}-lb")
+    try:
+        install(system, build / "mxlbd")
+        system("systemctl", "start", "mxlb")
+        assert shown(system, "SubState", "NRestarts") == ["running", "0"]
+        system("systemctl", "restart", "mxlb")
+        assert "event=adopted" in system("journalctl", "-u", "mxlb", "-o", "cat")
+    finally:
+        system.end()
+
+
 def install(system, mxlbd, interface="eth0"):
     """As `make install` does it, as far as the unit needs it."""
     shutil.copy(mxlbd, system.file("/usr/sbin/mxlbd"))
