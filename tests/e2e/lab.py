@@ -281,7 +281,9 @@ class Balancer:
         try:
             wait_until(met, seconds, f"verdicts {expected}")
         except AssertionError as late:
-            backends = "\n".join(str(self.backend(host, service)) for host in expected)
+            shown = "name", "verdict", "reason", "text", "warning", "last_probe", "flows", "flow_table"
+            found = [self.backend(host, service) for host in expected]
+            backends = "\n".join(str({key: backend[key] for key in shown}) for backend in found)
             raise AssertionError(f"{late}: {self.verdicts(service)}\n{backends}\n{self.log()}") from None
 
     def wait_all_up(self, services=("hybrid-mail", "hybrid-mail6")):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from evidence import Told
 from lab import OXFORD, SERVERS, SLOW, VIP, Traffic, wait_until
 
 
@@ -87,6 +88,30 @@ def test_a_server_that_lost_the_vip_is_down_and_the_reason_says_so(lab, balancer
         traffic.wait_seen({"oxford-b"})
     lab.add_vip("oxford-a")
     balancer.wait_for({"oxford-a": "up"})
+
+
+def test_a_server_that_vanishes_in_the_middle_of_a_probe_is_down_long_before_the_probe_times_out(lab, balancer, measured):
+    """The probe hangs in EHLO, and `timeout` is a minute. The server's Ethernet answers, so that ARP says nothing."""
+    balancer.configure(replace={f" timeout: {10 * int(SLOW)}s": " timeout: 60s", "tls: encryption-only": "tls: none"})
+    with Told(lab, ["oxford-a"]) as told:
+        balancer.start()
+        balancer.wait_all_up()
+        told.tell(["oxford-a"], {"all": {"ehlo": ""}})
+        wait_until(lambda: connections(lab, "oxford-a"), 10, "a probe hangs")
+        since = time.monotonic()
+        lab.remove_vip("oxford-a")
+        balancer.wait_for({"oxford-a": "down"}, 20)
+        measured(f"down after {time.monotonic() - since:.1f} s of a timeout of 60 s")
+    assert balancer.backend("oxford-a")["reason"] == "vip_missing"
+
+
+def connections(lab, host):
+    """TCP connections to the VIP that have been open for a while: the second look still finds them."""
+    def look():
+        return set(lab.within(host, "ss", "-Htn", "state", "established", f"src {VIP}").splitlines())
+    first = look()
+    time.sleep(0.5)
+    return first & look()
 
 
 PORTS = itertools.count(40025)  # each once: what vanished is still open at the server

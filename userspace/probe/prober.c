@@ -19,6 +19,7 @@
 #define PER_TURN	64 /* requests or answers, before other watchers have their turn */
 #define FALLBACK_MIN_MS 200
 #define FALLBACK_MAX_MS 1000
+#define LOST_MIN_MS	2000 /* without an acknowledgement */
 #define LEAVING_MS	1000 /* for a child that is ending by itself */
 #define APART_GRACE_MS	20000
 
@@ -121,6 +122,22 @@ void run_finish_local_error(struct prober *p, struct run *r, const char *text)
 }
 
 /*
+ * Lets the kernel end a connection whose other end no longer acknowledges (tcp(7)): a host that vanishes in the middle of a
+ * dialogue otherwise holds the probe until `timeout`. Both count from the last sign of it, so that a silent server whose kernel
+ * answers is not affected.
+ */
+static int watch_peer(int fd, uint32_t connect_timeout_ms)
+{
+	unsigned lost_ms = connect_timeout_ms > LOST_MIN_MS ? connect_timeout_ms : LOST_MIN_MS;
+	int one = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)) ||
+	       setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &one, sizeof(one)) ||
+	       setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &one, sizeof(one)) ||
+	       setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof(lost_ms));
+}
+
+/*
  * Returns a socket whose connect has begun, because the child may not call connect(). *refused: the immediate error of
  * connect(); 0: none.
  */
@@ -136,6 +153,7 @@ static int make_socket(const struct wire_request *req, uint32_t mark, int *refus
 	if (fd < 0)
 		return -errno;
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) ||
+	    watch_peer(fd, req->connect_timeout_ms) ||
 	    (mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))) {
 		err = -errno;
 		close(fd);

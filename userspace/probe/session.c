@@ -323,11 +323,16 @@ static void act(struct session *s, enum dialog_want want)
 static void read_peer(struct session *s)
 {
 	static const char no_reply[] = "too much TLS without a reply in it";
+	static const char lost[] = "the server no longer acknowledges what is sent to it";
 	char bytes[READ_SIZE];
 	ssize_t n = recv(s->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n < 0 && (errno == ETIMEDOUT || errno == EHOSTUNREACH)) { /* prober.c: watch_peer() */
+		act(s, dialog_fail(&s->dialog, REASON_timeout, lost, sizeof(lost) - 1));
+		return;
+	}
 	if (n <= 0) {
 		act(s, dialog_eof(&s->dialog, n ? strerror(errno) : "closed by the server"));
 		return;
