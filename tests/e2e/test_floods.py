@@ -56,7 +56,7 @@ def broken(sessions):
 
 @pytest.mark.parametrize("kind, vip, service", [
     ("pairs", VIP, "hybrid-mail"), ("pairs-again", VIP, "hybrid-mail"), ("pairs-data", VIP, "hybrid-mail"),
-    ("data", VIP, "hybrid-mail"), ("pairs-data", VIP6, "hybrid-mail6")])
+    ("data", VIP, "hybrid-mail"), ("mails", VIP, "hybrid-mail"), ("pairs-data", VIP6, "hybrid-mail6")])
 def test_no_flood_of_forged_connections_costs_an_idle_session_its_server(
         lab, running, forger, measured, tmp_path, kind, vip, service):
     swallow_forged_sources(lab)
