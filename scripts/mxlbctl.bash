@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 #
-# Completion of mxlbctl in bash: commands and options as it has them, services and backends as mxlbd knows them (by the socket that
-# is named on the line, if any).
+# Completion of mxlbctl in bash: its commands and options, and the services and servers of mxlbd (by the socket on the command
+# line, if any).
 
 # The words of `mxlbctl --complete` of a kind: _mxlbctl_words KIND [FIRST]: those behind FIRST.
 _mxlbctl_words() {
@@ -13,7 +13,7 @@ _mxlbctl_words() {
 		}' <<<"$_mxlbctl_all"
 }
 
-# Of backends both forms: the bare name and the full one.
+# Servers in both forms: NAME and SERVICE/NAME.
 _mxlbctl_backends() {
 	_mxlbctl_words backend | awk -F/ '{ print; print $2 }' | sort -u
 }

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Does this kernel load the BPF program, as root and with the unit's capabilities alone, and is mxlbd refused without
-# CAP_PERFMON? Needs root; meant to run in a VM of each kernel (scripts/vm), and runs on the host too.
+# Checks that this kernel loads the BPF program, as root and with the unit's capabilities alone, and that mxlbd is refused without
+# CAP_PERFMON. Needs root; meant for a VM of each kernel (scripts/vm), but runs on the host too.
 #
 #     tests/kernels/load.sh [BUILD-DIRECTORY]
 #
-# Prints the verifier's statistics, and "not ok" for what is wrong; exit status 1 then.
+# Prints the verifier's statistics, and "not ok" for each failure; then the exit status is 1.
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 mxlbd=$(realpath "${1:-$root/build}")/mxlbd

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# What mxlbd says, and how it exits, on a kernel that can't load its BPF program. On a kernel that is too old (5.10) the program
+# Checks mxlbd's messages and exit status on a kernel that cannot load its BPF program. On a kernel that is too old (5.10) the program
 # as shipped is refused; on any other one the program of `make refused`, which is broken on purpose. Needs root; meant to run in a
 # VM of a kernel, and runs on the host too.
 #
 #     tests/kernels/refused.sh [BUILD-DIRECTORY]
 #
-# Prints what was said, and "not ok" for what is wrong; exit status 1 then.
+# Prints the messages, and "not ok" for each failure; then the exit status is 1.
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$(realpath "${1:-$root/build}")
