@@ -205,7 +205,7 @@ def completed(lab, *words):
 
 @contextlib.contextmanager
 def somebody(where, text):
-    """A socket's path, where somebody who is not mxlbd listens, with this for an answer."""
+    """The path of a socket on which another program listens and gives this answer."""
     class Answer(socketserver.StreamRequestHandler):
         def handle(self):
             self.rfile.readline()

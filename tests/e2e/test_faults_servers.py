@@ -123,7 +123,7 @@ def test_a_server_that_greets_too_late_is_down_and_its_probes_do_not_pile_up(lab
 
 
 def test_a_server_that_answers_arp_for_the_vip_is_reported_until_it_stops(lab, balancer, measured):
-    """B8: mail for it would pass the balancer by; it answers only who asks, so mxlbd does."""
+    """B8: a server that answers ARP for the VIP, which mxlbd finds by asking, since such a server only replies."""
     balancer.start()
     balancer.wait_all_up()
     lab.undo.callback(lab.within, "oxford-b", "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")

@@ -125,7 +125,7 @@ def test_forged_syns_fins_rsts_and_pairs_on_the_open_sessions_own_tuples_break_n
     measured(f"{summary(ended, ring)}, {forgery.text()}, {placed} SYNs placed: 0 broken")
 
 
-# --- 3: who is reset, and who is not ---
+# --- 3: which connections are reset ---
 
 def cut_oxford(lab):
     for host in OXFORD:

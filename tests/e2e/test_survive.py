@@ -164,7 +164,7 @@ def test_two_hours_worth_of_probes_and_reloads_cost_no_descriptor_and_no_memory(
 
 
 def test_one_that_stands_still_is_seen_from_outside_and_knows_better_as_soon_as_it_goes_on(lab, balancer, measured):
-    """K2: meanwhile mail to the server that died fails. Its supervisor hears nothing, nor does who asks it."""
+    """K2: a stopped mxlbd: mail to the dead server fails, the supervisor gets no word, and commands get no answer."""
     address = lab.run / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, Traffic(lab) as traffic:
         lab.undo.callback(address.unlink)
@@ -197,7 +197,7 @@ def test_one_that_stands_still_is_seen_from_outside_and_knows_better_as_soon_as_
     measured(f"the dead one was out {took:.2f} s after mxlbd went on")
 
 
-IDLE_S = 12  # two of the history's steps, and four questions who has the VIP
+IDLE_S = 12  # two steps of the history, and four ARP requests for the VIP
 IDLE_CALLS = 100  # a second; 20 of them are looks for hints
 
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * The kernel program, broken on purpose: it reads a frame without checking its end, which every verifier rejects.
- * `make refused` builds an mxlbd around it, for the tests of mxlbd's messages.
+ * `make refused` builds an mxlbd around it with which the tests of its messages run.
  */
 #define mxlb mxlb_whole
 #include "mxlb.bpf.c"

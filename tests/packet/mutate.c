@@ -359,7 +359,7 @@ static void (*const happenings[])(uint64_t *r, struct mutant *m) = {
 	flip_bit, flip_bit, set_byte,	 set_byte,  truncate,
 	extend,	  splice,   edit_length, duplicate, swap_words};
 
-/* Where the client's last byte and its TCP sequence number would be: so that there are flows, which go on. */
+/* The places of the client's last address byte and of the TCP sequence number: mutated flows can then continue. */
 static void vary(uint64_t *r, struct mutant *m)
 {
 	unsigned ip = 14, client, seq;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The site of bench.h without a kernel: what mxlbd would have written, for the native build alone. */
+/* The site of bench.h without a kernel, for the native build only: the maps as mxlbd would have written them. */
 #ifndef PACKET_NATIVESITE_H
 #define PACKET_NATIVESITE_H
 

@@ -16,9 +16,9 @@ unsigned tcp_at(int family); /* offset of the TCP header */
 /* A segment of a client's: behind its SYN, so many bytes on. */
 void frame_segment(struct frame *f, int family, uint16_t port, uint32_t client, unsigned flags,
 		   uint8_t on);
-/* Who has it. */
+/* The server that got it. */
 uint32_t send_segment(int family, uint16_t port, uint32_t client, unsigned flags, uint8_t on);
-/* A handshake; who has the flow. */
+/* A handshake. Returns the server of the flow. */
 uint32_t open_flow(int family, uint16_t port, uint32_t client);
 int counter_of(const struct frame *f); /* enum mxlb_drop; -1: forwarded */
 

@@ -238,7 +238,7 @@ static void test_C32_every_truncation_passes_untouched(void **state)
 	}
 }
 
-/* Cut anywhere, and the lengths say so, the outer one or both. */
+/* Truncated at each byte, with the outer length or both lengths adapted. */
 static void test_C32_every_length_that_the_headers_admit_is_passed_or_dropped(void **state)
 {
 	(void)state;

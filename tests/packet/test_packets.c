@@ -421,7 +421,7 @@ static void fill_buckets(void)
 			0);
 }
 
-/* Who has the VIP? asks 203.0.113.1 (or fe80::1). */
+/* 203.0.113.1 (or fe80::1) asks for the VIP. */
 static void ask_for_the_vip(struct frame *f, int family)
 {
 	f->len = 0;

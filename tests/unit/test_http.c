@@ -199,7 +199,7 @@ static void many_who_ask_at_once_cost_one_refresh(void **state)
 	assert_in_range(s->bench->refreshes - before, 1, 25); /* 50 but for a slow machine */
 }
 
-/* Every one of them a connection that never says a whole request: PEERS_MAX of them are kept, and one who asks is heard. */
+/* Connections that never send a whole request: PEERS_MAX of them are kept, and a client with a request is served. */
 static void those_who_say_nothing_keep_nobody_out(void **state)
 {
 	struct site *s = *state;

@@ -125,7 +125,7 @@ int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_
 	if (!done)
 		return -EEXIST;
 	if (!plan->n_services)
-		out->vip_factor = 0; /* so the program knows that there is none */
+		out->vip_factor = 0; /* tells the program that there is no VIP */
 	done = false;
 	for (unsigned i = 0; i < FACTOR_TRIES && !done; i++) {
 		out->port_factor = (uint32_t)factor | 1;

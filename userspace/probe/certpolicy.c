@@ -90,7 +90,7 @@ struct judgement {
 	struct cert_finding *out;
 };
 
-/* False, for the rule that found it. */
+/* Returns false, as the result of the rule that failed. */
 static bool find(const struct judgement *j, enum reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
