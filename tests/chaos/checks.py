@@ -26,8 +26,8 @@ def first(complaints, n=5):
 
 
 def deliveries(lab):
-    """{message id: {(server, queue id)}}, and how many files are second copies of one and the same queue entry: a server
-    that is killed between writing a mailbox and noting it delivers again."""
+    """Returns {message id: {(server, queue id)}} and the number of duplicate files of one queue entry: a server that is
+    killed between writing a mailbox and recording it delivers again."""
     found, folded = defaultdict(set), 0
     for host in FIVE:
         for file in (lab.run / host / "mail").glob("new/*"):
@@ -41,7 +41,7 @@ def deliveries(lab):
 
 
 def doubts_of_the_sender(log):
-    """{message id: how often the queueing Postfix itself says that it may have been sent more than once}."""
+    """{message id: number of times that the queueing Postfix itself logged a possible duplicate}."""
     names = dict(re.findall(r"cleanup\[\d+\]: (\w+): message-id=<(.*)@ledger>", log))
     doubts = re.findall(r"smtp\[\d+\]: (\w+): .*message may be sent more than once", log)
     return Counter(names[queue_id] for queue_id in doubts)
@@ -86,7 +86,7 @@ class Report:
         return lost + double
 
     def senders(self):
-        """All is sent in the end, and nobody was told to give up."""
+        """All messages are sent in the end, and no sender got a permanent refusal."""
         unsent = self.game.rules.messages - len(self.outcomes("accepted"))
         refused = [f"{a['id']}: {a['why']} at {a['stage']} by {a['server']}"
                    for a in self.record.attempts if a["outcome"] == "permanent"]
@@ -102,7 +102,7 @@ class Report:
         return any(name in names and begin <= at <= end + late for name, begin, end in self.record.deeds)
 
     def causes(self):
-        """Every transition says why, and a server's trouble has a fault behind it that shows like that."""
+        """Every transition has a reason, and every failure of a server follows a fault that shows as this reason."""
         wrong = []
         for e in self.events:
             if e.kind in TRANSITIONS and not e.cause:
@@ -117,7 +117,7 @@ class Report:
         return wrong
 
     def chains(self):
-        """Each transition goes on from where the one before ended, over the deaths of mxlbd too."""
+        """Each transition starts from the state in which the previous one ended, also across restarts of mxlbd."""
         last, wrong = {}, []
         for e in self.events:
             key = e.kind, e.service, e.backend
@@ -133,7 +133,8 @@ class Report:
         return any(name == "kill_mxlbd" and begin <= e and b <= end for name, b, e in self.record.deeds)
 
     def seen(self, window, service):
-        """Seconds from when the strike was done to the verdict; None: it was not up before, or there was none."""
+        """Seconds from the end of the strike to the verdict. None: the server was not up before, or there was no
+        verdict."""
         if self.verdicts[service, window.host].at(window.struck) != "up":
             return None
         return next((max(e.at - window.hit, 0) for e in self.events
@@ -141,7 +142,7 @@ class Report:
                      and e.to in ("down", "draining") and window.struck <= e.at <= window.healed + LATE_S), None)
 
     def detection(self):
-        """What lasts is seen, and nobody dead is taken for well."""
+        """Faults that last are detected, and no dead server counts as up."""
         wrong = []
         for w in self.record.windows:
             for service in SERVICES:
@@ -155,7 +156,8 @@ class Report:
         return wrong
 
     def dead_servers(self):
-        """No SYN goes to a server that is down, unless nobody else is left; to a draining one only what it has begun with."""
+        """No SYN goes to a server that is down unless no other is left; a draining server gets only retransmitted
+        SYNs."""
         hosts, wrong = {mac: host for host, mac in self.macs.items()}, []
         for syn in self.syns:
             host, around = hosts[syn.mac], (syn.at - GRACE_S, syn.at + GRACE_S)
@@ -166,12 +168,13 @@ class Report:
         return wrong
 
     def excused(self):
-        """When nobody could take mail, or nobody could move it: all servers dead, mxlbd dead or starting."""
+        """Times at which no mail can pass: all servers are dead, or mxlbd is dead or starting."""
         starts = [(w.struck, w.healed + LATE_S) for w in self.record.windows if w.fault == "all_die"]
         return starts + [(begin, end + LATE_S) for name, begin, end in self.record.deeds if name == "kill_mxlbd"]
 
     def longest_gap(self):
-        """(seconds, from, what is wrong with whom then): between two accepted messages, not counting what is excused."""
+        """The longest time between two accepted messages, excused times left out: (seconds, start, which servers had
+        which fault)."""
         ends = sorted(a["at"] + a["seconds"] for a in self.record.attempts if a["outcome"] == "accepted")
         ends = [at for at in ends if at <= self.record.began + self.game.rules.seconds]
         longest = (0, 0, [])
@@ -192,14 +195,14 @@ class Report:
         return [] if ran == fates else [f"{ran} packets came, {fates} have a fate"]
 
     def warm_lives(self):
-        """Of each life of mxlbd what was sampled after its first reloads; the heap has its size then."""
+        """The samples of each life of mxlbd from after its first reloads, when the heap has reached its size."""
         reloads = [end for name, _, end in self.record.deeds if name == "reload"]
         lives = [[s for s in life if sum(life[0][0] <= end < s[0] for end in reloads) >= WARM_RELOADS]
                  for life in self.game.vitals.lives()]
         return [life for life in lives if len(life) > WARM_SAMPLES]
 
     def vitals(self):
-        """Per life of mxlbd: descriptors come back to what they were, memory does not grow once it is warm."""
+        """In each life of mxlbd the descriptors return to their number, and memory does not grow after the warm-up."""
         wrong = []
         for warm in self.warm_lives():
             for who, name in enumerate(("mxlbd", "its child")):
@@ -214,14 +217,15 @@ class Report:
         return [s for s in self.record.idle if s.server and s.error]
 
     def sessions(self):
-        """An open session ends only with its own server."""
+        """An open session ends only together with its own server."""
         return [f"{s}: nothing happened to {s.server}" for s in self.broken_sessions()
                 if not any(FAULTS[w.fault].breaks for w in self.windows(s.server, s.at, RESET_S))]
 
     # --- figures ---
 
     def failover(self, name):
-        """Of each fault of a server that got mail, if mxlbd lived: seconds to the verdict, and to the last SYN it got."""
+        """For each fault of a server that got mail while mxlbd lived: seconds to the verdict and to the server's last
+        SYN."""
         verdicts, last = [], []
         for w in self.record.windows:
             for service in SERVICES:

@@ -44,7 +44,7 @@ def master(site, host):
 
 
 def to_all_of(site, host, number):
-    """Postfix's processes are one group."""
+    """Sends a signal to all processes of a Postfix, which are one process group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(master(site, host), number)
 
@@ -68,8 +68,8 @@ def thaw(site, host):
 
 
 def configured(lines):
-    """Postfix goes on, and each of its processes has these lines from its next client on. No key stands there twice: each
-    process warns of that in the log, and under load the log's own process can hang over its own warning."""
+    """Adds these lines to Postfix's configuration; its processes use them from the next client on. No key is written
+    twice, because each process would log a warning, and under load the logging process can hang over its own."""
     keys = tuple(re.findall(r"^\w+", lines, re.M))
 
     def strike(site, host):
@@ -87,7 +87,7 @@ def configured_back(site, host):
 
 
 def fill_disk(site, host):
-    """Until not a byte fits."""
+    """Fills the disk to the last byte."""
     queue = site.lab.run / host / "queue"
     space = os.statvfs(queue)
     command("fallocate", "-l", str(space.f_bavail * space.f_bsize), str(queue / "filler"), status=None)
@@ -154,7 +154,7 @@ FAULTS = {
 # --- the balancer ---
 
 def kill_mxlbd(site, rng):
-    """Dead for up to three seconds."""
+    """Kills mxlbd and starts it again after up to three seconds."""
     site.balancer.process.kill()
     site.balancer.process.wait()
     time.sleep(rng.uniform(0, 3))
@@ -166,7 +166,7 @@ def kill_child(site, _):
 
 
 def reload(site, rng):
-    """Now by mxlbctl, now by SIGHUP; the weights change."""
+    """Reloads random weights, by mxlbctl or by SIGHUP."""
     site.lab.config_file.write_text(site.weighted(rng))
     if rng.random() < 0.5:
         return site.lab("ctl", "reload")
@@ -176,7 +176,7 @@ def reload(site, rng):
 
 
 def reload_nonsense(site, rng):
-    """It is refused, and changes nothing."""
+    """Reloads an invalid file, which must be refused without any effect."""
     text = site.lab.config_file.read_text()
     site.lab.config_file.write_text(text[:rng.randrange(len(text) // 2)] + "\x01: [")
     site.lab("ctl", "reload", status=1)

@@ -31,7 +31,7 @@ CONFIGURATION = {  # the times that the list of faults gives its limits for
 
 @dataclass
 class Window:
-    """One server's fault: when its strike was begun and done, and its healing."""
+    """The fault of one server: begin and end of the strike, and the end of the fault."""
     fault: str
     host: str
     struck: float = 0
@@ -80,7 +80,8 @@ class Site:
             self.clear()
 
     def clear(self):
-        """A Postfix that stands still can't be stopped, and its mail has been counted."""
+        """Kills all Postfix processes and removes the lab: a stopped Postfix can't be shut down, and its mail has been
+        counted."""
         for host in (*FIVE, "client"):
             for pid in command("ip", "netns", "pids", f"{self.lab.name}-{host}", status=None).split():
                 with contextlib.suppress(ProcessLookupError, ValueError):
@@ -88,15 +89,15 @@ class Site:
         self.lab("down")
 
     def weighted(self, rng):
-        """The configuration with other weights."""
+        """The configuration with random weights."""
         return re.sub(r"(?<=\")\}$", lambda _: f", weight: {rng.randint(1, 3)}}}", self.text, flags=re.M)
 
     def all_up(self):
         return all(set(self.balancer.verdicts(service).values()) == {"up"} for service in SERVICES)
 
     def queued(self, *hosts):
-        """The messages that these servers still have to deliver. A file that was being written when its Postfix was
-        killed is none: it was never made executable, which says that it is whole and was, or may have been, accepted."""
+        """The messages that these servers still have to deliver. A file that was being written when Postfix was killed
+        does not count: it lacks the execute bit, which marks a complete message."""
         queues = [self.lab.run / host / "queue" / name for host in hosts for name in ("incoming", "active", "deferred", "maildrop")]
         files = [Path(directory) / name for queue in queues for directory, _, names in os.walk(queue) for name in names]
         with contextlib.suppress(FileNotFoundError):  # one is on its way: ask again
@@ -104,7 +105,7 @@ class Site:
         return files
 
     def counted(self):
-        """Packets, while mxlbd and its child stand still, so that none comes between the two sums."""
+        """Counts packets while mxlbd and its child are stopped, so that no packet falls between the two sums."""
         def quiet():
             first, second = (packets(self.lab, self.bpftool) for _ in range(2))
             return first if first == second else None
@@ -119,7 +120,7 @@ class Site:
 
 
 class Idle(threading.Thread):
-    """Sessions that do nothing but a NOOP now and then; broken ones are made up for. Each half over one VIP's family."""
+    """Idle sessions that send a NOOP now and then; broken ones are replaced. Half of them use IPv4, half IPv6."""
 
     def __init__(self, site, n, seed):
         super().__init__(daemon=True)
@@ -139,7 +140,7 @@ class Idle(threading.Thread):
             self.failure = f"idle sessions: {failed}"
 
     def end(self):
-        """All sessions there have been, and what went wrong with holding them."""
+        """Ends all sessions. Returns them and the errors of holding them."""
         self.done.set()
         self.join(180)
         sessions = []
@@ -170,7 +171,7 @@ class Game:
             self.record.failures.append(f"{act.__name__} {words}: {type(failed).__name__} {failed}"[:600])
 
     def suffer(self, strike, window):
-        """One server's fault, from its time on to its healing."""
+        """Runs the fault of one server from its time to its end."""
         self.sleep_until(strike.at)
         fault = FAULTS[strike.name]
         with self.locks[window.host]:
@@ -183,7 +184,7 @@ class Game:
             window.healed = time.time()
 
     def do_deeds(self):
-        """What is done to mxlbd, one after the other."""
+        """Runs the faults of mxlbd one after another."""
         for strike in self.strikes:
             if not strike.hosts:
                 self.sleep_until(strike.at)
@@ -192,7 +193,7 @@ class Game:
                 self.record.deeds.append((strike.name, begin, time.time()))
 
     def faults(self):
-        """Threads, one for each server's fault and one for mxlbd's."""
+        """Starts a thread for the faults of each server and one for those of mxlbd."""
         jobs = [(self.do_deeds,)]
         for strike in self.strikes:
             for host in strike.hosts:
@@ -207,7 +208,7 @@ class Game:
              str(rules.seconds), str(GIVE_UP_S), str(lab.run / "cert.pem"), *ROUTES], stdout=out)
 
     def play(self):
-        """The record of it. Afterwards all servers are well, and all queues empty."""
+        """Plays the game and returns its record. Afterwards all servers are up and all queues are empty."""
         site, rules = self.site, self.rules
         site.balancer.start()
         wait_until(site.all_up, 30, "all five servers are up")
@@ -244,7 +245,7 @@ class Game:
                                  f"themselves {alone}, failures {self.record.failures}") from None
 
     def diary(self):
-        """What happened, in order of time."""
+        """All that happened, ordered by time."""
         record, shown = self.record, []
         for w in record.windows:
             shown += [(w.struck, f"fault    {w.host} {w.fault} strikes"), (w.healed, f"fault    {w.host} {w.fault} healed")]

@@ -27,11 +27,11 @@ NAME = "mail.contoso.com"
 
 
 class Refused(Exception):
-    """With the words of who refused."""
+    """A refusal, with the text of the server that refused."""
 
 
 class Sender:
-    """One attempt with one message."""
+    """One attempt to send one message."""
 
     def __init__(self, message_id, text, address, context):
         self.id, self.text, self.address, self.context = message_id, text, address, context

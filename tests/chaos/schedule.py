@@ -30,7 +30,7 @@ class Strike:
 
 
 class Calendar:
-    """When each server is not well."""
+    """The times at which each server has a fault."""
 
     def __init__(self):
         self.taken = {host: [] for host in FIVE}
@@ -46,8 +46,8 @@ class Calendar:
 
 
 def plan(rules, faults, seed):
-    """faults: {name: Fault}, with .lasts = (least, most) seconds and .hosts = how many it strikes: 1, or which. A list
-    of strikes in order of time; the ones that found no room are left out."""
+    """faults: {name: Fault}, with .lasts = (minimum, maximum) seconds and .hosts = the number of hosts that it strikes
+    (1) or their names. Returns the strikes ordered by time; strikes without a free time are left out."""
     rng = random.Random(f"schedule {seed}")
     calendar = Calendar()
 

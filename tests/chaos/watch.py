@@ -33,7 +33,7 @@ class Event:
 
 
 class Watched(Balancer):
-    """mxlbd, whose log is kept over its lives."""
+    """mxlbd with a log that spans its restarts."""
 
     def __init__(self, lab):
         super().__init__(lab)
@@ -66,7 +66,7 @@ class Watched(Balancer):
 
 
 class Timeline:
-    """Of values that follow one another: what holds at a time, and whether it did all through a stretch."""
+    """A sequence of values over time: the value at a time, and whether a value held during an interval."""
 
     def __init__(self, first):
         self.times, self.values = [0.0], [first]
@@ -93,7 +93,7 @@ class Syn:
 
 
 class Syns(Capture):
-    """The client's SYNs on their way from the balancer to a server, at the switch's end of its cable."""
+    """The client's SYNs from the balancer to a server, captured at the switch's end of the server's cable."""
 
     AGAIN_S = 30  # of a port for which a SYN may be a retransmission
     LINE = re.compile(r"^([\d.]+) \S+ > (\S+), .*?: (\S+)\.(\d+) > (\S+)\.25: ", re.M)
@@ -116,8 +116,8 @@ class Syns(Capture):
 
 
 class Vitals(threading.Thread):
-    """Each second: (time, mxlbd's process, descriptors, kB of its own) of mxlbd and its child. The flow table, which it
-    reads by mmap, is not its own."""
+    """Once a second: (time, PID of mxlbd, open descriptors, private memory in kB) of mxlbd and its child. The flow
+    table, which it reads by mmap, does not count."""
 
     def __init__(self, balancer):
         super().__init__(daemon=True)
@@ -149,7 +149,8 @@ class Vitals(threading.Thread):
 
 
 def packets(lab, bpftool):
-    """How many frames the program was run for, and how many have a fate: forwarded by a backend's count, or by a reason."""
+    """The number of frames that the program ran for, and the number of those with a verdict: forwarded to a server, or
+    counted under a reason."""
     layout = next(lab.pin.glob("v*"))
     ran = sum(int(n) for n in re.findall(r"rx_queue_\d+_xdp_packets: (\d+)", lab.within("lb", "ethtool", "-S", "eth0")))
     fates = 0

@@ -48,7 +48,7 @@ OF_BOOTING = ("etc/machine-id", "etc/resolv.conf", ".folder", "etc/.updated", "v
 
 
 class Booted(System):
-    """netns: the file of a network namespace."""
+    """A machine booted by systemd. netns: the file of a network namespace."""
 
     def __init__(self, lower, folder, netns):
         self.lower, self.folder, self.netns, self.is_clean, self.mxlbd = Path(lower), folder, netns, True, None
@@ -80,7 +80,7 @@ class Booted(System):
         return self.file(f"/.folder{path}")
 
     def argv(self, *words, netns="own"):
-        """In its own network, or in this machine's, where the packages come from."""
+        """Runs in the network namespace of the machine, or in this machine's, from where packages can be downloaded."""
         kinds = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", *(["--net"] if netns == "own" else [])]
         return ["nsenter", f"--target={self.init}", *kinds, "--", "env", "-i", *(f"{k}={v}" for k, v in ENVIRONMENT.items()), *words]
 
@@ -92,7 +92,7 @@ class Booted(System):
         self("apt-get", "-y", "install", f"/tmp/{deb.name}", netns=None)
 
     def status(self, expected=0):
-        """None while it restarts; how it fared is the journal's to say."""
+        """The status document; None while mxlbd restarts. The journal has the errors."""
         return super().status(expected=None)
 
     def changed(self):

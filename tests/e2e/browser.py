@@ -32,11 +32,11 @@ class Browser:
         self(self.driver.get, url)
 
     def run(self, script, *arguments):
-        """What a script in the page returns."""
+        """The return value of a script in the page."""
         return self(lambda: self.driver.execute_script(script, *arguments))
 
     def wait(self, script, seconds, what):
-        """The first true value of a script in the page, and when it was seen (time.monotonic())."""
+        """The first true value of a script in the page, and the time at which it was seen (time.monotonic())."""
         deadline = time.monotonic() + seconds
         while not (value := self.run(script)):
             assert time.monotonic() < deadline, f"not within {seconds} s: {what}\n{self.text()}"
@@ -51,7 +51,7 @@ class Browser:
         return self(lambda: [f"{line['level']}: {line['message']}" for line in self.driver.get_log("browser")])
 
     def look(self, width, height, scheme="light"):
-        """A screen of this size, in the light or the dark."""
+        """Sets the size of the screen, and light or dark mode."""
         mobile = width < 600
         self(lambda: self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}))

@@ -39,7 +39,7 @@ MEASURED = []  # lines that the terminal summary shows
 
 @pytest.fixture(scope="session")
 def build():
-    """The directory of the binaries, up to date; MXLB_INSTALLED names one that is not this tree's to build."""
+    """The directory of the binaries, built if necessary. MXLB_INSTALLED names a directory that is not built here."""
     if installed := os.environ.get("MXLB_INSTALLED"):
         return Path(installed)
     directory = os.environ.get("MXLB_B", "build")
@@ -52,7 +52,7 @@ OTHER = 1 + int(re.search(r"#define MXLB_LAYOUT (\d+)", (ROOT / "include/mxlb/ab
 
 @pytest.fixture(scope="session")
 def other(build):
-    """A build whose maps have another layout."""
+    """A build whose maps have a different layout."""
     directory = build / f"layout{OTHER}"
     if "MXLB_INSTALLED" in os.environ:
         return directory
@@ -75,14 +75,14 @@ def lab(build):
 
 @pytest.fixture
 def forward(request):
-    """How the lab's configuration reaches the servers, l2 unless a test says otherwise (an indirect parameter);
-    MXLB_LAB_FORWARD overrules both, so that all of a file's tests can be run through tunnels."""
+    """How packets get to the servers in the lab's configuration: l2 unless the test sets something else (an indirect
+    parameter). MXLB_LAB_FORWARD overrides both, to run all tests of a file over tunnels."""
     return os.environ.get("MXLB_LAB_FORWARD") or getattr(request, "param", "l2")
 
 
 @pytest.fixture
 def balancer(lab, forward):
-    """mxlbd, not yet started; the lab is whole again after the test."""
+    """mxlbd, not yet started. After the test the lab is restored."""
     lab.set_forward(forward)
     mxlbd = Balancer(lab)
     mxlbd.configure()
@@ -93,7 +93,7 @@ def balancer(lab, forward):
 
 @pytest.fixture(scope="session")
 def browser(lab, tmp_path_factory):
-    """Chromium in the balancer's network namespace; what a test puts into a page is gone with the page."""
+    """Chromium in the balancer's network namespace. What a test changes in a page is lost with the page."""
     if not Path("/usr/bin/chromium").exists():
         pytest.skip("Chromium is not installed")
     from browser import Browser  # needs Selenium
@@ -104,7 +104,7 @@ def browser(lab, tmp_path_factory):
 
 @pytest.fixture
 def measured(request):
-    """measured("text"): a figure for the end of the report."""
+    """measured("text") prints a figure at the end of the report."""
     return lambda text: MEASURED.append(f"{request.node.name}: {text}")
 
 

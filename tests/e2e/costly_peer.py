@@ -52,7 +52,7 @@ EC_KEY, PRIME_FIELD = bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a
 
 
 def certificate(key):
-    """Of that public key, signed by nobody."""
+    """An unsigned certificate of that public key."""
     dates = sequence(der(0x17, b"200101000000Z"), der(0x17, b"490101000000Z"))
     tbs = sequence(der(0xa0, integer(2)), integer(1), SHA256_RSA, sequence(), dates, sequence(), key)
     return sequence(tbs, SHA256_RSA, bit_string(bytes(4)))
@@ -68,7 +68,8 @@ def is_prime(n):
 
 
 def curve_key():
-    """On a curve of its own, whose points are compressed: a square root modulo c 2^k + 1 takes some k^2 / 4 multiplications."""
+    """A key on a curve with explicit parameters and compressed points: a square root modulo c 2^k + 1 takes about k^2 /
+    4 multiplications."""
     k = 640
     p = next(p for p in (c << k | 1 for c in range(3, 1 << 20, 2)) if is_prime(p))
     size = (p.bit_length() + 7) // 8
@@ -108,7 +109,7 @@ X25519_POINT = b"\3\0\x1d" + vector(1, b"\x09" + bytes(31))
 
 
 class Signer:
-    """A certificate and its key, RSA of 2,048 bits."""
+    """A certificate and its RSA key of 2,048 bits."""
 
     def __init__(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -128,7 +129,7 @@ class Signer:
 
 
 class Hello:
-    """The client's."""
+    """The client's ClientHello."""
 
     def __init__(self, data):
         body = data[5 + 4:]
@@ -146,7 +147,7 @@ class Hello:
 
 
 class Dhe:
-    """DHE, and an odd number of 10,000 bits as the prime."""
+    """DHE with an odd number of 10,000 bits in place of the prime."""
 
     def __init__(self):
         self.signer = Signer()
@@ -160,7 +161,7 @@ class Dhe:
 
 
 class RetryRequest:
-    """A HelloRetryRequest for ffdhe8192: a key pair, then a shared secret."""
+    """A HelloRetryRequest for ffdhe8192: the client computes a key pair, then a shared secret."""
     FFDHE8192 = 0x0104
     RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
     TLS1_3 = struct.pack("!HHH", 43, 2, 0x0304)
@@ -176,7 +177,7 @@ class RetryRequest:
 
 
 class BigKey:
-    """RSA of 16,384 bits with an exponent of 64: each signature costs 127 multiplications of that size."""
+    """RSA of 16,384 bits with a public exponent of 64 bits: each signature costs 127 multiplications of that size."""
 
     def __init__(self, bits=16384, exponent=(1 << 64) - 1):
         self.bits, self.certificate = bits, certificate(rsa_key(bits, exponent))
@@ -187,7 +188,7 @@ class BigKey:
 
 
 class Chain:
-    """64 KiB of certificates with keys on a curve of their own."""
+    """64 KiB of certificates whose keys are on a curve with explicit parameters."""
 
     def __init__(self, size=CHAIN_MAX):
         one = certificate(curve_key())
@@ -198,7 +199,7 @@ class Chain:
 
 
 class HelloRequests:
-    """A handshake that never ends: a client skips these messages."""
+    """An endless handshake of HelloRequests, which a client skips."""
     SAID = records(message(0, b"") * 4000)
 
     async def answer(self, hello, reader, writer):
@@ -208,7 +209,7 @@ class HelloRequests:
 
 
 class Trickle:
-    """A ServerHello in segments of one byte, as fast as they go."""
+    """A ServerHello in segments of one byte, sent as fast as possible."""
     SAID = server_hello(RSA_CIPHER) + certificates(*[bytes(1000)] * 60)
 
     async def answer(self, hello, reader, writer):
@@ -224,7 +225,7 @@ WAYS = {"DHE of 10,000 bits": Dhe, "ffdhe8192 by HelloRetryRequest": RetryReques
 
 
 def serving(way):
-    """What asyncio.start_server() takes: a dialogue up to STARTTLS, and then the cost."""
+    """A callback of asyncio.start_server(): the dialogue up to STARTTLS, then the expensive part."""
     async def serve(reader, writer):
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:

@@ -10,7 +10,7 @@ from lab import HERE, SERVERS, VIP, wait_until
 
 
 class Told:
-    """Servers of the lab, scripted, in place of Postfix."""
+    """Scripted servers in place of the Postfix of the lab."""
 
     def __init__(self, lab, hosts=SERVERS):
         self.lab, self.hosts, self.running = lab, hosts, {}
@@ -61,7 +61,7 @@ class Delivery:
 
 
 class Mail:
-    """Messages to the VIP from the client, one so often."""
+    """Sends messages from the client to the VIP at this interval."""
 
     def __init__(self, lab, every_s=0.04, address=VIP):
         self.lab, self.every_s, self.address = lab, every_s, address
@@ -92,7 +92,8 @@ class Mail:
 
 
 def moved(balancer, since_seq, service="hybrid-mail"):
-    """Events since then of the service's mail going elsewhere. (The IPv6 service has no mail as evidence.)"""
+    """The events since then that changed a verdict of the service, its state or its tier. (The IPv6 service has no mail
+    as evidence.)"""
     entries = [json.loads(line) for line in balancer.ask("show events json").splitlines() if line]
     return [e for e in entries if e["seq"] > since_seq and e["service"] == service and
             (e["event"] in ("service_state", "service_tier") or (e["event"] == "backend_verdict" and e["from"] != e["to"]))]

@@ -36,7 +36,7 @@ on_mail:
 
 class Exim:
     def __init__(self, lab, host, ports, options="", on_connect="", on_mail="", tls=None):
-        """tls: a file of key and chain; Exim's $ expansions hold in it."""
+        """tls: a file with key and chain. Exim's $ expansions may be used in its name."""
         self.lab, self.host, self.ports = lab, host, ports
         self.directory = lab.run / "exim"
         shutil.rmtree(self.directory, ignore_errors=True)

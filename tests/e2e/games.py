@@ -34,14 +34,14 @@ class Session:
 
 
 def forget_connections(lab):
-    """Ends what earlier tests left: a server knows nothing of a client that the balancer reset, and a client goes on
-    telling a lost server its FIN. A new session may get the same port, and then seem to be on two servers."""
+    """Removes what earlier tests left: a server does not notice that the balancer reset a client, and a client
+    retransmits its FIN to a dead server. A new session could get the same port and then seem to be on two servers."""
     for host, port in (("client", "dport"), *((server, "sport") for server in SERVERS)):
         lab.within(host, "ss", "-KHtn", port, "=", ":25")
 
 
 class Sessions:
-    """SMTP sessions from the client, held open by smtp_sessions.py."""
+    """SMTP sessions from the client, kept open by smtp_sessions.py."""
 
     def __init__(self, lab, address, seed=1):
         forget_connections(lab)
@@ -85,8 +85,8 @@ class Sessions:
         return self.ask(f"quit {' '.join(map(str, ports))}")
 
     def owners(self):
-        """By the servers' own lists of the client's connections: {client port: {servers}}. The balancer's probes go to the VIP,
-        too, and may have the port of a session."""
+        """{client port: {servers}} from the servers' own lists of the client's connections. The balancer's probes use
+        the VIP, too, and may have the port of a session."""
         owners = {}
         vip, client = (f"[{self.address}]", f"[{CLIENT6}]") if ":" in self.address else (self.address, CLIENT)
         for host in SERVERS:
@@ -113,9 +113,9 @@ def assert_ended_well(sessions):
 
 
 class RingChanges:
-    """Changes a service's ring every 10 ms, over one connection: {b}, {nuneaton}, {a}, {a, b} and round again. Every
-    now and then it asks where a new client would go, to see that the ring in force is the one just made (unless a probe
-    was lost in a flood, and the verdicts have a say in it)."""
+    """Changes the ring of a service every 10 ms over one connection: {b}, {nuneaton}, {a}, {a, b} and round again.
+    Sometimes it asks which server a new client would get, to check that the latest ring is in force (unless a flood
+    made a probe fail, so that verdicts change the ring, too)."""
 
     EVERY_S = 0.01
     ASK_EVERY = 25
@@ -189,7 +189,7 @@ class RingChanges:
 
 
 class Resets:
-    """RSTs from the VIP's port 25 that the client saw."""
+    """The RSTs from port 25 of the VIP that the client received."""
 
     def __init__(self, lab, vip):
         self.lab, self.file = lab, lab.run / "resets.txt"
@@ -213,13 +213,13 @@ class Resets:
         assert re.search(r"^0 packets dropped by kernel", summary, re.M), summary
 
     def ports(self):
-        """The client's ports that were sent one."""
+        """The client's ports that got one."""
         return [int(port) for port in re.findall(r" > \S+\.(\d+): ", self.file.read_text())]
 
 
 class Capture:
-    """Packets that a filter matches at a host, written down and counted afterwards: tcpdump's own number has what came before its
-    filter was in force, too."""
+    """Captures the packets that match a filter on a host and counts them afterwards: tcpdump's own count includes
+    packets from before its filter was set."""
 
     def __init__(self, lab, host, interface, folder, expression, direction="in"):
         self.lab, self.filter = lab, expression
@@ -239,7 +239,7 @@ class Capture:
         self.count = int(re.search(r"^(\d+) packets?", counted, re.M)[1])
 
     def times(self):
-        """When each came, by the wall clock. Read by ourselves: tcpdump takes minutes for a million."""
+        """The wall-clock time of each. The file is read here because tcpdump takes minutes for a million packets."""
         data, at, times = self.file.read_bytes(), 24, []
         while at + 16 <= len(data):
             seconds, fraction, length = struct.unpack_from("<III", data, at)
@@ -249,7 +249,8 @@ class Capture:
 
 
 class Forgery:
-    """Forged packets to the VIP from the router: SYNs from nowhere, or all kinds on the tuples of open sessions."""
+    """Forged packets to the VIP from the router: SYNs from unused addresses, or all kinds on the tuples of open
+    sessions."""
 
     def __init__(self, lab, build, vip, client=None, ports=(), seed=1, rate=0, syn="syn", packets=None):
         what = [client, *map(str, ports)] if client else [*syn.split(), *([str(packets)] if packets else [])]
@@ -285,8 +286,8 @@ BPF_ENABLE_STATS = 32
 
 
 class Meter:
-    """What the box pays meanwhile: processor time of mxlbd and, by the kernel's own measurement, of the program per packet; and
-    how many lines mxlbd logs."""
+    """The cost meanwhile: CPU time of mxlbd, CPU time of the program per packet (measured by the kernel), and the
+    number of lines that mxlbd logs."""
 
     def __init__(self, balancer):
         self.balancer = balancer
@@ -296,7 +297,7 @@ class Meter:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def program(self):
-        """(ns, runs) since it was loaded, while the kernel measures."""
+        """(ns, runs) since the program was loaded, while the kernel measures."""
         shown = json.loads(self.balancer.lab.within("lb", "ip", "-json", "link", "show", "dev", "eth0"))
         bpftool = shutil.which("bpftool", path="/usr/sbin:" + os.environ["PATH"])
         about = json.loads(command(bpftool, "-j", "prog", "show", "id", str(shown[0]["xdp"]["prog"]["id"])))
@@ -327,7 +328,7 @@ class Meter:
 
 
 def swallow_forged_sources(lab):
-    """The servers have no way back to the sources of a flood: it is not their strength that is tested."""
+    """Removes the servers' routes to the sources of a flood, because the test is not about the servers' capacity."""
     for host in SERVERS:
         for prefix in ("100.64.0.0/10", "2001:db8:64::/64"):
             family = "-6" if ":" in prefix else "-4"
@@ -336,13 +337,13 @@ def swallow_forged_sources(lab):
 
 
 def challenges(lab):
-    """Challenge ACKs (RFC 5961) that the servers' sockets answered forged segments with, since the lab is up."""
+    """The number of challenge ACKs (RFC 5961) that the servers have sent since the lab was set up."""
     return sum(int(n) for host in SERVERS
                for n in re.findall(r"^Tcp\S+ +(\d+)", lab.within(host, "nstat", "-asz", "TcpExtTCPSYNChallenge"), re.M))
 
 
 def verdict_times(balancer, service, verdict="down"):
-    """{backend: when, by the wall clock, its last verdict of this kind was reached}."""
+    """{backend: wall-clock time of its latest verdict of this kind}."""
     times = {}
     for line in balancer.ask("show events").splitlines():
         found = re.match(rf"\d+ (\S+) event=backend_verdict service={service} backend=(\S+) from=\S+ to={verdict}\b", line)
@@ -352,13 +353,14 @@ def verdict_times(balancer, service, verdict="down"):
 
 
 def flows(balancer, service):
-    """{backend: flows counted}."""
+    """{backend: number of flows}."""
     return {b["name"]: b["flows"] for tier in balancer.service(service)["tiers"] for b in tier["backends"]}
 
 
 def queue_per_cpu(lab):
-    """The balancer's cable gets two queues, and a frame sent on CPU n (the softirq stays where the sender is) arrives
-    by queue n. By steps: no end may send on a queue that the other, with a program, does not receive on."""
+    """Gives the balancer's cable two queues, so that a frame sent on CPU n (the softirq stays on the sender's CPU)
+    arrives on queue n. It is done in steps: no end may send on a queue that the other end, with a program, does not
+    receive on."""
     def channels(*steps):
         for host, device, what, n in steps:
             lab.within(host, "ethtool", "-L", device, what, n)
@@ -370,13 +372,13 @@ def queue_per_cpu(lab):
 
 
 def received(lab):
-    """Frames that the program saw, by queue."""
+    """The frames that the program received, by queue."""
     lines = lab.within("lb", "ethtool", "-S", "eth0")
     return [int(n) for _, n in sorted(re.findall(r"rx_queue_(\d+)_xdp_packets: (\d+)", lines))]
 
 
 def forwarded(lab):
-    """Packets that the program sent to backends, by the CPU it ran on."""
+    """The packets that the program forwarded to servers, by CPU."""
     bpftool = shutil.which("bpftool", path="/usr/sbin:" + os.environ["PATH"])
     cpus = {}
     for backend in json.loads(command(bpftool, "-j", "map", "dump", "pinned", str(next(lab.pin.glob("v*/traffic"))))):

@@ -25,7 +25,7 @@ async def opened(address, port, gate):
 
 
 def state(s):
-    """None while it lives."""
+    """None while the session lives."""
     try:
         return None if s.recv(1) else "closed"
     except BlockingIOError:

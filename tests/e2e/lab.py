@@ -29,7 +29,7 @@ SLOW = float(os.environ.get("MXLB_SLOW", "1"))  # time limits are multiplied by 
 
 
 def wait_until(condition, seconds, what):
-    """The first true value of condition(), or a failure that names what did not happen."""
+    """Returns the first true value of condition(), or fails with the name of what did not happen."""
     seconds *= SLOW
     deadline = time.monotonic() + seconds
     while True:
@@ -41,7 +41,7 @@ def wait_until(condition, seconds, what):
 
 
 def command(*argv, status=0, **options):
-    """Runs a command to its end and returns its output; fails unless its exit status is as expected."""
+    """Runs a command and returns its output; fails unless its exit status is as expected."""
     options = {"text": True, "timeout": 120, **options}
     options["timeout"] *= SLOW
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
@@ -50,7 +50,7 @@ def command(*argv, status=0, **options):
 
 
 class Lab:
-    """One lab of scripts/lab under a name of its own, so that it can stand beside a demo."""
+    """One lab of scripts/lab with a name of its own, so that a demo can run at the same time."""
 
     def __init__(self, name, build):
         self.name = name
@@ -64,7 +64,7 @@ class Lab:
         return command(str(ROOT / "scripts/lab"), *words, env=self.env, **options)
 
     def popen(self, *words, **options):
-        """The process is the command itself: scripts/lab becomes it."""
+        """The process is the command itself, because scripts/lab execs it."""
         return subprocess.Popen([str(ROOT / "scripts/lab"), *words], env=self.env, **options)
 
     def within(self, host, *argv, **options):
@@ -74,7 +74,8 @@ class Lab:
         return "nsenter", f"--net=/run/netns/{self.name}-{host}", "--"
 
     def set_forward(self, how):
-        """l2, ipip or ipip6: how the configuration reaches the servers. Far ends of tunnels run where there are any."""
+        """l2, ipip or ipip6: how the configuration forwards to the servers. Starts the far ends of tunnels where they
+        are needed."""
         before = self.env.get("MXLB_LAB_FORWARD", "l2")
         self.env["MXLB_LAB_FORWARD"] = how
         if before == "l2" and how != "l2":
@@ -85,14 +86,14 @@ class Lab:
                 assert stop.wait(30 * SLOW) == 0
 
     def add_farsite(self):
-        """Once for all tests: it disturbs none."""
+        """Runs once for all tests; it does not interfere with any."""
         if not Path(f"/run/netns/{self.name}-{FAR}").exists():
             self("farsite")
 
     # What a test breaks is mended when it ends, however it ends.
 
     def farend(self, host, config=None):
-        """mxlbd on a server, with this configuration or the one that only strips."""
+        """mxlbd on a server, with this configuration or the one that only decapsulates."""
         self.undo.callback(self.restore_farend, host)
         file = self.run / host / "own.yaml"
         if config:
@@ -122,12 +123,12 @@ class Lab:
         self("join", host)
 
     def unplug(self, host):
-        """Its interface is deleted."""
+        """Deletes the host's interface."""
         self.undo.callback(self.plug, host)
         self.within(host, "ip", "link", "del", "eth0")
 
     def plug(self, host):
-        """It gets another one, if it has none."""
+        """Creates the host's interface if it has none."""
         if "does not exist" in self.within(host, "ip", "link", "show", "dev", "eth0", status=None):
             self("plug", host)
 
@@ -159,15 +160,16 @@ class Lab:
         self.undo.close()
 
     def owner(self):
-        """uid and gid that mxlbd has."""
+        """UID and GID of mxlbd."""
         return self.pin.stat().st_uid, self.pin.stat().st_gid
 
     def pinned(self):
-        """What is in the directory of the pins, but for the kernel's own lists."""
+        """The contents of the directory of pins, without the kernel's own files."""
         return [path for path in self.pin.iterdir() if path.suffix != ".debug"]
 
     def xdp(self, device="eth0"):
-        """The mode of the XDP program on an interface of the balancer: "native", "generic"; None: there is none."""
+        """The mode of the XDP program on an interface of the balancer: "native", "generic", or None if there is
+        none."""
         link, = json.loads(self.within("lb", "ip", "-json", "link", "show", "dev", device))
         return {1: "native", 2: "generic"}[link["xdp"]["mode"]] if "xdp" in link else None
 
@@ -181,18 +183,18 @@ class Lab:
         return {host: len(self.log(host)) for host in SERVERS}
 
     def connections(self, since, address=CLIENT):
-        """Connections from that address that each server's log shows since log_sizes()."""
+        """The connections from that address in each server's log since log_sizes()."""
         line = re.compile(rf"smtpd\[\d+\]: connect from \S+\[{re.escape(address)}\]")
         return {host: len(line.findall(self.log(host)[since[host]:])) for host in SERVERS}
 
     def accepted(self, since):
-        """Messages taken by each server since log_sizes(): the queue manager has them, so they are on its disk."""
+        """The messages accepted by each server since log_sizes(), that is, in its queue on disk."""
         return {host: len(re.findall(r"qmgr\[\d+\]: \w+: from=<sender@example.net>", self.log(host)[since[host]:]))
                 for host in SERVERS}
 
 
 class Balancer:
-    """mxlbd in the lab, behind the walls of its systemd unit."""
+    """mxlbd in the lab, with the restrictions of its systemd unit."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -200,7 +202,7 @@ class Balancer:
         self.log_file = lab.run / "mxlbd.log"
 
     def configure(self, mode="auto", replace=None):
-        """The lab's configuration with pieces of its text replaced."""
+        """The lab's configuration with parts of its text replaced."""
         text = self.lab("config", mode)
         for old, new in (replace or {}).items():
             assert old in text, f"the lab's configuration has no {old!r}"
@@ -222,7 +224,7 @@ class Balancer:
             return None
 
     def stop(self, seconds=10):
-        """Exit status."""
+        """Returns the exit status."""
         self.process.terminate()
         return self.process.wait(seconds * SLOW)
 
@@ -231,7 +233,7 @@ class Balancer:
         self.process.wait()
 
     def end(self):
-        """Whatever it takes, pins too: the next test starts cold."""
+        """Ends mxlbd by all means and removes the pins, so that the next test starts cold."""
         if self.process and self.process.poll() is None:
             orphans = children(self.process.pid)
             self.process.kill()
@@ -268,14 +270,14 @@ class Balancer:
         return next(b for tier in self.service(service)["tiers"] for b in tier["backends"] if b["name"] == name)
 
     def info(self, key):
-        """A number of `show info`."""
+        """A number from `show info`."""
         return int(re.search(rf"^{key}: (\d+)$", self.ask("show info"), re.M)[1])
 
     def verdicts(self, service="hybrid-mail"):
         return {b["name"]: b["verdict"] for tier in self.service(service)["tiers"] for b in tier["backends"]}
 
     def wait_for(self, expected, seconds=10, service="hybrid-mail"):
-        """Until verdicts are as expected, for instance {"oxford-a": "down"}."""
+        """Waits until verdicts are as expected, for instance {"oxford-a": "down"}."""
         def met():
             return expected.items() <= self.verdicts(service).items()
         try:
@@ -291,11 +293,12 @@ class Balancer:
             self.wait_for({host: "up" for host in SERVERS}, 15, service)
 
     def descriptors(self):
-        """Number of open files of mxlbd and of its children; 0 for one that is just ending."""
+        """The number of open files of mxlbd and its children; 0 for a process that is just ending."""
         return len(self.open_files())
 
     def open_files(self):
-        """What each open file of mxlbd and of its children is, sorted: "tcp socket", "anon_inode:[eventpoll]", a path."""
+        """The kind of each open file of mxlbd and its children, sorted: "tcp socket", "anon_inode:[eventpoll]", a
+        path."""
         files = []
         for pid in (self.process.pid, *children(self.process.pid)):
             with contextlib.suppress(FileNotFoundError):
@@ -330,8 +333,8 @@ class Attempt:
 
 
 class Traffic:
-    """New connections to the VIP from the client (or another host), one every 25 ms, each noting which server greets it.
-    Or more rarely, with as much patience: (seconds apart, seconds for a connect)."""
+    """New connections to the VIP from the client (or another host), one every 25 ms or at the given interval and
+    timeout. Records which server greets each."""
 
     def __init__(self, lab, address=VIP, pace=(), host="client"):
         self.lab, self.address, self.pace, self.host = lab, address, pace, host
@@ -358,7 +361,7 @@ class Traffic:
         return {a.server for a in self.attempts(since)}
 
     def wait_seen(self, servers, seconds=10):
-        """Until, from now on, exactly these have greeted (nobody failed), over a dozen connections."""
+        """Waits until exactly these servers greet all of a dozen new connections."""
         since = time.monotonic()
         def met():
             attempts = self.attempts(since)
@@ -367,7 +370,7 @@ class Traffic:
 
 
 class Capture:
-    """TCP packets to and from the VIP seen on the balancer's own cable, at the switch's end of it."""
+    """TCP packets to and from the VIP on the balancer's cable, captured at the switch's end of it."""
 
     def __init__(self, lab, vip, client):
         self.lab, self.vip, self.client = lab, vip, client
@@ -392,12 +395,13 @@ class Capture:
         return sum(address == ipaddress.ip_address(source) for address, _ in self.packets())
 
     def wait_ends(self, source, number):
-        """tcpdump writes late what it captured, and not at all what was still in its ring when it was stopped."""
+        """Waits for all ends of connections: tcpdump writes with a delay, and loses what is in its ring when it is
+        stopped."""
         wait_until(lambda: sum(address == ipaddress.ip_address(source) and flags & TCP_ENDS for address, flags in self.packets())
                    >= 2 * number, 30, f"{number} connections ended by {source} in the capture, on their way in and out")
 
     def packets(self):
-        """Of each its source and its TCP flags."""
+        """The source and the TCP flags of each packet."""
         data, at = self.file.read_bytes(), PCAP_HEADER
         while at + PCAP_RECORD <= len(data):
             length, = struct.unpack_from("<8xI", data, at)

@@ -11,7 +11,7 @@ def timers(lab):
 
 
 def left(lab):
-    """What of mxlb is in the kernel, by its kind."""
+    """The objects of mxlb in the kernel, by kind."""
     commands = {
         "rules": [("ip", family, "rule", "show") for family in ("-4", "-6")],
         "routes": [("ip", family, "route", "show", "table", "all") for family in ("-4", "-6")],

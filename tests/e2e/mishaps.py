@@ -8,7 +8,7 @@ PATIENCE_S = 15  # for what should take two
 
 
 class Mail:
-    """Sessions, some busy and some idle, and new connections all the while."""
+    """Busy sessions, idle sessions and new connections at the same time."""
 
     def __init__(self, lab):
         self.sessions, self.traffic = Sessions(lab, VIP), Traffic(lab)
@@ -25,20 +25,20 @@ class Mail:
         self.sessions.__exit__(*what)
 
     def back_after(self, since):
-        """Seconds until the first connection begun after that time was greeted; then all are again."""
+        """Seconds until the first connection begun after that time is greeted; all later ones must be, too."""
         first = wait_until(lambda: [a for a in self.traffic.attempts(since) if a.server], PATIENCE_S, "a greeting")[0]
         self.traffic.wait_seen({"oxford-a", "oxford-b"}, PATIENCE_S)
         return first.at - since
 
     def end(self):
-        """No session broke, and each is where it was."""
+        """No session broke, and each is still on its server."""
         assert_alive(self.sessions.noop())
         self.sessions.assert_one_server_each()
         assert_ended_well(self.sessions.quit())
 
 
 def greet_late(lab, host, seconds):
-    """Its greeting takes that long."""
+    """Delays the greeting by this time."""
     main = lab.run / host / "etc/main.cf"
     text = main.read_text()
 
@@ -56,7 +56,7 @@ __attribute__((section("tc"), used)) int lose(void *ctx) { return random_u32() %
 
 
 def lose(lab, host, percent):
-    """So much of what comes in at the host is lost, by a filter in front of its stack."""
+    """Drops this share of the packets that arrive at the host, by a filter below its IP stack."""
     pin, file = f"{lab.pin}-lose", lab.run / "lose.o"
     filters = "tc", "filter", "replace", "dev", "eth0", "ingress", "prio", "1", "handle", "1", "bpf"
     command("clang", "-target", "bpf", "-O2", "-x", "c", "-c", "-", "-o", str(file), input=LOSS % percent)

@@ -31,7 +31,7 @@ KINDS = {
 
 
 def come(path, kind):
-    """A connected client that has said what fits, or None: there is no room even to wait."""
+    """A client that has connected and sent what fits, or None if there is not even room to wait."""
     s = socket.socket(socket.AF_UNIX)
     s.setblocking(False)
     try:

@@ -92,7 +92,7 @@ print("ready", flush=True)
 
 
 class Lines:
-    """A child process whose lines of output are waited for."""
+    """A child process with output to wait for, line by line."""
 
     def __init__(self, argv, stderr=None):
         self.lines, self.seen = queue.Queue(), []
@@ -105,7 +105,7 @@ class Lines:
             self.lines.put(line.rstrip("\n"))
 
     def expect(self, pattern, seconds=PATIENCE):
-        """The match of the next line that fits; the ones before are dropped."""
+        """The match of the next line that fits; lines before it are dropped."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -118,7 +118,7 @@ class Lines:
                 return m
 
     def waiting(self):
-        """The lines that are there already."""
+        """The lines that have arrived."""
         out = []
         while not self.lines.empty():
             out.append(self.lines.get())
@@ -143,7 +143,7 @@ class Driver(Lines):
         self.p.stdin.write(command + "\n")
 
     def answer(self):
-        """To what was said; events that come before it stay to be expected."""
+        """The answer to a command. Events that come before it can still be expected."""
         early = []
         while not (line := self.lines.get(timeout=PATIENCE)).startswith("= "):
             early.append(line)
@@ -189,7 +189,7 @@ class Net:
         return d
 
     def connect(self, vip, backend):
-        """Which server answers a socket with the backend's mark, or the errno."""
+        """Which server answers a socket that has the server's mark, or the errno."""
         c = self.python("lb", CLIENT, vip, hex(0x6D780000 | backend))
         try:
             return c.expect(".+")[0]
@@ -236,7 +236,7 @@ def wait_for(condition, seconds=PATIENCE):
 
 
 def frames(sniffer, wanted):
-    """The first frames on the wire, as bytes, for which wanted() holds, until `None` of them is missing."""
+    """The frames on the wire, as bytes, for which wanted() holds, until PATIENCE is over."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         frame = bytes.fromhex(sniffer.expect("[0-9a-f]+")[0])

@@ -7,7 +7,7 @@ from lab import ROOT, command
 
 
 def build_package(folder, version=None):
-    """The .deb."""
+    """Builds the package and returns the path of the .deb."""
     env = {**os.environ, "DEB_BUILD_OPTIONS": "noautodbgsym", **({"DEB_VERSION": version} if version else {})}
     return Path(command(str(ROOT / "scripts/make-deb"), str(folder), env=env, timeout=600).strip().splitlines()[-1])
 
@@ -17,7 +17,7 @@ def field(deb, name):
 
 
 def unpack(deb, folder):
-    """Its files in folder/root, its scripts in folder/control."""
+    """Unpacks its files into folder/root and its maintainer scripts into folder/control."""
     command("dpkg-deb", "-x", str(deb), str(folder / "root"))
     command("dpkg-deb", "-e", str(deb), str(folder / "control"))
     return folder / "root", folder / "control"

@@ -14,7 +14,7 @@ MARKER = "169.254.25.25/32"  # keepalived's: what was killed leaves it
 
 
 class Box:
-    """One of the pair: mxlbd by `lab box`, keepalived by `lab keepalived`."""
+    """One box of the pair: mxlbd by `lab box`, keepalived by `lab keepalived`."""
 
     def __init__(self, lab, host):
         self.lab, self.host = lab, host
@@ -68,7 +68,7 @@ class Box:
         self.mxlbd.send_signal(number)
 
     def keepalived_pids(self):
-        """keepalived's parent, and its VRRP child."""
+        """keepalived's main process and its VRRP child."""
         return [self.keepalived.pid, *children(self.keepalived.pid)]
 
     def signal_keepalived(self, number):
@@ -76,7 +76,7 @@ class Box:
             os.kill(pid, number)
 
     def pids(self):
-        """All processes on this host: nobody else has any in its network namespace."""
+        """All processes of this host: no other process is in its network namespace."""
         return [int(pid) for pid in command("ip", "netns", "pids", f"{self.lab.name}-{self.host}").split()]
 
     def end(self):
@@ -93,7 +93,7 @@ class Box:
 
 
 class Pair:
-    """Both, in a lab of their own."""
+    """The two boxes in a lab of their own."""
 
     def __init__(self, name, build):
         self.lab = Lab(name, build)
@@ -106,7 +106,7 @@ class Pair:
         return self.boxes[host]
 
     def start(self):
-        """lb becomes the active one."""
+        """Starts both; lb becomes active."""
         for host in BOXES:
             self[host].start()
         for host in BOXES:

@@ -22,7 +22,7 @@ class Pinned:
         self.memory = mmap.mmap(self.fd, (self.size + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE, mmap.MAP_SHARED)
 
     def fill(self, junk):
-        """With these bytes, again and again."""
+        """Fills the map with these bytes, repeated."""
         self.memory[:self.size] = (junk * (self.size // len(junk) + 1))[:self.size]
 
     def __enter__(self):

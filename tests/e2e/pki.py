@@ -39,7 +39,8 @@ class Pki:
         openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "key.pem", cwd=directory)
 
     def certificate(self, name, subject, issuer=None, extensions="", days=(-1, 90), md="sha256"):
-        """NAME.pem for the one key; issuer: another's name, None: itself. Days are from now."""
+        """Writes NAME.pem with the common key. issuer: the name of another one, or None for self-signed. Days are
+        relative to now."""
         (self.directory / "ext").write_text(extensions or "# none")
         now = datetime.datetime.now(datetime.timezone.utc)
         start, end = ((now + datetime.timedelta(days=d)).strftime("%Y%m%d%H%M%SZ") for d in days)
@@ -54,7 +55,7 @@ class Pki:
         return self.certificate(name, subject, issuer, "basicConstraints=critical,CA:TRUE", **more)
 
     def chain(self, *names):
-        """As a server shows them, its own first."""
+        """The chain as a server sends it, its own certificate first."""
         chain = self.directory / ("-".join(names)[:100] + ".chain")
         chain.write_text("".join((self.directory / f"{name}.pem").read_text() for name in names))
         return chain

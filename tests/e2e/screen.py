@@ -40,7 +40,7 @@ class Terminal:
         os.write(self.master, keys.encode())
 
     def look(self):
-        """The rows of the screen, after everything drawn so far."""
+        """The rows of the screen after all output so far."""
         while select.select([self.master], [], [], 0)[0]:
             try:
                 self.stream.feed(os.read(self.master, 65536))
@@ -49,7 +49,7 @@ class Terminal:
         return self.screen.display
 
     def wait(self, pattern, seconds=10, first=""):
-        """The row that has the pattern; of the rows that begin with `first`, the first must."""
+        """Waits for a row that matches the pattern; of the rows that begin with `first`, the first has to match."""
         def found():
             rows = [row for row in self.look() if row.startswith(first)]
             return next((row for row in (rows[:1] if first else rows) if re.search(pattern, row)), None)

@@ -30,13 +30,13 @@ def tcp_info(s):
 
 
 def message(size, seed):
-    """Unpredictable lines, none of which begins with a dot."""
+    """Random lines, none of which begins with a dot."""
     lines = base64.encodebytes(random.Random(seed).randbytes(size * 3 // 4))
     return b"From: sender@example.net\nSubject: " + seed.encode() + b"\n\n" + lines
 
 
 class Stalls(threading.Thread):
-    """Watches, while there is something to acknowledge, for how long nothing is."""
+    """Records the longest times without an ACK while data is unacknowledged."""
 
     def __init__(self, s):
         super().__init__(daemon=True)

@@ -23,7 +23,7 @@ GRACE_S = 2  # for the farewell, and a loaded machine
 
 @pytest.fixture(scope="module", params=["probe-once", "san/probe-once"])
 def probe_once(request):
-    """The driver as shipped, behind seccomp; then under the sanitizers."""
+    """The driver as it is shipped, with seccomp, then under the sanitizers."""
     path = BUILD / request.param
     subprocess.run(["make", "-s", f"B={BUILD.name}", path.relative_to(ROOT)], cwd=ROOT, check=True, timeout=600)
     return path
@@ -47,7 +47,7 @@ def tls_context(tmp_path_factory):
 
 
 class Connection:
-    """One connection at the peer's side: what was heard, and how it ended."""
+    """One connection as the peer sees it: what it received and how it ended."""
 
     def __init__(self, reader, writer, context):
         self.reader, self.writer, self.context = reader, writer, context
@@ -91,7 +91,7 @@ def reply(code, lines):
 
 def smtp(greeting=b"220 mx.contoso.com ESMTP\r\n", ehlo=reply(250, EHLO), starttls=b"220 2.0.0 go\r\n", handshake=None,
          ehlo_tls=None, mail=b"250 2.1.0 ok\r\n", rset=b"250 2.0.0 ok\r\n", quit_=b"221 2.0.0 bye\r\n"):
-    """A whole server, one answer changed. A function in place of an answer takes the connection over."""
+    """A whole server with one answer changed. If the answer is a function, it takes over the connection."""
 
     async def script(c):
         async def answer(with_what):
@@ -203,7 +203,7 @@ async def run_probe(probe_once, port, options, address="127.0.0.1"):
 
 
 def probe(probe_once, script, options="", context=None):
-    """Result, the connection as the peer saw it, and seconds."""
+    """Returns the result, the connection as the peer saw it, and the seconds."""
 
     async def main():
         async with Peer(script, context) as peer:
@@ -232,7 +232,7 @@ def wait_for(condition, seconds, what):
 
 
 class Running:
-    """probe-once against a peer that accepts and never speaks."""
+    """probe-once with a peer that accepts and sends nothing."""
 
     def __init__(self, probe_once, options):
         self.listener = socket.create_server(("127.0.0.1", 0))

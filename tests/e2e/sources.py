@@ -20,12 +20,12 @@ class Key:
 
     @property
     def words(self):
-        """Of an enumeration; none of other values."""
+        """The words of an enumeration; empty for other types."""
         return STRING.findall(self.setting(r"(?:WORDS|\.kind\.words =|\.words =)(.*?)(?:NULL|\)\s*(?:,|$))") or "")
 
     @property
     def default(self):
-        """As it would be written; "": empty; None: none."""
+        """The default as written in a file. "": empty; None: there is no default."""
         return self.setting(r'\.initial = "([^"]*)"') if '.initial = "' in self.text else None
 
     @property
@@ -38,7 +38,7 @@ class Key:
 
 
 def body(text, start):
-    """What is between the brace that the match ends with and its partner."""
+    """The text between the brace at the end of the match and its closing brace."""
     depth, at = 1, start.end()
     while depth:
         depth += {"{": 1, "}": -1}.get(text[at], 0)
@@ -47,7 +47,7 @@ def body(text, start):
 
 
 def rows(table):
-    """Each row, without its braces, that begins with a name."""
+    """Each row that begins with a name, without its braces."""
     at = 0
     while start := re.compile(r"\{").search(table, at):
         row = body(table, start)
@@ -57,7 +57,7 @@ def rows(table):
 
 
 def all_keys():
-    """Tables of struct key by their name without _keys: {"probe": {"interval": Key}}."""
+    """The tables of struct key, by their name without _keys: {"probe": {"interval": Key}}."""
     tables = {}
     for file in sorted((ROOT / "userspace/conf").glob("*.c")):
         text = re.sub(r"/\*.*?\*/", "", file.read_text(), flags=re.S)
@@ -68,7 +68,7 @@ def all_keys():
 
 
 def config_keys():
-    """Those that this version knows."""
+    """The keys that this version knows."""
     return {table: {name: key for name, key in keys.items() if not key.later} for table, keys in all_keys().items()}
 
 
@@ -98,7 +98,7 @@ def socket_commands():
 
 
 def macro_names(file, macro):
-    """The names in a list like #define MXLB_REASONS(R) R(name, ...) ..."""
+    """The names in a list such as #define MXLB_REASONS(R) R(name, ...) ..."""
     text = (ROOT / file).read_text().replace("\\\n", " ")
     letter, lines = re.search(rf"#define {macro}\((\w)\)(.*)", text).groups()
     return re.findall(rf"\b{letter}\((\w+),", lines)

@@ -35,7 +35,7 @@ OF_PACKAGING = ("var/lib/dpkg", "var/lib/apt", "var/cache", "var/log", "etc/ld.s
 
 
 def debootstrap(folder, *more):
-    """A clean Debian, as small as can be, from where this machine's apt gets its packages."""
+    """A minimal clean Debian from the mirror that this machine's apt uses."""
     release = command("sh", "-c", '. /etc/os-release && echo "$VERSION_CODENAME"').strip()
     mirror = command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", f"Codename: {release}").split()[0]
     command("debootstrap", "--variant=minbase", f"--include={','.join([INCLUDED, *more])}", release, str(folder), mirror, timeout=600)
@@ -44,13 +44,13 @@ def debootstrap(folder, *more):
 
 
 def same(a, b):
-    """Two files, one of which may be missing."""
+    """Compares two files, one of which may be missing."""
     plain = all(path.is_file() and not path.is_symlink() for path in (a, b))
     return plain and a.read_bytes() == b.read_bytes()
 
 
 class System:
-    """lower: what is there at first; folder: an empty one."""
+    """lower: the initial contents; folder: an empty directory."""
 
     def __init__(self, lower, folder):
         self.lower, self.folder, self.root = Path(lower), folder, folder / "root"
@@ -69,7 +69,7 @@ class System:
         return self.inside("/ready").exists()
 
     def inside(self, path):
-        """A path of the folder as this process can open it."""
+        """The path under which this process can open a file of the folder."""
         return Path(f"/proc/{self.holder.pid}/root{self.folder}{path}")
 
     def file(self, path):
@@ -87,7 +87,7 @@ class System:
         self("apt-get", "-y", "install", f"/tmp/{deb.name}")
 
     def changed(self):
-        """Files that are other than at first, but for those that packaging itself writes."""
+        """The files that differ from the initial contents, without those that dpkg and apt write."""
         upper = self.inside("/upper")
         files = {str(path.relative_to(upper)): path for path in upper.rglob("*") if path.is_symlink() or not path.is_dir()}
         return {name for name, path in files.items()
@@ -96,7 +96,7 @@ class System:
     # --- systemd's part ---
 
     def start(self, netns, log):
-        """What `systemctl start mxlb` would do, in that network namespace."""
+        """Does what `systemctl start mxlb` would do, in that network namespace."""
         shutil.copy(ROOT / "scripts/confine", self.file("/tmp/confine"))
         unit = self.file(UNIT).read_text()
         start, = [line.partition("=")[2] for line in unit.splitlines() if line.startswith("ExecStart=")]

@@ -37,7 +37,7 @@ def forger(build):
 
 
 class Lists:
-    """Reloads between two lists, from another thread, until it is left; then the first is in force again."""
+    """A context manager that reloads two lists in turn from another thread. Afterwards the first is in force."""
 
     def __init__(self, balancer, mode):
         self.balancer = balancer
@@ -79,7 +79,7 @@ class Lists:
 
 
 class Arrivals:
-    """SYNs from a prefix that reach the servers."""
+    """The SYNs from a prefix that reach the servers."""
 
     def __init__(self, lab, prefix, folder):
         flags = "ip6[53] & 0x12 = 2" if ":" in prefix else "tcp[tcpflags] & 0x12 = 2"
@@ -98,7 +98,7 @@ class Arrivals:
 
 
 def counted(lab, name):
-    """A counter of the datapath over all services and CPUs, from the map: notes are in no report."""
+    """A counter of the datapath, summed over services and CPUs, read from the map because no report has the notes."""
     names = re.findall(r"\bX\((\w+), \"", (ROOT / "include/mxlb/counters.h").read_text())
     bpftool = shutil.which("bpftool", path="/usr/sbin:" + os.environ["PATH"])
     dump = json.loads(command(bpftool, "-j", "map", "dump", "pinned", str(next(lab.pin.glob("v*/counts")))))
@@ -110,7 +110,8 @@ def counted(lab, name):
 
 
 def play(lab, balancer, forger, measured, folder, mode, vip, in_first, in_second, in_none):
-    """A game; what is the same in both modes is asserted here. The SYNs of none, and what the counters rose by."""
+    """Plays a game and asserts what both modes have in common. Returns the SYNs from unlisted sources and the increase
+    of the counters."""
     swallow_forged_sources(lab)
     balancer.start()
     balancer.wait_all_up()

@@ -62,7 +62,7 @@ def cgroup(kind, **limits):
 # --- descriptors, memory, processes ---
 
 def test_with_32_descriptors_a_start_is_refused_with_the_reason_and_the_kernel_goes_on(lab, running):
-    """X1: it needs more than that. (Of a running one that is out of descriptors: test_trouble.py.)"""
+    """X1: a start needs more descriptors. (A running mxlbd without free descriptors: test_trouble.py.)"""
     assert running.stop() == 0
     said = lab("run", "-o", "LimitNOFILE=32", *binary(lab), status=2)
     refused_with(said, "descriptors", "advice=")
@@ -73,14 +73,14 @@ def test_with_32_descriptors_a_start_is_refused_with_the_reason_and_the_kernel_g
 
 
 def test_locked_memory_does_not_matter(lab, balancer):
-    """X4: Linux 5.11 and later count BPF's memory to the cgroup instead."""
+    """X4: since 5.11 Linux charges BPF memory to the cgroup instead."""
     balancer.start("run", "-o", "LimitMEMLOCK=0", *binary(lab))
     balancer.wait_all_up()
     lab("send", "5")
 
 
 def test_with_32_mb_of_memory_a_cold_start_fails_and_leaves_no_half_and_one_that_takes_over_works(lab, balancer):
-    """X2: the maps are more than that; once they are there mxlbd itself and its child need little."""
+    """X2: the maps need more than that. When they exist, mxlbd and its child need little."""
     with cgroup("memory", limit_in_bytes=32 << 20) as group:
         enter = ["sh", "-c", f'echo $$ >{group}/cgroup.procs; exec "$@"', "sh", *lab_words(lab, "mxlbd")]
         done = subprocess.run(enter, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
@@ -109,7 +109,7 @@ def lab_words(lab, *words):
 
 
 def test_without_room_for_a_child_nothing_is_known_any_more_until_there_is_again(lab, balancer):
-    """X3: pids.max. No server is blamed; mail goes on."""
+    """X3: pids.max. No server is blamed, and mail flows."""
     balancer.configure(replace={"    timeout: 10s": "    timeout: 3s"})
     balancer.start()
     balancer.wait_all_up()
@@ -133,7 +133,7 @@ FLOOD = "".join(f"address {what} 10.9.{i >> 8}.{i & 255}/32 dev lo\n" for i in r
 
 
 def test_after_a_flood_that_drowned_the_kernels_news_it_knows_what_the_kernel_knows(lab, running, measured):
-    """K4: ENOBUFS. What was lost is asked for."""
+    """K4: ENOBUFS. mxlbd requests the lost state again."""
     other = "02:00:00:00:00:13"
     before = lab.mac("nuneaton")
     lab.undo.callback(lab.within, "nuneaton", "ip", "link", "set", "dev", "eth0", "address", before)
@@ -151,7 +151,7 @@ def test_after_a_flood_that_drowned_the_kernels_news_it_knows_what_the_kernel_kn
 
 
 def test_after_a_reboot_the_vip_is_nobodys_until_a_server_is_up(lab, balancer, measured):
-    """U9: everything is gone; the first word about the VIP comes when there is who takes mail."""
+    """U9: all kernel state is gone. The VIP is announced and answered when the first server is up."""
     with lab.popen("exec", "switch", "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-tt", "-l", f"arp and src host {VIP}",
                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as dump, Traffic(lab) as traffic:
         while "listening on" not in dump.stderr.readline():
@@ -172,7 +172,7 @@ def test_after_a_reboot_the_vip_is_nobodys_until_a_server_is_up(lab, balancer, m
 
 @contextmanager
 def full_disk(lab):
-    """A file system without a free byte, mxlbd's own."""
+    """A full file system that belongs to mxlbd."""
     place = lab.run / "full"
     place.mkdir()
     command("mount", "-t", "tmpfs", "-o", "size=64k,mode=0755", "tmpfs", str(place))
@@ -188,7 +188,7 @@ def full_disk(lab):
 
 
 def test_with_a_full_disk_under_its_socket_and_its_log_it_works(lab, balancer):
-    """X6: it writes no file."""
+    """X6: mxlbd needs no room on the disk."""
     with full_disk(lab) as place:
         balancer.configure(replace={f"socket: {lab.run}/mxlb.sock": f"socket: {place}/mxlb.sock"})
         (lab.run / "mxlb.sock").symlink_to(place / "mxlb.sock")
@@ -202,7 +202,7 @@ def test_with_a_full_disk_under_its_socket_and_its_log_it_works(lab, balancer):
 
 
 def test_a_log_that_nobody_reads_stops_nothing_and_goes_on_when_it_is_read(lab, balancer):
-    """K9: a full pipe. Lines are dropped, and no probe is late for them."""
+    """K9: a full pipe. Log lines are dropped, and no probe is delayed."""
     read, write = os.pipe()
     with os.fdopen(read, "rb", 0) as log:
         os.set_blocking(write, False)
@@ -244,7 +244,7 @@ def kernel_warnings():
 
 @pytest.mark.parametrize("name", GARBAGE)
 def test_a_map_that_somebody_overwrites_is_put_right_within_seconds(lab, running, name, measured):
-    """K7: the program stays within its bounds meanwhile."""
+    """K7: the BPF program stays within its bounds meanwhile."""
     path, = lab.pin.glob(f"v*/{name}*")
     before = kernel_warnings()
     with Sessions(lab, VIP) as sessions:
@@ -271,7 +271,8 @@ REMOVALS = 30
 
 
 def a_day_of_changes(lab, running, rounds):
-    """What operators do, one after another: servers, weights, lists, limits and services come and go, or nothing changes."""
+    """An operator's changes in sequence: servers, weights, lists, limits and services are added and removed, or nothing
+    changes."""
     text, seed = lab.config_file.read_text(), random.Random(13)
     tier = "        nuneaton:"
     other = text[text.index("  hybrid-mail:"):text.index("  hybrid-mail6:")].replace("  hybrid-mail:", "  submission:", 1)
@@ -292,7 +293,8 @@ def a_day_of_changes(lab, running, rounds):
 
 @pytest.mark.parametrize("rounds", [288 if GAMES else 24])  # a day: one every five minutes
 def test_a_day_of_changes_raises_no_alarm_and_each_foreign_write_does(lab, running, measured, rounds):
-    """K7. The flow table is gone through and the allow-lists are looked at meanwhile: by `make games` for a minute and more."""
+    """K7. Meanwhile the flow table is scanned and the allow-lists are checked. In `make games` it runs for more than a
+    minute."""
     with Sessions(lab, VIP) as sessions, Sessions(lab, VIP6) as sessions6:
         sessions.open(10, 10)
         sessions6.open(10, 10)
@@ -315,7 +317,7 @@ def test_a_day_of_changes_raises_no_alarm_and_each_foreign_write_does(lab, runni
 
 
 def test_removals_and_additions_raise_no_alarm_and_a_foreign_write_does_each_time(lab, running, measured):
-    """K7: a removed server's next hop is cleared some time after the reload that removed it, by mxlbd itself."""
+    """K7: mxlbd itself clears the next hop of a removed server, some time after the reload that removed it."""
     text = lab.config_file.read_text()
     with Pinned(next(lab.pin.glob("v*/backends"))) as backends:
         def in_use():
@@ -339,8 +341,8 @@ def test_removals_and_additions_raise_no_alarm_and_a_foreign_write_does_each_tim
 
 
 def test_what_somebody_wrote_just_before_a_change_is_not_taken_for_the_truth(lab, running):
-    """K7: a change compares with what the maps have, before the watchdog's next look; and each loss of a ring's number cost one of
-    the copies that rings are built in, until none was left."""
+    """K7: a change is compared with the contents of the maps before the watchdog's next check. Each lost ring number
+    used to cost one of the copies in which rings are built, until none was left."""
     with Pinned(next(lab.pin.glob("v*/services"))) as services:
         for n in range(10):
             services.fill(GARBAGE["services"])
@@ -351,7 +353,7 @@ def test_what_somebody_wrote_just_before_a_change_is_not_taken_for_the_truth(lab
 
 
 def test_records_that_are_half_written_are_no_harm_to_the_next_start(lab, running):
-    """U8: what the next mxlbd is to know lies in a map, not in a file; a record that can't be is not believed."""
+    """U8: the state for the next mxlbd is in a map, not in a file; an impossible record is ignored."""
     for junk in (b"\xff", os.urandom(65536)):
         assert running.stop() == 0
         path, = lab.pin.glob("v*/records*")
@@ -363,7 +365,7 @@ def test_records_that_are_half_written_are_no_harm_to_the_next_start(lab, runnin
 
 
 def test_something_else_under_the_links_name_is_replaced(lab, balancer):
-    """U5: of what can't be updated a new link is made."""
+    """U5: if a pin can't be updated, a new link is made."""
     balancer.start()
     balancer.wait_all_up()
     link, = lab.pin.glob("v*/link_*")
@@ -384,7 +386,7 @@ def test_something_else_under_the_links_name_is_replaced(lab, balancer):
 # --- bpffs ---
 
 def test_a_bpffs_that_can_only_be_read_is_refused_unless_all_pins_are_there(lab, balancer):
-    """U7: read-only. Who takes over makes no pin, and works."""
+    """U7: mounted read-only. An mxlbd that takes over needs no new pin, so it works."""
     read_only = "run", "-o", "ReadWritePaths="
     refused_with(lab(*read_only, *binary(lab), status=2), "Read-only file system")
     assert not lab.xdp()
@@ -397,7 +399,7 @@ def test_a_bpffs_that_can_only_be_read_is_refused_unless_all_pins_are_there(lab,
 
 
 def test_a_bpffs_mounted_over_the_pins_is_refused_and_the_kernel_goes_on(lab, running):
-    """U7: mounted twice: the pins are there and can't be seen."""
+    """U7: mounted twice: the pins exist but are hidden."""
     assert running.stop() == 0
     command("mount", "-t", "bpf", "-o", "mode=0700", "bpf", str(lab.pin))
     try:
@@ -413,7 +415,7 @@ def test_a_bpffs_mounted_over_the_pins_is_refused_and_the_kernel_goes_on(lab, ru
 
 
 def test_no_bpffs_is_refused_with_the_way_to_mount_one(lab, balancer):
-    """U7: not mounted, or lost with a mount namespace: no pin survives there."""
+    """U7: not mounted, or lost with a mount namespace: pins would not survive there."""
     balancer.configure(replace={f"pin: {lab.pin}": f"pin: {lab.run}/no-bpffs"})
     refused_with(lab("mxlbd", status=2), "mount -t bpf")
     assert not lab.xdp()
@@ -425,7 +427,8 @@ WRAP_S = (1 << 32) / 1000  # when milliseconds no longer fit into 32 bits: 49.7 
 
 
 def test_a_clock_of_milliseconds_that_wraps_at_49_days_matters_to_nothing(lab, balancer):
-    """X8: a time namespace, five seconds before. (Wall clocks of 2038 have no namespace; times are 64 bits wide all over.)"""
+    """X8: in a time namespace, five seconds before the wrap. (Wall-clock times of 2038 have no namespace; all times
+    have 64 bits.)"""
     offset = int(WRAP_S - time.clock_gettime(time.CLOCK_MONOTONIC)) - 5
     with balancer.log_file.open("w") as log:
         outer = subprocess.Popen(["unshare", "--time", "--monotonic", str(offset), "--fork", "--kill-child", "--",

@@ -73,7 +73,7 @@ CASES = {
 
 
 class Session:
-    """probe-once against a peer in this process; what each of its connections led to on the server's side."""
+    """probe-once with a peer in this process, and the outcome of each of its connections on the server's side."""
 
     def __init__(self, binary, script, context, options):
         self.binary, self.script, self.context, self.options, self.trouble = binary, script, context, options, []
@@ -126,7 +126,7 @@ def test_a_ca_file_that_can_not_be_read_is_our_trouble(probe_once, pki):
 
 
 def test_ten_thousand_names_end_the_handshake_as_with_exchange_online(probe_once, pki):
-    """More than Windows' client takes in a message; ours takes twice as much."""
+    """More than the Windows client accepts in a message; mxlb accepts twice as much."""
     result, _, _ = judged(probe_once, pki, ["many", "issuing"], CHAIN)
     assert (result["reason"], result["text"]) == ("tls_handshake", "excessive message size")
     assert result["restarts"] == 0
@@ -139,7 +139,7 @@ def test_a_chain_of_a_megabyte_ends_the_handshake(probe_once, pki):
 
 
 class Rounds:
-    """probe-once -w: a round for each go(), and its log as it comes."""
+    """probe-once -w: one round for each go(), and its log as it is written."""
 
     def __init__(self, binary, port, *options):
         self.process = subprocess.Popen([binary, "-w", "-r", "9", *map(str, options), "127.0.0.1", str(port)], text=True,
@@ -167,7 +167,7 @@ class Rounds:
 
 
 class Server(threading.Thread):
-    """A Peer in a thread of its own, for tests that wait."""
+    """A Peer in a thread of its own, for tests that block."""
 
     def __init__(self, script, context):
         super().__init__(daemon=True)

@@ -14,7 +14,7 @@ FIGURE = r"'[^'=|]+'=-?\d+(?:c|s|%|[KMG]?B)?(?:;[\d:.~@]*){0,4}"  # the Monitori
 
 
 def check(lab, *words):
-    """State, text and figures; the line is as the guidelines want it."""
+    """Returns state, text and figures, and asserts that the line follows the Monitoring Plugins guidelines."""
     done = subprocess.run([*lab.nsenter("lb"), str(lab.run / "bin/mxlbctl"), "-s", str(lab.run / "mxlb.sock"), "check", *words],
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30, check=False)
     line, = done.stdout.splitlines()

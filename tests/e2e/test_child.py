@@ -25,7 +25,7 @@ LIFE = {"getsockopt", "recvfrom", "recvmsg", "sendto", "close", "epoll_create1",
 
 
 def test_the_child_opens_makes_and_runs_nothing_once_it_has_begun(probe_once, certs, tmp_path):  # noqa: F811
-    """Dialogues, a hostile one among them, under strace."""
+    """Several dialogues, one of them hostile, under strace."""
     if os.geteuid():
         pytest.skip("needs root")
     log = tmp_path / "strace"
@@ -69,7 +69,7 @@ PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_ATTACH, PTRACE_DETACH = 12, 13, 16, 17
 
 
 def make_it_call(pid, number, arguments):
-    """Takes the process out of the system call it waits in, and back one instruction, into this one."""
+    """Moves the process from the system call in which it waits one instruction back, into this system call."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     libc.ptrace.restype = ctypes.c_long
@@ -121,7 +121,7 @@ def test_a_violation_kills_the_child_is_logged_and_another_goes_on(probe_once, c
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the registers are those of x86-64")
 def test_what_the_child_needs_does_not_kill_it(probe_once):  # noqa: F811
-    """The same way in, and nothing happens: it is the call that killed."""
+    """The same method with a permitted call has no effect: in the other test it is the call that kills."""
     if os.geteuid():
         pytest.skip("needs root")
     with Running(probe_once, "-T 1000") as running:
@@ -132,7 +132,7 @@ def test_what_the_child_needs_does_not_kill_it(probe_once):  # noqa: F811
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the registers are those of x86-64")
 def test_nobody_waits_for_a_child_that_hangs_up_and_lives(probe_once):  # noqa: F811
-    """It has a second to leave, in which the next child already probes; then it is killed."""
+    """It has a second to exit, in which the next child already probes; then it is killed."""
     if os.geteuid():
         pytest.skip("needs root")
     with Running(probe_once, "-T 5000") as running:
@@ -164,7 +164,7 @@ def last_probes(balancer):
 
 
 def test_verdicts_outlive_any_number_of_children(balancer):
-    """Probes that are under way begin again with the next child: nothing but the log shows that one was killed."""
+    """Running probes are restarted in the next child: only the log shows that one was killed."""
     balancer.start()
     balancer.wait_all_up()
     since = {name: balancer.backend(name)["since"] for name in balancer.verdicts()}

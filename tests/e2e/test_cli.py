@@ -32,7 +32,7 @@ FOR_PEOPLE = {"help", "server-setup", "check", "detach", "endpoints"}  # detach 
 
 @pytest.fixture(scope="module")
 def running(lab):
-    """mxlbd for all of this file's tests that change nothing for long."""
+    """One mxlbd for all tests of this file that change nothing permanently."""
     from lab import Balancer
     lab.set_forward("l2")
     balancer = Balancer(lab)
@@ -105,7 +105,7 @@ def test_options_that_mean_nothing_are_usage(lab, words):
 
 @contextlib.contextmanager
 def terminal(argv, rows=24, columns=80, **env):
-    """A process on a terminal of this size: (process, what it has shown, a function to type)."""
+    """A process on a terminal of this size: (process, its output so far, a function that types)."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
@@ -130,7 +130,7 @@ def terminal(argv, rows=24, columns=80, **env):
 
 
 def frames(text):
-    """What top has drawn, without escape sequences, one screen each."""
+    """The screens that top has drawn, without escape sequences."""
     return [re.sub(r"\033\[[?\d;]*[A-Za-z]", "", frame).split("\r\n") for frame in text.split("\033[H")[1:]]
 
 
@@ -196,7 +196,7 @@ def test_colour_on_a_terminal_is_as_no_color_org_and_the_option_say(lab, running
 # Completion.
 
 def completed(lab, *words):
-    """What bash offers for the last of these words."""
+    """bash's completions for the last of these words."""
     array = " ".join(f"'{word}'" for word in (str(lab.run / "bin/mxlbctl"), *words))
     script = (f"source {ROOT}/scripts/mxlbctl.bash; COMP_WORDS=({array}); COMP_CWORD={len(words)}; "
               '_mxlbctl; printf "%s\\n" "${COMPREPLY[@]}"')
@@ -239,7 +239,8 @@ def test_completion_offers_commands_options_and_what_mxlbd_knows(lab, running):
 
 
 def test_completion_runs_nothing_that_a_daemon_says(lab, tmp_path):
-    """bash expands the words that it completes from: a name that a shell takes for more is none."""
+    """bash expands the words that it completes from, so names with characters that are special to a shell are left
+    out."""
     ran = tmp_path / "ran"
     evil = [f"$(touch${{IFS}}{ran})", f"`touch\t{ran}`", "a b", "x;y", "-c", "", "é"]
     backends = [{"name": name} for name in [*evil, "sound"]]
@@ -252,7 +253,7 @@ def test_completion_runs_nothing_that_a_daemon_says(lab, tmp_path):
 
 
 def test_json_is_ascii_whatever_a_daemon_says(lab, tmp_path):
-    """U+009B is to some terminals what escape and a bracket are."""
+    """Some terminals treat U+009B like ESC [."""
     status = {"services": [{"name": "\u009b2J\u001b[2J\u202e"}]}
     lab("ctl", "--version")
     with somebody(tmp_path, json.dumps(status, ensure_ascii=False)) as where:

@@ -9,7 +9,7 @@ import yaml
 
 
 def test_what_is_in_force_is_printed_as_a_file_that_changes_nothing(lab, balancer):
-    """Every default is written out: mxlbd -t accepts it, and as a plan it changes nothing."""
+    """All defaults are written out: mxlbd -t accepts the file, and its plan is empty."""
     balancer.configure(replace={"failback-hold: 0s": "failback-hold: 7s"})
     balancer.start()
     balancer.wait_all_up()

@@ -17,12 +17,12 @@ def start(balancer, on="true"):
 
 
 def begun(balancer):
-    """{client's port: server}."""
+    """{client port: server}."""
     return {int(m[4]): m[5] for m in LINE.finditer(balancer.log()) if m[1] == "connection" and m[3] == CLIENT}
 
 
 def ended(balancer):
-    """{client's port: (seconds, how, was there before)}."""
+    """{client port: (seconds, how it ended, whether it existed before)}."""
     return {int(m[4]): (float(m[7]), m[8], m[6] == ">") for m in LINE.finditer(balancer.log())
             if m[1] == "connection_ended" and m[3] == CLIENT}
 

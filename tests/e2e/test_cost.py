@@ -70,8 +70,8 @@ def numbered(line, n):
 
 @pytest.mark.parametrize("names", [1000, 1300])
 def test_names_under_constraints_cost_little(probe_once, tmp_path, names, measured):  # noqa: F811
-    """Each name is compared with each constraint: of two authorities, and as many as the chain's 64 KiB hold. Above 2^20
-    comparisons OpenSSL takes no side. The chain is sound: a stranger's ends earlier."""
+    """Each name is compared with each constraint: those of two authorities, with as many as fit into 64 KiB of chain.
+    OpenSSL gives up above 2^20 comparisons. The chain is valid, because an unknown one fails earlier."""
     pki = Pki(tmp_path)
     constraints = "basicConstraints=critical,CA:TRUE\nnameConstraints=@nc\n[nc]\n" + numbered("excluded;DNS.{0}={0}.x", names)
     pki.authority("root", "/CN=root")
@@ -85,7 +85,8 @@ def test_names_under_constraints_cost_little(probe_once, tmp_path, names, measur
 
 
 def test_a_computation_that_does_not_end_is_ended_and_charged_to_its_server(probe_once, measured):  # noqa: F811
-    """First in the common child, then in one of its own, where it may take longer; then it is probed as far as costs nothing."""
+    """It runs in the common child first, then in one of its own with a longer limit. Later probes stop before the
+    expensive part."""
     results, err = probe_again_and_again(probe_once, Chain(), 4)
     measured(f"{[r['cpu_ms'] for r in results]} ms of CPU")
     assert [(r["reason"], r["verdict"]) for r in results] == [("expensive", "unknown")] * 4
@@ -96,7 +97,7 @@ def test_a_computation_that_does_not_end_is_ended_and_charged_to_its_server(prob
 
 
 def test_a_computation_does_not_outlive_mxlbd(probe_once):  # noqa: F811
-    """Nobody is left then to end it."""
+    """Nobody would be left to end it."""
     async def main():
         asked = asyncio.Event()
 
@@ -118,7 +119,7 @@ def test_a_computation_does_not_outlive_mxlbd(probe_once):  # noqa: F811
 
 
 class NoDhe:
-    """A server that has nothing but DHE says so by an alert."""
+    """A server that supports only DHE: it answers with an alert."""
 
     async def answer(self, hello, reader, writer):
         writer.write(bytes.fromhex("15030300020228"))
@@ -133,7 +134,7 @@ def test_a_server_that_has_only_dhe_is_down_and_the_reason_names_it(probe_once):
 # In the lab.
 
 def hostile_servers(lab, ways, peers):
-    """On nuneaton, with a VIP of their own, one port each; the configuration's services for them."""
+    """Hostile servers on nuneaton with a VIP of their own and one port each; the configuration of their services."""
     lab.undo.callback(lab.within, "nuneaton", "ip", "address", "del", f"{THEIR_VIP}/32", "dev", "lo")
     lab.within("nuneaton", "ip", "address", "add", f"{THEIR_VIP}/32", "dev", "lo")
     for i, way in enumerate(ways):
@@ -155,14 +156,14 @@ def hostile_servers(lab, ways, peers):
 
 
 def silence(lab, host):
-    """It lives, and nothing of what it says reaches the balancer; what ends that."""
+    """The host lives, but its packets no longer reach the balancer. Returns a function that ends this."""
     lab.undo.callback(lab.within, host, "ip", "route", "del", "blackhole", "203.0.113.5/32", status=None)
     lab.within(host, "ip", "route", "add", "blackhole", "203.0.113.5/32")
     return lambda: lab.within(host, "ip", "route", "del", "blackhole", "203.0.113.5/32")
 
 
 def death_told(lab, balancer, host):
-    """Seconds from a server's last word to its verdict; NEVER_S: it was not told."""
+    """Seconds from the moment at which the server falls silent to its verdict; NEVER_S if there was none."""
     began, again = time.monotonic(), silence(lab, host)
     try:
         wait_until(lambda: balancer.verdicts()[host] == "down", NEVER_S, f"{host} is down")
@@ -192,13 +193,13 @@ def play(lab, balancer, ways, measured, peers):
 
 
 def judged_as(balancer, i, reason):
-    """That it is expensive is this box's trouble: it answers all else (docs/verdicts.md). None: either."""
+    """An expensive server is up, because the cost is this box's problem (docs/verdicts.md). reason None: any."""
     server = balancer.backend(f"costly-{i}", f"hostile-{i}")
     return server["verdict"] == ("up" if server["reason"] == "expensive" else "down") and reason in (None, server["reason"])
 
 
 def nice_values(balancer):
-    """Of mxlbd's children: proc(5), stat."""
+    """The nice values of mxlbd's children: proc(5), stat."""
     values = set()
     for pid in children(balancer.process.pid):
         with contextlib.suppress(OSError):  # it has just ended
@@ -207,7 +208,7 @@ def nice_values(balancer):
 
 
 def test_eight_hostile_servers_delay_no_other_servers_verdict(lab, balancer, measured):
-    """One in each of eight services, of all ways."""
+    """One in each of eight services, one of each kind."""
     ways = (list(WAYS) * 2)[:SERVERS_MAX]
     peers = []
     assert max(play(lab, balancer, ways, measured, peers)) < TOLD_S

@@ -18,14 +18,14 @@ PAST_START = "BPF_MAP_LOOKUP_BATCH"  # the loop's first look at what the datapat
 
 
 class Starts:
-    """mxlbd of one build or another, under strace where its calls are counted or it is to die at one of them."""
+    """mxlbd of one build or another, under strace if its calls are counted or if it is to be killed at one of them."""
 
     def __init__(self, lab, balancer):
         self.lab, self.balancer = lab, balancer
         self.argv = [str(lab.run / "bin/mxlbd"), "-c", str(lab.config_file)]
 
     def strace(self, directory, *options):
-        """The words for scripts/lab that start that build's mxlbd so."""
+        """The arguments of scripts/lab that start that build's mxlbd under strace."""
         before, self.lab.env["MXLB_BUILD"] = self.lab.env["MXLB_BUILD"], str(directory)
         try:
             self.lab("mxlbd", "--help")  # has its binaries copied
@@ -34,7 +34,8 @@ class Starts:
         return "run", *TRACEABLE, "strace", "-qq", *options, *self.argv
 
     def calls(self, directory):
-        """{call: which of a start of this build, as strace counts them}: of a run of mere reads only the first. It is stopped again."""
+        """{call: numbers of the calls of this kind in a start of this build, counted by strace}; of a series of mere
+        reads only the first. mxlbd is stopped afterwards."""
         log = self.lab.run / "calls"
         self.balancer.start(*self.strace(directory, "-o", str(log), "-e", "trace=bpf,sendto", "-e", "signal=none"))
         wait_until(lambda: PAST_START in log.read_text(), 10, "it has started")
@@ -60,7 +61,7 @@ def starts(lab, balancer):
 
 
 def points(calls, last):
-    """(call, k) of all calls, or a few: always some of the last ones, where links are made."""
+    """(call, k) of all calls, or of a few, always including some of the last, in which links are made."""
     if ALL:
         return [(call, k) for call, which in calls.items() for k in which]
     rng, bpf, sendto = random.Random(1), calls["bpf"], calls["sendto"]
@@ -72,21 +73,21 @@ def told(calls):
 
 
 def in_kernel(lab):
-    """What mxlbd has made there, by names that a start makes again."""
+    """What mxlbd has made in the kernel, by names that are the same at each start."""
     return {"pins": sorted(str(path.relative_to(lab.pin)) for path in lab.pin.rglob("v*/*")),
             "program": lab.xdp(), **{f"{kind.__name__}{family}": len(kind(lab, family)) for kind in (rules, tables)
                                      for family in ("-4", "-6")}, "neighbours": len(neighbours(lab))}
 
 
 def assert_whole(lab, balancer, expected, where):
-    """All is there that should be, once; and mail passes."""
+    """Everything exists exactly once, and mail passes."""
     balancer.wait_all_up()
     assert in_kernel(lab) == expected, where
     lab("send", "5")
 
 
 def start_once(lab, balancer, directory):
-    """A sound start, for comparison. Stopped again."""
+    """An undisturbed start and stop, for comparison."""
     balancer.start(MXLB_BUILD=str(directory))
     balancer.wait_all_up()
     expected = in_kernel(lab)
@@ -96,7 +97,7 @@ def start_once(lab, balancer, directory):
 
 
 def test_killed_at_any_call_of_a_cold_start_the_next_one_works(lab, balancer, starts, build, measured):
-    """U4, U9: there was nothing, and what the killed one began is adopted or made again."""
+    """U4, U9: the kernel was empty, and the next start adopts or replaces what the killed one made."""
     expected = start_once(lab, balancer, build)
     balancer.end()
     calls = starts.calls(build)

@@ -24,7 +24,8 @@ def build_asan(build):
 
 
 def usual_descriptors(balancer, seconds):
-    """The most frequent count of open files over a while: probes in flight hold sockets, but mostly there are none."""
+    """The most frequent number of open files over some time: running probes hold sockets, but mostly none is
+    running."""
     counts = Counter()
     end = time.monotonic() + seconds
     while time.monotonic() < end:

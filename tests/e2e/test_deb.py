@@ -29,7 +29,7 @@ def lower(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def debs(tmp_path_factory):
-    """One, and a later one."""
+    """Two packages, the second with a later version."""
     folder = tmp_path_factory.mktemp("deb")
     first = build_package(folder)
     return first, build_package(folder, field(first, "Version") + ".1")
@@ -52,7 +52,7 @@ def netns(lab):
 
 
 def configure(lab, system):
-    """The lab's configuration, with the package's own pins and socket."""
+    """The lab's configuration with the package's own pins and socket."""
     text = lab("config")
     for section in ("datapath", "control"):
         before, _, rest = text.partition(f"{section}:\n")
@@ -80,7 +80,7 @@ def test_installed_and_unconfigured_it_does_nothing_and_goes_as_it_came(system, 
 
 
 def pins(system):
-    """What is in the folder of all pins; the kernel's own there is in every new one."""
+    """The contents of the directory of all pins, without the kernel's own files."""
     return [path.name for path in system.file("/sys/fs/bpf").iterdir() if path.suffix != ".debug"]
 
 

@@ -93,7 +93,7 @@ def test_the_pins_of_other_layouts_go_too_and_nothing_else_in_the_directory(lab,
 
 
 def test_a_detach_needs_no_valid_configuration(lab, balancer):
-    """The emergency brake: of a broken file it takes what can still be read, here where the pins are."""
+    """detach is the emergency brake: from an invalid file it uses what can still be read, here the path of the pins."""
     balancer.start()
     balancer.wait_all_up()
     balancer.process.kill()

@@ -18,7 +18,7 @@ TRUSTING = "probes:\n  trusting: {{tls: certificate-validation, ca-file: {}}}\n"
 
 
 def examine(lab, *words, user=(), status=None):
-    """(level, check, text) of all that is not ok. The machine's own clock, which no test sets, is left out."""
+    """(level, check, text) of every finding. The check of the machine's clock, which no test sets, is left out."""
     asked = [*lab.nsenter("lb"), *knowing_its_group(lab), *user, str(lab.run / "bin/mxlbctl"), *(words or ("-s", str(lab.run / "mxlb.sock"))),
              "--json", "--timeout", "1s", "doctor"]
     done = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
@@ -31,7 +31,7 @@ def examine(lab, *words, user=(), status=None):
 
 
 def knowing_its_group(lab):
-    """The machine may not have mxlb's group, which mxlbd in the lab believes in (scripts/confine)."""
+    """The machine may not have the group mxlb, which mxlbd in the lab has (scripts/confine)."""
     groups = lab.run / "group"
     groups.write_text(f"{Path('/etc/group').read_text()}\nmxlb:x:{lab.owner()[1]}:\n")
     return "unshare", "-m", "sh", "-c", f'mount --bind {groups} /etc/group && exec "$@"', "-"
@@ -46,7 +46,7 @@ def is_found(seen, level, check, words):
 
 
 def finds_all(lab, expected, seconds=15):
-    """Until all are found at once (mxlbd may have to notice first)."""
+    """Waits until all are found at once (mxlbd may have to notice them first)."""
     seen = set()
 
     def met():
@@ -75,7 +75,7 @@ def sysctl(lab, host, name, value):
 
 @contextlib.contextmanager
 def commands(lab, host, do, undo):
-    """Each is words of one command."""
+    """Each argument is one command, as words."""
     lab.within(host, *do.split())
     try:
         yield
@@ -105,7 +105,7 @@ def vip_local(lab):
 
 
 def two_hosts(lab):
-    """The router takes oxford-b's address too."""
+    """The router gets oxford-b's address, too."""
     return commands(lab, "router", "ip address add 203.0.113.12/32 dev lan", "ip address del 203.0.113.12/32 dev lan")
 
 
@@ -142,7 +142,7 @@ def socket_closed(lab):
 
 @contextlib.contextmanager
 def config_unreadable(lab):
-    """mxlbd has a user of its own."""
+    """mxlbd has its own user."""
     shutil.chown(lab.config_file, "nobody")
     lab.config_file.chmod(0o600)
     try:
@@ -212,7 +212,8 @@ def rival(lab):
 
 @contextlib.contextmanager
 def way_back_through_here(lab):
-    """oxford-a and oxford-b answer by the balancer, while connections come (to the VIP that none of its group breaks)."""
+    """oxford-a and oxford-b answer through the balancer while connections arrive (for the VIP that no other defect
+    affects)."""
     routes = {host: lab.within(host, "ip", "-6", "route", "show", "default").strip() for host in ("oxford-a", "oxford-b")}
     for host in routes:
         lab.within(host, *"ip -6 route replace default via 2001:db8:113::5".split())
@@ -268,7 +269,7 @@ DEFECTS = [
 
 @pytest.fixture
 def site(lab, balancer):
-    """mxlbd, and a probe that no service has but whose CA bundle must be there."""
+    """mxlbd, and a probe that no service uses but whose CA bundle has to exist."""
     shutil.copy(lab.run / "cert.pem", lab.run / "trusted.pem")
     balancer.configure(replace={"probes:\n": TRUSTING.format(lab.run / "trusted.pem")})
     balancer.start()
@@ -278,7 +279,7 @@ def site(lab, balancer):
 
 
 def test_a_healthy_site_has_no_findings_and_each_defect_made_is_found(site, measured):
-    """Once all are mended, nothing is found again."""
+    """When all are repaired, there are no findings again."""
     finds_nothing(site)
     for group in DEFECTS:
         with contextlib.ExitStack() as made:
@@ -290,7 +291,7 @@ def test_a_healthy_site_has_no_findings_and_each_defect_made_is_found(site, meas
 
 
 def test_an_interface_that_lost_its_program_and_one_with_anothers(lab, balancer):
-    """While mxlbd is down, because it would restore the program."""
+    """While mxlbd is stopped, because it would restore the program."""
     asked = "-s", str(lab.run / "mxlb.sock"), "-c", str(lab.config_file)
     balancer.start()
     balancer.wait_all_up()
@@ -305,7 +306,7 @@ def test_an_interface_that_lost_its_program_and_one_with_anothers(lab, balancer)
 
 
 def test_a_tunnel_that_has_no_room_and_probes_that_do_not_take_it(lab, balancer):
-    """One server is reached by a tunnel, which mxlbd ends there."""
+    """One server is reached by a tunnel, which mxlbd decapsulates there."""
     lab.farend("nuneaton")
     balancer.configure(replace={f'nuneaton: {{address: "{net}13"': f'nuneaton: {{forward: ipip, address: "{net}13"'
                                 for net in ("203.0.113.", "2001:db8:113::")})
@@ -326,7 +327,8 @@ def test_a_tunnel_that_has_no_room_and_probes_that_do_not_take_it(lab, balancer)
 
 
 def test_without_mxlbd_it_checks_by_the_file(lab, balancer):
-    """Exit status 3 where mxlbd was asked; and an interface that takes off the tags that mail arrives with."""
+    """It exits with status 3 if mxlbd does not answer, and it finds an interface that strips the VLAN tags of incoming
+    mail."""
     balancer.start()
     assert balancer.stop() == 0
     words = "-s", str(lab.run / "mxlb.sock"), "-c", str(lab.config_file)

@@ -20,14 +20,14 @@ IPS = ["40.92.0.0/15", "40.107.0.0/16", "52.100.0.0/14", "104.47.0.0/17", "2a01:
 
 
 def document(ips, ports="25"):
-    """As Microsoft has it: records of other services beside the one that counts."""
+    """A document in Microsoft's format, with records of other services beside the relevant one."""
     return json.dumps([{"id": 10, "serviceArea": "Exchange", "urls": ["*.mail.protection.outlook.com"], "ips": ips, "tcpPorts": ports},
                        {"id": 46, "serviceArea": "Common", "urls": ["*.office.com"], "ips": ["13.107.6.171/32"], "tcpPorts": "80,443"},
                        {"id": 47, "serviceArea": "Common", "urls": ["office.live.com"], "tcpPorts": "443"}]).encode()
 
 
 class Site:
-    """What the server answers, and what it was asked."""
+    """The web server: its answers, and the requests that it got."""
 
     def __init__(self):
         self.status, self.body, self.length, self.headers, self.asked = 200, document(IPS), None, {}, []
@@ -163,7 +163,8 @@ def test_a_certificate_for_another_name_is_refused(pki, site, tmp_path):
 
 
 def test_within_the_walls_of_its_unit_it_renews_what_mxlbd_has_in_force(lab, balancer, site, pki):
-    """The service's two lines, in its walls; the server runs on this host, so the fetch is made here, not in the lab."""
+    """The two commands of the service with its restrictions. The server runs on this host, so the download runs here,
+    not in the lab."""
     state = lab.run / "endpoints-state"
     command("install", "-d", "-o", "61999", str(state))
     file, bundle = state / "endpoints.json", state / "root.pem"

@@ -23,7 +23,7 @@ def starts(lab, balancer):
 
 
 def ends_or_answers(balancer, where):
-    """True: it runs. Else it has ended, with a status of its own and a reason."""
+    """True if mxlbd runs. Otherwise it has exited with one of its own statuses and a reason."""
     def met():
         if balancer.process.poll() is not None:
             return "ended"
@@ -36,13 +36,14 @@ def ends_or_answers(balancer, where):
 
 
 def end_traced(balancer):
-    """strace does not pass a signal on."""
+    """Ends mxlbd under strace, which does not pass signals on."""
     os.kill(balancer.status()["pid"], signal.SIGTERM)
     assert balancer.process.wait(20) == 0, balancer.log()
 
 
 def test_whichever_call_of_a_start_fails_mail_goes_on_and_the_next_start_works(lab, balancer, starts, build, measured):
-    """K5, U6: a verifier that refuses is one of them. It works without, or says why and leaves the old one at work."""
+    """K5, U6: a verifier that refuses is one of these failures. mxlbd does without the call, or gives the reason and
+    leaves the old program in place."""
     expected = start_once(lab, balancer, build)
     calls = starts.calls(build)["bpf"]
     rng, began = random.Random(2), 0
@@ -65,7 +66,8 @@ def test_whichever_call_of_a_start_fails_mail_goes_on_and_the_next_start_works(l
 
 
 def test_while_it_runs_no_call_that_fails_costs_a_connection(lab, balancer, starts, build):
-    """K5: every call from the first look on; rings are not changed by calls, so even changes get through."""
+    """K5: every call after the start. Rings are not changed by system calls, so even changes of verdicts take
+    effect."""
     n = start_once(lab, balancer, build) and starts.calls(build)["bpf"][-1]
     with Traffic(lab) as traffic:
         lab("mxlbd", "--help")
@@ -88,7 +90,7 @@ def test_while_it_runs_no_call_that_fails_costs_a_connection(lab, balancer, star
 
 @pytest.fixture(scope="module")
 def nth_malloc(lab):
-    """A library that makes allocation number $NTH fail, and says on stderr when it did."""
+    """A library that makes allocation number $NTH fail and reports this on stderr."""
     library = lab.run / "bin/nth-malloc.so"
     library.parent.mkdir(exist_ok=True)
     command("cc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(ROOT / "tests/tools/nth-malloc.c"))
@@ -116,8 +118,8 @@ def test_whichever_allocation_of_a_check_of_the_configuration_fails_it_ends_by_i
 
 
 def test_whichever_allocation_of_a_start_fails_mail_goes_on(lab, balancer, nth_malloc, measured):
-    """X5: libev can't fail: it aborts, with a word, and the next start takes over. Nothing else may end by a signal (but libcrypto,
-    whose allocations are not touched)."""
+    """X5: libev can't report a failure, so it aborts with a message and the next start takes over. Nothing else may end
+    by a signal (apart from libcrypto, whose allocations do not fail here)."""
     balancer.start()
     balancer.wait_all_up()
     expected = in_kernel(lab)

@@ -21,13 +21,13 @@ def entries(balancer):
 
 
 def logged(balancer):
-    """The log's lines that are about transitions, without what the log puts before them."""
+    """The log lines of transitions, without the log's prefix."""
     lines = re.findall(r"event=.*", balancer.log())
     return [line for line in lines if re.match(r"event=(\w+)", line)[1] in KINDS]
 
 
 def find(events, kind, **fields):
-    """The first event of that kind with these fields. (There may be more: what the carrier took may come back one by one.)"""
+    """The first event of this kind with these fields. (There may be several: servers may come back one by one.)"""
     found = [e for e in events if e["event"] == kind and fields.items() <= e.items()]
     assert found, f"no event {kind} with {fields} in:\n" + "\n".join(e["line"] for e in events)
     return found[0]
@@ -35,7 +35,7 @@ def find(events, kind, **fields):
 
 @contextlib.contextmanager
 def follower(lab, *options):
-    """mxlbctl events -f, writing to a file whose lines are asked for."""
+    """mxlbctl events -f, which writes to a file."""
     file = lab.run / "followed"
     lab("ctl", "--version")
     with file.open("w") as out:
@@ -51,7 +51,7 @@ def follower(lab, *options):
 
 @pytest.fixture
 def busy(lab, balancer):
-    """mxlbd, after every kind of transition that the lab can make it have."""
+    """mxlbd after every kind of transition that the lab can cause."""
     balancer.start()
     balancer.wait_all_up()
     lab.stop("oxford-a")

@@ -52,7 +52,7 @@ def warned(balancer, hosts):
 
 
 def refuse_the_probe(balancer, told, mail, hosts, orders, reason):
-    """Nothing moves, each of them warns, and all is well again afterwards."""
+    """All servers refuse the probe. No mail moves, each server has a warning, and all are up again afterwards."""
     seq, since = last_seq(balancer), time.monotonic()
     told.tell(hosts, {"probe": orders})
     wait_until(lambda: set(warned(balancer, hosts).values()) == {reason}, 12,
@@ -88,7 +88,7 @@ def test_unknown_words_to_the_probe_alone_move_no_mail(balancer, told, lab, wher
 
 
 def test_a_start_at_which_all_refuse_the_probe_ends_up_by_what_clients_meet(balancer, told, lab):
-    """A3: connectors for the senders' addresses alone, and an mxlbd that knows nothing of before."""
+    """A3: receive connectors that accept only the senders' addresses, and an mxlbd without earlier verdicts."""
     told.tell(SERVERS, {"probe": {"greeting": "421 4.3.2 Service not available"}})
     balancer.configure(replace={"tls: encryption-only": "tls: none"})
     balancer.start()
@@ -163,7 +163,8 @@ def test_a_server_that_accepts_and_does_not_greet_is_out_in_time(balancer, told,
 
 
 def test_a_server_that_gets_no_cpu_for_a_moment_stays_up(balancer, told, lab, measured):
-    """Mail waits for it, and nothing says that it is dead. A longer stop than was meant proves nothing."""
+    """Mail waits for the server, and nothing indicates that it is dead. A stop that took longer than intended proves
+    nothing."""
     held = []
     start(balancer, told)
     with Mail(lab) as mail:
@@ -204,7 +205,7 @@ while time.monotonic() < end:
 
 
 def test_a_server_that_always_greets_after_six_seconds_stays_up(balancer, told, lab):
-    """postscreen_greet_wait's default, and clients that wait for it."""
+    """This is the default of postscreen_greet_wait, and clients wait for it."""
     start(balancer, told, {"timeout: 10s": "timeout: 20s"}, {"wait": 6})
     with Mail(lab, every_s=0.2) as mail:
         seq = last_seq(balancer)
@@ -215,7 +216,7 @@ def test_a_server_that_always_greets_after_six_seconds_stays_up(balancer, told, 
 
 
 def kept_through(balancer, mail, act, seconds=12):
-    """act() makes all probes fail; what became of the connections since, and of the service's state."""
+    """act() makes all probes fail, so that the service fails open. Returns the connections that failed since then."""
     since = time.monotonic()
     act()
     wait_until(lambda: balancer.service()["state"] == "panic", 40, f"panic\n{balancer.log()}")
@@ -259,7 +260,8 @@ SLIPS = {  # what happens to this box, what ends it, whether mail goes on meanwh
 
 @pytest.mark.parametrize("slip", SLIPS)
 def test_what_happens_to_this_box_refuses_none_of_sixty_connections(balancer, told, lab, measured, slip):
-    """None that a healthy balancer would have passed: through a dead cable none comes, and behind it none is refused."""
+    """None that a healthy balancer would have forwarded: with a dead cable none arrives, and with one behind the
+    balancer none is refused."""
     begin, end, goes_on = SLIPS[slip]
 
     def act(words):

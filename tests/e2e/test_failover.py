@@ -15,13 +15,14 @@ def time_of_last(attempts, bad, since):
 
 
 def start_of_limit(since):
-    """The fault's begin; on an emulated machine, which needs seconds to start or stop a Postfix, its end."""
+    """The time limit runs from the start of the fault; on an emulated machine, which takes seconds to start or stop a
+    Postfix, from the end of act()."""
     return since if SLOW == 1 else time.monotonic()
 
 
 def fault(traffic, act, allowed, limit):
-    """Does act(); fails unless all connections begun more than `limit` seconds later are greeted by `allowed`.
-    Returns the seconds until the last one that was not."""
+    """Does act() and fails unless all connections begun more than `limit` seconds later are greeted by `allowed`.
+    Returns the seconds until the last failed connection."""
     since = time.monotonic()
     act()
     limit_at = start_of_limit(since) + limit * SLOW
@@ -35,7 +36,7 @@ def fault(traffic, act, allowed, limit):
 
 
 def comeback(traffic, act, host, limit):
-    """Does act(); returns the seconds until the first connection begun after it that `host` greets."""
+    """Does act() and returns the seconds until the first later connection that `host` greets."""
     since = time.monotonic()
     act()
     limit_at = start_of_limit(since) + limit * SLOW

@@ -13,7 +13,7 @@ IDS = r"[A-Z]\d+(?:(?:, | and )[A-Z]\d+)*"
 
 
 def python_tests():
-    """{name: IDs of its docstring}."""
+    """{test: IDs in its docstring}."""
     found = {}
     for file in (ROOT / "tests/e2e").glob("test_*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -24,7 +24,7 @@ def python_tests():
 
 
 def c_tests():
-    """{name: IDs that it begins with}; packet tests begin with test_."""
+    """{test: IDs at the beginning of its name}; packet tests begin with test_."""
     found = {}
     for file in (ROOT / "tests").glob("*/test_*.c"):
         text = file.read_text()

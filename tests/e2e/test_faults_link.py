@@ -24,7 +24,7 @@ def running(lab, balancer):
 
 
 def detach(lab):
-    """As anyone with the right to attach can: by force, the link and its pin stay."""
+    """Detaches the program by force, as anyone with the right to attach can. The link and its pin stay."""
     pin, = lab.pin.glob("v*/link_*")
     lab.within("lb", "bpftool", "link", "detach", "pinned", str(pin))
 
@@ -37,7 +37,7 @@ def attached_after(lab, since):
 # --- the interface ---
 
 def test_twenty_times_down_and_up_again_no_session_is_lost(lab, running, measured):
-    """D1: the program stays, and mail flows as soon as the interface is up."""
+    """D1: the program stays attached, and mail flows as soon as the interface is up."""
     program, waits = lab.within("lb", "ip", "link", "show", "dev", "eth0").split("prog/xdp id ")[1].split()[0], []
     with Mail(lab) as mail:
         for _ in range(FLAPS):
@@ -54,7 +54,7 @@ def test_twenty_times_down_and_up_again_no_session_is_lost(lab, running, measure
 
 
 def test_an_interface_that_is_deleted_and_recreated_carries_mail_again(lab, running, measured):
-    """D2: another index and another address, found by its name."""
+    """D2: it has another index and another address and is found by its name."""
     before, mac = {path.name for path in lab.pin.glob("v*/link_*")}, lab.mac("lb")
     with Mail(lab) as mail:
         lab.unplug("lb")
@@ -73,7 +73,7 @@ def test_an_interface_that_is_deleted_and_recreated_carries_mail_again(lab, runn
 
 
 def test_another_address_of_the_interface_is_taken_up_and_told_to_the_neighbours(lab, balancer, measured):
-    """D2: the router has to learn it, from what mxlbd announces."""
+    """D2: the router has to learn the address from mxlbd's announcement."""
     balancer.start()
     balancer.wait_all_up()
     before = lab.mac("lb")
@@ -89,7 +89,8 @@ def test_another_address_of_the_interface_is_taken_up_and_told_to_the_neighbours
 
 
 def test_a_smaller_mtu_of_the_interface_is_reported_and_breaks_no_session(lab, running, measured):
-    """D5: full-size packets get lost in front of it, and no sender is told; a larger one is no news."""
+    """D5: full-size packets are lost before the interface, and no sender gets an error. A larger MTU is not
+    reported."""
     lab.undo.callback(lab.within, "lb", "ip", "link", "set", "dev", "eth0", "mtu", "1500")
     with Mail(lab) as mail:
         since = time.monotonic()
@@ -104,7 +105,8 @@ def test_a_smaller_mtu_of_the_interface_is_reported_and_breaks_no_session(lab, r
 
 
 def no_server_is_blamed(balancer):
-    """Two more rounds of probes of both services, and none is down: the servers know this box's new address."""
+    """Two more rounds of probes of both services, after which no server is down: the servers know the new address of
+    this box."""
     probes = balancer.info("Probes")
     wait_until(lambda: balancer.info("Probes") >= probes + 2 * 6, PATIENCE_S, "two rounds of probes")
     assert " to=down " not in balancer.log(), balancer.log()
@@ -113,7 +115,7 @@ def no_server_is_blamed(balancer):
 # --- the program ---
 
 def test_a_program_that_is_detached_by_force_is_put_back(lab, running, measured):
-    """D3: there is no event for a detached link, so it must be polled."""
+    """D3: the kernel sends no event for a detached link, so mxlbd polls it."""
     with Mail(lab) as mail:
         since = time.monotonic()
         detach(lab)
@@ -126,7 +128,7 @@ def test_a_program_that_is_detached_by_force_is_put_back(lab, running, measured)
 
 
 def test_pins_that_are_removed_are_put_back_and_the_next_mxlbd_takes_them_over(lab, running, measured):
-    """D3, K6: without its pin a link ends with the last process that has it."""
+    """D3, K6: a link without a pin ends with the last process that has it open."""
     directory, = lab.pin.glob("v*")
     before = {path.name for path in directory.iterdir()}
     with Mail(lab) as mail:
@@ -149,8 +151,8 @@ def test_pins_that_are_removed_are_put_back_and_the_next_mxlbd_takes_them_over(l
 
 
 def test_maps_that_a_refused_mxlbd_left_in_place_of_the_removed_ones_are_not_taken_for_the_own(lab, balancer):
-    """K6: the directory is removed and created again, and before that is noticed another mxlbd starts there and is refused. The flows that
-    the next one takes over must be those that the program in force has made."""
+    """K6: the directory is removed and created again, and before mxlbd notices, another mxlbd starts there and is
+    refused. The next one must take over the flows of the program in force."""
     own = lab.pin / "own"
     balancer.configure(replace={f"pin: {lab.pin}": f"pin: {own}"})
     balancer.start()
@@ -175,14 +177,15 @@ def test_maps_that_a_refused_mxlbd_left_in_place_of_the_removed_ones_are_not_tak
 
 @pytest.mark.parametrize("how", ["xdp", "xdpgeneric", "xdpdrv"])
 def test_no_other_program_gets_in_while_ours_is_there(lab, running, how):
-    """D4: after the start it is the kernel that refuses; ip is the tool that people would use."""
+    """D4: once mxlbd has started, the kernel refuses other programs. The test uses ip, as people would."""
     said = lab.within("lb", "ip", "-force", "link", "set", "dev", "eth0", how, "pinned", f"{lab.pin}-pass", status=2)
     assert "XDP" in said or "busy" in said, said
     lab("send", "20")
 
 
 def test_another_program_that_took_its_place_is_reported_and_replaced_once_it_is_gone(lab, running, measured):
-    """D4: taken off and another put there at once: the other is left alone, said to be there once, and waited for."""
+    """D4: mxlb's program is detached and another attached at once. mxlbd reports the other program once, leaves it
+    alone and waits until it is gone."""
     with Mail(lab) as mail:
         running.process.send_signal(signal.SIGSTOP)  # so that it does not come first
         detach(lab)
@@ -204,7 +207,7 @@ def test_another_program_that_took_its_place_is_reported_and_replaced_once_it_is
 
 
 def test_where_the_driver_refuses_auto_is_generic_and_says_so(lab, balancer):
-    """D5: a veth refuses native XDP when its peer has more sending queues than it has receiving ones."""
+    """D5: a veth refuses native XDP if its peer has more transmit queues than it has receive queues."""
     lab.undo.callback(lab.within, "switch", "ethtool", "-L", "lb", "tx", "1")
     lab.within("switch", "ethtool", "-L", "lb", "tx", "2")
     balancer.start()

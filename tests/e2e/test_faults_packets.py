@@ -73,13 +73,13 @@ def memory_kb(balancer):
 
 
 def driver(lab):
-    """What the driver counted of the program: frames sent back out, and those of them that were lost."""
+    """The driver's counters of XDP_TX: frames sent, and frames lost."""
     counts = dict(re.findall(r"rx_queue_0_(\w+): (\d+)", lab.within("lb", "ethtool", "-S", "eth0")))
     return int(counts["xdp_tx"]), int(counts["xdp_tx_errors"]) + int(counts["drops"])
 
 
 def test_a_flood_of_segments_of_no_session_breaks_none(lab, running, forger, measured):
-    """N2: each is sent where the ring says and gets an entry where there is room; nobody else's gives way."""
+    """N2: each segment goes where the ring leads and gets an entry if there is room; no other entry is replaced."""
     swallow_forged_sources(lab)
     with Mail(lab) as mail:
         with Forgery(lab, forger, VIP, syn="ack", rate=30000) as forgery:
@@ -93,7 +93,7 @@ def test_a_flood_of_segments_of_no_session_breaks_none(lab, running, forger, mea
 
 
 def test_frames_that_nobody_sends_are_dropped_each_for_its_reason(lab, running):
-    """N4, N5: fragments of all kinds, martians, flags that contradict each other, headers that do not fit."""
+    """N4, N5: fragments of all kinds, invalid source addresses, contradictory flags, inconsistent headers."""
     with Mail(lab) as mail:
         memory, before = memory_kb(running), running.status()["drops"]
         for reason, names in DROPPED.items():
@@ -107,7 +107,8 @@ def test_frames_that_nobody_sends_are_dropped_each_for_its_reason(lab, running):
 
 
 def test_five_times_as_many_sessions_as_the_table_has_entries_live_on_and_cost_no_memory(lab, balancer, measured):
-    """N7, D16: who lost the entry goes by the ring, which has not changed; and userspace keeps nothing of a session."""
+    """N7, D16: a session without an entry follows the ring, which has not changed. Userspace stores nothing per
+    session."""
     for host in OXFORD:
         server = lab.popen("exec", host, "/usr/bin/python3", "-B", str(HERE / "mute_server.py"), "2525", stdout=subprocess.PIPE)
         lab.undo.callback(server.wait)
@@ -151,7 +152,7 @@ services:
 
 
 def test_without_a_processor_to_spare_no_packet_goes_astray_and_each_is_counted(lab, balancer, measured):
-    """D20: two busy loops on each; then what the driver has sent for the program is what was counted, to the packet."""
+    """D20: two busy loops run on each CPU. The driver's number of sent frames equals mxlb's counters exactly."""
     lab.router_knows_vip()  # no frame is an answer to ARP
     balancer.configure("native")
     balancer.start()

@@ -22,7 +22,7 @@ def running(balancer):
 
 
 def test_ten_servers_more_and_then_less_move_no_session_and_cost_no_connection(lab, running):
-    """B16: oxford-b's other addresses; the ring's share that moves is C39's."""
+    """B16: the servers are other addresses of oxford-b. C39 tests the share of the ring that moves."""
     for word in ("add", "del"):
         batch = "".join(f"address {word} {address}/32 dev eth0\n" for address in MORE)
         if word == "del":
@@ -47,7 +47,8 @@ def test_ten_servers_more_and_then_less_move_no_session_and_cost_no_connection(l
 
 
 def test_reloads_while_probes_run_and_while_a_tier_fails_over_change_no_verdict_and_leak_nothing(lab, balancer):
-    """R4: oxford-b's probes take a second each, so that each reload meets one; then oxford-a dies among reloads."""
+    """R4: oxford-b's probes take a second each, so that each reload meets a running one; then oxford-a dies during
+    reloads."""
     greet_late(lab, "oxford-b", 1)
     balancer.start()
     balancer.wait_all_up()
@@ -73,7 +74,7 @@ def test_reloads_while_probes_run_and_while_a_tier_fails_over_change_no_verdict_
 
 
 def test_a_restart_with_another_hash_key_keeps_the_flows_where_they_are(lab, running):
-    """R7: entries are found by the key that they were made with, so it changes with the next cold start only."""
+    """R7: entries are found by the key with which they were made, so the key changes only at the next cold start."""
     with Sessions(lab, VIP) as sessions:
         sessions.open(30, 10)
         assert running.stop() == 0
@@ -91,7 +92,7 @@ def test_a_restart_with_another_hash_key_keeps_the_flows_where_they_are(lab, run
 
 
 def test_a_reload_from_l2_to_tunnels_and_back_keeps_the_flows_where_they_are(lab, running):
-    """R7: the far ends strip already; the servers are the same ones, by another way."""
+    """R7: the far ends already run; only the way to the same servers changes."""
     with Mail(lab) as mail:
         since = time.monotonic()
         for forward in ("ipip", "l2"):
@@ -109,7 +110,7 @@ def test_a_reload_from_l2_to_tunnels_and_back_keeps_the_flows_where_they_are(lab
 
 
 def test_a_service_that_is_taken_out_ends_and_the_other_one_does_not_notice(lab, running):
-    """R8: there is no drain of a removed service: drain its servers before. What comes for it is no longer ours."""
+    """R8: a removed service is not drained (drain its servers first). Its packets are no longer handled by mxlb."""
     text = lab.config_file.read_text()
     with Sessions(lab, VIP) as sessions, Mail6(lab) as other:
         sessions.open(5, 0)
@@ -137,7 +138,8 @@ class Mail6(Sessions):
 
 
 def test_an_end_in_the_middle_of_ring_changes_leaves_a_whole_ring_in_force(lab, running, measured):
-    """D19: rings are written by plain stores, so no system call marks the moment: killed at any time, again and again."""
+    """D19: rings are written with plain stores, so no system call marks the moment: mxlbd is killed at random times,
+    many times."""
     rng = random.Random(19)
     with Traffic(lab) as traffic:
         traffic.wait_seen(OXFORD)

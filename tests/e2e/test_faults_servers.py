@@ -20,7 +20,8 @@ def neighbour(lab):
 
 
 def test_a_server_whose_mac_changes_silently_is_found_again_and_no_session_is_lost(lab, balancer, measured):
-    """D8: it announces nothing, and is found by what it asks its router. (One that says nothing: test_netlink.py.)"""
+    """D8: the server announces nothing, and is found by its ARP requests for its router. (A silent one:
+    test_netlink.py.)"""
     balancer.start()
     balancer.wait_all_up()
     before = lab.mac("oxford-a")
@@ -39,7 +40,7 @@ def test_a_server_whose_mac_changes_silently_is_found_again_and_no_session_is_lo
 
 
 def test_a_neighbour_entry_that_is_deleted_or_marked_failed_costs_nothing(lab, balancer):
-    """D9: the last address stays in use while it is asked for again."""
+    """D9: the last MAC address stays in use while it is resolved again."""
     balancer.start()
     balancer.wait_all_up()
     with Mail(lab) as mail:
@@ -58,7 +59,7 @@ def test_a_neighbour_entry_that_is_deleted_or_marked_failed_costs_nothing(lab, b
 
 @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "not-pinned"])
 def test_a_host_that_claims_a_servers_address_gets_no_mail_of_a_pinned_one_and_is_reported_otherwise(lab, balancer, pinned):
-    """D10: nuneaton says by ARP that oxford-a's address is its own. An entry set by hand is the way to pin."""
+    """D10: nuneaton claims oxford-a's address by ARP. A permanent neighbour entry prevents this."""
     balancer.start()
     balancer.wait_all_up()
     true, false = lab.mac("oxford-a"), lab.mac("nuneaton")
@@ -86,7 +87,7 @@ def test_a_host_that_claims_a_servers_address_gets_no_mail_of_a_pinned_one_and_i
 
 
 def test_of_links_that_lose_packets_no_server_is_down(lab, balancer, measured):
-    """D12: with the default timeouts and fall: 3, a probe fails if a SYN is lost twice."""
+    """D12: with the default timeouts and fall: 3. A probe fails if a SYN is lost twice."""
     balancer.configure(replace={"interval: 1s": "interval: 100ms", "fast-interval: 250ms": "fast-interval: 100ms",
                                 "connect-timeout: 1s": "connect-timeout: 3s", "fall: 2": "fall: 3"})
     balancer.start()
@@ -106,7 +107,7 @@ def test_of_links_that_lose_packets_no_server_is_down(lab, balancer, measured):
 
 
 def test_a_server_that_greets_too_late_is_down_and_its_probes_do_not_pile_up(lab, balancer):
-    """B6: one that stays within the limit is up: test_trouble.py."""
+    """B6: a server that greets within the limit is up: test_trouble.py."""
     greet_late(lab, "oxford-a", 2)
     balancer.configure(replace={"timeout: 10s": "timeout: 1500ms", "interval: 1s": "interval: 250ms"})
     balancer.start()

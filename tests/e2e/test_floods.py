@@ -24,7 +24,7 @@ FORGED = {VIP: "100.64.0.0/10", VIP6: "2001:db8:64::/64"}
 
 @pytest.fixture(scope="module")
 def forger(build):
-    """Where this tree's forger is; mxlbd may be another's (make floods-of)."""
+    """The forger of this tree; mxlbd may be of another (make floods-of)."""
     directory = os.environ.get("MXLB_B", "build")
     command("make", "-s", f"B={directory}", f"{directory}/forge-packets", cwd=ROOT)
     return ROOT / directory
@@ -45,7 +45,7 @@ def flood(lab, build, vip, kind, packets=PACKETS):
 
 
 def entries_lost(running, vip, service, sessions):
-    """Of these sessions, how many the flow table does not know any more."""
+    """The number of these sessions that are no longer in the flow table."""
     client = f"[{CLIENT6}]" if ":" in vip else CLIENT
     return sum(json.loads(running.ask(f"explain {service} {client}:{s.port} json"))["entry"] is None for s in sessions)
 
@@ -120,7 +120,7 @@ NOT_PROMISED = {"from the client's own /24, each twice"}  # mxlb.yaml(5) says so
 @pytest.mark.parametrize("limit", [LIMIT, 0], ids=["limited", "unlimited"])
 @pytest.mark.parametrize("which", SYN_FLOODS)
 def test_a_service_with_a_SYN_limit_is_no_easier_to_shut(lab, balancer, forger, measured, which, limit):
-    """A connection every half second, which may send its SYN again: TCP does after 1 and 3 s."""
+    """A connection every half second, which may retransmit its SYN, as TCP does after 1 and 3 s."""
     if (not limit or which not in ALWAYS) and not GAMES:
         pytest.skip("takes its time: make games")
     vip, kind, rate = SYN_FLOODS[which]

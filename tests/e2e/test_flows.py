@@ -36,7 +36,7 @@ def running(lab, balancer):
 
 
 def play(ring, sessions):
-    """The ring changes all the while: first the idle are idle, then each says one word."""
+    """The ring changes all the time. The idle sessions are idle first, then each sends one command."""
     ring.wait(int(GAME_S / ring.EVERY_S))
     assert_alive(sessions.report())
     spoken = sessions.noop()
@@ -233,7 +233,7 @@ def test_C40_sessions_on_nuneaton_survive_oxfords_return_and_end_normally(lab, r
 
 
 def kill_postfix(lab, host):
-    """Its master dies, nobody listens any more; the processes that serve a session live until that ends."""
+    """Kills the master, so that nothing listens any more; the processes that serve a session live until it ends."""
     master = (lab.run / host / "queue/pid/master.pid").read_text().strip()
     lab.undo.callback(lab.start, host)
     lab.within(host, "kill", "-KILL", master)
@@ -260,7 +260,7 @@ def test_sessions_of_a_postfix_that_was_stopped_live_on_and_the_balancer_resets_
 # --- 6: another CPU, another queue, another mode ---
 
 def drained(balancer, sessions):
-    """Sessions on both, then oxford-a is drained: whatever is not found in the flow table would be placed elsewhere."""
+    """Opens sessions on both servers, then drains oxford-a: a session without a flow entry would move."""
     opened = sessions.open(30, 10)
     assert {s.server for s in opened} == set(OXFORD)
     assert not balancer.ask("set server hybrid-mail/oxford-a state drain").strip()

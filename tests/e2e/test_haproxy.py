@@ -19,7 +19,7 @@ DOWN, F4, F7, F8, F9, F10 = "\x1b[B", "\x1b[[D", "\x1b[18~", "\x1b[19~", "\x1b[2
 
 
 def rows(balancer, *words):
-    """`show stat` by service and server, as a reader of CSV has it."""
+    """`show stat` by service and server, as a CSV reader parses it."""
     text = balancer.ask(" ".join(("show stat", *words)))
     assert text.startswith("# pxname,svname,") and text.endswith("\n\n")
     return {(row["# pxname"], row["svname"]): row for row in csv.DictReader(text.splitlines())}
@@ -40,7 +40,7 @@ def hatop(lab, balancer):
 
 
 def shows(hatop, name, pattern, seconds=10):
-    """The first row of that name, which is of hybrid-mail."""
+    """The first row of this name, which belongs to hybrid-mail."""
     hatop.wait(rf"^\S+ +{pattern}", seconds, first=name + " ")
 
 
@@ -99,7 +99,7 @@ def free_port():
 
 @pytest.fixture
 def exporter(lab, balancer):
-    """exporter(): what Prometheus's exporter for HAProxy says now, {name{labels}: value}."""
+    """exporter() returns what Prometheus's exporter for HAProxy serves now: {name{labels}: value}."""
     balancer.start()
     balancer.wait_all_up()
     port = free_port()
@@ -142,7 +142,7 @@ def test_the_exporter_for_haproxy_has_the_states_before_and_after_a_fault(lab, b
 
 
 def agree(balancer):
-    """What differs between the CSV and the status document, of numbers that stand still."""
+    """The differences between the CSV and the status document, for numbers that do not change."""
     csv_rows, status = rows(balancer), balancer.status()
     wrong = []
     for service in status["services"]:

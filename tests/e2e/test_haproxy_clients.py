@@ -15,7 +15,7 @@ SERVICE = "hybrid-mail"
 
 
 class Client:
-    """One request a connection, read to its end, as all of these do."""
+    """One request per connection, read to its end, as all of these clients do."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -45,7 +45,7 @@ def client(lab, balancer):
 
 
 def ansible_version(client):
-    """None, or two numbers: how its haproxy module reads them."""
+    """Two numbers or None, parsed as Ansible's haproxy module does."""
     line = next(line for line in client.send("show info\n").splitlines() if "Version:" in line)
     parts = line.partition(":")[2].strip().split(".", 3)
     try:
@@ -80,7 +80,7 @@ def test_ansibles_module_drains_disables_and_enables(balancer, client):
 
 
 def data_plane(client, command):
-    """Reply, or the error, as the runtime client of the data plane API reads it."""
+    """The reply or the error, as the runtime client of the data plane API parses it."""
     raw = client.send(f"set severity-output number;{command}\n").removesuffix("\n> ").removesuffix("\n")
     if len(raw) > 5 and raw[1:5] in ("[3]:", "[2]:", "[1]:", "[0]:"):
         raise ValueError(raw[5:].strip())
@@ -133,7 +133,7 @@ ZABBIX = {"FRONTEND": "scur smax slim stot bin bout dreq dresp ereq rate rate_li
 
 
 def test_zabbixs_scripts_find_a_number_in_each_field_that_they_chart(client):
-    """Cut by position, as `cut -d, -fN` does; an empty field becomes 9999999999 there."""
+    """Cut by position, as `cut -d, -fN` does; Zabbix's scripts turn an empty field into 9999999999."""
     lines = client.send("show stat\n").splitlines()
     columns = lines[0].removeprefix("# ").split(",")
     for server, names in ZABBIX.items():
@@ -171,7 +171,7 @@ def test_datadogs_check_reads_info_and_stat_of_one_line(client):
 
 
 def check_haproxy(client):
-    """A Nagios plugin's verdict: services down, servers down, session limits nearly reached."""
+    """The result of a Nagios plugin: services down, servers down, session limits nearly reached."""
     bad = []
     for row in client.rows():
         if row["svname"] in ("FRONTEND", "BACKEND"):

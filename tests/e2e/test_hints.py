@@ -25,7 +25,7 @@ def default_timing(balancer):
 
 
 def out_after(balancer, act, limit, reason):
-    """Seconds from act() to oxford-a's verdict `down`; fails beyond the limit."""
+    """Seconds from act() to oxford-a's verdict `down`; fails after the limit."""
     since = time.time()
     act()
     wait_until(lambda: balancer.verdicts()["oxford-a"] == "down", limit + 10, "oxford-a is down")
@@ -36,7 +36,7 @@ def out_after(balancer, act, limit, reason):
 
 
 def fall_silent(lab, host):
-    """It answers ARP, but no longer anybody's SYN: neither on the VIP nor on its own address."""
+    """The host answers ARP but no SYN, neither to the VIP nor to its own address."""
     for prefix in (f"{LB}/32", f"{CLIENT}/32"):
         lab.undo.callback(lab.within, host, "ip", "route", "del", "blackhole", prefix)
         lab.within(host, "ip", "route", "add", "blackhole", prefix)

@@ -41,7 +41,7 @@ def make_certificate(directory, name, names=("mail.contoso.com",)):
 
 @pytest.fixture(scope="module")
 def certs(tmp_path_factory):
-    """name: (certificate file, key file)"""
+    """{name: (certificate file, key file)}"""
     directory = tmp_path_factory.mktemp("tls")
     sound = make_certificate(directory, "sound")
     chain = directory / "chain.pem"
@@ -64,7 +64,7 @@ def again_and_again(what, times):
 
 
 def endless(what):
-    """Until the probe has had enough."""
+    """Sends until the probe hangs up."""
     async def attack(c, server, send):
         while True:
             for _ in range(100):
@@ -161,13 +161,13 @@ IN_TLS = {  # name: certificate, version, what follows the handshake, options, r
 
 
 def used(pid):
-    """Peak memory in KB, and milliseconds on the CPU."""
+    """Peak memory in KB and CPU time in milliseconds."""
     facts = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return int(facts["VmHWM"].split()[0]), int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
 
 
 def attack(probe_once, script, options, sound):
-    """The three results; what the attack cost; how long it took."""
+    """Returns the three results, the cost of the attack and its duration."""
     seen, costs, times = [], [], []
 
     async def accept(reader, writer):

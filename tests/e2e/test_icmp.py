@@ -47,7 +47,7 @@ def running(lab, balancer, mode):
 
 
 def echoes(lab, host):
-    """Pings that a host was ever asked."""
+    """The number of echo requests that a host has received."""
     v4 = [line.split() for line in lab.within(host, "cat", "/proc/self/net/snmp").splitlines() if line.startswith("Icmp:")]
     v6 = re.search(r"^Icmp6InEchos\s+(\d+)", lab.within(host, "cat", "/proc/self/net/snmp6"), re.M)
     return int(v4[1][v4[0].index("InEchos")]) + int(v6[1])
@@ -69,7 +69,7 @@ def forget_mtus(lab):
 
 
 def told(lab, client):
-    """The servers that know of a link on their way to the client that is narrower than their own."""
+    """The servers that have learned of a smaller MTU on their path to the client."""
     return {host for host in SERVERS
             if f"mtu {NARROW}" in lab.within(host, "ip", "route", "get", client)}
 

@@ -21,7 +21,7 @@ def start(balancer, directory):
 
 
 def run_once(lab, directory, *words, **options):
-    """mxlbd of that build, to its end."""
+    """Runs mxlbd of that build until it exits."""
     before, lab.env["MXLB_BUILD"] = lab.env["MXLB_BUILD"], str(directory)
     try:
         return lab("mxlbd", *words, **options)
@@ -37,7 +37,7 @@ def program(lab):
 @pytest.mark.parametrize("vip, service", [(VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")])
 def test_up_and_down_again_under_200_sessions_none_breaks_and_none_is_refused(lab, balancer, build, other, forward, vip,
                                                                               service):
-    """U2, U3: flows are taken along, both ways."""
+    """U2, U3: flows are carried over in both directions."""
     balancer.start()
     balancer.wait_all_up()
     own, = layouts(lab)
@@ -63,8 +63,8 @@ def test_up_and_down_again_under_200_sessions_none_breaks_and_none_is_refused(la
 
 @pytest.mark.kernels
 def test_sessions_outlive_a_restart_a_kill_an_upgrade_and_a_downgrade(lab, balancer, build, other, measured):
-    """Sessions of both families live by the flow table alone, since the ring leads to the other server; mail is accepted while no
-    mxlbd runs."""
+    """Sessions of both families depend on the flow table, because the ring leads to the other server. Mail is accepted
+    while no mxlbd runs."""
     balancer.start()
     balancer.wait_all_up()
     with Sessions(lab, VIP) as four, Sessions(lab, VIP6) as six:
@@ -88,7 +88,7 @@ def test_sessions_outlive_a_restart_a_kill_an_upgrade_and_a_downgrade(lab, balan
 
 
 def test_flows_of_another_format_are_not_taken_over_and_the_old_program_goes_on(lab, balancer, build, other):
-    """U2: what can not be taken along is refused."""
+    """U2: the start is refused if flows can't be carried over."""
     balancer.start()
     balancer.wait_all_up()
     own, = layouts(lab)

@@ -18,7 +18,7 @@ OXFORD_B = ('        oxford-b: {address: "203.0.113.12"}\n', '        oxford-b: 
 
 @pytest.fixture
 def eth1(lab):
-    """A second interface of the balancer. eth1() makes it, always under the same index."""
+    """eth1() makes a second interface of the balancer, always with the same index."""
     def make():
         lab.within("lb", "ip", "link", "add", "eth1", "index", str(ETH1_INDEX), "type", "veth", "peer", "name", "far1")
         for end in ("eth1", "far1"):
@@ -34,7 +34,7 @@ def foreign_program(lab, eth1):
 
 
 def links(lab):
-    """The interfaces' indices for which a link is pinned."""
+    """The indices of the interfaces for which a link is pinned."""
     return {int(path.name.removeprefix("link_")) for path in lab.pin.glob("v*/link_*")}
 
 
@@ -76,19 +76,19 @@ def test_a_restart_with_a_mode_that_the_driver_refuses_leaves_the_old_one_at_wor
 
 
 def rules(lab, family):
-    """The ids of the backends for whose probes there is a rule."""
+    """The IDs of the servers whose probes have a rule."""
     shown = lab.within("lb", "ip", family, "rule", "show")
     return {int(mark, 16) & 0xfff for mark in re.findall(r"fwmark (0x6d78\w+)", shown)}
 
 
 def tables(lab, family):
-    """The ids of the backends for whose probes there is a route."""
+    """The IDs of the servers whose probes have a route."""
     shown = lab.within("lb", "ip", family, "route", "show", "table", "all")
     return {int(table) - 27000 for table in re.findall(r"\btable (27\d+)", shown)}
 
 
 def neighbours(lab):
-    """The ids of the backends for whose probes there is a link-local neighbour (IPv6)."""
+    """The IDs of the servers whose probes have a link-local neighbour (IPv6)."""
     shown = lab.within("lb", "ip", "-6", "neigh", "show", "dev", "eth0", "nud", "permanent")
     return {int(last, 16) for last in re.findall(r"fe80::6d78:6c62:6d78:(\w+)", shown)}
 
@@ -138,7 +138,7 @@ def test_after_a_reload_the_ipv6_vip_is_still_found_by_who_asks_for_it(lab, bala
 
 @pytest.mark.parametrize("forwards, flags", [("1", "router, override"), ("0", "override")], ids=["router", "host"])
 def test_an_announced_ipv6_vip_says_whether_this_box_is_a_router(lab, balancer, forwards, flags):
-    """Behind the unit's walls too, where there is no /proc/sys."""
+    """Also with the unit's restrictions, where there is no /proc/sys."""
     key = "net.ipv6.conf.eth0.forwarding"
     before = lab.within("lb", "sysctl", "-n", key).strip()
     lab.undo.callback(lab.within, "lb", "sysctl", "-qw", f"{key}={before}")
@@ -207,7 +207,7 @@ def test_an_interface_that_the_configuration_no_longer_names_loses_the_program_a
 
 
 def devmap(balancer):
-    """The interfaces' indices that the program can send frames out of, as the kernel has them."""
+    """The indices of the interfaces to which the program can send, as the kernel has them."""
     files = Path(f"/proc/{balancer.process.pid}/fdinfo").iterdir()
     about = next(text for text in (file.read_text() for file in files) if re.search(r"^map_type:\t14$", text, re.M))
     number = re.search(r"^map_id:\t(\d+)$", about, re.M)[1]

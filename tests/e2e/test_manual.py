@@ -24,7 +24,7 @@ def section(page, name):
 
 
 def items(text, macro):
-    """The items of all lists whose first word is that macro's: {head: text}."""
+    """The items of all lists whose first word is this macro: {head: text}."""
     parts = re.split(rf"^\.It {macro} (.*)\n", text, flags=re.M)
     heads = [head.split(" Ar ")[0].strip() for head in parts[1::2]]
     return dict(zip(heads, parts[2::2]))
@@ -93,7 +93,7 @@ def test_each_name_that_status_shows_is_described_and_no_other(name, file, macro
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", *sorted((ROOT / "docs").glob("*"))], ids=lambda page: page.name)
 def test_only_commands_that_exist_are_named(page):
-    """`mxlbctl NAME ...` in running text and in examples."""
+    """Checks `mxlbctl NAME ...` in running text and in examples."""
     text = page.read_text()
     named = set(re.findall(r"(?:^\.Ql|^\.Dl .|^[#$]|`|^ {4}|sudo) ?mxlbctl ((?!-|PROG)[a-z-]+)", text, re.M))
     assert named <= set(sources.ctl_commands())

@@ -25,7 +25,7 @@ FIGURES = """return [...document.querySelectorAll('.service')].map(card => [card
 
 @pytest.fixture
 def busy(lab, balancer):
-    """A balancer that has seen connections, drops and a tier switch, and is quiet now."""
+    """A balancer that has had connections, drops and a change of tier, and is idle now."""
     endpoints = lab.run / "endpoints.json"
     endpoints.write_text('[{"id": 10, "ips": ["198.51.100.0/24", "203.0.113.0/24", "2001:db8:100::/48"], "tcpPorts": "25"}]')
     balancer.configure(replace={**QUIET, "failback-hold: 0s": f"failback-hold: 0s\n    allow: [192.0.2.0/24, \"2001:db8:113::/64\"]\n    allow-file: {endpoints}"})
@@ -47,7 +47,7 @@ def seconds(time):
 
 
 def of_box(status):
-    """What /metrics must say of the box, by the JSON document."""
+    """The metrics of the box, computed from the JSON document."""
     config, probing = status["config"], status["probing"]
     yield "build_info", {"version": status["version"], "build": status["build"]}, 1
     yield "uptime_seconds", {}, status["uptime_s"]
@@ -127,7 +127,7 @@ def expected(status):
 
 
 def of_stages(key):
-    """Durations of stages are in the metrics alone."""
+    """Only the metrics have durations of stages."""
     return key[0].startswith("mxlb_backend_probe_duration_seconds")
 
 
@@ -142,7 +142,7 @@ def test_promtool_and_the_parser_of_openmetrics_have_nothing_to_say(lab, busy):
 
 
 def test_metrics_and_json_have_the_same_numbers_and_none_is_left_out(lab, busy):
-    """But for the clock's, which goes on."""
+    """Apart from times, which advance."""
     status, found = document(lab, "/status.json"), samples(fetch(lab, "/metrics"))
     wanted = expected(status)
     uptime = ("mxlb_uptime_seconds", frozenset())
@@ -209,7 +209,7 @@ def test_the_alert_rules_are_sound_and_their_own_tests_pass():
 
 
 def test_rules_and_dashboard_ask_only_for_metrics_and_labels_that_are_there(lab, busy):
-    """Each name exists, and each label that a selector names, with the values it may have."""
+    """Each metric exists, and so does each label of a selector, with the values that the selector names."""
     text = fetch(lab, "/metrics")
     labels = {name: {} for name in re.findall(r"^# TYPE (\w+) ", text, re.M)}  # one of what is wrong has no sample while nothing is
     for name, pairs in samples(text):

@@ -58,7 +58,7 @@ def probe_once():
 
 @pytest.fixture(scope="module")
 def tls(lab, pki):  # noqa: F811
-    """A directory with key and chain in a file for each port."""
+    """A directory with a file of key and chain for each port."""
     directory = lab.run / "tls"
     directory.mkdir()
     for name, port in PORT.items():
@@ -70,7 +70,7 @@ def tls(lab, pki):  # noqa: F811
 
 @pytest.fixture(scope="module")
 def postfix(lab, tls):
-    """Postfix on oxford-a with a port for each case. What it has logged since."""
+    """Postfix on oxford-a with a port for each case, and its log since the start."""
     services = lab.run / "oxford-a" / "etc" / "master.cf"
     before = services.read_text()
     services.write_text(before + "".join(f"{port} inet n - n - - smtpd -o smtpd_tls_cert_file= -o smtpd_tls_key_file= "
@@ -86,7 +86,8 @@ def postfix(lab, tls):
 
 @pytest.fixture(scope="module")
 def exim(lab, tls):
-    """The same of Exim on nuneaton. Its lack of space is real too, but all ports have it: MAIL FROM elsewhere goes by an ACL."""
+    """The same with Exim on nuneaton. ACLs give its answers, because a real lack of disk space would affect all
+    ports."""
     if not BINARY.exists():
         pytest.skip("no Exim: run scripts/install-deps test")
     on_connect = f"  defer condition = ${{if eq{{$received_port}}{{{PORT['421']}}}}}\n    message = 421 4.3.2 Service not available"
@@ -136,7 +137,7 @@ input()
 
 
 def probe_beside_another(lab, probe_once, address, port):
-    """While another connection of the balancer's own address is open."""
+    """Probes while another connection from the balancer's address is open."""
     held = *lab.nsenter("lb"), "/usr/bin/python3", "-c", HOLD, address, str(port)
     with subprocess.Popen(held, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert "220" in other.stdout.readline()
@@ -185,7 +186,7 @@ def test_postfixs_limit_for_each_client_is_about_the_probe(lab, probe_once, limi
 
 
 def test_a_postfix_that_waits_for_a_proxy_header_refuses_everybody_after_five_seconds(lab, probe_once, limited_postfix):
-    """Its words name no cause: mxlbd's advice goes by the delay."""
+    """Postfix gives no cause, so mxlbd's advice depends on the delay."""
     result = json.loads(lab.within("lb", probe_once, "-T", "9000", limited_postfix, "2528"))
     assert result["reason"] == "greeting_421" and 4500 < result["greeting_ms"] < 8000, result
 
@@ -226,7 +227,7 @@ def recipient_answer(lab, address, port):
 
 
 def test_a_postfix_with_postgrey_defers_new_senders_and_not_the_probe(lab, probe_once, limited_postfix, postgrey):
-    """Where it belongs, it answers RCPT TO, which no probe says."""
+    """If it is configured as recommended, it answers to RCPT TO, which no probe sends."""
     assert recipient_answer(lab, limited_postfix, 2529).startswith("450 4.2.0 <user@contoso.com>: Recipient address rejected: Greylisted")
     result = json.loads(lab.within("lb", probe_once, "-T", "8000", limited_postfix, "2529"))
     assert result["reason"] == "ok", result
@@ -253,7 +254,7 @@ def lines_of_the_probe(text):
 
 
 def unsound(server, lines, commands=""):
-    """Lines about more than a connection and its end."""
+    """The log lines about anything but a connection and its end."""
     sound = {
         "Postfix": rf"smtpd\[\d+\]: (connect from \S+\[\S+\]$|disconnect from \S+\[\S+\] {commands}$|"
                    r"(Anonymous|Untrusted|Trusted) TLS connection established from )",
@@ -262,7 +263,7 @@ def unsound(server, lines, commands=""):
 
 
 def all_ended(lab, texts):
-    """No server has a connection of the probes any more, and each text shows as many ends as beginnings, at least."""
+    """No server has an open connection of a probe, and each log has at least as many ends as beginnings."""
     mine = "sport = :25 and ( dst 203.0.113.5 or dst [2001:db8:113::5] )"
     return not any(lab.within(host, "ss", "-Htn", mine) for host in SERVERS) and all(
         len(re.findall(r"smtpd\[\d+\]: connect from|connection count = ", text)) <=
@@ -282,7 +283,7 @@ def test_a_real_server_is_judged_by_its_certificate_and_hears_nothing_of_it(lab,
 
 
 def test_probes_leave_nothing_in_the_logs_but_connect_and_disconnect(lab, balancer, measured):
-    """Postfix on two servers, Exim on the third, probed four times a second over IPv4 and IPv6."""
+    """Postfix on two servers and Exim on the third, probed four times a second over IPv4 and IPv6."""
     if not BINARY.exists():
         pytest.skip("no Exim: run scripts/install-deps test")
     forget_connections(lab)
