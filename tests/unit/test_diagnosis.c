@@ -291,7 +291,8 @@ static void what_is_wrong_with_the_box_comes_in_order_of_weight(void **state)
 	assert_string_equal(d->list[0].text, "hybrid-mail: the VIP is an address of this box");
 	assert_string_equal(d->list[1].code, "interface_detached");
 	assert_string_equal(d->list[2].text,
-			    "the last reload failed: mxlb.yaml:1:1: x: unknown key");
+			    "the last reload failed, the configuration before it is in force: "
+			    "mxlb.yaml:1:1: x: unknown key");
 	assert_int_equal(d->list[2].level, FINDING_WARNING);
 }
 

@@ -58,7 +58,7 @@ static const struct {
 	{"no_starttls",
 	 "it has lost its certificate (Exchange: event 12014), or its connector lacks TLS"},
 	{"starttls_", "see the dialogue: mxlbctl probe %s"},
-	{"tls",
+	{"tls_",
 	 "see the dialogue: mxlbctl probe %s; Schannel's or OpenSSL's log on the server has the cause"},
 	{"certificate_incomplete_chain", "have it send the intermediate certificate too"},
 	{"certificate_not_yet_valid",
@@ -452,8 +452,8 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 	f = add(d, FINDING_WARNING, "reload_failed", NULL, NULL);
 	if (!f)
 		return;
-	TEXT(f, "the last reload failed: %.*s", (int)strcspn(box->last_error, "\n"),
-	     box->last_error);
+	TEXT(f, "the last reload failed, the configuration before it is in force: %.*s",
+	     (int)strcspn(box->last_error, "\n"), box->last_error);
 	NEXT(f, "correct the file (mxlbd -t), then mxlbctl reload");
 }
 

@@ -164,7 +164,7 @@ static void print_backend(const json_t *tier, const json_t *backend, time_t now)
 	print_reason(backend);
 }
 
-/* mxlbd's diagnosis. The servers' own findings stand in the table, a failed reload above. */
+/* mxlbd's diagnosis. The servers' own findings stand in the table. */
 static void print_findings(const json_t *document)
 {
 	json_t *f;
@@ -174,11 +174,10 @@ static void print_findings(const json_t *document)
 	{
 		const char *level = field_text(f, "level"), *next = field_text(f, "next");
 		char line[LINE_SIZE];
-
 		bool note = !strcmp(level, "note");
 
 		if ((note && strncmp(field_text(f, "code"), "senders_", 8)) ||
-		    *field_text(f, "server") || !strcmp(field_text(f, "code"), "reload_failed"))
+		    *field_text(f, "server"))
 			continue;
 		printf("%s",
 		       note ? "" : text_colour(strcmp(level, "critical") ? "warning" : "error"));
@@ -213,8 +212,9 @@ static void print_daemon(const json_t *document, time_t now)
 		 text_name(field_text(config, "file"), FILE_WIDTH, file, sizeof(file)),
 		 loaded ? text_age(now - loaded, age) : "?");
 	print_fit(line);
-	if (*error) {
-		puts("The last reload failed; the configuration before it is in force:");
+	if (strchr(error, '\n') &&
+	    strchr(error, '\n')[1]) { /* the finding has the first one only */
+		puts("The last reload failed with these errors:");
 		for (size_t len; *error; error += len + (error[len] == '\n')) {
 			len = strcspn(error, "\n");
 			snprintf(line, sizeof(line), "  %.*s", len < 900 ? (int)len : 900, error);
