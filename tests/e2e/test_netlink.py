@@ -215,7 +215,7 @@ def test_retrans_time_of_an_earlier_process_goes_back_to_the_default(net):
 
 
 def test_after_an_overflow_everything_is_asked_again_within_a_second(net):
-    """K4: all is asked again, links and next hops."""
+    """K4: links and next hops are requested again."""
     net.run("lb", f"ip route add {BEHIND}/32 via {A4}")
     net.run("lb", "ip link add gone0 type veth peer name eno0")
     d = net.driver("eth0", "gone0")

@@ -106,7 +106,7 @@ def test_leaving_a_bridge_is_not_taken_for_deletion(net):
 
 @pytest.fixture
 def tagged(net):
-    """A driver for eth0 with tag 7 and the number of the device that may become that VLAN's."""
+    """A driver for eth0 with tag 7 and the index of the device that may become the device of that VLAN."""
     net.run("lb", "ip link add tagged0 link eth0 type macvlan mode bridge")
     net.run("lb", "ip link set tagged0 up")
     for address, length, extra in ((LB4, 24, ""), (LB6, 64, "nodad")):

@@ -135,7 +135,7 @@ def test_what_is_taken_from_a_probes_way_is_put_back_at_once_and_reported(net, n
 
 @pytest.mark.parametrize("vip", [VIP4, VIP6])
 def test_a_check_finds_what_no_event_has_reported(net, vip):
-    """Before a probe: the rule may be gone, and the event be still on its way or be lost."""
+    """Before a probe: the rule may be gone although no event has arrived."""
     d = net.driver()
     watch_both(net, d, vip == VIP6)
     assert d.do(f"route 11 {vip}") == 0
@@ -199,7 +199,8 @@ def test_a_neighbour_timer_that_somebody_changed_is_fast_again(net):
 
 
 def test_a_multicast_group_that_went_with_ipv6_itself_is_joined_again(net):
-    """The kernel forgets memberships where an MTU is too small for IPv6, but the socket that joined does not know."""
+    """The kernel drops memberships when the MTU becomes too small for IPv6, and the socket that joined is not
+    notified."""
     d = net.driver()
     assert d.do(f"join 0 {VIP6}") == 0
     assert "ff02::1:ff00:25" in net.run("lb", "ip -6 maddr show dev eth0")

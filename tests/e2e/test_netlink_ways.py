@@ -78,7 +78,7 @@ TUNNELS = [(4, LB4, BEHIND), (41, LB4, BEHIND), (4, LB6, BEHIND6), (41, LB6, BEH
 
 
 def narrow(net):
-    """Behind a, a link of MTU 1400 leads to what is BEHIND."""
+    """Behind a, a link with MTU 1400 leads to the addresses of BEHIND."""
     net.run("a", "ip link add narrow0 type veth peer name worran0")
     for line in ("ip link set narrow0 mtu 1400 up", "ip link set worran0 mtu 1400 up",
                  "ip addr add 198.51.100.1/24 dev narrow0", "ip addr add 2001:db8:51::1/64 dev narrow0 nodad",
@@ -118,7 +118,7 @@ def test_a_router_that_has_no_route_for_an_outer_packet_is_heard(net, protocol, 
 
 
 def raw_sockets(net):
-    """Of each family, the protocols of its tunnels that somebody listens to."""
+    """The tunnel protocols of each family that have a raw socket."""
     return [sorted(int(line.split()[1].rpartition(":")[2], 16)
                    for line in net.run("lb", f"cat /proc/self/net/{f}").splitlines()[1:]) for f in ("raw", "raw6")]
 

@@ -111,7 +111,7 @@ with open(sys.argv[1], "w") as out:
 
 
 def test_it_cannot_open_the_pinned_maps(lab, balancer):
-    """They are its user's, and the kernel lets whoever may open a pin write the map without a capability."""
+    """The pins belong to mxlbd's user, and whoever may open a pin may write the map without a capability."""
     out, script = lab.run / "opened", program(lab, OPEN_A_PIN, "open-a-pin")
     out.unlink(missing_ok=True)
     balancer.start()
@@ -177,19 +177,20 @@ def test_notify_test_without_a_program_or_with_one_that_hangs_says_so(lab, balan
 # The recipes.
 
 def copied(lab, recipe):
-    """Where mxlbd's user can read it."""
+    """Copies a file to where mxlbd's user can read it."""
     return program(lab, (RECIPES / recipe).read_text(), f"notify-{recipe}")
 
 
 def mails(lab, host, since=frozenset()):
-    """Texts of the mails that a server has taken about mxlb."""
+    """The texts of the mails about mxlb that a server has accepted."""
     return [text for file in (lab.run / host / "mail/new").glob("*") if file.name not in since
             and "Auto-Submitted: auto-generated" in (text := file.read_text())]
 
 
 @pytest.mark.parametrize("how", ["sendmail", "smtp"])
 def test_mail_by_postfix_arrives(lab, balancer, how):
-    """By Postfix's sendmail mxlbd must be root and without the unit's walls, for postdrop gains a group; by SMTP it is within."""
+    """Postfix's sendmail needs an mxlbd that runs as root without the unit's restrictions, because postdrop is setgid.
+    SMTP works with them."""
     before = {file.name for file in (lab.run / "nuneaton/mail/new").glob("*")}
     prefix = os.environ.get("MXLB_POSTFIX", "" if os.path.exists("/usr/sbin/postfix") else "/var/cache/mxlb-lab/postfix")
     if how == "sendmail":

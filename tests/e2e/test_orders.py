@@ -116,7 +116,7 @@ def test_drain_and_maint_and_who_said_so_outlive_restart_and_reload(lab, balance
 
 
 def test_orders_outlive_a_detach_and_a_reboot(lab, balancer):
-    """Nothing is left in the kernel then: the state file has them, with who gave them and until when."""
+    """The kernel has no state any more. The state file has the orders, with their authors and expiry times."""
     balancer.start()
     balancer.wait_all_up()
     lab("ctl", "drain", "hybrid-mail/oxford-a")

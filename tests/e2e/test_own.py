@@ -22,7 +22,7 @@ def running(balancer):
 
 
 def state(lab):
-    """Of what others may take away, in an order of its own."""
+    """Everything that others could take away, in a fixed order."""
     shown = [lab.within("lb", "ip", family, *what.split()) for family in ("-4", "-6")
              for what in ("rule show", "route show table all proto 157", "neigh show nud permanent")]
     shown += [lab.within("lb", "sysctl", "-n", f"net.{family}.neigh.eth0.retrans_time_ms") for family in ("ipv4", "ipv6")]
@@ -77,7 +77,7 @@ def test_what_is_taken_away_is_put_back_and_no_mail_moves(lab, running, measured
 @pytest.mark.parametrize("forward", ["ipip"], indirect=True)
 @pytest.mark.parametrize("take", ["tc qdisc del dev eth0 clsact", "tc filter del dev eth0 egress"])
 def test_a_filter_that_is_taken_away_is_put_back(lab, running, measured, take):
-    """A probe without it goes bare to whoever has the VIP."""
+    """Without the filter a probe goes out without a tunnel, to whoever has the VIP."""
     before = state(lab)
     assert "filter" in before
     with Traffic(lab) as traffic:
@@ -99,7 +99,7 @@ def problems(balancer):
 
 @contextlib.contextmanager
 def own_mta(lab):
-    """On the balancer: says yes to everything, with a name that no server has."""
+    """A mail server on the balancer that accepts everything, with a name that no server has."""
     code = ("import socket\n"
             "s = socket.create_server(('::', 25), family=socket.AF_INET6, dualstack_ipv6=True)\n"
             "print('ready', flush=True)\n"
@@ -155,7 +155,7 @@ def test_a_vip_that_becomes_an_address_of_this_box_moves_no_mail_and_is_told_eve
 @pytest.mark.parametrize("pref", ["100", "30000"])
 @pytest.mark.parametrize("way", ["via 203.0.113.1", "dev tun7"])
 def test_a_rule_of_somebody_elses_that_takes_all_traffic_elsewhere_moves_no_mail(lab, running, measured, way, pref):
-    """As a VPN client makes it: all by its own table, before mxlb's rules or after them."""
+    """Like that of a VPN client: it sends all traffic to its own table, before mxlb's rules or after them."""
     for undo in (f"rule del pref {pref}", "link del tun7", "route flush table 77"):
         lab.undo.callback(lab.within, "lb", "ip", *undo.split(), status=None)
     with Traffic(lab) as traffic:
@@ -181,7 +181,7 @@ ADDRESS = {"-4": ("addr del 203.0.113.5/24 dev eth0", "addr add 203.0.113.5/24 d
 
 @pytest.mark.parametrize("family", ADDRESS)
 def test_without_an_address_of_its_own_the_box_blames_no_server(lab, running, family):
-    """Not mxlbd's to put back; its routes go with it."""
+    """mxlbd does not restore the address. Its routes disappear with it."""
     take, give = ADDRESS[family]
     vip, service = (VIP, "hybrid-mail") if family == "-4" else (VIP6, "hybrid-mail6")
     routes = [f"{family} route replace default via {'203.0.113.1' if family == '-4' else '2001:db8:113::1'}", give]
@@ -201,7 +201,7 @@ def test_without_an_address_of_its_own_the_box_blames_no_server(lab, running, fa
 
 
 def test_a_reload_leaves_no_multicast_group_that_is_still_served(lab, running):
-    """A switch that listens to memberships forwards no solicitation for the VIP between a leave and the next join."""
+    """A switch with MLD snooping forwards no solicitation for the VIP between a leave and the next join."""
     def reports():
         text = lab.within("lb", "nstat", "-asz", "Icmp6OutMLDv2Reports", "Icmp6OutGroupMembReductions")
         return re.findall(r"^(Icmp6Out\S+) +(\d+)", text, re.M)
@@ -226,7 +226,7 @@ def test_a_reload_leaves_no_multicast_group_that_is_still_served(lab, running):
 
 
 def test_the_groups_of_ipv6_vips_that_an_mtu_took_away_are_joined_again(lab, running, measured):
-    """Below 1280 the kernel ends IPv6 on the interface, with all memberships and addresses."""
+    """Below an MTU of 1280 the kernel disables IPv6 on the interface, with all memberships and addresses."""
     group = "ff02::1:ff00:25"
 
     def member():
@@ -256,7 +256,7 @@ def test_the_groups_of_ipv6_vips_that_an_mtu_took_away_are_joined_again(lab, run
 
 
 def test_a_renamed_interface_is_followed_and_reported(lab, running, measured):
-    """udev renames late, a person early; afterwards a server gets another network card."""
+    """udev may rename it late, or a person at any time. Afterwards a server gets another network card."""
     def rename(a, b):
         for change in (f"link set {a} down", f"link set {a} name {b}", f"link set {b} up", "route replace default via 203.0.113.1",
                         f"address replace 2001:db8:113::5/64 dev {b} nodad", "-6 route replace default via 2001:db8:113::1"):
@@ -297,7 +297,7 @@ def test_an_interface_may_be_given_by_an_alternative_name(lab, balancer):
 
 
 def test_pins_that_are_unmounted_outside_are_noticed_and_mail_goes_on(lab, balancer, measured):
-    """mxlbd has its own view of the mounts, in which nothing changes but that the mount follows no other any more."""
+    """In mxlbd's mount namespace nothing changes, except that the mount is no longer a slave of another."""
     keep = lab.pin.with_name(f"{lab.pin.name}-keep")  # a mount namespace of another lab may still have the old file system
 
     def mount_again():

@@ -19,7 +19,7 @@ KIND = """const card = [...document.querySelectorAll('.service')].find(c => c.qu
 
 @pytest.fixture
 def page(browser, balancer):
-    """The page of a balancer whose servers are all up."""
+    """The page of a balancer with all servers up."""
     balancer.start()
     balancer.wait_all_up()
     browser.look(*WIDE)
@@ -34,13 +34,13 @@ def shown(page, backend):
 
 
 def wait_shown(page, backend, verdict, seconds):
-    """When it was seen, by the clock on the wall."""
+    """Waits until the page shows this and returns the wall-clock time."""
     wait_until(lambda: shown(page, backend)["verdict"] == verdict, seconds, f"{backend} is {verdict} on the page")
     return time.time()
 
 
 def verdict_at(lab, name, verdict):
-    """When the last change to that verdict was, by mxlbd's events; None: there was none."""
+    """The time of the last change to that verdict, from mxlbd's events; None if there was none."""
     times = [e["time"] for e in document(lab, "/events.json") if e["event"] == "backend_verdict" and e["backend"] == name
              and e["service"] == "hybrid-mail" and e["to"] == verdict]
     return times[-1] if times else None
@@ -132,7 +132,7 @@ def test_the_page_says_at_once_that_mxlbd_is_gone_and_when_it_is_back(balancer, 
 
 
 def test_what_a_server_says_is_text_and_never_markup(lab, balancer, browser):
-    """A server's words with tags in them, and a page that a script was put into: neither runs."""
+    """Tags in a server's answer and a script injected into the page: neither runs."""
     evil = "<img src=x onerror=\\\"window.owned=1\\\"><script>window.owned=1</script>"
     browser.look(*WIDE)
     balancer.start()
@@ -153,7 +153,7 @@ def test_what_a_server_says_is_text_and_never_markup(lab, balancer, browser):
 
 
 def test_all_that_it_asks_for_is_below_its_own_path(page):
-    """So a web server may have it anywhere, as the manual has nginx do: location /mxlb/."""
+    """A web server may therefore serve it at any path, as with nginx in the manual: location /mxlb/."""
     page.run("window.asked = new Set(); const fetched = window.fetch; "
              "window.fetch = (path, how) => { window.asked.add(path); return fetched(path, how); }")
     page.wait("return window.asked.size >= 3", 20, "each document was asked for")

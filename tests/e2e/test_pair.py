@@ -50,7 +50,7 @@ def cut_the_cable(pair):
 
 
 def lose_power(pair):
-    """Everything at once: no process says a last word."""
+    """Kills everything at once: no process sends a last message."""
     pair.lab.cut("lb")
     pair["lb"].signal_keepalived(signal.SIGKILL)
     pair["lb"].signal_mxlbd(signal.SIGKILL)
@@ -147,7 +147,7 @@ def test_the_repaired_box_stays_standby(pair):
 
 
 def test_two_active_boxes_do_no_harm(pair, measured):
-    """A router that is told one, then the other, every 100 ms: both have the same ring."""
+    """The router gets announcements of both boxes in turn, every 100 ms. Both have the same ring."""
     freeze_keepalived(pair)
     wait_until(lambda: pair.active() == ["lb", "lb-b"], 5, "both are active")
     macs = [pair.lab.mac(host) for host in ("lb", "lb-b")]

@@ -202,7 +202,7 @@ def test_a_closed_port_is_refused(probe_once):
 
 
 def black_hole(address, port=0):
-    """A listener whose queue is full: a SYN to it is not answered. Keeps its sockets alive."""
+    """A listener with a full queue, which answers no SYN. Keeps its sockets open."""
     listener = socket.socket()
     listener.bind((address, port))
     listener.listen(0)
@@ -225,7 +225,7 @@ def test_a_host_that_does_not_answer_is_a_connect_timeout_with_a_hint_before(pro
 
 @pytest.mark.parametrize("stage", ["greeting", "ehlo", "tls", "ehlo-tls", "mail-from"])
 def test_silence_at_any_stage_is_told_while_the_probe_goes_on(probe_once, tls_context, stage):
-    """A host may die in the middle: its next hop is asked then, not when the probe's time is over."""
+    """A host may die during a probe: its next hop is then resolved at once, not when the probe times out."""
     script = {"greeting": silent, "ehlo": smtp(ehlo=silent), "tls": smtp(handshake=silent),
               "ehlo-tls": smtp(ehlo_tls=silent), "mail-from": smtp(mail=silent)}[stage]
     result, _, _ = probe(probe_once, script, "-T 2000", tls_context)

@@ -47,7 +47,7 @@ def test_a_killed_child_is_replaced_and_costs_no_verdict(probe_once):
 
 
 def test_a_probe_whose_children_are_killed_again_and_again_is_our_trouble(probe_once):
-    """It begins again once and not for ever: it may be its server that ends them."""
+    """It is restarted once and not again, because its server may be the cause."""
     with Running(probe_once, "-r 2 -T 2000") as running:
         os.kill(running.child, signal.SIGKILL)
         second, = wait_for(lambda: [pid for pid in children(running.process.pid) if pid != running.child], 5, "a new child")

@@ -19,7 +19,7 @@ def mxlbctl(build):
 
 
 def probe(mxlbctl, script, *options, context=None, prefix=(), host="127.0.0.1"):
-    """Exit status, stdout, stderr."""
+    """Returns exit status, stdout and stderr."""
     async def main():
         async with Peer(script, context) as peer:
             process = await asyncio.create_subprocess_exec(

@@ -22,7 +22,7 @@ RARE = ("flows_unplaced", "dropped_packets", 'verdict="d', "* 2 == 2", "* 3 == 3
 
 @pytest.fixture
 def prometheus(lab, balancer, tmp_path):
-    """A query gives the samples that it finds now."""
+    """A Prometheus server; a query returns the current samples."""
     balancer.start()
     balancer.wait_all_up()
     rules = tmp_path / "rules.yml"

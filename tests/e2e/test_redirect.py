@@ -121,7 +121,7 @@ class Site:
         wait_until(self.is_up, 20, f"the server behind eth1 is up\n{self.text()}")
 
     def let_frames_in(self, host, device):
-        """What XDP sends into a veth arrives only if the far end has a program too."""
+        """Frames that XDP sends into a veth arrive only if the far end has a program, too."""
         subprocess.run(["clang", "-target", "bpf", "-O2", "-x", "c", "-c", "-", "-o", self.run / "pass.o"],
                        input=PASS, text=True, check=True)
         command("bpftool", "prog", "load", str(self.run / "pass.o"), str(self.pin / "pass"))
@@ -164,7 +164,7 @@ class Site:
         return {1: "native", 2: "generic"}[link["xdp"]["mode"]]
 
     def send(self, data):
-        """To the VIP; what the server's hash of it was."""
+        """Sends to the VIP and returns the hash that the server computed of the data."""
         return self.within("client", "/usr/bin/python3", "-c", SEND, VIP, input=data, text=False).decode().strip()
 
 
@@ -174,7 +174,7 @@ def checksum_holds(header):
 
 
 class Sniffer:
-    """The frames with packets of the client that reach the server: their lengths and headers."""
+    """The lengths and headers of the frames with packets of the client that reach the server."""
 
     def __init__(self, site):
         self.file = site.run / "frames"

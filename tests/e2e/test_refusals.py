@@ -51,7 +51,7 @@ BAD = {
 
 @pytest.fixture
 def check(build, tmp_path):
-    """check(path): exit status 1 of mxlbd -t is expected; its output."""
+    """check(path) expects exit status 1 of mxlbd -t and returns its output."""
     return lambda path: command(str(build / "mxlbd"), "-t", "-c", str(path), status=1, cwd=tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_a_bad_configuration_starts_nothing(lab, balancer):
 
 
 def refused(output, names):
-    """One line of the output names the trouble and says what to do."""
+    """Asserts that one line of the output names the problem and the remedy."""
     assert [line for line in output.splitlines()
             if re.search(names, line) and re.search(r'advice="[^"]+"', line)], output
 
@@ -104,7 +104,7 @@ def no_program(lab):
     ("CAP_BPF CAP_NET_ADMIN CAP_NET_RAW", "CAP_PERFMON"),
 ], ids=["without all", "without CAP_BPF", "without CAP_PERFMON"])
 def test_without_the_privileges_mxlbd_names_the_missing_capabilities(lab, balancer, left, missing):
-    """U6: without the capabilities. Waiting does not help, so the exit status is one that systemd does not restart on."""
+    """U6: waiting would not help, so systemd does not restart the service on this exit status."""
     lab("mxlbd", "--help", status=None)  # has the binaries copied to where anybody may run them
     output = lab("run", "-o", f"CapabilityBoundingSet={left}", "-o", f"AmbientCapabilities={left}",
                  str(lab.run / "bin/mxlbd"), "-c", str(lab.config_file), status=3)
@@ -145,7 +145,7 @@ def test_another_xdp_program_on_the_interface_is_left_alone(lab, balancer, mode)
 
 
 def test_a_second_mxlbd_is_refused_and_the_first_one_goes_on(lab, balancer):
-    """K8: by the lock on the directory of the pins."""
+    """K8: by a lock on the directory of pins."""
     balancer.start()
     balancer.wait_all_up()
     refused(lab("mxlbd", status=2), "another mxlbd")
@@ -156,14 +156,14 @@ def test_a_second_mxlbd_is_refused_and_the_first_one_goes_on(lab, balancer):
 
 @pytest.fixture(scope="module")
 def unloadable(build):
-    """The directory of an mxlbd whose BPF program no verifier accepts."""
+    """The directory of an mxlbd with a BPF program that every verifier rejects."""
     command("make", "-s", f"B={build.relative_to(ROOT)}", "refused", cwd=ROOT)
     return build / "refused"
 
 
 @pytest.mark.parametrize("script", ["load.sh", "refused.sh"])
 def test_what_a_kernel_can_load_and_what_mxlbd_says_when_it_cannot(build, unloadable, script):
-    """make check-kernels runs these in VMs; here they run on this kernel."""
+    """make check-kernels runs these in VMs; here they run on the kernel of this machine."""
     assert unloadable.is_dir()
     command(str(ROOT / "tests/kernels" / script), str(build))
 
@@ -197,7 +197,7 @@ def test_systemd_starts_it_where_only_root_may_enter_the_directory_of_pins(build
 
 
 def install(system, mxlbd, interface="eth0"):
-    """As `make install` does it, as far as the unit needs it."""
+    """Does what `make install` does, as far as the unit needs it."""
     shutil.copy(mxlbd, system.file("/usr/sbin/mxlbd"))
     unit = (ROOT / "scripts/mxlb.service").read_text().replace("@PREFIX@", "/usr")
     system.file("/etc/systemd/system/mxlb.service").write_text(unit)

@@ -24,7 +24,7 @@ TELLING = re.compile(r"unknown key|is not one of (?!the)|(?<![smhd]) is not betw
 
 
 class Loader(yaml.SafeLoader):
-    """YAML 1.2's core schema, as editors read it: no octal, no dates, no yes and no."""
+    """YAML 1.2's core schema, as editors use it: no octal numbers, no dates, no yes and no as booleans."""
 
 
 Loader.yaml_implicit_resolvers = {}
@@ -42,7 +42,7 @@ Loader.add_constructor("tag:yaml.org,2002:int", construct_int)
 
 
 def with_text_keys(value):
-    """As JSON has it, and yaml-language-server sees it."""
+    """Turns keys into strings, as in JSON and in yaml-language-server."""
     if isinstance(value, dict):
         return {str(key): with_text_keys(item) for key, item in value.items()}
     return [with_text_keys(item) for item in value] if isinstance(value, list) else value
@@ -100,7 +100,7 @@ def test_it_takes_the_example_and_the_readmes():
 
 @pytest.fixture(scope="module")
 def of_unit_tests(build, tmp_path_factory):
-    """(text, good, errors) of each configuration that the unit tests load."""
+    """(text, valid, errors) of each configuration that the unit tests load."""
     kept = []
     for name in UNIT:
         folder = tmp_path_factory.mktemp(name)

@@ -27,7 +27,8 @@ def lay_bare(lab):
 
 
 def run(lab, text, then=""):
-    """On the server, as root, with a file system that forgets. What it and `then` say."""
+    """Runs the script on the server as root, on a file system whose changes are discarded, and then `then`. Returns the
+    output of both."""
     done = subprocess.run([*lab.nsenter(SERVER), "unshare", "-m", "sh", "-c", f"{PRIVATE}cat >/usr/local/lib/script; "
                            f"sh /usr/local/lib/script; {then}"], input=text, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=30, check=False)
@@ -37,7 +38,7 @@ def run(lab, text, then=""):
 
 @pytest.fixture
 def bare(lab, balancer):
-    """oxford-a has no VIP, would answer ARP for one, and mxlbd knows."""
+    """oxford-a has no VIP and would answer ARP for one, and mxlbd has noticed."""
     def restore():
         for vip, length in SERVICES.values():
             lab.within(SERVER, "ip", "address", "replace", f"{vip}/{length}", "dev", "lo")
@@ -52,7 +53,7 @@ def bare(lab, balancer):
 
 
 def test_a_bare_linux_server_takes_mail_after_its_script_and_after_a_restart(bare, balancer):
-    """For both families; twice is as good as once; what the unit runs at a start does it alone."""
+    """For both address families. Running it twice does no harm, and what the unit runs at boot is sufficient."""
     starts = " && ".join(f"/usr/local/lib/mxlb/server-{service}" for service in SERVICES)
     restart = "for name in arp_ignore arp_announce; do sysctl -qw net.ipv4.conf.all.$name=0; done; " + "".join(
         f"ip address del {vip}/{length} dev lo; " for vip, length in SERVICES.values())
@@ -77,7 +78,7 @@ def test_a_bare_linux_server_takes_mail_after_its_script_and_after_a_restart(bar
 
 
 def test_the_script_of_a_tunnels_end_names_its_device_and_the_segment_that_fits(lab, balancer):
-    """This kernel has no ipip to try it with: what it would be told. MTU 1500, less 20, 20 and 20."""
+    """This kernel has no ipip, so only the text is checked: MTU 1500, minus 20, 20 and 20."""
     balancer.configure(replace={f'{host}: {{address: "203.0.113.{n}"': f'{host}: {{forward: ipip, address: "203.0.113.{n}"'
                                 for host, n in (("oxford-b", 12),)})
     balancer.start()

@@ -71,7 +71,7 @@ def bpf(command, attributes):
 
 @pytest.fixture
 def descriptors():
-    """Closed in the end: a link that is open would stay on its interface."""
+    """Open links, which are closed in the end, because an open one would stay on its interface."""
     opened = []
     yield opened
     for number in opened:
@@ -90,12 +90,13 @@ def program_of(link):
 
 
 def test_where_the_program_sees_nothing_nothing_says_up(lab, balancer, descriptors):
-    """Somebody has put a program that passes everything into mxlb's own link: the mode is as before, probes succeed."""
+    """A foreign program that passes everything is put into mxlb's own link: the mode does not change, and probes
+    succeed."""
     balancer.start()
     balancer.wait_all_up()
 
     def ask():
-        """Somebody asks for the balancer's own address, as any network's hosts do now and then."""
+        """Another host asks for the balancer's own address by ARP, as hosts of any network do from time to time."""
         for host in ("router", "oxford-a"):
             lab.within(host, "ip", "neigh", "flush", "dev", "eth0", status=None)
             lab.within(host, "ping", "-c1", "-W1", "203.0.113.5", status=None)

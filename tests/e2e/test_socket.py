@@ -33,7 +33,7 @@ sys.stdout.buffer.write(b"".join(iter(lambda: s.recv(65536), b"")))
 
 
 def ask_as(lab, uid, gid, line):
-    """What this user, in this group alone, hears."""
+    """The answer that this user gets with only this group."""
     return lab.within("lb", "setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "/usr/bin/python3", "-c", ASK,
                       str(lab.run / "mxlb.sock"), line, status=None)
 
@@ -43,7 +43,8 @@ def resident_kb(pid):
 
 
 def test_who_may_ask_who_may_change_and_who_is_noted(lab, balancer):
-    """A1: an ordinary user gets no connection, one of the group reads, an operator and root change things by name."""
+    """A1: an ordinary user can't connect, a member of the group can read, an operator and root can make changes, which
+    are logged with their names."""
     balancer.configure(replace={"group: mxlb": "group: mxlb\n  operators: [mxlb]"})
     balancer.start()
     balancer.wait_all_up()
@@ -65,8 +66,9 @@ def test_who_may_ask_who_may_change_and_who_is_noted(lab, balancer):
 
 
 def test_thousands_of_clients_of_every_bad_kind_disturb_neither_probes_nor_mail(lab, balancer, measured):
-    """A2: silent ones, half commands, 1 MB lines, NULs, never-readers, floods: probes go on in time, mail is forwarded, memory
-    and descriptors stay, and whoever has an honest question is heard meanwhile. 10,000 of them in `make games`."""
+    """A2: silent clients, partial commands, lines of 1 MB, NULs, clients that never read, floods. Probes run in time,
+    mail is forwarded, memory and descriptors do not grow, and other clients get answers. 10,000 of them in `make
+    games`."""
     balancer.start()
     balancer.wait_all_up()
     pid, files = balancer.process.pid, balancer.descriptors()
@@ -98,7 +100,7 @@ def test_thousands_of_clients_of_every_bad_kind_disturb_neither_probes_nor_mail(
 
 
 def test_the_operators_word_stands_while_probes_say_other_things(lab, balancer):
-    """A3: drained by the operator, then down, then up again: it stays drained; the log has who said so."""
+    """A3: a server drained by the operator goes down and up again and stays drained; the log names the operator."""
     balancer.start()
     balancer.wait_all_up()
     balancer.ask("set server hybrid-mail/oxford-a state drain")
@@ -117,7 +119,7 @@ def test_the_operators_word_stands_while_probes_say_other_things(lab, balancer):
 
 @pytest.fixture
 def place(lab):
-    """The socket's place, empty before and after."""
+    """The socket's path, with nothing there before and after."""
     path = lab.run / "mxlb.sock"
     path.unlink(missing_ok=True)
     yield path
@@ -125,7 +127,8 @@ def place(lab):
 
 
 def test_a_dead_socket_is_replaced_and_nothing_else(lab, balancer, place):
-    """A5: a stale socket is no obstacle; a link, a file, or one that somebody listens on is, and stays as it is."""
+    """A5: a stale socket is replaced. A symbolic link, a file, or a socket with a listener makes the start fail and is
+    left untouched."""
     balancer.start()
     balancer.process.kill()
     balancer.process.wait()
@@ -147,7 +150,7 @@ def test_a_dead_socket_is_replaced_and_nothing_else(lab, balancer, place):
 
 
 def test_no_message_however_malformed_ends_mxlbd(balancer):
-    """A6: what comes of random bytes, of commands with random words and of all of them in a row is a sentence."""
+    """A6: random bytes, commands with random arguments and all commands in a row are answered with a message."""
     balancer.start()
     rng = random.Random(6)
     words = [line.split()[0] for line in balancer.ask("help").splitlines()[1:] if line.strip()]
@@ -179,7 +182,7 @@ BPF, BPF_OBJ_GET = 321, 7  # of bpf(2), on x86-64
 
 @contextlib.contextmanager
 def mapped(path):
-    """A pinned array map's memory, to write."""
+    """The memory of a pinned array map, writable."""
     attributes = ctypes.create_string_buffer(str(path).encode() + b"\0")
     attr = struct.pack("QII", ctypes.addressof(attributes), 0, 0)
     fd = ctypes.CDLL(None, use_errno=True).syscall(BPF, BPF_OBJ_GET, attr, len(attr))
@@ -191,7 +194,7 @@ def mapped(path):
 
 
 def fill(memory, flows):
-    """So many flows in a table that has one: all alike but for their clients' addresses."""
+    """Adds this number of flows, which differ only in the client's address, to a flow table that has one."""
     at = next(i for i in range(0, len(memory), LINE) if any(memory[i:i + KEYS]))
     place = next(p for p in range(PLACES) if any(memory[at + 8 * p:at + 8 * p + 8]))
     word, key = memory[at + 8 * place:at + 8 * place + 8], memory[at + KEYS + 8 * place:at + KEYS + 8 * place + 8]
@@ -204,7 +207,7 @@ def fill(memory, flows):
 
 
 def longest_wait(balancer, line):
-    """While this is answered, the longest that a client beside it waited for an empty answer, in ms."""
+    """The longest time, in ms, that a second client waited for an empty answer while this request was answered."""
     waits, done = [], threading.Event()
 
     def ask_on_and_on():
@@ -228,8 +231,8 @@ def longest_wait(balancer, line):
 
 
 def test_with_a_million_flows_no_answer_holds_up_the_loop(lab, balancer, measured):
-    """A4: the table is gone through in parts; the status, the statistics and a list of flows are whole all the same. A loop
-    that stood still for a pass would make every try wait for as long; the best of several is no accident of the machine."""
+    """A4: the table is scanned in parts, and yet the status, the statistics and a list of flows are complete. If the
+    loop stood still for a scan, every attempt would show it, so the best of several is taken."""
     million = 1_000_000
     balancer.configure(replace={f"pin: {lab.pin}": f"pin: {lab.pin}\n  flows: {million}"})
     balancer.start()

@@ -64,7 +64,7 @@ def program(lab):
 
 @IPS
 def test_killed_restarted_or_with_its_child_killed_it_breaks_and_refuses_nothing(lab, balancer, vip, service, measured):
-    """K1, K3, U1: the next mxlbd knows all verdicts from its first moment on, and puts a program of its own in place of the old one."""
+    """K1, K3, U1: the next mxlbd knows all verdicts from the start and replaces the program of the old one."""
     balancer.start()
     balancer.wait_all_up()
     before = in_force(lab)
@@ -98,8 +98,8 @@ def rss_kb(pid):
 
 
 def held(balancer):
-    """Open files of mxlbd and its child (the fewest that are seen for longer than a probe takes, which holds some), and
-    memory of each in kB."""
+    """Open files of mxlbd and its child (the lowest number during more than a probe's time, since probes hold some) and
+    the memory of each in kB."""
     pid, least, end = balancer.process.pid, balancer.open_files(), time.monotonic() + PROBE_S
     while time.monotonic() < end:
         balancer.ask("show info")  # takes its time, too
@@ -117,7 +117,7 @@ def assert_flat(before, after):
 
 @pytest.mark.parametrize("vip, service", BOTH)
 def test_reloads_under_load_break_and_refuse_nothing_and_cost_no_descriptor_and_no_memory(lab, balancer, vip, service, measured):
-    """R3: each changes the ring; now and then one is of a bad file."""
+    """R3: each reload changes the ring; some are of an invalid file."""
     balancer.start()
     balancer.wait_all_up()
     text = lab.config_file.read_text()
@@ -140,7 +140,7 @@ def configure_interval(balancer, interval):
 
 
 def test_two_hours_worth_of_probes_and_reloads_cost_no_descriptor_and_no_memory(lab, balancer, measured):
-    """X7: as many as two hours have at default settings, with a server that is dead; a short while in the check."""
+    """X7: as many as in two hours with default settings, with one dead server; a shorter run in the check."""
     lab.stop("nuneaton")
     configure_interval(balancer, "100ms")
     balancer.start()
@@ -202,7 +202,8 @@ IDLE_CALLS = 100  # a second; 20 of them are looks for hints
 
 
 def test_with_nothing_to_do_it_makes_few_bpf_calls(lab, balancer, tmp_path, measured):
-    """Each counter is read by a batch with others. One by one they were 2,000 calls, every three seconds and at each look at a page."""
+    """Counters are read in batches. One by one they took 2,000 calls, every three seconds and for each view of the
+    page."""
     balancer.start()
     balancer.wait_all_up()
     trace, began = tmp_path / "bpf", time.monotonic()

@@ -22,7 +22,7 @@ STALL_S = 5
 
 
 class Prompt:
-    """A control connection that stays: there may be no descriptor for a second one."""
+    """A persistent control connection, because there may be no descriptor for another one."""
 
     def __init__(self, balancer):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -46,7 +46,7 @@ class Prompt:
         return reply.decode()[:-2]
 
     def verdicts(self):
-        """{service/backend: (verdict, reason)} by the last of their events."""
+        """{service/backend: (verdict, reason)} from the latest event of each."""
         found = re.findall(r'event=backend_verdict service=(\S+) backend=(\S+) from=\S+ to=(\S+) cause="(\w+)',
                            self.ask("show events"))
         return {f"{service}/{backend}": (verdict, reason) for service, backend, verdict, reason in found}
@@ -58,7 +58,7 @@ def events(balancer):
 
 
 def nothing_moved(balancer, traffic, since_event):
-    """No failover since that event, and every connection was greeted where it should be."""
+    """No failover since that event, and every connection was greeted by an expected server."""
     later = [line for n, line in events(balancer).items() if n > since_event]
     assert not [e for e in later if "event=service_" in e or " to=down " in e], later
     wrong = [a for a in traffic.attempts() if a.server not in OXFORD]
@@ -71,7 +71,7 @@ def last_event(balancer):
 
 @contextmanager
 def no_descriptors(balancer):
-    """The lowest number that is free is the limit: mxlbd can open nothing."""
+    """Sets the limit to the lowest free number, so that mxlbd can open nothing."""
     pid = balancer.process.pid
     used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
     limits = Path(f"/proc/{pid}/limits").read_text()
@@ -88,7 +88,7 @@ def no_descriptors(balancer):
 
 @contextmanager
 def no_ports(balancer):
-    """Two ports to choose from, both taken before it comes to that."""
+    """Leaves two ephemeral ports, both taken in advance."""
     lab = balancer.lab
     key = "net.ipv4.ip_local_port_range"
     before = lab.within("lb", "sysctl", "-n", key).strip()
@@ -109,7 +109,7 @@ def no_ports(balancer):
 @pytest.mark.parametrize("trouble,text", [(no_descriptors, "Too many open files"),
                                           (no_ports, "Cannot assign requested address")])
 def test_without_sockets_verdicts_are_unknown_and_mail_goes_on(lab, balancer, trouble, text):
-    """X1: what a running mxlbd can do without any."""
+    """X1: a running mxlbd without free descriptors."""
     balancer.configure(replace={"fall: 2": "fall: 1"})
     balancer.start()
     balancer.wait_all_up()
@@ -148,7 +148,7 @@ def test_after_a_stop_of_five_seconds_no_server_is_blamed(lab, balancer, who):
 
 
 def test_a_probe_child_that_is_killed_again_and_again_changes_no_verdict(lab, balancer):
-    """K3: with a longer pause each time."""
+    """K3: the pause before the next child grows each time."""
     balancer.configure(replace={"fall: 2": "fall: 1"})
     balancer.start()
     balancer.wait_all_up()
@@ -166,7 +166,8 @@ def test_a_probe_child_that_is_killed_again_and_again_changes_no_verdict(lab, ba
 
 
 def mute_servers(lab):
-    """500 addresses of oxford-a, where port 2525 of the VIP accepts and is silent; the configuration's lines for them."""
+    """500 addresses of oxford-a, where port 2525 of the VIP accepts connections and sends nothing; the configuration's
+    lines for them."""
     addresses = [f"10.64.{i >> 8}.{i & 255}" for i in range(1, N_MUTE + 1)]
     lab.undo.callback(lab.within, "lb", "ip", "address", "del", "10.64.3.254/22", "dev", "eth0")
     lab.within("lb", "ip", "address", "add", "10.64.3.254/22", "dev", "eth0")

@@ -30,7 +30,7 @@ def running(lab, balancer):
 
 @pytest.fixture
 def far(lab):
-    """The far site, its server's far end at work."""
+    """The far site with the far end of its server's tunnel running."""
     lab.add_farsite()
     lab.farend(FAR)
 
@@ -51,7 +51,7 @@ def set_tiers(balancer, mode="auto", **services):
 # --- packets that do not fit ---
 
 def forget_mtus(lab):
-    """What the client and the balancer learned of their ways in earlier tests."""
+    """Clears the path MTUs that the client and the balancer learned in earlier tests."""
     for host in ("client", "lb"):
         for family in ("-4", "-6"):
             lab.within(host, "ip", family, "route", "flush", "cache")
@@ -62,13 +62,13 @@ def message_files(lab):
 
 
 def text_digest(path):
-    """Of the message as it was sent, behind what the server put before it."""
+    """The digest of the message as it was sent, without the headers that the server added."""
     data = path.read_bytes()
     return hashlib.sha256(data[data.index(b"From: sender@example.net\n"):]).hexdigest()
 
 
 def send_message(lab, vip, seed):
-    """Sends SIZE bytes; fails unless a server stored just these. What the sender saw."""
+    """Sends SIZE bytes and fails unless a server stored exactly these. Returns the sender's observations."""
     before = message_files(lab)
     sent = json.loads(lab.within("client", "/usr/bin/python3", "-B", str(HERE / "send_message.py"), vip, str(SIZE), seed))
     path, = wait_until(lambda: message_files(lab) - before, 30, "the message is in a mailbox")
@@ -147,7 +147,8 @@ def forge_too_big(lab, mtu):
 
 @pytest.mark.parametrize("locked", [False, True], ids=["believed", "locked"])
 def test_a_forged_error_about_a_tunnels_packets_slows_mail_and_a_locked_mtu_refuses_it(lab, balancer, far, measured, locked):
-    """Whoever knows the two addresses of a tunnel can forge it. Mail still passes where the sender gets the ICMP that follows."""
+    """Anyone who knows the two addresses of a tunnel can forge it. Mail still passes if the sender gets the resulting
+    ICMP error."""
     lab.undo.callback(forget_mtus, lab)
     forget_mtus(lab)
     if locked:
@@ -258,7 +259,7 @@ ONE_SYN = "import socket, sys; s = socket.socket(); s.settimeout(0.5); s.connect
 
 
 def test_a_router_that_knows_no_way_to_the_far_end_starts_a_probe(lab, balancer, far):
-    """At an interval of an hour, and before a SYN is retransmitted."""
+    """With an interval of an hour, and before a SYN is retransmitted."""
     set_tiers(balancer, hybrid_mail={10: {"far": FAR4}})
     text = lab.config_file.read_text()
     lab.config_file.write_text(text.replace(" interval: 1s", " interval: 1h"))
@@ -275,7 +276,7 @@ def test_a_router_that_knows_no_way_to_the_far_end_starts_a_probe(lab, balancer,
 # --- what is left in the kernel ---
 
 def filters(lab, device="eth0"):
-    """On the balancer's way out: [(priority, handle, program)]."""
+    """The egress filters of the balancer: [(priority, handle, program)]."""
     shown = json.loads(lab.within("lb", "tc", "-json", "filter", "show", "dev", device, "egress"))
     return [(f["pref"], f["options"].get("handle"), f["options"].get("bpf_name", "")) for f in shown if "options" in f]
 
@@ -285,7 +286,7 @@ def ours(lab, device="eth0"):
 
 
 def probe_mtus(lab):
-    """Of the routes that lead probes to the VIPs; "": the interface's."""
+    """The MTUs of the routes for probes to the VIPs; "" is the interface's."""
     shown = "".join(lab.within("lb", "ip", family, "route", "show", "table", "all", "proto", "157") for family in ("-4", "-6"))
     routes = [line for line in shown.splitlines() if " via " in line]
     assert len(routes) == 2 * len(SERVERS)

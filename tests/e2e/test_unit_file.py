@@ -83,12 +83,13 @@ def vanishing(pid):
 
 
 def held(pid):
-    """{set: its mask}."""
+    """{capability set: its mask}."""
     return {each: int(status(pid)[each], 16) for each in SETS}
 
 
 def test_what_the_load_needs_is_given_up_before_the_network_is_read_and_no_child_gets_it(lab, balancer):
-    """CAP_PERFMON is in no set of mxlbd or its probe child, nor is CAP_SETPCAP, by which it left the bounding set."""
+    """CAP_PERFMON is in no capability set of mxlbd or its probe child. Neither is CAP_SETPCAP, which is used to drop it
+    from the bounding set."""
     balancer.start()
     balancer.wait_all_up()
     kept = sum(1 << number for number in KEPT.values())
@@ -100,7 +101,8 @@ def test_what_the_load_needs_is_given_up_before_the_network_is_read_and_no_child
 
 
 def test_without_cap_setpcap_it_leaves_the_other_sets(lab, balancer):
-    """Only CAP_SETPCAP may change the bounding set, which NoNewPrivileges= makes moot: no warning."""
+    """Only with CAP_SETPCAP can the bounding set be changed. NoNewPrivileges= makes that set irrelevant, so there is no
+    warning."""
     lab("mxlbd", "--help")  # has the binaries copied
     granted = " ".join([*KEPT, "CAP_PERFMON"])
     balancer.start("run", "-o", f"CapabilityBoundingSet={granted}", "-o", f"AmbientCapabilities={granted}",
@@ -111,7 +113,7 @@ def test_without_cap_setpcap_it_leaves_the_other_sets(lab, balancer):
 
 
 def test_root_gives_up_cap_perfmon_too(build, lab, balancer):
-    """Without the unit: of root's capabilities it is the only one that goes."""
+    """Without the unit, CAP_PERFMON is the only one of root's capabilities that is dropped."""
     before = held("self")
     assert before["CapEff"] & CAP_PERFMON and before["CapBnd"] & CAP_PERFMON, "the test runs as root"
     with balancer.log_file.open("w") as log:
@@ -123,7 +125,8 @@ def test_root_gives_up_cap_perfmon_too(build, lab, balancer):
 
 
 def test_a_stop_does_not_detach_and_pins_outlive_it(unit):
-    """What a service mounts is mounted in its own namespace and goes with it, even with ExecStartPre=+ (systemd 252)."""
+    """A file system that a service mounts is in its own mount namespace and disappears with it, even with
+    ExecStartPre=+ (systemd 252)."""
     pins = unit.with_name("sys-fs-bpf-mxlb.mount")
     assert "detach" not in "".join(setting(unit, "Exec(?:Stop|StopPost|Reload)"))
     assert "mount" not in "".join(setting(unit, "ExecStartPre"))
@@ -132,7 +135,8 @@ def test_a_stop_does_not_detach_and_pins_outlive_it(unit):
 
 
 def test_systemd_never_gives_up_starting_it(unit):
-    """By default five starts in ten seconds are all: an interface that comes late at boot, or a storm of restarts, would end it for good."""
+    """By default systemd gives up after five starts in ten seconds: an interface that comes late at boot, or many
+    restarts, would stop mxlbd permanently."""
     section = unit.read_text().split("[Service]")[0]  # systemd passes over it elsewhere
     assert re.findall(r"^StartLimitIntervalSec=(.*)$", section, re.M) == ["0"]
     assert setting(unit, "Restart") == ["on-failure"]

@@ -16,7 +16,7 @@ CONFIRMED_S = 0.9  # the second probe begins when the first has failed, and wait
 
 @pytest.fixture
 def routed(lab, balancer):
-    """Makes oxford-a of a service a routed server; returns a function that silences all its addresses at once."""
+    """Makes oxford-a of a service a routed server. Returns a function that silences all its addresses at once."""
     def address(word, where, length):
         lab.within("oxford-a", "ip", "address", word, f"{where}/{length}", "dev", "lo", *(["nodad"] if ":" in where else []))
 
@@ -71,7 +71,7 @@ def test_a_routed_server_that_falls_silent_is_unreachable_and_a_second_probe_res
 
 
 def test_a_tunnel_is_as_narrow_as_the_narrowest_link_that_a_router_tells_of(lab, balancer):
-    """The datapath's outer packet is a raw socket's here: the kernel takes the router's answer for neither's."""
+    """A raw socket sends the datapath's outer packet here; the kernel assigns the router's error to neither."""
     def listeners():
         protocols = (int(line.split()[1].rpartition(":")[2], 16) for f in ("raw", "raw6")
                      for line in lab.within("lb", "cat", f"/proc/self/net/{f}").splitlines()[1:])

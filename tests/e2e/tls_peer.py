@@ -40,7 +40,7 @@ class TlsServer:
         return b"".join(pieces)
 
     def shake_hands(self):
-        """True when it is done."""
+        """Returns True when the handshake is complete."""
         return SSL.SSL_do_handshake(self.ssl) == 1
 
     def read(self):
@@ -64,7 +64,7 @@ class TlsServer:
 
 
 def handshake(certificate, key, then, version=None):
-    """A peer's handshake= : as a sound server does, then then(connection, server, send)."""
+    """For a peer's handshake= argument: the handshake of a correct server, then then(connection, server, send)."""
 
     async def script(c):
         server = TlsServer(certificate, key, version)

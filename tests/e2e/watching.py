@@ -21,13 +21,13 @@ def document(lab, path):
 
 
 def samples(text, form=parse_text):
-    """{(name, labels): value}, where labels are a frozenset of pairs."""
+    """{(name, labels): value}; labels are a frozenset of pairs."""
     return {(sample.name, frozenset(sample.labels.items())): sample.value
             for family in form(text) for sample in family.samples}
 
 
 def promtool(*words, text=None):
-    """Exit status and what it says."""
+    """Returns exit status and output."""
     done = subprocess.run([PROMTOOL, *map(str, words)], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, timeout=120, check=False)
     return done.returncode, done.stdout

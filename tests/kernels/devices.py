@@ -33,7 +33,7 @@ NAMED = set()  # cases that run only if they are named
 
 
 def case(needs, mode, vlan=None, conf="{mode: auto}", interface="eth0", named=False):
-    """mode: that mxlbd chooses; None: as the kernel's driver has it."""
+    """mode: the XDP mode that mxlbd chooses; None: the one that the kernel's driver has."""
     def add(fn):
         CASES[fn.__name__] = (fn, needs, mode, vlan, conf, interface)
         if named:
@@ -51,19 +51,19 @@ def plain(site, pair):
 
 @case(TAP, "native")
 def virtio_tap(site):
-    """virtio_net with the offloads of a tap."""
+    """virtio_net with the offloads of a tap device."""
     plain(site, TAP)
 
 
 @case(TAP, "native", named=True)
 def virtio_tap_one_queue(site):
-    """A VM whose taps have one queue pair."""
+    """A VM whose tap devices have one queue pair."""
     plain(site, TAP)
 
 
 @case(TAP, "generic", named=True)
 def virtio_offloads_fixed(site):
-    """A VM whose taps have ctrl_guest_offloads=off."""
+    """A VM whose tap devices have ctrl_guest_offloads=off."""
     plain(site, TAP)
 
 
@@ -90,7 +90,8 @@ def veth_8021q_device(site):
 
 @case((), "native", vlan=7, conf="{mode: auto, vlan: 7}")
 def veth_vlan(site):
-    """A tag travels beside the frame, since the sending end inserts none (txvlan): no setting of this end changes that."""
+    """The tag is in the metadata, not in the frame, since the sending end inserts none (txvlan): no setting of this end
+    changes that."""
     veth(site)
     yield "blind"
 
@@ -111,7 +112,7 @@ def veth(site):
 
 
 def peer_program(site, device):
-    """Native XDP_TX on veth needs a program on the peer (lab-notes, M1)."""
+    """Native XDP_TX on a veth needs a program on the peer."""
     program, pin = site.work / "pass.o", "/sys/fs/bpf/pass"
     if not Path(pin).exists():
         run("clang", "-target", "bpf", "-O2", "-x", "c", "-c", "-", "-o", program,
@@ -121,7 +122,7 @@ def peer_program(site, device):
 
 
 def bond(site, options, switch_options=None):
-    """virtio_net knows no speed and duplex of its own, and 802.3ad takes no slave without them."""
+    """virtio_net reports no speed and duplex by default, and 802.3ad accepts no slave without them."""
     site.space("lb")
     near, far = (HUB[0], HUB2[0]), [nic(HUB[1]), nic(HUB2[1])]
     lines(f"ip -n lb link add bond0 type bond {options}")
@@ -143,7 +144,7 @@ def bond(site, options, switch_options=None):
 
 
 def detail(space, device, *keys):
-    """Of `ip -details`: sysfs shows the initial namespace only."""
+    """From `ip -details`, because sysfs shows only the initial network namespace."""
     at = json.loads(run("ip", "-n", space, "-d", "-j", "link", "show", "dev", device))[0]["linkinfo"]
     for key in keys:
         at = at.get(key, {})
@@ -228,7 +229,7 @@ def mail(site):
 
 
 def blind(site):
-    """The servers answer, but no mail arrives: everything says so."""
+    """The servers answer the probes, but no mail arrives: status, log and doctor report this."""
     site.wait_all_up()
     wait_until(lambda: site.interface()["sight"] == "blind", "mxlbd knows that it is blind")
     states = {s["state"] for s in site.status()["services"]}

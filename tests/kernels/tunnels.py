@@ -41,7 +41,7 @@ class Tunnels(Site):
         self.serve(host, vips)
 
     def network(self, host):
-        """As the machine's own configuration sets it up at a start."""
+        """The network as the machine's own configuration sets it up at boot."""
         number = FARS[host]
         lines(f"""ip -n {host} address replace {FAR4}{number}/24 dev eth0
                   ip -n {host} address replace {FAR6}{number}/64 dev eth0 nodad
@@ -83,7 +83,7 @@ class Tunnels(Site):
         (self.work / "mxlb.yaml").write_text(text)
 
     def on(self, host, script):
-        """Run by sh on the server, whose files are its own."""
+        """Runs a shell script on the server, with the server's own files."""
         mounts = "".join(f"mkdir -p /{folder}; mount --bind {self.work}/{host}/{folder} /{folder}; " for folder in FOLDERS)
         return self.within(host, "unshare", "-m", "sh", "-ec", f"{mounts} sh", input=script)
 
@@ -108,7 +108,7 @@ class Tunnels(Site):
         self.network(host)
 
     def persistence(self, host):
-        """What a start of the machine runs of it: systemd-sysctl, and each unit that the script has made."""
+        """What a boot of the machine runs: systemd-sysctl, and each unit that the script has created."""
         self.on(host, """set -e
             for file in /etc/sysctl.d/*.conf; do sysctl -q -p "$file"; done
             for unit in /etc/systemd/system/mxlb-server-*.service; do

@@ -31,7 +31,7 @@ REFUSALS = (
 
 
 class Boot:
-    """A command in a VM, and how long it took."""
+    """A command in a VM, and its duration."""
 
     def __init__(self, *words):
         self.began = time.monotonic()
@@ -45,7 +45,7 @@ class Boot:
 
 
 def is_there(tally, kernel):
-    """Downloads it, unless the newest is there."""
+    """Downloads it unless the newest version is there."""
     got = subprocess.run([VM, "--get", kernel], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if got.returncode == NO_SOURCE:
         tally.skip(f"kernel {kernel}", got.stdout.strip())
@@ -55,7 +55,7 @@ def is_there(tally, kernel):
 
 
 class Results:
-    """Reads the output of tests/kernels/inside: results of load.sh ("ok 6.1.0: what") and of tests/run."""
+    """Parses the output of tests/kernels/inside: results of load.sh ("ok 6.1.0: what") and of tests/run."""
 
     def __init__(self, tally, kernel):
         self.tally, self.kernel, self.finished, self.verified = tally, kernel, False, []
@@ -79,7 +79,7 @@ class Results:
 
 
 def run_kernel(tally, folder, word):
-    """Its row of the table of verified instructions, or None."""
+    """Returns its row of the table of verified instructions, or None."""
     kernel, _, selection = word.partition(":")
     print(f"kernel {kernel}")
     if not is_there(tally, kernel):
@@ -109,7 +109,7 @@ def run_refusal(tally, folder, what, kernel, append, command, expected):
 
 
 def run_booted(tally, folder):
-    """tests/kernels/booted on a Debian of its own."""
+    """Runs tests/kernels/booted on a Debian of its own."""
     deb, = (ROOT / folder / "deb").glob("mxlb_*.deb")
     with tempfile.TemporaryDirectory(prefix="mxlb-boot.") as system:
         subprocess.run([ROOT / "scripts/debian-root", "bookworm", system, *BOOTED, *depends(deb)], check=True)
@@ -122,7 +122,7 @@ def run_booted(tally, folder):
 
 
 def depends(deb):
-    """Names of packages, of alternatives the first."""
+    """The names of the packages; of alternatives the first."""
     listed = subprocess.run(["dpkg-deb", "-f", str(deb), "Depends"], capture_output=True, text=True, check=True).stdout
     return sorted(re.match(r"\s*([\w.+-]+)", each)[1] for each in listed.split(","))
 

@@ -52,7 +52,7 @@ def nics():
 
 
 def nic(mac):
-    """The name of the NIC with this MAC address; in whatever namespace the caller runs."""
+    """The name of the NIC with this MAC address in the caller's network namespace."""
     for name, address in nics().items():
         if address == mac:
             return name
@@ -60,7 +60,7 @@ def nic(mac):
 
 
 class Site:
-    """One at a time. vlan: all of its hosts speak with this tag."""
+    """Only one at a time. vlan: all of its hosts use this tag."""
 
     def __init__(self, vlan=None):
         self.vlan = vlan
@@ -95,7 +95,7 @@ class Site:
                   ip -n {host} address add {NET6}{number}/64 dev {device} nodad""")
 
     def ip_device(self, host, device):
-        """Where IP runs: the device, or its VLAN device."""
+        """The device with the IP address: the device itself or its VLAN device."""
         lines(f"ip -n {host} link set {device} up")
         if self.vlan:
             lines(f"""ip -n {host} link add link {device} name {device}.{self.vlan} type vlan id {self.vlan}
@@ -104,7 +104,7 @@ class Site:
         self.addresses(host, device)
 
     def switch(self, *ports):
-        """The switch, with these NICs of the initial namespace as its uplinks to lb, and the hosts on it."""
+        """The switch with its hosts; these NICs of the initial namespace are its uplinks to lb."""
         self.space("sw")
         lines("""ip -n sw link add br0 type bridge mcast_snooping 0 forward_delay 0
                  ip -n sw link set br0 up""")
@@ -141,7 +141,8 @@ class Site:
         return {host: self.ledger(host).read_text().split()[1::2] for host in SERVERS if self.ledger(host).exists()}
 
     def send(self, *jobs, client="client", patience=300):
-        """Mail through the balancer; a job: "VIP,NUMBER,BYTES". All of it has arrived unharmed, or a Failure."""
+        """Sends mail through the balancer; a job is "VIP,NUMBER,BYTES". Raises Failure unless all of it has arrived
+        unchanged."""
         before = {host: len(got) for host, got in self.received().items()}
         sent = self.within(client, sys.executable, SMTP, "send", *jobs, timeout=patience).split()
         got = {host: digests[before[host]:] for host, digests in self.received().items()}
@@ -153,7 +154,7 @@ class Site:
     # mxlbd
 
     def configure(self, interface, conf="{mode: auto}", servers=None, more=""):
-        """servers: of each service the text of its tier, by the VIP."""
+        """servers: the text of the tier of each service, by VIP."""
         plain = {vip: "".join(f"        {s}: {{address: \"{net}{HOSTS[s]}\"}}\n" for s in SERVERS)
                  for vip, net in zip(VIPS, (NET4, NET6))}
         text = f"interfaces:\n  {interface}: {conf}\ndatapath: {{pin: /sys/fs/bpf/mxlb, flows: 4096}}\n" \
@@ -186,7 +187,7 @@ class Site:
                            **options)
 
     def ask(self, line):
-        """By the socket itself: a process costs a second here."""
+        """Uses the socket directly, because a process costs a second here."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(30)
             s.connect(str(self.work / "mxlb.sock"))
@@ -219,7 +220,7 @@ class Site:
         return self.status()["interfaces"][0]
 
     def doctor(self, *checks):
-        """What these checks find that is not well."""
+        """The findings of these checks."""
         found = json.loads(self.ctl("doctor", "--timeout", "1s", status=None, timeout=120))["findings"]
         return [(f["level"], f["check"], f["text"], f["advice"] or "") for f in found
                 if f["level"] in ("warning", "error") and (not checks or f["check"] in checks)]
