@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`log-connections`: which server took each connection, and how long it lasted, in the log."""
 import re
+import time
 
-from games import Sessions
-from lab import CLIENT, OXFORD, VIP, command, wait_until
+import pytest
+
+from games import Forgery, Sessions, swallow_forged_sources
+from lab import CLIENT, OXFORD, ROOT, VIP, command, wait_until
 
 LINE = re.compile(r"event=(connection|connection_ended) time=\S+Z service=(\S+) client=(\S+):(\d+) backend=(\S+)"
                   r"(?: seconds=(>?)([\d.]+) how=(\w+))?$", re.M)
@@ -83,3 +86,30 @@ def test_sessions_that_mxlb_resets_are_told_as_reset_and_no_log_is_kept_unless_a
     wait_until(lambda: sum(lab.connections(sizes).values()) >= 8, 10, "mail arrives")
     wait_until(lambda: sum(b["new"] for t in balancer.service()["tiers"] for b in t["backends"]) >= 16, 10, "and is counted")
     assert "event=connection" not in balancer.log()[size:]
+
+
+BURST, A_SECOND = 3000, 200  # lines: core/connlog.h; journald takes 10,000 in 30 s
+
+
+@pytest.mark.parametrize("kind", ["pairs", "mails"])
+def test_under_a_flood_the_log_stays_inside_its_budget_and_has_what_carries_data(lab, balancer, build, measured, kind):
+    """pairs: open and without data, which nobody tells. Whole forged mails look like any: then lines are missing, and counted."""
+    command("make", "-s", f"B={build.name}", f"{build.name}/forge-packets", cwd=ROOT)
+    swallow_forged_sources(lab)
+    start(balancer)
+    before, began = balancer.log().count("\n"), time.monotonic()
+    with Forgery(lab, build, VIP, rate=8000, syn=kind) as forgery, Sessions(lab, VIP) as sessions:
+        wait_until(lambda: kind == "pairs" and time.monotonic() > began + 5 or "event=connections_unlogged" in balancer.log(), 60,
+                   "that lines are missing is said")
+        opened = {s.port: s.server for s in sessions.open(10, 0)}
+        if kind == "pairs":
+            wait_until(lambda: len(begun(balancer)) >= len(opened), 10, f"their beginnings\n{balancer.log()[-3000:]}")
+            assert begun(balancer) == opened
+        sessions.quit()
+        if kind == "pairs":
+            wait_until(lambda: len(ended(balancer)) >= len(opened), 10, f"their ends\n{balancer.log()[-3000:]}")
+    lines, seconds = balancer.log().count("\n") - before, time.monotonic() - began
+    missing = sum(map(int, re.findall(r"event=connections_unlogged lines=(\d+)", balancer.log())))
+    measured(f"{forgery.text()} ({kind}): {lines} lines in {seconds:.0f} s, {missing} more counted")
+    assert lines < (BURST + A_SECOND * seconds if kind == "mails" else 0) + 100
+    assert (missing > 0) == (kind == "mails")
