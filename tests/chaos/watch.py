@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import CLIENT, CLIENT6, ROOT, VIP, VIP6, Balancer, Capture, children, command, wait_until
+from lab import CLIENT, CLIENT6, ETHERNET, ROOT, VIP, Balancer, Capture, children, command, wait_until
 
 FIELDS = "event", "service", "backend", "from", "to", "cause"
 FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
@@ -96,22 +96,22 @@ class Syns(Capture):
     """The client's SYNs from the balancer to a server, captured at the switch's end of the server's cable."""
 
     AGAIN_S = 30  # of a port for which a SYN may be a retransmission
-    LINE = re.compile(r"^([\d.]+) \S+ > (\S+), .*?: (\S+)\.(\d+) > (\S+)\.25: ", re.M)
 
     def __init__(self, lab):
         super().__init__(lab, VIP, CLIENT)
         syn = "(tcp[13] & 0x17 == 2)", "(ip6[6] == 6 and ip6[53] & 0x17 == 2)"
-        self.options = "-e", "-tt", "-q"
         self.expression = (f"ether src {lab.mac('lb')} and ((ip and src host {CLIENT} and {syn[0]}) or "
                            f"(ip6 and src host {CLIENT6} and {syn[1]}))")
 
     def seen(self):
         last, syns = {}, []
-        for at, mac, source, port, to in self.LINE.findall(self.file.read_text()):
-            key, at = (source, port), float(at)
-            again = at - last.get(key, 0) < self.AGAIN_S
-            last[key] = at
-            syns.append(Syn(at, mac.rstrip(","), "hybrid-mail6" if to == VIP6 else "hybrid-mail", int(port), again))
+        for at, frame in self.frames():
+            ip = frame[ETHERNET:]
+            four = ip[0] >> 4 == 4
+            port = int.from_bytes(ip[4 * (ip[0] & 15):][:2] if four else ip[40:42], "big")
+            again = at - last.get((four, port), 0) < self.AGAIN_S
+            last[four, port] = at
+            syns.append(Syn(at, frame[:6].hex(":"), "hybrid-mail" if four else "hybrid-mail6", port, again))
         return syns
 
 

@@ -375,11 +375,12 @@ class Capture:
     def __init__(self, lab, vip, client):
         self.lab, self.vip, self.client = lab, vip, client
         self.file = lab.run / "capture.pcap"
+        self.expression = f"tcp and host {vip} and host {client}"
 
     def __enter__(self):
         self.process = subprocess.Popen(
             [*self.lab.nsenter("switch"), "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-s", "96", "-B", "16384", "-U", "-w",
-             self.file, f"tcp and host {self.vip} and host {self.client}"], stderr=subprocess.PIPE, text=True)
+             self.file, self.expression], stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if "listening on" in line:
                 return self
@@ -400,15 +401,21 @@ class Capture:
         wait_until(lambda: sum(address == ipaddress.ip_address(source) and flags & TCP_ENDS for address, flags in self.packets())
                    >= 2 * number, 30, f"{number} connections ended by {source} in the capture, on their way in and out")
 
-    def packets(self):
-        """The source and the TCP flags of each packet."""
+    def frames(self):
+        """The time and the first bytes of each packet."""
         data, at = self.file.read_bytes(), PCAP_HEADER
         while at + PCAP_RECORD <= len(data):
-            length, = struct.unpack_from("<8xI", data, at)
-            ip = data[at + PCAP_RECORD + ETHERNET:at + PCAP_RECORD + length]
+            seconds, fraction, length = struct.unpack_from("<III", data, at)
+            frame = data[at + PCAP_RECORD:at + PCAP_RECORD + length]
             at += PCAP_RECORD + length
             if at > len(data):
                 return  # being written
+            yield seconds + fraction / 1e6, frame
+
+    def packets(self):
+        """The source and the TCP flags of each packet."""
+        for _, frame in self.frames():
+            ip = frame[ETHERNET:]
             source, tcp = (ip[12:16], 4 * (ip[0] & 15)) if ip[0] >> 4 == 4 else (ip[8:24], 40)
             yield ipaddress.ip_address(source), ip[tcp + 13]
 
