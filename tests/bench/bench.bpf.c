@@ -45,7 +45,7 @@ static __always_inline __u64 flow_number(__u64 n)
 	return job.order == BENCH_FRESH ? mxlb_mix(n + job.salt) : n >> 1;
 }
 
-/* In the words in which a program reads them: a load that spans two young stores would wait for both. */
+/* Written in the words in which the program reads them: a load that spans two recent stores would wait for both. */
 static __always_inline void write_headers(void *frame, __u32 tcp)
 {
 	__u32 i;
@@ -73,7 +73,7 @@ static __always_inline void write_flow(void *frame, __u32 source, __u32 tcp, __u
 	*(__u32 *)(frame + tcp + 4) = bpf_htonl(seq);
 }
 
-/* source: where the word of the source address lies that varies. */
+/* source: the offset of the word of the source address that varies. */
 static __always_inline int wrap(struct xdp_md *ctx, __u32 source, __u32 tcp)
 {
 	int moved = bpf_xdp_get_buff_len(ctx) - BENCH_FRAME;
@@ -118,7 +118,7 @@ int bench_bare(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
-/* What a tunnel costs the wrapper. */
+/* The wrapper's cost for a tunnel. */
 SEC("xdp.frags")
 int bench_bare4(struct xdp_md *ctx)
 {
@@ -151,7 +151,7 @@ int bench_floor(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
-/* The floor, and one hit in the kernel's LRU hash. */
+/* The baseline, and one hit in the kernel's LRU hash. */
 SEC("xdp.frags")
 int bench_lru(struct xdp_md *ctx)
 {

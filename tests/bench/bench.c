@@ -16,7 +16,7 @@
 volatile sig_atomic_t bench_stopped;
 
 const uint32_t flows_steps[FLOWS_STEPS] = {1, 1000, 100000, 1000000};
-/* datapath.flows for each: places enough, and as small as the flows; the default at 100k, the most there is at 1M. */
+/* datapath.flows for each: enough slots, and as few as the flows need; the default at 100k, the maximum at 1M. */
 static const uint32_t tables[FLOWS_STEPS] = {6, 6000, 262144, 2097152};
 
 const struct path paths[PATHS] = {
@@ -61,7 +61,7 @@ bool path_is_own(const struct path *path)
 	return path->kind == PATH_FLOOR || path->kind == PATH_LRU;
 }
 
-/* To move the head back costs what to move it there does: the program's own move stays in its cost. */
+/* Moving the head back costs as much as moving it there; the program's own move stays in its cost. */
 double cost_net(const struct path *path, const struct cost *cost)
 {
 	return cost->ns - (path->outer ? (cost->bare + cost->bare_head) / 2 : cost->bare);
@@ -92,7 +92,7 @@ static double time_own(struct bench *b, const struct path *path, const struct co
 	return sender_time(path, sender_own_target(kind), column->apart, b->flows, b->packets);
 }
 
-/* Times the program under test, and sees to it that the packets took this path. */
+/* Times the program under test and checks that the packets took this path. */
 static double time_subject(struct bench *b, const struct path *path, const struct column *column,
 			   struct cost *cost)
 {
@@ -128,7 +128,10 @@ static int keep_least(double *least, double ns)
 	return 0;
 }
 
-/* One path of a round, in one column: bare, then as it is. .bare and .ns hold gross minima. */
+/*
+ * One path of a round for one column of the report: bare first, then the program. .bare and .ns hold minima that include the
+ * wrapper.
+ */
 static int time_path(struct bench *b, const struct path *path, const struct column *column,
 		     struct cost *cost)
 {
@@ -152,7 +155,7 @@ static int time_round(struct bench *b, struct bench_results *r, unsigned step)
 {
 	int err = 0;
 
-	datapath_step_epoch(b->subject); /* so that entries are written, as in life */
+	datapath_step_epoch(b->subject); /* so that entries are written, as in production */
 	for (unsigned p = 0; p < PATHS; p++)
 		for (unsigned c = 0; c < COLUMNS && !err; c++) {
 			if (bench_stopped)
@@ -162,7 +165,7 @@ static int time_round(struct bench *b, struct bench_results *r, unsigned step)
 	return err;
 }
 
-/* Every flow goes once through SYN and ACK, so that it has its entry. */
+/* Sends SYN and ACK of every flow, so that each has an entry. */
 static int bench_open(struct bench *b, uint32_t table)
 {
 	static const struct subject_shape shape = {.n = 2, .weight = 1};
@@ -199,7 +202,7 @@ static int measure(struct bench *b, struct bench_results *r, unsigned step)
 	return err;
 }
 
-/* The last CPU that we may use, for all of it. */
+/* Pins the benchmark to the last CPU that it may use. */
 static void stay_on_one_cpu(void)
 {
 	cpu_set_t all, one;

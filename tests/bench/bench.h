@@ -22,7 +22,7 @@ extern volatile sig_atomic_t bench_stopped;
 
 enum path_kind {
 	PATH_BARE,
-	PATH_BARE4, /* and makes room for an outer header of that family, which the wrapper takes back */
+	PATH_BARE4, /* and adds an outer header of that family, which the wrapper removes */
 	PATH_BARE6,
 	PATH_FLOOR,
 	PATH_LRU,
@@ -36,15 +36,15 @@ struct path {
 	const char *name, *text;
 	enum path_kind kind;
 	int family;
-	int outer;  /* the backends are reached: 0 at layer 2, 4 or 6 through such tunnels */
+	int outer;  /* how the servers are reached: 0 at layer 2, 4 or 6 through such tunnels */
 	bool allow; /* the services have allow-lists */
 };
 #define PATHS 18
-#define ALLOW 1000 /* prefixes in each list, the clients' among them */
+#define ALLOW 1000 /* prefixes in each list, including the clients' */
 extern const struct path paths[PATHS];
 extern const uint32_t flows_steps[FLOWS_STEPS];
 
-/* How: packets back to back, or one at a time, with a barrier between (see bench.bpf.c). */
+/* Packets back to back, or one at a time with a barrier in between (see bench.bpf.c). */
 enum { COLUMN_PLAIN, COLUMN_APART, COLUMNS };
 
 struct column {
@@ -53,14 +53,14 @@ struct column {
 };
 extern const struct column columns[COLUMNS];
 
-/* The floor and the kernel's LRU hash: programs of the benchmark's own. */
+/* The baseline and the kernel's LRU hash: programs of the benchmark itself. */
 bool path_is_own(const struct path *path);
 
 struct cost {
 	double ns,
-		bare; /* of a packet, and of the loop and the wrapper alone: the least of all rounds */
-	double bare_head; /* of a tunnel's: of loop and wrapper with a head moved there and back */
-	/* Of the packets sent: those that took the path, and those that found no place for an entry. */
+		bare; /* of a packet, and of the loop and the wrapper alone: minimum of all rounds */
+	double bare_head; /* of a packet through a tunnel: of loop and wrapper, with the head moved there and back */
+	/* The numbers of packets that took the path, and of those that found no slot for an entry. */
 	double share, unplaced;
 };
 
@@ -82,28 +82,34 @@ struct bench_results {
 
 int sender_open(uint32_t flows); /* 0 or -errno */
 void sender_close(void);
-/* The fd of a program of the benchmark's own. */
+/* The fd of a program of the benchmark itself. */
 int sender_own_target(enum path_kind kind);
-/* ns a packet, gross; or -errno as a number. */
+/* ns per packet including the wrapper, or -errno as a number. */
 double sender_time(const struct path *path, int target_fd, bool apart, uint32_t flows,
 		   unsigned packets);
-/* Sends each flow's SYN and the ACK behind it. 0 or -errno. */
+/* Sends SYN and ACK of each flow. Returns 0 or -errno. */
 int sender_walk(int family, int target_fd, uint32_t flows);
 
 /* subject.c: the program under test. */
 
-/* Leaves in effect CAP_BPF and CAP_NET_ADMIN, and CAP_PERFMON if asked. The caps before, for subject_caps_back(); or NULL. */
+/*
+ * Reduces the effective capabilities to CAP_BPF and CAP_NET_ADMIN, and CAP_PERFMON if asked for. Returns the previous
+ * ones for subject_caps_back(), or NULL.
+ */
 cap_t subject_caps(bool perfmon);
 int subject_caps_back(cap_t before);
 
-/* Opens it as in production, with a flow table for so many flows, pinned under a name of its own. NULL, logged. */
+/*
+ * Opens the datapath as in production, with a flow table for this many flows, pinned under its own name. NULL: failed,
+ * logged.
+ */
 struct datapath *subject_open(uint32_t flows);
 /* Closes it and removes its pins. NULL is fine. */
 void subject_close(struct datapath *dp);
-/* What is asked of the subject: one service of IPv4 and one of IPv6, both with these backends. */
+/* The plan for the subject: one IPv4 and one IPv6 service, both with these servers. */
 struct subject_shape {
 	unsigned n;
-	uint32_t weight; /* of the first; of the others 1 */
+	uint32_t weight; /* of the first server; the others have 1 */
 	int outer;	 /* as in struct path */
 	bool allow;
 };

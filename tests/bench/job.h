@@ -6,10 +6,10 @@
 #include <linux/types.h>
 
 #define BENCH_FRAME   128 /* bytes of every packet */
-#define BENCH_HEADERS 74  /* Ethernet, IPv6, TCP: what is rewritten before each run, at most */
+#define BENCH_HEADERS 74  /* Ethernet, IPv6, TCP: the most that is rewritten before each run */
 
 enum bench_order {
-	BENCH_WALK,   /* each flow in turn: a SYN, then the ACK behind it */
+	BENCH_WALK,   /* for each flow in turn: a SYN and an ACK */
 	BENCH_RANDOM, /* one of .flows at random */
 	BENCH_FRESH,  /* a tuple never seen before */
 };
@@ -19,15 +19,15 @@ struct bench_job {
 	__u32 order; /* enum bench_order */
 	__u32 flows;
 	__u32 first;	/* the number of the first of .flows */
-	__u64 salt;	/* of BENCH_FRESH: another one, other tuples */
+	__u64 salt;	/* of BENCH_FRESH: changes give other tuples */
 	__u32 seq_add;	/* a packet's sequence number: its flow's, plus this, */
-	__u32 seq_step; /* plus so much for each packet before it */
+	__u32 seq_step; /* plus this for each packet before it */
 	__u32 pad;
 	__u64 packets; /* to be timed; one more is sent */
 
 	__u64 sent;
 	__u64 start_ns, end_ns;
-	__u64 lru_misses; /* look-ups of the kernel's LRU hash that found nothing: none is expected */
+	__u64 lru_misses; /* failed look-ups in the kernel's LRU hash: none is expected */
 };
 
 /* A key of the kernel's LRU hash. */

@@ -33,7 +33,7 @@ static const struct aim {
 	const char *what, *path;
 	unsigned step, column;
 	double limit;	  /* 0: half an LRU hit */
-	const char *over; /* what counts is how much it is more than that path */
+	const char *over; /* the goal is about the difference from that path */
 } aims[] = {
 	{"established, 1 flow", "established", 0, COLUMN_PLAIN, 25, NULL},
 	{"established, 100k flows: half an LRU hit", "established", 2, COLUMN_PLAIN, 0, NULL},
@@ -103,7 +103,7 @@ static void print_costs(const struct bench_results *r, FILE *to)
 	}
 }
 
-/* The measured packets that did something else, where there are any worth a word. */
+/* The measured packets that took another path, if there are enough to mention. */
 static void print_shares(const struct bench_results *r, FILE *to)
 {
 	for (unsigned p = 0; p < PATHS; p++) {

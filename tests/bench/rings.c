@@ -38,7 +38,7 @@ static int build_time(unsigned n, double *least)
 	return 0;
 }
 
-/* Both services get a new ring each time, for a weight changes: half of it is one ring's. */
+/* Both services get a new ring each time, because a weight changes; one ring takes half of the time. */
 static int apply_time(struct datapath *dp, unsigned n, double *least)
 {
 	double start, took;
@@ -58,7 +58,7 @@ static int apply_time(struct datapath *dp, unsigned n, double *least)
 	return 0;
 }
 
-/* What the kernel charges for a map, as its fdinfo says. */
+/* The memory that the kernel charges for a map, from its fdinfo. */
 static uint64_t map_bytes(const struct bpf_map *map)
 {
 	char path[64], line[128];

@@ -7,7 +7,7 @@
 
 static struct bench_bpf *senders[2]; /* [1]: with a barrier between packets, see bench.bpf.c */
 
-/* To the VIP, or its neighbour; data in it unless it is a SYN. */
+/* A packet to the VIP or the address next to it, with data unless it is a SYN. */
 static void header_fill(uint8_t *h, const struct path *path)
 {
 	static const uint8_t ip4[] = {0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 61,  6,
@@ -34,8 +34,9 @@ static void header_fill(uint8_t *h, const struct path *path)
 }
 
 /*
- * A SYN's sequence never comes twice for a tuple: else it would be a retransmission. And it is of a tuple that has no
- * entry: a note beside an entry keeps that flow's segments off the fast path until it is promoted.
+ * A SYN never repeats a sequence number of its tuple, because it would count as a retransmission. Its tuple has no
+ * entry, because a half-open entry beside an entry keeps the segments of that flow off the fast path until it is
+ * promoted.
  */
 static void job_fill(struct bench_job *job, const struct path *path, uint32_t flows)
 {
@@ -123,7 +124,7 @@ static int lru_fill(uint32_t flows)
 	return 0;
 }
 
-/* Room for twice as many flows in the LRU hash, that it evicts none. */
+/* Room for twice as many flows in the LRU hash, so that it evicts none. */
 static int load(bool apart, uint32_t flows)
 {
 	struct bench_bpf *sender = senders[apart] = bench_bpf__open();

@@ -9,7 +9,7 @@
 #define BACKENDS_MAX 1000
 
 const uint8_t subject_mac[6] = {0x02, 0, 0, 0, 0, 0x05};
-static uint64_t now_ms = 1000; /* the datapath's clock: as quick as we like */
+static uint64_t now_ms = 1000; /* the datapath's clock, as fast as the caller likes */
 
 static void pin_name(char *out, size_t size)
 {
@@ -150,7 +150,7 @@ int subject_plan(struct datapath *dp, const struct subject_shape *shape)
 		if (backend_fill(&backends[i], i, shape->outer))
 			return -EINVAL;
 	}
-	for (now_ms += 1000; ret > 0; now_ms += ret) /* a positive answer asks to come again */
+	for (now_ms += 1000; ret > 0; now_ms += ret) /* a positive result: call again */
 		ret = datapath_apply(dp, &plan, now_ms);
 	return ret;
 }

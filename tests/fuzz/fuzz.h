@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 		}                                                                               \
 	} while (0)
 
-/* The text ends within its room and is printable ASCII. */
+/* The text is terminated within its buffer and is printable ASCII. */
 static inline void must_be_text(const char *text, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {

@@ -47,7 +47,7 @@ static void take_text(const char *text)
 	tlsa_parse(text, &tlsa, tlsa_why);
 }
 
-/* What is printed whole and has a name's attributes is read as the same name. */
+/* If the printed form is complete and has attributes of a name, parsing it gives the same name. */
 static void take_name(const X509_NAME *name)
 {
 	char text[TEXT_MAX], why[CERTNAME_WHY_SIZE] = "";

@@ -23,7 +23,7 @@ struct run {
 	size_t heard;		 /* bytes the server has said */
 };
 
-/* Roughly: the word was there. That it was a keyword is tests/unit/test_reply.c's. */
+/* Only a rough check that the word was there; tests/unit/test_reply.c checks keywords exactly. */
 static bool was_offered(const struct run *r)
 {
 	for (size_t i = 0; i + 8 <= r->heard; i++)
@@ -44,7 +44,7 @@ static void check_command(struct run *r)
 	MUST(i != 1 || (r->conf.tls != TLS_NONE && !r->shaken));
 	MUST(i != 1 || was_offered(r));
 	MUST(i != 2 || r->conf.tls == TLS_NONE ||
-	     r->shaken); /* no mail in plaintext where TLS is asked for */
+	     r->shaken); /* no mail in plaintext if TLS is required */
 	MUST(i != 5 ||
 	     (r->conf.tls == TLS_NONE && r->said[0] && !r->said[2])); /* after EHLO only */
 	MUST(++r->said[i] <= (i == 0 ? 2 : 1));

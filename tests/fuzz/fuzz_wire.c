@@ -46,7 +46,7 @@ static void change(struct wire_answer *a, const uint8_t *data, size_t size)
 	}
 }
 
-/* Names are in UTF-8; nothing in them changes what surrounds them. */
+/* Names are in UTF-8, and nothing in them affects the surrounding text. */
 static void must_be_utf8(const char *text)
 {
 	size_t left = strlen(text), n;

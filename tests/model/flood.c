@@ -42,7 +42,7 @@ static uint32_t send(const struct forgery_world *w, struct forgery_flow *f, bool
 	return w->send(&s);
 }
 
-/* As a sender does in its first second: a handshake, EHLO, STARTTLS. */
+/* The first second of a sender: a handshake, EHLO, STARTTLS. */
 static void begin(const struct forgery_world *w, struct forgery_flow *f)
 {
 	f->next = draw();
@@ -52,7 +52,7 @@ static void begin(const struct forgery_world *w, struct forgery_flow *f)
 	send(w, f, false, SAID);
 }
 
-/* The number of packets that it took. */
+/* Returns the number of packets. */
 static unsigned forge(const struct forgery_world *w, const struct flood_kind *kind,
 		      const struct flowmodel_tuple *like, struct forgery_flow *f)
 {
@@ -103,7 +103,7 @@ unsigned flood_play(const struct forgery_world *w, const struct flood_plan *plan
 	for (unsigned i = 0; i < n; i++)
 		begin(w, &flows[i]);
 	w->second();
-	for (unsigned i = 0; i < n; i += 2) /* every other one is seen in one second only */
+	for (unsigned i = 0; i < n; i += 2) /* every second one is seen in one second only */
 		send(w, &flows[i], false, SAID);
 	flood(w, plan->kind, &flows[0].tuple, plan->seconds, plan->packets);
 	w->ring(1);

@@ -9,12 +9,12 @@
 
 #include "forgery.h"
 
-/* What the blind sender does with each address and port that it makes up. */
+/* The packets that the blind sender sends with each forged address and port. */
 struct flood_kind {
 	const char *name;
 	bool handshake;		/* a SYN and the ACK behind it; else only what follows */
 	unsigned data;		/* segments with data, at once */
-	bool later, later_data; /* another segment some seconds later, with data or not */
+	bool later, later_data; /* another segment some seconds later, with or without data */
 };
 
 #define FLOOD_KINDS 6
@@ -27,7 +27,7 @@ struct flood_plan {
 	unsigned packets; /* a second */
 };
 
-/* The tuples are the caller's. The number of flows that went on at another backend than they had begun at. */
+/* The caller provides the tuples. Returns the number of flows that continued at another server than before. */
 unsigned flood_play(const struct forgery_world *world, const struct flood_plan *plan,
 		    struct forgery_flow *flows, unsigned n, uint64_t seed);
 

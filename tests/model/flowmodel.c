@@ -18,7 +18,7 @@
 #define OLD_S		(30 * 60U)
 #define SETTLED_MAX	2U /* of a line; one place is always left for newcomers */
 
-/* Who gives way, in rule 5's order. */
+/* The ranks of entries that can be replaced, in rule 5's order. */
 enum rank {
 	RANK_FREE,
 	RANK_CLOSED_UNUSED,
@@ -86,7 +86,7 @@ static bool is_beside(const struct flowmodel_entry *e)
 	return e->beside;
 }
 
-/* Rule 3: is `e`, which stands further back in the line, to be preferred? */
+/* Rule 3: is `e`, which is later in the line, a better match? */
 static bool is_nearer(const struct flowmodel_entry *e, const struct flowmodel_entry *than,
 		      const struct flowmodel_segment *s, struct flowmodel_result *r)
 {
@@ -204,7 +204,7 @@ static void note_write(struct flowmodel_note *note, const struct flowmodel_segme
 	note->data = s->data;
 }
 
-/* Rule 2: is it a late copy of the SYN of a flow that is open, whose backend still takes it? */
+/* Rule 2: is it a late copy of the SYN of an open flow whose server still accepts it? */
 static bool is_late(const struct flowmodel_entry *own, const struct flowmodel_world *w,
 		    const struct flowmodel_segment *s, struct flowmodel_result *r)
 {
@@ -218,7 +218,7 @@ static bool is_late(const struct flowmodel_entry *own, const struct flowmodel_wo
 	return true;
 }
 
-/* Rules 1 and 2. The backend, 0: nobody. */
+/* Rules 1 and 2. Returns the server, 0: none. */
 static uint32_t take_syn(struct flowmodel_line *line, const struct flowmodel_entry *own,
 			 const struct flowmodel_world *w, const struct flowmodel_segment *s,
 			 struct flowmodel_result *r)
@@ -282,14 +282,14 @@ static void promote(struct flowmodel_line *line, const struct flowmodel_world *w
 	if (!place)
 		return;
 	fill(place, s, line->note.backend, w->epoch, false);
-	place->used = false; /* for a moment, to look at the others */
+	place->used = false; /* temporarily, to search the others */
 	place->beside = tuple_has_live(line, &s->tuple);
 	place->used = true;
 	if (place->beside)
 		did(r, FLOWMODEL_DID_promoted_beside);
 }
 
-/* Rule 3. The backend, or 0: the note has no say. */
+/* Rule 3. Returns the server, or 0 if the half-open entry does not decide. */
 static uint32_t take_note(struct flowmodel_line *line, struct flowmodel_entry *own,
 			  const struct flowmodel_world *w, const struct flowmodel_segment *s,
 			  struct flowmodel_result *r)
@@ -328,7 +328,10 @@ static uint32_t take_note(struct flowmodel_line *line, struct flowmodel_entry *o
 	return backend;
 }
 
-/* Rule 0: what a segment does to its entry's marks. One that will be answered with RST ends its flow like a RST. */
+/*
+ * Rule 0: the effect of a segment on its entry's flags. A segment that will be answered with RST ends its flow as a
+ * RST does.
+ */
 static void mark(struct flowmodel_entry *e, const struct flowmodel_world *w,
 		 const struct flowmodel_segment *s, struct flowmodel_result *r)
 {

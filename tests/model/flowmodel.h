@@ -73,19 +73,20 @@ struct flowmodel_backend {
 /* When nobody takes new connections. */
 enum flowmodel_nobody { FLOWMODEL_NOT_READY, FLOWMODEL_REFUSE, FLOWMODEL_SILENCE };
 
-/* Rules to leave out, to show what each is for. */
+/* Rules that can be switched off, to show the purpose of each. */
 enum flowmodel_without {
 	FLOWMODEL_WITHOUT_SETTLED = 1 << 0, /* nothing settles */
-	FLOWMODEL_WITHOUT_DATA = 1 << 1,    /* what has shown no data is as good as what has */
-	FLOWMODEL_WITHOUT_LIMIT = 1 << 2,   /* all three of a line may settle */
-	FLOWMODEL_WITHOUT_REST = 1 << 3,    /* an entry that rests moves as far as any other */
+	FLOWMODEL_WITHOUT_DATA = 1
+				 << 1, /* entries without data count as much as entries with data */
+	FLOWMODEL_WITHOUT_LIMIT = 1 << 2, /* all three slots of a line may settle */
+	FLOWMODEL_WITHOUT_REST = 1 << 3,  /* a resting entry moves as far as any other */
 };
 
-/* What the decision depends on besides the table and the segment. */
+/* The inputs of the decision in addition to the table and the segment. */
 struct flowmodel_world {
 	uint32_t epoch; /* seconds; never wraps here */
 	uint32_t line;	/* of the tuple */
-	uint32_t ring;	/* the backend that the ring gives the tuple; 0: nobody */
+	uint32_t ring;	/* the server that the ring gives the tuple; 0: none */
 	enum flowmodel_nobody nobody;
 	const struct flowmodel_backend *backends; /* by index */
 	unsigned without;			  /* of enum flowmodel_without */

@@ -48,29 +48,29 @@ void bench_forward(int outer);
 void bench_backend(struct plan_backend *b, int outer);
 /* Puts a plan in force, waiting out what datapath_apply() asks for. */
 void bench_apply(const struct plan *plan);
-/* Another mxlbd takes over what is there; it has no plan yet. */
+/* A second mxlbd takes over the maps; it has no plan yet. */
 void bench_adopt(void);
-/* Of that site, from the next bench_plan() on: whose tunnels end here, and the interface that A and B are behind. */
+/* For the site, from the next bench_plan() on: the peers whose tunnels end here, and the interface of A and B. */
 extern const struct addr *bench_peers;
 extern unsigned bench_n_peers, bench_exit;
 /* Runs one packet; fails the test unless exactly one thing was counted. */
 void bench_run(const struct frame *in, struct outcome *out);
-/* Runs one packet and looks at nothing but the action: hundreds of times faster. */
+/* Runs one packet and checks only the action, which is hundreds of times faster. */
 int bench_send(const struct frame *in);
-/* Sends it 2,000 times in a row: a source draws at least 512 answers (counted as `answer`), then none for a while. */
+/* Sends it 2,000 times in a row: a source gets at least 512 answers (counted as `answer`), then none for a while. */
 void expect_limited(const struct frame *in, int answer);
 
-/* A sound SYN from a client to the VIP's port. family 4 or 6. */
+/* A valid SYN from a client to the VIP's port. family: 4 or 6. */
 void frame_syn(struct frame *f, int family, uint16_t dport, uint32_t client);
 void frame_set(struct frame *f, unsigned at, const char *hex);
 uint16_t frame_get16(const struct frame *f, unsigned at);
-/* True when the IPv4 header's and the TCP, or ICMPv6, checksum hold. */
+/* True if the checksums of IPv4 and of TCP or ICMPv6 are correct. */
 int frame_checksums_ok(const struct frame *f);
 void frame_fix_ip_checksum(struct frame *f);
 
 /*
- * C01, C02, C03: MAC addresses and the hop change, the IP checksum with it; every other byte is as it was. Where
- * bench_forward() asked for a tunnel, in an outer packet with the right header (C04: with the inner one's DSCP and ECN).
+ * C01, C02, C03: only the MAC addresses and the hop count change, and with it the IP checksum. If bench_forward() set
+ * a tunnel, the packet is in an outer packet with the correct header (C04: with the inner DSCP and ECN).
  */
 void expect_forwarded(const struct frame *in, const struct outcome *o);
 

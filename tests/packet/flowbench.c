@@ -16,8 +16,8 @@
 #include "flowtally.h"
 #include "util/log.h"
 
-#define FIRST_RING   40	 /* datapath_apply() takes the lower ones */
-#define REFILL_EVERY 256 /* answers; a source has 512 at once */
+#define FIRST_RING   40	 /* datapath_apply() uses the lower ones */
+#define REFILL_EVERY 256 /* answers; a source may have 512 at once */
 #define BUCKETS_SIZE (MXLB_BUCKETS * sizeof(uint64_t))
 
 const uint32_t flowbench_backend_id[FLOWBENCH_BACKENDS] = {1, 2, 255, 256, 1000, 4095};
@@ -77,7 +77,7 @@ static void apply(void)
 		backends[i].id = flowbench_backend_id[i];
 		mac_of(backends[i].id, backends[i].mac.b);
 	}
-	for (int ret = 1; ret; now_ms += ret) { /* a positive answer asks to come again */
+	for (int ret = 1; ret; now_ms += ret) { /* a positive result: call again */
 		ret = datapath_apply(fb.dp, &plan, now_ms);
 		assert_true(ret >= 0);
 	}
@@ -254,7 +254,7 @@ static void differ(const char *what, const struct flowmodel_segment *s,
 	fail();
 }
 
-/* NULL: the frame that came out is what the model wants; else what is wrong with it. */
+/* Returns NULL if the resulting frame is what the model expects, or else the difference. */
 static const char *check_frame(int action, const struct frame *out,
 			       const struct flowmodel_result *r)
 {
@@ -270,7 +270,7 @@ static const char *check_frame(int action, const struct frame *out,
 	return memcmp(out->b, mac, 6) ? "the backend" : NULL;
 }
 
-/* Nobody may be refused an answer here for having had too many: when is the clock's business. */
+/* No answer may be suppressed by a rate limit here, because its time depends on the clock. */
 static void refill_buckets(const struct flowmodel_result *r)
 {
 	if (r->action != FLOWMODEL_RESET || ++fb.answers % REFILL_EVERY)

@@ -15,9 +15,9 @@
 #define FLOWBENCH_SERVICES 4 /* IPv4 :25 and :26, IPv6 :25 and :26 */
 #define FLOWBENCH_DATA_MAX 1400
 #define FLOWBENCH_EPOCH_MAX \
-	60000 /* between two flowbench_clear(): the program's epochs have 16 bits */
+	60000 /* between two calls of flowbench_clear(), because the program's epochs have 16 bits */
 
-/* Indices of backends: those with a byte, or all bits, set. */
+/* Indices of servers: those with one byte set, or with all bits. */
 extern const uint32_t flowbench_backend_id[FLOWBENCH_BACKENDS];
 
 enum flowbench_state {
@@ -41,7 +41,7 @@ void flowbench_backend(unsigned backend,
 void flowbench_epochs(uint32_t steps);
 uint32_t flowbench_epoch(void);
 
-/* Where the table keeps a tuple, and where its service's ring places it; 0: nobody. */
+/* The line of a tuple, and the server that its service's ring gives it; 0: none. */
 uint32_t flowbench_line(const struct flowmodel_tuple *t);
 uint32_t flowbench_placed(const struct flowmodel_tuple *t);
 
@@ -49,9 +49,12 @@ uint32_t flowbench_placed(const struct flowmodel_tuple *t);
 void flowbench_run(const struct flowmodel_segment *s, unsigned pad, struct flowmodel_result *r);
 /* Compares all lines, all counters and the numbers of flows; fails the test if they differ. */
 void flowbench_compare(void);
-/* A run begins, with the counters as they stand. Its name and what makes it come again are said when they differ. */
+/*
+ * Begins a run with the current counters. Its name and the settings to reproduce it are printed if there is a
+ * difference.
+ */
 void flowbench_start(const char *name, uint64_t seed);
-/* How often a rule was followed since then. */
+/* How often a rule has applied since then. */
 uint64_t flowbench_times(enum flowmodel_rule rule);
 
 /* Entry i of the tuple's line in the model, which flowbench_run() has found equal to the program's. */

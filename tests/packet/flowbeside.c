@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Rules 2 and 3 where a tuple has an entry already: SYNs that come late, tuples used again, forged pairs. Each case starts
- * from an empty table, all backends up, every service on ring 0. Cases check what matters of what the model says; that the
- * program does the same is flowbench_run()'s affair.
+ * Rules 2 and 3 for a tuple that already has an entry: late SYNs, reused tuples, forged pairs. Each case starts from
+ * an empty table, all servers up, every service on ring 0. Cases check the relevant part of the model's answer;
+ * flowbench_run() checks that the program does the same.
  */
 #include "flowsteps.h"
 
-#define BLOCK 256 /* bytes: what entries know of the sequence */
+#define BLOCK 256 /* bytes: the resolution of an entry's sequence number */
 
-/* A SYN of another tuple takes the line's only place for notes. */
+/* A SYN of another tuple takes the line's only slot for half-open entries. */
 static void overwrite_note(int family)
 {
 	struct flowmodel_tuple t = client(family, 9);
@@ -17,7 +17,7 @@ static void overwrite_note(int family)
 	assert_int_equal(last.kind, FLOWMODEL_SYN);
 }
 
-/* The tuple's entry that is beside another, or the other one. */
+/* The tuple's entry that was made beside another one, or that other one. */
 static const struct flowmodel_entry *one_of(const struct flowmodel_tuple *t, bool beside)
 {
 	assert_int_equal(entries_of(t), 2);
@@ -110,7 +110,7 @@ static void a_closed_flow_whose_note_is_there_follows_its_entry_and_keeps_it_in_
 	segment(&t, FIN | ACK, ISN + 1, 100);
 	flowbench_epochs(5);
 	assert_int_equal(segment(&t, ACK, ISN + 102, 0),
-			 backend); /* half closed: it only listens */
+			 backend); /* half closed: the client only receives */
 	assert_true(entry_of(&t)->closed);
 	assert_int_equal(entry_of(&t)->epoch, flowbench_epoch());
 	assert_int_equal(segment(&t, ACK, ISN + 1, 0), backend);
@@ -142,7 +142,7 @@ static void a_note_is_promoted_within_128_KiB_of_an_entry_of_another_backend_or_
 	}
 }
 
-/* Pairs at `off` from the flow's sequence, again and again. */
+/* SYN and ACK at `off` from the flow's sequence number, repeatedly. */
 static void forge_pairs(const struct flowmodel_tuple *t, uint32_t backend, uint32_t seq,
 			uint32_t off)
 {
@@ -242,7 +242,8 @@ static void a_tuple_used_again_takes_the_place_of_its_closed_entry_first(int fam
 	establish(&two, ISN);
 	establish(&two, FAR);
 	segment(&two, FIN | ACK, ISN + 1, 0);
-	establish(&two, FAR + 100 * MIB); /* FAR is nearer, and beside; but it lives */
+	establish(&two,
+		  FAR + 100 * MIB); /* FAR is nearer, and made beside another; but it is alive */
 	assert_int_equal(entries_of(&two), 2);
 	assert_int_equal(flowbench_entry(&two, 1)->block, (FAR + 100 * MIB) >> 8);
 	assert_true(flowbench_entry(&two, 1)->beside);
@@ -296,7 +297,7 @@ static void what_rule_5_puts_in_place_of_its_own_tuple_is_not_beside(int family)
 		establish(&other, ISN);
 	}
 	flowbench_epochs(1);
-	establish(&t, FAR); /* three used in one epoch: the first gives way */
+	establish(&t, FAR); /* three used in one epoch: the first is replaced */
 	assert_true(last.evicted);
 	assert_int_equal(entry_of(&t)->block, FAR >> 8);
 	assert_false(entry_of(&t)->beside);
@@ -312,7 +313,7 @@ static void of_two_entries_equally_near_the_one_that_is_not_beside_wins(int fami
 	assert_int_not_equal(establish(&t, 0x20000000), backend);
 	assert_int_equal(segment(&t, ACK, 0x18000000, 100), backend);
 
-	flowbench_clear(0x1fff0); /* now the one beside is the first in the line */
+	flowbench_clear(0x1fff0); /* now the one that was made beside is the first in the line */
 	establish(&before, ISN);
 	backend = establish(&t, 0x10000000);
 	establish(&behind, ISN);

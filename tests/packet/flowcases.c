@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Rules 0 to 3: sequences, notes, promotions; flowbeside.c has tuples that come again. Each case starts from an empty table, all
- * backends up, every service on ring 0. Cases check what matters of what the model says; that the program does the same is
- * flowbench_run()'s affair.
+ * Rules 0 to 3: sequence numbers, half-open entries, promotions; flowbeside.c has reused tuples. Each case starts from
+ * an empty table, all servers up, every service on ring 0. Cases check the relevant part of the model's answer;
+ * flowbench_run() checks that the program does the same.
  */
 #include "flowsteps.h"
 
@@ -191,7 +191,7 @@ static void forged_segments_of_a_guessed_sequence_change_nothing(int family)
 		assert_false(entry_of(&t)->closed);
 		assert_int_equal(entry_of(&t)->block, block);
 	}
-	for (unsigned i = 0; i < 4; i++) { /* pairs: what they make stands beside */
+	for (unsigned i = 0; i < 4; i++) { /* pairs: their entry is made beside another */
 		establish(&t, ISN + off[i]);
 		assert_int_equal(segment(&t, ACK, ISN + 101, 100), backend);
 	}
@@ -223,7 +223,7 @@ static void a_FIN_or_RST_closes_behind_the_last_segment_however_long_that_was(in
 
 		establish(&t, ISN);
 		segment(&t, ACK, ISN + 1, 1400);
-		segment(&t, flags[i], ISN + 1, 0); /* where that began: too far back now */
+		segment(&t, flags[i], ISN + 1, 0); /* where that one began: too far back now */
 		assert_false(entry_of(&t)->closed);
 		segment(&t, ACK, ISN + 1, 1400);
 		segment(&t, flags[i], ISN + 1401, 0);
@@ -291,7 +291,7 @@ static void an_entry_follows_its_sequence_in_steps_of_up_to_1_MiB(int family)
 	uint32_t seq = 0xffe00000, block;
 
 	establish(&t, seq);
-	for (int i = 0; i < 4; i++) { /* beyond the largest number and on */
+	for (int i = 0; i < 4; i++) { /* across the wrap of the sequence number */
 		seq += MIB;
 		segment(&t, ACK, seq, 100);
 		assert_int_equal(entry_of(&t)->block, seq >> 8);

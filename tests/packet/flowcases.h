@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The rules of the flow table one by one: a name that says what must hold, and the segments that show it. */
+/* The rules of the flow table one by one: a name that states the rule, and segments that show it. */
 #ifndef PACKET_FLOWCASES_H
 #define PACKET_FLOWCASES_H
 

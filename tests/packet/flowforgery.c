@@ -4,7 +4,7 @@
 #include "../model/forgery.h"
 
 #define ROUNDS	 32
-#define LOST_MAX 1 /* of 512 flows: who guesses long enough hits */
+#define LOST_MAX 1 /* of 512 flows: after enough guesses some succeed */
 
 static uint32_t send_one(const struct flowmodel_segment *s)
 {

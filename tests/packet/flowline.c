@@ -5,7 +5,7 @@
 #include <string.h>
 #include "flowline.h"
 
-/* The program's line as the model would have it; what the model does not have must be zero. */
+/* Converts the program's line to the model's terms; bits that the model does not have must be zero. */
 static void read_tuple(int family, const void *key, struct flowmodel_tuple *t)
 {
 	const struct mxlb_key4 *k4 = key;

@@ -6,7 +6,7 @@
 #include "bench.h"
 #include "../model/flowmodel.h"
 
-/* epoch: the model's, of which the program has the lower 16 bits. */
+/* epoch: the model's; the program stores its lower 16 bits. */
 void flowline_read(const struct datapath *dp, int family, uint32_t line, uint32_t epoch,
 		   struct flowmodel_line *out);
 bool flowline_same(const struct flowmodel_line *a, const struct flowmodel_line *b);

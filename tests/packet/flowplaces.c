@@ -29,12 +29,12 @@ static void a_RST_makes_no_entry(int family)
 	assert_false(last.unplaced);
 }
 
-/* How an entry comes to give way as rule 5 says, in its order. Seconds before now at which something is done. */
+/* The states in which an entry can be replaced, in rule 5's order. Times are seconds before now. */
 enum { NONE, MADE, MADE_CLOSED, MADE_BY_MISS, USED };
 
 static const struct kind {
 	int at_1800, at_2, at_1;
-	bool live; /* its giving way is an eviction */
+	bool live; /* replacing it is an eviction */
 } kinds[] = {
 	{NONE, MADE_CLOSED, NONE, false}, /* closed and unused for two epochs */
 	{MADE, NONE, NONE, false},	  /* unused for 30 minutes */
@@ -55,7 +55,7 @@ static void act(const struct flowmodel_tuple *t, int what)
 		segment(t, ACK, ISN + 1, 100);
 }
 
-/* A line of three entries of these kinds, whose tuples are clients 0, 1 and 2. */
+/* A line with three entries of these kinds; their tuples are clients 0, 1 and 2. */
 static void fill_line(int family, const struct kind *of[3])
 {
 	flowbench_clear(0x1f000);
@@ -113,7 +113,8 @@ static void of_one_rank_the_longest_unused_gives_way(int family)
 			t = client(family, i);
 			establish(&t, ISN);
 		}
-		for (unsigned i = 1; i <= 3; i++) { /* `at` is the first of them to be used again */
+		for (unsigned i = 1; i <= 3;
+		     i++) { /* `at` is the first of them that is used again */
 			t = client(family, (at + i - 1) % 3);
 			flowbench_epochs(1);
 			segment(&t, ACK, ISN + 1, 0);
@@ -126,7 +127,7 @@ static void of_one_rank_the_longest_unused_gives_way(int family)
 	}
 }
 
-/* Three flows of one line that send data, in this order; the number of the one that has not settled. */
+/* Three flows of one line send data in this order. Returns the number of the one that has not settled. */
 static unsigned fill_with_data(int family, const unsigned order[3])
 {
 	flowbench_clear(0x1f000);
@@ -140,7 +141,7 @@ static unsigned fill_with_data(int family, const unsigned order[3])
 	return order[2];
 }
 
-/* Forged ones included, whatever they show. */
+/* Including forged ones, whatever they contain. */
 static void the_first_two_of_a_line_that_send_data_stay_whoever_comes_later(int family)
 {
 	static const unsigned orders[][3] = {{0, 1, 2}, {1, 2, 0}, {2, 0, 1}};
@@ -177,7 +178,8 @@ static void what_is_closed_or_unused_for_30_minutes_lets_the_next_one_settle(int
 	assert_false(entry_of(&first)->settled);
 	segment(&third, ACK, ISN + 101, 100);
 	assert_true(entry_of(&third)->settled);
-	segment(&first, ACK, ISN + 102, 100); /* it was no FIN of its own; it comes too late */
+	segment(&first, ACK, ISN + 102,
+		100); /* it was not its own FIN; the real one comes too late */
 	assert_false(entry_of(&first)->closed);
 	assert_false(entry_of(&first)->settled);
 	flowbench_epochs(1799);

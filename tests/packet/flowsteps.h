@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The steps of the flow table's cases: clients of one line, segments, and checks of what they left. */
+/* Steps for the cases of the flow table: clients of one line, segments, and checks of the result. */
 #ifndef PACKET_FLOWSTEPS_H
 #define PACKET_FLOWSTEPS_H
 
@@ -11,21 +11,21 @@
 #define ISN	0x12345678U
 #define FAR	0x9abcdef0U
 
-#define ACK_SEQ 0xa1b2c3d4U /* what segments with ACK acknowledge */
+#define ACK_SEQ 0xa1b2c3d4U /* the acknowledgment number of segments with ACK */
 
 enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
 
-/* What the model said of the last segment, and the program did. */
+/* The result of the model for the last segment, which the program's equals. */
 extern struct flowmodel_result last;
 
-/* Sends a segment; the backend that gets it, 0: none. */
+/* Sends a segment and returns the server that gets it, 0: none. */
 uint32_t segment(const struct flowmodel_tuple *t, unsigned flags, uint32_t seq, uint32_t data);
 uint32_t syn(const struct flowmodel_tuple *t, uint32_t isn);
-/* A whole handshake: SYN, and the segment that promotes its note. */
+/* A whole handshake: SYN, and the segment that promotes the half-open entry. */
 uint32_t establish(const struct flowmodel_tuple *t, uint32_t isn);
-/* The n-th tuple of a line of their own: all of them share it. */
+/* The n-th tuple of the cases' line: all of them share it. */
 struct flowmodel_tuple client(int family, unsigned n);
-/* The ring moves so that it gives the tuple another backend than before. */
+/* Changes the ring, so that it gives the tuple another server than before. */
 void ring_away(const struct flowmodel_tuple *t, uint32_t from);
 void put_state(uint32_t backend, enum flowbench_state s);
 unsigned entries_of(const struct flowmodel_tuple *t);

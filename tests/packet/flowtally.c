@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The model's counts, a row for each of flowbench.h's servers. */
+/* The model's counters, a row for each server of flowbench.h. */
 #include <inttypes.h>
 #include <string.h>
 #include "flowbench.h"

@@ -6,11 +6,11 @@
 #include "bench.h"
 #include "../model/flowmodel.h"
 
-/* From here on, with the program's counters as they stand. */
+/* Starts counting from the program's current counters. */
 void flowtally_start(struct datapath *dp);
-/* A frame of so many bytes, and what became of it. */
+/* Counts a frame of this length and its outcome. */
 void flowtally_add(const struct flowmodel_result *r, unsigned bytes);
-/* Are the program's counters, and its numbers of flows, the same? If not, says what differs. */
+/* Compares the program's counters and numbers of flows with the model's, and prints differences. */
 bool flowtally_same(struct datapath *dp, struct flowmodel *m, uint32_t epoch);
 
 #endif

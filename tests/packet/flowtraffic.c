@@ -10,7 +10,7 @@
 #include "mxlb/hash.h"
 
 #define CLIENTS	      96
-#define CROWDED	      4 /* lines: half of the clients live there */
+#define CROWDED	      4 /* lines that half of the clients share */
 #define BLOCK	      256U
 #define PORTS	      65536U
 #define EPOCHS	      65536U
@@ -88,7 +88,7 @@ static void draw_clients(void)
 	}
 }
 
-/* A sequence around one: at the limits of what is near, to either side. */
+/* A sequence number near another, at the limits of "near" on either side. */
 static uint32_t around(uint32_t seq)
 {
 	static const uint32_t blocks[] = {0,	 1,	   2,	     3,	      4,    511,
@@ -212,7 +212,7 @@ static void forge_ack(struct client *c, struct flowmodel_segment *s)
 	s->seq = c->forged + 1;
 }
 
-/* As far from one of the line's entries as from another. */
+/* At the same distance from two of the line's entries. */
 static void halfway(struct client *c, struct flowmodel_segment *s)
 {
 	uint32_t from = flowbench_entry(&c->tuple, draw(FLOWMODEL_PLACES))->block;
@@ -223,7 +223,7 @@ static void halfway(struct client *c, struct flowmodel_segment *s)
 	s->data = draw_data();
 }
 
-/* Just where one of the line's entries is. */
+/* Exactly at one of the line's entries. */
 static void finish_one(struct client *c, struct flowmodel_segment *s)
 {
 	s->ack = s->fin = true;
@@ -278,7 +278,7 @@ static void change_world(void)
 				  draw(3) ? FLOWBENCH_UP : draw(FLOWBENCH_STATES));
 }
 
-/* A new table: the epoch's 16 bits begin anywhere, so that they wrap in some. */
+/* A new table: the epoch's 16 bits start at random, so that they wrap in some runs. */
 static uint32_t begin(void)
 {
 	uint32_t epoch = EPOCHS + draw(EPOCHS);

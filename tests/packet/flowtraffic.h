@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* Sends so many packets through flowbench_run(); a test that fails there ends it. */
+/* Sends this many packets through flowbench_run(); a difference fails the test. */
 void flowtraffic_run(uint64_t seed, uint64_t packets);
 
 #endif

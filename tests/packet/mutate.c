@@ -27,7 +27,7 @@
 #define QUOTE6		    "60000000 05a0 06 40 " VIP6 FROM6 "0019 9c40 55667788 "
 #define FAR4		    "cb007101 "
 #define FAR6		    "20010db8011300000000000000000001 "
-/* "LLLL": the bytes from there (IPv6: from 36 further on) to the end, filled in by mutate_up(). */
+/* "LLLL": the number of bytes from there (IPv6: from 36 further on) to the end, filled in by mutate_up(). */
 #define IP4(protocol, more) "0800 4500 LLLL 1234 4000 3d " protocol " 0000 " FROM4 VIP4 more
 #define IP6(next, more)	    "86dd 60000000 LLLL " next " 3d " FROM6 VIP6 more
 /* From a peer. */
@@ -258,7 +258,7 @@ void mutate_sound(unsigned which, struct mutant *out)
 	copy(out, &sound[which]);
 }
 
-/* Mostly a place in the headers. */
+/* Mostly an offset in the headers. */
 static unsigned place(uint64_t *r, const struct mutant *m)
 {
 	unsigned headers = m->len < 96 ? m->len : 96;
@@ -271,7 +271,7 @@ static void flip_bit(uint64_t *r, struct mutant *m)
 	m->b[place(r, m)] ^= 1 << mutate_roll(r, 8);
 }
 
-/* To a value at which something ends, or that means something somewhere. */
+/* Sets a boundary value, or one with a meaning in some header. */
 static void set_byte(uint64_t *r, struct mutant *m)
 {
 	static const uint8_t edges[] = {0,    1,    2,	  3,	4,    5,    6,	  7,	8,
@@ -297,7 +297,7 @@ static void extend(uint64_t *r, struct mutant *m)
 		m->b[m->len++] = i & 1 ? 0 : more;
 }
 
-/* What another sound frame has from there on. */
+/* Copies the rest of another valid frame from there on. */
 static void splice(uint64_t *r, struct mutant *m)
 {
 	const struct mutant *tail = &sound[mutate_roll(r, ROWS)];
@@ -311,7 +311,7 @@ static void splice(uint64_t *r, struct mutant *m)
 	m->len = at + n;
 }
 
-/* The lengths that headers have, to about what there is, or to an end. */
+/* Sets a header's length field to about the real length, or to an extreme. */
 static void edit_length(uint64_t *r, struct mutant *m)
 {
 	static const uint8_t fields[] = {16, 18, 20, 22, 38, 56, 58, 72};
@@ -329,7 +329,7 @@ static void edit_length(uint64_t *r, struct mutant *m)
 		m->b[mutate_roll(r, 2) ? 14 : 46] = mutate_roll(r, 256);
 }
 
-/* A piece of the headers comes twice. */
+/* Repeats a part of the headers. */
 static void duplicate(uint64_t *r, struct mutant *m)
 {
 	static const uint8_t pieces[][2] = {{12, 2}, {12, 4},  {14, 20}, {14, 40}, {34, 20},
@@ -378,7 +378,7 @@ static void vary(uint64_t *r, struct mutant *m)
 	m->b[seq - 2] += !mutate_roll(r, 8);
 }
 
-/* A segment of one of eight connections: mostly near where that is, mostly in its middle. */
+/* A segment of one of eight connections, mostly near its current sequence number. */
 static void vary_segment(uint64_t *r, struct mutant *m)
 {
 	static const uint8_t flags[] = {0x10, 0x10, 0x10, 0x18, 0x18, 0x30, 0x11, 0x14,
@@ -416,7 +416,7 @@ void mutate(uint64_t seed, uint64_t n, struct mutant *out)
 	uint64_t r = mxlb_mix(seed ^ mxlb_mix(n + 1));
 	unsigned which = mutate_roll(&r, ROWS);
 
-	/* the largest are slow to make and to send, and most of each is the same */
+	/* the largest frames are slow to make and send, and mostly padding */
 	if (sound[which].len > 2000 && mutate_roll(&r, 16))
 		which = mutate_roll(&r, 4);
 	copy(out, &sound[which]);

@@ -46,7 +46,7 @@ static struct mxlb_traffic *all_traffic;
 static void *lines4, *lines6;
 static void *counted[8]; /* counters that the program has looked up for this frame */
 static unsigned n_counted;
-static const void *line_seen; /* of the flow table, for this frame */
+static const void *line_seen; /* looked up in the flow table for this frame */
 static size_t line_size, line_at;
 
 static struct {
@@ -70,7 +70,7 @@ static void *map_add(const void *map, void *values, size_t size, __u32 n)
 	return values;
 }
 
-/* The first look counts: a packet that the fast path gives up on is looked at twice. */
+/* The first look-up counts: the slow path repeats it if the fast path gives up. */
 static void note_counter(void *value)
 {
 	for (unsigned i = 0; i < n_counted; i++)
@@ -105,7 +105,7 @@ static void *bpf_map_lookup_elem(void *map, const void *key)
 		}
 		return value;
 	}
-	abort(); /* a map that is new: add it to native_up() */
+	abort(); /* an unknown map: add it to native_up() */
 }
 
 static __u64 bpf_ktime_get_ns(void)
@@ -152,7 +152,10 @@ static __u32 linear_len(const struct xdp_md *ctx)
 	return ctx->data_end - ctx->data;
 }
 
-/* A new linear part, with what the old one has from `skip` on (or as much room before it), cut or filled up with zeros. */
+/*
+ * Makes a new linear part from the old one without its first `skip` bytes (or with room added before it), truncated or
+ * padded with zeros.
+ */
 static void linear_replace(struct xdp_md *ctx, __u32 len, int skip)
 {
 	__u8 *old = (void *)ctx->data, *new = calloc(1, len);
@@ -174,7 +177,7 @@ static __attribute__((unused)) long bpf_xdp_adjust_head(struct xdp_md *ctx, int 
 	return 0;
 }
 
-/* Behind a linear part that is not all there is only the rest grows; it is what a page holds, and grows by a few bytes. */
+/* If not all of the frame is linear, only the rest grows; it has the size of a page and grows by a few bytes. */
 static long rest_resize(struct xdp_md *ctx, __u32 len)
 {
 	__u8 *new = calloc(1, len);
@@ -211,7 +214,7 @@ static __u8 *byte_at(struct xdp_md *ctx, __u32 at)
 	return at < linear_len(ctx) ? (__u8 *)ctx->data + at : ctx->rest + (at - linear_len(ctx));
 }
 
-/* As on a host that does not forward. */
+/* As on a host without forwarding. */
 static long bpf_fib_lookup(struct xdp_md *ctx, struct bpf_fib_lookup *params, int len, __u32 flags)
 {
 	(void)ctx;
@@ -238,7 +241,7 @@ static __attribute__((unused)) long bpf_xdp_store_bytes(struct xdp_md *ctx, __u3
 	return 0;
 }
 
-/* The loader writes these before the kernel makes them read-only; the linker had nobody to wait for. */
+/* The loader writes these before the kernel makes them read-only. The native build needs no loader. */
 static volatile void *rodata_writable(const volatile void *at)
 {
 	const long page = sysconf(_SC_PAGESIZE);
@@ -320,7 +323,7 @@ static void *copy_of(const void *from, size_t len)
 	return memcpy(to, from, len);
 }
 
-/* What was counted for this frame: its fate by the counter's place, notes left out. */
+/* The counters for this frame: its verdict by the counter's index; notes do not count. */
 static void what_rose(struct native_outcome *o)
 {
 	o->fates = 0;
@@ -354,7 +357,7 @@ void native_run(const uint8_t *frame, unsigned len, unsigned linear, uint32_t in
 	ctx.rest_len = len - linear;
 	control = *site.control;
 	memset(scratch_area, RUBBISH & 0xff, sizeof(*scratch_area));
-	scratch_area->vlan = 0; /* what each packet leaves so: packet.h */
+	scratch_area->vlan = 0; /* the state in which each packet leaves it: packet.h */
 	scratch_area->from_tunnel = 0;
 	n_counted = 0;
 	line_seen = NULL;

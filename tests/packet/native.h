@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The program itself, built natively, so that the sanitizers watch it: its linear part, and what is behind that, are heap
- * objects of just their size, and resizing a frame frees the old one, so that no pointer into it may be used again.
+ * The program itself, built natively with the sanitizers. The linear part of a frame and the rest are heap objects of
+ * exactly their size. Resizing a frame frees the old ones, so that the use of a stale pointer is detected.
  */
 #ifndef PACKET_NATIVE_H
 #define PACKET_NATIVE_H
@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include "mxlb/abi.h"
 
-/* What the controller writes: of the maps in the kernel, or the caller's own. They outlive native_down(). */
+/* The maps that mxlbd writes: those in the kernel, or the caller's. They must outlive native_down(). */
 struct native_site {
 	struct mxlb_front *fronts;
 	struct mxlb_service *services;
@@ -26,28 +26,28 @@ struct native_site {
 
 struct native_outcome {
 	int action;
-	int counter; /* the fate that was counted, or NATIVE_FORWARDED */
+	int counter; /* the verdict that was counted, or NATIVE_FORWARDED */
 	uint32_t backend;
-	unsigned fates; /* how many were counted; 1, or the program is wrong */
+	unsigned fates; /* the number of verdicts counted: 1, or the program is wrong */
 	unsigned len;
-	const uint8_t *frame; /* as it is now; until the next run */
+	const uint8_t *frame; /* the frame afterwards; valid until the next run */
 	bool fast;	      /* struct packet was not needed */
-	const void *line;     /* of a flow table, the last that was looked at; or NULL */
+	const void *line;     /* the last line of a flow table that was looked up, or NULL */
 	size_t line_size, line_at;
 };
 
-/* Flow tables and counters are its own, and empty. */
+/* Starts with empty flow tables and counters of its own. */
 void native_up(const struct native_site *site);
 void native_down(void);
-/* The flow tables are empty again. */
+/* Empties the flow tables. */
 void native_forget(void);
-/* All token buckets are full, or empty for good. */
+/* Makes all token buckets full, or permanently empty. */
 void native_buckets(bool full);
-/* One of those of syn-limit. */
+/* The same for one bucket of syn-limit. */
 void native_syn_bucket(uint32_t key, uint64_t word);
-/* The fast path is on, as it is at first, or off. */
+/* Switches the fast path on (the default) or off. */
 void native_fast(bool on);
-/* linear: how many of the bytes the program can see without a helper; at least 14. ingress: the interface's index. */
+/* linear: how many of the bytes the program can read without a helper; at least 14. ingress: the interface's index. */
 void native_run(const uint8_t *frame, unsigned len, unsigned linear, uint32_t ingress,
 		struct native_outcome *out);
 /* As in the map `counts`, and `traffic`. */

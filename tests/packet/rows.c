@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The plan in force, and the clock of its changes. */
+/* The plan in force, and the time of its changes. */
 #include "rows.h"
 
 #include <string.h>

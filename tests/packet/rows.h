@@ -10,10 +10,10 @@ enum { TO_A = 1, TO_B = 2, TO_BOTH = 3, TO_NOBODY = 0 };
 
 extern bool rows_a_is_down; /* in the plans to come */
 
-/* Who the services on the VIPs' ports 25, and 587, send to; prefixes that may connect to port 25, NULL: all. */
+/* The servers of the services on the VIPs' ports 25 and 587, and the prefixes that may connect to port 25. NULL: all. */
 void plan_in_force(int to_25, int to_587, const char *allow);
 unsigned tcp_at(int family); /* offset of the TCP header */
-/* A segment of a client's: behind its SYN, so many bytes on. */
+/* A client's segment this many bytes after its SYN. */
 void frame_segment(struct frame *f, int family, uint16_t port, uint32_t client, unsigned flags,
 		   uint8_t on);
 /* The server that got it. */

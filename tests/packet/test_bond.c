@@ -88,14 +88,15 @@ static void what_is_seen_is_counted_by_interface_and_tag_alone(void **state)
 	frame_set(&arp, 0, ARP_VIP);
 	frame_syn(&syn, 4, 25, 10);
 	broken = arp;
-	frame_set(&broken, 14, "ffff"); /* as the kernel's own counter has it, sound or not */
+	frame_set(&broken, 14,
+		  "ffff"); /* as the kernel's own counter has it, whether valid or not */
 	set_bond(2, 0);
 	before = sights(0);
 	bench_run(&arp, &o);
 	bench_run(&broken, &o);
 	bench_run(&syn, &o);
 	assert_int_equal(sights(0) - before, 2);
-	set_bond(2, 7); /* the tag is stripped in front of the program */
+	set_bond(2, 7); /* the tag is stripped before the program runs */
 	bench_run(&arp, &o);
 	set_bond(0, 0); /* the program runs elsewhere */
 	bench_run(&arp, &o);

@@ -76,7 +76,7 @@ static void test_C32_all_four_kinds_are_stripped_and_forwarded(void **state)
 	}
 }
 
-/* Who forges a peer's address reaches nothing but the VIPs. */
+/* A sender that forges a peer's address reaches only the VIPs. */
 static void test_C32_what_is_for_no_VIP_of_this_box_passes_as_it_came(void **state)
 {
 	(void)state;
@@ -109,7 +109,7 @@ static void test_C32_a_tunnel_in_a_tunnel_stays(void **state)
 	}
 }
 
-/* Else two boxes that are each other's last tier would send it to and fro until its hops are used up. */
+/* Otherwise two boxes that are each other's last tier would send it back and forth until its hop limit is used up. */
 static void test_what_came_by_a_tunnel_is_sent_into_none(void **state)
 {
 	(void)state;
@@ -132,7 +132,7 @@ static void test_what_came_by_a_tunnel_is_sent_into_none(void **state)
 		bench_forward(0);
 		bench_plan();
 		bench_run(&wrapped, &o);
-		assert_int_equal(o.counter, -1); /* to a server of this network it goes */
+		assert_int_equal(o.counter, -1); /* forwarded to a server of this network */
 		expect_forwarded(&in, &o);
 	}
 }
@@ -220,7 +220,7 @@ static void test_C32_to_a_VIP_it_is_dropped_as_every_protocol_but_TCP(void **sta
 	}
 }
 
-/* Cut anywhere: the outer length says that it was longer. */
+/* Truncated at each byte, with the outer length unchanged. */
 static void test_C32_every_truncation_passes_untouched(void **state)
 {
 	(void)state;
@@ -385,7 +385,7 @@ static void test_C32_without_peers_or_without_VIPs_all_else_goes_on(void **state
 		again = datapath_apply(bench_datapath(), &no_services, now);
 		assert_true(again >= 0);
 	}
-	expect_stripped(&wrapped, &in); /* what was a VIP is an address of this mail server */
+	expect_stripped(&wrapped, &in); /* the former VIP is an address of this mail server */
 	expect_untouched("a mail to what was a VIP", &in);
 	expect_marks_handed_on();
 	expect_only_mail_stripped();

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "bench.h"
 
-/* Puts these bytes between the IPv6 header and TCP; first: the next header that announces them. */
+/* Inserts these bytes between the IPv6 header and TCP. first: the next header value that announces them. */
 static void insert_extensions(struct frame *f, uint8_t first, const char *hex)
 {
 	uint8_t tcp[32];
@@ -79,7 +79,7 @@ static void test_C18_every_truncation_of_a_chain_is_dropped_or_passed(void **sta
 		assert_true(o.action == XDP_DROP || o.action == XDP_PASS);
 		if (in.len < 54 + 20)
 			continue;
-		in.b[19] = in.len - 54; /* and the length says so too */
+		in.b[19] = in.len - 54; /* with a matching length */
 		bench_run(&in, &o);
 		assert_true(o.action == XDP_DROP || o.action == XDP_PASS);
 		in.b[19] = whole.b[19];

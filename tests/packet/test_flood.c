@@ -42,7 +42,7 @@ static void send_segment(uint32_t client, uint16_t port, uint8_t flags, uint32_t
 	bench_send(f);
 }
 
-/* Which connection decides who it is: nothing has to be remembered. */
+/* The connection's number determines its address and port, so nothing has to be stored. */
 struct forged {
 	uint32_t client, seq;
 	uint16_t port;
@@ -55,7 +55,7 @@ static struct forged forged(uint64_t which)
 	return (struct forged){20u << 24 | (r & 0xffffff), mxlb_mix(r), 1024 + (r >> 24) % 64512};
 }
 
-/* steps: S a SYN, A the ACK behind it, D data, L an ACK some seconds later. */
+/* steps: S is a SYN, A its ACK, D data, L an ACK some seconds later. */
 static void flood(const char *steps, uint64_t packets, uint64_t a_second)
 {
 	uint64_t lag = LATER_S * a_second / strlen(steps), sent = 0;
@@ -135,7 +135,7 @@ static void no_flood_takes_the_entry_of_an_idle_connection(void **state)
 	}
 }
 
-/* The places of idle connection i that are closed. */
+/* Is the entry of idle connection i closed? */
 static bool is_closed(unsigned i)
 {
 	struct flow_place place;
@@ -147,7 +147,10 @@ static bool is_closed(unsigned i)
 	return place.closed;
 }
 
-/* Data and FIN at each MiB of the sequence, for a connection whose address and port are known. Packets until its entry is closed. */
+/*
+ * Data and FIN at each MiB of the sequence space, for a connection with known address and port. Returns the number of
+ * packets until its entry is closed.
+ */
 static unsigned sweep(uint32_t step, unsigned most)
 {
 	uint32_t client = 198u << 24 | 51 << 16 | 100 << 8, seq = (1u << 31) + (1 << 19);
@@ -160,7 +163,7 @@ static unsigned sweep(uint32_t step, unsigned most)
 	return sent;
 }
 
-/* docs/datapath.md has the numbers: a limit, not a promise. */
+/* docs/datapath.md has the numbers: a bound, not a guarantee. */
 static void who_knows_a_connections_address_and_port_needs_many_packets_to_close_its_entry(
 	void **state)
 {
@@ -173,13 +176,14 @@ static void who_knows_a_connections_address_and_port_needs_many_packets_to_close
 	for (int i = 0; i < 2; i++)
 		datapath_step_epoch(bench_datapath());
 	sent = sweep(1 << 20, 8192);
-	assert_int_equal(sent, 8192); /* the whole space in steps that moved an idle entry once */
+	assert_int_equal(
+		sent, 8192); /* the whole sequence space, in steps that moved an idle entry once */
 	sent = sweep(1 << 15, 262144);
 	print_message("# closed by %u packets, from half the sequence space away\n", sent);
 	assert_in_range(sent, 130000, 132000);
-	assert_int_equal(entry_of(0), backend[0]); /* what its client sends still follows it */
+	assert_int_equal(entry_of(0), backend[0]); /* the client's packets still follow it */
 	for (unsigned i = 1; i < IDLE; i++)
-		assert_false(is_closed(i)); /* those whose port it does not know */
+		assert_false(is_closed(i)); /* those whose port the sender does not know */
 	send_segment(client, 30000, ACK, 1 + DATA, DATA);
 	assert_false(is_closed(0)); /* and opens it again */
 	clear_table();

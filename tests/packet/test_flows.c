@@ -14,7 +14,7 @@
 
 #define SEED	 20261123
 #define PACKETS	 300000
-#define LONG_RUN 1000000 /* from here on the tallies are shown */
+#define LONG_RUN 1000000 /* from here on the counts are printed */
 
 static uint64_t number_from_env(const char *name, uint64_t otherwise)
 {
@@ -50,7 +50,7 @@ static void run_case(void **state)
 
 	for (int family = 4; family <= 6; family += 2) {
 		flowbench_start(c->name, family);
-		flowbench_clear(0x1fff0); /* the epoch's lower 16 bits wrap on the way */
+		flowbench_clear(0x1fff0); /* the epoch's lower 16 bits wrap during the run */
 		c->run(family);
 		flowbench_compare();
 	}

@@ -14,7 +14,7 @@
 #include "bench.h"
 
 #define PREFIXES 512
-#define SWAPS_S	 3 /* how long lists are swapped under SYNs */
+#define SWAPS_S	 3 /* how long lists are replaced while SYNs arrive */
 
 struct list {
 	struct prefix p[PREFIXES];
@@ -22,7 +22,7 @@ struct list {
 };
 
 static uint64_t now_ms = 100000;
-static struct addr own_address; /* of this box; zero: not known */
+static struct addr own_address; /* of this box; zero: unknown */
 
 static struct list list_of(const char *const *text)
 {
@@ -33,7 +33,7 @@ static struct list list_of(const char *const *text)
 	return l;
 }
 
-/* Puts a list in force for "mail" and "mail6"; waits out what datapath_apply asks for. 0 or -errno. */
+/* Applies a list to "mail" and "mail6", calling datapath_apply() until it is done. Returns 0 or -errno. */
 static int apply_list(const struct list *l, bool observe, uint32_t syn_limit)
 {
 	struct maglev_member member = {"a", BACKEND_A, 1};
@@ -176,7 +176,7 @@ static void on_rejected(void *ctx, const struct rejected_row *row)
 	s->packets = row->packets;
 }
 
-/* How many packets of this client are remembered as turned away for that. */
+/* The number of packets that the table of rejected sources has for this client and reason. */
 static unsigned remembered(const char *client, uint32_t service_id, unsigned counter)
 {
 	struct search s = {.service_id = service_id, .counter = counter};
@@ -210,7 +210,7 @@ static void who_is_turned_away_is_remembered_with_the_reason(void **state)
 	allow(NULL, false, 0);
 	assert_int_equal(syn_counter(4, 12), -1);
 	frame_syn(&f, 4, 25, 13);
-	frame_set(&f, 14, "46"); /* a header of 24 bytes: behind it is no TCP header */
+	frame_set(&f, 14, "46"); /* a header of 24 bytes, with no TCP header after it */
 	frame_fix_ip_checksum(&f);
 	bench_run(&f, &o);
 	assert_int_equal(o.counter, MXLB_COUNT_malformed);
@@ -222,7 +222,7 @@ static void who_is_turned_away_is_remembered_with_the_reason(void **state)
 	assert_int_equal(remembered("198.51.0.12", 0, MXLB_COUNT_denied), 0);
 }
 
-/* A flood takes the slots of nobody who was seen within the last second, so it writes to each once a second at most. */
+/* A flood replaces no source that was seen within the last second, so it writes to each slot at most once a second. */
 static void a_flood_of_forged_sources_fills_the_table_and_no_more(void **state)
 {
 	static const char *const text[] = {"192.0.2.0/24", NULL};
@@ -239,12 +239,12 @@ static void a_flood_of_forged_sources_fills_the_table_and_no_more(void **state)
 		frame_syn(&f, 4, 25, i);
 		bench_send(&f);
 		if (i % 500 == 0)
-			syn_counter(4, 10); /* who tries on keeps his slot */
+			syn_counter(4, 10); /* a source that keeps trying keeps its slot */
 	}
 	datapath_each_rejected(dp, on_rejected, &s);
 	assert_in_range(s.all, MXLB_REJECTED * 9 / 10, MXLB_REJECTED);
 	assert_true(remembered("198.51.0.10", 0, MXLB_COUNT_denied) > 1);
-	/* half of a slot from elsewhere: two CPUs at a time */
+	/* half of the slot was written by another CPU */
 	for (unsigned i = 0; i < MXLB_REJECTED; i++)
 		dp->rejected[i].lo = 0x01020304;
 	s.all = 0;
@@ -327,7 +327,7 @@ static void what_the_program_cannot_have_written_is_taken_out(void **state)
 	allow(NULL, false, 0); /* a plan is in force */
 	datapath_count(dp, 0, datapath_places(dp), counts, empty);
 	assert_int_equal(junk[0]->word | junk[1]->word, 0);
-	assert_int_equal(busy->backend, MXLB_ENTRY_BUSY); /* the program may be about to write it */
+	assert_int_equal(busy->backend, MXLB_ENTRY_BUSY); /* the program may still write to it */
 	busy->word = 0;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	soon = (uint64_t)t.tv_sec * 1000000000 + 2560000000; /* 512 at once, each 5 ms */
@@ -354,7 +354,7 @@ struct swaps {
 	int err;
 };
 
-/* As fast as it can: now_ms does not wait, so the old set is deleted at once, which makes it harder for the program. */
+/* As fast as possible: now_ms does not wait, so the old set is deleted at once, which is harder for the program. */
 static void *swap_lists(void *arg)
 {
 	struct swaps *s = arg;
@@ -364,7 +364,10 @@ static void *swap_lists(void *arg)
 	return NULL;
 }
 
-/* Both lists have hundreds of prefixes around the one that neither has, so that nodes next to its path come and go. */
+/*
+ * Both lists have hundreds of prefixes around one that neither has, so that trie nodes next to its path are added and
+ * removed.
+ */
 static void make_lists(struct swaps *s)
 {
 	char text[64];
@@ -410,7 +413,7 @@ static void no_SYN_of_a_source_in_no_list_passes_while_lists_are_swapped(void **
 	allow(NULL, false, 0);
 }
 
-/* SYNs of one /24 or /64, each another; how many passed. */
+/* Sends distinct SYNs from one /24 or /64 and returns how many passed. */
 static unsigned burst(int family, uint32_t first, unsigned n)
 {
 	unsigned passed = 0;
@@ -427,7 +430,8 @@ static void test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are
 	(void)state;
 	allow(NULL, false, 5);
 	assert_in_range(burst(4, 30 * 256, 1000), 5, 900);
-	for (passed = 0; passed < 20; passed++) /* on a busy machine a token may have come back */
+	for (passed = 0; passed < 20;
+	     passed++) /* on a busy machine a token may have been refilled */
 		if (syn_counter(4, 30 * 256 + 9) == MXLB_COUNT_syn_limit)
 			break;
 	assert_int_not_equal(passed, 20);
@@ -437,7 +441,7 @@ static void test_C42_a_source_that_sends_too_many_SYNs_is_limited_and_others_are
 	assert_int_equal(syn_counter(4, 30 * 256 + 9), -1);
 }
 
-/* A SYN from any address, by its number. */
+/* A SYN from the address with this number. */
 static void random_syn(struct frame *f, int family, uint64_t n)
 {
 	n = mxlb_mix(n + 1);
@@ -468,7 +472,7 @@ static void no_flood_from_elsewhere_limits_a_source(void **state)
 		if (n % 1000 != 500)
 			continue;
 		frame_syn(&f, 6, 25, 7);
-		f.b[29] = 1 + n / 1000; /* 2001:db8:100:x::, from which nobody else sends */
+		f.b[29] = 1 + n / 1000; /* 2001:db8:100:x::, from which no other test sends */
 		bench_run(&f, &o);
 		failed += o.counter != -1;
 	}
@@ -476,7 +480,7 @@ static void no_flood_from_elsewhere_limits_a_source(void **state)
 	allow(NULL, false, 0);
 }
 
-/* The same SYN again is another's who forges this prefix only if that one sends all of theirs twice. */
+/* A forged SYN counts as a retransmission only if the owner of the prefix retransmits all SYNs. */
 static void a_SYN_that_is_sent_again_passes_while_its_own_prefix_is_forged(void **state)
 {
 	unsigned first = 0, again = 0;
@@ -536,8 +540,7 @@ static void test_C35_a_SYN_from_this_boxs_own_address_or_a_VIP_is_martian(void *
 		allow(NULL, false, 0);
 		assert_int_equal(syn_counter(family, client), MXLB_COUNT_martian);
 		assert_int_equal(syn_counter(family, client + 1), -1);
-		frame_syn(&f, family, 25,
-			  client); /* for another host's port it is nobody's business */
+		frame_syn(&f, family, 25, client); /* a port of another host is not limited */
 		f.b[5] ^= 1;
 		bench_run(&f, &o);
 		assert_int_equal(o.counter, MXLB_COUNT_not_our_mac);

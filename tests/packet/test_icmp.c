@@ -32,7 +32,7 @@ static void icmp_sum(struct frame *f)
 		put_sum(f, 56, 54, f->len - 54, words(f, 22, 32) + 58 + f->len - 54);
 }
 
-/* An ICMP message to the VIP from 198.51.100.1, or its IPv6 like. */
+/* An ICMP or ICMPv6 message to the VIP from 198.51.100.1 or its IPv6 counterpart. */
 static void frame_icmp(struct frame *f, int family, const char *message)
 {
 	frame_syn(f, family, 25, 1);
@@ -80,7 +80,7 @@ static void test_C10_a_ping_of_the_VIP_is_answered_with_its_own_bytes(void **sta
 	}
 }
 
-/* Opens a flow (SYN, then ACK) and returns the backend that has it. */
+/* Opens a flow (SYN, then ACK) and returns its server. */
 static uint32_t open_flow(int family, uint32_t client)
 {
 	struct outcome o;
@@ -96,7 +96,7 @@ static uint32_t open_flow(int family, uint32_t client)
 	return o.backend;
 }
 
-/* The error about a segment from the VIP to that client, quoting no more than 8 bytes of TCP. */
+/* The error about a segment from the VIP to that client, with at most 8 bytes of TCP quoted. */
 static void frame_error(struct frame *f, int family, uint32_t client, const char *head)
 {
 	frame_icmp(f, family, head);

@@ -14,7 +14,7 @@ struct jumbo {
 	uint8_t b[JUMBO];
 };
 
-/* The frame's headers, with the lengths of a jumbo and data behind. */
+/* The frame's headers, with the lengths of a jumbo frame and data after them. */
 static void jumbo_fill(struct jumbo *j, struct frame *f, int family, unsigned ip)
 {
 	for (unsigned i = 0; i < JUMBO; i++)
@@ -26,7 +26,7 @@ static void jumbo_fill(struct jumbo *j, struct frame *f, int family, unsigned ip
 	memcpy(j->b, f->b, f->len);
 }
 
-/* The action; -1: this kernel can't choose the linear part's length (Linux 6.18). */
+/* Returns the action; -1: this kernel can't set the length of the linear part (needs Linux 6.18). */
 static int run(const struct jumbo *in, unsigned linear, struct jumbo *out, unsigned *out_len)
 {
 	struct xdp_md ctx = {.data_end = linear};
@@ -43,7 +43,7 @@ static int run(const struct jumbo *in, unsigned linear, struct jumbo *out, unsig
 	return opts.retval;
 }
 
-/* With this much of it in the linear part: as `want`, of want_len bytes, says, once there is enough; untouched before. */
+/* With this linear length: the frame becomes `want`, of want_len bytes, if enough is linear, and is unchanged otherwise. */
 static void sweep(const struct jumbo *in, unsigned enough, int action, const struct jumbo *want,
 		  unsigned want_len)
 {
@@ -67,7 +67,10 @@ static void sweep(const struct jumbo *in, unsigned enough, int action, const str
 	}
 }
 
-/* *want: what *in, whose packet is at ip, becomes when it is forwarded; sent once whole to learn the backend. */
+/*
+ * *want: the frame that *in, with its packet at ip, becomes when forwarded; it is sent once in one piece to learn the
+ * server.
+ */
 static void forwarded(const struct frame *headers, struct jumbo *want)
 {
 	int is_v4 = headers->b[12] == 0x08;

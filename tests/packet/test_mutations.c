@@ -26,7 +26,7 @@
 
 #define SEED	  20261125
 #define MUTATIONS 400000
-#define BY_ONE	  30000 /* and so many with a look at the counters after each */
+#define BY_ONE	  30000 /* and this many with a check of the counters after each */
 #define WORLD	  256	/* frames; fewer than a token bucket holds */
 #define SERVICES  6	/* of bench_plan() */
 #define BACKENDS  16
@@ -40,7 +40,7 @@ static struct run {
 static uint64_t *kernel_buckets, *kernel_syn_buckets;
 static uint32_t second; /* the index of the interface that has a tag */
 static bool at_layer_2; /* the servers of most worlds */
-static bool can_split;	/* the kernel takes a linear length (6.18) */
+static bool can_split;	/* the kernel accepts a linear length (6.18) */
 
 static uint64_t number_from_env(const char *name, uint64_t otherwise)
 {
@@ -69,13 +69,13 @@ static int kernel_run(const struct mutant *m, uint8_t *out, unsigned *out_len)
 	return opts.retval;
 }
 
-/* The counters of the site's services and of no service, and what its backends were sent, over all CPUs. */
+/* The counters of the site's services and of no service, and those of its servers, summed over all CPUs. */
 struct tally {
 	uint64_t counts[(SERVICES + 1) * MXLB_COUNT_STRIDE];
 	struct mxlb_traffic traffic[BACKENDS];
 };
 
-/* n values of a per-CPU map of words, from a key on, summed into `sum`. */
+/* Adds n values of a per-CPU map of words, from a key on, to `sum`. */
 static void read_words(struct bpf_map *map, uint32_t first, uint32_t n, uint32_t words,
 		       uint64_t *sum)
 {
@@ -175,7 +175,7 @@ static void check_outcome(const struct mutant *m, int action, const struct ways_
 	}
 }
 
-/* What the kernel drew by lot becomes what the native build has; its sum is looked at after that. */
+/* Copies a field that the kernel fills at random from the native build; its checksum is checked afterwards. */
 static void unroll(const struct ways_trip *t, uint8_t *out, const uint8_t *native)
 {
 	unsigned ip = ways_random_outer(t);
@@ -187,7 +187,7 @@ static void unroll(const struct ways_trip *t, uint8_t *out, const uint8_t *nativ
 	memcpy(out + ip + 10, native + ip + 10, 2);
 }
 
-/* The line of the flow table that the kernel has for it, or NULL. */
+/* The line of the kernel's flow table for this frame, or NULL. */
 static const void *kernel_line(const struct native_outcome *native)
 {
 	const struct datapath *dp = bench_datapath();
@@ -236,7 +236,7 @@ static void *map_bucket_area(struct bpf_map *map)
 	return at;
 }
 
-/* A bucket of syn-limit is empty for the prefix that it bears the tag of, at a service, for new SYNs or such that come again. */
+/* Empties a bucket of syn-limit at a service, for the prefix with its tag, for new SYNs or for retransmitted ones. */
 static void empty_syn_bucket(uint64_t prefix, uint32_t service, uint32_t again)
 {
 	uint64_t hash = mxlb_flow_hash(bench_datapath()->control->secret, prefix, service, again);
@@ -265,7 +265,10 @@ static void buckets(bool full)
 
 #define SET 4711 /* its prefixes: 198.51.99.0/28, 2001:db8:100::/124 */
 
-/* Buckets that are full or empty, time, the ways to the servers, one that is gone, a list and a limit for both services of mail. */
+/*
+ * Changes the buckets (full or empty), the time, the ways to the servers, a server that is gone, and a list and a
+ * limit for both mail services.
+ */
 static void new_world(uint64_t number)
 {
 	struct datapath *dp = bench_datapath();
@@ -371,7 +374,7 @@ static int down(void **state)
 
 /* --- runs --- */
 
-/* Both have counted the same since the first, and each frame once. */
+/* Since the beginning both builds have counted the same, and each frame once. */
 static void compare(const struct tally *first, uint64_t from)
 {
 	struct tally kernel, native;
@@ -388,7 +391,7 @@ static void compare(const struct tally *first, uint64_t from)
 				 n[i]);
 }
 
-/* The kernel's counters at the beginning, less what the native build has counted already. */
+/* The kernel's counters at the beginning, minus those that the native build already had. */
 static void tally_zero(struct tally *zero)
 {
 	struct tally native;
@@ -419,7 +422,7 @@ static void run_many(source make, uint64_t seed, uint64_t n, uint64_t batch)
 	compare(&zero, n - n % batch);
 }
 
-/* What no test run need meet here: it takes a helper that refuses something; or a site without VIPs, as test_decap.c has. */
+/* Counters that no run has to reach: they need a failing helper, or a site without VIPs, as test_decap.c has. */
 static bool is_rare(int counter)
 {
 	return counter == MXLB_COUNT_error || counter == MXLB_COUNT_decapsulated;
@@ -460,7 +463,10 @@ static void each_by_itself_is_counted_once_and_as_the_native_build_counts_it(voi
 	run_many(mutate, number_from_env("MXLB_SEED", SEED) + 1, BY_ONE, 1);
 }
 
-/* Of a world that has servers at layer 2: of both builds, where the native one may, a good share. */
+/*
+ * In a world with servers at layer 2: a good share of the frames takes the fast path in both builds, if it is on in
+ * the native one.
+ */
 static void a_segment_of_a_flow_goes_the_same_way_with_and_without_the_fast_path(void **state)
 {
 	uint64_t n = number_from_env("MXLB_MUTATIONS", MUTATIONS);
@@ -475,7 +481,7 @@ static void a_segment_of_a_flow_goes_the_same_way_with_and_without_the_fast_path
 	assert_true(run.fast > n / 20);
 }
 
-/* By the first interface, and tagged by the second. */
+/* On the first interface, and tagged on the second. */
 static void sound(unsigned which, bool tagged, struct mutant *m)
 {
 	mutate_sound(which, m);

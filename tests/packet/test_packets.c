@@ -20,7 +20,7 @@ struct row {
 	int family;
 	uint16_t port;
 	struct change changes[5];
-	unsigned cut; /* the frame's length afterwards; 0: as it is */
+	unsigned cut; /* the frame's length afterwards; 0: unchanged */
 	bool fix_ip;  /* recompute the IPv4 header's checksum */
 	int action;
 	int counter; /* -1: forwarded */
@@ -157,7 +157,10 @@ static void build(const struct row *r, struct frame *f)
 		frame_fix_ip_checksum(f);
 }
 
-/* RFC 9293 3.10.7.1, to a segment without ACK: seq 0, ack = its seq + length, RST+ACK; addresses and ports turned. */
+/*
+ * The answer of RFC 9293 3.10.7.1 to a segment without ACK: seq 0, ack = its seq + length, RST+ACK, with addresses and
+ * ports swapped.
+ */
 static void expect_reset(const struct frame *in, const struct outcome *o)
 {
 	int is_ipv4 = in->b[12] == 0x08;
@@ -299,7 +302,7 @@ static void test_C09_ARP_for_the_VIP_is_answered_and_other_ARP_passes(void **sta
 			fail_msg("%s: action %d, counter %d", arps[i].what, o.action, o.counter);
 		if (o.action != XDP_TX)
 			continue;
-		memcpy(in.b + 32, in.b + 22, 10); /* what asked is the target now */
+		memcpy(in.b + 32, in.b + 22, 10); /* the sender of the request is the target now */
 		memcpy(in.b, router_mac, 6);
 		memcpy(in.b + 6, our_mac, 6);
 		memcpy(in.b + 22, our_mac, 6);
@@ -338,7 +341,7 @@ static void test_C09_neighbour_solicitation_for_the_VIP_is_answered(void **state
 		assert_memory_equal(o.out.b + 22, in.b + 62, 16);
 		assert_memory_equal(o.out.b + 80, our_mac, 6);
 		assert_true(frame_checksums_ok(&o.out));
-		in.b[21] = 254; /* came from another link: not answered */
+		in.b[21] = 254; /* arrived from another link: not answered */
 		bench_run(&in, &o);
 		assert_int_equal(o.action, XDP_PASS);
 	}
@@ -409,7 +412,7 @@ static void test_one_source_draws_512_answers_at_once_and_then_no_more(void **st
 	expect_limited(&in, MXLB_COUNT_not_our_port);
 }
 
-/* Whatever the tests before have taken. */
+/* Fills all buckets, because earlier tests may have emptied some. */
 static void fill_buckets(void)
 {
 	uint64_t full_at = 0;
@@ -456,12 +459,12 @@ static void test_a_flood_in_the_routers_name_does_not_silence_the_answers_to_the
 		while (bench_send(&syn) == XDP_TX)
 			assert_true(++sent < 100000);
 		assert_true(sent >= 512);
-		for (int i = 0; i < 50; i++) /* more than a slow bucket regains meanwhile */
+		for (int i = 0; i < 50; i++) /* more than a slow bucket gains meanwhile */
 			assert_int_equal(bench_send(&who), XDP_TX);
 	}
 }
 
-/* Marks the buckets that many senders of such frames, which differ in the four bytes there, take from. */
+/* Sets `taken` for the buckets used by many senders of such frames, which differ in the four bytes at `at`. */
 static void mark_buckets(struct frame *f, unsigned at, bool *taken)
 {
 	int fd = bpf_map__fd(bench_datapath()->skel->maps.buckets);
@@ -503,7 +506,7 @@ static void test_a_ring_that_is_in_force_is_never_written(void **state)
 	uint32_t before = dp->services[0].ring;
 
 	(void)state;
-	bench_plan(); /* the same plan: nothing to do */
+	bench_plan(); /* the same plan: no change */
 	assert_int_equal(dp->services[0].ring, before);
 	dp->built[0].known = false;
 	bench_plan();

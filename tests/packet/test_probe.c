@@ -75,7 +75,7 @@ static void expect_same(const struct frame *in, uint32_t mark)
 	assert_memory_equal(out.b, in->b, in->len);
 }
 
-/* The outer header, byte by byte: made here from the RFCs, with the tos of the packet within. */
+/* The outer header byte by byte, written from the RFCs, with the TOS of the inner packet. */
 static unsigned outer_header(const struct tunnel *t, int inner, unsigned len, uint8_t tos,
 			     uint8_t out[40])
 {

@@ -20,7 +20,7 @@ static void set_vlans(uint16_t in, uint16_t out)
 	bench_plan();
 }
 
-/* *want: what leaves for *in, both without tags. */
+/* *want: the frame that is sent for *in, both without tags. */
 static void redirected(const struct frame *in, const struct outcome *o, struct frame *want)
 {
 	struct outcome bare = *o;
@@ -108,7 +108,7 @@ static void test_C46_a_packet_out_of_a_tunnel_is_redirected_too(void **state)
 	assert_memory_equal(o.out.b, want.b, want.len);
 }
 
-/* The kernel has taken it out of the map by then. The last test: it does not come back. */
+/* The kernel has removed it from the map by then. This is the last test, because the interface does not come back. */
 static void test_C44_what_would_leave_by_an_interface_that_is_gone_is_no_traffic(void **state)
 {
 	struct outcome o;

@@ -17,7 +17,7 @@ static void test_C05_C06_ports_of_one_VIP_have_tables_of_their_own(void **state)
 			assert_int_equal(open_flow(family, 587, client), BACKEND_B);
 		}
 	}
-	plan_in_force(TO_B, TO_A, NULL); /* what is open stays, by its own port */
+	plan_in_force(TO_B, TO_A, NULL); /* open flows stay, by their own ports */
 	for (int family = 4; family <= 6; family += 2) {
 		for (uint32_t client = 20000; client < 20060; client++) {
 			assert_int_equal(send_segment(family, 25, client, ACK, 1), BACKEND_A);

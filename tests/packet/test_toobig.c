@@ -157,7 +157,7 @@ static void test_C29_too_big_is_answered_512_times_at_once_and_others_are_not_hu
 	frame_syn(&reset, 4, 24, 900);
 	expect_limited(&in, MXLB_COUNT_too_big);
 	assert_int_equal(bench_send(&other), XDP_TX);
-	for (int i = 0; i < 50; i++) /* another kind of answer, another bucket */
+	for (int i = 0; i < 50; i++) /* another kind of answer uses another bucket */
 		assert_int_equal(bench_send(&reset), XDP_TX);
 	bench_plan();
 }

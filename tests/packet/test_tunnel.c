@@ -123,7 +123,7 @@ static void test_C34_a_tunnel_that_is_not_known_whole_gets_nothing(void **state)
 		if (i / 2 == 4)
 			b.source = other.source;
 		for (int before = 0; before < 2;
-		     before++) { /* from nothing, and from a whole one */
+		     before++) { /* from no record, and from a complete one */
 			plan_one(&b, 0, NULL);
 			frame_syn(&in, 4, 25, 1200 + i);
 			bench_run(&in, &o);
@@ -183,7 +183,7 @@ static void test_a_source_that_a_way_names_is_not_written(void **state)
 		named = !!(before.way.flags & MXLB_BACKEND_SOURCE_1);
 		b.source.b[15] = 0x50 + n;
 		b.mac.b[4] = n;
-		plan_one(&b, now, &ret); /* into the other copy, and switched */
+		plan_one(&b, now, &ret); /* written to the other copy, then switched */
 		assert_int_equal(ret, 0);
 		assert_int_equal(!!(at->way.flags & MXLB_BACKEND_SOURCE_1), !named);
 		assert_memory_equal(at->source[named], before.source[named], 16);
@@ -192,7 +192,7 @@ static void test_a_source_that_a_way_names_is_not_written(void **state)
 		b.source.b[15] = 0x60 + n;
 		b.mac.b[4] = 0x10 + n;
 		b.down = true;
-		plan_one(&b, now + 20, &ret); /* a reader may be at the first copy still */
+		plan_one(&b, now + 20, &ret); /* a reader may still use the first copy */
 		assert_in_range(ret, 1, 30);
 		assert_memory_equal(at->source, before.source, sizeof(at->source));
 		assert_memory_equal(at->way.mac, before.way.mac, 6);
@@ -216,7 +216,7 @@ static void test_a_target_is_written_only_when_no_way_has_named_it_for_a_while(v
 	(void)state;
 	plan_one(&four, now, &ret);
 	now += 1000;
-	plan_one(&l2, now, &ret); /* at once, and back with another target not so */
+	plan_one(&l2, now, &ret); /* at once; back to another target only later */
 	assert_int_equal(ret, 0);
 	assert_false(at->way.flags & MXLB_BACKEND_TUNNEL);
 	before = *at;
@@ -228,7 +228,7 @@ static void test_a_target_is_written_only_when_no_way_has_named_it_for_a_while(v
 	assert_true(at->way.flags & MXLB_BACKEND_TUNNEL);
 	assert_int_equal(at->family, 6);
 	before = *at;
-	plan_one(&four, now + 60, &ret); /* nothing is sent while it changes */
+	plan_one(&four, now + 60, &ret); /* nothing is sent during the change */
 	assert_in_range(ret, 1, 50);
 	assert_int_equal(at->way.flags, 0);
 	assert_memory_equal(at->target, before.target, 16);
@@ -265,7 +265,7 @@ static void test_the_next_mxlbd_keeps_the_tunnels_that_it_finds_until_it_knows_t
 	bench_plan();
 }
 
-/* C45: the MAC address's and the source's last byte tell which of 16 ways this is. */
+/* C45: the last byte of the MAC address and of the source tell which of 16 next hops this is. */
 struct race {
 	atomic_bool stop;
 	atomic_ulong sent;
@@ -375,7 +375,7 @@ static void test_a_backend_that_is_back_is_not_swept_while_its_plan_waits(void *
 	plan = (struct plan){.peers = &b.target, .n_peers = 1};
 	bench_apply(&plan);
 	plan = (struct plan){.backends = &b, .n_backends = 1};
-	assert_true(datapath_apply(dp, &plan, 0) > 0); /* the front has just been switched */
+	assert_true(datapath_apply(dp, &plan, 0) > 0); /* the front map has just been switched */
 	way = dp->backends[b.id].way.word;
 	assert_true(way);
 	datapath_sweep(dp, held);

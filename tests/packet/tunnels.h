@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the tests of tunnels share: both services with one backend, A, and what is sent to it. */
+/* Shared by the tests of tunnels: both services with one server, A, and the packets to it. */
 #ifndef MXLB_TEST_TUNNELS_H
 #define MXLB_TEST_TUNNELS_H
 
@@ -13,9 +13,9 @@ extern const struct pair {
 } pairs[PAIRS];
 
 void put16(struct frame *f, unsigned at, unsigned value);
-/* A segment with data of a client's flow: an IP packet of `len` bytes. In IPv4 with DF. */
+/* A data segment of a client's flow: an IP packet of `len` bytes. IPv4 has DF set. */
 void frame_data(struct frame *f, int family, uint32_t client, unsigned len);
-/* Both services with one backend, A, as it is given. ret: of datapath_apply(), at now_ms; NULL: in force at once. */
+/* Both services with one server, A, as given. ret: of datapath_apply() at now_ms; NULL: wait until it is in force. */
 void plan_one(struct plan_backend *b, uint64_t now_ms, int *ret);
 struct plan_backend backend_a(int outer); /* 0: layer 2 */
 void narrow(int outer, uint16_t mtu);	  /* A with a tunnel of this MTU */

@@ -46,7 +46,7 @@ struct inside {
 	const uint8_t *ip;
 	unsigned room; /* bytes to the frame's end */
 	int family;
-	unsigned tos; /* that it must bear from now on */
+	unsigned tos; /* that it must have from now on */
 	int stripped;
 };
 
@@ -68,7 +68,7 @@ static unsigned tos_merged(unsigned outer, unsigned inner)
 	return (outer & 3) == 1 && (inner & 3) == 2 ? (inner & ~3u) | 1 : inner;
 }
 
-/* Behind the Ethernet header, a tag, and a tunnel that ends here. */
+/* The offset after the Ethernet header, a tag, and a tunnel that ends here. */
 static bool find_inside(const struct ways_trip *t, struct inside *p)
 {
 	unsigned at = t->in_port ? 18 : 14, head, protocol;
@@ -92,7 +92,7 @@ static bool find_inside(const struct ways_trip *t, struct inside *p)
 	return true;
 }
 
-/* Is `out` the same packet, `hops` further on and with the TOS that it must bear? */
+/* Is `out` the same packet, with this many hops less and the required TOS? */
 static bool same_packet(const struct inside *p, const uint8_t *out, unsigned hops)
 {
 	const uint8_t *in = p->ip;
@@ -136,7 +136,10 @@ static bool outer6_is_right(const struct inside *p, const uint8_t *ip)
 	       !memcmp(ip + 8, source6, 16) && !memcmp(ip + 24, target6, 16);
 }
 
-/* Ethernet, with the tag of the interface that it leaves by; of the priority that it came with, if that is the same. */
+/*
+ * Ethernet, with the tag of the outgoing interface and, if it has the same tag as the incoming one, the priority of
+ * the frame.
+ */
 static bool ethernet_is_right(const struct ways_trip *t, int family)
 {
 	unsigned tci = t->in_port ? get16(t->in + 14) : WAYS_VLAN, port = t->backend->way.port;

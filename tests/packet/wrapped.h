@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Frames in tunnels and under tags, and what stands at the far end of a tunnel. */
+/* Frames in tunnels and with tags, and the configuration of a tunnel's far end. */
 #ifndef PACKET_WRAPPED_H
 #define PACKET_WRAPPED_H
 
@@ -9,7 +9,7 @@
 #define PEER4 "c0000205" /* 192.0.2.5 */
 #define PEER6 "20010db8000500000000000000000005"
 
-/* *out: the packet of *in in one from a peer to this box (203.0.113.5, or its IPv6 like), of that family. */
+/* *out: the packet of *in inside one of that family from a peer to this box (203.0.113.5 or its IPv6 counterpart). */
 static inline void frame_tunnel(struct frame *out, int family, const struct frame *in)
 {
 	unsigned packet = in->len - 14, header = family == 4 ? 20 : 40;
@@ -34,7 +34,7 @@ static inline void frame_tunnel(struct frame *out, int family, const struct fram
 	out->len = in->len + header;
 }
 
-/* A SYN to this box itself, and not to a VIP. */
+/* A SYN to this box itself, not to a VIP. */
 static inline void frame_own(struct frame *f, int family)
 {
 	frame_syn(f, family, 25, 10);

@@ -53,7 +53,7 @@ static const uint8_t kind_flags[KIND_COUNT] = {
 	[KIND_PAIR_SYN] = TH_SYN, [KIND_PAIR_ACK] = TH_ACK,
 };
 
-/* What is done with each connection that is made up; a letter a packet: SYN, ACK, data, a later ACK, data 16 KB on, FIN. */
+/* The packets of each forged connection, a letter each: SYN, ACK, data, a later ACK, data 16 KB further on, FIN. */
 static const struct {
 	const char *name, *steps;
 } floods[] = {{"pairs", "SA"},
@@ -67,7 +67,7 @@ struct forger {
 	uint8_t mac[6], own_mac[6];
 	bool v6, flood, again, ack;
 	unsigned prefix_len, times, done; /* "syn-from"; 0: another one */
-	uint64_t one;			  /* the random number that made it */
+	uint64_t one;			  /* the random number that it is made from */
 	uint64_t seed;
 	unsigned forged;
 	uint8_t vip[16], client[16];
@@ -78,7 +78,7 @@ struct forger {
 	uint64_t random, rate, most;
 	const char *steps; /* of a flood of connections; NULL: another one */
 	uint64_t connection;
-	unsigned step, data; /* data: bytes of the frame that is being made */
+	unsigned step, data; /* data: bytes of the current frame */
 	uint64_t sent, refused;
 };
 
@@ -145,7 +145,7 @@ static size_t put_ip6(const struct forger *f, uint8_t *at, const uint8_t *from, 
 	return sizeof(ip);
 }
 
-/* The TCP header by its BSD names alone: it is a union, and initializing one half empties the other. */
+/* Only the BSD names of the TCP header are used: it is a union, and initializing one half clears the other. */
 static size_t put_frame(const struct forger *f, uint8_t *at, const uint8_t *from, struct tcphdr tcp)
 {
 	struct ether_header eth = {.ether_type = htons(f->v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP)};
@@ -173,7 +173,7 @@ static uint64_t mix(uint64_t x) /* splitmix64 */
 	return x ^ x >> 31;
 }
 
-/* The next packet of a connection that is made up: address, port and number follow from which one it is. */
+/* The next packet of a forged connection: address, port and sequence number follow from the connection's number. */
 static size_t next_connection(struct forger *f, uint8_t *at)
 {
 	uint8_t from[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0x64};

@@ -60,8 +60,8 @@ static void print_put_back(void *ctx, enum own_kind kind, unsigned n)
 }
 
 /*
- * What the kernel would say of a VLAN device on the first interface, with its tag, if the device of this number were one:
- * where there is no 8021q module, another kind of device on the interface stands in for it.
+ * Simulates the kernel's message about a VLAN device on the first interface, with its tag, as if the device with this
+ * index were one: without an 8021q module another kind of device takes its place.
  */
 static int pretend_vlan(unsigned ifindex, uint16_t type, uint16_t tag)
 {
@@ -164,7 +164,7 @@ int main(int argc, char **argv)
 	struct ev_io lines;
 
 	setvbuf(stdin, NULL, _IONBF,
-		0); /* so that readable means: a line is not yet in our buffer */
+		0); /* so that "readable" means that a line is not yet in our buffer */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	began_ms = netlink_now_ms();
 	log_init("netlink-drive", LOG_LEVEL_DEBUG);

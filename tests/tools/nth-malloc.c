@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* glibc's own, under the names that it exports for this. */
+/* glibc's own functions, under the names that it exports for this purpose. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *old, size_t size);

@@ -115,7 +115,7 @@ static void on_child(void *ctx, const char *why)
 	fprintf(stderr, "%s\n", why);
 }
 
-/* The place of a word in a list, or the end of the program. */
+/* The index of a word in a list. Ends the program if there is none. */
 static int word(const char *text, const char *const *words, int n)
 {
 	for (int i = 0; i < n; i++)

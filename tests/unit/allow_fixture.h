@@ -21,7 +21,7 @@
 #define PORTS(ports) "[{" NET ", \"tcpPorts\": \"" ports "\"}]"
 #define SMTP	     "\"tcpPorts\": \"25\""
 
-/* The shape of https://endpoints.office.com/endpoints/worldwide, cut to what makes a difference. */
+/* An extract of https://endpoints.office.com/endpoints/worldwide with the cases that make a difference. */
 static const char endpoints[] =
 	"[\n"
 	"  {\n"
@@ -89,7 +89,7 @@ static void write_text(const char *text)
 	write_json(text, strlen(text));
 }
 
-/* LEAST with the file and what else is to stand behind it; the file's name stands at 10:17. */
+/* LEAST with the file and the text after it; the file's name is at 10:17. */
 static inline const char *with_file(const char *more)
 {
 	static char text[1024];

@@ -42,7 +42,7 @@ void bench_write(const void *bytes, size_t len)
 	assert_int_equal(fclose(f), 0);
 }
 
-/* Loads the file; the errors' lines come without its name. */
+/* Loads the file. The lines of errors are without its name. */
 int bench_load(struct config **out, struct buf *errors)
 {
 	struct buf raw = {.data = NULL};
@@ -72,7 +72,7 @@ static void keep_file(const char *folder, unsigned n, const char *kind, const ch
 	assert_int_equal(fclose(f), 0);
 }
 
-/* For tests/e2e/test_schema.py, which holds the editors' schema against what is good and bad here. */
+/* Written for tests/e2e/test_schema.py, which compares the editors' schema with the results here. */
 static void keep(const char *text, int err, const struct buf *errors)
 {
 	const char *folder = getenv("MXLB_KEEP_CONFIGS");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shared by the tests of conf/: one file in a directory of its own, loaded, and the report's lines without its name. */
+/* Shared by the tests of conf/: loads one file in a directory of its own; the lines of the report are without its name. */
 #ifndef MXLB_CONF_BENCH_H
 #define MXLB_CONF_BENCH_H
 
@@ -7,7 +7,7 @@
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The least that loads. What follows it begins at line 10: indented by 4 a key of the service, by 8 a backend. */
+/* The minimal valid file. The text after it begins at line 10: a key of the service is indented by 4, a server by 8. */
 #define LEAST                                  \
 	"interfaces: {eth0: {}}\n"             \
 	"services:\n"                          \
@@ -29,9 +29,9 @@ int bench_close(void **state);
 void bench_write(const void *bytes, size_t len);
 int bench_load(struct config **out, struct buf *errors);
 int bench_load_text(const char *text, struct config **out, struct buf *errors);
-/* Fails with both texts unless the text gives these errors; warnings alone are a success. */
+/* Fails and prints both texts unless the file has these errors; warnings alone are a success. */
 void bench_expect(const char *what, const char *text, int expected_err, const char *expected);
-/* Loads what must load, with these warnings. The caller's to free. */
+/* Loads a valid file that has these warnings. The caller frees the result. */
 struct config *bench_load_good(const char *text, const char *warnings);
 
 #endif

@@ -274,7 +274,7 @@ void bench_say(struct bench *b, int fd, const char *bytes, size_t len)
 			bytes += n;
 			len -= n;
 		} else if (n < 0 && errno != EAGAIN) {
-			return; /* sent away: what was said to us is still to be heard */
+			return; /* refused: what was sent can still be read */
 		}
 		assert_true(ev_time() < deadline);
 		bench_turn(b);

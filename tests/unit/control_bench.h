@@ -28,16 +28,16 @@ struct bench {
 	int reload_rc, plan_rc;
 	const char *reload_errors;
 	char reload_who[CONFIG_NAME_SIZE];
-	unsigned changes;	     /* changed() was called so often */
+	unsigned changes;	     /* the number of calls of changed() */
 	unsigned refreshes;	     /* and refresh() */
 	const struct flow_row *rows; /* the flow table */
 	size_t n_rows;
 	const struct rejected_row *rejected; /* what `show rejected` lists */
 	unsigned n_rejected;
-	struct flow_place place; /* explain()'s answer, or else explain_rc, and what it was asked */
+	struct flow_place place; /* explain()'s answer or explain_rc, and its arguments */
 	int explain_rc;
 	int notify_rc;
-	/* the probe that is under way: .probe_done is set from its start to its end */
+	/* the running probe: .probe_done is set from its start to its end */
 	void (*probe_done)(void *ctx, const char *report);
 	void *probe_ctx;
 	uint32_t probed; /* the backend's id */
@@ -55,10 +55,10 @@ const struct control_callbacks *bench_callbacks(struct bench *b);
 
 int bench_dial(struct bench *b);
 void bench_turn(struct bench *b);
-/* Turns the loop and reads until the text ends with `end`, or to the end of the connection where end is NULL. */
+/* Runs the loop and reads until the text ends with `end`, or until the connection is closed if end is NULL. */
 char *bench_hear(struct bench *b, int fd, const char *end);
 void bench_say(struct bench *b, int fd, const char *bytes, size_t len);
-/* One connection: what it says, and what it hears until it is closed. */
+/* One connection: sends this and returns all that it receives until it is closed. */
 char *bench_ask_bytes(struct bench *b, const char *bytes, size_t len);
 char *bench_ask(struct bench *b, const char *line);
 

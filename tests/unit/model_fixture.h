@@ -42,7 +42,7 @@ static inline struct backend_conf backend(const char *name, uint8_t last, uint16
 	return b;
 }
 
-/* One service of `n` backends; the caller may change it before use. free_config() ends it. */
+/* One service with `n` servers; the caller may change it before use. free_config() frees it. */
 static inline struct config *make_config(const struct backend_conf *backends, unsigned n)
 {
 	struct config *c = calloc(1, sizeof(*c));
@@ -85,7 +85,7 @@ static inline struct config *oxford(void)
 	return make_config(backends, 3);
 }
 
-/* hybrid-mail at port 25, and the same again as "relay" at port 587. */
+/* hybrid-mail at port 25, and the same at port 587 as "relay". */
 static inline struct config *two_services(void)
 {
 	struct config *c = oxford(), *d = oxford();
@@ -122,7 +122,7 @@ static inline bool resolve(struct model *m, uint32_t id, uint64_t now_ms)
 	return model_nexthop(m, id, &nh, at(now_ms));
 }
 
-/* Oxford, all resolved, all up, out of the cold start. */
+/* Oxford after the cold start, with all next hops resolved and all servers up. */
 static inline struct model *running(const struct config *c)
 {
 	struct model *m = create(c, 1000);
@@ -135,7 +135,7 @@ static inline struct model *running(const struct config *c)
 	return m;
 }
 
-/* "oxford-a oxford-b" of the first service's ring, or "not-ready", "reset", "drop". */
+/* The first service's ring: "oxford-a oxford-b", or "not-ready", "reset", "drop". */
 static inline const char *ring(const struct model *m)
 {
 	static const char *const modes[] = {"not-ready", "", "reset", "drop"};
@@ -155,7 +155,7 @@ static inline const char *ring(const struct model *m)
 	return text;
 }
 
-/* The events from `seq` on, one a line, against the lines given. */
+/* Compares the events from `seq` on, one per line, with the lines given. */
 static inline void check_events(const struct model *m, uint64_t seq, const char *want)
 {
 	char got[8192] = "", line[EVENT_TEXT_SIZE * 3];
@@ -200,7 +200,7 @@ static inline struct model_adopted adopted(const char *name, uint8_t last, uint3
 	return a;
 }
 
-/* A copy of all that a model points to, to compare with later. */
+/* A copy of everything that a model points to, for a later comparison. */
 struct snapshot {
 	struct model model;
 	struct service service;

@@ -340,7 +340,7 @@ static void any_bytes_become_one_safe_value(void **state)
 	}
 }
 
-/* Gives the writer's end as stderr to a call; returns the old one for stderr_back(). */
+/* Makes the writing end the stderr of a call. Returns the old one for stderr_back(). */
 static int stderr_to(int fd)
 {
 	int old = dup(STDERR_FILENO);
@@ -395,7 +395,7 @@ static void a_line_is_one_line_with_its_level_for_the_journal(void **state)
 	close(p[1]);
 }
 
-/* Two ends, of which fds[1] is to be written to: a socket, a pipe, a terminal. */
+/* Two ends: a socket, a pipe or a terminal. fds[1] is for writing. */
 static void open_kind(int kind, int fds[2])
 {
 	switch (kind) {
@@ -413,7 +413,7 @@ static void open_kind(int kind, int fds[2])
 	}
 }
 
-/* alarm() ends the test where the log waits. */
+/* alarm() ends the test if the log blocks. */
 static void a_full_stderr_costs_lines_never_time(void **state)
 {
 	int fds[2], old;

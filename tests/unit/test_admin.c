@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include "control/commands.h"
 
-/* One command of this caller, without a socket. Valid until the next. */
+/* Runs one command of this caller without a socket. Valid until the next call. */
 static const char *say(struct bench *b, const char *who, const char *words)
 {
 	struct command_env env = {.model = b->model, .cb = *bench_callbacks(b)};
@@ -36,7 +36,7 @@ static enum admin_state state_of(struct bench *b, const char *backend)
 	return model_find(b->model, "hybrid-mail", backend)->admin;
 }
 
-/* What mxlbctl says without --force; HAProxy's own words ask no question. */
+/* mxlbctl's commands without --force; HAProxy's own commands never ask. */
 static void the_last_server_that_takes_mail_is_kept_unless_forced(void **state)
 {
 	static const char refused[] =
@@ -148,7 +148,7 @@ static void each_state_reaches_the_server_that_was_named_and_no_other(void **sta
 	struct bench *b = *state;
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		for (int again = 0; again < 2; again++) { /* the second time nothing changes */
+		for (int again = 0; again < 2; again++) { /* the second time it changes nothing */
 			assert_string_equal(say(b, "root", rows[i].say), "\n");
 			assert_int_equal(state_of(b, "oxford-b"), rows[i].state);
 			assert_int_equal(b->changes, i + 1);
@@ -262,7 +262,7 @@ static void a_tier_is_forced_and_let_go_by_name_and_number(void **state)
 
 #define COPIES_MAX 8
 
-/* Over the socket, with this descriptor n times. */
+/* Sends it over the socket with this descriptor n times. */
 static const char *say_with_copies(struct bench *b, const char *line, int passed, unsigned n)
 {
 	union {

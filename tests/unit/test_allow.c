@@ -107,7 +107,7 @@ static void mode_and_limit_reach_their_fields(void **state)
 
 /* ---- a reload ---- */
 
-/* Loads while `running` is in force; the caller's to free. */
+/* Loads while `running` is in force. The caller frees the result. */
 static struct config *reload(const struct config *running, const char *text, const char *warnings)
 {
 	struct config *c;
@@ -159,7 +159,7 @@ static void a_file_that_is_no_good_changes_nothing_and_draws_a_warning(void **st
 		c = reload(running, with_file(""), line);
 		assert_prefixes(no_good[i].what, c->services[0].allow, c->services[0].n_allow,
 				EOP_V4);
-		config_free(running); /* what was kept is the next one's to keep */
+		config_free(running); /* the copy is passed on to the next configuration */
 		running = c;
 	}
 	remove(json_file);

@@ -56,7 +56,7 @@ static const struct text_row {
 	{STAGE_GREETING, 554, "No SMTP service for your host", REASON_source_refused},
 	{STAGE_EHLO, 550, "5.7.1 <probe>: Helo command rejected: need FQDN", REASON_source_refused},
 	{STAGE_MAIL_FROM, 550, "5.7.54 Unable to relay", REASON_source_refused},
-	/* a dead milter of Postfix: everybody meets it */
+	/* a dead milter of Postfix affects all clients */
 	{STAGE_MAIL_FROM, 451, "4.7.1 Service unavailable - try again later", REASON_mail_4xx},
 	/* rule 6 */
 	{STAGE_GREETING, 421, "PROXY protocol header expected", REASON_proxy_expected},
@@ -97,7 +97,7 @@ static void what_names_the_servers_own_state_is_told_from_the_rest(void **state)
 	assert_false(refusal_names_server(""));
 }
 
-/* ---- blame.c: whose fault it is ---- */
+/* ---- blame.c: which side has the fault ---- */
 
 static void a_silent_vip_is_blamed_by_what_the_servers_own_address_says(void **state)
 {
@@ -141,7 +141,7 @@ static void the_way_there_is_blamed_before_the_server(void **state)
 	}
 }
 
-/* Rules 6 to 12 as sentences, held against every combination of the facts. */
+/* Rules 6 to 12 as sentences, compared for every combination of facts. */
 static enum blame_act expected(const struct blame_refusal *r)
 {
 	if (r->passive == PASSIVE_REFUSES)
@@ -214,7 +214,7 @@ static void a_server_that_takes_mail_moves_for_no_text_and_one_that_refuses_all_
 		}
 }
 
-/* ---- passive.c: what clients meet ---- */
+/* ---- passive.c: the clients' connections ---- */
 
 static struct passive_volumes volumes(const uint32_t *units, unsigned n)
 {
@@ -225,7 +225,7 @@ static struct passive_volumes volumes(const uint32_t *units, unsigned n)
 	return v;
 }
 
-/* The same many times over: what is usual is known well. */
+/* The same many times, until it counts as usual. */
 static struct passive_volumes often(struct passive_volumes v)
 {
 	v.n *= 50;
@@ -371,7 +371,9 @@ static void clients_that_connect_and_say_nothing_are_counted_from_the_first(void
 	struct passive_silence s = {0};
 
 	(void)state;
-	passive_silence_look(&s, 100, 900, 1000); /* what was before mxlbd looked is nobody's */
+	passive_silence_look(
+		&s, 100, 900,
+		1000); /* connections from before mxlbd's first scan count for no server */
 	assert_int_equal(passive_silence_ms(&s, 5000), 0);
 	passive_silence_look(&s, 101, 900, 1050);
 	assert_int_equal(passive_silence_ms(&s, 1350), 300);
@@ -380,7 +382,7 @@ static void clients_that_connect_and_say_nothing_are_counted_from_the_first(void
 	assert_int_equal(s.n, 3);
 	passive_silence_look(&s, 103, 903, 1500);
 	assert_int_equal(passive_silence_ms(&s, 9000), 0);
-	passive_silence_look(&s, 104, 907, 9100); /* came and spoke between two looks */
+	passive_silence_look(&s, 104, 907, 9100); /* began and sent data between two scans */
 	assert_int_equal(passive_silence_ms(&s, 9500), 0);
 	passive_silence_look(&s, 104, 950, 9600);
 	assert_int_equal(passive_silence_ms(&s, 9900), 0);
@@ -444,7 +446,7 @@ static void a_time_in_which_this_box_was_late_counts_for_no_silence(void **state
 	assert_int_equal(passive_clock_look(&c, 500, 9550), 1675);
 }
 
-struct pace { /* of a server whose connections carry so much, one look each */
+struct pace { /* a scan each of a server whose connections carry data */
 	struct passive_pace p;
 	uint64_t opened, bytes;
 };
@@ -470,7 +472,7 @@ static void clients_that_carry_far_less_than_usual_are_a_hint(void **state)
 	assert_true(carries(&s, 1, 300)); /* the fourth */
 	for (int i = 0; i < 40; i++)
 		hints += carries(&s, 1, 300);
-	assert_int_equal(hints, 1); /* then it is told, and is what is usual now */
+	assert_int_equal(hints, 1); /* then it is reported, and becomes the usual value */
 	for (int i = 0; i < 400; i++)
 		carries(&s, 1, i % 2 ? 3000 : 4000);
 	assert_true(carries(&s, 900, 300)); /* a row may be long */
@@ -492,7 +494,7 @@ static void a_server_of_very_large_and_small_messages_gives_few_hints(void **sta
 #define NOW    100000
 #define WINDOW 18000
 
-/* A server that failed a while ago and that nobody tries. */
+/* A server that failed some time ago and gets no connections. */
 static struct panic_view failed(uint16_t preference, enum reason reason, uint64_t ago_ms)
 {
 	return (struct panic_view){.offered = true,
@@ -527,13 +529,13 @@ static void panic_needs_all_to_fail_at_the_connect_level_at_once(void **state)
 	v[1].reason = REASON_greeting_5xx;		  /* rule 2 */
 	assert_int_equal(judge(v, 3, &kept), PANIC_NO);
 	assert_int_equal(kept, 0);
-	v[1].offered = false; /* an operator keeps it out: it says nothing */
+	v[1].offered = false; /* taken out by an operator: no evidence */
 	assert_int_equal(judge(v, 3, &kept), PANIC_KEEP);
 	assert_int_equal(kept, 1);
 	v[0].failed_ms = NOW - 60000; /* rule 3 */
 	assert_int_equal(judge(v, 3, &kept), PANIC_KEEP);
 	assert_int_equal(kept, 4);
-	v[0].failed_ms = v[2].failed_ms = 0; /* never up since this mxlbd began */
+	v[0].failed_ms = v[2].failed_ms = 0; /* never up since mxlbd started */
 	assert_int_equal(judge(v, 3, &kept), PANIC_NO);
 }
 
@@ -552,7 +554,7 @@ static void clients_prove_and_refute_a_panic(void **state)
 	v[0].opened_ms = NOW - 100; /* rule 4 */
 	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
 	assert_int_equal(kept, 1);
-	v[0].opened_ms = v[0].began_ms - 1; /* before the trouble: no proof */
+	v[0].opened_ms = v[0].began_ms - 1; /* from before the problem: no evidence */
 	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
 }
 
@@ -564,7 +566,7 @@ static void a_refusal_is_definite_unless_clients_prove_otherwise_within_a_second
 	(void)state;
 	v[0] = failed(10, REASON_refused, 3000);
 	v[1] = failed(20, REASON_refused, 900);
-	assert_int_equal(judge(v, 2, &kept), PANIC_NO); /* no client could prove anything */
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO); /* no client can give evidence */
 	v[1].opened_ms = v[1].began_ms - 100;
 	assert_int_equal(judge(v, 2, &kept), PANIC_HOLD);
 	assert_int_equal(kept, 1);
@@ -576,7 +578,7 @@ static void a_refusal_is_definite_unless_clients_prove_otherwise_within_a_second
 	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
 }
 
-/* Every combination of three servers, in every order, against what must hold for any. */
+/* Every combination of three servers in every order, against invariants. */
 static const enum reason panic_reasons[] = {REASON_connect_timeout, REASON_refused,
 					    REASON_greeting_silent};
 

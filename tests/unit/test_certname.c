@@ -134,7 +134,7 @@ static void a_name_that_is_too_large_is_refused(void **state)
 	text[strlen(text) - 5] = '\0';
 	assert_int_equal(certname_parse(text, &name, why), 0);
 	text[0] = '\0';
-	for (int i = 0; i < 3; i++) { /* each fits, all of them do not */
+	for (int i = 0; i < 3; i++) { /* each fits, but not all together */
 		strcat(text, i ? ",CN=" : "CN=");
 		memset(text + strlen(text), 'y', 1000);
 	}
@@ -178,7 +178,7 @@ static void issuer_and_subject_are_told_apart(void **state)
 	}
 }
 
-/* ---- what is printed is what is read ---- */
+/* ---- printed names can be read back ---- */
 
 static unsigned chosen(unsigned n)
 {

@@ -21,7 +21,7 @@ struct list {
 	const struct maker *of[MOST];
 };
 
-/* Under certificate-validation, with this bundle in its order. */
+/* Under certificate-validation, with this bundle in this order. */
 static struct cert_finding judge(const struct maker *leaf, const struct list *sent,
 				 const struct list *trusted)
 {
@@ -53,7 +53,7 @@ static void expect(const char *what, struct cert_finding found, enum reason reas
 		fail_msg("%s: %s \"%s\"", what, reason_name(found.reason), found.text);
 }
 
-/* A new root, and the same cross-signed by an old one that has expired; what the server sends leads to either. */
+/* A new root, and the same one cross-signed by an expired old one: the server's chain leads to either. */
 static void a_valid_path_is_found_in_any_order_of_the_bundle(void **state)
 {
 	struct maker old = make((struct spec){
@@ -115,7 +115,7 @@ static void an_intermediate_alone_in_the_bundle_is_trusted(void **state)
 	drop(&leaf);
 }
 
-/* Two intermediates of one name and key: the first one sent leads nowhere. */
+/* Two intermediates with the same name and key; the path through the first one ends nowhere. */
 static void a_path_through_the_second_of_two_intermediates_counts(void **state)
 {
 	struct maker blind =
@@ -136,7 +136,7 @@ static void a_path_through_the_second_of_two_intermediates_counts(void **state)
 	drop(&blind);
 }
 
-/* Certificates that all issue each other, by name: as many paths as there are orders. */
+/* Certificates that are all each other's issuers by name: there are as many paths as orders. */
 static void a_hostile_maze_costs_little(void **state)
 {
 	struct maker maze[CERTPOLICY_CHAIN_MAX - 1], leaf;

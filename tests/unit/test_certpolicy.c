@@ -30,7 +30,7 @@ struct asked {
 	bool no_bundle;
 };
 
-/* Judges leaf and what is sent with it; the bundle holds the root. */
+/* Judges the leaf and the certificates sent with it; the bundle holds the root. */
 static struct cert_finding judge(struct asked a, const struct maker *leaf, unsigned n_sent,
 				 const struct maker *const *sent)
 {

@@ -6,7 +6,7 @@
 #include "core/compare.h"
 #include "model_fixture.h"
 
-/* The plan's lines, and that the model is as it was. Valid until the next. */
+/* Returns the plan's lines and asserts that the model is unchanged. Valid until the next call. */
 static const char *plan_of(struct model *m, const struct config *next)
 {
 	static char text[4096];
@@ -87,7 +87,7 @@ static void services_come_and_go_and_tiers_change(void **state)
 	free_config(next);
 }
 
-/* One of five goes: its fifth moves, and of the others' next to nothing (NSDI 2016, section 5.3). */
+/* Removes one of five: its fifth moves, and almost nothing of the others' (NSDI 2016, section 5.3). */
 static void a_server_that_goes_moves_its_own_share_and_hardly_more(void **state)
 {
 	const struct backend_conf five[] = {backend("a", 11, 10), backend("b", 12, 10),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The keys of a probe that are about certificates, and the files they name. */
+/* The keys of a probe about certificates, and the files that they name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -20,7 +20,7 @@
 
 #define EXAMPLE "userspace/etc/mxlb.yaml"
 
-/* Every line of the report begins with two numbers; bench_load() has looked at the name before them. */
+/* Every line of the report begins with two numbers; bench_load() has already checked the file name before them. */
 static void assert_places(const char *lines)
 {
 	unsigned line, column;
@@ -29,7 +29,7 @@ static void assert_places(const char *lines)
 		assert_int_equal(sscanf(lines, "%u:%u: ", &line, &column), 2);
 }
 
-/* True when it loads; in both cases the outcome is a proper one. */
+/* Returns whether it loads. In both cases checks that the result is complete. */
 static bool loads_or_says_why(const char *bytes, size_t len)
 {
 	struct buf errors = {.data = NULL};
@@ -95,14 +95,14 @@ static void every_byte_of_the_example_replaced_loads_or_says_why(void **state)
 	}
 }
 
-/* The file itself stands for the row; what is in its place is removed afterwards. */
+/* The row's object takes the place of the file and is removed afterwards. */
 static void expect_file(int expected_err, const char *expected)
 {
 	struct buf errors = {.data = NULL};
 	struct config *c = NULL;
 	int err;
 
-	alarm(30); /* ends the test where the reader waits */
+	alarm(30); /* ends the test if the reader blocks */
 	err = bench_load(&c, &errors);
 	alarm(0);
 	assert_int_equal(err, expected_err);
@@ -127,7 +127,7 @@ static void what_is_no_regular_file_is_refused_without_waiting(void **state)
 	expect_file(-EINVAL, "1:1: can't be read: No such file or directory\n");
 }
 
-/* In a child: user and group are given up for good. */
+/* In a child process, because user and group are changed permanently. */
 static bool is_refused_to_nobody(void)
 {
 	static const char expected[] =
@@ -237,7 +237,7 @@ static void a_hundred_errors_are_shown_and_the_rest_counted(void **state)
 	buf_free(&errors);
 }
 
-/* Text with n entries made by one format, %u being the entry's number, after a head and before a tail. */
+/* Text with a head, n entries made by one format (%u is the entry's number) and a tail. */
 struct many {
 	const char *what, *head, *entry, *tail;
 	unsigned fits;

@@ -28,7 +28,7 @@ static const char json[] =
 	"  \"tiers\": {\"10\": {\"oxford-a\": {\"address\": \"203.0.113.11\", \"weight\": \"3\"}},\n"
 	"   \"20\": {\"nuneaton\": {\"address\": \"203.0.113.13\"}}}}}}\n";
 
-/* As `to_nice_yaml` of a dictionary with text keys makes it. */
+/* The output of `to_nice_yaml` for a dictionary with text keys. */
 static const char generated[] =
 	"---\n"
 	"\"interfaces\":\n  'eth0': {}\n"

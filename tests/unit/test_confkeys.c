@@ -94,7 +94,7 @@ static void the_least_has_every_default(void **state)
 	config_free(c);
 }
 
-/* Sections in any order, families mixed, tiers from the worst to the best. */
+/* Sections in any order, both address families, tiers in reverse order. */
 static const char everything[] =
 	"services:\n"
 	"  mail_6.b: {address: '2001:db8::25', port: 587, interface: lan.7, probe: deep, tiers: {\n"
@@ -117,7 +117,8 @@ static const char everything[] =
 static void expect_probes_of_everything(const struct probe_conf *quick,
 					const struct probe_conf *deep)
 {
-	assert_int_equal(quick->fast_interval_ms, 1000); /* the default is longer than interval */
+	assert_int_equal(quick->fast_interval_ms,
+			 1000); /* the default would be longer than interval */
 	assert_int_equal(quick->connect_timeout_ms, 2000);
 	assert_int_equal(quick->target, PROBE_TARGET_REAL);
 	assert_int_equal(quick->depth, DEPTH_CONNECT);

@@ -18,7 +18,7 @@
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-/* Every key, none at its default; texts that a reader of YAML may take for something else. */
+/* Every key with a value other than its default, and texts that YAML could read as another type. */
 static const char all[] =
 	"interfaces: {eth0: {mode: native, vlan: 12}, \"1e3\": {mode: generic, vlan: 1}}\n"
 	"datapath: {pin: /sys/fs/bpf/a b, flows: 4096, hash-key: \"null\", mark: 0x10000/0xffff0000,\n"
@@ -69,7 +69,7 @@ static struct config *load_changed(const char *from, const char *to)
 	return c;
 }
 
-/* What is behind the end of a text, and between members, says nothing. */
+/* The bytes after the end of a text and the padding between members do not count. */
 static void sections_are_compared_by_what_they_say(void **state)
 {
 	static const char *const sections[] = {"interfaces", "datapath", "control", "decap"};
@@ -148,7 +148,7 @@ static void every_key_of_the_tables_is_written(void **state)
 	config_free(c);
 }
 
-/* The configuration's text, as mxlbctl prints it. The caller's to free(). */
+/* The text of the configuration, as mxlbctl prints it. The caller frees it. */
 static char *as_yaml(const struct config *c)
 {
 	json_t *json = conf_json(c, true);
@@ -198,7 +198,7 @@ static void what_is_written_is_read_as_the_same(void **state)
 	assert_same_again("interfaces: {eth0: {}}\ndecap: {from: [192.0.2.7]}\n");
 }
 
-/* The file's prefixes are not made part of `allow`. */
+/* The prefixes of the file are not added to `allow`. */
 static void an_allow_file_stays_a_file(void **state)
 {
 	static const char records[] =

@@ -9,10 +9,11 @@
 #include "core/connlog.h"
 
 /*
- * One letter a look, a second apart: '.' nothing, 'a' 'b' 'c' an entry of that client that counts, 'A' closed, 'B' closed far from there, 'm' one by a
- * miss that does not count yet, 'M' counts, 'F' a late FIN (by a miss, closed), 'i' a's idle, 'r' a's that mxlb resets, 'R' closed as well, 's' a before
- * its client has sent data, 'S' closed without any. What is
- * said: "+a" it has begun, "-a3closed" it ended after 3 s, "-a>3closed" after at least 3.
+ * One letter per scan, a second apart: '.' nothing, 'a' 'b' 'c' an entry of that client that counts, 'A' closed, 'B'
+ * closed at a distant sequence number, 'm' made without a SYN and not counted yet, 'M' the same, counted, 'F' a late
+ * FIN (made without a SYN, closed), 'i' a's, idle, 'r' a's, which mxlb resets, 'R' the same, closed, 's' a before its
+ * client has sent data, 'S' closed without any. Results: "+a" it has begun, "-a3closed" it ended after 3 s,
+ * "-a>3closed" after at least 3 s.
  */
 struct row {
 	const char *what, *looks, *said;
@@ -136,7 +137,7 @@ static void one_whose_client_sends_nothing_is_told_when_it_ends(void **state)
 		run(&rows[i], false);
 }
 
-/* Lines of so many tried, evenly in so many seconds. */
+/* The number of lines that are logged of this many, spread evenly over these seconds. */
 static unsigned lines(struct connlog_budget *b, bool data, unsigned tried, unsigned from_s,
 		      unsigned seconds)
 {

@@ -20,7 +20,7 @@
 static void each_sentence_is_haproxys_and_an_empty_line_ends_it(void **state)
 {
 	static const struct {
-		const char *say, *hear; /* all of it, or how it begins where it ends in '*' */
+		const char *say, *hear; /* the whole reply, or its beginning followed by '*' */
 	} rows[] = {
 		{"set timeout cli 60\n", "\n"},
 		{"set timeout cli 10s\n", "\n"},
@@ -80,7 +80,7 @@ static void with_prompt_each_reply_ends_in_the_prompt(void **state)
 	assert_string_equal(bench_hear(b, fd, "\n> "), "\n> ");
 	bench_say(b, fd, "set timeout cli x; set timeout cli 5\n", 37);
 	assert_string_equal(bench_hear(b, fd, "\n> \n> "), "Invalid timeout value.\n\n> \n> ");
-	bench_say(b, fd, "help foo\nhelp foo\n", 18); /* pipelined lines are answered, one by one */
+	bench_say(b, fd, "help foo\nhelp foo\n", 18); /* pipelined lines are answered one by one */
 	bench_assert_begins(bench_hear(b, fd, "disconnect\n\n> "), "The following");
 	bench_assert_begins(bench_hear(b, fd, "disconnect\n\n> "), "The following");
 	bench_say(b, fd, "quit\n", 5);
@@ -174,7 +174,7 @@ static void who_never_reads_harms_nobody_and_is_sent_away(void **state)
 	for (int i = 0; i < 100; i++)
 		assert_string_equal(bench_ask(b, "set timeout cli x\n"),
 				    "Invalid timeout value.\n\n");
-	for (int i = 0; i < 8; i++) { /* waits for the peer's close, without reading */
+	for (int i = 0; i < 8; i++) { /* waits until the peer closes, without reading */
 		double deadline = ev_time() + DEADLINE_S;
 
 		while (send(deaf[i], "x", 1, MSG_NOSIGNAL) == 1 || errno == EAGAIN) {
@@ -240,7 +240,7 @@ static void for_the_65th_client_the_one_that_was_idle_the_longest_goes(void **st
 	int fds[64];
 
 	dial_64_with_prompts(b, fds);
-	bench_say(b, fds[0], "set timeout cli 60\n", 19); /* so it is not the first any more */
+	bench_say(b, fds[0], "set timeout cli 60\n", 19); /* so that it is no longer the first */
 	bench_hear(b, fds[0], "\n> ");
 	assert_string_equal(bench_ask(b, "set timeout cli x\n"), "Invalid timeout value.\n\n");
 	assert_string_equal(bench_hear(b, fds[1], NULL), "");
@@ -252,7 +252,7 @@ static void for_the_65th_client_the_one_that_was_idle_the_longest_goes(void **st
 	}
 	for (int i = 0; i < 64; i++)
 		close(fds[i]);
-	for (int i = 0; i < 1000; i++) /* many more than 64, one after the other */
+	for (int i = 0; i < 1000; i++) /* many more than 64, one after another */
 		assert_string_equal(bench_ask(b, "set timeout cli 5\n"), "\n");
 }
 
@@ -264,7 +264,7 @@ static void clients_that_say_nothing_lock_nobody_out_however_many_they_are(void 
 	for (int i = 0; i < 300; i++) {
 		fds[i] = bench_dial(b);
 		if (i % 2)
-			bench_say(b, fds[i], "show sta", 8); /* half a line is nothing either */
+			bench_say(b, fds[i], "show sta", 8); /* half a line does not count either */
 		bench_turn(b);
 		if (i >= 64)
 			assert_string_equal(bench_ask(b, "set timeout cli 5\n"), "\n");
@@ -331,7 +331,7 @@ static void reload_says_what_is_wrong_and_nothing_when_all_is_well(void **state)
 	assert_int_equal(b->reloads, 4);
 }
 
-/* The same, said by a process of the user nobody. */
+/* The same, sent by a process of the user nobody. */
 static char *ask_as_nobody(struct bench *b, const char *line)
 {
 	int pair[2];
@@ -380,14 +380,14 @@ static void only_root_and_operators_may_reload(void **state)
 	bench_assert_begins(ask_as_nobody(b, "show status\n"), "{");
 	assert_int_equal(b->reloads, 0);
 
-	conf->n_operators = 2; /* as a reload of the config would */
+	conf->n_operators = 2; /* as a reload would */
 	strcpy(conf->operators[0], "no-such-user-here");
 	strcpy(conf->operators[1], "nobody");
 	assert_string_equal(ask_as_nobody(b, "reload\n"), "\n");
 	assert_string_equal(b->reload_who, "nobody");
 	assert_non_null(strstr(ask_as_nobody(b, "help\n"), "reload"));
 
-	conf->n_operators = 1; /* a name that nobody has takes over no other's rights */
+	conf->n_operators = 1; /* an unknown name gets no other user's rights */
 	strcpy(conf->operators[0], "nobody");
 	assert_non_null(strstr(ask_as_nobody(b, "help\n"), "reload"));
 	strcpy(conf->operators[0], "no-such-user-here");
@@ -407,7 +407,7 @@ static void a_test_of_notify_gives_the_number_of_its_event_or_the_reason(void **
 	bench_assert_begins(bench_ask(b, "test notify\n"), "The queue of events is full");
 }
 
-/* Lets the loop turn until the probe has been started so often. */
+/* Runs the loop until the probe has been started this many times. */
 static void await_probes(struct bench *b, unsigned n)
 {
 	double deadline = ev_time() + DEADLINE_S;
@@ -448,7 +448,7 @@ static void a_probe_is_answered_when_it_has_ended_and_holds_up_nobody(void **sta
 	assert_int_equal(b->probed, model_find(b->model, "hybrid-mail", "oxford-b")->id);
 	assert_string_equal(bench_ask(b, "set timeout cli 5\n"), "\n"); /* others have their turn */
 	for (until = ev_time() + 1.5; ev_time() < until; usleep(1000))
-		bench_turn(b); /* beyond the client's idle time */
+		bench_turn(b); /* longer than the client's idle timeout */
 	end_probe(b, "{\"healthy\":true}");
 	assert_string_equal(bench_hear(b, fd, NULL),
 			    "\n{\"healthy\":true}\n\nInvalid timeout value.\n\n");

@@ -58,7 +58,8 @@ static void a_state_file_is_replaced_whole_and_only_when_it_differs(void **state
 	assert_int_equal(stat(path, &after), 0);
 	assert_int_equal(after.st_ino, before.st_ino); /* not written again */
 	snprintf(fresh, sizeof(fresh), "%s.new", path);
-	assert_int_equal(symlink("/dev/full", fresh), 0); /* in the way: never followed */
+	assert_int_equal(symlink("/dev/full", fresh),
+			 0); /* a symbolic link in the way is never followed */
 	assert_int_equal(statefile_write(path, "on", 2), 0);
 	assert_holds(path, "on");
 	assert_int_equal(statefile_write(path, "one, and more", 13), 0);
@@ -100,7 +101,7 @@ static void the_state_directory_is_the_first_that_systemd_names(void **state)
 	setenv("STATE_DIRECTORY", state_dir, 1);
 }
 
-/* As mxlbd does: what is good is kept for the next time. NULL: refused. */
+/* As mxlbd does: a good copy is kept for the next time. NULL: refused. */
 static struct config *start(const char *text)
 {
 	struct config *c = NULL;
@@ -206,12 +207,12 @@ static void a_copy_that_is_broken_itself_is_not_believed(void **state)
 	assert_start("it is made again", text, EOP_V4, "");
 	unsetenv("STATE_DIRECTORY");
 	write_text("");
-	assert_null(start(text)); /* it is not known where the copy is */
+	assert_null(start(text)); /* the place of the copy is unknown */
 	setenv("STATE_DIRECTORY", state_dir, 1);
 	assert_start("now it is", text, EOP_V4, "is empty");
 }
 
-/* Of two services with one file one may find nothing for its family: then the copy is what both have had. */
+/* If one of two services with the same file finds nothing for its family, both get the copy. */
 static void a_file_that_is_bad_for_one_of_its_services_replaces_no_copy(void **state)
 {
 	char text[2048];

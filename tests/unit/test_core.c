@@ -186,7 +186,8 @@ static void a_line_that_does_not_fit_is_cut_at_any_size(void **state)
 	(void)state;
 	event_line(&sample, whole, sizeof(whole));
 	for (size_t size = 1; size < strlen(whole) + 2; size++) {
-		char *line = malloc(size); /* exact, so that the sanitizer sees one byte too many */
+		char *line = malloc(
+			size); /* exactly as long, so that the sanitizer finds a read beyond it */
 
 		assert_non_null(line);
 		event_line(&sample, line, size);

@@ -22,7 +22,7 @@ static void a_cheap_server_is_probed_in_full_for_ever(void **state)
 	assert_false(c.expensive);
 }
 
-/* The state after one probe that took too much. */
+/* The state after one probe that used too much CPU time. */
 static struct cost expensive(void)
 {
 	struct cost c = {0};

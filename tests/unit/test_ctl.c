@@ -51,7 +51,7 @@ static void start(struct bench *b, struct run *r, const char *const *words)
 	close(fds[1]);
 }
 
-/* A turn of the daemon's loop. False when mxlbctl has ended. */
+/* One run of the daemon's loop. False when mxlbctl has exited. */
 static bool turn(struct run *r)
 {
 	ssize_t n;
@@ -78,7 +78,7 @@ static void finish(struct run *r)
 		assert_true(ev_time() < deadline);
 }
 
-/* Until mxlbctl has asked for the status so often again; it must not end. */
+/* Runs until mxlbctl has requested the status this many times again; it must not exit. */
 static void await_looks(struct run *r, unsigned n)
 {
 	double deadline = ev_time() + DEADLINE_S;
@@ -232,7 +232,7 @@ static void waiting_ends_when_the_last_flow_has_gone_and_not_before(void **state
 	need_root();
 	start(b, &r, WORDS("drain", "oxford-a", "--wait", "--timeout", "1h"));
 	await_admin(&r, ADMIN_DRAIN);
-	await_looks(&r, 1); /* none, but a client may be on its way in */
+	await_looks(&r, 1); /* none, but a client may be about to connect */
 	oxford_a(b)->traffic.flows = 2;
 	await_looks(&r, 4);
 	oxford_a(b)->traffic.flows = 1;
@@ -299,11 +299,11 @@ static void waiting_ends_when_the_daemon_goes(void **state)
 	await_looks(&r, 1);
 	control_free(b->control);
 	b->control = NULL;
-	finish(&r); /* a reply may have been cut off, or the socket be gone */
+	finish(&r); /* a reply may be truncated, or the socket may be gone */
 	assert_true(WIFEXITED(r.status) && WEXITSTATUS(r.status) == 3);
 }
 
-/* Of a plugin 2 is CRITICAL, and wakes somebody. */
+/* For a monitoring plugin 2 is CRITICAL and alerts somebody. */
 static void what_is_said_wrongly_to_check_is_unknown(void **state)
 {
 	static const char *const rows[][5] = {

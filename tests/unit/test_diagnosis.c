@@ -12,7 +12,7 @@
 
 static struct now later = {.mono_ms = 100000, .wall_ms = 1767225700000};
 
-static const struct rejected_summary *rejected; /* what the datapath remembers */
+static const struct rejected_summary *rejected; /* the sources that the datapath has recorded */
 static bool stopped;
 
 static struct diagnosis *diagnosed(struct bench *b, const char *last_error, const char *mode)
@@ -42,7 +42,7 @@ static void expect(struct bench *b, unsigned i, enum finding_level level, const 
 			 f->text, f->next);
 }
 
-/* Each server: its verdict's reason, or up. */
+/* For each server the reason of its verdict, or up. */
 static void probe_all(struct bench *b, enum reason reason)
 {
 	static const struct nexthop resolved = {
@@ -154,7 +154,7 @@ static void overrides_that_stop_mail_are_named_with_what_ends_them(void **state)
 	       "hybrid-mail/nuneaton 100% on the control socket");
 }
 
-/* G7: the dead ones are not the cause that an operator can end at once. */
+/* G7: the dead servers are not the cause that an operator can remove at once. */
 static void a_drained_server_is_the_cause_beside_dead_ones(void **state)
 {
 	struct bench *b = *state;
@@ -215,7 +215,7 @@ static void states_without_a_server_up_say_what_is_done(void **state)
 	}
 }
 
-/* Mail flows, and the probe alone is refused. */
+/* Mail flows, and only the probe is refused. */
 static void expect_warning(struct bench *b, enum reason reason)
 {
 	const struct diagnosis *d = diagnosed(b, "", "native");

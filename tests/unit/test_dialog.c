@@ -13,8 +13,8 @@
 #define EHLO_OK	 "250-mx\r\n250-STARTTLS\r\n250 SIZE\r\n"
 
 /*
- * A conversation: what the server sends, one entry a read; "TLS" is a good handshake, "-TLS" a failed one,
- * "OLD" one with a version that is too old, "EOF" the end, "TIME" the deadline. Then all that was said.
+ * A conversation: what the server sends, one entry per read. "TLS" is a successful handshake, "-TLS" a failed one,
+ * "OLD" one with a version that is too old, "EOF" the end, "TIME" the deadline. Then all commands that were sent.
  */
 struct row {
 	const char *what;
@@ -397,7 +397,7 @@ static enum dialog_want hear(struct dialog *d, const char *event)
 	return dialog_bytes(d, event, strlen(event));
 }
 
-/* Commands, '|' for each end of line; nothing but whole commands is ever said. */
+/* The commands, with '|' for each end of line; only whole commands are sent. */
 static void note(const struct dialog *d, char *said, size_t size)
 {
 	size_t len = strlen(said);
@@ -440,7 +440,7 @@ static void every_conversation_ends_as_it_should(void **state)
 	}
 }
 
-/* Cut into single bytes, a conversation means the same, but for what must come alone. */
+/* Split into single bytes, a conversation has the same result, apart from entries that must arrive alone. */
 static void single_bytes_lead_to_the_same_end(void **state)
 {
 	(void)state;

@@ -132,7 +132,8 @@ static void only_records_with_port_25_count_and_those_must_be_right(void **state
 static void every_truncation_of_the_file_is_refused(void **state)
 {
 	struct config *c;
-	size_t end = strlen(endpoints) - 1; /* without the last line's end it is whole */
+	size_t end =
+		strlen(endpoints) - 1; /* without the end of the last line it is still complete */
 
 	(void)state;
 	for (size_t cut = 0; cut < end; cut++) {
@@ -173,7 +174,7 @@ static void every_byte_of_the_file_replaced_gives_a_list_or_says_why(void **stat
 	assert_true(loaded > 0 && loaded < len);
 }
 
-/* A head, n times an entry, a tail. */
+/* A head, n entries and a tail. */
 static void write_many(const char *head, const char *entry, unsigned n, const char *tail)
 {
 	struct buf text = {.data = NULL};
@@ -192,7 +193,7 @@ static void expect_file_error(const char *what, const char *error)
 	char line[512];
 
 	snprintf(line, sizeof(line), "10:17: services.a.allow-file: %s\n", error);
-	alarm(60); /* ends the test where the reader waits */
+	alarm(60); /* ends the test if the reader blocks */
 	bench_expect(what, with_file(""), -EINVAL, line);
 	alarm(0);
 }

@@ -12,10 +12,10 @@
 #include "mxlb/hash.h"
 
 #define LINES	 FLOWMODEL_MAX_LINES
-#define FLOWS	 32 /* each alone in its line, as 120 in 131,072 are */
+#define FLOWS	 32 /* each alone in its line, like 120 in 131,072 */
 #define BACKENDS 6
-#define PACKETS	 54  /* a second: LINES of 131,072, of 110,000 */
-#define SECONDS	 364 /* in which the whole flood is 40 million packets */
+#define PACKETS	 54  /* per second: the share of LINES in 131,072 of 110,000 */
+#define SECONDS	 364 /* the time in which the whole flood has 40 million packets */
 #define BEFORE_S 20
 
 static struct flowmodel table;
@@ -126,7 +126,10 @@ static void where_data_is_worth_nothing_flows_that_begin_in_a_flood_lose_theirs(
 			FLOWS / 2, FLOWS);
 }
 
-/* What a flood has settled stays for half an hour: without the last place nothing new would have an entry for that long. */
+/*
+ * Entries that a flood has settled stay for half an hour: without the last slot no new connection would get an entry
+ * for that long.
+ */
 static void where_all_places_settle_a_flood_shuts_the_table_for_newcomers(void **state)
 {
 	struct forgery_flow f = {0};
@@ -161,7 +164,10 @@ static void where_all_places_settle_a_flood_shuts_the_table_for_newcomers(void *
 	assert_in_range(lost[1], FLOWS / 2, FLOWS);
 }
 
-/* Of flows whose addresses and ports it knows, a sender's data and FIN at each MiB of the sequence; how many entries are closed. */
+/*
+ * A sender's data and FIN at each MiB of the sequence space, for flows with known addresses and ports. Returns the
+ * number of closed entries.
+ */
 static unsigned close_known_flows(unsigned without)
 {
 	static struct flowmodel_backend backends[BACKENDS + 1];

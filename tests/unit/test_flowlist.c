@@ -31,7 +31,7 @@ static struct flow_row row_of(struct bench *b, const char *client, uint16_t port
 	return row;
 }
 
-/* Two families, a closed one, one unused for long, one of a backend that is gone; and another service's. */
+/* Both families, a closed flow, one unused for long, one of a removed server; and one of another service. */
 static void fill(struct bench *b)
 {
 	static struct flow_row rows[6];
@@ -226,7 +226,7 @@ static void show_flows_refuses_what_it_does_not_know(void **state)
 			    "Unknown command");
 }
 
-/* Tier 10 serves, with both of its backends; nuneaton stands by. */
+/* Tier 10 is active with both of its servers; nuneaton is on standby. */
 static void make_serving(struct bench *b)
 {
 	struct service *s = &b->model->services[0];

@@ -13,7 +13,7 @@
 #include "mxlb/hash.h"
 
 #define FLOWS	 1000
-#define LOST_MAX 2 /* of those alone in their lines: who guesses long enough hits */
+#define LOST_MAX 2 /* of those alone in their lines: after enough guesses some succeed */
 #define LINES	 131072
 #define BACKENDS 6
 
@@ -31,7 +31,7 @@ static uint64_t hash_of(const struct flowmodel_tuple *t)
 	return mxlb_flow_hash(1, 0, address, t->port);
 }
 
-/* The number of the flow that has its line to itself, or has it first. */
+/* The number of the flow that is alone in its line, or the first one in it. */
 static unsigned first_of(const struct flowmodel_tuple *t)
 {
 	unsigned i = 0;
@@ -57,7 +57,7 @@ static void pass_second(void)
 	world.epoch++;
 }
 
-/* Ring 0 is in force at the beginning only: whoever is placed later is placed elsewhere. */
+/* Ring 0 is in force only at the beginning: later flows are placed by another. */
 static void change_ring(unsigned n)
 {
 	ring_now = n ? 1 + n % (BACKENDS - 1) : 0;

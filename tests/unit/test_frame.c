@@ -27,7 +27,7 @@
 static const struct row {
 	const char *what;
 	const char *bytes;
-	size_t len, shortest; /* below this it says nothing */
+	size_t len, shortest; /* a shorter one has no effect */
 	enum frame_kind kind;
 	const char *from;
 	uint16_t port;
@@ -125,7 +125,7 @@ static void mutated_frames_are_read_within_their_bytes(void **state)
 	}
 }
 
-/* The whole of a message with its checksum in place sums up to ~0 (RFC 1071). */
+/* A message with its checksum in place sums up to ~0 (RFC 1071). */
 static uint16_t sum(const uint8_t *p, size_t len, uint32_t start)
 {
 	for (size_t i = 0; i < len; i += 2)
@@ -147,7 +147,7 @@ static void questions_name_their_target_and_nobody_else(void **state)
 	assert_int_equal(frame_question(&target, &mac, bytes), 42);
 	assert_memory_equal(bytes + 38, "\xcb\x00\x71\x19", 4);
 	frame_read(bytes, 42, &f);
-	assert_true(addr_is_zero(&f.from)); /* a probe: no cache learns from it */
+	assert_true(addr_is_zero(&f.from)); /* an ARP probe: no cache learns from it */
 
 	assert_int_equal(addr_parse("2001:db8:113::25", &target), 0);
 	assert_int_equal(frame_question(&target, &mac, bytes), 78);

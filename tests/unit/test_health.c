@@ -12,7 +12,7 @@
 
 static const struct row {
 	const char *what;
-	enum verdict start; /* adopted; unknown: a fresh backend */
+	enum verdict start; /* adopted verdict; unknown: a new server */
 	uint32_t fall, rise;
 	enum reason results[ROW_MAX]; /* not_probed ends the row */
 	enum verdict verdict, effective;
@@ -355,13 +355,13 @@ static const enum reason kinds[] = {
 };
 #define N_KINDS (sizeof(kinds) / sizeof(*kinds))
 
-struct history { /* the results so far that say anything, oldest first */
+struct history { /* the results so far that count, oldest first */
 	enum reason r[LENGTH];
 	unsigned n;
 	bool had_verdict; /* a verdict was adopted or a real result came before the last one */
 };
 
-/* Are there `many` results at the end whose verdict satisfies `ok`? */
+/* Do the last `many` results all satisfy `ok`? */
 static bool row_of(const struct history *h, uint32_t many, bool (*ok)(enum verdict, enum verdict),
 		   enum verdict v)
 {

@@ -19,7 +19,7 @@ struct site {
 	struct http *http;
 };
 
-/* A port that nobody has now: its socket stays bound until *keep is closed. */
+/* An unused port: its socket stays bound until *keep is closed. */
 static uint16_t free_port(int *keep)
 {
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -74,7 +74,7 @@ static int dial(struct site *s)
 	return fd;
 }
 
-/* All that is said on a connection of its own, until it ends. */
+/* Everything received on one connection until it is closed. */
 static char *ask(struct site *s, const char *request)
 {
 	int fd = dial(s);
@@ -224,7 +224,7 @@ static bool is_closed(int fd)
 	return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
-/* Neither by a byte now and then, nor by asking and not reading, nor by an endless body. */
+/* Neither by sending a byte now and then, nor by not reading the answer, nor by an endless body. */
 static void nobody_stays_who_finishes_no_request(void **state)
 {
 	struct site *s = *state;

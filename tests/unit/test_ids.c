@@ -74,12 +74,11 @@ static void an_id_comes_round_again_after_all_others_and_when_no_flow_names_it(v
 		c = d;
 		assert_int_equal(m->services[0].backends[1].id, expected);
 	}
-	for (unsigned i = 0; i < 2;
-	     i++) { /* 1 and 3 still live; 2 is the first that is free again */
+	for (unsigned i = 0; i < 2; i++) { /* 1 and 3 are in use; 2 is the first free one */
 		struct config *d = oxford();
 
 		d->services[0].backends[1].address = address(102 + i);
-		if (!i) /* flows may name every other id: none can be given */
+		if (!i) /* flows may refer to every other ID: none is available */
 			assert_int_equal(model_reload(m, d, at(1000)), -ENOSPC);
 		assert_true(m->held[i ? 4 : 2]);
 		m->held[i ? 4 : 2] = false;
@@ -135,7 +134,7 @@ static void a_reload_without_free_ids_leaves_everything_as_it_was(void **state)
 		snprintf(name, sizeof(name), "mx-%u", i);
 		many[i] = backend(name, 200, 10);
 	}
-	d = make_config(many, n - 2); /* all but three ids are free, and that is one too few */
+	d = make_config(many, n - 2); /* all but three IDs are free, which is one too few */
 	assert_int_equal(model_reload(m, d, at(3000)), -ENOSPC);
 	check_same(before, m);
 	e = make_config(many, n - 3);

@@ -17,7 +17,7 @@ static char names[MANY + 1][16];
 static struct maglev_member members[MANY + 1];
 static uint16_t ring[MAGLEV_SLOTS], other[MAGLEV_SLOTS];
 
-/* n members of one weight, with ids from 1. */
+/* n members with equal weights, with IDs from 1. */
 static void make(unsigned n, uint32_t weight)
 {
 	for (unsigned i = 0; i < n; i++) {
@@ -49,7 +49,7 @@ static void fill(uint16_t *r, unsigned n)
 	assert_int_equal(maglev_fill(r, members, n, KEY), 0);
 }
 
-/* Every member's share is that of its weight, within `percent` of it and one slot. */
+/* Every member's share matches its weight, within `percent` and one slot. */
 static void check_shares(unsigned n, double percent)
 {
 	double sum = 0;
@@ -107,7 +107,7 @@ static void one_heavy_among_many_light_ones_gets_its_share(void **state)
 	check_shares(100, 1);
 }
 
-/* 3 of 255,747 parts of the ring are 0.77 slots: nobody with a claim to most of a slot goes without. */
+/* 3 of 255,747 parts of the ring are 0.77 slots: a member whose share is most of a slot gets one. */
 static void a_light_one_among_many_heavy_ones_is_not_forgotten(void **state)
 {
 	(void)state;
@@ -198,7 +198,7 @@ static void ids_do_not_matter_but_the_key_does(void **state)
 	assert_in_range(moved(), MAGLEV_SLOTS * 85 / 100, MAGLEV_SLOTS * 95 / 100);
 }
 
-/* No more than the share that had to move, and a little of all. */
+/* Only the share that had to move, and a little of the rest. */
 static void check_moved(const char *what, unsigned n, double share, double little)
 {
 	double limit = (share + little) * MAGLEV_SLOTS;
@@ -273,11 +273,11 @@ static void another_weight_moves_the_difference_and_little_more(void **state)
 	}
 }
 
-/* ---- tuples, by the hash that kernel and controller share ---- */
+/* ---- tuples, with the hash that kernel and mxlbd share ---- */
 
 #define TUPLES 1000000
 
-/* IPv4 for even i, IPv6 for odd: clients as they come, one after the other, a few ports each. */
+/* IPv4 for even i, IPv6 for odd: clients in sequence, with a few ports each. */
 static uint16_t placed(const uint16_t *r, uint64_t seed, uint32_t i)
 {
 	uint64_t hi = i % 2 ? 0x20010db8ULL : 0, lo = 0xc6336400ULL + i / 8;
@@ -308,7 +308,7 @@ static void C38_C39_a_million_tuples_share_as_weights_1_2_5_and_removing_one_mov
 	assert_in_range(elsewhere, got[2], got[2] + TUPLES * 0.02);
 }
 
-/* Conformance N6: who picks the ports of one address without knowing the seed reaches everybody alike. */
+/* N6: a client that chooses the ports of one address without the seed reaches all servers equally. */
 static void the_ports_of_one_client_are_spread_over_all_servers(void **state)
 {
 	unsigned got[11] = {0}, most = 0;

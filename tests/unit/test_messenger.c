@@ -17,7 +17,7 @@
 static char file[] = "/tmp/mxlb-told-XXXXXX", script[] = "/tmp/mxlb-tell-XXXXXX";
 static struct event_log events;
 
-static int handles_refused; /* so many calls of pidfd_open() fail from now on */
+static int handles_refused; /* this many calls of pidfd_open() fail from now on */
 
 /* Instead of libc's. */
 int pidfd_open(pid_t pid, unsigned flags);
@@ -35,7 +35,7 @@ static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)loop, (void)timer, (void)revents;
 }
 
-/* The events' numbers, in order, as the program was given them; "7d5" where 5 were dropped before. */
+/* The numbers of the events that the program got, in order; "7d5" if 5 were dropped before 7. */
 static size_t told(char *text, size_t size)
 {
 	FILE *in = fopen(file, "r");
@@ -91,7 +91,7 @@ static void more_than_may_wait_are_dropped_and_the_next_says_how_many(void **sta
 	assert_int_equal(messenger_new(loop, &m), 0);
 	ev_timer_init(&turn, on_turn, 0, 0.02);
 	ev_timer_again(loop, &turn);
-	tell(m); /* to nobody: it is not kept either */
+	tell(m); /* to no program: it is not queued either */
 	messenger_set_command(m, "/bin/sleep 0.3");
 	for (int i = 0; i < 1 + MESSENGER_QUEUE + 5; i++)
 		tell(m);
@@ -102,7 +102,8 @@ static void more_than_may_wait_are_dropped_and_the_next_says_how_many(void **sta
 	tell(m);
 	run_until_told(loop, MESSENGER_QUEUE + 2);
 	told(text, sizeof(text));
-	assert_int_equal(strncmp(text, "3 4 5 ", 6), 0); /* 1: nobody was there; 2: sleep's */
+	assert_int_equal(strncmp(text, "3 4 5 ", 6),
+			 0); /* 1: there was no process; 2: the number of sleep */
 	end = strstr(text, "66 72 d5 73 ");
 	assert_non_null(end);
 	assert_string_equal(end, "66 72 d5 73 ");
@@ -138,7 +139,7 @@ static void at_the_end_what_waits_is_told_and_what_hangs_is_ended(void **state)
 	ev_loop_destroy(loop);
 }
 
-/* The program that could not be watched is ended; its number is forgotten, and the next events find their program. */
+/* The program that could not be watched is killed and forgotten, and later events start theirs. */
 static void after_a_program_that_could_not_be_watched_the_next_events_are_told(void **state)
 {
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);

@@ -197,7 +197,7 @@ static void history_holds_differences_and_forgets_the_oldest(void **state)
 	size_t n;
 
 	t->new_flows = 100;
-	assert_int_equal(step(h, b->model, &n), 0); /* what was before nobody knows */
+	assert_int_equal(step(h, b->model, &n), 0); /* the earlier values are unknown */
 	assert_int_equal(n, 1);
 	t->new_flows = 130;
 	assert_int_equal(step(h, b->model, &n), 30);
@@ -214,7 +214,7 @@ static void history_holds_differences_and_forgets_the_oldest(void **state)
 	free(h);
 }
 
-/* Of all servers with the longest names, from what three of them take. */
+/* For all servers with the longest names, extrapolated from three of them. */
 static void metrics_at_the_limits_of_the_configuration_fit_what_a_document_may_have(void **state)
 {
 	struct bench *b = *state;

@@ -294,7 +294,7 @@ static void a_blind_interface_makes_its_services_blind_and_moves_no_mail(void **
 	assert_false(model_blind(m, 0, true, "eth0", at(2001)));
 	assert_int_equal(m->services[0].tier.state, SERVICE_BLIND);
 	assert_string_equal(ring(m), before);
-	result(m, 1, REASON_ok, 3000); /* a verdict does not open its eyes */
+	result(m, 1, REASON_ok, 3000); /* a verdict does not make it visible */
 	assert_int_equal(m->services[0].tier.state, SERVICE_BLIND);
 	assert_true(model_blind(m, 0, false, "eth0", at(4000)));
 	assert_int_equal(m->services[0].tier.state, SERVICE_UP);
@@ -395,7 +395,7 @@ static void drain_and_maint_take_nothing_new_and_ready_does(void **state)
 	free_config(c);
 }
 
-/* The model's own time: on to the next tick, which must be at that time. */
+/* Advances the model to its next tick, which must be at that time. */
 static void tick_at(struct model *m, uint64_t ms)
 {
 	assert_int_equal(model_next_tick(m), ms);
@@ -417,7 +417,7 @@ static void an_order_for_a_time_gives_way_to_what_was_last_said_for_good(void **
 	assert_int_equal(b->order.until_wall_ms - b->order.since_wall_ms, 60000);
 	assert_true(model_admin_for(m, 1, ADMIN_MAINT, "bob", 10000, at(3000)));
 	tick_at(m, 13000);
-	assert_int_equal(b->admin, ADMIN_READY); /* not drain: that was not for good */
+	assert_int_equal(b->admin, ADMIN_READY); /* not drain, which was not permanent */
 	assert_int_equal(model_next_tick(m), 0);
 	model_admin(m, 1, ADMIN_DRAIN, "alice", at(20000));
 	assert_true(model_admin_for(m, 1, ADMIN_READY, "bob", 1000, at(21000)));

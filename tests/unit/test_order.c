@@ -4,7 +4,7 @@
 #include "core/compare.h"
 #include "core/maglev.h"
 
-/* The share of the first service's ring that this backend has, in percent. */
+/* This server's share of the first service's ring, in percent. */
 static unsigned share(const struct model *m, uint32_t id)
 {
 	uint16_t *slots = calloc(MAGLEV_SLOTS, sizeof(*slots));
@@ -31,7 +31,7 @@ static void a_weight_is_a_servers_share_and_0_is_none(void **state)
 	assert_int_equal(share(m, 1), 75);
 	assert_true(model_weight(m, 1, 0, "alice", at(2000)));
 	assert_string_equal(ring(m), "oxford-b");
-	assert_true(model_weight(m, 2, 0, "alice", at(2000))); /* nobody left: the next tier */
+	assert_true(model_weight(m, 2, 0, "alice", at(2000))); /* none left: the next tier */
 	assert_string_equal(ring(m), "nuneaton");
 	assert_true(model_weight(m, 1, 1, "alice", at(2000)));
 	model_tick(m, at(2000 + 30000));

@@ -148,7 +148,7 @@ static void of_a_way_by_layer_2_the_mtu_changes_nothing_and_a_router_is_an_event
 	free_config(c);
 }
 
-/* ---- what the datapath is told ---- */
+/* ---- the plan for the datapath ---- */
 
 static void flows_are_reset_only_while_the_host_is_gone_and_the_config_wants_it(void **state)
 {
@@ -195,7 +195,7 @@ static void flows_of_a_backend_adopted_as_up_are_not_reset_whatever_reason_was_l
 	free_config(c);
 }
 
-/* The neighbour's entry may be gone when mxlbd is back, and comes a moment later. */
+/* The neighbour entry may be missing when mxlbd starts again, and appear a moment later. */
 static void an_adopted_mac_is_behind_the_interface_that_it_was_behind(void **state)
 {
 	struct model_adopted row = {.service = "hybrid-mail",
@@ -280,7 +280,7 @@ static void a_plan_that_finds_no_memory_leaves_nothing_behind(void **state)
 		assert_null(p.services);
 		assert_int_equal(p.n_backends, 0);
 	}
-	assert_int_equal(fail_at, 4); /* services, backends, members, and then it fits */
+	assert_int_equal(fail_at, 4); /* services, servers, members; then it fits */
 	fail_at = 0;
 	plan_free(&p);
 	model_free(m);

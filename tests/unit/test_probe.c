@@ -135,7 +135,7 @@ static void a_note_is_checked_field_by_field(void **state)
 	NOTE_REFUSED(NOTE_JUDGEMENT, strcpy(n->judgement.text, "\xff"));
 }
 
-/* What a transcript tells, each note as "KIND TEXT|". */
+/* The contents of a transcript, each note as "KIND TEXT|". */
 static void collect(void *ctx, const struct probe_note *n)
 {
 	char *all = ctx;

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include "core/reach.h"
 
-/* What the daemon does: a question that is asked for is asked. */
+/* Does what the daemon does: it sends each requested query. */
 static unsigned take(struct reach *r, struct reach_input in)
 {
 	unsigned todo = reach_take(r, &in);
@@ -44,7 +44,7 @@ static void a_next_hop_that_fails_is_definite_once_it_was_asked_and_the_connect_
 	assert_int_equal(take(&r, begins), 0);
 	assert_int_equal(take(&r, failed), REACH_DO_HINT); /* rule 2: nobody asked */
 	assert_int_equal(take(&r, hinted), REACH_DO_ASK);
-	assert_int_equal(take(&r, failed), REACH_DO_HINT); /* asked, but nothing is silent yet */
+	assert_int_equal(take(&r, failed), REACH_DO_HINT); /* queried, but nothing is silent yet */
 	assert_int_equal(take(&r, hinted), REACH_DO_ASK);
 	assert_int_equal(take(&r, slow), REACH_DO_ASK);
 	assert_int_equal(take(&r, failed), REACH_DO_UNREACHABLE); /* rule 1 */
@@ -144,7 +144,7 @@ static const struct reach_input *const alphabet[] = {&begins,  &hinted,	     &sl
 
 #define LETTERS (sizeof(alphabet) / sizeof(*alphabet))
 
-/* Is the next hop's answer that comes at `at` one to the second question? The last word about it before. */
+/* Is the next hop's answer at `at` one to the second query? Returns the last result before it. */
 static bool is_confirming(const struct reach_input *const *h, int at)
 {
 	bool open = false;
@@ -157,7 +157,7 @@ static bool is_confirming(const struct reach_input *const *h, int at)
 	return open;
 }
 
-/* Rule 1: of the questions and silences since the last answer, by anybody, is one of each open? */
+/* Rule 1: is there an unanswered query and a silence, by anybody, since the last answer? */
 static bool is_definite(const struct reach_input *const *h, int at)
 {
 	bool asked = false, silent = false;

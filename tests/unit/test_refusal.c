@@ -192,7 +192,7 @@ static void the_missing_capabilities_are_named(void **state)
 	assert_non_null(strstr(said, "error=\"CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN missing\""));
 	*said = '\0';
 	capabilities =
-		1ULL << CAP_SYS_ADMIN | 1ULL << CAP_NET_ADMIN; /* before Linux 5.8 all there was */
+		1ULL << CAP_SYS_ADMIN | 1ULL << CAP_NET_ADMIN; /* the only one before Linux 5.8 */
 	assert_int_equal(refusal_capabilities(), 0);
 	assert_string_equal(said, "");
 	capabilities = 0;

@@ -52,7 +52,7 @@ static void whoever_was_served_by_an_earlier_mxlbd_sees_no_cold_start(void **sta
 	free_config(c);
 }
 
-/* Of two records that disagree the younger order counts, whichever comes first. */
+/* Of two different records the one with the later order counts, in any sequence. */
 static void assert_forced_in_either_order(const struct config *c, struct model_adopted rows[3],
 					  struct now now)
 {
@@ -93,14 +93,15 @@ static void what_operators_said_and_the_active_tier_outlive_a_restart_and_a_relo
 				       .since_wall_ms = now.wall_ms - 1000,
 				       .until_wall_ms = now.wall_ms + 60000};
 	assert_int_equal(model_create(c, rows, 3, now, &m), 0);
-	assert_string_equal(ring(m), "nuneaton"); /* failback is manual: nobody asked */
+	assert_string_equal(ring(m),
+			    "nuneaton"); /* failback is manual, and no operator has asked */
 	assert_string_equal(m->services[0].backends[0].order.who, "alice");
 	assert_int_equal(model_next_tick(m), 65000);
 	assert_true(model_tick(m, at(65000)));
 	assert_int_equal(m->services[0].backends[0].admin, ADMIN_READY);
 	model_free(m);
 
-	/* Forced; the time of alice's order is up meanwhile; and the record of one that was away reports an older order. */
+	/* A forced tier, an expired order of alice, and the record of a server that was absent and has an older order. */
 	rows[0].order.until_wall_ms = now.wall_ms - 1;
 	for (unsigned i = 1; i < 3; i++) {
 		rows[i].has_forced = true;

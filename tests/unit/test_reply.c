@@ -21,8 +21,7 @@ struct row {
 	size_t rest; /* bytes that belong to the next reply */
 };
 
-#pragma GCC diagnostic ignored \
-	"-Wmissing-field-initializers" /* rows end where they say nothing more */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows end at the first empty one */
 
 static const struct row rows[] = {
 	{"220 mx.contoso.com ESMTP\r\n", 0, COMPLETE, 220, "mx.contoso.com ESMTP"},
@@ -74,7 +73,7 @@ static const struct row rows[] = {
 	{"250-a\r\n250-b\r\n b\r\n", 0, MALFORMED, 250, "a"},
 };
 
-/* Feeds pieces that end at the given offsets; what is left when the reply has ended stays unfed. */
+/* Feeds pieces that end at these offsets. Bytes after the end of the reply are not fed. */
 static size_t feed(struct reply *r, const char *bytes, size_t len, const size_t *cuts, size_t n)
 {
 	size_t at = 0, used;
@@ -82,7 +81,8 @@ static size_t feed(struct reply *r, const char *bytes, size_t len, const size_t 
 	reply_init(r);
 	for (size_t i = 0; i <= n && r->status == REPLY_MORE; i++) {
 		size_t end = i < n ? cuts[i] : len;
-		char *piece = malloc(end - at + 1); /* so that the sanitizer sees a byte too many */
+		char *piece =
+			malloc(end - at + 1); /* so that the sanitizer finds a read beyond it */
 
 		piece = realloc(piece, end > at ? end - at : 1);
 		memcpy(piece, bytes + at, end - at);
@@ -181,7 +181,7 @@ static void random_bytes_in_random_pieces_agree(void **state)
 	}
 }
 
-/* Feeds the same bytes over and over until the parser has enough; how many it took. */
+/* Feeds the same bytes repeatedly until the parser has enough. Returns the number of bytes. */
 static size_t flood(struct reply *r, const char *first, const char *piece)
 {
 	size_t total, used;

@@ -31,7 +31,7 @@ static void the_flows_used_last_come_first_and_all_of_them_come(void **state)
 		idle_of[i] = i * 7919u % 1100; /* some beyond what counts */
 		resets_add(&r, i, idle_of[i]);
 	}
-	resets_add(&r, 5, 5); /* more than the table has: refused, not written */
+	resets_add(&r, 5, 5); /* more than the table has: rejected, not written */
 	resets_ready(&r);
 	for (; resets_next(&r, &place); n++) {
 		uint32_t idle =
@@ -45,7 +45,7 @@ static void the_flows_used_last_come_first_and_all_of_them_come(void **state)
 	resets_free(&r);
 }
 
-/* n flows of one prefix and one of another behind them; the number of packets to the former in the first second. */
+/* n flows of one prefix, followed by one of another. Returns the number of packets to the former in the first second. */
 static unsigned first_second(const char *crowd, const char *other, unsigned n, bool *reached)
 {
 	struct addr many = address(crowd), one = address(other);

@@ -34,7 +34,7 @@ static void each_word_of_keepalived_makes_its_role(void **state)
 	static const struct {
 		const char *line;
 		enum vrrp_state says;
-		enum role becomes; /* of a box that was the other */
+		enum role becomes; /* of a box that had the other role */
 	} rows[] = {
 		{"INSTANCE \"mxlb\" MASTER 110", VRRP_MASTER, ROLE_ACTIVE},
 		{"INSTANCE \"mxlb\" BACKUP 110", VRRP_BACKUP, ROLE_STANDBY},
@@ -132,7 +132,7 @@ static void with_keepalived_an_order_moves_the_priority_alone(void **state)
 	r.lost = true;
 	role_order_give(&r, ROLE_ORDER_AUTO, "anna", 0, at(4));
 	role_decide(&r, &by_keepalived, 0, at(4));
-	assert_int_equal(r.priority, 0); /* the bonus is for a box that keepalived knows */
+	assert_int_equal(r.priority, 0); /* only a box that keepalived knows gets the bonus */
 }
 
 static void a_penalty_begins_and_ends_after_its_times(void **state)
@@ -172,7 +172,7 @@ static void a_penalty_begins_and_ends_after_its_times(void **state)
 	}
 }
 
-/* Every set of causes that lasts: the largest penalty alone counts, and the bonus. */
+/* Every set of lasting faults: only the largest penalty counts, and the bonus. */
 static void of_several_faults_the_largest_counts(void **state)
 {
 	(void)state;

@@ -30,7 +30,7 @@ static void each_time_follows_the_one_before_whenever_the_probe_ended(void **sta
 		schedule_next(&slow, INTERVAL_MS, i % 2, was_ms + (i ? 8000 : 1));
 		assert_int_equal(slow.due_ms, prompt.due_ms);
 		if (!i)
-			continue; /* the first gap is a share of the interval */
+			continue; /* the first interval is a random share of the configured one */
 		assert_in_range(prompt.due_ms - was_ms, INTERVAL_MS * 90 / 100,
 				INTERVAL_MS * 98 / 100);
 	}
@@ -63,7 +63,7 @@ static void the_long_dead_are_asked_more_rarely_up_to_the_interval(void **state)
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		assert_int_equal(schedule_gap(&h, &conf, START_MS + rows[i].down_s * 1000),
 				 rows[i].gap_ms);
-	h.differing = 1; /* it answers again: one more will tell */
+	h.differing = 1; /* it answers again: one more probe will decide */
 	assert_int_equal(schedule_gap(&h, &conf, START_MS + 864000000), FAST_MS);
 	health_adopt(&h, VERDICT_UP, REASON_ok, START_MS);
 	assert_int_equal(schedule_gap(&h, &conf, START_MS + 1), INTERVAL_MS);
@@ -76,8 +76,8 @@ static void a_hint_means_now_but_no_sooner_than_a_second_after_the_last_probe(vo
 	static const struct {
 		uint64_t began_ms, due_ms, at_ms;
 	} rows[] = {
-		{10000, 20000, 15000}, /* long ago: now, which is 15000 */
-		{14600, 24000, 15600}, /* just now: a second after it */
+		{10000, 20000, 15000}, /* long ago: due now, at 15000 */
+		{14600, 24000, 15600}, /* just now: due a second later */
 		{14600, 15100, 15100}, /* due sooner anyway */
 		{10000, 14990, 14990}, /* overdue */
 	};
@@ -125,7 +125,7 @@ static void a_new_interval_brings_the_time_nearer_and_never_further(void **state
 	assert_in_range(s.due_ms, START_MS + 2001, START_MS + 3000);
 }
 
-/* The most that are due in the same step_ms; resets their count. */
+/* The largest number due in the same step_ms; resets the counters. */
 static unsigned most_together(unsigned *counts, unsigned n)
 {
 	unsigned most = 0;
@@ -148,7 +148,8 @@ static void a_thousand_that_start_together_are_spread_at_once_and_stay_so(void *
 		at_once += all[i].due_ms == START_MS;
 		assert_in_range(all[i].due_ms, START_MS, START_MS + 2 * N);
 	}
-	assert_int_equal(at_once, 65); /* 64, and the first of those that follow 2 ms apart */
+	assert_int_equal(at_once,
+			 65); /* 64, and the first of those that follow at intervals of 2 ms */
 	for (unsigned round = 1; round <= ROUNDS; round++) {
 		uint64_t from_ms = START_MS + (uint64_t)round * INTERVAL_MS;
 
@@ -214,7 +215,8 @@ static void lateness_is_told_by_percentiles(void **state)
 	(void)state;
 	assert_int_equal(lateness_percentile(&l, 99), 0);
 	for (unsigned i = 0; i < 98; i++)
-		lateness_add(&l, 5000, i % 2 ? 5001 : 4990); /* a timer may be early: not late */
+		lateness_add(&l, 5000,
+			     i % 2 ? 5001 : 4990); /* a timer may be early, but not late */
 	lateness_add(&l, 5000, 5150);
 	lateness_add(&l, 5000, 15000);
 	assert_int_equal(lateness_percentile(&l, 49), 0);
@@ -224,7 +226,7 @@ static void lateness_is_told_by_percentiles(void **state)
 	assert_int_equal(l.max_ms, 10000);
 }
 
-/* How often the verdict of a server that comes and goes every period_ms changes in an hour, by the contract's defaults. */
+/* The number of changes of verdict per hour for a server that goes up and down every period_ms, with default settings. */
 static unsigned changes_in_an_hour(uint32_t period_ms, enum reason down)
 {
 	static const struct health_conf counts = {.fall = 3, .rise = 2};

@@ -50,7 +50,8 @@ static void the_header_is_haproxys_byte_for_byte(void **state)
 
 		for (const char *c = line; *c != '\n'; c++)
 			commas += *c == ',';
-		assert_int_equal(commas, STAT_COUNT); /* hatop passes over rows with less than 53 */
+		assert_int_equal(commas,
+				 STAT_COUNT); /* hatop skips rows with fewer than 53 columns */
 	}
 }
 
@@ -69,7 +70,7 @@ static void each_state_has_haproxys_word(void **state)
 		{VERDICT_UP, ADMIN_READY, 0, true, "UP", 4},
 		{VERDICT_UP, ADMIN_READY, 1, false, "UP 2/3", 3},
 		{VERDICT_UP, ADMIN_READY, 2, false, "UP 1/3", 2},
-		{VERDICT_UP, ADMIN_READY, 9, false, "UP", 4}, /* fall was more before a reload */
+		{VERDICT_UP, ADMIN_READY, 9, false, "UP", 4}, /* fall was larger before a reload */
 		{VERDICT_DOWN, ADMIN_READY, 0, false, "DOWN", 0},
 		{VERDICT_DOWN, ADMIN_READY, 1, true, "DOWN 1/2", 1},
 		{VERDICT_DOWN, ADMIN_READY, 2, false, "DOWN", 0},
@@ -145,7 +146,7 @@ static void each_reason_is_one_of_haproxys_checks(void **state)
 	assert_string_equal(stat_check_name(stat_check(s, a)), "L4OK");
 }
 
-/* Line n of what comes behind the header. */
+/* Line n after the header. */
 static const char *row(struct bench *b, const char *words, unsigned n)
 {
 	static char line[2048];
@@ -199,7 +200,10 @@ static void rows_have_the_models_numbers(void **state)
 	assert_null(strstr(row(b, "", 2), "L7OK"));
 }
 
-/* What a HAProxy 2.6.12 fills for a TCP proxy with a checked server; a client that reads a column of these finds one. */
+/*
+ * The columns that HAProxy 2.6.12 fills for a TCP proxy with a checked server: a client that reads any of them finds a
+ * value.
+ */
 static void each_column_that_haproxy_fills_has_a_value(void **state)
 {
 	static const struct {

@@ -141,7 +141,7 @@ static void make_probed(struct bench *b)
 	strcpy(r->tls.names[0], "mail.contoso.com");
 	r->tls.n_names = 1;
 	r->tls.not_after =
-		1767225600 - 1; /* expired long ago for the clock, which is past 2026-01-01 */
+		1767225600 - 1; /* expired long ago by the clock, which is after 2026-01-01 */
 	r->tls.sha1[0] = 0xAB;
 	r->tls.spki_sha256[31] = 0x0f;
 	backend->nexthop = (struct nexthop){
@@ -349,7 +349,7 @@ static void show_events_lists_from_the_number_asked_for(void **state)
 	assert_string_equal(bench_ask(b, "show events 18446744073709551615\n"), "\n");
 }
 
-/* A reader that has seen another mxlbd's events has seen none of these. */
+/* A client that has read another mxlbd's events has read none of these. */
 static void show_events_as_json_is_an_object_a_line_and_all_of_them_for_another_run(void **state)
 {
 	struct bench *b = *state;

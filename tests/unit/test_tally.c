@@ -69,7 +69,8 @@ static void a_server_is_down_by_its_verdict_or_in_maint_and_for_how_long(void **
 	assert_int_equal(downtime_ms(&t.down, 99000), 4000);
 	assert_int_equal(t.rises, 2);
 	assert_int_equal(t.falls, 1);
-	assert_int_equal(downtime_ms(&t.down, 0), 4000); /* no clock goes back, but an answer may */
+	assert_int_equal(downtime_ms(&t.down, 0),
+			 4000); /* a clock does not go back, but an answer's time may */
 }
 
 static void a_server_that_is_down_already_falls_no_more_but_its_time_runs(void **state)
@@ -157,7 +158,7 @@ static void a_service_switches_when_another_tier_is_active_and_not_when_none_is(
 	assert_int_equal(downtime_ms(&t.down, 9000), 3000);
 }
 
-/* Of the events from `seq` on. */
+/* For the events from `seq` on. */
 static unsigned events_to(const struct model *m, uint64_t seq, enum event_kind kind,
 			  const char *backend, const char *to)
 {

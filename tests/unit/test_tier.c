@@ -31,7 +31,7 @@ static struct tier_view view(uint16_t preference, enum verdict v)
 	return t;
 }
 
-/* ---- every state of three backends ---- */
+/* ---- every state of three servers ---- */
 
 static bool fits(const struct tier_view *v, enum verdict verdict)
 {
@@ -48,7 +48,7 @@ static unsigned count(const struct tier_view *v, uint16_t preference, enum verdi
 	return have;
 }
 
-/* The law in the order of the text; 0: nobody. Preferences in use are 10, 20, 30. */
+/* The rules in the order of the text; 0: no tier. The preferences in use are 10, 20 and 30. */
 static uint16_t expected(const struct tier_view *v, uint32_t min_up, enum verdict *who)
 {
 	*who = VERDICT_UP;
@@ -69,7 +69,7 @@ static uint16_t expected(const struct tier_view *v, uint32_t min_up, enum verdic
 	return 0;
 }
 
-/* tier-mode add, in one sentence: the tiers from the best one on, each as long as those before it have too few. */
+/* tier-mode add in one sentence: use tiers from the best one on until those in use have enough servers. */
 static bool joins(const struct tier_view *v, uint32_t min_up, uint16_t preference)
 {
 	uint32_t before = 0;
@@ -143,7 +143,7 @@ static bool was_up(const uint8_t *history, unsigned at, uint16_t preference)
 	return history[at] >> (preference / 10 - 1) & 1;
 }
 
-/* How long the tier has been up without a break, at that step; 0 when it came up just now. */
+/* The time for which the tier has been up without interruption at that step; 0 if it has just come up. */
 static uint64_t up_for_ms(const uint8_t *history, unsigned at, uint16_t preference)
 {
 	unsigned since = at;
@@ -154,8 +154,8 @@ static uint64_t up_for_ms(const uint8_t *history, unsigned at, uint16_t preferen
 }
 
 /*
- * From the whole history: a tier is served instead of a worse one that is up after hold_ms of being up.
- * *ask_in_ms is when the next better one comes to that; 0: none waits.
+ * From the whole history: a tier replaces a worse one after it has been up for hold_ms. *ask_in_ms: the time until the
+ * next better tier does so; 0: none is waiting.
  */
 static uint16_t after_hold(const uint8_t *history, unsigned at, uint16_t active, uint64_t hold_ms,
 			   uint64_t *ask_in_ms)
@@ -313,17 +313,17 @@ static void with_a_manual_failback_a_better_tier_waits_until_it_is_asked_for(voi
 	tier_choose(&s, &conf, v, 3, 900000001, in);
 	assert_int_equal(s.active, 10);
 	assert_false(s.from_scratch);
-	v[0].verdict = VERDICT_DOWN; /* a worse one, when nobody is up here, waits for nobody */
+	v[0].verdict = VERDICT_DOWN; /* a worse tier takes over at once if none is up here */
 	tier_choose(&s, &conf, v, 3, 900000002, in);
 	assert_int_equal(s.active, 20);
 	v[1].verdict = VERDICT_DOWN;
 	v[2].verdict = VERDICT_DOWN;
-	v[0].verdict = VERDICT_UP; /* nor does a better one, when nobody else is */
+	v[0].verdict = VERDICT_UP; /* and so does a better one if no other is up */
 	tier_choose(&s, &conf, v, 3, 900000003, in);
 	assert_int_equal(s.active, 10);
 }
 
-/* Every state of three tiers: the forced one, if anybody is up there; else as if it were not forced. */
+/* Every state of three tiers: the forced one if it has a server up, otherwise the result without force. */
 static void a_forced_tier_is_active_exactly_while_anybody_is_up_there(void **state)
 {
 	(void)state;
@@ -369,7 +369,7 @@ static void a_forced_tier_comes_back_without_a_hold_and_keeps_worse_ones_that_jo
 	v[1].verdict = VERDICT_UP;
 	assert_int_equal(tier_choose(&s, &conf, v, 3, 1001, in), 0);
 	assert_int_equal(s.active, 20);
-	v[1].admin = ADMIN_DRAIN; /* the operator's own word about its servers counts, too */
+	v[1].admin = ADMIN_DRAIN; /* the operator's states of its servers count, too */
 	tier_choose(&s, &conf, v, 3, 1002, in);
 	assert_int_equal(s.active, 10);
 	v[1].admin = ADMIN_READY;
