@@ -44,6 +44,7 @@ struct watch { /* the daemon's state of one server */
 	uint64_t opened_ms;	 /* when a client was last seen to connect; 0: never */
 	struct passive_silence silence; /* of its clients */
 	struct passive_pace pace;	/* of its clients */
+	uint64_t suspect_again_ms;	/* when that may be a hint again */
 	uint64_t tried, retried;	/* its clients' SYNs, as last counted */
 	uint32_t greeting_ms;		/* its usual time to greet a probe */
 	uint64_t

@@ -23,6 +23,8 @@
 #define LINK_YOUNG_MS 2000
 #define MUTE_MS	      300 /* the prober reports each such silence (WIRE_SLOW_MS) */
 #define MUTE_SLACK_MS 100
+#define SUSPECT_APART_MS \
+	10000 /* examining the connections that end takes a fifth of a CPU meanwhile */
 
 static void take(struct daemon *d, uint32_t id, const struct probe_result *r)
 {
@@ -353,7 +355,8 @@ void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *
 	    passive_silence_ms(&w->silence, d->quiet.ms) >= passive_hint_limit(w->greeting_ms))
 		hint(w, SCHEDULE_SILENCE_MS); /* rule 4 */
 	if (passive_pace_look(&w->pace, seen->promoted, seen->bytes) && b &&
-	    b->health.before == VERDICT_UP) { /* rule 5 */
+	    b->health.before == VERDICT_UP && now_ms >= w->suspect_again_ms) { /* rule 5 */
+		w->suspect_again_ms = now_ms + SUSPECT_APART_MS;
 		evidence_suspect(d, w);
 		hint(w, SCHEDULE_SILENCE_MS);
 	}
@@ -461,6 +464,7 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 	w->refused_ms = w->opened_ms = w->mute_ms = 0;
 	w->silence = (struct passive_silence){0};
 	w->pace = (struct passive_pace){0};
+	w->suspect_again_ms = 0;
 	w->greeting_ms = 0;
 	w->warned = NULL;
 	w->began_ms = 0;
