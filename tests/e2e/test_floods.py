@@ -76,7 +76,8 @@ def test_no_flood_of_forged_connections_costs_an_idle_session_its_server(
     measured(f"{forgery.text()} ({kind}), {IDLE} idle sessions: {lost} entries lost, {len(drained)} broken by a drain, {len(moved)} "
              f"after the failover; {sent.count} packets from the VIP to forged addresses; {meter.text()}")
     assert not lost and not drained and not moved
-    assert sent.count == 0 and meter.logged < 50
+    assert meter.logged < 50
+    assert sent.count == 0 or " to=down" in running.log(), "where no server is left SYNs are answered with RST"
     assert_ended_well(ended)
 
 
