@@ -404,3 +404,18 @@ def test_a_networkd_that_removes_what_it_has_not_made_is_warned_of(lab, balancer
                 networkd.kill()
         assert level == ("warning" if removes else "ok"), (files, text)
         assert not removes or text.startswith(f"systemd-networkd removes {removes} that"), text
+
+
+def test_a_server_behind_a_router_is_named_before_the_start_and_as_its_reason(lab, balancer):
+    lab.set_forward("l2")
+    lab("ctl", "--version")
+    balancer.configure(replace={'oxford-b: {address: "203.0.113.12"': f'oxford-b: {{address: "{CLIENT}"'})
+    before = examine(lab, "-c", str(lab.config_file), status=None)
+    assert [f[2] for f in before if f[1] == "on-link"] == [f"hybrid-mail/oxford-b ({CLIENT}) is behind a router, where forward: l2 cannot reach it"]
+    balancer.start()
+    balancer.wait_for({"oxford-a": "up", "oxford-b": "down"}, 30)
+    assert balancer.backend("oxford-b")["reason"] == "not_on_link"
+    status = " ".join(lab("ctl", "status").split())
+    assert "not_on_link (4.4.315): the server is behind a router, where forward: l2 cannot reach it" in status
+    found = [f for f in examine(lab, status=1) if "oxford-b" in f[2]]
+    assert {f[1] for f in found} >= {"on-link", "servers"}

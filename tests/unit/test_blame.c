@@ -132,12 +132,28 @@ static void the_way_there_is_blamed_before_the_server(void **state)
 		bool way = r == REASON_unreachable || r == REASON_local_error;
 		enum reason timeout = r == REASON_connect_timeout ? REASON_unreachable : r;
 
-		assert_int_equal(blame_path(r, &(struct blame_path){false, false}), r);
-		assert_int_equal(blame_path(r, &(struct blame_path){true, false}), timeout);
-		assert_int_equal(blame_path(r, &(struct blame_path){false, true}),
+		assert_int_equal(blame_path(r, &(struct blame_path){.next_hop_failed = false}), r);
+		assert_int_equal(blame_path(r, &(struct blame_path){.next_hop_failed = true}),
+				 timeout);
+		assert_int_equal(blame_path(r, &(struct blame_path){.link_is_ours = true}),
 				 way ? REASON_local_carrier : r);
-		assert_int_equal(blame_path(r, &(struct blame_path){true, true}),
+		assert_int_equal(blame_path(r, &(struct blame_path){.next_hop_failed = true,
+								    .link_is_ours = true}),
 				 way || r == REASON_connect_timeout ? REASON_local_carrier : r);
+	}
+}
+
+static void what_l2_and_a_tunnel_cannot_reach_has_its_own_reason(void **state)
+{
+	const struct blame_path l2 = {.l2_routed = true}, tunnel = {.tunnel = true};
+
+	(void)state;
+	for (enum reason r = 0; r < REASON_COUNT; r++) {
+		bool missing = r == REASON_vip_missing;
+
+		assert_int_equal(blame_path(r, &l2),
+				 missing || r == REASON_connect_timeout ? REASON_not_on_link : r);
+		assert_int_equal(blame_path(r, &tunnel), missing ? REASON_tunnel_silent : r);
 	}
 }
 
@@ -644,6 +660,7 @@ int main(void)
 		cmocka_unit_test(what_names_the_servers_own_state_is_told_from_the_rest),
 		cmocka_unit_test(a_silent_vip_is_blamed_by_what_the_servers_own_address_says),
 		cmocka_unit_test(the_way_there_is_blamed_before_the_server),
+		cmocka_unit_test(what_l2_and_a_tunnel_cannot_reach_has_its_own_reason),
 		cmocka_unit_test(every_combination_of_facts_has_its_rule),
 		cmocka_unit_test(
 			a_server_that_takes_mail_moves_for_no_text_and_one_that_refuses_all_for_any),

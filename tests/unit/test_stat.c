@@ -112,6 +112,8 @@ static void each_reason_is_one_of_haproxys_checks(void **state)
 		{REASON_unreachable, STAGE_CONNECT, "L4CON"},
 		{REASON_connect_timeout, STAGE_CONNECT, "L4TOUT"},
 		{REASON_vip_missing, STAGE_CONNECT, "L4TOUT"},
+		{REASON_not_on_link, STAGE_CONNECT, "L4TOUT"},
+		{REASON_tunnel_silent, STAGE_CONNECT, "L4TOUT"},
 		{REASON_greeting_silent, STAGE_GREETING, "L7TOUT"},
 		{REASON_timeout, STAGE_EHLO, "L7TOUT"},
 		{REASON_timeout, STAGE_TLS, "L6TOUT"},

@@ -26,6 +26,10 @@
  *  12. If rule 8 applies to a refusal before MAIL FROM, the server is up, even if it only takes mail because no other
  *      is up: a client that sends a message got past that stage. (At MAIL FROM, behind TLS, the usual amount must be
  *      known for this, and after a restart it may have been learned from refusals.)
+ *  13. Frames for a server behind a router reach the router, which sends the VIP's packets back or drops them. So with
+ *      forward: l2 a VIP that does not answer is a matter of the configuration, whatever the server has.
+ *  14. Behind a tunnel the VIP may be missing, the tunnel closed at the far end, or a filter of source addresses may drop
+ *      the replies (BCP 38): a reason of its own, which names them.
  */
 #include "core/blame.h"
 
@@ -47,6 +51,10 @@ enum reason blame_path(enum reason raw, const struct blame_path *path)
 
 	if (reason == REASON_connect_timeout && path->next_hop_failed) /* rule 4 */
 		reason = REASON_unreachable;
+	if (path->l2_routed && (reason == REASON_connect_timeout || reason == REASON_vip_missing))
+		reason = REASON_not_on_link; /* rule 13 */
+	if (path->tunnel && reason == REASON_vip_missing)
+		reason = REASON_tunnel_silent; /* rule 14 */
 	if (path->link_is_ours && (reason == REASON_unreachable || reason == REASON_local_error))
 		reason = REASON_local_carrier; /* rule 5 */
 	return reason;

@@ -24,10 +24,12 @@ enum reason blame_silence(enum reason raw, enum blame_fallback fallback, bool ro
 
 struct blame_path { /* what is known about the path when a result arrives */
 	bool next_hop_failed;
+	bool l2_routed;	   /* forward: l2, and the server is behind a router */
+	bool tunnel;	   /* forward: ipip */
 	bool link_is_ours; /* our interface is down, without carrier, or came up just now */
 };
 
-/* Rules 4 and 5. */
+/* Rules 4, 5, 13 and 14. */
 enum reason blame_path(enum reason raw, const struct blame_path *path);
 
 struct blame_refusal {		      /* an SMTP refusal, by a server that takes new connections */

@@ -49,6 +49,12 @@ static const struct {
 	{"connect_timeout",
 	 "look for a firewall there or on the way back, and check that its answers to this box's "
 	 "address come back here"},
+	{"not_on_link",
+	 "use forward: ipip for it (docs/dr-site.md), or give this box an address in its network"},
+	{"tunnel_silent",
+	 "see on the server whether replies leave (tcpdump -ni any src host VIP): if none, put the VIP on "
+	 "it and let it take the tunnel (mxlbctl server-setup linux %s); if they leave, its provider "
+	 "drops them (BCP 38): ask it to accept the VIP as a source"},
 	{"vip_missing",
 	 "put the VIP on its loopback and listen on it: mxlbctl server-setup linux|windows %s"},
 	{"greeting_silent",

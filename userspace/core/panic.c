@@ -29,7 +29,7 @@
 static bool is_connect_level(enum reason r)
 {
 	return r == REASON_unreachable || r == REASON_refused || r == REASON_connect_timeout ||
-	       r == REASON_vip_missing;
+	       r == REASON_vip_missing || r == REASON_not_on_link || r == REASON_tunnel_silent;
 }
 
 /* Rule 3. */
@@ -74,7 +74,8 @@ static bool survey(const struct panic_view *views, unsigned n, uint32_t window_m
 		f->n++;
 		f->proof |= is_proof(v, now_ms);
 		f->refuted |= is_refuted(v, now_ms);
-		f->refused |= v->reason == REASON_refused || v->reason == REASON_vip_missing;
+		f->refused |= v->reason == REASON_refused || v->reason == REASON_vip_missing ||
+			      v->reason == REASON_not_on_link || v->reason == REASON_tunnel_silent;
 		f->clients |= v->opened_ms && now_ms - v->opened_ms < CLIENTS_MS;
 	}
 	return f->n;

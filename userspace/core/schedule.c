@@ -124,7 +124,8 @@ void schedule_hint(struct schedule *s, uint64_t began_ms, uint32_t apart_ms, uin
 bool schedule_presses(const struct health *h, enum reason last)
 {
 	return h->differing && !h->rising &&
-	       (last == REASON_connect_timeout || last == REASON_vip_missing); /* rule 8 */
+	       (last == REASON_connect_timeout || last == REASON_vip_missing ||
+		last == REASON_not_on_link || last == REASON_tunnel_silent); /* rule 8 */
 }
 
 bool hint_budget_take(struct hint_budget *b, uint64_t now_ms)

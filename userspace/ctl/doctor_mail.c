@@ -84,7 +84,6 @@ static void judge_neighbour(struct doctor *d, const struct ctl_found *f)
 {
 	const json_t *neighbour = json_object_get(f->backend, "neighbour");
 	const char *state = field_text(neighbour, "state"), *name = field_text(f->backend, "name");
-	bool l2 = !strcmp(field_text(f->backend, "forward"), "l2");
 
 	if (strcmp(state, "resolved"))
 		doctor_find(
@@ -95,14 +94,6 @@ static void judge_neighbour(struct doctor *d, const struct ctl_found *f)
 				"Check the route (ip route get %s), and that the host runs and is in "
 				"this network or VLAN.",
 				field_text(f->backend, "address")));
-	else if (l2 && field_true(neighbour, "routed"))
-		doctor_find(
-			d, DOCTOR_ERROR,
-			json_sprintf(
-				"%s (%s) is behind a router, and forward: l2 reaches only hosts of this "
-				"box's own networks",
-				name, field_text(f->backend, "address")),
-			json_string("Write forward: ipip for it."));
 }
 
 /* Two servers of a tier on one host take twice their share; or one host answers ARP for the other. */

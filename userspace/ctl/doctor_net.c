@@ -272,11 +272,42 @@ static void check_filters(struct doctor *d)
 	doctor_each_backend(d, judge_filter);
 }
 
+/* By the configuration, so that it is known before the start. */
+static void judge_on_link(struct doctor *d, const char *service, const json_t *conf)
+{
+	const char *tier_name, *name;
+	json_t *tier, *server;
+	struct addr address;
+
+	json_object_foreach(json_object_get(conf, "tiers"), tier_name, tier)
+		json_object_foreach(tier, name, server)
+	{
+		if (strcmp(field_text(server, "forward"), "l2") ||
+		    !doctor_address(server, "address", &address) || !nl_is_routed(&address))
+			continue;
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_sprintf(
+				"%s/%s (%s) is behind a router, where forward: l2 cannot reach it",
+				service, name, field_text(server, "address")),
+			json_string(
+				"Use forward: ipip for it (docs/dr-site.md), or give this box an address "
+				"in its network."));
+	}
+}
+
+static void check_on_link(struct doctor *d)
+{
+	doctor_each_service(d, judge_on_link);
+}
+
 const struct doctor_check doctor_net_checks[] = {
 	{"interfaces", "all exist, are up and have an MTU of 1500 or more", NEEDS_CONFIG,
 	 check_interfaces},
 	{"xdp", "mxlb's program is attached, in the configured mode", NEEDS_CONFIG, check_xdp},
 	{"vip-local", "no VIP is an address of this box", NEEDS_CONFIG, check_vip_local},
+	{"on-link", "servers with forward: l2 are on a network of this box", NEEDS_CONFIG,
+	 check_on_link},
 	{"rp-filter", "it accepts the answers to probes", NEEDS_CONFIG, check_rp_filter},
 	{"probe-filter", "probes use the same tunnels as mail", NEEDS_STATUS, check_filters},
 	{.name = NULL},

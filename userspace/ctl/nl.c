@@ -153,10 +153,19 @@ unsigned nl_slaves(int bond, char names[NL_SLAVES_MAX][IF_NAMESIZE])
 	return s.n;
 }
 
+struct found_route {
+	int ifindex; /* 0: none */
+	bool routed;
+};
+
 static int route_attribute(const struct nlattr *a, void *arg)
 {
+	struct found_route *r = arg;
+
 	if (mnl_attr_get_type(a) == RTA_OIF)
-		*(int *)arg = (int)mnl_attr_get_u32(a);
+		r->ifindex = (int)mnl_attr_get_u32(a);
+	if (mnl_attr_get_type(a) == RTA_GATEWAY || mnl_attr_get_type(a) == RTA_VIA)
+		r->routed = true;
 	return MNL_CB_OK;
 }
 
@@ -167,7 +176,7 @@ static int on_route(const struct nlmsghdr *h, void *arg)
 		       : MNL_CB_OK;
 }
 
-int nl_route(const struct addr *to, int *ifindex)
+static int find_route(const struct addr *to, struct found_route *found)
 {
 	union message m;
 	struct rtmsg *r = start(&m, RTM_GETROUTE, 0, sizeof(*r));
@@ -175,12 +184,28 @@ int nl_route(const struct addr *to, int *ifindex)
 	size_t len = addr_to_bytes(to, bytes);
 	int err;
 
-	*ifindex = 0;
+	*found = (struct found_route){0};
 	r->rtm_family = len == 4 ? AF_INET : AF_INET6;
 	r->rtm_dst_len = 8 * len;
 	mnl_attr_put(&m.h, RTA_DST, len, bytes);
-	err = ask(&m, on_route, ifindex);
+	err = ask(&m, on_route, found);
 	return err == -ENETUNREACH || err == -EHOSTUNREACH ? 0 : err;
+}
+
+int nl_route(const struct addr *to, int *ifindex)
+{
+	struct found_route found;
+	int err = find_route(to, &found);
+
+	*ifindex = found.ifindex;
+	return err;
+}
+
+bool nl_is_routed(const struct addr *to)
+{
+	struct found_route found;
+
+	return !find_route(to, &found) && found.routed;
 }
 
 struct wanted_filter {

@@ -26,6 +26,8 @@ int nl_link(const char *name, struct nl_link *out);
 unsigned nl_slaves(int bond, char names[NL_SLAVES_MAX][IF_NAMESIZE]);
 /* The interface that packets to this address leave by; 0: the kernel has no way. */
 int nl_route(const struct addr *to, int *ifindex);
+/* Does the route to it lead through a router? False where there is none. */
+bool nl_is_routed(const struct addr *to);
 /* Is there a filter of this priority and handle on the way out? 0 or -errno. */
 int nl_filter(int ifindex, uint16_t priority, uint32_t handle, bool *there);
 

@@ -50,10 +50,14 @@ static void blame_path_to(struct daemon *d, const struct backend *b, struct prob
 	unsigned interface = b->nexthop.interface;
 	const struct blame_path path = {
 		.next_hop_failed = b->nexthop.state == NEXTHOP_FAILED,
+		.l2_routed = b->conf.forward == FORWARD_L2 && b->nexthop.routed,
+		.tunnel = b->conf.forward == FORWARD_IPIP,
 		.link_is_ours = link_is_ours_to_blame(d, interface),
 	};
 
 	r->reason = blame_path(r->reason, &path);
+	if (r->reason == REASON_not_on_link || r->reason == REASON_tunnel_silent)
+		r->text[0] = '\0'; /* the reason says it */
 	if (r->reason == REASON_local_carrier)
 		snprintf(r->text, sizeof(r->text),
 			 "%s is down, has no carrier, or came up just now",
