@@ -117,7 +117,7 @@ def test_without_room_for_a_child_nothing_is_known_any_more_until_there_is_again
         (group / "cgroup.procs").write_text(str(balancer.process.pid))
         child, = children(balancer.process.pid)
         os.kill(child, signal.SIGKILL)
-        wait_until(lambda: "probe child cannot start" in balancer.log() or "event=probe_child" in balancer.log() and
+        wait_until(lambda: "event=probe_child_failed" in balancer.log() or "event=probe_child" in balancer.log() and
                    "Resource temporarily unavailable" in balancer.log(), 15, "no child can be made")
         wait_until(lambda: set(balancer.verdicts().values()) == {"unknown"}, 40, "nothing is known")
         traffic.wait_seen(OXFORD)
@@ -145,7 +145,7 @@ def test_after_a_flood_that_drowned_the_kernels_news_it_knows_what_the_kernel_kn
     since = time.monotonic()
     wait_until(lambda: running.backend("nuneaton")["neighbour"]["mac"] == other, 10, "the new address is known")
     took = time.monotonic() - since
-    assert "what=events_lost" in running.log(), running.log()
+    assert "event=netlink_events_lost" in running.log(), running.log()
     nobody_is_blamed(running)
     measured(f"known {took:.2f} s after it went on")
 

@@ -218,7 +218,7 @@ def test_a_changed_ca_file_is_taken_over_and_a_broken_one_is_not(probe_once, pki
         rounds.go()
         result = rounds.result()
         assert (result["reason"], result["restarts"]) == ("ok", 0)
-        rounds.logged("probe child left")
+        rounds.logged("event=probe_child_ended")
         assert len(children(rounds.process.pid)) == 1
         replace(ca_file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         rounds.logged("event=ca_file_refused")
@@ -240,4 +240,4 @@ def test_a_probe_under_way_while_the_ca_file_changes_ends_as_it_began(probe_once
         result = rounds.result()
         assert (result["reason"], result["restarts"]) == ("greeting_5xx", 0)
         connection.close()
-        rounds.logged("probe child left")
+        rounds.logged("event=probe_child_ended")

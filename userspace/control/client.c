@@ -80,7 +80,7 @@ static void end_line(struct client *c)
 static void end_command(struct client *c)
 {
 	if (c->out.failed) {
-		log_warn("control_reply=failed uid=%u error=\"over %d bytes, or no memory\"",
+		log_warn("event=control_reply_failed uid=%u error=\"over %d bytes, or no memory\"",
 			 c->uid, CLIENT_UNREAD_MAX);
 		buf_free(&c->out);
 		c->out = (struct buf){.cap = CLIENT_UNREAD_MAX};

@@ -118,7 +118,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 	rc = take_client(c);
 	if (!rc)
 		return;
-	log_warn("control_accept=failed error=\"%s\"", strerror(-rc));
+	log_warn("event=control_accept_failed error=\"%s\"", strerror(-rc));
 	pause_accept(c, ACCEPT_RETRY_S);
 }
 
@@ -129,7 +129,7 @@ int control_new(struct ev_loop *loop, const struct control_conf *conf, struct mo
 	int rc;
 
 	if (!c) {
-		log_error("control_socket=failed error=\"%s\"", strerror(ENOMEM));
+		log_error("event=control_socket_failed error=\"%s\"", strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	rc = listen_open(conf, &c->socket);

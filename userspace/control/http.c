@@ -232,7 +232,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 	if (!rc || rc == -EAGAIN || rc == -EINTR || rc == -ECONNABORTED)
 		return;
 	/* The backlog stays readable: without a pause the loop would spin. */
-	log_warn("http_accept=failed error=\"%s\"", strerror(-rc));
+	log_warn("event=http_accept_failed error=\"%s\"", strerror(-rc));
 	ev_io_stop(loop, &h->accept);
 	ev_timer_set(&h->retry, ACCEPT_RETRY_S, 0);
 	ev_timer_start(loop, &h->retry);

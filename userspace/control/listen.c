@@ -22,7 +22,8 @@ static int fail(const char *path, int err, const char *what)
 	char quoted[2 * CONFIG_SOCKET_SIZE];
 
 	log_quote(path, strlen(path), quoted, sizeof(quoted));
-	log_error("control_socket=\"%s\" error=\"%s: %s\"", quoted, what, strerror(err));
+	log_error("event=control_socket_failed path=\"%s\" error=\"%s: %s\"", quoted, what,
+		  strerror(err));
 	return -err;
 }
 
@@ -116,12 +117,16 @@ static void admit_group(const char *path, const char *name)
 {
 	struct group group, *found = NULL;
 	char strings[16384], quoted[2 * CONFIG_NAME_SIZE];
+	const char *error = NULL;
 
 	log_quote(name, strlen(name), quoted, sizeof(quoted));
 	if (!*name || getgrnam_r(name, &group, strings, sizeof(strings), &found) || !found)
-		log_warn("control_group=\"%s\" error=\"no such group\" mode=0600", quoted);
+		error = "no such group";
 	else if (lchown(path, (uid_t)-1, group.gr_gid) || chmod(path, 0660))
-		log_warn("control_group=\"%s\" error=\"%s\" mode=0600", quoted, strerror(errno));
+		error = strerror(errno);
+	if (error)
+		log_warn("event=control_group_failed group=\"%s\" error=\"%s\" mode=0600", quoted,
+			 error);
 }
 
 static int bind_and_listen(const struct control_conf *conf, struct listen_socket *s)

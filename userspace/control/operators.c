@@ -13,7 +13,8 @@ static bool look_up(const char *name, uid_t *uid)
 
 	if (getpwnam_r(name, &passwd, strings, sizeof(strings), &found) || !found) {
 		log_quote(name, strlen(name), quoted, sizeof(quoted));
-		log_warn("control_operator=\"%s\" error=\"no such user\"", quoted);
+		log_warn("event=control_operator_unknown user=\"%s\" error=\"no such user\"",
+			 quoted);
 		return false;
 	}
 	*uid = found->pw_uid;

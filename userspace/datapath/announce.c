@@ -188,7 +188,7 @@ static int group_join(struct netlink *n, const struct group *g)
 	    errno != EADDRINUSE) /* another VIP with the same last three bytes */
 		err = -errno;
 	if (err)
-		log_warn("announce what=join_solicited interface=%s error=\"%s\"",
+		log_warn("event=multicast_join_failed interface=%s error=\"%s\"",
 			 n->ports[g->interface].name, strerror(-err));
 	return err;
 }

@@ -159,7 +159,7 @@ static void retrans_trouble(struct netlink *n, struct port *p, int err)
 	char why[192];
 
 	if (err && err != p->retrans_err)
-		log_warn("netlink what=retrans_time interface=%s %s", p->name,
+		log_warn("event=netlink_failed what=retrans_time interface=%s %s", p->name,
 			 request_error(n, err, why, sizeof(why)));
 	p->retrans_err = err;
 }

@@ -67,7 +67,7 @@ static void overflow(struct netlink *n, int err)
 	uint64_t now = netlink_now_ms();
 
 	if (!n->overflow_logged_ms || now - n->overflow_logged_ms >= OVERFLOW_QUIET_MS) {
-		log_warn("netlink what=events_lost error=\"%s\" action=resync", strerror(err));
+		log_warn("event=netlink_events_lost error=\"%s\" action=resync", strerror(err));
 		n->overflow_logged_ms = now;
 	}
 	n->resync = true;
@@ -238,7 +238,7 @@ int netlink_new(struct ev_loop *loop, const struct config *config,
 		follow(n);
 out:
 	if (err) {
-		log_error("netlink what=open error=\"%s\"", strerror(-err));
+		log_error("event=netlink_failed what=open error=\"%s\"", strerror(-err));
 		netlink_free(n);
 		return err;
 	}

@@ -252,7 +252,7 @@ static void trouble(struct followed *w, const char *why)
 	char text[ADDR_TEXT_SIZE];
 
 	if (why && w->trouble != why)
-		log_warn("nexthop backend=%u address=%s reason=\"%s\"", w->id,
+		log_warn("event=no_next_hop backend=%u address=%s reason=\"%s\"", w->id,
 			 addr_text(&w->address, text), why);
 	w->trouble = why;
 }
@@ -420,7 +420,7 @@ static void log_failure(struct netlink *n, const struct followed *w, const char 
 {
 	char why[192];
 
-	log_debug("netlink what=%s backend=%u %s", what, w->id,
+	log_debug("event=netlink_failed what=%s backend=%u %s", what, w->id,
 		  request_error(n, err, why, sizeof(why)));
 }
 

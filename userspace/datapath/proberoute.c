@@ -155,7 +155,7 @@ int proberoute_install(struct netlink *n, struct followed *w)
 		err = err == -EEXIST ? 0 : err;
 	}
 	if (err && !w->install_failed)
-		log_warn("proberoute what=%s backend=%u %s", what, w->id,
+		log_warn("event=probe_route_failed what=%s backend=%u %s", what, w->id,
 			 request_error(n, err, why, sizeof(why)));
 	w->install = w->install_failed = err; /* retried by the next tick */
 	return err;
@@ -304,7 +304,7 @@ static int purge_kind(struct netlink *n, const struct kind *k, struct purge *p)
 	buf_free(&p->found);
 	p->found = (struct buf){0};
 	if (err)
-		log_warn("proberoute what=remove_%s %s", k->name,
+		log_warn("event=probe_route_failed what=remove_%s %s", k->name,
 			 request_error(n, err, why, sizeof(why)));
 	return err;
 }

@@ -142,7 +142,7 @@ int probe_child_main(int fd, char *const *bundles)
 	if (!err)
 		err = sandbox_enter();
 	if (err) {
-		log_error("probe child cannot start error=\"%s\"", strerror(-err));
+		log_error("event=probe_child_failed error=\"%s\"", strerror(-err));
 	} else {
 		send_answer(&c.host, &(struct wire_answer){.magic = WIRE_MAGIC,
 							   .kind = WIRE_READY,

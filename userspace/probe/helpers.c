@@ -73,7 +73,7 @@ static void start_child(struct prober *p)
 		aim_writes(p);
 		return;
 	}
-	log_error("probe child cannot start error=\"%s\"", strerror(-err));
+	log_error("event=probe_child_failed error=\"%s\"", strerror(-err));
 	ev_timer_set(&p->restart, p->backoff_ms / 1000.0, 0);
 	ev_timer_start(p->loop, &p->restart);
 }
@@ -118,7 +118,7 @@ static void on_gone(void *ctx, const char *why, const char *how, int next_ms)
 	char said[LEAVING_WHY_SIZE + 80];
 
 	if (next_ms < 0) {
-		log_info("probe child left why=\"%s\" status=\"%s\"", why, how);
+		log_info("event=probe_child_ended why=\"%s\" status=\"%s\"", why, how);
 	} else if (p->cb.on_child) {
 		snprintf(said, sizeof(said), "%s: %s; the next in %d ms", why, how, next_ms);
 		p->cb.on_child(p->cb.ctx, said);
@@ -170,7 +170,7 @@ void helpers_renew(struct prober *p)
 		end_old(p, "another took over", 0);
 	err = helper_start(next);
 	if (err) {
-		log_error("probe child cannot start error=\"%s\"", strerror(-err));
+		log_error("event=probe_child_failed error=\"%s\"", strerror(-err));
 		replace_child(p, "its CA files are out of date", 0);
 		return;
 	}

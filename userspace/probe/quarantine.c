@@ -102,8 +102,7 @@ void quarantine_turn(struct prober *p)
 		if (err)
 			run_finish_local_error(p, r, strerror(-err));
 		else if (setpriority(PRIO_PROCESS, (id_t)absent->proc.pid, NICE))
-			log_warn("quarantine child keeps its nice value error=\"%s\"",
-				 strerror(errno));
+			log_warn("event=probe_child_not_niced error=\"%s\"", strerror(errno));
 	}
 }
 
