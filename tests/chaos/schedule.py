@@ -61,7 +61,7 @@ def plan(rules, faults, seed):
                 return calendar.put(Strike(at, name, hosts, lasts))
 
     names = [name for name, n in rules.faults.items() for _ in range(n)]
-    # what needs most room comes first
+    # the faults that last longest are placed first
     for name in sorted(names, key=lambda each: not isinstance(faults[each].hosts, tuple)):
         place(name, 1, rules.seconds)
     begin = 0.0

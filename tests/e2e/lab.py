@@ -90,7 +90,7 @@ class Lab:
         if not Path(f"/run/netns/{self.name}-{FAR}").exists():
             self("farsite")
 
-    # What a test breaks is mended when it ends, however it ends.
+    # Whatever a test breaks is repaired when it ends, also if it fails.
 
     def farend(self, host, config=None):
         """mxlbd on a server, with this configuration or the one that only decapsulates."""

@@ -241,7 +241,7 @@ class Running:
         self.listener.settimeout(10)
         self.connection, _ = self.listener.accept()
         self.child, = children(self.process.pid)
-        # It is mxlbd that connects: the child may still be on its way into its loop.
+        # mxlbd connects, so the child may not have reached its loop yet.
         wait_for(lambda: self.sockets_of(self.child) == 2, 10, "the child has its pair and the probe's socket")
 
     def sockets_of(self, pid):

@@ -79,7 +79,7 @@ def test_locked_memory_does_not_matter(lab, balancer):
     lab("send", "5")
 
 
-def test_with_32_mb_of_memory_a_cold_start_fails_and_leaves_no_half_and_one_that_takes_over_works(lab, balancer):
+def test_with_32_mb_of_memory_a_cold_start_fails_cleanly_and_a_takeover_works(lab, balancer):
     """X2: the maps need more than that. When they exist, mxlbd and its child need little."""
     with cgroup("memory", limit_in_bytes=32 << 20) as group:
         enter = ["sh", "-c", f'echo $$ >{group}/cgroup.procs; exec "$@"', "sh", *lab_words(lab, "mxlbd")]
@@ -150,7 +150,7 @@ def test_after_a_flood_that_drowned_the_kernels_news_it_knows_what_the_kernel_kn
     measured(f"known {took:.2f} s after it went on")
 
 
-def test_after_a_reboot_the_vip_is_nobodys_until_a_server_is_up(lab, balancer, measured):
+def test_after_a_reboot_the_vip_is_not_answered_until_a_server_is_up(lab, balancer, measured):
     """U9: all kernel state is gone. The VIP is announced and answered when the first server is up."""
     with lab.popen("exec", "switch", "tcpdump", "-Z", "root", "-i", "lb", "-nn", "-tt", "-l", f"arp and src host {VIP}",
                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as dump, Traffic(lab) as traffic:
@@ -201,7 +201,7 @@ def test_with_a_full_disk_under_its_socket_and_its_log_it_works(lab, balancer):
         assert balancer.log() == "", "nothing could be written"
 
 
-def test_a_log_that_nobody_reads_stops_nothing_and_goes_on_when_it_is_read(lab, balancer):
+def test_a_log_without_a_reader_blocks_nothing_and_continues_when_it_is_read(lab, balancer):
     """K9: a full pipe. Log lines are dropped, and no probe is delayed."""
     read, write = os.pipe()
     with os.fdopen(read, "rb", 0) as log:
@@ -243,7 +243,7 @@ def kernel_warnings():
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_a_map_that_somebody_overwrites_is_put_right_within_seconds(lab, running, name, measured):
+def test_a_map_overwritten_by_another_process_is_restored_within_seconds(lab, running, name, measured):
     """K7: the BPF program stays within its bounds meanwhile."""
     path, = lab.pin.glob(f"v*/{name}*")
     before = kernel_warnings()
@@ -340,7 +340,7 @@ def test_removals_and_additions_raise_no_alarm_and_a_foreign_write_does_each_tim
     measured(f"{2 * REMOVALS} servers added and removed: 0 alarms")
 
 
-def test_what_somebody_wrote_just_before_a_change_is_not_taken_for_the_truth(lab, running):
+def test_a_foreign_write_just_before_a_change_is_not_mistaken_for_the_current_state(lab, running):
     """K7: a change is compared with the contents of the maps before the watchdog's next check. Each lost ring number
     used to cost one of the copies in which rings are built, until none was left."""
     with Pinned(next(lab.pin.glob("v*/services"))) as services:

@@ -78,7 +78,7 @@ def test_what_is_a_warning(site, balancer):
     becomes(site, "WARNING", "the last reload failed")
 
 
-def test_nobody_up_is_critical_and_worse_than_a_warning(site):
+def test_no_server_up_is_critical_and_worse_than_a_warning(site):
     for host in SERVERS:
         site.stop(host)
     becomes(site, "CRITICAL", "hybrid-mail: no server is available: senders are refused")

@@ -131,7 +131,7 @@ def test_what_the_child_needs_does_not_kill_it(probe_once):  # noqa: F811
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the registers are those of x86-64")
-def test_nobody_waits_for_a_child_that_hangs_up_and_lives(probe_once):  # noqa: F811
+def test_a_child_that_hangs_up_but_lives_delays_nothing(probe_once):  # noqa: F811
     """It has a second to exit, in which the next child already probes; then it is killed."""
     if os.geteuid():
         pytest.skip("needs root")
@@ -174,7 +174,7 @@ def test_verdicts_outlive_any_number_of_children(balancer):
         os.kill(child, signal.SIGKILL)
         wait_until(lambda: child not in children(balancer.process.pid), 5, "the killed child is gone")
         assert set(balancer.verdicts().values()) == {"up"}
-        # A probe that two children in a row were killed under is our trouble.
+        # A probe that was running when two children in a row were killed is a local error.
         wait_until(lambda: not probed & last_probes(balancer), 15, "each server was probed since")
         assert set(balancer.verdicts().values()) == {"up"}
     wait_until(lambda: {balancer.backend(name)["reason"] for name in since} == {"ok"}, 15, "probes go on")

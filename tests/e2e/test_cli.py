@@ -86,7 +86,7 @@ def test_what_mxlbd_refuses_is_status_1(running, words):
     assert "refused" in ctl(running.lab, *words, status=1)
 
 
-def test_who_may_only_look_is_told_who_may_change(running):
+def test_a_reader_that_tries_a_change_learns_who_may_make_it(running):
     lab = running.lab
     said = lab.within("lb", "setpriv", "--reuid=65534", "--regid=61999", "--clear-groups", str(lab.run / "bin/mxlbctl"),
                       "-s", str(lab.run / "mxlb.sock"), "drain", "hybrid-mail/oxford-a", status=1)
@@ -238,7 +238,7 @@ def test_completion_offers_commands_options_and_what_mxlbd_knows(lab, running):
     assert completed(lab, "-s", "/no/such/socket", "drain", "") == set(), "silent without mxlbd"
 
 
-def test_completion_runs_nothing_that_a_daemon_says(lab, tmp_path):
+def test_completion_executes_nothing_from_the_daemons_output(lab, tmp_path):
     """bash expands the words that it completes from, so names with characters that are special to a shell are left
     out."""
     ran = tmp_path / "ran"
@@ -252,7 +252,7 @@ def test_completion_runs_nothing_that_a_daemon_says(lab, tmp_path):
     assert not ran.exists()
 
 
-def test_json_is_ascii_whatever_a_daemon_says(lab, tmp_path):
+def test_json_is_ascii_for_any_output_of_the_daemon(lab, tmp_path):
     """Some terminals treat U+009B like ESC [."""
     status = {"services": [{"name": "\u009b2J\u001b[2J\u202e"}]}
     lab("ctl", "--version")

@@ -30,7 +30,7 @@ def ended(balancer):
             if m[1] == "connection_ended" and m[3] == CLIENT}
 
 
-def test_each_session_is_told_with_its_server_and_its_end_and_a_restart_knows_that_it_began_before(lab, balancer):
+def test_each_session_is_logged_with_its_server_and_its_end_also_over_a_restart(lab, balancer):
     start(balancer)
     with Sessions(lab, VIP) as sessions:
         opened = {s.port: s.server for s in sessions.open(8, 2)}
@@ -54,7 +54,7 @@ def test_each_session_is_told_with_its_server_and_its_end_and_a_restart_knows_th
             assert (how, before) == ("closed", True)
 
 
-def test_connections_of_less_than_a_second_are_told_too(lab, balancer, measured):
+def test_connections_of_less_than_a_second_are_logged_too(lab, balancer, measured):
     start(balancer)
     sizes = lab.log_sizes()
     lab("send", str(SHORT))
@@ -69,7 +69,7 @@ def test_connections_of_less_than_a_second_are_told_too(lab, balancer, measured)
         assert sum(m[5] == host for m in beginnings) == taken[host]
 
 
-def test_sessions_that_mxlb_resets_are_told_as_reset_and_no_log_is_kept_unless_asked_for(lab, balancer):
+def test_sessions_that_mxlb_resets_are_logged_as_reset_and_the_log_is_off_by_default(lab, balancer):
     start(balancer)
     with Sessions(lab, VIP) as sessions:
         opened = {s.port: s.server for s in sessions.open(8, 0)}

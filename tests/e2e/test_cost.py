@@ -175,7 +175,7 @@ def death_told(lab, balancer, host):
 
 
 def play(lab, balancer, ways, measured, peers):
-    # A death in the middle of a dialogue is told when that has lasted as long as it may.
+    # A death during a dialogue is noticed when the dialogue times out.
     balancer.configure(replace={"    timeout: 10s": "    timeout: 2s", "services:\n": "services:\n" + hostile_servers(lab, ways, peers)})
     balancer.start()
     balancer.wait_for({host: "up" for host in OXFORD}, NEVER_S)
@@ -232,10 +232,10 @@ def test_eight_hostile_servers_delay_no_other_servers_verdict(lab, balancer, mea
 @pytest.mark.skipif(not FULL, reason="make costs")
 @pytest.mark.parametrize("count", [1, SERVERS_MAX])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_death_is_told_as_fast_with_hostile_servers(lab, balancer, way, count, measured):
+def test_a_death_is_detected_as_fast_with_hostile_servers(lab, balancer, way, count, measured):
     assert max(play(lab, balancer, [way] * count, measured, [])) < TOLD_S
 
 
 @pytest.mark.skipif(not FULL, reason="make costs")
-def test_a_death_is_told_without_any_hostile_server(lab, balancer, measured):
+def test_a_death_is_detected_without_any_hostile_server(lab, balancer, measured):
     assert max(play(lab, balancer, [], measured, [])) < TOLD_S

@@ -52,7 +52,7 @@ def test_a_minute_of_probing_with_a_dead_server_leaks_neither_memory_nor_descrip
     measured(f"{before} descriptors at the start of the minute, {after} at its end")
 
 
-def test_the_supervisor_is_told_when_mxlbd_is_ready_and_when_it_stops(lab, balancer):
+def test_the_supervisor_is_notified_when_mxlbd_is_ready_and_when_it_stops(lab, balancer):
     address = lab.run / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(address))
@@ -83,7 +83,7 @@ def test_status_is_a_document_that_names_every_server_and_a_table_for_people(lab
         assert word in table
 
 
-def test_mxlbctl_says_that_the_daemon_is_not_there(lab, balancer):
+def test_mxlbctl_reports_that_mxlbd_is_not_running(lab, balancer):
     lab("ctl", "status", status=3)
 
 
@@ -97,7 +97,7 @@ def test_a_reload_brings_a_changed_configuration_into_force(lab, balancer):
         traffic.wait_seen({"oxford-a"})
 
 
-def test_a_reload_of_a_bad_file_changes_nothing_and_says_why(lab, balancer):
+def test_a_reload_of_an_invalid_file_changes_nothing_and_gives_the_reason(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     balancer.configure(replace={"probe: exo": "probe: eox"})

@@ -53,7 +53,7 @@ def test_a_stop_does_not_detach(lab, balancer, how):
     lab("send", "20")
 
 
-def test_a_running_mxlbd_is_not_robbed_by_who_names_only_its_file(lab, balancer):
+def test_detach_by_the_file_alone_is_refused_while_mxlbd_runs(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     said = lab("run", str(lab.run / "bin/mxlbctl"), "-c", str(lab.config_file), "detach", status=1)
@@ -69,7 +69,7 @@ def test_detach_twice_and_detach_of_nothing_are_no_errors(lab, balancer):
     detach_left(lab)
 
 
-def test_who_may_only_read_may_not_detach(lab, balancer):
+def test_detach_needs_the_right_to_change(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     (lab.run / "mxlb.sock").chmod(0o666)

@@ -350,7 +350,7 @@ def test_its_page_fits_80_columns(lab, balancer):
     assert page.splitlines()[-1].startswith("errors: ") and len(page.splitlines()) > 20
 
 
-def test_a_reader_without_rights_is_told_what_needs_root(lab, balancer):
+def test_without_root_the_checks_that_need_it_are_named(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     nobody = "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"

@@ -96,7 +96,7 @@ def test_each_transition_is_one_line_of_the_log_and_one_entry_with_cause_reason_
     assert "SIGTERM; the datapath goes on forwarding" in logged(balancer)[-1]
 
 
-def test_who_follows_events_sees_each_once_over_a_kill_and_a_restart(lab, balancer):
+def test_a_follower_sees_each_event_once_over_a_kill_and_a_restart(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     with follower(lab, "--json") as lines:

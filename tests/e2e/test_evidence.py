@@ -66,9 +66,9 @@ def refuse_the_probe(balancer, told, mail, hosts, orders, reason):
 
 
 @pytest.mark.parametrize("where", WHERE)
-def test_what_is_said_to_the_probe_alone_moves_no_mail(balancer, told, lab, where):
+def test_an_answer_to_the_probe_alone_moves_no_mail(balancer, told, lab, where):
     start(balancer, told)
-    # a server of a tier that takes no mail has no clients to speak for it: only a text that names the probe is about the probe
+    # a server of an idle tier has no clients as evidence: only a text that names the probe is about the probe alone
     with Mail(lab) as mail:
         mail.wait_taken_by(OXFORD)
         for orders, reason in KNOWN.values():
@@ -79,7 +79,7 @@ def test_what_is_said_to_the_probe_alone_moves_no_mail(balancer, told, lab, wher
 @pytest.mark.parametrize("where", ["one", "half"])
 @pytest.mark.parametrize("stage", ["greeting", "mail"])
 @pytest.mark.parametrize("texts", [UNKNOWN_4XX, UNKNOWN_5XX], ids=["4xx", "5xx"])
-def test_unknown_words_to_the_probe_alone_move_no_mail(balancer, told, lab, where, stage, texts):
+def test_an_unknown_answer_to_the_probe_alone_moves_no_mail(balancer, told, lab, where, stage, texts):
     start(balancer, told)
     with Mail(lab) as mail:
         mail.wait_taken_by(OXFORD)
@@ -122,7 +122,7 @@ def test_a_server_that_refuses_everybody_is_out_in_time(balancer, told, lab, mea
             out = time.monotonic() - since
         finally:
             told.tell(["oxford-a"], {})
-        # a session that was under way speaks for the server until it ends
+        # a session that was already open is evidence for the server until it ends
         old = [d.end for d in mail.deliveries() if d.at < since and d.server == "oxford-a"]
         assert since + out < max([since, *old]) + 3.5
         balancer.wait_for({"oxford-a": "up"})

@@ -76,7 +76,7 @@ def test_a_server_whose_cable_is_cut_leaves_the_ring_in_time_as_unreachable(lab,
     measured(f"out after {out:.2f} s, back after {back:.2f} s")
 
 
-def test_a_server_that_lost_the_vip_is_down_and_the_reason_says_so(lab, balancer):
+def test_a_server_that_lost_the_vip_is_down_with_this_reason(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     lab.remove_vip("oxford-a")
@@ -164,7 +164,7 @@ def test_started_before_any_server_mxlbd_refuses_no_sender_and_mail_flows_once_o
     for host in SERVERS:
         lab.stop(host)
     balancer.start()
-    # The VIP is not answered yet; a router that still knows it from before sends to us all the same.
+    # The VIP does not answer ARP yet, but a router that has it in its cache sends here all the same.
     lab.router_knows_vip()
     with Traffic(lab) as traffic:
         begun = time.monotonic()

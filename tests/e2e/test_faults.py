@@ -55,7 +55,7 @@ def test_every_test_that_is_named_is_there(listed, tests):
     assert named and named <= set(tests), named - set(tests)
 
 
-def test_every_row_has_a_test_or_says_why_not(listed, tests):
+def test_every_row_has_a_test_or_a_reason_for_none(listed, tests):
     shown = set().union(*tests.values())
     for row, text in listed.items():
         tested = row in shown or any(name in tests for name in re.findall(r"`(\w+)`", text))

@@ -72,7 +72,7 @@ def test_an_interface_that_is_deleted_and_recreated_carries_mail_again(lab, runn
     measured(f"attached again {attached:.2f} s after it was there, mail {back:.2f} s")
 
 
-def test_another_address_of_the_interface_is_taken_up_and_told_to_the_neighbours(lab, balancer, measured):
+def test_another_address_of_the_interface_is_used_and_announced_to_the_neighbours(lab, balancer, measured):
     """D2: the router has to learn the address from mxlbd's announcement."""
     balancer.start()
     balancer.wait_all_up()
@@ -150,7 +150,7 @@ def test_pins_that_are_removed_are_put_back_and_the_next_mxlbd_takes_them_over(l
     measured(f"back after {took:.2f} s")
 
 
-def test_maps_that_a_refused_mxlbd_left_in_place_of_the_removed_ones_are_not_taken_for_the_own(lab, balancer):
+def test_maps_that_a_refused_mxlbd_left_in_place_of_the_removed_ones_are_not_adopted(lab, balancer):
     """K6: the directory is removed and created again, and before mxlbd notices, another mxlbd starts there and is
     refused. The next one must take over the flows of the program in force."""
     own = lab.pin / "own"
@@ -176,7 +176,7 @@ def test_maps_that_a_refused_mxlbd_left_in_place_of_the_removed_ones_are_not_tak
 
 
 @pytest.mark.parametrize("how", ["xdp", "xdpgeneric", "xdpdrv"])
-def test_no_other_program_gets_in_while_ours_is_there(lab, running, how):
+def test_no_other_program_can_be_attached_while_mxlbs_is(lab, running, how):
     """D4: once mxlbd has started, the kernel refuses other programs. The test uses ip, as people would."""
     said = lab.within("lb", "ip", "-force", "link", "set", "dev", "eth0", how, "pinned", f"{lab.pin}-pass", status=2)
     assert "XDP" in said or "busy" in said, said
@@ -206,7 +206,7 @@ def test_another_program_that_took_its_place_is_reported_and_replaced_once_it_is
     measured(f"reported after {told:.2f} s, attached {attached:.2f} s after it was gone")
 
 
-def test_where_the_driver_refuses_auto_is_generic_and_says_so(lab, balancer):
+def test_if_the_driver_refuses_native_mode_auto_is_generic_and_reported(lab, balancer):
     """D5: a veth refuses native XDP if its peer has more transmit queues than it has receive queues."""
     lab.undo.callback(lab.within, "switch", "ethtool", "-L", "lb", "tx", "1")
     lab.within("switch", "ethtool", "-L", "lb", "tx", "2")

@@ -92,7 +92,7 @@ def test_a_flood_of_segments_of_no_session_breaks_none(lab, running, forger, mea
     measured(f"{forgery.text()}: 0 sessions broken")
 
 
-def test_frames_that_nobody_sends_are_dropped_each_for_its_reason(lab, running):
+def test_frames_that_no_host_sends_are_dropped_each_with_its_reason(lab, running):
     """N4, N5: fragments of all kinds, invalid source addresses, contradictory flags, inconsistent headers."""
     with Mail(lab) as mail:
         memory, before = memory_kb(running), running.status()["drops"]

@@ -39,7 +39,7 @@ def test_a_server_whose_mac_changes_silently_is_found_again_and_no_session_is_lo
     measured(f"the last connection that failed was begun {max(failed, default=0):.2f} s after the change, {len(failed)} in all")
 
 
-def test_a_neighbour_entry_that_is_deleted_or_marked_failed_costs_nothing(lab, balancer):
+def test_a_neighbour_entry_that_is_deleted_or_marked_failed_breaks_nothing(lab, balancer):
     """D9: the last MAC address stays in use while it is resolved again."""
     balancer.start()
     balancer.wait_all_up()

@@ -205,7 +205,7 @@ def test_top_shows_an_attack_as_what_it_is_and_is_quiet_without_one(lab, running
 
 
 @pytest.mark.skipif(not GAMES, reason="takes more than a minute: make games")
-def test_a_drain_ends_when_those_who_send_mail_have_gone(lab, running, forger):
+def test_a_drain_ends_when_the_clients_that_send_mail_have_gone(lab, running, forger):
     swallow_forged_sources(lab)
     with Sessions(lab, VIP) as sessions:
         sessions.open(10, 0)

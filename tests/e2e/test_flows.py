@@ -96,9 +96,9 @@ def test_no_session_breaks_under_a_flood_of_forged_syns_while_the_ring_changes_e
     assert not ports & set(resets.ports()), "no session was sent a RST"
     assert placed > forgery.done["sent"] / 10, "the flood reached the balancer"
     attempts = traffic.attempts()
-    # A SYN may be lost in so full a cable, and its sender tries again: that is not being refused.
+    # A SYN may be lost on such a full cable and is retransmitted, which does not count as refused.
     refused = [a for a in attempts if a.error not in ("", "TimeoutError")]
-    # Above 65,000 a second a new connection's note may be gone, and the ring have changed, before its second segment.
+    # Above 65,000 a second a half-open entry may be replaced, and the ring changed, before its second segment arrives.
     limit = 0.1 * len(attempts) if rate == 0 else 0
     assert len(refused) <= limit, f"{len(refused)} of {len(attempts)} new connections were refused: {refused[:3]}"
     assert any(a.server for a in attempts)
@@ -158,7 +158,7 @@ print(seen, flush=True)
 """
 
 
-def test_clients_that_do_not_answer_are_told_three_times_and_then_left_alone(lab, running, measured):
+def test_clients_that_do_not_answer_get_three_resets_and_no_more(lab, running, measured):
     counter = lab.popen("exec", "client", "/usr/bin/python3", "-c", COUNT_FORGED_SYNS, VIP, CLIENT, str(STRAYS),
                         stdout=subprocess.PIPE, text=True)
     assert counter.stdout.readline() == "sent\n"
@@ -193,7 +193,7 @@ def test_when_oxford_dies_silently_all_its_clients_are_reset_within_2_s_of_the_v
 
 
 @FAMILIES
-def test_with_on_unreachable_keep_nobody_is_reset_and_the_sessions_live_on_when_oxford_returns(
+def test_with_on_unreachable_keep_no_session_is_reset_and_all_continue_when_oxford_returns(
         lab, balancer, vip, client, service):
     balancer.configure(replace={"failback-hold: 0s": "failback-hold: 0s\n    on-unreachable: keep"})
     balancer.start()

@@ -70,7 +70,7 @@ def test_a_silent_host_is_out_within_the_interval_and_four_seconds_without_traff
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:2::1"])
-def test_a_router_that_knows_no_route_has_said_that_the_host_is_gone(lab, build, address):
+def test_a_routers_no_route_error_makes_the_host_unreachable(lab, build, address):
     command("make", "-s", f"B={build.name}", f"{build.name}/probe-once", cwd=ROOT)
     result = json.loads(lab.within("client", str(build / "probe-once"), "-T", "9000", "-C", "9000", address, "25"))
     assert (result["reason"], result["text"]) == ("unreachable", "Network is unreachable")

@@ -76,7 +76,7 @@ def told(lab, client):
 
 @WAYS
 @FAMILIES
-def test_C11_what_a_router_says_of_a_servers_reply_reaches_that_server_alone(lab, running, vip, client):
+def test_C11_a_routers_error_about_a_servers_reply_reaches_only_that_server(lab, running, vip, client):
     lab.undo.callback(forget_mtus, lab)
     lab.undo.callback(lab.within, "router", "ip", "link", "set", "dev", "wan", "mtu", "1500")
     lab.within("router", "ip", "link", "set", "dev", "wan", "mtu", str(NARROW))

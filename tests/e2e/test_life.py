@@ -63,7 +63,7 @@ def test_a_restart_with_a_mode_that_the_driver_refuses_leaves_the_old_one_at_wor
     balancer.start()
     balancer.wait_all_up()
     assert balancer.stop() == 0
-    # A veth refuses native XDP when its peer has more sending queues than it has receiving ones.
+    # A veth refuses native XDP if its peer has more transmit queues than it has receive queues.
     lab.undo.callback(lab.within, "switch", "ethtool", "-L", "lb", "tx", "1")
     lab.within("switch", "ethtool", "-L", "lb", "tx", "2")
     balancer.configure("native")
@@ -110,7 +110,7 @@ def test_a_server_removed_while_mxlbd_was_away_leaves_no_rule_table_or_neighbour
     assert neighbours(lab) == rules(lab, "-6")
 
 
-def test_started_without_standard_files_mxlbd_gives_their_places_to_nothing_else(lab, balancer):
+def test_started_without_standard_files_mxlbd_does_not_reuse_their_descriptors(lab, balancer):
     lab("mxlbd", "--help")  # has the binaries copied
     balancer.start("run", "bash", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', str(lab.run / "bin/mxlbd"), str(lab.config_file))
     files = Path(f"/proc/{balancer.process.pid}/fd")
@@ -124,7 +124,7 @@ def solicited_node_groups(lab):
     return re.findall(r"inet6 (ff02::1:ff\S+)", lab.within("lb", "ip", "-6", "maddr", "show", "dev", "eth0"))
 
 
-def test_after_a_reload_the_ipv6_vip_is_still_found_by_who_asks_for_it(lab, balancer):
+def test_after_a_reload_the_ipv6_vip_still_answers_solicitations(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     wait_until(lambda: "ff02::1:ff00:25" in solicited_node_groups(lab), 5, "the VIP's group is joined")
@@ -137,7 +137,7 @@ def test_after_a_reload_the_ipv6_vip_is_still_found_by_who_asks_for_it(lab, bala
 
 
 @pytest.mark.parametrize("forwards, flags", [("1", "router, override"), ("0", "override")], ids=["router", "host"])
-def test_an_announced_ipv6_vip_says_whether_this_box_is_a_router(lab, balancer, forwards, flags):
+def test_an_ipv6_announcement_has_the_router_flag_of_this_box(lab, balancer, forwards, flags):
     """Also with the unit's restrictions, where there is no /proc/sys."""
     key = "net.ipv6.conf.eth0.forwarding"
     before = lab.within("lb", "sysctl", "-n", key).strip()
@@ -163,7 +163,7 @@ def test_a_reload_with_a_shorter_interval_does_not_wait_for_the_end_of_the_old_o
     balancer.wait_for({"oxford-a": "down"}, 10)
 
 
-def test_the_last_error_is_shown_as_it_was_said(lab, balancer):
+def test_the_last_error_is_shown_verbatim(lab, balancer):
     balancer.start()
     balancer.configure(replace={"probe: exo": "probe: e?o"})
     said = lab("ctl", "reload", status=1).removeprefix("mxlbctl: refused: ")
@@ -229,7 +229,7 @@ def test_an_interface_recreated_under_the_same_index_carries_the_program_again(l
     assert ETH1_INDEX in links(lab)
 
 
-def test_while_the_own_interface_is_down_no_server_is_blamed_and_the_reason_is_the_interface(lab, balancer):
+def test_while_the_boxs_interface_is_down_no_server_is_blamed_and_the_reason_is_the_interface(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     lab.take_down("lb")

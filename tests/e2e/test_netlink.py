@@ -178,7 +178,7 @@ def test_an_entry_set_by_hand_stays_permanent_and_a_reprobe_of_it_succeeds(net):
     assert "PERMANENT" in net.run("lb", "ip neigh show 192.0.2.77")
 
 
-def test_two_backends_behind_one_gateway_are_told_both_and_an_ended_one_no_more(net):
+def test_two_backends_behind_one_gateway_are_both_reported_and_a_removed_one_is_not(net):
     net.run("lb", f"ip route add 198.51.100.0/24 via {A4}")
     d = net.driver()
     d.resolve(5, "198.51.100.1", MAC["a"])

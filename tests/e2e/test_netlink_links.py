@@ -15,7 +15,7 @@ from netlink_net import (A4, A6, BEHIND, LB4, LB6, MAC, SNIFFER, VIP4, VIP6, dri
 # Links
 
 
-def test_an_interface_that_goes_down_and_up_is_told_with_the_time_it_came_up(net):
+def test_an_interface_that_goes_down_and_up_is_reported_with_the_time_it_came_up(net):
     d = net.driver()
     d.do("link 0")
     d.expect(rf"link eth0 ifindex=\d+ up carrier mtu=1500 mac={MAC['lb']} since=0")
@@ -42,7 +42,7 @@ def test_an_interface_deleted_and_made_again_is_followed_with_its_groups_and_tim
     assert net.run("lb", "sysctl -n net.ipv4.neigh.eth0.retrans_time_ms").strip() == "200"
 
 
-def test_an_interface_that_is_not_there_at_the_start_is_told_when_it_comes(net):
+def test_an_interface_that_is_missing_at_the_start_is_reported_when_it_appears(net):
     d = net.driver("eth0", "late0")
     d.do("link 1")
     d.expect("link late0 ifindex=0 .*")

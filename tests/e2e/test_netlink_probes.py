@@ -175,7 +175,7 @@ def test_a_foreign_rule_in_front_of_the_probes_is_noticed_and_its_end_too(net, v
     wait_for(lambda: d.do("known 11") == WHOLE, 1)
 
 
-def test_a_link_that_goes_takes_its_routes_along_and_nobody_is_accused(net):
+def test_a_link_that_goes_down_loses_its_routes_and_no_server_is_blamed(net):
     d = net.driver()
     watch_both(net, d, True)
     assert d.do(f"route 11 {VIP6}") == 0
@@ -189,7 +189,7 @@ def test_a_link_that_goes_takes_its_routes_along_and_nobody_is_accused(net):
     assert not [line for line in lines if line.startswith("put back")], lines
 
 
-def test_a_neighbour_timer_that_somebody_changed_is_fast_again(net):
+def test_a_neighbour_timer_changed_by_another_process_is_restored(net):
     d = net.driver()
     assert d.do("fast") == 0
     for family in ("ipv4", "ipv6"):

@@ -40,7 +40,7 @@ def told(file):
     return [json.loads(line) for line in lines]
 
 
-def test_each_event_is_told_once_in_order_from_start_to_stop_and_a_reload_changes_the_program(lab, balancer):
+def test_each_event_is_passed_once_in_order_from_start_to_stop_and_a_reload_changes_the_program(lab, balancer):
     out, other = lab.run / "told", lab.run / "other"
     for file in (out, other):
         file.unlink(missing_ok=True)
@@ -125,7 +125,7 @@ def test_it_cannot_open_the_pinned_maps(lab, balancer):
     assert out.read_text() == f"{uid} Operation not permitted"
 
 
-def test_a_program_that_is_not_there_is_said_and_mail_goes_on(lab, balancer):
+def test_a_missing_program_is_reported_and_mail_goes_on(lab, balancer):
     configure(balancer, "/no/such/program")
     balancer.start()
     balancer.wait_all_up()
@@ -160,7 +160,7 @@ def test_notify_test_shows_how_the_program_ends_and_a_failure_is_a_problem_until
     assert not [e for e in told(out) if e["to"] == "notify" or e["from"] == "notify"], "its own failure is told to nobody"
 
 
-def test_notify_test_without_a_program_or_with_one_that_hangs_says_so(lab, balancer):
+def test_notify_test_reports_a_missing_program_and_one_that_hangs(lab, balancer):
     balancer.configure()
     balancer.start()
     assert "No notify program is configured" in lab("ctl", "notify-test", status=1)
@@ -258,7 +258,7 @@ def test_webhook_posts_the_event_or_its_line(tmp_path):
         assert "500" in recipe("webhook", url, status=None)
 
 
-def test_the_words_of_a_server_add_no_header_to_a_mail(tmp_path):
+def test_a_servers_reply_text_adds_no_header_to_a_mail(tmp_path):
     sendmail = tmp_path / "sendmail"
     sendmail.write_text("#!/bin/sh\ncat\n")
     sendmail.chmod(0o755)

@@ -19,7 +19,7 @@ def restart(balancer, kill):
     balancer.start()
 
 
-def test_a_forced_tier_takes_the_mail_until_auto_and_a_restart_keeps_it(lab, balancer):
+def test_a_forced_tier_gets_the_mail_until_auto_also_over_a_restart(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     with Traffic(lab) as traffic:
@@ -42,7 +42,7 @@ def test_a_forced_tier_takes_the_mail_until_auto_and_a_restart_keeps_it(lab, bal
     assert balancer.service("hybrid-mail6")["active_tier"] == 10
 
 
-def test_a_forced_tier_with_nobody_up_falls_back_and_says_so(lab, balancer):
+def test_a_forced_tier_without_a_server_up_falls_back_and_reports_it(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     lab("ctl", "tier", "hybrid-mail", "force", "20")
@@ -99,7 +99,7 @@ def test_with_a_manual_failback_a_better_tier_waits_for_the_operator_over_a_rest
         traffic.wait_seen(OXFORD)
 
 
-def test_drain_and_maint_and_who_said_so_outlive_restart_and_reload(lab, balancer):
+def test_drain_and_maint_and_their_author_outlive_restart_and_reload(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     lab("ctl", "drain", "hybrid-mail/oxford-a")

@@ -120,7 +120,7 @@ def own_mta(lab):
 
 @pytest.mark.parametrize("mta", [False, True])
 @pytest.mark.parametrize("vip,service,bits", [(VIP, "hybrid-mail", 32), (VIP6, "hybrid-mail6", 128)])
-def test_a_vip_that_becomes_an_address_of_this_box_moves_no_mail_and_is_told_everywhere(lab, balancer, measured, vip, service,
+def test_a_vip_that_becomes_an_address_of_this_box_moves_no_mail_and_is_reported_everywhere(lab, balancer, measured, vip, service,
                                                                                          bits, mta):
     balancer.configure(replace={"tls: encryption-only": "tls: none"})
     balancer.start()
@@ -154,7 +154,7 @@ def test_a_vip_that_becomes_an_address_of_this_box_moves_no_mail_and_is_told_eve
 
 @pytest.mark.parametrize("pref", ["100", "30000"])
 @pytest.mark.parametrize("way", ["via 203.0.113.1", "dev tun7"])
-def test_a_rule_of_somebody_elses_that_takes_all_traffic_elsewhere_moves_no_mail(lab, running, measured, way, pref):
+def test_a_foreign_rule_that_routes_all_traffic_elsewhere_moves_no_mail(lab, running, measured, way, pref):
     """Like that of a VPN client: it sends all traffic to its own table, before mxlb's rules or after them."""
     for undo in (f"rule del pref {pref}", "link del tun7", "route flush table 77"):
         lab.undo.callback(lab.within, "lb", "ip", *undo.split(), status=None)
@@ -208,7 +208,7 @@ def test_a_reload_leaves_no_multicast_group_that_is_still_served(lab, running):
     group = "ff02::1:ff00:25"
     wait_until(lambda: group in lab.within("lb", "ip", "-6", "maddr", "show", "dev", "eth0"), 10, "the group is joined")
     text = lab.config_file.read_text()
-    # what a join leaves behind is repeated for a while (RFC 3810 section 6.1)
+    # reports of a join are repeated for some time (RFC 3810 section 6.1)
     uptime = running.info("Uptime_sec")
     wait_until(lambda: running.info("Uptime_sec") >= uptime + 3, 10, "reports have ended")
     before = reports()
@@ -339,7 +339,7 @@ ALLOWED = ["198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24", "198.18.0.0/24",
 
 @pytest.mark.parametrize("how", [*BREAK, "three of four prefixes gone"])
 @pytest.mark.parametrize("key", ["allow-file", "ca-file"])
-def test_a_start_with_a_file_that_went_bad_takes_the_last_good_copy_and_says_so(lab, balancer, key, how):
+def test_a_start_with_a_file_that_became_invalid_uses_its_last_good_copy_and_reports_it(lab, balancer, key, how):
     file = lab.run / "input"
     lab.undo.callback(file.unlink, missing_ok=True)
     if key == "allow-file":

@@ -47,7 +47,7 @@ def test_the_programs_run_and_know_the_packages_version(deb, unpacked):
         assert (version, build) == (field(deb, "Version").partition("+")[0], f"({field(deb, 'Version')})"), name
 
 
-def test_the_configuration_it_brings_does_nothing_and_says_how_to_begin(unpacked):
+def test_the_packaged_configuration_does_nothing_and_explains_how_to_begin(unpacked):
     files, control = unpacked
     config = files / "etc/mxlb/mxlb.yaml"
     assert all(line.startswith("#") for line in config.read_text().splitlines())

@@ -70,7 +70,7 @@ def test_a_fault_is_on_the_page_within_two_seconds_of_its_verdict(lab, balancer,
     assert page.console() == []
 
 
-def test_orders_are_shown_with_who_gave_them(lab, balancer, page):
+def test_orders_are_shown_with_their_authors(lab, balancer, page):
     lab("ctl", "maint", "hybrid-mail/oxford-a")
     lab("ctl", "tier", "hybrid-mail", "force", "20")
     wait_until(lambda: "maintenance" in shown(page, "oxford-a")["text"], 2, "the order is shown")
@@ -117,7 +117,7 @@ def test_it_can_be_heard_and_operated_without_a_mouse(page):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
-def test_the_page_says_at_once_that_mxlbd_is_gone_and_when_it_is_back(balancer, page, how):
+def test_the_page_shows_at_once_that_mxlbd_is_gone_and_when_it_is_back(balancer, page, how):
     lost = "return !document.getElementById('lost').hidden && document.getElementById('lost').textContent"
     os.kill(balancer.info("Pid"), how)
     text, _ = page.wait(lost, 5, "the loss is shown")  # a second to the next question, two for its answer
@@ -131,7 +131,7 @@ def test_the_page_says_at_once_that_mxlbd_is_gone_and_when_it_is_back(balancer, 
     page.wait("return document.getElementById('lost').hidden", 10, "the connection is back")
 
 
-def test_what_a_server_says_is_text_and_never_markup(lab, balancer, browser):
+def test_a_servers_reply_is_shown_as_text_and_never_as_markup(lab, balancer, browser):
     """Tags in a server's answer and a script injected into the page: neither runs."""
     evil = "<img src=x onerror=\\\"window.owned=1\\\"><script>window.owned=1</script>"
     browser.look(*WIDE)
@@ -152,7 +152,7 @@ def test_what_a_server_says_is_text_and_never_markup(lab, balancer, browser):
     assert any("Content Security Policy" in line for line in browser.console())
 
 
-def test_all_that_it_asks_for_is_below_its_own_path(page):
+def test_all_its_requests_are_below_its_own_path(page):
     """A web server may therefore serve it at any path, as with nginx in the manual: location /mxlb/."""
     page.run("window.asked = new Set(); const fetched = window.fetch; "
              "window.fetch = (path, how) => { window.asked.add(path); return fetched(path, how); }")

@@ -166,7 +166,7 @@ def test_two_active_boxes_do_no_harm(pair, measured):
     measured(f"{flips} changes of the router's entry, {IDLE + BUSY} sessions and {len(traffic.attempts())} new connections: 0 broken")
 
 
-def test_a_standby_box_answers_nobody_and_forwards_what_reaches_it(pair):
+def test_a_standby_box_does_not_answer_for_the_vip_but_forwards_its_packets(pair):
     asked = pair.lab.within("router", "arping", "-c", "3", "-w", "3", "-I", "lan", VIP, status=None) \
         if os.path.exists("/usr/sbin/arping") or os.path.exists("/usr/bin/arping") else None
     if asked is not None:
@@ -181,7 +181,7 @@ def test_a_standby_box_answers_nobody_and_forwards_what_reaches_it(pair):
     assert pair["lb-b"].role() == "standby"
 
 
-def test_an_order_ends_by_itself_and_status_names_who_gave_it(pair):
+def test_an_order_expires_and_status_names_its_author(pair):
     pair["lb"].ctl("role", "standby", "--for", "3s")
     assert pair["lb"].ha()["order"]["role"] == "standby" and pair["lb"].ha()["order"]["who"] == "root"
     wait_until(pair["lb-b"].is_active, 5, "lb-b is active")

@@ -11,7 +11,7 @@ def share(lines, service="hybrid-mail"):
     return float(re.search(rf"^service {service}: ([0-9.]+) % of new", lines, re.M)[1])
 
 
-def test_a_plan_says_what_would_change_and_changes_nothing(lab, balancer):
+def test_a_plan_lists_the_changes_and_makes_none(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     before = balancer.status()["config"]
@@ -38,7 +38,7 @@ def test_a_plan_says_what_would_change_and_changes_nothing(lab, balancer):
     assert lab("ctl", "plan", "-c", str(lab.config_file)) == "nothing would change\n"
 
 
-def test_a_plan_of_a_bad_file_says_where_and_leaves_no_trace(lab, balancer):
+def test_a_plan_of_an_invalid_file_names_the_line_and_leaves_no_trace(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
     good = lab.config_file.read_text()

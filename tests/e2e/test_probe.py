@@ -144,7 +144,7 @@ def test_each_behaviour_of_a_server_has_its_reason(probe_once, tls_context, case
     assert result["text"].isprintable() and len(result["text"]) < 256
 
 
-def test_a_healthy_probe_ends_without_a_reset_and_says_who_it_is(probe_once, tls_context):
+def test_a_successful_probe_ends_without_a_reset_and_identifies_itself(probe_once, tls_context):
     result, connection, _ = probe(probe_once, smtp(), "-s mail.contoso.com", tls_context)
     assert result["reason"] == "ok"
     assert connection.ended == "closed"
@@ -224,7 +224,7 @@ def test_a_host_that_does_not_answer_is_a_connect_timeout_with_a_hint_before(pro
 
 
 @pytest.mark.parametrize("stage", ["greeting", "ehlo", "tls", "ehlo-tls", "mail-from"])
-def test_silence_at_any_stage_is_told_while_the_probe_goes_on(probe_once, tls_context, stage):
+def test_silence_at_any_stage_is_reported_while_the_probe_goes_on(probe_once, tls_context, stage):
     """A host may die during a probe: its next hop is then resolved at once, not when the probe times out."""
     script = {"greeting": silent, "ehlo": smtp(ehlo=silent), "tls": smtp(handshake=silent),
               "ehlo-tls": smtp(ehlo_tls=silent), "mail-from": smtp(mail=silent)}[stage]
@@ -270,7 +270,7 @@ def test_where_nothing_answers_behind_a_router_the_host_is_unreachable(probe_onc
 
 @pytest.mark.parametrize("network", ["192.0.2", "2001:db8:2:"])
 @pytest.mark.parametrize("route", ["unreachable", "prohibit", None])
-def test_what_a_router_says_is_about_the_host(probe_once, network, route):
+def test_a_routers_error_is_about_the_host(probe_once, network, route):
     if os.geteuid():
         pytest.skip("needs root")
     v6 = ":" in network
@@ -301,7 +301,7 @@ ROUTES = {"unreachable": "unreachable", "prohibit": "local_error", "blackhole": 
 
 
 @pytest.mark.parametrize("route,reason", ROUTES.items(), ids=[f"route {r}" for r in ROUTES])
-def test_what_routing_says_is_about_the_host_or_about_us(probe_once, route, reason):
+def test_a_routing_error_is_about_the_host_or_this_box(probe_once, route, reason):
     if os.geteuid():
         pytest.skip("needs root")
     add = f"ip route add {route} 192.0.2.0/24 && " if route else ""

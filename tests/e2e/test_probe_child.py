@@ -46,7 +46,7 @@ def test_a_killed_child_is_replaced_and_costs_no_verdict(probe_once):
         assert "signal 9" in running.err
 
 
-def test_a_probe_whose_children_are_killed_again_and_again_is_our_trouble(probe_once):
+def test_a_probe_whose_children_are_killed_repeatedly_is_a_local_error(probe_once):
     """It is restarted once and not again, because its server may be the cause."""
     with Running(probe_once, "-r 2 -T 2000") as running:
         os.kill(running.child, signal.SIGKILL)

@@ -92,7 +92,7 @@ def test_a_depth_is_kept_to(mxlbctl):
     assert said(json.loads(out)) == [("server", "220 mx.contoso.com ESMTP"), ("probe", "QUIT"), ("server", "221 2.0.0 bye")]
 
 
-def test_nothing_that_a_server_says_reaches_the_terminal_as_it_is(mxlbctl):
+def test_nothing_from_a_server_reaches_the_terminal_unescaped(mxlbctl):
     evil = b"220-\x1b]0;owned\x07\xff\r\n220-" + b"x" * 3000 + b"\r\n220 \x1b[2J\x9b\r\n"
     for options in ((), ("--json",)):
         status, out, err = probe(mxlbctl, smtp(greeting=evil, ehlo=NO_TLS), *options)
@@ -101,7 +101,7 @@ def test_nothing_that_a_server_says_reaches_the_terminal_as_it_is(mxlbctl):
         assert "x" * 400 in out and "x" * 600 not in out
 
 
-def test_a_flood_of_lines_is_cut_and_said_so(mxlbctl):
+def test_a_flood_of_lines_is_truncated_with_a_note(mxlbctl):
     status, out, _ = probe(mxlbctl, smtp(ehlo=flood(b"250-x\r\n" * 1000, 1 << 20)), "--json")
     report = json.loads(out)
     assert (status, report["reason"]) == (1, "reply_too_long")
@@ -173,7 +173,7 @@ def test_options_of_a_probe_go_with_no_other_command(mxlbctl):
     assert "usage" in command(mxlbctl, "--helo", "x", "status", status=2)
 
 
-def test_a_name_that_does_not_resolve_is_said_so(mxlbctl):
+def test_a_name_that_does_not_resolve_is_reported(mxlbctl):
     assert "no-such-host.invalid: " in command(mxlbctl, "probe", "no-such-host.invalid", status=1)
 
 
@@ -200,7 +200,7 @@ def test_a_backend_is_probed_by_mxlbd_and_its_verdict_is_left_alone(lab, balance
     assert "refused: No such server." in lab("ctl", "probe", "hybrid-mail/x", status=1)
 
 
-def test_a_probe_that_takes_its_time_holds_up_nobody_and_too_many_are_refused(lab, balancer):
+def test_a_slow_probe_delays_no_other_client_and_too_many_are_refused(lab, balancer):
     balancer.configure(replace={"interval: 1s": "interval: 60s"})
     balancer.start()
     balancer.wait_all_up()

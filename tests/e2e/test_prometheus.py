@@ -49,7 +49,7 @@ def prometheus(lab, balancer, tmp_path):
     assert process.wait(30) == 0
 
 
-def test_it_takes_all_and_the_dashboard_has_data_and_a_fault_becomes_an_alert(lab, balancer, prometheus):
+def test_it_accepts_all_and_the_dashboard_has_data_and_a_fault_becomes_an_alert(lab, balancer, prometheus):
     with Traffic(lab) as traffic:
         traffic.wait_seen(OXFORD)
         wait_until(lambda: [r["value"][1] for r in prometheus('count_over_time(up{job="mxlb"}[1m]) > 3')], 60, "it scrapes")

@@ -162,7 +162,7 @@ def unloadable(build):
 
 
 @pytest.mark.parametrize("script", ["load.sh", "refused.sh"])
-def test_what_a_kernel_can_load_and_what_mxlbd_says_when_it_cannot(build, unloadable, script):
+def test_the_kernel_loads_the_program_or_mxlbd_reports_why_it_cannot(build, unloadable, script):
     """make check-kernels runs these in VMs; here they run on the kernel of this machine."""
     assert unloadable.is_dir()
     command(str(ROOT / "tests/kernels" / script), str(build))

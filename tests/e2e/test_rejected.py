@@ -38,7 +38,7 @@ def doctor(lab):
                                  status=None))["findings"]
 
 
-def test_who_is_not_in_the_allow_list_is_seen_everywhere(lab, balancer):
+def test_a_source_outside_the_allow_list_is_shown_everywhere(lab, balancer):
     """While others are served: so no tool may call it a fault."""
     configure(balancer, [f"{ROUTER}/32", "2001:db8:113::1/128"])
     balancer.start()

@@ -91,7 +91,7 @@ def readme_examples():
     return re.findall(r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
 
 
-def test_it_takes_the_example_and_the_readmes():
+def test_it_accepts_the_example_and_those_of_the_readme():
     texts = [EXAMPLE.read_text(), *readme_examples()]
     assert len(texts) > 1
     for text in texts:
@@ -115,7 +115,7 @@ def of_unit_tests(build, tmp_path_factory):
     return kept
 
 
-def test_what_mxlbd_takes_it_takes(of_unit_tests):
+def test_it_accepts_what_mxlbd_accepts(of_unit_tests):
     later = re.compile("|".join(rf"\b{name}:" for name in sources.later_keys()) or "(?!)")
     good = [text for text, good, _ in of_unit_tests if good and not later.search(text)]
     assert len(good) > 30

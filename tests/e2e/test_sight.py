@@ -29,7 +29,7 @@ def tagged(lab, balancer):
     return balancer
 
 
-def test_a_device_that_strips_the_tags_of_mail_is_told_not_to_until_detach(lab, tagged):
+def test_a_device_does_not_strip_the_tags_of_mail_until_detach(lab, tagged):
     set_stripping(lab, "on")
     tagged.start()
     assert not strips_tags(lab)
@@ -89,7 +89,7 @@ def program_of(link):
     return bpf(PROG_GET_FD_BY_ID, struct.pack("I", struct.unpack_from("III", info)[2]))
 
 
-def test_where_the_program_sees_nothing_nothing_says_up(lab, balancer, descriptors):
+def test_if_the_program_sees_no_packets_nothing_is_shown_as_up(lab, balancer, descriptors):
     """A foreign program that passes everything is put into mxlb's own link: the mode does not change, and probes
     succeed."""
     balancer.start()

@@ -42,7 +42,7 @@ def resident_kb(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
 
 
-def test_who_may_ask_who_may_change_and_who_is_noted(lab, balancer):
+def test_reading_and_changing_need_rights_and_changes_are_logged_with_the_user(lab, balancer):
     """A1: an ordinary user can't connect, a member of the group can read, an operator and root can make changes, which
     are logged with their names."""
     balancer.configure(replace={"group: mxlb": "group: mxlb\n  operators: [mxlb]"})
@@ -99,7 +99,7 @@ def test_thousands_of_clients_of_every_bad_kind_disturb_neither_probes_nor_mail(
              f"{len(traffic.attempts())} connections through, none failed")
 
 
-def test_the_operators_word_stands_while_probes_say_other_things(lab, balancer):
+def test_an_operators_state_stands_while_probe_results_change(lab, balancer):
     """A3: a server drained by the operator goes down and up again and stays drained; the log names the operator."""
     balancer.start()
     balancer.wait_all_up()

@@ -83,7 +83,7 @@ def test_what_is_pinned_is_shown_as_of_when(lab, balancer, how):
     assert ctl(lab, "status", status=0).startswith("mxlbd ")
 
 
-def test_where_nothing_can_be_known_nothing_is_said(lab, balancer, tmp_path):
+def test_without_evidence_nothing_is_reported(lab, balancer, tmp_path):
     balancer.start()
     balancer.wait_all_up()
     balancer.stop()

@@ -240,7 +240,7 @@ services:
 
 def test_a_far_end_with_tiers_of_its_own_serves_from_them(lab, balancer):
     lose_vips(lab, "nuneaton")
-    # Generic: the switch's end of nuneaton's cable has no program, so that a native one could send nothing.
+    # Generic, because the switch's end of nuneaton's cable has no program, without which a native one can send nothing.
     lab.farend("nuneaton", farend_config(lab, "nuneaton", OWN_TIERS, "generic"))
     set_tiers(balancer, hybrid_mail={10: {"nuneaton": "203.0.113.13"}}, hybrid_mail6={10: {"nuneaton": "203.0.113.13"}})
     balancer.start()
@@ -341,7 +341,7 @@ def test_the_probes_filter_and_mtu_go_with_the_last_tunnel_and_other_filters_sta
     assert filters(lab) == foreign
 
 
-def test_a_filter_that_somebody_removed_is_put_back(lab, running):
+def test_a_filter_removed_by_another_process_is_restored(lab, running):
     lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact")
     wait_until(lambda: len(ours(lab)) == 1, 2, "the filter is back")
     assert "event=put_back to=1" in running.log()

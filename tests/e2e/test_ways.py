@@ -100,7 +100,7 @@ def test_a_tunnel_is_as_narrow_as_the_narrowest_link_that_a_router_tells_of(lab,
     assert listeners() == []
 
 
-def test_a_far_end_that_only_strips_runs_without_services_and_takes_some_in(lab, balancer):
+def test_a_far_end_that_only_decapsulates_runs_without_services_and_accepts_some_later(lab, balancer):
     whole = lab.config_file.read_text()
     bare = whole[:whole.index("services:")] + "decap: {from: [203.0.113.1]}\n"
     lab.config_file.write_text(bare)

@@ -23,7 +23,7 @@ static void change_ring(unsigned n)
 		flowbench_ring(i, n % FLOWBENCH_RINGS);
 }
 
-static void who_knows_no_sequence_sends_no_flow_elsewhere(int family)
+static void a_sender_that_knows_no_sequence_moves_no_flow(int family)
 {
 	static const struct forgery_world game = {send_one, pass_second, change_ring};
 	struct forgery_flow flows[FLOWBENCH_LINES] = {0};
@@ -45,7 +45,7 @@ static void who_knows_no_sequence_sends_no_flow_elsewhere(int family)
 }
 
 const struct flowcase flowcases_forgery[] = {
-	{"who_knows_no_sequence_sends_no_flow_elsewhere",
-	 who_knows_no_sequence_sends_no_flow_elsewhere},
+	{"a_sender_that_knows_no_sequence_moves_no_flow",
+	 a_sender_that_knows_no_sequence_moves_no_flow},
 	{0},
 };

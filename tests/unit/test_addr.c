@@ -63,7 +63,7 @@ static void text_with_two_readings_is_refused(void **state)
 			fail_msg("taken for an address: %s", rows[i]);
 }
 
-static void martians_are_told_from_hosts(void **state)
+static void invalid_addresses_are_recognized(void **state)
 {
 	static const struct {
 		const char *text;
@@ -162,7 +162,7 @@ static void prefixes_have_no_host_bits(void **state)
 	}
 }
 
-static void host_bits_are_told_from_nonsense_and_cleared(void **state)
+static void host_bits_are_reported_and_cleared(void **state)
 {
 	static const struct {
 		const char *text, *right;
@@ -184,7 +184,7 @@ static void host_bits_are_told_from_nonsense_and_cleared(void **state)
 	assert_int_equal(addr_parse_prefix("192.0.2.1/33", &p), -EINVAL);
 }
 
-static void a_prefix_holds_what_begins_with_its_bits(void **state)
+static void a_prefix_contains_the_addresses_with_its_bits(void **state)
 {
 	static const struct {
 		const char *prefix, *address;
@@ -463,11 +463,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_print_as_rfc5952_says),
 		cmocka_unit_test(text_with_two_readings_is_refused),
-		cmocka_unit_test(martians_are_told_from_hosts),
+		cmocka_unit_test(invalid_addresses_are_recognized),
 		cmocka_unit_test(families_zero_and_order_are_those_of_the_bytes),
 		cmocka_unit_test(prefixes_have_no_host_bits),
-		cmocka_unit_test(host_bits_are_told_from_nonsense_and_cleared),
-		cmocka_unit_test(a_prefix_holds_what_begins_with_its_bits),
+		cmocka_unit_test(host_bits_are_reported_and_cleared),
+		cmocka_unit_test(a_prefix_contains_the_addresses_with_its_bits),
 		cmocka_unit_test(
 			an_address_with_a_port_is_written_as_in_a_url_and_read_from_a_socket),
 		cmocka_unit_test(bytes_and_sockaddrs_keep_the_family),

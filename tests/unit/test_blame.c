@@ -75,7 +75,7 @@ static const struct text_row {
 	{STAGE_CONNECT, 421, "out of place", REASON_malformed},
 };
 
-static void each_text_stands_for_the_reason_that_its_rule_says(void **state)
+static void each_refusal_text_has_the_reason_of_its_rule(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -87,7 +87,7 @@ static void each_text_stands_for_the_reason_that_its_rule_says(void **state)
 	}
 }
 
-static void what_names_the_servers_own_state_is_told_from_the_rest(void **state)
+static void texts_about_the_servers_own_state_are_recognized(void **state)
 {
 	(void)state;
 	assert_true(refusal_names_server("4.3.2 Service not active"));
@@ -99,7 +99,7 @@ static void what_names_the_servers_own_state_is_told_from_the_rest(void **state)
 
 /* ---- blame.c: which side has the fault ---- */
 
-static void a_silent_vip_is_blamed_by_what_the_servers_own_address_says(void **state)
+static void a_silent_vip_is_judged_by_the_answer_of_the_servers_own_address(void **state)
 {
 	static const struct {
 		enum reason raw;
@@ -656,9 +656,9 @@ static void panic_is_the_same_in_all_orders_and_never_against_an_answer(void **s
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_text_stands_for_the_reason_that_its_rule_says),
-		cmocka_unit_test(what_names_the_servers_own_state_is_told_from_the_rest),
-		cmocka_unit_test(a_silent_vip_is_blamed_by_what_the_servers_own_address_says),
+		cmocka_unit_test(each_refusal_text_has_the_reason_of_its_rule),
+		cmocka_unit_test(texts_about_the_servers_own_state_are_recognized),
+		cmocka_unit_test(a_silent_vip_is_judged_by_the_answer_of_the_servers_own_address),
 		cmocka_unit_test(the_way_there_is_blamed_before_the_server),
 		cmocka_unit_test(what_l2_and_a_tunnel_cannot_reach_has_its_own_reason),
 		cmocka_unit_test(every_combination_of_facts_has_its_rule),

@@ -107,7 +107,7 @@ static const struct refused_row {
 	{"CN=a<b", "an unquoted < at character 5"},
 };
 
-static void what_is_no_name_is_refused_with_the_place(void **state)
+static void an_invalid_name_is_refused_with_the_place(void **state)
 {
 	char why[CERTNAME_WHY_SIZE];
 	struct certname name;
@@ -159,7 +159,7 @@ static const struct pair_text {
 	{"<X>CN=ca", false, false},
 };
 
-static void issuer_and_subject_are_told_apart(void **state)
+static void issuer_and_subject_are_distinguished(void **state)
 {
 	struct certname mail = parsed("CN=mail");
 	char why[CERTNAME_WHY_SIZE];
@@ -229,7 +229,7 @@ static X509_NAME *random_name(void)
 	return name;
 }
 
-static void what_is_printed_and_pasted_back_matches_and_nothing_else_does(void **state)
+static void a_printed_name_matches_when_pasted_back_and_no_other_does(void **state)
 {
 	unsigned others = 0;
 
@@ -402,10 +402,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_that_mean_the_same_are_equal),
 		cmocka_unit_test(names_that_mean_something_else_are_not),
-		cmocka_unit_test(what_is_no_name_is_refused_with_the_place),
+		cmocka_unit_test(an_invalid_name_is_refused_with_the_place),
 		cmocka_unit_test(a_name_that_is_too_large_is_refused),
-		cmocka_unit_test(issuer_and_subject_are_told_apart),
-		cmocka_unit_test(what_is_printed_and_pasted_back_matches_and_nothing_else_does),
+		cmocka_unit_test(issuer_and_subject_are_distinguished),
+		cmocka_unit_test(a_printed_name_matches_when_pasted_back_and_no_other_does),
 		cmocka_unit_test(a_name_is_for_a_domain_as_each_row_says),
 		cmocka_unit_test(only_domains_and_leading_wildcards_are_taken_as_tls_domain),
 		cmocka_unit_test(tlsa_records_are_read_as_in_a_zone_file),

@@ -205,7 +205,7 @@ static void each_usage_has_its_verdict_and_names_itself(void **state)
 	}
 }
 
-static void what_an_authority_may_not_do_has_its_reason(void **state)
+static void each_violation_of_an_authoritys_limits_has_its_reason(void **state)
 {
 	struct maker narrow = make((struct spec){.subject = "/CN=narrow",
 						 .issuer = &root,
@@ -291,7 +291,7 @@ int main(void)
 		cmocka_unit_test(a_path_through_the_second_of_two_intermediates_counts),
 		cmocka_unit_test(a_hostile_maze_costs_little),
 		cmocka_unit_test(each_usage_has_its_verdict_and_names_itself),
-		cmocka_unit_test(what_an_authority_may_not_do_has_its_reason),
+		cmocka_unit_test(each_violation_of_an_authoritys_limits_has_its_reason),
 		cmocka_unit_test(text_is_utf8_that_is_safe_to_show),
 	};
 

@@ -166,7 +166,7 @@ static void an_unknown_authority_that_is_sent_is_untrusted(void **state)
 	drop(&between);
 }
 
-static void what_is_wrong_higher_up_counts(void **state)
+static void errors_higher_up_in_the_chain_count(void **state)
 {
 	struct maker old = make((struct spec){.subject = "/CN=old",
 					      .issuer = &root,
@@ -499,7 +499,7 @@ int main(void)
 		cmocka_unit_test(a_good_chain_passes_every_policy),
 		cmocka_unit_test(each_broken_chain_has_its_reason),
 		cmocka_unit_test(an_unknown_authority_that_is_sent_is_untrusted),
-		cmocka_unit_test(what_is_wrong_higher_up_counts),
+		cmocka_unit_test(errors_higher_up_in_the_chain_count),
 		cmocka_unit_test(a_bundle_that_is_missing_is_our_trouble),
 		cmocka_unit_test(no_certificate_is_no_good),
 		cmocka_unit_test(a_long_chain_costs_little),

@@ -23,7 +23,7 @@ static const char *plan_of(struct model *m, const struct config *next)
 	return text;
 }
 
-static void what_is_the_same_moves_nobody(void **state)
+static void an_unchanged_configuration_moves_no_connection(void **state)
 {
 	struct config *c = oxford(), *next = oxford();
 	struct model *m = running(c);
@@ -88,7 +88,7 @@ static void services_come_and_go_and_tiers_change(void **state)
 }
 
 /* Removes one of five: its fifth moves, and almost nothing of the others' (NSDI 2016, section 5.3). */
-static void a_server_that_goes_moves_its_own_share_and_hardly_more(void **state)
+static void a_removed_server_moves_its_own_share_and_hardly_more(void **state)
 {
 	const struct backend_conf five[] = {backend("a", 11, 10), backend("b", 12, 10),
 					    backend("c", 13, 10), backend("d", 14, 10),
@@ -111,10 +111,10 @@ static void a_server_that_goes_moves_its_own_share_and_hardly_more(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_the_same_moves_nobody),
+		cmocka_unit_test(an_unchanged_configuration_moves_no_connection),
 		cmocka_unit_test(each_setting_and_server_that_differs_is_a_line),
 		cmocka_unit_test(services_come_and_go_and_tiers_change),
-		cmocka_unit_test(a_server_that_goes_moves_its_own_share_and_hardly_more),
+		cmocka_unit_test(a_removed_server_moves_its_own_share_and_hardly_more),
 	};
 
 	return cmocka_run_group_tests_name("compare", tests, NULL, NULL);

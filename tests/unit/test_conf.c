@@ -358,7 +358,7 @@ static void every_error_that_was_promised_has_its_place(void **state)
 	expect_rows(shown, N(shown));
 }
 
-static void what_is_no_plain_yaml_is_refused(void **state)
+static void unsupported_yaml_is_refused(void **state)
 {
 	(void)state;
 	expect_rows(of_yaml, N(of_yaml));
@@ -392,7 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_error_that_was_promised_has_its_place),
-		cmocka_unit_test(what_is_no_plain_yaml_is_refused),
+		cmocka_unit_test(unsupported_yaml_is_refused),
 		cmocka_unit_test(values_with_two_readings_or_out_of_range_are_refused),
 		cmocka_unit_test(values_that_do_not_fit_each_other_are_refused),
 		cmocka_unit_test(warnings_do_not_refuse),

@@ -131,7 +131,7 @@ static int on_question(UI *ui)
 	return 0;
 }
 
-static void nobody_is_asked_for_a_password_of_a_ca_file(void **state)
+static void an_encrypted_ca_file_prompts_for_no_password(void **state)
 {
 	static const char locked[] = "-----BEGIN CERTIFICATE-----\n"
 				     "Proc-Type: 4,ENCRYPTED\n"
@@ -186,7 +186,7 @@ int main(void)
 		cmocka_unit_test(without_a_ca_file_the_systems_is_taken),
 		cmocka_unit_test(a_key_that_the_policy_passes_over_is_warned_of),
 		cmocka_unit_test(a_ca_file_that_is_none_is_an_error_with_its_place),
-		cmocka_unit_test(nobody_is_asked_for_a_password_of_a_ca_file),
+		cmocka_unit_test(an_encrypted_ca_file_prompts_for_no_password),
 	};
 
 	return cmocka_run_group_tests(tests, open_files, close_files);

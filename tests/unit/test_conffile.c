@@ -61,7 +61,7 @@ static size_t read_example(char *text, size_t size)
 	return len;
 }
 
-static void every_truncation_of_the_example_loads_or_says_why(void **state)
+static void every_truncation_of_the_example_loads_or_gives_a_reason(void **state)
 {
 	unsigned loaded = 0;
 	char text[8192];
@@ -79,7 +79,7 @@ static void every_truncation_of_the_example_loads_or_says_why(void **state)
 	assert_true(loaded > 0 && loaded < len / 4);
 }
 
-static void every_byte_of_the_example_replaced_loads_or_says_why(void **state)
+static void the_example_with_any_byte_replaced_loads_or_gives_a_reason(void **state)
 {
 	static const char bytes[] = "\0\n\t {}[]:#&*!-'\"0\xff";
 	char text[8192];
@@ -113,7 +113,7 @@ static void expect_file(int expected_err, const char *expected)
 	assert_int_equal(remove(bench_file), 0);
 }
 
-static void what_is_no_regular_file_is_refused_without_waiting(void **state)
+static void only_a_regular_file_is_read_and_others_do_not_block(void **state)
 {
 	(void)state;
 	remove(bench_file);
@@ -325,9 +325,9 @@ static void more_nodes_than_any_configuration_has_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_truncation_of_the_example_loads_or_says_why),
-		cmocka_unit_test(every_byte_of_the_example_replaced_loads_or_says_why),
-		cmocka_unit_test(what_is_no_regular_file_is_refused_without_waiting),
+		cmocka_unit_test(every_truncation_of_the_example_loads_or_gives_a_reason),
+		cmocka_unit_test(the_example_with_any_byte_replaced_loads_or_gives_a_reason),
+		cmocka_unit_test(only_a_regular_file_is_read_and_others_do_not_block),
 		cmocka_unit_test(a_file_of_another_user_names_who_cannot_read_it),
 		cmocka_unit_test(a_link_to_a_file_is_followed),
 		cmocka_unit_test(size_and_bytes_of_a_file_are_bounded),

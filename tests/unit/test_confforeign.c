@@ -149,7 +149,7 @@ static const struct row warned[] = {
 	{"a connect-timeout that fits", LEAST "probes: {p: {timeout: 2s}}\n", ""},
 };
 
-static void what_is_hardly_meant_is_warned_of(void **state)
+static void probable_mistakes_are_warned_about(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N(warned); i++)
@@ -178,7 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(json_and_generated_yaml_mean_what_plain_yaml_means),
 		cmocka_unit_test(keys_of_other_products_are_answered_with_what_to_write),
-		cmocka_unit_test(what_is_hardly_meant_is_warned_of),
+		cmocka_unit_test(probable_mistakes_are_warned_about),
 		cmocka_unit_test(a_secret_that_everyone_can_read_is_warned_of),
 	};
 

@@ -70,7 +70,7 @@ static struct config *load_changed(const char *from, const char *to)
 }
 
 /* The bytes after the end of a text and the padding between members do not count. */
-static void sections_are_compared_by_what_they_say(void **state)
+static void sections_are_compared_by_their_contents(void **state)
 {
 	static const char *const sections[] = {"interfaces", "datapath", "control", "decap"};
 	static const struct {
@@ -190,7 +190,7 @@ static void assert_same_again(const char *text)
 	free(yaml);
 }
 
-static void what_is_written_is_read_as_the_same(void **state)
+static void a_written_configuration_reads_back_the_same(void **state)
 {
 	(void)state;
 	assert_same_again(LEAST);
@@ -229,7 +229,7 @@ static void an_allow_file_stays_a_file(void **state)
 	unlink(file);
 }
 
-static void secrets_are_left_out_and_said_to_be(void **state)
+static void secrets_are_left_out_with_a_note(void **state)
 {
 	struct config *c = load_all();
 	json_t *json = conf_json(c, false);
@@ -251,10 +251,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_key_of_the_tables_is_written),
-		cmocka_unit_test(sections_are_compared_by_what_they_say),
-		cmocka_unit_test(what_is_written_is_read_as_the_same),
+		cmocka_unit_test(sections_are_compared_by_their_contents),
+		cmocka_unit_test(a_written_configuration_reads_back_the_same),
 		cmocka_unit_test(an_allow_file_stays_a_file),
-		cmocka_unit_test(secrets_are_left_out_and_said_to_be),
+		cmocka_unit_test(secrets_are_left_out_with_a_note),
 	};
 
 	return cmocka_run_group_tests(tests, bench_open, bench_close);

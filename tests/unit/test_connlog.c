@@ -66,7 +66,7 @@ static void run(const struct row *r, bool from_start)
 			 *said ? said + 1 : said, r->said);
 }
 
-static void a_connection_is_told_as_it_begins_and_as_it_ends(void **state)
+static void a_connection_is_logged_at_its_begin_and_end(void **state)
 {
 	static const struct row rows[] = {
 		{"nothing", "...", ""},
@@ -92,7 +92,7 @@ static void a_connection_is_told_as_it_begins_and_as_it_ends(void **state)
 		run(&rows[i], false);
 }
 
-static void what_nobody_opened_here_is_told_when_it_counts(void **state)
+static void a_connection_opened_elsewhere_is_logged_when_it_counts(void **state)
 {
 	static const struct row rows[] = {
 		{"a stray segment", "mmm.", ""},
@@ -106,7 +106,7 @@ static void what_nobody_opened_here_is_told_when_it_counts(void **state)
 		run(&rows[i], false);
 }
 
-static void what_was_there_before_has_no_beginning_and_lasted_longer(void **state)
+static void an_older_connection_has_no_begin_and_a_minimum_duration(void **state)
 {
 	static const struct row rows[] = {
 		{"one that ends", "aaA", "-a>2closed"},
@@ -120,7 +120,7 @@ static void what_was_there_before_has_no_beginning_and_lasted_longer(void **stat
 		run(&rows[i], true);
 }
 
-static void one_whose_client_sends_nothing_is_told_when_it_ends(void **state)
+static void one_whose_client_sends_nothing_is_logged_when_it_ends(void **state)
 {
 	static const struct row rows[] = {
 		{"it has sent nothing yet", "sss", ""},
@@ -168,12 +168,12 @@ static void the_log_stays_within_what_journald_keeps_and_prefers_what_moved_data
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_connection_is_told_as_it_begins_and_as_it_ends),
-		cmocka_unit_test(what_nobody_opened_here_is_told_when_it_counts),
-		cmocka_unit_test(one_whose_client_sends_nothing_is_told_when_it_ends),
+		cmocka_unit_test(a_connection_is_logged_at_its_begin_and_end),
+		cmocka_unit_test(a_connection_opened_elsewhere_is_logged_when_it_counts),
+		cmocka_unit_test(one_whose_client_sends_nothing_is_logged_when_it_ends),
 		cmocka_unit_test(
 			the_log_stays_within_what_journald_keeps_and_prefers_what_moved_data),
-		cmocka_unit_test(what_was_there_before_has_no_beginning_and_lasted_longer),
+		cmocka_unit_test(an_older_connection_has_no_begin_and_a_minimum_duration),
 	};
 
 	return cmocka_run_group_tests_name("connlog", tests, NULL, NULL);

@@ -128,7 +128,7 @@ static void assert_start(const char *what, const char *text, const char *prefixe
 	config_free(c);
 }
 
-static void a_start_with_a_file_that_went_bad_takes_the_last_good_copy(void **state)
+static void a_start_with_a_file_that_became_invalid_uses_the_last_good_copy(void **state)
 {
 	static const struct {
 		const char *text, *trouble;
@@ -161,7 +161,7 @@ static void a_start_with_a_file_that_went_bad_takes_the_last_good_copy(void **st
 	rmdir(json_file);
 }
 
-static void a_start_with_a_file_that_is_cut_anywhere_takes_the_copy(void **state)
+static void a_start_with_a_truncated_file_uses_the_copy(void **state)
 {
 	char text[1024];
 
@@ -244,8 +244,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_state_file_is_replaced_whole_and_only_when_it_differs),
 		cmocka_unit_test(the_state_directory_is_the_first_that_systemd_names),
-		cmocka_unit_test(a_start_with_a_file_that_went_bad_takes_the_last_good_copy),
-		cmocka_unit_test(a_start_with_a_file_that_is_cut_anywhere_takes_the_copy),
+		cmocka_unit_test(a_start_with_a_file_that_became_invalid_uses_the_last_good_copy),
+		cmocka_unit_test(a_start_with_a_truncated_file_uses_the_copy),
 		cmocka_unit_test(a_test_and_a_reload_with_nothing_in_force_refuse_as_before),
 		cmocka_unit_test(a_copy_that_is_broken_itself_is_not_believed),
 		cmocka_unit_test(a_file_that_is_bad_for_one_of_its_services_replaces_no_copy),

@@ -11,7 +11,7 @@
 #include "core/problem.h"
 #include "core/verdict.h"
 
-static void every_reason_has_a_name_of_its_own_and_a_sentence(void **state)
+static void every_reason_has_a_unique_name_and_a_sentence(void **state)
 {
 	(void)state;
 	for (enum reason r = 0; r < REASON_COUNT; r++) {
@@ -22,7 +22,7 @@ static void every_reason_has_a_name_of_its_own_and_a_sentence(void **state)
 	}
 }
 
-static void what_acts_at_once_is_what_the_contract_lists(void **state)
+static void only_the_listed_reasons_act_at_once(void **state)
 {
 	static const enum reason at_once[] = {REASON_greeting_5xx, REASON_greeting_421,
 					      REASON_ehlo_421,	   REASON_mail_421,
@@ -148,7 +148,7 @@ static void an_event_is_one_line_of_keys_and_values_with_strange_words_escaped(v
 			    "event=interface interface=eth0 to=native user=root");
 }
 
-static void what_takes_mail_away_is_an_error_in_the_log(void **state)
+static void events_that_stop_mail_are_errors_in_the_log(void **state)
 {
 	static const struct {
 		enum event_kind kind;
@@ -248,8 +248,8 @@ static void more_problems_than_there_is_room_for_are_events_all_the_same(void **
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_reason_has_a_name_of_its_own_and_a_sentence),
-		cmocka_unit_test(what_acts_at_once_is_what_the_contract_lists),
+		cmocka_unit_test(every_reason_has_a_unique_name_and_a_sentence),
+		cmocka_unit_test(only_the_listed_reasons_act_at_once),
 		cmocka_unit_test(every_way_to_fail_has_exchange_onlines_code_and_no_other_has),
 		cmocka_unit_test(under_dane_exchange_onlines_codes_are_danes),
 		cmocka_unit_test(a_number_that_is_no_reason_changes_nothing),
@@ -257,7 +257,7 @@ int main(void)
 		cmocka_unit_test(the_ring_keeps_the_last_events_and_their_numbers),
 		cmocka_unit_test(
 			an_event_is_one_line_of_keys_and_values_with_strange_words_escaped),
-		cmocka_unit_test(what_takes_mail_away_is_an_error_in_the_log),
+		cmocka_unit_test(events_that_stop_mail_are_errors_in_the_log),
 		cmocka_unit_test(
 			a_problem_is_an_event_when_it_comes_and_when_it_goes_and_a_row_between),
 		cmocka_unit_test(more_problems_than_there_is_room_for_are_events_all_the_same),

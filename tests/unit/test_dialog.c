@@ -468,7 +468,7 @@ static void single_bytes_lead_to_the_same_end(void **state)
 	}
 }
 
-static void the_servers_words_are_kept_with_their_code_and_escaped(void **state)
+static void the_servers_reply_is_kept_with_its_code_and_escaped(void **state)
 {
 	struct dialog_conf conf = {.depth = DEPTH_MAIL_FROM, .helo = "h"};
 	const char greeting[] = "554-no \"mail\"\x1b[2J\xff today\r\n554 not ever\r\n";
@@ -481,7 +481,7 @@ static void the_servers_words_are_kept_with_their_code_and_escaped(void **state)
 	assert_string_equal(d.text, "554 no \\\"mail\\\"\\x1b[2J\\xff today");
 }
 
-static void what_was_not_smtp_is_shown(void **state)
+static void a_reply_that_is_not_smtp_is_shown(void **state)
 {
 	struct dialog_conf conf = {.depth = DEPTH_MAIL_FROM, .helo = "h"};
 	struct dialog d;
@@ -529,8 +529,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_conversation_ends_as_it_should),
 		cmocka_unit_test(single_bytes_lead_to_the_same_end),
-		cmocka_unit_test(the_servers_words_are_kept_with_their_code_and_escaped),
-		cmocka_unit_test(what_was_not_smtp_is_shown),
+		cmocka_unit_test(the_servers_reply_is_kept_with_its_code_and_escaped),
+		cmocka_unit_test(a_reply_that_is_not_smtp_is_shown),
 		cmocka_unit_test(the_longest_name_still_makes_a_whole_ehlo),
 		cmocka_unit_test(the_first_decision_stands),
 	};

@@ -147,7 +147,7 @@ static void every_truncation_of_the_file_is_refused(void **state)
 	expect_document("whole", endpoints, end, EOP_V4, NULL);
 }
 
-static void every_byte_of_the_file_replaced_gives_a_list_or_says_why(void **state)
+static void the_file_with_any_byte_replaced_gives_a_list_or_a_reason(void **state)
 {
 	static const char bytes[] = "\0\n {}[]:,\"\\0/\xff";
 	char text[sizeof(endpoints)];
@@ -222,7 +222,7 @@ static void depth_size_and_number_of_values_are_bounded(void **state)
 	expect_file_error("just as large", "has no IPv4 prefix for TCP 25");
 }
 
-static void a_record_may_nest_what_is_not_looked_at(void **state)
+static void ignored_members_of_a_record_may_be_nested(void **state)
 {
 	struct buf text = {.data = NULL};
 
@@ -255,7 +255,7 @@ static void prefixes_are_counted_over_all_services(void **state)
 	expect_file_error("one more in the file", "has more than 16384 prefixes");
 }
 
-static void what_is_no_regular_file_is_refused_without_waiting(void **state)
+static void only_a_regular_file_is_read_and_others_do_not_block(void **state)
 {
 	(void)state;
 	remove(json_file);
@@ -287,11 +287,11 @@ int main(void)
 		cmocka_unit_test(the_file_gives_the_records_with_port_25_of_the_vips_family),
 		cmocka_unit_test(only_records_with_port_25_count_and_those_must_be_right),
 		cmocka_unit_test(every_truncation_of_the_file_is_refused),
-		cmocka_unit_test(every_byte_of_the_file_replaced_gives_a_list_or_says_why),
+		cmocka_unit_test(the_file_with_any_byte_replaced_gives_a_list_or_a_reason),
 		cmocka_unit_test(depth_size_and_number_of_values_are_bounded),
-		cmocka_unit_test(a_record_may_nest_what_is_not_looked_at),
+		cmocka_unit_test(ignored_members_of_a_record_may_be_nested),
 		cmocka_unit_test(prefixes_are_counted_over_all_services),
-		cmocka_unit_test(what_is_no_regular_file_is_refused_without_waiting),
+		cmocka_unit_test(only_a_regular_file_is_read_and_others_do_not_block),
 		cmocka_unit_test(a_file_that_anybody_may_write_draws_a_warning),
 	};
 

@@ -82,7 +82,7 @@ static bool shares_line(unsigned flow)
 	return false;
 }
 
-static void who_knows_no_sequence_sends_no_flow_elsewhere(void **state)
+static void a_sender_that_knows_no_sequence_moves_no_flow(void **state)
 {
 	static const struct forgery_world game = {send_one, pass_second, change_ring};
 	struct flowmodel_backend backends[BACKENDS + 1];
@@ -107,7 +107,7 @@ static void who_knows_no_sequence_sends_no_flow_elsewhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_knows_no_sequence_sends_no_flow_elsewhere),
+		cmocka_unit_test(a_sender_that_knows_no_sequence_moves_no_flow),
 	};
 
 	return cmocka_run_group_tests_name("forgery", tests, NULL, NULL);

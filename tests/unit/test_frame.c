@@ -80,7 +80,7 @@ static struct frame read_exactly(const void *bytes, size_t len)
 	return f;
 }
 
-static void each_frame_says_what_it_says_and_nothing_when_cut(void **state)
+static void each_frame_is_parsed_and_has_no_effect_when_truncated(void **state)
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -100,7 +100,7 @@ static void each_frame_says_what_it_says_and_nothing_when_cut(void **state)
 		}
 }
 
-static void the_claimer_is_whom_arp_names_and_who_sent_an_advertisement(void **state)
+static void the_claimer_is_the_sender_in_arp_or_of_an_advertisement(void **state)
 {
 	struct frame f = read_exactly(rows[0].bytes, rows[0].len);
 
@@ -135,7 +135,7 @@ static uint16_t sum(const uint8_t *p, size_t len, uint32_t start)
 	return (uint16_t)start;
 }
 
-static void questions_name_their_target_and_nobody_else(void **state)
+static void queries_have_only_their_target(void **state)
 {
 	const struct mac mac = {{2, 0, 0, 0, 0, 7}};
 	uint8_t bytes[FRAME_MAX];
@@ -161,10 +161,10 @@ static void questions_name_their_target_and_nobody_else(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_frame_says_what_it_says_and_nothing_when_cut),
-		cmocka_unit_test(the_claimer_is_whom_arp_names_and_who_sent_an_advertisement),
+		cmocka_unit_test(each_frame_is_parsed_and_has_no_effect_when_truncated),
+		cmocka_unit_test(the_claimer_is_the_sender_in_arp_or_of_an_advertisement),
 		cmocka_unit_test(mutated_frames_are_read_within_their_bytes),
-		cmocka_unit_test(questions_name_their_target_and_nobody_else),
+		cmocka_unit_test(queries_have_only_their_target),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,7 +144,7 @@ static void accept_chooses_the_form_of_the_metrics(void **state)
 	assert_null(strstr(text, "# EOF"));
 }
 
-static void what_is_no_look_is_refused(void **state)
+static void requests_that_do_not_read_are_refused(void **state)
 {
 	static const struct {
 		const char *request, *status;
@@ -317,7 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_document_is_there_with_its_type_and_all_headers),
 		TEST(accept_chooses_the_form_of_the_metrics),
-		TEST(what_is_no_look_is_refused),
+		TEST(requests_that_do_not_read_are_refused),
 		TEST(head_has_the_headers_alone),
 		TEST(many_who_ask_at_once_cost_one_refresh),
 		TEST(those_who_say_nothing_keep_nobody_out),

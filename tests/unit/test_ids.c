@@ -3,7 +3,7 @@
 #include <errno.h>
 #include "model_fixture.h"
 
-static void ids_that_an_earlier_mxlbd_used_for_others_are_given_to_nobody(void **state)
+static void ids_that_an_earlier_mxlbd_used_for_others_are_not_assigned(void **state)
 {
 	struct model_adopted rows[] = {adopted("gone", 50, 1, VERDICT_UP, REASON_ok),
 				       adopted("gone-too", 51, 3, VERDICT_UP, REASON_ok)};
@@ -218,7 +218,7 @@ static void every_service_and_backend_id_in_use_is_unique_after_any_reload(void 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ids_that_an_earlier_mxlbd_used_for_others_are_given_to_nobody),
+		cmocka_unit_test(ids_that_an_earlier_mxlbd_used_for_others_are_not_assigned),
 		cmocka_unit_test(
 			an_id_adopted_and_then_removed_comes_round_again_only_after_all_others),
 		cmocka_unit_test(a_service_keeps_its_id_when_the_one_before_it_goes),

@@ -127,7 +127,7 @@ static void C38_all_weights_at_once_share_as_they_should(void **state)
 	check_shares(256, 1);
 }
 
-static void without_weight_nobody_takes_a_slot(void **state)
+static void without_weight_no_member_gets_a_slot(void **state)
 {
 	(void)state;
 	memset(ring, 0xff, sizeof(ring));
@@ -332,7 +332,7 @@ int main(void)
 		cmocka_unit_test(one_heavy_among_many_light_ones_gets_its_share),
 		cmocka_unit_test(a_light_one_among_many_heavy_ones_is_not_forgotten),
 		cmocka_unit_test(C38_all_weights_at_once_share_as_they_should),
-		cmocka_unit_test(without_weight_nobody_takes_a_slot),
+		cmocka_unit_test(without_weight_no_member_gets_a_slot),
 		cmocka_unit_test(the_order_of_the_members_does_not_matter),
 		cmocka_unit_test(ids_do_not_matter_but_the_key_does),
 		cmocka_unit_test(C39_removing_or_adding_one_moves_its_share_and_little_more),

@@ -80,7 +80,7 @@ static const char *teller(char command[128])
 	return command;
 }
 
-static void more_than_may_wait_are_dropped_and_the_next_says_how_many(void **state)
+static void events_over_the_limit_are_dropped_and_counted_in_the_next_run(void **state)
 {
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	char command[128], text[1024], *end;
@@ -113,7 +113,7 @@ static void more_than_may_wait_are_dropped_and_the_next_says_how_many(void **sta
 	ev_loop_destroy(loop);
 }
 
-static void at_the_end_what_waits_is_told_and_what_hangs_is_ended(void **state)
+static void at_the_end_waiting_events_are_passed_and_hanging_programs_killed(void **state)
 {
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	char command[128], text[1024];
@@ -245,8 +245,8 @@ static int remove_files(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(more_than_may_wait_are_dropped_and_the_next_says_how_many),
-		cmocka_unit_test(at_the_end_what_waits_is_told_and_what_hangs_is_ended),
+		cmocka_unit_test(events_over_the_limit_are_dropped_and_counted_in_the_next_run),
+		cmocka_unit_test(at_the_end_waiting_events_are_passed_and_hanging_programs_killed),
 		cmocka_unit_test(
 			after_a_program_that_could_not_be_watched_the_next_events_are_told),
 		cmocka_unit_test(how_the_last_run_ended_is_known_until_another_program_is_set),

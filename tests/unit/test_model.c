@@ -117,7 +117,7 @@ static void bad_certificates_everywhere_fail_open_loudly_and_stay_so_through_tro
 
 /* ---- a day at Oxford ---- */
 
-static void a_fresh_model_is_not_ready_and_says_what_is_in_force(void **state)
+static void a_new_model_is_not_ready_and_reports_the_configuration(void **state)
 {
 	struct config *c = oxford();
 	struct model *m = create(c, 1000);
@@ -341,7 +341,7 @@ static void another_reason_for_being_down_is_an_event_of_its_own(void **state)
 	free_config(c);
 }
 
-static void what_is_said_of_a_backend_that_is_not_there_changes_nothing(void **state)
+static void a_result_for_an_unknown_server_changes_nothing(void **state)
 {
 	struct config *c = oxford();
 	struct model *m = running(c);
@@ -404,7 +404,7 @@ static void tick_at(struct model *m, uint64_t ms)
 	assert_true(model_tick(m, at(ms)));
 }
 
-static void an_order_for_a_time_gives_way_to_what_was_last_said_for_good(void **state)
+static void a_temporary_order_reverts_to_the_last_permanent_one(void **state)
 {
 	struct config *c = oxford();
 	struct model *m = running(c);
@@ -440,7 +440,7 @@ static void an_order_for_a_time_gives_way_to_what_was_last_said_for_good(void **
 	free_config(c);
 }
 
-static void a_forced_tier_falls_back_as_usual_and_says_so(void **state)
+static void a_forced_tier_falls_back_as_usual_and_reports_it(void **state)
 {
 	struct config *c = oxford();
 	struct model *m = running(c);
@@ -504,19 +504,19 @@ int main(void)
 		cmocka_unit_test(servers_with_different_identities_are_reported_once_a_change),
 		cmocka_unit_test(
 			bad_certificates_everywhere_fail_open_loudly_and_stay_so_through_trouble_of_our_own),
-		cmocka_unit_test(a_fresh_model_is_not_ready_and_says_what_is_in_force),
+		cmocka_unit_test(a_new_model_is_not_ready_and_reports_the_configuration),
 		cmocka_unit_test(mail_follows_the_verdicts_and_each_transition_is_recorded_once),
 		cmocka_unit_test(a_better_tier_comes_back_when_its_hold_is_over),
 		cmocka_unit_test(a_cold_start_ends_by_verdicts_or_by_the_probes_timeout),
 		cmocka_unit_test(trouble_on_this_side_changes_nothing_for_mail),
 		cmocka_unit_test(the_next_tick_is_that_of_the_service_that_is_due_first),
 		cmocka_unit_test(another_reason_for_being_down_is_an_event_of_its_own),
-		cmocka_unit_test(what_is_said_of_a_backend_that_is_not_there_changes_nothing),
+		cmocka_unit_test(a_result_for_an_unknown_server_changes_nothing),
 		cmocka_unit_test(drain_and_maint_take_nothing_new_and_ready_does),
 		cmocka_unit_test(a_blind_interface_makes_its_services_blind_and_moves_no_mail),
 		cmocka_unit_test(a_cold_start_on_a_blind_interface_ends_blind),
-		cmocka_unit_test(an_order_for_a_time_gives_way_to_what_was_last_said_for_good),
-		cmocka_unit_test(a_forced_tier_falls_back_as_usual_and_says_so),
+		cmocka_unit_test(a_temporary_order_reverts_to_the_last_permanent_one),
+		cmocka_unit_test(a_forced_tier_falls_back_as_usual_and_reports_it),
 		cmocka_unit_test(after_maint_only_a_new_probe_counts),
 	};
 

@@ -57,7 +57,7 @@ static void a_plan_tells_of_the_weight_that_is_in_force(void **state)
 	free_config(c);
 }
 
-static void a_weight_that_an_operator_gave_ends_with_a_reload_which_says_so(void **state)
+static void an_operators_weight_ends_with_a_reload_which_reports_it(void **state)
 {
 	struct config *c = oxford(), *d = oxford();
 	struct model *m = running(c);
@@ -89,7 +89,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_weight_is_a_servers_share_and_0_is_none),
 		cmocka_unit_test(a_plan_tells_of_the_weight_that_is_in_force),
-		cmocka_unit_test(a_weight_that_an_operator_gave_ends_with_a_reload_which_says_so),
+		cmocka_unit_test(an_operators_weight_ends_with_a_reload_which_reports_it),
 	};
 
 	return cmocka_run_group_tests_name("order", tests, NULL, NULL);

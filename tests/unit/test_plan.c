@@ -11,7 +11,7 @@
 
 /* ---- next hops ---- */
 
-static void a_backend_without_a_mac_takes_nothing_until_it_has_one(void **state)
+static void a_server_without_a_mac_gets_nothing_until_it_has_one(void **state)
 {
 	struct config *c = oxford();
 	struct model *m = create(c, 1000);
@@ -62,7 +62,7 @@ static void assert_addr(struct addr got, struct addr want)
 	assert_memory_equal(&got, &want, sizeof(want));
 }
 
-static void a_tunnel_takes_nothing_until_its_source_and_mtu_are_known(void **state)
+static void a_tunnel_gets_nothing_until_its_source_and_mtu_are_known(void **state)
 {
 	struct nexthop nh = {
 		.state = NEXTHOP_RESOLVED, .has_mac = true, .mac = {{2, 0, 0, 0, 0, 3}}};
@@ -223,7 +223,7 @@ static void an_adopted_mac_is_behind_the_interface_that_it_was_behind(void **sta
 	free_config(c);
 }
 
-static void nobody_up_is_reset_or_drop_as_the_config_says(void **state)
+static void without_a_server_up_syns_are_reset_or_dropped_as_configured(void **state)
 {
 	struct config *c = oxford();
 	struct model *m = running(c);
@@ -290,9 +290,9 @@ static void a_plan_that_finds_no_memory_leaves_nothing_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_backend_without_a_mac_takes_nothing_until_it_has_one),
+		cmocka_unit_test(a_server_without_a_mac_gets_nothing_until_it_has_one),
 		cmocka_unit_test(a_failed_neighbour_keeps_its_last_mac_and_its_place),
-		cmocka_unit_test(a_tunnel_takes_nothing_until_its_source_and_mtu_are_known),
+		cmocka_unit_test(a_tunnel_gets_nothing_until_its_source_and_mtu_are_known),
 		cmocka_unit_test(a_tunnel_follows_its_way_and_keeps_the_last_one_without_a_route),
 		cmocka_unit_test(
 			of_a_way_by_layer_2_the_mtu_changes_nothing_and_a_router_is_an_event),
@@ -301,7 +301,7 @@ int main(void)
 		cmocka_unit_test(
 			flows_of_a_backend_adopted_as_up_are_not_reset_whatever_reason_was_left),
 		cmocka_unit_test(an_adopted_mac_is_behind_the_interface_that_it_was_behind),
-		cmocka_unit_test(nobody_up_is_reset_or_drop_as_the_config_says),
+		cmocka_unit_test(without_a_server_up_syns_are_reset_or_dropped_as_configured),
 		cmocka_unit_test(a_plan_names_the_vip_and_each_members_weight),
 		cmocka_unit_test(a_plan_that_finds_no_memory_leaves_nothing_behind),
 	};

@@ -145,7 +145,7 @@ static void collect(void *ctx, const struct probe_note *n)
 	sprintf(all + strlen(all), "%d %s|", n->kind, n->text);
 }
 
-static void lines_are_told_the_same_however_they_are_split(void **state)
+static void lines_are_parsed_the_same_however_they_are_split(void **state)
 {
 	static const char bytes[] = "250-mx\r\n250-a\tb\n\r\n\xff\x1b[2J\r\n250 x";
 	char all[1024];
@@ -164,7 +164,7 @@ static void lines_are_told_the_same_however_they_are_split(void **state)
 	}
 }
 
-static void nothing_is_told_where_nobody_watches(void **state)
+static void without_an_observer_nothing_is_recorded(void **state)
 {
 	struct transcript t = {0};
 
@@ -390,8 +390,8 @@ int main(void)
 		cmocka_unit_test(an_answer_of_another_size_is_refused),
 		cmocka_unit_test(every_field_that_no_honest_child_would_send_is_refused),
 		cmocka_unit_test(a_note_is_checked_field_by_field),
-		cmocka_unit_test(lines_are_told_the_same_however_they_are_split),
-		cmocka_unit_test(nothing_is_told_where_nobody_watches),
+		cmocka_unit_test(lines_are_parsed_the_same_however_they_are_split),
+		cmocka_unit_test(without_an_observer_nothing_is_recorded),
 		cmocka_unit_test(a_flood_of_lines_and_an_endless_line_are_cut),
 		cmocka_unit_test(a_request_brings_its_socket),
 		cmocka_unit_test(a_broken_request_is_refused_and_its_sockets_closed),

@@ -96,7 +96,7 @@ static char *numbered_lines(unsigned n)
 	return text;
 }
 
-static void of_a_long_log_the_last_lines_are_told_in_order(void **state)
+static void of_a_long_log_the_last_lines_are_shown_in_order(void **state)
 {
 	char *lines = numbered_lines(1000);
 
@@ -151,7 +151,7 @@ static void the_first_complaint_is_kept_but_not_the_guess_about_memlock(void **s
 	assert_int_equal(count("event=libbpf"), 1);
 }
 
-static void what_waiting_does_not_cure_is_final(void **state)
+static void a_cause_that_waiting_does_not_cure_is_final(void **state)
 {
 	static const struct {
 		const char *release, *complaint;
@@ -204,13 +204,13 @@ static void the_missing_capabilities_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(of_a_long_log_the_last_lines_are_told_in_order, set_up),
+		cmocka_unit_test_setup(of_a_long_log_the_last_lines_are_shown_in_order, set_up),
 		cmocka_unit_test_setup(
 			of_a_short_log_all_lines_are_told_and_of_a_long_line_its_beginning, set_up),
 		cmocka_unit_test_setup(at_debug_level_a_message_has_200_lines_at_most, set_up),
 		cmocka_unit_test_setup(the_first_complaint_is_kept_but_not_the_guess_about_memlock,
 				       set_up),
-		cmocka_unit_test_setup(what_waiting_does_not_cure_is_final, set_up),
+		cmocka_unit_test_setup(a_cause_that_waiting_does_not_cure_is_final, set_up),
 		cmocka_unit_test_setup(the_missing_capabilities_are_named, set_up),
 	};
 

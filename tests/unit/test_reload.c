@@ -11,7 +11,7 @@
 
 /* ---- adoption ---- */
 
-static void what_an_earlier_mxlbd_left_is_in_force_from_the_start(void **state)
+static void an_earlier_mxlbds_state_is_in_force_from_the_start(void **state)
 {
 	struct model_adopted rows[] = {
 		adopted("oxford-a", 11, 700, VERDICT_DOWN, REASON_refused),
@@ -69,7 +69,7 @@ static void assert_forced_in_either_order(const struct config *c, struct model_a
 	}
 }
 
-static void what_operators_said_and_the_active_tier_outlive_a_restart_and_a_reload(void **state)
+static void operators_settings_and_the_active_tier_outlive_a_restart_and_a_reload(void **state)
 {
 	struct model_adopted rows[] = {
 		adopted("oxford-a", 11, 1, VERDICT_UP, REASON_ok),
@@ -345,10 +345,10 @@ static void a_start_that_finds_no_memory_leaves_nothing_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_an_earlier_mxlbd_left_is_in_force_from_the_start),
+		cmocka_unit_test(an_earlier_mxlbds_state_is_in_force_from_the_start),
 		cmocka_unit_test(whoever_was_served_by_an_earlier_mxlbd_sees_no_cold_start),
 		cmocka_unit_test(
-			what_operators_said_and_the_active_tier_outlive_a_restart_and_a_reload),
+			operators_settings_and_the_active_tier_outlive_a_restart_and_a_reload),
 		cmocka_unit_test(with_ids_alone_adopted_it_is_a_cold_start),
 		cmocka_unit_test(rows_that_make_no_sense_are_passed_over),
 		cmocka_unit_test(a_reload_keeps_what_stays_and_applies_what_changed),

@@ -88,7 +88,7 @@ static void a_prefix_has_a_share_of_a_second_and_lets_others_pass(void **state)
 	assert_true(reached);
 }
 
-static void a_new_round_forgets_what_is_left_of_the_one_before(void **state)
+static void a_new_round_discards_the_rest_of_the_one_before(void **state)
 {
 	struct addr a = address("198.51.100.7");
 	struct resets r;
@@ -116,7 +116,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_flows_used_last_come_first_and_all_of_them_come),
 		cmocka_unit_test(a_prefix_has_a_share_of_a_second_and_lets_others_pass),
-		cmocka_unit_test(a_new_round_forgets_what_is_left_of_the_one_before),
+		cmocka_unit_test(a_new_round_discards_the_rest_of_the_one_before),
 	};
 
 	return cmocka_run_group_tests_name("resets", tests, NULL, NULL);

@@ -29,7 +29,7 @@ static struct role_state begin(const struct ha_conf *conf, enum role kept)
 	return r;
 }
 
-static void each_word_of_keepalived_makes_its_role(void **state)
+static void each_state_of_keepalived_leads_to_its_role(void **state)
 {
 	static const struct {
 		const char *line;
@@ -207,7 +207,7 @@ static void the_word_is_never_always_or_a_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_word_of_keepalived_makes_its_role),
+		cmocka_unit_test(each_state_of_keepalived_leads_to_its_role),
 		cmocka_unit_test(lines_that_say_nothing_of_the_instance_change_nothing),
 		cmocka_unit_test(before_the_first_line_the_role_is_kept),
 		cmocka_unit_test(an_order_decides_without_keepalived_and_ends_by_itself),

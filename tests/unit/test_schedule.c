@@ -208,7 +208,7 @@ static void however_many_hints_come_a_hundred_a_second_are_taken(void **state)
 	assert_int_equal(taken, 200);
 }
 
-static void lateness_is_told_by_percentiles(void **state)
+static void lateness_is_reported_in_percentiles(void **state)
 {
 	static struct lateness l;
 
@@ -278,7 +278,7 @@ int main(void)
 		cmocka_unit_test(after_a_stall_all_are_due_and_none_rushes),
 		cmocka_unit_test(the_first_probes_are_never_spread_over_more_than_the_interval),
 		cmocka_unit_test(however_many_hints_come_a_hundred_a_second_are_taken),
-		cmocka_unit_test(lateness_is_told_by_percentiles),
+		cmocka_unit_test(lateness_is_reported_in_percentiles),
 		cmocka_unit_test(
 			B10_a_server_that_comes_and_goes_changes_the_ring_a_few_times_a_minute),
 	};

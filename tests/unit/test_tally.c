@@ -12,7 +12,7 @@ static void end_probe(struct backend_tally *t, enum reason reason, enum verdict 
 	tally_result(t, &r, before);
 }
 
-static void each_result_is_counted_once_by_what_it_said_of_the_server(void **state)
+static void each_result_is_counted_once_by_its_verdict(void **state)
 {
 	struct backend_tally t;
 
@@ -29,7 +29,7 @@ static void each_result_is_counted_once_by_what_it_said_of_the_server(void **sta
 	assert_int_equal(t.failed_up, 0);
 }
 
-static void what_fails_while_the_server_is_up_is_counted_apart(void **state)
+static void failures_while_the_server_is_up_are_counted_separately(void **state)
 {
 	struct backend_tally t;
 
@@ -233,7 +233,7 @@ static void counts_go_on_over_a_reload_and_a_new_backend_begins_with_none(void *
 	free_config(d);
 }
 
-static void what_an_earlier_mxlbd_left_is_no_change(void **state)
+static void an_earlier_mxlbds_state_is_no_change(void **state)
 {
 	struct model_adopted left[] = {
 		{.backend = "oxford-a", .backend_id = 1, .verdict = VERDICT_UP},
@@ -264,8 +264,8 @@ static void what_an_earlier_mxlbd_left_is_no_change(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_result_is_counted_once_by_what_it_said_of_the_server),
-		cmocka_unit_test(what_fails_while_the_server_is_up_is_counted_apart),
+		cmocka_unit_test(each_result_is_counted_once_by_its_verdict),
+		cmocka_unit_test(failures_while_the_server_is_up_are_counted_separately),
 		cmocka_unit_test(a_server_is_down_by_its_verdict_or_in_maint_and_for_how_long),
 		cmocka_unit_test(a_server_that_is_down_already_falls_no_more_but_its_time_runs),
 		cmocka_unit_test(a_time_falls_into_the_bucket_whose_bound_it_does_not_pass),
@@ -274,7 +274,7 @@ int main(void)
 			a_service_switches_when_another_tier_is_active_and_not_when_none_is),
 		cmocka_unit_test(as_many_changes_are_counted_as_there_are_events),
 		cmocka_unit_test(counts_go_on_over_a_reload_and_a_new_backend_begins_with_none),
-		cmocka_unit_test(what_an_earlier_mxlbd_left_is_no_change),
+		cmocka_unit_test(an_earlier_mxlbds_state_is_no_change),
 	};
 
 	return cmocka_run_group_tests_name("tally", tests, NULL, NULL);

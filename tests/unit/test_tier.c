@@ -379,7 +379,7 @@ static void a_forced_tier_comes_back_without_a_hold_and_keeps_worse_ones_that_jo
 	assert_true(!in[0] && in[1] && in[2]);
 }
 
-static void draining_serves_only_while_nobody_is_up_and_ends_without_a_hold(void **state)
+static void draining_serves_only_while_no_server_is_up_and_ends_without_a_hold(void **state)
 {
 	const struct tier_conf conf = {.min_up = 1, .failback_hold_ms = 30000};
 	struct tier_view v[2] = {view(10, VERDICT_DOWN), view(20, VERDICT_DRAINING)};
@@ -579,7 +579,8 @@ int main(void)
 		cmocka_unit_test(nothing_is_held_within_the_active_tier),
 		cmocka_unit_test(
 			a_better_tier_comes_back_at_once_when_the_active_one_falls_below_min_up),
-		cmocka_unit_test(draining_serves_only_while_nobody_is_up_and_ends_without_a_hold),
+		cmocka_unit_test(
+			draining_serves_only_while_no_server_is_up_and_ends_without_a_hold),
 		cmocka_unit_test(
 			a_bad_certificate_serves_only_while_nobody_else_does_and_no_other_failure_does),
 		cmocka_unit_test(ten_better_tiers_are_too_many_to_time_but_the_best_ones_are),
