@@ -226,6 +226,29 @@ static void a_better_tier_comes_back_when_its_hold_is_over(void **state)
 	free_config(c);
 }
 
+static void a_takeover_restarts_the_hold(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	model_restart_holds(m, at(1500)); /* nothing is held */
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	result(m, 1, REASON_refused, 2000);
+	result(m, 2, REASON_refused, 2000);
+	result(m, 1, REASON_ok, 3000);
+	assert_true(result(m, 1, REASON_ok, 4000));
+	assert_int_equal(model_next_tick(m), 34000);
+	model_restart_holds(m, at(33000));
+	assert_int_equal(model_next_tick(m), 63000);
+	model_tick(m, at(34000));
+	assert_string_equal(ring(m), "nuneaton");
+	assert_true(model_tick(m, at(63000)));
+	assert_string_equal(ring(m), "oxford-a");
+	model_free(m);
+	free_config(c);
+}
+
 static void a_cold_start_ends_by_verdicts_or_by_the_probes_timeout(void **state)
 {
 	struct config *c = oxford();
@@ -507,6 +530,7 @@ int main(void)
 		cmocka_unit_test(a_new_model_is_not_ready_and_reports_the_configuration),
 		cmocka_unit_test(mail_follows_the_verdicts_and_each_transition_is_recorded_once),
 		cmocka_unit_test(a_better_tier_comes_back_when_its_hold_is_over),
+		cmocka_unit_test(a_takeover_restarts_the_hold),
 		cmocka_unit_test(a_cold_start_ends_by_verdicts_or_by_the_probes_timeout),
 		cmocka_unit_test(trouble_on_this_side_changes_nothing_for_mail),
 		cmocka_unit_test(the_next_tick_is_that_of_the_service_that_is_due_first),

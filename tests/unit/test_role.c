@@ -114,6 +114,30 @@ static void an_order_decides_without_keepalived_and_ends_by_itself(void **state)
 	assert_int_equal(r.changes, 2);
 }
 
+static void an_order_from_before_a_restart_holds_and_is_not_new(void **state)
+{
+	struct role_state r;
+
+	(void)state;
+	role_init(&r, &by_file, ROLE_STANDBY, at(0));
+	role_order_restore(&r, &by_file, ROLE_ORDER_STANDBY, "root", 5000, at(0).wall_ms - 60000,
+			   at(0));
+	assert_false(role_decide(&r, &by_file, 0, at(1)));
+	assert_int_equal(r.role, ROLE_STANDBY);
+	assert_int_equal(r.source, ROLE_FROM_OPERATOR);
+	assert_int_equal(r.since_ms, T0 - 60000);
+	assert_string_equal(r.order.who, "root");
+	assert_true(role_decide(&r, &by_file, 0, at(5000)));
+	assert_int_equal(r.role, ROLE_ACTIVE);
+
+	role_init(&r, &by_keepalived, ROLE_ACTIVE, at(0));
+	role_order_restore(&r, &by_keepalived, ROLE_ORDER_STANDBY, "root", 0, at(0).wall_ms - 10,
+			   at(0));
+	assert_false(role_decide(&r, &by_keepalived, 0, at(1)));
+	assert_int_equal(r.role, ROLE_ACTIVE);
+	assert_int_equal(r.priority, -190);
+}
+
 static void with_keepalived_an_order_moves_the_priority_alone(void **state)
 {
 	struct role_state r = begin(&by_keepalived, ROLE_STANDBY);
@@ -211,6 +235,7 @@ int main(void)
 		cmocka_unit_test(lines_that_say_nothing_of_the_instance_change_nothing),
 		cmocka_unit_test(before_the_first_line_the_role_is_kept),
 		cmocka_unit_test(an_order_decides_without_keepalived_and_ends_by_itself),
+		cmocka_unit_test(an_order_from_before_a_restart_holds_and_is_not_new),
 		cmocka_unit_test(with_keepalived_an_order_moves_the_priority_alone),
 		cmocka_unit_test(a_penalty_begins_and_ends_after_its_times),
 		cmocka_unit_test(of_several_faults_the_largest_counts),

@@ -79,6 +79,7 @@ void role_set(struct request *r)
 	const struct control_callbacks *cb = &r->env->cb;
 	struct control_info info = request_info(r);
 	uint64_t for_ms = 0;
+	bool force = r->n_args > 1 && !strcmp(r->args[1], "force");
 	int wanted;
 
 	for (wanted = ROLE_ORDER_AUTO; wanted <= ROLE_ORDER_STANDBY; wanted++)
@@ -90,6 +91,11 @@ void role_set(struct request *r)
 		buf_printf(
 			r->out,
 			"There is no 'ha' section in the configuration: this box is alone, and active.\n");
-	else if (request_for(r, 1, &for_ms))
+	else if (wanted == ROLE_ORDER_STANDBY && info.ha->role != HA_ROLE_KEEPALIVED && !force)
+		buf_printf(
+			r->out,
+			"This box decides its role itself, so it does not know whether another one takes over; "
+			"use --force if one does.\n");
+	else if (request_for(r, 1 + force, &for_ms))
 		cb->role(cb->ctx, wanted, r->caller->who, for_ms);
 }

@@ -145,6 +145,14 @@ bool model_auto(struct model *m, uint32_t service_id, const char *who, struct no
 	return true;
 }
 
+void model_restart_holds(struct model *m, struct now now)
+{
+	for (unsigned i = 0; i < m->n_services; i++) {
+		m->services[i].tier.n_held = 0;
+		change_decide(m, &m->services[i], "failback-hold restarts", now);
+	}
+}
+
 void order_note_weight(struct model *m, const struct service *s, const struct backend *b,
 		       uint16_t from, uint16_t to, const char *who, const char *cause,
 		       struct now now)

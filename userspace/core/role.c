@@ -132,6 +132,21 @@ void role_order_give(struct role_state *r, enum role_order wanted, const char *w
 	r->order.until_ms = for_ms ? now.mono_ms + for_ms : 0;
 }
 
+void role_order_restore(struct role_state *r, const struct ha_conf *conf, enum role_order wanted,
+			const char *who, uint64_t for_ms, int64_t since_wall_ms, struct now now)
+{
+	int64_t ago = now.wall_ms - since_wall_ms;
+
+	role_order_give(r, wanted, who, for_ms, now);
+	r->order.since_wall_ms = since_wall_ms;
+	if (wanted == ROLE_ORDER_AUTO || conf->role == HA_ROLE_KEEPALIVED)
+		return;
+	r->role = wanted == ROLE_ORDER_ACTIVE ? ROLE_ACTIVE : ROLE_STANDBY;
+	r->source = ROLE_FROM_OPERATOR;
+	r->since_wall_ms = since_wall_ms;
+	r->since_ms = ago > 0 && (uint64_t)ago < now.mono_ms ? now.mono_ms - (uint64_t)ago : 0;
+}
+
 /* Rules 1 and 2. */
 static enum role judge(const struct role_state *r, const struct ha_conf *conf,
 		       enum role_source *source)

@@ -83,6 +83,9 @@ enum vrrp_state role_line(struct role_state *r, const struct ha_conf *conf, cons
 /* An operator's override; for_ms 0: until the next one. */
 void role_order_give(struct role_state *r, enum role_order wanted, const char *who, uint64_t for_ms,
 		     struct now now);
+/* One from before a restart, given at since_wall_ms: the role that it made is not new. */
+void role_order_restore(struct role_state *r, const struct ha_conf *conf, enum role_order wanted,
+			const char *who, uint64_t for_ms, int64_t since_wall_ms, struct now now);
 /*
  * Decides again after any input: rules 1, 2 and 4. causes: one bit per enum role_fault that is true now, without
  * ROLE_FAULT_ORDER. True: the role has changed, and .role, .source, .since are new.

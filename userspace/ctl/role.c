@@ -51,6 +51,7 @@ static void print_role(const json_t *role, time_t now)
 	       text_age(now - field_time(role, "since"), age), field_text(role, "source"));
 	print_order(role);
 	print_priority(role);
+	printf("  digest      %s\n", field_text(role, "digest"));
 }
 
 static enum ctl_exit show(const struct ctl *ctl)
@@ -72,24 +73,23 @@ static enum ctl_exit show(const struct ctl *ctl)
 
 enum ctl_exit role_run(const struct ctl *ctl, char **args)
 {
-	char command[96];
+	char command[96], until[32] = "";
 	struct buf reply = {0};
 	enum ctl_exit rc;
 
-	if (!args[0] && ctl->for_s) {
-		fputs("usage: mxlbctl role [active | standby | auto] [--for T]\n", stderr);
+	if (args[0] ? strcmp(args[0], "active") && strcmp(args[0], "standby") &&
+			      strcmp(args[0], "auto")
+		    : ctl->for_s || ctl->force) {
+		fputs("usage: mxlbctl role [active | standby | auto] [--for T] [--force]\n",
+		      stderr);
 		return CTL_USAGE;
 	}
 	if (!args[0])
 		return show(ctl);
-	if (strcmp(args[0], "active") && strcmp(args[0], "standby") && strcmp(args[0], "auto")) {
-		fputs("usage: mxlbctl role [active | standby | auto] [--for T]\n", stderr);
-		return CTL_USAGE;
-	}
 	if (ctl->for_s)
-		snprintf(command, sizeof(command), "set role %s for %u", args[0], ctl->for_s);
-	else
-		snprintf(command, sizeof(command), "set role %s", args[0]);
+		snprintf(until, sizeof(until), " for %u", ctl->for_s);
+	snprintf(command, sizeof(command), "set role %s%s%s", args[0], ctl->force ? " force" : "",
+		 until);
 	rc = link_ask(ctl->socket, command, &reply);
 	if (!rc && reply.len)
 		rc = ctl_refused(ctl, reply.data);

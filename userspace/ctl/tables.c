@@ -196,8 +196,14 @@ static void print_daemon(const json_t *document, time_t now)
 	const json_t *config = json_object_get(document, "config");
 	const char *error = field_text(config, "last_error");
 	char line[LINE_SIZE], up[TEXT_SHORT_SIZE], age[TEXT_SHORT_SIZE], file[FILE_WIDTH + 1];
+	const json_t *ha = json_object_get(document, "ha");
 	time_t loaded = field_time(config, "loaded_at"), as_of = field_time(document, "as_of");
 
+	if (json_is_object(ha)) {
+		snprintf(line, sizeof(line), "%s, %s for %s", field_text(ha, "name"),
+			 field_text(ha, "role"), text_age(now - field_time(ha, "since"), age));
+		print_fit(line);
+	}
 	if (json_is_false(json_object_get(document, "running"))) {
 		snprintf(line, sizeof(line), "mxlbd is not running; verdicts as of %.19sZ, %s ago",
 			 as_of ? field_text(document, "as_of") : "?",

@@ -541,10 +541,10 @@ static void stop(struct daemon *d)
 	prober_free(d->prober);
 	resets_stop(d);
 	evidence_stop(d);
-	role_stop(d);
 	connlog_free(d->connlog);
 	if (d->datapath && d->model)
 		remember_all(d);
+	role_stop(d);
 	datapath_close(d->datapath);
 	netlink_free(d->netlink);
 	model_free(d->model);

@@ -290,6 +290,7 @@ void traffic_start(struct daemon *d);
 /* orders.c: operators' overrides, over a detach and a reboot. */
 void orders_save(struct daemon *d);
 void orders_restore(struct daemon *d); /* those that are not in the pinned records */
+void orders_restore_role(struct daemon *d, struct role_state *r);
 
 /* resets.c */
 int resets_start(struct daemon *d); /* 0 or -errno */

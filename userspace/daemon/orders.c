@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The file of operators' overrides, like HAProxy's server-state-file: states of servers and forced tiers, with the
- * operator and the expiry. The pinned records carry them over a restart and an upgrade; the file carries them over a
+ * The file of operators' overrides, like HAProxy's server-state-file: states of servers, forced tiers and the role of this box,
+ * with the operator and the expiry. The pinned records carry them over a restart and an upgrade; the file carries them over a
  * detach and a reboot. Only overrides that are not in the records are taken from it. Weights are not kept (order.c,
  * rule 3).
  */
@@ -21,10 +21,14 @@ static void add(json_t *list, const struct order *o, json_t *what)
 	json_array_append_new(list, what);
 }
 
-static json_t *orders_json(const struct model *m)
+static json_t *orders_json(const struct daemon *d)
 {
+	const struct model *m = d->model;
+	const struct role_state *r = role_state(d);
 	json_t *list = json_array();
 
+	if (r && r->wanted != ROLE_ORDER_AUTO)
+		add(list, &r->order, json_pack("{s:s}", "role", role_order_name(r->wanted)));
 	for (unsigned i = 0; i < m->n_services; i++) {
 		const struct service *s = &m->services[i];
 
@@ -55,7 +59,7 @@ void orders_save(struct daemon *d)
 
 	if (!statefile_path("orders", d->file, path))
 		return;
-	list = orders_json(d->model);
+	list = orders_json(d);
 	text = json_dumps(list, JSON_COMPACT);
 	json_decref(list);
 	if (!text || (d->orders && !strcmp(text, d->orders))) {
@@ -116,15 +120,20 @@ static void restore_tier(struct daemon *d, const json_t *o, const char *who, uin
 	}
 }
 
-void orders_restore(struct daemon *d)
+static json_t *orders_read(struct daemon *d)
 {
 	char path[STATEFILE_PATH_SIZE];
-	json_t *list, *o;
+
+	return statefile_path("orders", d->file, path)
+		       ? json_load_file(path, JSON_REJECT_DUPLICATES, NULL)
+		       : NULL;
+}
+
+void orders_restore(struct daemon *d)
+{
+	json_t *list = orders_read(d), *o;
 	size_t i;
 
-	if (!statefile_path("orders", d->file, path))
-		return;
-	list = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
 	json_array_foreach(list, i, o)
 	{
 		const char *who = json_string_value(json_object_get(o, "who"));
@@ -137,6 +146,29 @@ void orders_restore(struct daemon *d)
 			restore_server(d, o, who, for_ms);
 		else
 			restore_tier(d, o, who, for_ms);
+	}
+	json_decref(list);
+}
+
+void orders_restore_role(struct daemon *d, struct role_state *r)
+{
+	json_t *list = orders_read(d), *o;
+	struct now now = daemon_now();
+	size_t i;
+
+	json_array_foreach(list, i, o)
+	{
+		const char *who = json_string_value(json_object_get(o, "who")),
+			   *wanted = json_string_value(json_object_get(o, "role"));
+		uint64_t for_ms;
+
+		if (!who || !wanted || !time_left(o, now.wall_ms, &for_ms))
+			continue;
+		for (int each = ROLE_ORDER_ACTIVE; each <= ROLE_ORDER_STANDBY; each++)
+			if (!strcmp(wanted, role_order_name(each)))
+				role_order_restore(r, &d->config->ha, each, who, for_ms,
+						   json_integer_value(json_object_get(o, "since")),
+						   now);
 	}
 	json_decref(list);
 }

@@ -230,8 +230,11 @@ static void decide(struct role_keeper *k)
 		note(k, EVENT_ROLE, role_name(was), role_name(k->state.role),
 		     k->state.source == ROLE_FROM_OPERATOR ? k->state.order.who : "", why);
 		write_word(k);
-		if (k->state.role == ROLE_ACTIVE)
+		if (k->state.role == ROLE_ACTIVE) {
+			model_restart_holds(d->model, daemon_now());
+			d->dirty = true;
 			daemon_announce(d);
+		}
 	}
 	write_priority(k);
 	viproutes_update(d);
@@ -250,6 +253,7 @@ void role_give_order(struct daemon *d, enum role_order wanted, const char *who, 
 		return;
 	role_order_give(&d->role->state, wanted, who, for_ms, daemon_now());
 	decide(d->role);
+	orders_save(d);
 }
 
 /* --- keepalived's FIFO --- */
@@ -268,7 +272,8 @@ static void set_lost(struct role_keeper *k, bool lost)
 	decide(k);
 }
 
-static void take_line(struct role_keeper *k)
+/* True: it says something of the instance. */
+static bool take_line(struct role_keeper *k)
 {
 	uint64_t now = daemon_now().mono_ms;
 	enum vrrp_state state;
@@ -280,16 +285,18 @@ static void take_line(struct role_keeper *k)
 		k->announced_ms = now;
 		daemon_announce(k->daemon);
 	}
-	if (state != VRRP_OTHER)
-		decide(k);
+	return state != VRRP_OTHER;
 }
 
+/* Decides once: keepalived's BACKUP and MASTER may both have waited for a mxlbd that starts. */
 static void take_bytes(struct role_keeper *k, const char *bytes, size_t n)
 {
+	bool heard = false;
+
 	for (size_t i = 0; i < n; i++) {
 		if (bytes[i] == '\n') {
 			if (!k->skip)
-				take_line(k);
+				heard |= take_line(k);
 			k->skip = false;
 			k->len = 0;
 		} else if (k->len + 1 < sizeof(k->line)) {
@@ -298,6 +305,8 @@ static void take_bytes(struct role_keeper *k, const char *bytes, size_t n)
 			k->skip = true;
 		}
 	}
+	if (heard)
+		decide(k);
 }
 
 /* The last lines of an overflowing FIFO may be missing, so none of it is used. */
@@ -531,6 +540,8 @@ int role_start(struct daemon *d)
 	d->role = k;
 	init_watchers(k);
 	role_init(&k->state, &d->config->ha, kept_role(d), daemon_now());
+	if (d->config->ha.given)
+		orders_restore_role(d, &k->state);
 	write_word(k);
 	viproutes_start(d);
 	start_timers(k);
