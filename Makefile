@@ -8,6 +8,7 @@
 # make check-boot     the package on a Debian 12 that systemd has booted, in a VM (root)
 # make check-trixie   builds on Debian 13, in a debootstrap of it (root)
 # make demo       mail through the balancer in a lab of namespaces (root)
+# make demo-ha    two balancers, and one of them loses its power under mail (root)
 # make unit       the unit tests alone, under ASan and UBSan
 # make packet     the kernel program, packet by packet (root)
 # make model      the flow table against its model, packet by packet (root)
@@ -93,7 +94,7 @@ SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoints.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive kernels-build check-kernels check-boot check-trixie
+.PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo demo-ha lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive kernels-build check-kernels check-boot check-trixie
 all: $(B)/mxlbd $(B)/mxlbctl
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
@@ -405,8 +406,8 @@ check-trixie:
 check-devices: all
 	$(Q)B=$(B) tests/kernels/check-devices $(KERNELS)
 
-demo:
-	$(Q)B=$(B) scripts/demo
+demo demo-ha:
+	$(Q)B=$(B) scripts/$@
 
 MAN_TO = $(DESTDIR)$(PREFIX)/share/man
 install: all
@@ -423,6 +424,7 @@ install: all
 	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(UNITDIR)/mxlb.service $(DESTDIR)$(UNITDIR)/mxlb-endpoints.service
 	install -m 644 scripts/sys-fs-bpf-mxlb.mount $(DESTDIR)$(UNITDIR)
 	install -D -m 644 scripts/mxlb.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/mxlb.conf
+	install -D -m 644 scripts/ha/mxlb-ha.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/mxlb-ha.conf
 	install -d $(MAN_TO)/man5 $(MAN_TO)/man8 $(DESTDIR)$(PREFIX)/share/doc/mxlb/examples
 	install -m 644 userspace/man/*.5 $(MAN_TO)/man5
 	install -m 644 userspace/man/*.8 $(MAN_TO)/man8
