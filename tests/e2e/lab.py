@@ -193,6 +193,15 @@ class Lab:
                 for host in SERVERS}
 
 
+def ask(path, line):
+    """The answer of mxlbd's socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5 * SLOW)
+        s.connect(str(path))
+        s.sendall(line.encode() + b"\n")
+        return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+
+
 class Balancer:
     """mxlbd in the lab, with the restrictions of its systemd unit."""
 
@@ -254,11 +263,7 @@ class Balancer:
         return self.log_file.read_text(errors="replace")
 
     def ask(self, line):
-        with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(5 * SLOW)
-            s.connect(str(self.lab.run / "mxlb.sock"))
-            s.sendall(line.encode() + b"\n")
-            return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+        return ask(self.lab.run / "mxlb.sock", line)
 
     def status(self):
         return json.loads(self.ask("show status"))

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Two balancers of the lab (`scripts/lab up --pair`), each with mxlbd and a real keepalived."""
+"""Several balancers of the lab: two with keepalived (`scripts/lab up --pair`), or three whose VIPs are announced by BIRD or FRR
+(`--ecmp`)."""
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
+from datetime import datetime
 
-from lab import Lab, children, command, wait_until
+import pytest
+
+from lab import Lab, ask, children, command, wait_until
 
 BOXES = ("lb", "lb-b")
 START_S = 20
@@ -14,14 +20,14 @@ MARKER = "169.254.25.25/32"  # keepalived's: what was killed leaves it
 
 
 class Box:
-    """One box of the pair: mxlbd by `lab box`, keepalived by `lab keepalived`."""
+    """One balancer: mxlbd by `lab box`; keepalived, BIRD or FRR by the command of that name."""
 
     def __init__(self, lab, host):
         self.lab, self.host = lab, host
         self.dir = lab.run / f"box-{host}"
         self.log_file = lab.run / f"{host}.log"
         self.keepalived_log = lab.run / f"{host}-keepalived.log"
-        self.mxlbd = self.keepalived = None
+        self.mxlbd = self.keepalived = self.router = None
 
     def start(self):
         with self.log_file.open("a") as log:
@@ -31,6 +37,27 @@ class Box:
     def start_keepalived(self):
         with self.keepalived_log.open("a") as log:
             self.keepalived = self.lab.popen("keepalived", self.host, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def start_router(self, program):
+        """bird or frr"""
+        with (self.lab.run / f"{self.host}-{program}.log").open("a") as log:
+            self.router = self.lab.popen(program, self.host, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def configure(self, replace):
+        """The configuration's text with pieces replaced; mxlbd is not told."""
+        file = self.dir / "mxlb.yaml"
+        text = file.read_text()
+        for old, new in replace.items():
+            assert old in text, f"the configuration has no {old!r}"
+            text = text.replace(old, new)
+        file.write_text(text)
+
+    def ask(self, line):
+        return ask(self.dir / "mxlb.sock", line)
+
+    def doctor(self):
+        """What it finds, within this host's network."""
+        return self.lab.within(self.host, str(self.lab.run / "bin/mxlbctl"), "-s", str(self.dir / "mxlb.sock"), "doctor", status=None)
 
     def answers(self):
         with contextlib.suppress(AssertionError, json.JSONDecodeError):
@@ -83,34 +110,117 @@ class Box:
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for process in (self.keepalived, self.mxlbd):
+        for process in (self.keepalived, self.router, self.mxlbd):
             if process:
                 process.wait(10)
         wait_until(lambda: not self.pids(), 10, f"nothing runs on {self.host}")
         self.lab.within(self.host, "ip", "address", "del", MARKER, "dev", "lo", status=None)
+        for family in ("-4", "-6"):  # likewise mxlbd's and FRR's routes
+            self.lab.within(self.host, "ip", family, "route", "flush", "table", "109", status=None)
+            self.lab.within(self.host, "ip", family, "route", "flush", "proto", "zebra", status=None)
         for file in (self.log_file, self.keepalived_log):
             file.unlink(missing_ok=True)
 
 
-class Pair:
-    """The two boxes in a lab of their own."""
+class Boxes:
+    """Several, in a lab of their own."""
 
-    def __init__(self, name, build):
-        self.lab = Lab(name, build)
-        self.lab.env["MXLB_LAB_PAIR"] = "1"
+    def __init__(self, name, build, how, hosts):
+        self.lab, self.hosts = Lab(name, build), hosts
         self.lab("down")
-        self.lab("up", "--pair")
-        self.boxes = {host: Box(self.lab, host) for host in BOXES}
+        self.lab("up", how)
+        self.boxes = {host: Box(self.lab, host) for host in hosts}
 
     def __getitem__(self, host):
         return self.boxes[host]
 
-    def start(self):
-        """Starts both; lb becomes active."""
-        for host in BOXES:
+    def start_mxlbd(self, replace=None):
+        """replace: in the configuration of each."""
+        for host in self.hosts:
+            if replace:
+                self.lab("boxconfig", host)
+                self[host].configure(replace)
             self[host].start()
-        for host in BOXES:
+        for host in self.hosts:
             wait_until(self[host].is_ready, START_S, f"every server is up for {host}\n{self[host].log()}")
+
+    def active(self):
+        return [host for host in self.hosts if self[host].is_active()]
+
+    def end_boxes(self):
+        for host in self.hosts:
+            self[host].end()
+            for pin in self.lab.pin.parent.glob(f"{self.lab.pin.name}{'' if host == 'lb' else '-' + host}/v*"):
+                for path in pin.iterdir():
+                    path.unlink()
+                pin.rmdir()
+            (self[host].dir / "mxlb.yaml").unlink(missing_ok=True)
+            for file in (self.lab.run / f"state-{host}").glob("orders*"):
+                file.unlink()
+        self.lab.mend()
+
+    def down(self):
+        self.lab("down")
+
+
+def drop(lab, device, *rules):
+    """Frames that come in at the switch by this device, until the test ends or pass_again()."""
+    lab.undo.callback(lab.within, "switch", "nft", "delete", "table", "netdev", f"drop-{device}", status=None)
+    chain = "\n".join(f"{rule} counter drop" for rule in rules)
+    lab.within("switch", "nft", "-f", "-", input=f"""table netdev drop-{device} {{ chain in {{
+        type filter hook ingress device "{device}" priority 0
+        {chain}
+    }} }}""")
+
+
+def pass_again(lab, device):
+    lab.within("switch", "nft", "delete", "table", "netdev", f"drop-{device}")
+
+
+SECOND = {"lb": 5, "lb-b": 6, "oxford-a": 11, "oxford-b": 12}
+
+
+def second_cables(lab):
+    """eth1 of the balancers and of Oxford's servers, at a switch of its own, until the test ends: 10.25.0.0/24."""
+    lab.undo.callback(lab.within, "switch", "ip", "link", "del", "br1")
+    lab.within("switch", "ip", "link", "add", "br1", "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
+    lab.within("switch", "ip", "link", "set", "br1", "up")
+    for host, number in SECOND.items():
+        port = f"{host}-2"
+        lab.undo.callback(lab.within, host, "ip", "link", "del", "eth1")
+        lab.within(host, "ip", "link", "add", "eth1", "type", "veth", "peer", "name", port, "netns", f"{lab.name}-switch")
+        lab.within(host, "sysctl", "-qw", "net.ipv4.conf.eth1.rp_filter=0")
+        for at, device in ((host, "eth1"), ("switch", port)):
+            lab.within(at, "ethtool", "-K", device, "tx", "off")
+            lab.within(at, "ip", "link", "set", device, "up")
+        lab.within(host, "ip", "address", "add", f"10.25.0.{number}/24", "dev", "eth1")
+        lab.within("switch", "ip", "link", "set", port, "master", "br1")
+        if host in BOXES:
+            bpftool = shutil.which("bpftool", path="/usr/sbin:" + os.environ["PATH"])
+            lab.within("switch", bpftool, "net", "attach", "xdpdrv", "pinned", f"/sys/fs/bpf/mxlb-{lab.name}-pass", "dev", port)
+
+
+@contextlib.contextmanager
+def three(build, letter):
+    """Three, for BGP."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    boxes = Boxes(f"{os.environ.get('MXLB_LAB', 'mxlbtest')[:12]}{letter}", build, "--ecmp", (*BOXES, "lb-c"))
+    try:
+        yield boxes
+    finally:
+        boxes.down()
+
+
+class Pair(Boxes):
+    """Two, with keepalived."""
+
+    def __init__(self, name, build):
+        super().__init__(name, build, "--pair", BOXES)
+
+    def start(self, replace=None):
+        """lb becomes the active one."""
+        self.start_mxlbd(replace)
         self["lb"].start_keepalived()
         wait_until(self["lb"].is_active, START_S, f"lb is active\n{self['lb'].log()}")
         self["lb-b"].start_keepalived()
@@ -118,17 +228,47 @@ class Pair:
         wait_until(lambda: self["lb"].priority() == 10 and self["lb-b"].priority() == 0, START_S, "both are without a fault")
         assert self.active() == ["lb"]
 
-    def active(self):
-        return [host for host in BOXES if self[host].is_active()]
 
-    def end_boxes(self):
-        for host in BOXES:
-            self[host].end()
-            for pin in self.lab.pin.parent.glob(f"{self.lab.pin.name}{'' if host == 'lb' else '-' + host}/v*"):
-                for path in pin.iterdir():
-                    path.unlink()
-                pin.rmdir()
-        self.lab.mend()
+class Router:
+    """BIRD on the router, with a session to each box, and a record of what the kernel's table gets from it."""
 
-    def down(self):
-        self.lab("down")
+    def __init__(self, lab):
+        self.lab = lab
+        self.file = lab.run / "router-routes.txt"
+
+    def __enter__(self):
+        with self.file.open("w") as out:
+            self.monitor = subprocess.Popen([*self.lab.nsenter("router"), "ip", "-ts", "monitor", "route"], stdout=out)
+        with (self.lab.run / "router-bird.log").open("a") as log:
+            self.bird = self.lab.popen("bird", "router", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self
+
+    def __exit__(self, *_):
+        for process in (self.bird, self.monitor):
+            process.terminate()
+            process.wait(10)
+
+    def birdc(self, *words):
+        control = str(self.lab.run / "bird-router/bird.ctl")
+        unpacked = "/var/cache/mxlb-lab/bird2/usr/sbin/birdc"
+        return command(unpacked if os.path.exists(unpacked) else "birdc", "-s", control, *words, status=None)
+
+    def has_session(self, host, family):
+        return "Established" in self.birdc("show", "protocols", f"{host.replace('-', '_')}_{family}")
+
+    def next_hops(self, vip, protocol="all"):
+        """Of the kernel's route to a VIP."""
+        text = self.lab.within("router", "ip", "-6" if ":" in vip else "-4", "route", "show", vip, "proto", protocol, status=None)
+        return set(re.findall(r"via (\S+)", text))
+
+    def told(self, vip):
+        """What the boxes' announcements say: {next hop: (local preference, asks for a graceful shutdown)}."""
+        text = self.birdc("show", "route", "all", f"{vip}/{128 if ':' in vip else 32}")
+        found = re.findall(r"via (\S+) on(.*?)(?=\n\S|unicast|\Z)", text, re.S)
+        return {hop: (int(re.search(r"local_pref: (\d+)", rest)[1]), "(65535,0)" in rest) for hop, rest in found}
+
+    def changes(self, vip, since=0.0):
+        """[(wall clock, "added" or "deleted")]"""
+        lines = re.findall(rf"^\[(\S+)\] (Deleted )?{re.escape(vip)} ", self.file.read_text(), re.M)
+        times = [(datetime.fromisoformat(at).timestamp(), "deleted" if deleted else "added") for at, deleted in lines]
+        return [(at, what) for at, what in times if at >= since]

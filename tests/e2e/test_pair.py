@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two balancers and keepalived: each row of the table of faults in docs/high-availability.md, with new connections and
 open sessions. `make games` holds more sessions open."""
+import contextlib
 import os
 import signal
 import time
 
 import pytest
 
-from games import Sessions, assert_alive, assert_ended_well
+from games import Capture, Sessions, assert_alive, assert_ended_well
 from lab import OXFORD, VIP, VIP6, Traffic, wait_until
-from pair import Pair
+from pair import BOXES, Pair, drop, pass_again, second_cables
 
 ROUNDS = int(os.environ.get("MXLB_PAIR_ROUNDS", 3 if "MXLB_GAMES_S" in os.environ else 1))
 IDLE, BUSY = (150, 50) if ROUNDS > 1 else (30, 10)
@@ -196,3 +197,253 @@ def test_health_is_what_keepalived_asks(pair):
         assert "did not answer" in pair["lb"].ctl("health", status=3)
     finally:
         pair["lb"].signal_mxlbd(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def under_load(pair, vip=VIP):
+    """Open sessions and new connections; none breaks, and the caller's part of what failed is in .failed."""
+    with Sessions(pair.lab, vip) as sessions, Traffic(pair.lab, vip) as traffic:
+        sessions.open(IDLE, BUSY)
+        traffic.wait_seen(OXFORD)
+        yield traffic
+        traffic.wait_seen(OXFORD)
+        assert_alive(sessions.noop())
+        assert_ended_well(sessions.quit())
+
+
+def failures(traffic, since=0.0):
+    return [a for a in traffic.attempts(since) if not a.server]
+
+
+def test_both_are_active_while_vrrp_is_blocked_and_one_after_the_heal(pair, measured):
+    with under_load(pair) as traffic:
+        for host in BOXES:
+            drop(pair.lab, host, "ip protocol 112")
+        began = time.monotonic()
+        wait_until(lambda: pair.active() == list(BOXES), 5, "both are active")
+        both = time.monotonic() - began
+        wait_until(lambda: any("event=vip_conflict" in pair[host].log() for host in BOXES), 40, "the second owner is reported")
+        for host in BOXES:
+            pass_again(pair.lab, host)
+        began = time.monotonic()
+        wait_until(lambda: len(pair.active()) == 1, 5, "one is active")
+        one = time.monotonic() - began
+    assert failures(traffic) == []
+    measured(f"both active {both:.2f} s after the block, one {one:.2f} s after the heal, {IDLE + BUSY} sessions and "
+             f"{len(traffic.attempts())} new connections: 0 broken")
+
+
+def test_a_box_that_was_paused_yields_or_makes_the_other_yield(pair, measured):
+    with under_load(pair) as traffic:
+        pair["lb"].signal_keepalived(signal.SIGSTOP)
+        pair["lb"].signal_mxlbd(signal.SIGSTOP)
+        wait_until(pair["lb-b"].is_active, 5, "lb-b is active")
+        pair["lb"].signal_mxlbd(signal.SIGCONT)
+        pair["lb"].signal_keepalived(signal.SIGCONT)
+        began = time.monotonic()
+        wait_until(lambda: len(pair.active()) == 1, 5, "one is active")
+        took = time.monotonic() - began
+    assert failures(traffic) == []
+    measured(f"one active {took:.2f} s after the pause, {IDLE + BUSY} sessions: 0 broken")
+
+
+def cut_the_path(pair, host):
+    """Behind the switch: frames to Oxford's servers vanish, VRRP and the router do not."""
+    drop(pair.lab, host, *(f"ether daddr {pair.lab.mac(server)}" for server in OXFORD))
+
+
+def test_a_path_to_the_best_tier_that_fails_further_on_moves_the_vip(pair, measured):
+    """Open sessions may wait or be reset meanwhile: only this box knows no way to their servers."""
+    with Traffic(pair.lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        cut_the_path(pair, "lb")
+        since = time.monotonic()
+        wait_until(pair["lb-b"].is_active, 15, f"lb-b is active\n{pair['lb'].log()}")
+        moved = time.monotonic() - since
+        assert pair["lb"].priority() == -40
+        traffic.wait_seen(OXFORD)
+    others = [a.at - since for a in traffic.attempts(since) if a.server == "nuneaton"]
+    late = max(others, default=0.0)
+    assert moved <= 10 and late <= 10, (moved, late)
+    pass_again(pair.lab, "lb")
+    wait_until(pair["lb"].is_ready, 20, "lb sees every server up again")
+    assert pair.active() == ["lb-b"]
+    measured(f"lb-b active after {moved:.2f} s; {len(others)} connections went to nuneaton, the last after {late:.2f} s")
+
+
+def test_a_path_that_fails_for_both_moves_nothing(pair):
+    for host in BOXES:
+        cut_the_path(pair, host)
+    for host in BOXES:
+        wait_until(lambda: pair[host].priority() == {"lb": -30, "lb-b": -40}[host], 20, f"{host} has the penalty")
+    with Traffic(pair.lab) as traffic:
+        traffic.wait_seen(["nuneaton"])
+    assert pair.active() == ["lb"] and "event=role from" not in pair["lb-b"].log()
+    for host in BOXES:
+        pass_again(pair.lab, host)
+    with Traffic(pair.lab) as traffic:
+        traffic.wait_seen(OXFORD, 20)
+    assert pair.active() == ["lb"]
+
+
+SECOND_NETWORK = {"  eth0: {mode: auto}\n": "  eth0: {mode: auto}\n  eth1: {mode: auto}\n",
+                  '"203.0.113.11"': '"10.25.0.11"', '"203.0.113.12"': '"10.25.0.12"'}
+
+
+def test_a_cut_cable_to_the_servers_moves_the_vip_and_the_next_tier_gets_nothing(site, measured):
+    try:
+        second_cables(site.lab)
+        site.start(SECOND_NETWORK)
+        with under_load(site) as traffic:
+            since = time.monotonic()
+            site.lab.within("switch", "ip", "link", "set", "lb-2", "down")
+            wait_until(site["lb-b"].is_active, 5, f"lb-b is active\n{site['lb'].log()}")
+            took = time.monotonic() - since
+            wait_until(lambda: len(traffic.attempts(since + 4)) > 10, 15, "connections go on for 4 s")
+        failed = last_failure(traffic, since)
+        assert traffic.seen(since) <= {*OXFORD, None}, "nuneaton got nothing"
+        assert took <= 3 and failed <= 3
+        assert site["lb"].priority() == -100
+        measured(f"lb-b active after {took:.2f} s, last refused connection at {failed:.2f} s, nuneaton got nothing, "
+                 f"{IDLE + BUSY} sessions: 0 broken")
+    finally:
+        site.end_boxes()
+
+
+TUNNEL_FAULTS = ("keepalived-is-killed", "the-cable-is-cut", "an-operator-orders-standby")
+
+
+@pytest.mark.parametrize("fault", TUNNEL_FAULTS)
+def test_the_other_box_takes_over_with_tunnels_too(site, measured, fault):
+    act, gap, moved = FAULTS[fault]
+    site.lab.set_forward("ipip")
+    try:
+        site.start()
+        with under_load(site) as traffic:
+            since = time.monotonic()
+            act(site)
+            wait_until(site["lb-b"].is_active, moved + 5, "lb-b is active")
+            wait_until(lambda: len(traffic.attempts(time.monotonic() - 1)) > 10, 10, "connections go on")
+        failed = last_failure(traffic, since)
+        assert failed <= gap, f"a connection failed {failed:.2f} s after the fault"
+        measured(f"last refused connection at {failed:.2f} s, {IDLE + BUSY} sessions: 0 broken")
+    finally:
+        site.end_boxes()
+        site.lab.set_forward("l2")
+
+
+def test_the_vips_are_announced_at_a_takeover_and_every_refresh(site, measured, tmp_path):
+    site.lab.env["MXLB_LAB_REFRESH"] = "2s"
+    try:
+        site.start()
+        mac = site.lab.mac("lb-b")
+        arp = Capture(site.lab, "router", "lan", tmp_path, f"arp and ether src {mac} and arp[14:4] = arp[24:4]")
+        na = Capture(site.lab, "router", "lan", tmp_path, f"icmp6 and ether src {mac} and ip6[40] = 136 and dst host ff02::1")
+        with arp, na:
+            kill_keepalived(site)
+            wait_until(site["lb-b"].is_active, 5, "lb-b is active")
+            active = time.time()
+            end = time.monotonic() + 9
+            wait_until(lambda: time.monotonic() > end, 20, "nine seconds of announcements")
+        for what, capture in (("gratuitous ARP", arp), ("unsolicited NA", na)):
+            times = sorted(at - active for at in capture.times())
+            assert times and times[0] < 1.5, f"{what}: {times}"
+            assert sum(at > 3.5 for at in times) >= 2, f"{what} every refresh: {times}"
+        measured(f"{arp.count} gratuitous ARPs and {na.count} unsolicited NAs in 9 s")
+    finally:
+        site.end_boxes()
+        del site.lab.env["MXLB_LAB_REFRESH"]
+
+
+def restart(box):
+    box.mxlbd.terminate()
+    assert box.mxlbd.wait(10) == 0
+    box.start()
+    wait_until(box.is_ready, 20, "every server is up again")
+
+
+def test_a_rolling_upgrade_breaks_nothing(pair, measured):
+    with under_load(pair) as traffic:
+        restart(pair["lb-b"])
+        pair["lb"].ctl("role", "standby")
+        wait_until(lambda: pair.active() == ["lb-b"], 5, "lb-b is active")
+        restart(pair["lb"])
+        assert pair["lb"].ha()["order"]["role"] == "standby", "the order outlives the restart"
+        pair["lb"].ctl("role", "auto")
+        wait_until(lambda: pair["lb"].priority() == 0, 20, "lb has no fault")
+        assert pair.active() == ["lb-b"]
+    assert failures(traffic) == []
+    measured(f"{IDLE + BUSY} sessions and {len(traffic.attempts())} new connections: 0 broken")
+
+
+def digests(box):
+    return {s["name"]: s["digest"] for s in box.status()["services"]}
+
+
+def test_a_rolling_change_breaks_nothing_and_the_digest_names_it(pair, measured):
+    """A weight, which makes another ring: the standby box first, then the active one, where the flow table keeps what is open."""
+    change = {'oxford-a: {address: "203.0.113.11"}': 'oxford-a: {address: "203.0.113.11", weight: 30}'}
+    assert digests(pair["lb"]) == digests(pair["lb-b"])
+    with under_load(pair) as traffic:
+        pair["lb-b"].configure(change)
+        pair["lb-b"].ctl("reload")
+        began = time.monotonic()
+        wait_until(lambda: digests(pair["lb"]) != digests(pair["lb-b"]), 60, "the digests differ")
+        took = time.monotonic() - began
+        assert [name for name, digest in digests(pair["lb"]).items() if digest != digests(pair["lb-b"])[name]] == ["hybrid-mail"]
+        assert pair["lb"].ha()["digest"] != pair["lb-b"].ha()["digest"]
+        pair["lb"].configure(change)
+        pair["lb"].ctl("reload")
+        wait_until(lambda: pair["lb"].ha()["digest"] == pair["lb-b"].ha()["digest"], 10, "they are equal again")
+    assert failures(traffic) == []
+    assert pair.active() == ["lb"]
+    measured(f"the digest differed after {took:.2f} s; {IDLE + BUSY} sessions and {len(traffic.attempts())} new connections: 0 broken")
+
+
+def test_an_order_makes_the_other_box_active_and_its_end_moves_nothing(pair):
+    pair["lb-b"].ctl("role", "active")
+    wait_until(lambda: pair.active() == ["lb-b"], 5, "lb-b is active")
+    pair["lb-b"].ctl("role", "auto")
+    wait_until(lambda: pair["lb-b"].priority() == 10, 5, "the order has ended")
+    assert pair.active() == ["lb-b"]
+
+
+def rewrite(box, change):
+    file = box.dir / "mxlb.yaml"
+    file.write_text(change(file.read_text()))
+
+
+def test_one_box_becomes_two_without_an_interruption(site, measured):
+    """docs/high-availability.md, step by step; the numbers are the steps'."""
+    first, second = site["lb"], site["lb-b"]
+    try:
+        for host in BOXES:
+            site.lab("boxconfig", host)
+        whole = (first.dir / "mxlb.yaml").read_text()
+        rewrite(first, lambda text: text.replace("  hash-key: the lab's pair\n", "").split("ha:\n")[0])
+        first.start()
+        wait_until(first.is_ready, 20, "every server is up")
+        with under_load(site) as traffic:
+            key = next(line for line in first.ctl("config").splitlines() if "hash-key" in line)  # 1
+            keyed = whole.replace("  hash-key: the lab's pair", key)
+            rewrite(first, lambda _: keyed.replace("role: keepalived", "role: active"))  # 2
+            restart(first)
+            rewrite(second, lambda text: text.replace("  hash-key: the lab's pair", key).replace("role: keepalived", "role: standby"))
+            second.start()  # 3
+            wait_until(second.is_ready, 20, "every server is up")
+            assert first.ha()["digest"] == second.ha()["digest"]
+            for box, role in ((first, "active"), (second, "standby")):  # 5
+                rewrite(box, lambda text, role=role: text.replace(f"role: {role}", "role: keepalived"))
+                box.start_keepalived()
+                wait_until(lambda box=box: f"Entering {'MASTER' if box is first else 'BACKUP'} STATE" in box.keepalived_log.read_text(),
+                           10, "keepalived has decided")
+                box.ctl("reload")
+                wait_until(lambda box=box: box.ha()["source"] == "keepalived", 10, "mxlbd hears keepalived")
+                assert site.active() == ["lb"]
+            first.ctl("role", "standby", "--for", "5m")  # 6
+            wait_until(lambda: site.active() == ["lb-b"], 5, "lb-b is active")
+        assert failures(traffic) == []
+        assert first.log().count("event=role from=active to=standby") == 1
+        measured(f"{IDLE + BUSY} sessions and {len(traffic.attempts())} new connections: 0 broken")
+    finally:
+        site.end_boxes()

@@ -208,6 +208,53 @@ bool nl_is_routed(const struct addr *to)
 	return !find_route(to, &found) && found.routed;
 }
 
+struct wanted_route {
+	const struct addr *to;
+	uint32_t table, found_table;
+	bool same, there;
+};
+
+static int host_route_attribute(const struct nlattr *a, void *arg)
+{
+	struct wanted_route *w = arg;
+	uint8_t bytes[16];
+	size_t len = addr_to_bytes(w->to, bytes);
+
+	if (mnl_attr_get_type(a) == RTA_TABLE)
+		w->found_table = mnl_attr_get_u32(a);
+	if (mnl_attr_get_type(a) == RTA_DST && mnl_attr_get_payload_len(a) == len)
+		w->same = !memcmp(mnl_attr_get_payload(a), bytes, len);
+	return MNL_CB_OK;
+}
+
+static int on_host_route(const struct nlmsghdr *h, void *arg)
+{
+	const struct rtmsg *r = mnl_nlmsg_get_payload(h);
+	struct wanted_route *w = arg;
+
+	w->same = false;
+	w->found_table = 0;
+	if (h->nlmsg_type == RTM_NEWROUTE &&
+	    mnl_attr_parse(h, sizeof(*r), host_route_attribute, w) == MNL_CB_OK)
+		w->there |= w->same && w->found_table == w->table &&
+			    r->rtm_dst_len == (r->rtm_family == AF_INET ? 32 : 128);
+	return MNL_CB_OK;
+}
+
+int nl_host_route(const struct addr *to, uint32_t table, bool *there)
+{
+	struct wanted_route w = {.to = to, .table = table};
+	union message m;
+	struct rtmsg *r = start(&m, RTM_GETROUTE, NLM_F_DUMP, sizeof(*r));
+	int err;
+
+	r->rtm_family = addr_is_v4(to) ? AF_INET : AF_INET6;
+	mnl_attr_put_u32(&m.h, RTA_TABLE, table);
+	err = ask(&m, on_host_route, &w);
+	*there = w.there;
+	return err;
+}
+
 struct wanted_filter {
 	uint16_t priority;
 	uint32_t handle;

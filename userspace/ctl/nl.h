@@ -28,6 +28,8 @@ unsigned nl_slaves(int bond, char names[NL_SLAVES_MAX][IF_NAMESIZE]);
 int nl_route(const struct addr *to, int *ifindex);
 /* Does the route to it lead through a router? False where there is none. */
 bool nl_is_routed(const struct addr *to);
+/* Is there a route to this address alone in that table? 0 or -errno. */
+int nl_host_route(const struct addr *to, uint32_t table, bool *there);
 /* Is there a filter of this priority and handle on the way out? 0 or -errno. */
 int nl_filter(int ifindex, uint16_t priority, uint32_t handle, bool *there);
 

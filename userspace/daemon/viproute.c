@@ -62,19 +62,46 @@ static uint32_t metric_of(const struct daemon *d, enum route_state state)
 	return state == ROUTE_DRAINING ? ROUTE_METRIC_DRAINING : d->config->ha.route.metric;
 }
 
+static int route_add(struct daemon *d, const struct service *s, uint32_t metric)
+{
+	return netlink_vip_route_add(d->netlink, &d->config->ha.route, s->conf.interface,
+				     &s->conf.address, metric);
+}
+
+static int route_del(struct daemon *d, const struct service *s, uint32_t metric)
+{
+	return netlink_vip_route_del(d->netlink, &d->config->ha.route, &s->conf.address, metric);
+}
+
+/*
+ * zebra of FRR 8.4 ("ip import-table") takes any removed route of a prefix for the end of all of them. So it is shown the one that
+ * stays once more; nobody else is, because BIRD might announce the moment in between.
+ */
+static int route_again(struct daemon *d, const struct service *s, uint32_t metric)
+{
+	int err;
+
+	if (!netlink_frr_imports(d->netlink, &s->conf.address))
+		return 0;
+	err = route_del(d, s, metric);
+	return err < 0 ? err : route_add(d, s, metric);
+}
+
 static int route_set(struct daemon *d, const struct service *s, enum route_state is)
 {
-	const struct ha_route_conf *conf = &d->config->ha.route;
-	int err = 0;
+	int err = is == ROUTE_WITHDRAWN ? 0 : route_add(d, s, metric_of(d, is));
+	bool removed = false;
 
-	if (is != ROUTE_WITHDRAWN)
-		err = netlink_vip_route_add(d->netlink, conf, s->conf.interface, &s->conf.address,
-					    metric_of(d, is));
-	for (enum route_state other = ROUTE_ADVERTISED; other <= ROUTE_DRAINING && !err; other++)
-		if (other != is)
-			err = netlink_vip_route_del(d->netlink, conf, &s->conf.address,
-						    metric_of(d, other));
-	return err;
+	for (enum route_state other = ROUTE_ADVERTISED; other <= ROUTE_DRAINING && err >= 0;
+	     other++) {
+		if (other == is)
+			continue;
+		err = route_del(d, s, metric_of(d, other));
+		removed |= err > 0;
+	}
+	if (err < 0 || !removed || is == ROUTE_WITHDRAWN)
+		return err < 0 ? err : 0;
+	return route_again(d, s, metric_of(d, is));
 }
 
 /* If the interface is down, the kernel has removed the route. That is not an error; it is added again with the link. */

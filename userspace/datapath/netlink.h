@@ -129,8 +129,11 @@ int netlink_detach_all(struct netlink *n);
  */
 int netlink_vip_route_add(struct netlink *n, const struct ha_route_conf *conf, unsigned interface,
 			  const struct addr *vip, uint32_t metric);
+/* 1: there was one. */
 int netlink_vip_route_del(struct netlink *n, const struct ha_route_conf *conf,
 			  const struct addr *vip, uint32_t metric);
+/* FRR's zebra has taken this VIP's route over from that table: it installs a copy of its own in the main table. */
+bool netlink_frr_imports(struct netlink *n, const struct addr *vip);
 /* Removes every route of that protocol in that table. */
 int netlink_vip_routes_purge(struct netlink *n, const struct ha_route_conf *conf);
 

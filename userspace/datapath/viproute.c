@@ -53,7 +53,28 @@ int netlink_vip_route_del(struct netlink *n, const struct ha_route_conf *conf,
 
 	route_start(&m, RTM_DELROUTE, 0, conf, vip, metric);
 	err = request_send(n, &m.h, NULL, NULL);
-	return err == -ESRCH || err == -ENOENT ? 0 : err;
+	return err == -ESRCH || err == -ENOENT ? 0 : err ?: 1;
+}
+
+static void find_zebra(const struct nlmsghdr *h, void *arg)
+{
+	const struct rtmsg *msg = mnl_nlmsg_get_payload(h);
+
+	if (h->nlmsg_type == RTM_NEWROUTE && mnl_nlmsg_get_payload_len(h) >= sizeof(*msg))
+		*(bool *)arg = msg->rtm_protocol == RTPROT_ZEBRA;
+}
+
+bool netlink_frr_imports(struct netlink *n, const struct addr *vip)
+{
+	union netlink_msg m;
+	struct rtmsg *msg = request_start(&m, RTM_GETROUTE, 0, sizeof(*msg));
+	bool zebra = false;
+
+	msg->rtm_family = addr_is_v4(vip) ? AF_INET : AF_INET6;
+	msg->rtm_dst_len = addr_is_v4(vip) ? 32 : 128;
+	msg->rtm_flags = RTM_F_FIB_MATCH;
+	request_put_addr(&m, RTA_DST, vip);
+	return !request_send(n, &m.h, find_zebra, &zebra) && zebra;
 }
 
 /* A clean-up: routes of this table and protocol. */
