@@ -342,7 +342,7 @@ e2e-ipip: all
 
 # The games that `check` plays for seconds, for a minute each.
 games: all
-	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows floods bounds allow mtas socket evidence pair)
+	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows floods bounds allow mtas socket evidence pair routes ecmp)
 
 # The floods against another revision's mxlbd, for comparison; what it does not withstand fails.
 .PHONY: floods-of

@@ -117,7 +117,7 @@ class Box:
         self.lab.within(self.host, "ip", "address", "del", MARKER, "dev", "lo", status=None)
         for family in ("-4", "-6"):  # likewise mxlbd's and FRR's routes
             self.lab.within(self.host, "ip", family, "route", "flush", "table", "109", status=None)
-            self.lab.within(self.host, "ip", family, "route", "flush", "proto", "zebra", status=None)
+        self.lab.within(self.host, "ip", "nexthop", "flush", status=None)
         for file in (self.log_file, self.keepalived_log):
             file.unlink(missing_ok=True)
 
@@ -166,11 +166,8 @@ class Boxes:
 def drop(lab, device, *rules):
     """Frames that come in at the switch by this device, until the test ends or pass_again()."""
     lab.undo.callback(lab.within, "switch", "nft", "delete", "table", "netdev", f"drop-{device}", status=None)
-    chain = "\n".join(f"{rule} counter drop" for rule in rules)
-    lab.within("switch", "nft", "-f", "-", input=f"""table netdev drop-{device} {{ chain in {{
-        type filter hook ingress device "{device}" priority 0
-        {chain}
-    }} }}""")
+    lines = (f'type filter hook ingress device "{device}" priority 0', *(f"{rule} drop" for rule in rules))
+    lab.within("switch", "nft", "-f", "-", input=f"table netdev drop-{device} {{ chain in {{ {'; '.join(lines)}; }}; }}\n")
 
 
 def pass_again(lab, device):

@@ -25,7 +25,11 @@ def site(build):
     one.down()
 
 
-@pytest.fixture
+def each_round(fixture):
+    return pytest.fixture(params=range(ROUNDS))(fixture) if ROUNDS > 1 else pytest.fixture(fixture)
+
+
+@each_round
 def pair(site):
     try:
         site.start()
