@@ -65,11 +65,11 @@ class Registers(ctypes.Structure):
     ).split()]
 
 
-PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_ATTACH, PTRACE_DETACH = 12, 13, 16, 17
+PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_ATTACH, PTRACE_DETACH, PTRACE_SYSCALL = 12, 13, 16, 17, 24
 
 
-def make_it_call(pid, number, arguments):
-    """Moves the process from the system call in which it waits one instruction back, into this system call."""
+def make_it_call(pid, number, arguments, stop=False):
+    """Moves the process from the system call in which it waits one instruction back, into this system call. stop: it stops behind it, and runs no further."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     libc.ptrace.restype = ctypes.c_long
@@ -93,7 +93,10 @@ def make_it_call(pid, number, arguments):
     for register, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments):
         setattr(registers, register, value)
     ptrace(PTRACE_SETREGS, ctypes.byref(registers))
-    ptrace(PTRACE_DETACH)
+    for _ in range(2 if stop else 0):  # to the entry, to the exit
+        ptrace(PTRACE_SYSCALL)
+        os.waitpid(pid, 0x40000000)
+    ptrace(PTRACE_DETACH, signal.SIGSTOP if stop else None)
 
 
 FORBIDDEN = {  # name: number, arguments
@@ -137,9 +140,9 @@ def test_a_child_that_hangs_up_but_lives_delays_nothing(probe_once):  # noqa: F8
         pytest.skip("needs root")
     with Running(probe_once, "-T 5000") as running:
         began = time.monotonic()
-        make_it_call(running.child, 3, (3,))  # close: mxlbd sees the end of its pair
-        wait_until(lambda: running.sockets_of(running.child) == 1, 1, "the pair is closed")
-        os.kill(running.child, signal.SIGSTOP)  # it would find out by itself when it next has something to tell
+        # close: mxlbd sees the end of its pair; the child would find out when it next has something to tell
+        make_it_call(running.child, 3, (3,), stop=True)
+        assert running.sockets_of(running.child) == 1
         again, _ = running.listener.accept()  # the probe has begun again
         seconds = time.monotonic() - began
         assert seconds < 0.9 and Path(f"/proc/{running.child}/exe").exists()
