@@ -50,7 +50,7 @@ async def main(address, port, n):
                 try:
                     s.send(b"x")
                 except OSError:
-                    pass  # the report says so
+                    pass  # the report shows it
         await asyncio.sleep(ANSWER_S)
         report()
 

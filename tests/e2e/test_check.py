@@ -62,7 +62,7 @@ def test_what_is_a_warning(site, balancer):
     site.stop("nuneaton")
     becomes(site, "WARNING", "hybrid-mail/nuneaton is down")
     orders(site, "maint", "nuneaton")
-    becomes(site, "OK", "")  # an operator said so
+    becomes(site, "OK", "")  # by an operator
     orders(site, "ready", "nuneaton")
     site.start("nuneaton")
     becomes(site, "OK", "")

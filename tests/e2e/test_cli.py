@@ -73,7 +73,7 @@ def test_exit_statuses_are_3_without_a_daemon_and_2_for_what_cannot_be_meant(lab
     binary = lab.run / "bin/mxlbctl"
     words = [word.replace("CONFIG", str(lab.config_file)) for word in TRIED[name]]
     nobody = command(str(binary), "-s", str(tmp_path / "none"), name, *words, status=3)
-    assert nobody.strip(), "and it says so"
+    assert nobody.strip(), "with a message"
     if name in FOR_PEOPLE:  # to Nagios, 2 is another thing
         return
     for bad in (["--no-such-option"], ["a", "b", "c", "d"]):

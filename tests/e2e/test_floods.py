@@ -115,7 +115,7 @@ SYN_FLOODS = {"from everywhere": (VIP, "syn", 30_000),  # the VIP, with what, ho
               "from the client's own /24": (VIP, f"syn-from {NET}", 1000),
               "from the client's own /24, each twice": (VIP, f"syn-from {NET} 2", 1000)}
 ALWAYS = {"from everywhere", "from the client's own /24"}  # the others by make games
-NOT_PROMISED = {"from the client's own /24, each twice"}  # mxlb.yaml(5) says so
+NOT_PROMISED = {"from the client's own /24, each twice"}  # see mxlb.yaml(5)
 
 
 @pytest.mark.parametrize("limit", [LIMIT, 0], ids=["limited", "unlimited"])

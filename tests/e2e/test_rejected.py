@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Senders that are turned away, by the allow-list, by syn-limit, as malformed, or because no server is up: status, doctor, explain,
-the page's document, the metrics and the log say so, and `mxlbctl rejected` lists their addresses. A healthy site says nothing."""
+"""Clients that are turned away, by the allow-list, by syn-limit, as malformed, or because no server is up: status, doctor, explain,
+the page's document, the metrics and the log report them, and `mxlbctl rejected` lists their addresses. A healthy site has no such
+report."""
 import json
 import re
 

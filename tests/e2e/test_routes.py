@@ -65,7 +65,7 @@ def wait_change(site, vip, what, since):
 
 
 def happened(site, pattern, since):
-    """When mxlbd's events say so, by the wall clock."""
+    """The wall-clock time of the first such event."""
     def found():
         lines = re.findall(rf"^\d+ (\S+) event={pattern}(?= |$)", site["lb"].ask("show events"), re.M)
         times = [datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp() for at in lines]

@@ -237,7 +237,7 @@ def blind(site):
         raise Failure(f"blind, and the services are {states}: {site.log()[-800:]}")
     if not any(level == "error" and check == "sight" for level, check, _, _ in site.doctor("sight")):
         raise Failure("doctor does not say that it is blind")
-    return "BLIND, said so"
+    return "BLIND, reported"
 
 
 def exercise(site, steps, row):

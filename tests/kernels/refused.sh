@@ -31,7 +31,7 @@ too_old() {
 	[ "$(printf '%s\n6.1\n' "$release" | sort -V | head -n 1)" != 6.1 ]
 }
 
-# The last line is the refusal: its error and its advice. Then, for the verifier's refusal, its reason and no flood of lines.
+# The last line has the error and the advice. If the verifier refused, also checks for its reason and a bounded number of lines.
 explained() {
 	local last
 	last=$(tail -n 1 <<<"$1")

@@ -55,7 +55,7 @@ static void a_SYN_again_is_placed_anew_when_its_backend_is_down(int family)
 		assert_int_equal(other, flowbench_placed(&t));
 		assert_int_equal(last.kind, FLOWMODEL_RETRANSMIT);
 		put_state(backend, FLOWBENCH_UP);
-		assert_int_equal(syn(&t, ISN), other); /* the note says so now */
+		assert_int_equal(syn(&t, ISN), other); /* by its half-open entry now */
 		assert_int_equal(segment(&t, ACK, ISN + 1, 0), other);
 	}
 }

@@ -27,7 +27,7 @@ int conf_load(const char *path, const struct config *running, struct config **ou
  * the state directory (conf_keep_copies()) is taken, with a warning.
  */
 int conf_load_or_copies(const char *path, struct config **out, struct buf *errors);
-/* Keeps copies of the files that this configuration was made from, for the next start. What fails is logged. */
+/* Keeps copies of the files that this configuration was made from, for the next start. Failures are logged. */
 void conf_keep_copies(const struct config *c);
 
 /* salvage.c: what a detach needs of a file that is broken or gone; the rest is defaults. 0 or -errno. */

@@ -84,7 +84,7 @@ static void put_json(struct request *r, const struct listing *l, unsigned max)
 	buf_append(r->out, "\n", 1);
 }
 
-/* "[<s>] [<max>] [json]". False, and said so, for anything else. */
+/* "[<s>] [<max>] [json]". Anything else is refused with a message: false. */
 static bool take_words(struct request *r, struct listing *l, unsigned *max, bool *json)
 {
 	const struct service *s;

@@ -5,7 +5,7 @@
  *
  *   1. Mode: not ready during a cold start; a ring if any server takes new connections; otherwise as all-down says.
  *   2. Flows of a server are reset while it is down as unreachable, its next hop was asked twice, and on-unreachable
- *      says so; not while it is unknown, because what this box cannot see is no reason to end a connection.
+ *      is reset; not while it is unknown, because what this box cannot see is no reason to end a connection.
  *   3. Retransmitted SYNs are placed by the ring again while new connections would be: if the server is down and not
  *      in the ring regardless (fail-open, panic), or in maint.
  */

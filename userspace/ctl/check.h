@@ -7,7 +7,7 @@
 
 /* Prints one line; what it returns is 0 OK, 1 WARNING, 2 CRITICAL or 3 UNKNOWN, whatever enum ctl_exit says of it. */
 enum ctl_exit check_run(const struct ctl *ctl, char **args);
-/* The line that says so, and 3. */
+/* Prints the line for UNKNOWN. Returns 3. */
 enum ctl_exit check_unknown(const struct ctl *ctl, const char *why);
 
 #endif

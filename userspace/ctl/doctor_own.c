@@ -29,7 +29,7 @@ static bool is_problem(const struct doctor *d, const char *code)
 	return false;
 }
 
-/* By mxlbd's diagnosis. docs/operations.md says who does that, and what mxlbd does meanwhile. */
+/* By mxlbd's diagnosis. docs/operations.md has the usual culprits, and what mxlbd does meanwhile. */
 static void check_problems(struct doctor *d)
 {
 	json_t *f;

@@ -26,7 +26,7 @@ struct frame {
 /* What a frame says, of any length and content. */
 void frame_read(const uint8_t *bytes, size_t len, struct frame *out);
 /*
- * Asks who has an address, without a sender address: an ARP probe (RFC 5227 section 2.1.1) or the solicitation of
+ * Asks for the owner of an address, without a sender address: an ARP probe (RFC 5227 section 2.1.1) or the solicitation of
  * duplicate address detection (RFC 4862 section 5.4.2). Answers go to mac, or to all. Returns the length.
  */
 size_t frame_question(const struct addr *target, const struct mac *mac, uint8_t out[FRAME_MAX]);

@@ -23,11 +23,11 @@ struct port { /* one of config.interfaces */
 	struct netlink_link link;   /* up and carrier: with the VLAN device's */
 	struct netlink_link below;  /* the interface's own */
 	struct netlink_link tagged; /* the VLAN device's */
-	bool no_vlan;		    /* and said so */
+	bool no_vlan;		    /* logged */
 	bool has_ipv6;		    /* an address, without which it can solicit no neighbour */
 	bool changed;		    /* on_link is due */
 	int prepared;	  /* the ifindex that groups and timers were last set on; 0: none */
-	int announce_err; /* of the last announcement there, and said so; 0: it went out */
+	int announce_err; /* of the last announcement there, logged; 0: it went out */
 	uint64_t old_retrans_ms[N_NEIGH_TABLES]; /* 0: not known, or not changed by us */
 	int retrans_err;			 /* why it could not be changed, as last logged */
 	int fast[N_NEIGH_TABLES]; /* the ifindex where it was fast when last looked at */
@@ -47,7 +47,7 @@ struct followed { /* one followed backend */
 	uint64_t reprobe_deadline_ms; /* 0: no reprobe is waiting for its outcome */
 	const char *trouble;	      /* why there is no next hop, as last logged */
 	bool has_vip, install;	      /* a probe route is wanted; is to be installed */
-	bool install_failed;	      /* and said so */
+	bool install_failed;	      /* logged */
 	bool check;		      /* the probe's way is to be looked at */
 	enum probe_way way;	      /* as last looked at */
 	uint64_t
@@ -64,7 +64,7 @@ struct group { /* an IPv6 VIP whose solicited-node group we are in */
 #define N_PMTU_SOCKETS 4 /* IPv4 and IPv6 in each of IPv4 and IPv6 */
 
 struct pmtu {		     /* errors about tunnels' outer packets, as the kernel hands them on */
-	bool wanted, failed; /* failed: and said so */
+	bool wanted, failed; /* failed: logged */
 	int fds[N_PMTU_SOCKETS];
 	struct ev_io readable[N_PMTU_SOCKETS];
 };

@@ -13,7 +13,7 @@
 
 #define WIRE_MAGIC     0x6d786c31u
 #define WIRE_NO_BUNDLE UINT32_MAX
-#define WIRE_SLOW_MS   300 /* of silence, after which the child says so */
+#define WIRE_SLOW_MS   300 /* of silence, after which the child reports it */
 
 struct wire_request {
 	uint32_t magic;
