@@ -58,7 +58,8 @@ def test_a_source_outside_the_allow_list_is_shown_everywhere(lab, balancer):
     unwrapped = re.sub(r"\n {2,5}(?=\S)", " ", lab("ctl", "status"))
     assert f"note: {text}" in unwrapped and advice in unwrapped, unwrapped
     assert (text, advice) in {(f["text"], f["advice"]) for f in doctor(lab) if f["check"] == "rejected" and "advice" in f}
-    assert "denied" in lab("ctl", "explain", "hybrid-mail", CLIENT)
+    explained = lab("ctl", "explain", "hybrid-mail", CLIENT)
+    assert "dropped (denied)" in explained and re.search(r"^turned away: \d+ packets, the last \d+ s ago", explained, re.M), explained
     assert lab("ctl", "check").startswith("MXLB OK"), "others are served"
     assert f"{CLIENT} hybrid-mail denied " in lab("ctl", "rejected")
     service = next(s for s in document(lab, "/status.json")["services"] if s["name"] == "hybrid-mail")

@@ -138,6 +138,10 @@ static void show_rejected_lists_the_last_client_first_and_says_why(void **state)
 				    strlen("# client service reason packets seconds-ago why\n") +
 				    strlen(limited),
 			    "# 1 shown, 1 left out\n\n");
+	bench_assert_ends(bench_ask(b, "explain hybrid-mail 198.51.100.7\n"),
+			  "\nturned away: 7 packets, the last 5 s ago (its address is not in the "
+			  "allow-list)\n\n");
+	assert_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.8\n"), "turned away"));
 	json = ask_json(b, "show rejected 2 json\n");
 	assert_int_equal(field_number(json, "left_out"), 1);
 	row = json_array_get(json_object_get(json, "rejected"), 1);
@@ -339,20 +343,21 @@ static void explain_has_a_reason_for_each_backend_that_takes_nothing(void **stat
 	strcpy(a->last.text, "421 4.3.2 later");
 	assert_non_null(strstr(bench_ask(b, line),
 			       "not oxford-a (tier 10): draining: greeting_421: "
-			       "the greeting was 421 -> end the maintenance "));
+			       "the greeting was 421\n  -> end the maintenance "));
 	a->last_wall_ms = 1;
-	assert_non_null(strstr(bench_ask(b, line),
-			       "draining: greeting_421: 421 4.3.2 later -> end the maintenance "));
+	assert_non_null(
+		strstr(bench_ask(b, line),
+		       "draining: greeting_421: 421 4.3.2 later\n  -> end the maintenance "));
 	s->tier.state = SERVICE_NOT_READY;
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): cold start: "));
 	a->nexthop.has_mac = false;
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): the MAC address of"));
 	a->weight = 0;
 	assert_non_null(
-		strstr(bench_ask(b, line), "not oxford-a (tier 10): its weight is 0 -> set "));
+		strstr(bench_ask(b, line), "not oxford-a (tier 10): its weight is 0\n  -> set "));
 	a->admin = ADMIN_MAINT;
 	assert_non_null(strstr(bench_ask(b, line), "not oxford-a (tier 10): set to maint by an "
-						   "operator -> mxlbctl ready "));
+						   "operator\n  -> mxlbctl ready "));
 }
 
 static void explain_knows_the_allow_list_and_the_limit(void **state)

@@ -239,6 +239,22 @@ static void say_any_port(const struct question *q, struct buf *out)
 	buf_printf(out, "\n");
 }
 
+struct history { /* of the client with this service */
+	const struct question *q;
+	struct buf *out;
+};
+
+static void say_rejected(void *ctx, const struct rejected_row *row)
+{
+	const struct history *h = ctx;
+
+	if (row->service_id != h->q->service->id || !addr_equal(&row->client, &h->q->client))
+		return;
+	buf_printf(h->out, "%s: %u packets, the last %llu s ago (%s)\n",
+		   row->counter == MXLB_COUNT_would_deny ? "noted" : "turned away", row->packets,
+		   (unsigned long long)(row->age_ms / 1000), rejected_why(row->counter));
+}
+
 static void say_text(const struct question *q, struct buf *out)
 {
 	const struct service *s = q->service;
@@ -266,8 +282,9 @@ static void say_text(const struct question *q, struct buf *out)
 		if (q->any_port ? b->in_ring : b->id == q->place.ring_backend)
 			continue;
 		why_not(s, b, why);
-		buf_printf(out, "not %s (tier %u): %s%s%s\n", b->conf.name, b->conf.preference, why,
-			   *next_step(q, b) ? " -> " : "", next_step(q, b));
+		buf_printf(out, "not %s (tier %u): %s\n", b->conf.name, b->conf.preference, why);
+		if (*next_step(q, b))
+			buf_printf(out, "  -> %s\n", next_step(q, b));
 	}
 }
 
@@ -358,5 +375,7 @@ void explain_run(struct request *r)
 		say_json(&q, r->out);
 	else
 		say_text(&q, r->out);
+	if (!rc && r->n_args <= 2)
+		cb->each_rejected(cb->ctx, say_rejected, &(struct history){&q, r->out});
 	free(q.diagnosis);
 }
