@@ -4,12 +4,15 @@
     tests/run kernels FOLDER [boot|refusals|KERNEL[:short]]...
 
 FOLDER is what `make kernels-build` has made. boot: tests/kernels/booted; refusals: REFUSALS. Without words: all of KERNELS, and
-REFUSALS.
+REFUSALS. MXLB_VMS: the number of kernels that run at the same time (default: 1).
 """
+import os
 import re
 import subprocess
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +31,9 @@ REFUSALS = (
     ("all that tests/kernels/refused.sh wants of a kernel that is too old", "5.10", "",
      "tests/kernels/refused.sh {folder} && echo done", r"^done$"),
 )
+
+
+ONE_AT_A_TIME = threading.Lock()  # for output and results
 
 
 class Boot:
@@ -67,7 +73,7 @@ class Results:
         elif tested := re.match(r"  (ok|FAILED|skipped) +(.*?)(?:: (.*))?$", line):
             self.count(*tested.groups())
         else:
-            print(line, end="")
+            print(f"  {self.kernel}: {line}", end="")
         if verified := re.match(r"    mxlb: (\d+) instructions verified, (\d+) bytes, (\d+) compiled", line):
             self.verified.append(verified.groups())
         self.finished = self.finished or bool(re.match(r"\d+ passed, \d+ failed, \d+ skipped$", line))
@@ -81,19 +87,25 @@ class Results:
 def run_kernel(tally, folder, word):
     """Returns its row of the table of verified instructions, or None."""
     kernel, _, selection = word.partition(":")
-    print(f"kernel {kernel}")
-    if not is_there(tally, kernel):
-        return None
     results, boot = Results(tally, kernel), Boot(kernel, "tests/kernels/inside", folder, selection or "all")
     for line in boot.lines():
-        results.read(line)
-    print(f"kernel {kernel}: {boot.seconds:.0f} s")
-    if not results.finished:
-        tally.fail(f"{kernel}: all tests", f"they did not come to an end, exit status {boot.status}")
+        with ONE_AT_A_TIME:
+            results.read(line)
+    with ONE_AT_A_TIME:
+        print(f"kernel {kernel}: {boot.seconds:.0f} s")
+        if not results.finished:
+            tally.fail(f"{kernel}: all tests", f"they did not come to an end, exit status {boot.status}")
     if len(results.verified) != 2:
         return None
     (root, _, _), (unit, size, compiled) = results.verified
     return results.release, root, unit, size, compiled, f"{boot.seconds:.0f}"
+
+
+def run_kernels(tally, folder, words):
+    """Returns the rows of the table."""
+    there = [word for word in words if is_there(tally, word.partition(":")[0])]
+    with ThreadPoolExecutor(int(os.environ.get("MXLB_VMS", "1"))) as pool:
+        return list(pool.map(lambda word: run_kernel(tally, folder, word), there))
 
 
 def run_refusal(tally, folder, what, kernel, append, command, expected):
@@ -132,7 +144,7 @@ def kernels(tally, words):
     names = names or [*KERNELS, "refusals"]
     if "boot" in names:
         run_booted(tally, folder)
-    rows = [run_kernel(tally, folder, word) for word in names if word not in ("boot", "refusals")]
+    rows = run_kernels(tally, folder, [word for word in names if word not in ("boot", "refusals")])
     for refusal in REFUSALS if "refusals" in names else ():
         run_refusal(tally, folder, *refusal)
     if not rows:
