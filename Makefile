@@ -54,7 +54,7 @@ else
 Q = @
 endif
 
-UTIL     = addr.c arp.c closest.c log.c buf.c process.c utf8.c capability.c statefile.c
+UTIL     = addr.c arp.c closest.c log.c buf.c process.c utf8.c capability.c statefile.c names.c
 CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c refusal.c blame.c passive.c warning.c panic.c reach.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c salvage.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c certpath.c transcript.c report.c

@@ -145,7 +145,9 @@ static enum ctl_exit run_plan(const struct ctl *ctl, char **args)
 
 	(void)args;
 	if (!ctl->file) {
-		fputs("usage: mxlbctl plan -c FILE\n", stderr);
+		fputs("mxlbctl: plan: -c FILE is missing: the configuration to compare\n"
+		      "usage: mxlbctl plan -c FILE\n",
+		      stderr);
 		return CTL_USAGE;
 	}
 	if (file_read(ctl->file, CONF_FILE_MAX, &text, &exposed, why)) {
@@ -304,6 +306,26 @@ static enum ctl_exit wrong_usage(const struct ctl *ctl, const char *command)
 	return is_check(command) ? check_unknown(ctl, "wrong usage") : CTL_USAGE;
 }
 
+/* Names what is wrong with the words of the command. */
+static void complain(const struct ctl *ctl, const struct ctl_command *c, unsigned given,
+		     char **args, int n)
+{
+	unsigned wrong = given & ~c->takes;
+	int most = c->n_args < 0 ? -c->n_args : c->n_args;
+	char safe[64];
+
+	if (wrong)
+		fprintf(stderr, "mxlbctl: %s does not have the option --%s\n", c->name,
+			ctl->given_as[__builtin_ctz(wrong)]);
+	else if (n - 1 > most)
+		fprintf(stderr, "mxlbctl: %s: unexpected argument '%s'\n", c->name,
+			text_fit(args[most + 1], sizeof(safe) - 1, safe, sizeof(safe)));
+	else if (!takes_args(c, n - 1))
+		fprintf(stderr, "mxlbctl: %s: an argument is missing\n", c->name);
+	else
+		fprintf(stderr, "mxlbctl: %s: --timeout requires --wait\n", c->name);
+}
+
 static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **args, int n)
 {
 	const struct ctl_command *c = find_command(args[0]);
@@ -312,8 +334,7 @@ static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **a
 		return no_such_command(args[0]);
 	if (takes_args(c, n - 1) && takes_options(ctl, c, given))
 		return c->run(ctl, args + 1);
-	if (given & ~c->takes)
-		fprintf(stderr, "mxlbctl: %s does not have this option\n", c->name);
+	complain(ctl, c, given, args, n);
 	print_command(stderr, "usage: mxlbctl ", c);
 	return wrong_usage(ctl, args[0]);
 }

@@ -101,6 +101,64 @@ def test_options_that_mean_nothing_are_usage(lab, words):
     command(str(lab.run / "bin/mxlbctl"), *words, status=2)
 
 
+# What is typed wrongly, and what the message must name: the cause and what is right.
+MISTAKES = {
+    "statsu": ["no such command: 'statsu'", "did you mean status?"],
+    "help nonsense": ["no such command: 'nonsense'", "mxlbctl help"],
+    "status extra": ["status: unexpected argument 'extra'", "usage: mxlbctl status"],
+    "show": ["show: an argument is missing", "usage: mxlbctl show SERVER"],
+    "drain": ["drain: an argument is missing", "usage: mxlbctl drain SERVER"],
+    "drain a b": ["drain: unexpected argument 'b'", "usage: mxlbctl drain"],
+    "drain a --for": ["'--for' requires an argument", "mxlbctl --help"],
+    "drain a --for 5": ["--for expects a time with its unit: 90s, 15m, 1h or 2d"],
+    "drain a --for 5x": ["--for expects a time with its unit"],
+    "drain a --timeout 5s": ["drain: --timeout requires --wait"],
+    "ready a --force": ["ready does not have the option --force", "usage: mxlbctl ready"],
+    "tier": ["tier: an argument is missing", "SERVICE force N"],
+    "tier hybrid-mail": ["tier: an argument is missing", "SERVICE auto"],
+    "tier hybrid-mail force": ["usage: mxlbctl tier SERVICE force N"],
+    "tier hybrid-mail up 20": ["usage: mxlbctl tier SERVICE force N"],
+    "tier hybrid-mail force 20 --wait": ["tier does not have the option --wait"],
+    "tier hybrid-mail force 20 30": ["tier: unexpected argument '30'"],
+    "explain hybrid-mail": ["explain: an argument is missing", "SERVICE CLIENT[:PORT]"],
+    "flows": ["flows: an argument is missing", "usage: mxlbctl flows SERVICE"],
+    "probe": ["probe: an argument is missing", "HOST[:PORT]"],
+    "probe host:99999": ["expects HOST, HOST:PORT, [IPV6] or [IPV6]:PORT, not 'host:99999'"],
+    "probe 192.0.2.1 --tls maybe": ["--tls expects none, encryption-only", "dane, not 'maybe'"],
+    "probe 192.0.2.1 --depth deep": ["--depth expects connect, banner, ehlo, starttls or mail-from, not 'deep'"],
+    "probe 192.0.2.1 --tls domain-validation": ["--tls-domain is missing"],
+    "probe 192.0.2.1 --tls dane": ["--tlsa is missing"],
+    "probe 192.0.2.1 --tlsa x --tls dane": ["not a TLSA record"],
+    "probe 192.0.2.1 --ca-file /no/such": ["/no/such: can't be read: No such file"],
+    "status -w 10": ["status does not have the option --warning"],
+    "server-setup": ["server-setup: an argument is missing", "windows|linux"],
+    "server-setup macos hybrid-mail": ["server-setup supports windows and linux"],
+    "top -n x": ["--count expects a number"],
+    "top -d 0": ["--delay expects a time"],
+    "--color=blue status": ["--color expects auto, always or never"],
+    "plan": ["-c FILE is missing"],
+    "reload now": ["reload: unexpected argument 'now'"],
+    "role master": ["usage: mxlbctl role [active | standby | auto]"],
+    "events -n 5": ["events does not have the option --count"],
+    "notify-test now": ["notify-test: unexpected argument 'now'"],
+    "endpoints": ["endpoints: an argument is missing"],
+    "--nonsense status": ["unrecognized option '--nonsense'", "mxlbctl --help"],
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_at_the_command_line_is_named_with_what_is_right(build, words):
+    said = command(str(build / "mxlbctl"), "-s", "/no/such", *words.split(), status=2)
+    assert all(part in said for part in MISTAKES[words]), said
+
+
+@pytest.mark.parametrize("words, said", [
+    ("--nonsense", "unrecognized option '--nonsense'"), ("-c", "option requires an argument"), ("extra", "unexpected argument 'extra'"),
+    ("-t -c /no/such", "/no/such:1:1: can't be read: No such file"), ("-t -c /etc", "/etc:1:1: a directory, not a regular file")])
+def test_a_mistake_in_the_command_line_of_mxlbd_is_named(build, words, said):
+    assert said in command(str(build / "mxlbd"), *words.split(), status=1)
+
+
 # At a terminal.
 
 @contextlib.contextmanager

@@ -131,7 +131,7 @@ static void only_a_regular_file_is_read_and_others_do_not_block(void **state)
 static bool is_refused_to_nobody(void)
 {
 	static const char expected[] =
-		"1:1: can't be read: Permission denied to user 65534, who reads it\n";
+		"1:1: can't be read: Permission denied to user nobody, who reads it\n";
 	struct buf errors = {.data = NULL};
 	struct config *c = NULL;
 	bool right;

@@ -364,6 +364,30 @@ static void another_reason_for_being_down_is_an_event_of_its_own(void **state)
 	free_config(c);
 }
 
+/* Of 400 changes in 100 s, three a minute are events, and the next one has the number of the others. */
+static void a_reason_that_flaps_is_summarised(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	uint64_t seq, now = 2000;
+
+	(void)state;
+	result(m, 1, REASON_refused, now);
+	seq = m->events.next_seq;
+	for (unsigned i = 1; i <= 400; i++, now += 250)
+		assert_true(result(m, 1, i % 2 ? REASON_unreachable : REASON_refused, now));
+	assert_int_equal(m->events.next_seq - seq, 6);
+	assert_non_null(strstr(event_get(&m->events, seq + 3)->cause,
+			       "; the reason changed 237 times before, which was not logged"));
+	assert_null(strstr(event_get(&m->events, seq + 4)->cause, "not logged"));
+	seq = m->events.next_seq;
+	result(m, 1, REASON_ok, now);
+	result(m, 1, REASON_ok, now + 250);
+	assert_non_null(strstr(event_get(&m->events, seq)->cause, "the reason changed 157 times"));
+	model_free(m);
+	free_config(c);
+}
+
 static void a_result_for_an_unknown_server_changes_nothing(void **state)
 {
 	struct config *c = oxford();
@@ -535,6 +559,7 @@ int main(void)
 		cmocka_unit_test(trouble_on_this_side_changes_nothing_for_mail),
 		cmocka_unit_test(the_next_tick_is_that_of_the_service_that_is_due_first),
 		cmocka_unit_test(another_reason_for_being_down_is_an_event_of_its_own),
+		cmocka_unit_test(a_reason_that_flaps_is_summarised),
 		cmocka_unit_test(a_result_for_an_unknown_server_changes_nothing),
 		cmocka_unit_test(drain_and_maint_take_nothing_new_and_ready_does),
 		cmocka_unit_test(a_blind_interface_makes_its_services_blind_and_moves_no_mail),

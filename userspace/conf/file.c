@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "conf/file.h"
+#include "util/names.h"
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* of UTF-8; Windows' editors put it first */
 #define ERROR_SIZE	96
@@ -23,9 +24,11 @@ static int refuse(char *why, const char *what, const char *reason)
 /* The administrator can read it; whether a daemon's user can is another matter. */
 static const char *error_text(char text[ERROR_SIZE])
 {
+	char user[NAMES_SIZE];
+
 	if (errno == EACCES)
-		snprintf(text, ERROR_SIZE, "%s to user %u, who reads it", strerror(errno),
-			 geteuid());
+		snprintf(text, ERROR_SIZE, "%s to user %s, who reads it", strerror(EACCES),
+			 names_user(geteuid(), user));
 	else
 		snprintf(text, ERROR_SIZE, "%s", strerror(errno));
 	return text;

@@ -11,7 +11,9 @@
 #include <string.h>
 #include "core/change.h"
 
-#define PANIC_SLACK_MS 2000
+#define PANIC_SLACK_MS	  2000
+#define REASONS_TOLD	  3
+#define REASONS_WINDOW_MS 60000
 
 static const char *const nexthops[] = {
 	[NEXTHOP_UNRESOLVED] = "unresolved",
@@ -242,6 +244,39 @@ static bool take_result(struct model *m, const struct service *s, struct backend
 	return changed;
 }
 
+/*
+ * A server may fail in another way at each probe, four times a second. Of changes of the reason alone the first three in a
+ * minute are events; the others are counted, and the next event has their number.
+ */
+static bool is_worth_an_event(struct backend *b, enum verdict was, uint64_t now_ms)
+{
+	struct reason_told *t = &b->reason_told;
+
+	if (b->health.verdict != was)
+		return true;
+	if (!t->n || now_ms - t->since_ms >= REASONS_WINDOW_MS)
+		*t = (struct reason_told){.since_ms = now_ms, .muted = t->muted};
+	if (t->n < REASONS_TOLD) {
+		t->n++;
+		return true;
+	}
+	t->muted++;
+	return false;
+}
+
+/* Completes the last event. */
+static void note_muted(struct model *m, struct backend *b)
+{
+	struct event *e = &m->events.ring[(m->events.next_seq - 1) % EVENT_LOG_SIZE];
+	size_t at = strlen(e->cause);
+
+	if (b->reason_told.muted)
+		snprintf(e->cause + at, sizeof(e->cause) - at,
+			 "; the reason changed %u times before, which was not logged",
+			 b->reason_told.muted);
+	b->reason_told.muted = 0;
+}
+
 bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,
 			struct now now)
 {
@@ -278,8 +313,10 @@ bool model_judged(struct model *m, uint32_t backend_id, const struct probe_resul
 	b->gone = b->gone && is_unreachable(b);
 
 	cause_of(text, sizeof(text), r);
-	if (!restored || act == BLAME_UP)
+	if ((!restored || act == BLAME_UP) && is_worth_an_event(b, was, now.mono_ms)) {
 		change_verdict_note(m, s, b, was, r, now);
+		note_muted(m, b);
+	}
 	snprintf(cause, sizeof(cause), "%s %s: %s", b->conf.name, verdict_name(b->health.verdict),
 		 text);
 	change_decide(m, s, cause, now);

@@ -80,6 +80,10 @@ struct backend {
 		int64_t not_after, days; /* of the last warning; 0, 0: none */
 	} cert;
 	struct warning warning;
+	struct reason_told { /* events about a reason that changed without the verdict */
+		uint64_t since_ms;
+		unsigned n, muted; /* since .since_ms; not logged since the last event */
+	} reason_told;
 	/*
 	 * for panic.c, monotonic: the first of the consecutive failures; when it was last up; when a client's
 	 * connection was last established, and the first SYN since then; 0: never

@@ -29,10 +29,13 @@ void ctl_print_lines(FILE *to, const char *text)
 
 static enum ctl_exit say_no(const struct ctl *ctl, const char *what, const char *sentence)
 {
+	size_t len = strlen(sentence);
 	json_t *json;
 
 	if (ctl->json) {
-		json = json_string(sentence);
+		while (len && sentence[len - 1] == '\n')
+			len--;
+		json = json_stringn(sentence, len);
 		json = json_pack("{s:o}", "error",
 				 json ? json : json_string("text that is not UTF-8"));
 		ctl_print_json(json);

@@ -30,6 +30,8 @@ struct ctl {
 	bool file_named;		/* as --config, not as -c */
 	const char *warning, *critical; /* check: days of a certificate; NULL: the default */
 	struct ctl_probe probe;
+	const char *given_as
+		[16]; /* names of the options that only some commands have, by the bit of TAKES_ */
 	const char *bundle; /* of CA certificates: probe.ca_file, the system's, or NULL */
 };
 

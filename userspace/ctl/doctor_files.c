@@ -17,6 +17,7 @@
 #include <sys/vfs.h>
 #include "ctl/doctor.h"
 #include "ctl/text.h"
+#include "util/names.h"
 
 #define GROUPS_MAX   64
 #define PINS_MAX     4096
@@ -104,18 +105,19 @@ static bool may_read(const struct who *who, const char *file)
 
 static void check_readable(struct doctor *d, const char *file, const char *what)
 {
+	char user[NAMES_SIZE], group[NAMES_SIZE];
 	struct who who;
 
 	if (d->status && who_is(field_number(d->status, "pid"), &who) && !may_read(&who, file))
 		doctor_find(
 			d, DOCTOR_ERROR,
 			json_sprintf(
-				"mxlbd (user %u, group %u) may not read %s: the next reload or "
+				"mxlbd (user %s, group %s) may not read %s: the next reload or "
 				"start fails",
-				who.uid, who.gid, file),
+				names_user(who.uid, user), names_group(who.gid, group), file),
 			json_sprintf(
-				"chgrp %u %s && chmod g+r %s, and the folders above it: g+x (%s)",
-				who.gid, file, file, what));
+				"chgrp %s %s && chmod g+r %s, and the folders above it: g+x (%s)",
+				names_group(who.gid, group), file, file, what));
 }
 
 /* In mxlbd's own words. */

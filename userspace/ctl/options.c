@@ -231,6 +231,8 @@ enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char *
 		if (value >= FIRST && row->takes == TAKES_FILE)
 			ctl->file_named = true;
 		*given |= row->takes;
+		if (row->takes)
+			ctl->given_as[__builtin_ctz(row->takes)] = row->name;
 	}
 	if (wrong) {
 		fputs("Try 'mxlbctl --help'.\n", stderr);

@@ -103,9 +103,9 @@ static enum ctl_exit take_certificate(const struct ctl_probe *o, struct probe_co
 	if (o->tlsa && tlsa_parse(o->tlsa, &c->tlsa[c->n_tlsa++], why))
 		return usage("not a TLSA record:", o->tlsa);
 	if (conf->tls == TLS_DOMAIN_VALIDATION && !c->domain[0])
-		return usage("this policy requires --tls-domain:", o->tls);
+		return usage("--tls-domain is missing, which this policy requires:", o->tls);
 	if (conf->tls == TLS_DANE && !c->n_tlsa)
-		return usage("this policy requires --tlsa:", o->tls);
+		return usage("--tlsa is missing, which this policy requires:", o->tls);
 	return CTL_DONE;
 }
 
@@ -120,9 +120,12 @@ static enum ctl_exit take_options(const struct ctl *ctl, struct probe_conf *conf
 				    .connect_timeout_ms = CONNECT_TIMEOUT_MS,
 				    .min_tls_version = 0x0303};
 	if (depth < 0)
-		return usage("no such depth:", o->depth);
+		return usage("--depth expects connect, banner, ehlo, starttls or mail-from, not",
+			     o->depth);
 	if (tls < 0)
-		return usage("no such policy:", o->tls);
+		return usage("--tls expects none, encryption-only, certificate-validation, "
+			     "domain-validation or dane, not",
+			     o->tls);
 	if (!take_text(o->helo, conf->helo, sizeof(conf->helo)))
 		return usage("not a HELO name:", o->helo);
 	if (!take_text(o->sni, conf->sni, sizeof(conf->sni)))

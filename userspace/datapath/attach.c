@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
+#include "util/names.h"
 
 const char *link_pin(const struct datapath *dp, int ifindex, char pin[LINK_PIN_SIZE])
 {
@@ -115,7 +116,8 @@ static void put_back(struct datapath *dp, const char *pin, int ifindex, int was)
 		return;
 	fd = bpf_link_create(prog, ifindex, BPF_XDP, &opts);
 	if (fd < 0 || bpf_obj_pin(fd, pin))
-		log_error("event=detached ifindex=%d error=\"%s\"", ifindex, strerror(errno));
+		log_error("event=detached interface=%s error=\"%s\"",
+			  names_interface(ifindex, (char[NAMES_SIZE]){0}), strerror(errno));
 	if (fd >= 0)
 		close(fd);
 }
@@ -173,7 +175,8 @@ int datapath_declare(struct datapath *dp, unsigned interface, int ifindex, const
 
 	/* Needed even if the index is the same, because the kernel clears the entry of a deleted device. */
 	if (bpf_map_update_elem(bpf_map__fd(dp->skel->maps.ports), &key, &ifindex, BPF_ANY)) {
-		log_error("event=declare_failed ifindex=%d error=\"%s\"", ifindex, strerror(errno));
+		log_error("event=declare_failed interface=%s error=\"%s\"",
+			  names_interface(ifindex, (char[NAMES_SIZE]){0}), strerror(errno));
 		return -errno;
 	}
 	dp->ports[interface].ifindex = ifindex;
@@ -192,9 +195,10 @@ bool datapath_declare_slaves(struct datapath *dp, unsigned interface, const int 
 		room -= i == interface ? 0 : dp->ports[i].n_slaves;
 	if (n > room) {
 		log_error(
-			"event=too_many_slaves ifindex=%d slaves=%u followed=%u advice=\"mail that "
+			"event=too_many_slaves interface=%s slaves=%u followed=%u advice=\"mail that "
 			"arrives on the others is not seen; use mode: generic\"",
-			dp->ports[interface].ifindex, n, room);
+			names_interface(dp->ports[interface].ifindex, (char[NAMES_SIZE]){0}), n,
+			room);
 		n = room;
 	}
 	if (n == dp->ports[interface].n_slaves &&
@@ -297,8 +301,8 @@ static void detach_undeclared(struct datapath *dp, const char *path, void (*fn)(
 		snprintf(pin, sizeof(pin), "%s/link_%d", path, ifindex);
 		fd = bpf_obj_get(pin);
 		if (fd < 0) {
-			log_warn("event=detach_failed ifindex=%d error=\"%s\"", ifindex,
-				 strerror(errno));
+			log_warn("event=detach_failed interface=%s error=\"%s\"",
+				 names_interface(ifindex, (char[NAMES_SIZE]){0}), strerror(errno));
 			continue;
 		}
 		remove_link(pin, fd);

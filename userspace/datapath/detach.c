@@ -13,6 +13,7 @@
 #include "datapath/datapath_internal.h"
 #include "datapath/netlink.h"
 #include "util/log.h"
+#include "util/names.h"
 
 static int trouble(const char *what, int err)
 {
@@ -35,7 +36,8 @@ static int detach_link(const char *pin)
 	err = bpf_link_detach(fd) ? -errno : 0;
 	close(fd);
 	if (!err)
-		log_info("event=detached ifindex=%u cause=detach", info.xdp.ifindex);
+		log_info("event=detached interface=%s cause=detach",
+			 names_interface((int)info.xdp.ifindex, (char[NAMES_SIZE]){0}));
 	return trouble(pin, err);
 }
 

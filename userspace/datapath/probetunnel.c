@@ -14,6 +14,7 @@
 #include <string.h>
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
+#include "util/names.h"
 
 static struct bpf_tc_hook hook_of(int ifindex)
 {
@@ -64,7 +65,8 @@ static int put(const struct datapath *dp, int ifindex)
 	opts.flags = BPF_TC_F_REPLACE;
 	err = bpf_tc_attach(&hook, &opts);
 	if (!err)
-		log_info("event=probe_tunnel_attached ifindex=%d", ifindex);
+		log_info("event=probe_tunnel_attached interface=%s",
+			 names_interface(ifindex, (char[NAMES_SIZE]){0}));
 	return err;
 }
 
@@ -78,7 +80,8 @@ int probetunnel_remove(int ifindex)
 		return 0;
 	err = bpf_tc_detach(&hook, &opts);
 	if (!err)
-		log_info("event=probe_tunnel_detached ifindex=%d", ifindex);
+		log_info("event=probe_tunnel_detached interface=%s",
+			 names_interface(ifindex, (char[NAMES_SIZE]){0}));
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -92,9 +95,9 @@ static void set(struct datapath *dp, unsigned port, bool wanted)
 	err = wanted ? put(dp, ifindex) : probetunnel_remove(ifindex);
 	if (err && err != -ENODEV && err != t->err)
 		log_error(
-			"event=probe_tunnel_failed ifindex=%d error=\"%s\" advice=\"probes can't take the "
+			"event=probe_tunnel_failed interface=%s error=\"%s\" advice=\"probes can't take the "
 			"tunnel; the kernel needs clsact and cls_bpf (NET_SCH_INGRESS, NET_CLS_BPF)\"",
-			ifindex, strerror(-err));
+			names_interface(ifindex, (char[NAMES_SIZE]){0}), strerror(-err));
 	*t = (struct probetunnel){.known = !err, .wanted = wanted, .err = err};
 }
 

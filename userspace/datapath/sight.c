@@ -23,6 +23,7 @@
 #include <unistd.h>
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
+#include "util/names.h"
 
 #define BLIND_FRAMES	 3
 #define BLIND_TURNS	 3
@@ -92,9 +93,9 @@ static void sight_open(struct sight *s, int ifindex)
 	s->ifindex = ifindex;
 	if (err && err != s->err)
 		log_warn(
-			"event=sight_unknown ifindex=%d error=\"%s\" advice=\"give mxlbd CAP_NET_RAW; "
+			"event=sight_unknown interface=%s error=\"%s\" advice=\"give mxlbd CAP_NET_RAW; "
 			"till then it can't tell whether its program sees what arrives\"",
-			ifindex, strerror(-err));
+			names_interface(ifindex, (char[NAMES_SIZE]){0}), strerror(-err));
 	s->err = err;
 }
 
