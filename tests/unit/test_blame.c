@@ -427,19 +427,26 @@ static void silence_is_found_when_probe_and_clients_have_met_it_for_long_enough(
 		struct passive_quiet quiet;
 		bool want;
 	} rows[] = {
-		{"three clients and the probe, a second", {1000, 3, 1000, 10, false}, true},
-		{"a server that was given no CPU for a moment", {950, 9, 950, 10, false}, false},
-		{"two clients may be scanners", {5000, 2, 5000, 10, false}, false},
-		{"a flood of silent clients; the probe was greeted",
-		 {9000, 400, 0, 10, false},
+		{"three clients and the probe, a second", {1000, 3, 1000, 10, false, false}, true},
+		{"a server that was given no CPU for a moment",
+		 {950, 9, 950, 10, false, false},
 		 false},
-		{"the probe waits, clients came just now", {300, 20, 2000, 10, false}, false},
-		{"it usually takes half a second", {1600, 9, 1600, 500, false}, false},
-		{"the same, 1.7 s", {1700, 9, 1700, 500, false}, true},
-		{"a greeting delay of six seconds", {9000, 99, 9000, 6000, false}, false},
-		{"the last one that is up", {1500, 99, 1500, 10, true}, false},
-		{"the last one, three seconds", {3000, 99, 3000, 10, true}, true},
-		{"no overflow", {1u << 31, 9, 1u << 31, UINT32_MAX, true}, false},
+		{"the same, but a probe over IPv6 was greeted",
+		 {1000, 3, 1000, 10, false, true},
+		 false},
+		{"two clients may be scanners", {5000, 2, 5000, 10, false, false}, false},
+		{"a flood of silent clients; the probe was greeted",
+		 {9000, 400, 0, 10, false, false},
+		 false},
+		{"the probe waits, clients came just now",
+		 {300, 20, 2000, 10, false, false},
+		 false},
+		{"it usually takes half a second", {1600, 9, 1600, 500, false, false}, false},
+		{"the same, 1.7 s", {1700, 9, 1700, 500, false, false}, true},
+		{"a greeting delay of six seconds", {9000, 99, 9000, 6000, false, false}, false},
+		{"the last one that is up", {1500, 99, 1500, 10, true, false}, false},
+		{"the last one, three seconds", {3000, 99, 3000, 10, true, false}, true},
+		{"no overflow", {1u << 31, 9, 1u << 31, UINT32_MAX, true, false}, false},
 	};
 
 	(void)state;
@@ -492,6 +499,18 @@ static void clients_that_carry_far_less_than_usual_are_a_hint(void **state)
 	for (int i = 0; i < 400; i++)
 		carries(&s, 1, i % 2 ? 3000 : 4000);
 	assert_true(carries(&s, 900, 300)); /* a row may be long */
+}
+
+static void what_is_usual_must_be_known_first(void **state)
+{
+	struct pace s = {0};
+
+	(void)state;
+	carries(&s, 1, 0);
+	for (int i = 0; i < 3; i++)
+		assert_false(carries(&s, 4, 3000));
+	assert_false(carries(&s, 4, 300)); /* the fourth row */
+	assert_true(carries(&s, 4, 300));
 }
 
 static void a_server_of_very_large_and_small_messages_gives_few_hints(void **state)
@@ -670,6 +689,7 @@ int main(void)
 		cmocka_unit_test(
 			silence_is_found_when_probe_and_clients_have_met_it_for_long_enough),
 		cmocka_unit_test(clients_that_carry_far_less_than_usual_are_a_hint),
+		cmocka_unit_test(what_is_usual_must_be_known_first),
 		cmocka_unit_test(a_server_of_very_large_and_small_messages_gives_few_hints),
 		cmocka_unit_test(a_time_in_which_this_box_was_late_counts_for_no_silence),
 		cmocka_unit_test(panic_needs_all_to_fail_at_the_connect_level_at_once),

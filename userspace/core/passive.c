@@ -16,7 +16,8 @@
  *   5. A server that takes long to greet (a greet delay) is given three times its usual time.
  *   6. A server or a box that gets no CPU for a moment is silent as well. So the finding needs a silence of LIMIT_MS at
  *      least, for the probe and for three clients; the time during which this box was late does not count; and for the
- *      last server that is up it takes LAST_TIMES as long, because without it all mail is refused.
+ *      last server that is up it takes LAST_TIMES as long, because without it all mail is refused. A server that greets a
+ *      probe for another service meanwhile (the other half of a dual-stack VIP) is slow, not stopped.
  *   7. If PACE_ROW connections carry less than half of what that many usually carry, their clients may have left early:
  *      a hint to probe, and to examine what ends from then on (rule 2). Where large and small messages alternate, such
  *      rows are usual: a server with more than one among its last 16 rows gives no hint.
@@ -31,6 +32,7 @@
 #define HINT_MS	    200
 #define GREETING_MS 200
 #define PACE_ROW    4
+#define PACE_KNOWN  5 /* rows, before one of them can be unusual */
 #define PACE_STEP \
 	16 /* what is usual follows by such a part, so that half of the rows are above it */
 #define CLIENTS	   3
@@ -178,7 +180,8 @@ bool passive_is_silent(const struct passive_quiet *q)
 
 	if (q->is_last)
 		ms *= LAST_TIMES;
-	return q->clients >= CLIENTS && q->clients_ms >= ms && q->probe_ms >= ms;
+	return !q->greets_elsewhere && q->clients >= CLIENTS && q->clients_ms >= ms &&
+	       q->probe_ms >= ms;
 }
 
 uint64_t passive_clock_look(struct passive_clock *c, uint32_t planned_ms, uint64_t now_ms)
@@ -216,5 +219,6 @@ bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes)
 	else
 		p->usual -= p->usual / PACE_STEP;
 	p->low = (uint16_t)(p->low << 1 | low);
-	return low && rare;
+	p->rows += p->rows < PACE_KNOWN;
+	return low && rare && p->rows == PACE_KNOWN;
 }

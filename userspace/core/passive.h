@@ -76,6 +76,7 @@ struct passive_quiet {
 	uint64_t probe_ms;	      /* how long a probe has received nothing */
 	uint32_t usual_ms;	      /* the server's usual time to greet */
 	bool is_last;		      /* no other server of the service is up */
+	bool greets_elsewhere;	      /* a probe of it for another service was greeted meanwhile */
 };
 
 /* Whether it is silent towards everyone. */
@@ -95,6 +96,7 @@ struct passive_pace {
 	uint64_t n, sum;	/* of the row that is open */
 	uint64_t usual;		/* bytes of a connection; 0: no row is complete yet */
 	uint16_t low;		/* a bit for each of the last 16 rows: it carried less than half */
+	uint8_t rows;		/* how many were complete, up to PACE_KNOWN */
 	bool seen;		/* the counters have been seen once */
 };
 

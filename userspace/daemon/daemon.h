@@ -50,7 +50,8 @@ struct watch { /* the daemon's state of one server */
 	uint64_t
 		mute_ms; /* since when the running probe has received nothing, by .quiet, as last reported */
 	uint64_t mute_told_ms;
-	const char *warned; /* why it cannot be reached, as last logged */
+	uint64_t greeted_ms; /* when a probe was last greeted, by .quiet; 0: never */
+	const char *warned;  /* why it cannot be reached, as last logged */
 };
 
 #define EVIDENCE_SLOTS 64 /* servers whose refusals are judged in one pass over the flow table */

@@ -24,7 +24,7 @@
 #define MUTE_MS	      300 /* the prober reports each such silence (WIRE_SLOW_MS) */
 #define MUTE_SLACK_MS 100
 #define SUSPECT_APART_MS \
-	10000 /* examining the connections that end takes a fifth of a CPU meanwhile */
+	5000 /* examining the connections that end takes a fifth of a CPU meanwhile */
 
 static void take(struct daemon *d, uint32_t id, const struct probe_result *r)
 {
@@ -251,8 +251,10 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 	if (!b || !w->id)
 		return;
 	w->mute_ms = 0;
-	if (r.greeting_ms && r.stage > STAGE_GREETING)
+	if (r.greeting_ms && r.stage > STAGE_GREETING) {
 		w->greeting_ms = passive_greeting_learn(w->greeting_ms, r.greeting_ms);
+		w->greeted_ms = d->quiet.ms;
+	}
 	blame_path_to(d, b, &r);
 	blame_way(w, s, b, &r);
 	if (!evidence_take(d, w, b, &r))
@@ -263,6 +265,21 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 				       .routed = b->nexthop.routed,
 				       .gone = b->gone});
 	probe_next(w, s, b);
+}
+
+/* Whether a probe of the server of that name, for another service, was greeted since then. */
+static bool greets_elsewhere(const struct daemon *d, const struct service *own, const char *name,
+			     uint64_t since_ms)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service *s = &d->model->services[i];
+
+		for (unsigned j = 0; s != own && j < s->n_backends; j++)
+			if (!strcmp(s->backends[j].conf.name, name) &&
+			    d->watches[s->backends[j].id].greeted_ms > since_ms)
+				return true;
+	}
+	return false;
 }
 
 /*
@@ -280,6 +297,8 @@ static void judge_mute(struct watch *w, const struct service *s, const struct ba
 		.probe_ms = d->quiet.ms - w->mute_ms,
 		.usual_ms = w->greeting_ms,
 		.is_last = !model_has_other(d->model, w->id),
+		.greets_elsewhere =
+			greets_elsewhere(d, s, b->conf.name, w->mute_ms + MUTE_SLACK_MS),
 	};
 
 	if (b->health.before != VERDICT_UP || !w->greeting_ms || !passive_is_silent(&quiet))
@@ -470,6 +489,7 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 	w->pace = (struct passive_pace){0};
 	w->suspect_again_ms = 0;
 	w->greeting_ms = 0;
+	w->greeted_ms = 0;
 	w->warned = NULL;
 	w->began_ms = 0;
 	ev_timer_init(&w->due, on_due, 0, 0);
