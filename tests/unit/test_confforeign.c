@@ -124,11 +124,11 @@ static const struct row warned[] = {
 	 "10:17: " READ_BY_ALL},
 	{"the page for this box", LEAST "control: {http: '127.0.0.1:9125'}\n", ""},
 	{"a notify program that is not there", LEAST "notify: /usr/lib/mxlb/no-such-program -x\n",
-	 "10:9: warning: notify: /usr/lib/mxlb/no-such-program: No such file or directory: events will "
-	 "be reported to nobody\n"},
+	 "10:9: warning: notify: /usr/lib/mxlb/no-such-program: No such file or directory: no event "
+	 "will be reported\n"},
 	{"a notify program that is none", LEAST "notify: /etc/passwd\n",
-	 "10:9: warning: notify: /etc/passwd is not an executable file: events will be reported to "
-	 "nobody\n"},
+	 "10:9: warning: notify: /etc/passwd is not an executable file: no event will be "
+	 "reported\n"},
 	{"a notify program", LEAST "notify: /bin/true x\n", ""},
 	{"a helo without a dot", LEAST "probes: {p: {helo: edge}}\n",
 	 "10:20: warning: probes.p.helo: edge has no dot: many servers accept only a full name like "

@@ -33,7 +33,7 @@ void conf_keep_copies(const struct config *c);
 /* salvage.c: what a detach needs of a file that is broken or gone; the rest is defaults. 0 or -errno. */
 int conf_salvage(const char *path, struct config **out);
 
-/* The same of a text that somebody else has read, under this name; the files that it names are read. */
+/* The same for a text that the caller has read, under this name; the files that it names are read. */
 int conf_parse(const char *name, const struct buf *text, const struct config *running,
 	       struct config **out, struct buf *errors);
 

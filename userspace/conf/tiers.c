@@ -6,7 +6,7 @@
 #include <string.h>
 #include "conf/schema.h"
 
-#define BACKENDS_MAX (MXLB_MAX_BACKENDS - 1) /* over all services; index 0 is nobody */
+#define BACKENDS_MAX (MXLB_MAX_BACKENDS - 1) /* over all services; index 0 is none */
 
 const struct key backend_keys[] = {
 	{"address", .offset = offsetof(struct backend_conf, address), .convert = value_address,

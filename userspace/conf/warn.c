@@ -36,11 +36,10 @@ static void warn_notify(struct tree *t, const struct config *c)
 		return;
 	snprintf(program, sizeof(program), "%.*s", (int)len, c->notify);
 	if (stat(program, &st))
-		tree_warn(t, &notify, "%s: %s: events will be reported to nobody", program,
+		tree_warn(t, &notify, "%s: %s: no event will be reported", program,
 			  strerror(errno));
 	else if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111))
-		tree_warn(t, &notify,
-			  "%s is not an executable file: events will be reported to nobody",
+		tree_warn(t, &notify, "%s is not an executable file: no event will be reported",
 			  program);
 }
 

@@ -164,7 +164,7 @@ static void resume(struct caller *caller, const char *reply)
 
 /*
  * recv(), and the one descriptor that may come along. The kernel closes further ones, because the room is exact:
- * CMSG_SPACE() would have room for a second one, which nobody would close.
+ * CMSG_SPACE() would have room for a second one, which would never be closed.
  */
 static ssize_t receive(struct client *c, void *to, size_t size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The listening socket and the list of clients, at most CLIENTS_MAX. For one more, the one that has been idle the
- * longest is disconnected, so that silent connections, or clients that do not read, lock nobody out. While all are
+ * longest is disconnected, so that silent connections, or clients that do not read, lock out no one else. While all are
  * busy, further ones wait in the socket's backlog at no cost.
  */
 #include "control/control.h"

@@ -255,7 +255,7 @@ static enum MHD_Result say(struct documents *d, struct MHD_Connection *connectio
 	return rc;
 }
 
-/* "127.0.0.1:9125" "[::1]" "localhost": no name that somebody else could have given an address. */
+/* "127.0.0.1:9125" "[::1]" "localhost": not a name that others could point to this address. */
 static bool means_this_box(const char *host)
 {
 	bool bracket = *host == '[';

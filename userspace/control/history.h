@@ -14,7 +14,7 @@
 
 struct history {
 	struct history_row {
-		char service[CONFIG_NAME_SIZE]; /* whose; empty: nobody's */
+		char service[CONFIG_NAME_SIZE]; /* whose row it is; empty: free */
 		uint64_t total;			/* at the last step */
 		uint32_t counts[HISTORY_STEPS]; /* a ring: .next is the oldest */
 		unsigned n;			/* of them known */

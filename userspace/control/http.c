@@ -2,7 +2,7 @@
 /*
  * The HTTP listener and its connections; libmicrohttpd, without threads, speaks HTTP. It never blocks. For one
  * connection above PEERS_MAX, or above PEERS_SAME from one address, the one that has gone the longest without a
- * finished request is closed, so that silent or slow connections lock nobody out. A connection that finishes no
+ * finished request is closed, so that silent or slow connections lock out no one else. A connection that finishes no
  * request within PEER_S is closed in any case.
  */
 #include "control/http.h"
@@ -282,8 +282,9 @@ static void try_to_listen(struct http *h)
 		return;
 	}
 	log_info("event=http address=%s%s", text,
-		 is_loopback(&h->conf.address) ? ""
-					       : " note=\"who can reach it can read the status\"");
+		 is_loopback(&h->conf.address)
+			 ? ""
+			 : " note=\"anyone who can reach it can read the status\"");
 	ev_io_set(&h->accept, h->fd, EV_READ);
 	ev_io_start(h->loop, &h->accept);
 }

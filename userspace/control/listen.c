@@ -68,7 +68,7 @@ static int make_directory(const char *path)
 	return 0;
 }
 
-/* 0: nobody listens; -EADDRINUSE: a process does; otherwise the error of the test. */
+/* 0: no listener; -EADDRINUSE: a process listens; otherwise the error of the test. */
 static int probe_owner(const char *path)
 {
 	struct sockaddr_un sun = socket_address(path);
@@ -85,7 +85,7 @@ static int probe_owner(const char *path)
 		return 0;
 	case 0:
 	case EAGAIN:	 /* its backlog is full: a process listens */
-	case EPROTOTYPE: /* somebody's, of another type */
+	case EPROTOTYPE: /* a socket of another type */
 		return -EADDRINUSE;
 	default:
 		return -err;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control socket's place in the file system: who may be replaced, who may connect.
+ * The control socket's place in the file system: what it may replace, and who may connect.
  */
 #ifndef MXLB_CONTROL_LISTEN_H
 #define MXLB_CONTROL_LISTEN_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Decides whether a uid may make changes. A name without a uid matches nobody. */
+/* Decides whether a uid may make changes. A name without a uid matches no one. */
 #include "control/operators.h"
 
 #include <pwd.h>

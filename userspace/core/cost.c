@@ -3,7 +3,7 @@
  * What an expensive server gets. Owns these rules; measures nothing.
  *
  *  1. A probe that takes more than its limit makes its server expensive. The next full probe of it may come at once, in a
- *     quarantine child, where it disturbs nobody and may take longer: so the server still gets a real verdict.
+ *     quarantine child, where it disturbs no other probe and may take longer: so the server still gets a real verdict.
  *  2. From then on a full probe follows the last one by COST_GAP_MS and by COST_SHARE times what that one took: an expensive server
  *     gets a hundredth of a CPU. It also needs a quarantine child that is idle.
  *  3. Between them the server is probed as often as any other, up to EHLO: that finds a dead one as fast, and costs next to

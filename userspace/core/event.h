@@ -39,7 +39,7 @@ enum event_kind {
 	EVENT_BACKEND_WARNING, /* from, to: reason names or "none": the server refuses the probe, and stays up */
 	EVENT_ROLE,	   /* from, to: "active", "standby" */
 	EVENT_ROLE_SOURCE, /* to: "keepalived", "lost" */
-	EVENT_NOTIFY_TEST, /* somebody tries the program of `notify` */
+	EVENT_NOTIFY_TEST, /* `mxlbctl notify-test` runs the program */
 	EVENT_ROUTE,	   /* from, to: "advertised", "draining", "withdrawn" */
 };
 

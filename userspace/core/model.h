@@ -50,8 +50,8 @@ struct traffic { /* summed over CPUs, filled by the daemon from the datapath's c
 
 struct order { /* an operator's override: by whom, since when, until when. Survives restarts, by the wall clock */
 	char who[ORDER_WHO_SIZE];	      /* truncated; empty: no override */
-	int64_t since_wall_ms, until_wall_ms; /* until 0: for good */
-	uint64_t until_ms;		      /* monotonic; 0: for good */
+	int64_t since_wall_ms, until_wall_ms; /* until 0: permanent */
+	uint64_t until_ms;		      /* monotonic; 0: permanent */
 };
 
 #define WARNING_WORDS_SIZE 64

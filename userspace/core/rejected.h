@@ -33,10 +33,10 @@ struct rejected_summary { /* of a service, or of the packets of which no service
 	unsigned clients
 		[REJECTED_KINDS]; /* within REJECTED_RECENT_MS, as far as they are remembered */
 	unsigned would_deny;	  /* of clients, too */
-	struct rejected_row last; /* packets 0: nobody is remembered */
+	struct rejected_row last; /* packets 0: none is recorded */
 };
 
-/* REJECTED_KINDS: it turns nobody away. */
+/* REJECTED_KINDS: it turns no client away. */
 enum rejected_kind rejected_kind(unsigned counter);
 const char *rejected_kind_name(enum rejected_kind kind); /* "denied" */
 /* What it means, for people: "not in the allow-list". Of a counter, not of a kind. */

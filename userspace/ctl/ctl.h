@@ -24,7 +24,7 @@ struct ctl {
 	unsigned count, delay_s; /* of looks, 0 for ever; between them, 0 for the default */
 	bool follow;		 /* events to come, too */
 	unsigned timeout_s;	 /* for so long at most; 0: for ever */
-	unsigned for_s;		 /* an order's time; 0: for good */
+	unsigned for_s;		 /* an order's duration; 0: permanent */
 	const char *
 		file; /* -c. plan: the configuration; detach, doctor: the daemon's; check: days; NULL */
 	bool file_named;		/* as --config, not as -c */

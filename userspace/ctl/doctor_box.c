@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checks of the box itself: kernel, BPF, clock, and who else runs here.
+ * Checks of the box itself: kernel, BPF, clock, and other programs that run here.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -41,7 +41,7 @@ static void check_jit(struct doctor *d)
 	int value = 1;
 
 	if (!f || fscanf(f, "%d", &value) != 1)
-		value = 1; /* built in for good */
+		value = 1; /* built in permanently */
 	if (f)
 		fclose(f);
 	if (!value)

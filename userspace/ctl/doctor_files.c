@@ -239,8 +239,9 @@ static void check_socket(struct doctor *d)
 			json_sprintf(
 				"there is no group %s: only root and mxlbd's user can ask mxlbd",
 				name),
-			json_sprintf("groupadd --system %s, add who may read to it, restart mxlbd.",
-				     name));
+			json_sprintf(
+				"groupadd --system %s, add the users who may read to it, restart mxlbd.",
+				name));
 	if (!d->status)
 		return;
 	if (stat(path, &st) || !S_ISSOCK(st.st_mode)) {
@@ -327,7 +328,7 @@ const struct doctor_check doctor_files_checks[] = {
 	{"config-file", "the file is the configuration in force, and mxlbd can read it", 0,
 	 check_config_file},
 	{"pins", "in a BPF file system, writable for mxlbd only", NEEDS_CONFIG, check_pins},
-	{"socket", "accessible to its group and to nobody else", NEEDS_CONFIG, check_socket},
+	{"socket", "accessible only to its group", NEEDS_CONFIG, check_socket},
 	{"ca-store", "the CA bundles that the probes need can be read", NEEDS_CONFIG,
 	 check_bundles},
 	{.name = NULL},

@@ -60,7 +60,7 @@ size_t frame_question(const struct addr *target, const struct mac *mac, uint8_t 
 		struct arp_frame arp;
 		struct solicitation ns;
 	} frame;
-	static const uint8_t nobody[4]; /* who only asks (RFC 5227 section 2.1.1) */
+	static const uint8_t nobody[4]; /* the sender of an ARP probe (RFC 5227 section 2.1.1) */
 	uint8_t bytes[16];
 	size_t len = sizeof(frame.arp);
 

@@ -17,7 +17,7 @@ enum frame_kind {
 
 struct frame {
 	enum frame_kind kind;
-	struct mac mac; /* of who claims, or of who sent the segment here */
+	struct mac mac; /* of the claimer, or of the sender of the segment */
 	struct addr from, to;
 	uint16_t port; /* that the segment comes from */
 	bool opens;    /* SYN without ACK */

@@ -26,7 +26,7 @@ enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsi
 int link_try(const char *socket_path, const char *command, struct buf *reply);
 /* Prints the error on stderr. wait_s: the time that was waited. */
 enum ctl_exit link_complain(const char *path, int err, unsigned wait_s);
-/* Whether nobody listens there (as opposed to stuck or forbidden). */
+/* True if no process listens there (false if it is stuck or access is denied). */
 bool link_is_dead(const char *socket_path);
 
 /* The same, and a descriptor goes along with the command. */

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns when the pinned maps are asked instead of mxlbd: nobody listens at the socket of the configuration, and this is root,
+ * Decides when the pinned maps are read instead of asking mxlbd: if no process listens at the socket of the
+ * configuration, and for root only, because no other user may read pinned maps. Refuses to guess: a socket that is not
+ * the configuration's is another mxlbd's.
+ */
+/*
+ * Decides when the pinned maps are read instead of asking mxlbd: no process listens at the socket of the configuration, and this is root,
  * who alone may read what is pinned. Refuses to guess: a socket that is not the configuration's is another mxlbd's.
  */
 #include "ctl/pinned.h"

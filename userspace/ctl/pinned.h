@@ -14,7 +14,7 @@
 bool mxlbd_path(char path[MXLBD_PATH_SIZE]);
 
 /*
- * As link_ask(). *stopped: no mxlbd answered, and the reply is made of what is pinned; that is said on stderr. A file
+ * As link_ask(). *stopped: no mxlbd answered, and the reply is made from the pinned maps, with a note on stderr. A file
  * (ctl->file) without a socket means that file's mxlbd.
  */
 enum ctl_exit pinned_ask(const struct ctl *ctl, const char *command, struct buf *reply,

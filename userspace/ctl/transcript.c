@@ -100,7 +100,7 @@ static void print_policies(const json_t *policies)
 	}
 }
 
-/* The server refused in SMTP: whom else it refuses is not known. */
+/* The server refused in SMTP; whether it refuses other clients, too, is unknown. */
 static bool is_refusal(const json_t *report)
 {
 	const char *reason = field_text(report, "reason");

@@ -265,7 +265,7 @@ void evidence_suspect(struct daemon *d, struct watch *w);
 /* rejected.c: clients that were turned away. */
 void rejected_start(struct daemon *d);
 void rejected_refresh(struct daemon *d); /* after .counts were read */
-/* Fills MXLB_MAX_SERVICES + 1 summaries by the counters; nobody is remembered. */
+/* Fills MXLB_MAX_SERVICES + 1 summaries by the counters; without a last client. */
 void rejected_sum(struct rejected_summary *all, const struct datapath_counts *counts);
 
 /* stopped.c: answers a command of the control socket from the pinned maps, while no mxlbd runs. config: now its own. */

@@ -75,7 +75,7 @@ static int route_del(struct daemon *d, const struct service *s, uint32_t metric)
 
 /*
  * zebra of FRR 8.4 ("ip import-table") takes any removed route of a prefix for the end of all of them. So it is shown the one that
- * stays once more; nobody else is, because BIRD might announce the moment in between.
+ * stays once more; no other route does, because BIRD might announce the moment in between.
  */
 static int route_again(struct daemon *d, const struct service *s, uint32_t metric)
 {

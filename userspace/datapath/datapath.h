@@ -49,7 +49,7 @@ int datapath_lock(const struct datapath_conf *conf, struct datapath **out);
 int datapath_view(const struct datapath_conf *conf, struct datapath **out);
 /* Is the program on that interface, by the pinned link? */
 bool datapath_view_attached(const struct datapath *dp, int ifindex);
-/* Who takes new connections of a service, by the ring in force. False: nobody does. */
+/* The servers that get new connections of a service, by the ring in force. False: none. */
 bool datapath_ring_members(const struct datapath *dp, uint32_t service_id,
 			   bool members[MXLB_MAX_BACKENDS]);
 /* Nobody does: because the service has just started (it is silent), or else as all-down says. */

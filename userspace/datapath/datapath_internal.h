@@ -49,7 +49,7 @@ struct allow_set {	 /* a service's prefixes as they stand in the trie */
 	struct prefix *prefixes;
 	unsigned n;
 	uint64_t free_ms; /* of a replaced one: when it may be deleted */
-	bool foreign;	  /* somebody else wrote to the trie: it is to be written again */
+	bool foreign;	  /* another process wrote to the trie, so it has to be rewritten */
 };
 
 struct probetunnel { /* of an interface: what is known of the probes' filter there */
@@ -117,8 +117,8 @@ struct datapath {
 	uint64_t ring_free_ms[MXLB_RINGS];
 	uint64_t front_free_ms; /* when the copy not in force may be written */
 	struct verified *verified;
-	uint64_t maps_changed;	     /* how often somebody else's writes were found */
-	bool role_set, foreign_role; /* somebody else has stored another word */
+	uint64_t maps_changed;	     /* how often foreign writes were found */
+	bool role_set, foreign_role; /* another process has stored another value */
 	__u64 role_word;	     /* as this process stored it */
 	/* entries that the program can't have written, since the last look */
 	uint64_t foreign_flows;
@@ -193,7 +193,7 @@ void offload_tidy(struct datapath *dp);
 int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms);
 void allow_forget(struct datapath *dp, uint32_t service_id);
 void allow_purge(struct datapath *dp);
-/* False: somebody else has written to the trie; all sets are written again by the next apply. A system call a prefix. */
+/* False: another process has written to the trie; all sets are written again by the next apply. A system call a prefix. */
 bool allow_is_sound(struct datapath *dp);
 void allow_free_all(struct datapath *dp);
 

@@ -98,7 +98,7 @@ void netlink_follow_mtu(struct netlink *n, bool follow);
 /*
  * Asks the neighbour again (NUD_PROBE; resolution from the start where there is no usable entry). 0: exactly one
  * on_nexthop with the outcome follows, RESOLVED or FAILED, also when nothing changed; a call while one is under way
- * joins it. FAILED takes 0.7 s with netlink_fast_neighbours(), else 3 s, and 8 s at most. An entry set by hand
+ * joins it. FAILED takes 0.7 s with netlink_fast_neighbours(), else 3 s, and 8 s at most. A permanent entry
  * counts as RESOLVED. -ENOENT: not watched, -ENETUNREACH: no next hop, or -errno: no outcome will come.
  */
 int netlink_reprobe(struct netlink *n, uint32_t backend_id);

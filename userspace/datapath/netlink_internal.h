@@ -113,9 +113,9 @@ struct netlink {
 #define NETLINK_NOW	 0.0
 #define NETLINK_DEBOUNCE 0.05
 
-/* netlink_settle() runs in so many seconds, or earlier. Nothing without a loop. */
+/* Runs netlink_settle() after this many seconds or earlier. Does nothing without a loop. */
 void netlink_soon(struct netlink *n, double seconds);
-/* Takes in what waits on the event socket; calls nobody back. */
+/* Reads the messages that wait on the event socket; makes no callback. */
 void netlink_drain(struct netlink *n);
 uint64_t netlink_now_ms(void);
 
@@ -177,7 +177,7 @@ int neigh_set_permanent(struct netlink *n, const struct neigh *e);
 /* Sets retrans_time on one port, if netlink_fast_neighbours() was asked for. */
 int neigh_fast_port(struct netlink *n, unsigned port);
 void neigh_restore_ports(struct netlink *n);
-/* Sets retrans_time again where somebody changed it. */
+/* Sets retrans_time again if another process changed it. */
 void neigh_keep_ports(struct netlink *n);
 
 /* nexthop.c */

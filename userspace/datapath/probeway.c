@@ -140,7 +140,7 @@ enum probe_way netlink_probe_way(struct netlink *n, uint32_t backend_id, bool lo
 	return since_ms && w->disturbed_ms >= since_ms ? PROBE_WAY_DISTURBED : PROBE_WAY_WHOLE;
 }
 
-/* A removed link takes its routes and neighbours with it: that is nobody's fault. */
+/* A removed link takes its routes and neighbours with it: that is no fault to report. */
 static bool links_are_settled(const struct netlink *n)
 {
 	uint64_t now_ms = netlink_now_ms();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Children that should exit. The loop is told when they have, and kills those that do not. */
+/* Children that should exit. The loop is notified when they have, and those that do not are killed. */
 #ifndef MXLB_LEAVING_H
 #define MXLB_LEAVING_H
 

@@ -39,7 +39,7 @@ enum fallback_state {
 
 struct run {
 	TAILQ_ENTRY(run) link;
-	uint32_t id, mark, backend; /* .backend: whose cost it is; 0: nobody's */
+	uint32_t id, mark, backend; /* .backend: the server that bears the cost; 0: none */
 	int socket;		    /* made and not yet sent; -1: none */
 	struct wire_request req;
 	struct prober_audience audience; /* of a watched probe; else zero */
@@ -82,7 +82,7 @@ struct prober {
 	struct helper apart[QUARANTINE_CHILDREN]; /* each has one run at most */
 	struct run_list apart_queued;
 	struct ev_prepare
-		dispatch; /* never started: only fed, so that prober_start() calls nobody back */
+		dispatch; /* never started: only fed, so that prober_start() makes no callback */
 	struct cost costs[WATCHED_FIRST];    /* by backend ... */
 	struct addr costs_of[WATCHED_FIRST]; /* ... and whose they are: ids come again */
 	uint32_t cpu_ms;		     /* that a probe may take */
@@ -124,7 +124,7 @@ void helper_leave(struct helper *h, const char *why, int grace_ms, int next_ms);
  * end.
  */
 void helper_drop_runs(struct helper *h, const char *why, bool innocent);
-/* The common child computes for nobody else meanwhile: another takes its place at once. */
+/* The common child is busy with this computation: another child takes its place at once. */
 void helpers_replace_stuck(struct prober *p, const char *why);
 
 /* quarantine.c */

@@ -11,7 +11,7 @@ static void emit(struct transcript *t, enum note_kind kind, uint32_t at_ms, cons
 		 size_t len)
 {
 	struct probe_note n = {.kind = kind, .at_ms = at_ms};
-	static const char more[] = "more was said, which is not shown";
+	static const char more[] = "more lines follow, which are not shown";
 
 	if (t->lines >= TRANSCRIPT_LINES_MAX)
 		return;

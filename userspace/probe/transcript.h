@@ -43,7 +43,7 @@ struct probe_note {
 };
 
 struct transcript {
-	void (*emit)(void *ctx, const struct probe_note *n); /* NULL: nobody watches */
+	void (*emit)(void *ctx, const struct probe_note *n); /* NULL: there is no observer */
 	void *ctx;
 	unsigned lines;		   /* emitted so far */
 	char line[NOTE_TEXT_SIZE]; /* received without its end so far; the excess is cut */

@@ -35,7 +35,7 @@ struct wire_request {
 
 enum wire_kind {
 	WIRE_RESULT = 1,
-	WIRE_SLOW_CONNECT = 2, /* nobody answered the SYN so far */
+	WIRE_SLOW_CONNECT = 2, /* no answer to the SYN so far */
 	WIRE_SLOW_ANSWER = 3,  /* connected, and then silence */
 	WIRE_NOTE = 4,	       /* of a watched probe: at most TRANSCRIPT_NOTES_MAX */
 	WIRE_READY =
