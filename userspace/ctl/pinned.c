@@ -114,11 +114,10 @@ enum ctl_exit pinned_ask(const struct ctl *ctl, const char *command, struct buf 
 {
 	const char *file = ctl->file ? ctl->file : DEFAULT_FILE, *asked = ctl->socket;
 	char of_file[CONFIG_PATH_SIZE] = "";
-	bool known = socket_of(file, of_file, sizeof(of_file));
 	int err;
 
 	*stopped = false;
-	if (ctl->file && !known) {
+	if (ctl->file && !socket_of(file, of_file, sizeof(of_file))) {
 		fprintf(stderr, "mxlbctl: %s: no valid configuration: mxlbd -t -c %s says why\n",
 			file, file);
 		return CTL_REFUSED;
@@ -128,7 +127,9 @@ enum ctl_exit pinned_ask(const struct ctl *ctl, const char *command, struct buf 
 	err = link_try(asked, command, reply);
 	if (err != -ENOENT && err != -ECONNREFUSED)
 		return err ? link_complain(asked, err, LINK_WAIT_S) : CTL_DONE;
-	if (!known || (!ctl->file && strcmp(asked, of_file)))
+	/* an answering mxlbd is not kept waiting for a file that nobody has named */
+	if (!ctl->file &&
+	    (!socket_of(file, of_file, sizeof(of_file)) || strcmp(asked, of_file) != 0))
 		return link_complain(asked, err, LINK_WAIT_S);
 	if (geteuid()) {
 		fputs("mxlbctl: as root this shows what the kernel goes on with\n", stderr);
