@@ -219,13 +219,17 @@ class Resets:
 
 class Capture:
     """Captures the packets that match a filter on a host and counts them afterwards: tcpdump's own count includes
-    packets from before its filter was set."""
+    packets from before its filter was set.
 
-    def __init__(self, lab, host, interface, folder, expression, direction="in"):
+    The kernel holds packets back for up to a second, and those are lost at the end; with at_once none are, and each packet costs
+    a wake-up.
+    """
+
+    def __init__(self, lab, host, interface, folder, expression, direction="in", at_once=False):
         self.lab, self.filter = lab, expression
         self.file = folder / f"{host}-{abs(hash(expression)):x}.pcap"
         self.argv = [*lab.nsenter(host), "tcpdump", "-Z", "root", "-Q", direction, "-i", interface, "-s", "80", "-B", "16384",
-                     "-nn", "-w", self.file, expression]
+                     "-nn", "-w", self.file, *(["--immediate-mode"] if at_once else []), expression]
 
     def __enter__(self):
         self.process = subprocess.Popen(self.argv, stderr=subprocess.PIPE, text=True)

@@ -83,7 +83,7 @@ class Arrivals:
 
     def __init__(self, lab, prefix, folder):
         flags = "ip6[53] & 0x12 = 2" if ":" in prefix else "tcp[tcpflags] & 0x12 = 2"
-        self.captures = [Capture(lab, host, "eth0", folder, f"src net {prefix} and {flags}") for host in SERVERS]
+        self.captures = [Capture(lab, host, "eth0", folder, f"src net {prefix} and {flags}", at_once=True) for host in SERVERS]
 
     def __enter__(self):
         with ExitStack() as stack:
