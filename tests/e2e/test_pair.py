@@ -219,8 +219,14 @@ def failures(traffic, since=0.0):
     return [a for a in traffic.attempts(since) if not a.server]
 
 
-def test_both_are_active_while_vrrp_is_blocked_and_one_after_the_heal(pair, measured):
-    with under_load(pair) as traffic:
+def gratuitous(pair, host, folder):
+    """The router's view of the announcements that this box sends."""
+    return Capture(pair.lab, "router", "lan", folder, f"arp and ether src {pair.lab.mac(host)} and arp[14:4] = arp[24:4]")
+
+
+def test_both_are_active_while_vrrp_is_blocked_and_one_after_the_heal(pair, measured, tmp_path):
+    captures = {host: gratuitous(pair, host, tmp_path) for host in BOXES}
+    with captures["lb"], captures["lb-b"], under_load(pair) as traffic:
         for host in BOXES:
             drop(pair.lab, host, "ip protocol 112")
         began = time.monotonic()
@@ -229,11 +235,14 @@ def test_both_are_active_while_vrrp_is_blocked_and_one_after_the_heal(pair, meas
         wait_until(lambda: any("event=vip_conflict" in pair[host].log() for host in BOXES), 40, "the second owner is reported")
         for host in BOXES:
             pass_again(pair.lab, host)
-        began = time.monotonic()
+        began, healed = time.monotonic(), time.time()
         wait_until(lambda: len(pair.active()) == 1, 5, "one is active")
         one = time.monotonic() - began
+        winner, = pair.active()
+        wait_until(lambda: time.monotonic() - began > 3, 10, "three seconds of announcements")
     assert failures(traffic) == []
-    measured(f"both active {both:.2f} s after the block, one {one:.2f} s after the heal, {IDLE + BUSY} sessions and "
+    assert [at for at in captures[winner].times() if healed <= at < healed + 3], f"{winner} announces the VIP again"
+    measured(f"{winner} announces after the heal; both active {both:.2f} s after the block, one {one:.2f} s after the heal, {IDLE + BUSY} sessions and "
              f"{len(traffic.attempts())} new connections: 0 broken")
 
 
@@ -341,7 +350,7 @@ def test_the_vips_are_announced_at_a_takeover_and_every_refresh(site, measured, 
     try:
         site.start()
         mac = site.lab.mac("lb-b")
-        arp = Capture(site.lab, "router", "lan", tmp_path, f"arp and ether src {mac} and arp[14:4] = arp[24:4]")
+        arp = gratuitous(site, "lb-b", tmp_path)
         na = Capture(site.lab, "router", "lan", tmp_path, f"icmp6 and ether src {mac} and ip6[40] = 136 and dst host ff02::1")
         with arp, na:
             kill_keepalived(site)
