@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from booted import Booted
-from lab import ROOT, VIP, command, wait_until
+from lab import ROOT, VIP, Balancer, command, wait_until
 
 GOOD = """\
 interfaces:
@@ -194,6 +194,7 @@ def test_systemd_starts_it_where_only_root_may_enter_the_directory_of_pins(build
         assert "event=adopted" in system("journalctl", "-u", "mxlb", "-o", "cat")
     finally:
         system.end()
+        Balancer(lab).end()  # what it leaves in the lab
 
 
 def install(system, mxlbd, interface="eth0"):
