@@ -95,7 +95,13 @@ SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoi
 obj = $(1:%.c=$(B)/%.o)
 
 .PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo demo-ha lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive kernels-build check-kernels check-boot check-trixie
-all: $(B)/mxlbd $(B)/mxlbctl
+all: have-tools $(B)/mxlbd $(B)/mxlbctl
+
+.PHONY: have-tools
+have-tools:
+	@for tool in $(firstword $(CC)) $(firstword $(CLANG)) $(firstword $(BPFTOOL)) pkg-config; do \
+		command -v "$$tool" >/dev/null || \
+			{ echo "$$tool is missing; install what a build needs: sudo scripts/install-deps build" >&2; exit 1; }; done
 
 # The kernel program, then its skeleton, which mxlbd and the packet tests include.
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')

@@ -70,3 +70,9 @@ def test_what_a_build_needs_is_what_install_deps_installs():
     installed = re.search(r"^build=\((.*?)\)", (ROOT / "scripts/install-deps").read_text(), re.S | re.M)[1].split()
     essential = {"gcc", "libc6-dev", "make", "linux-libc-dev"}  # build-essential has them
     assert wanted - {"debhelper-compat"} == set(installed) - essential - {"git"}
+
+
+@pytest.mark.parametrize("tool", ["CC", "CLANG", "BPFTOOL"])
+def test_a_build_without_a_tool_names_it_and_how_to_install_it(tool, tmp_path):
+    said = command("make", f"B={tmp_path}", f"{tool}=no-such-tool", cwd=ROOT, status=2)
+    assert "no-such-tool is missing" in said and "sudo scripts/install-deps build" in said
