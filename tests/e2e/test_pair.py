@@ -294,8 +294,10 @@ def test_a_path_that_fails_for_both_moves_nothing(pair):
     assert pair.active() == ["lb"] and "event=role from" not in pair["lb-b"].log()
     for host in BOXES:
         pass_again(pair.lab, host)
+    for host in BOXES:
+        wait_until(pair[host].is_ready, 30, f"every server is up again for {host}")
     with Traffic(pair.lab) as traffic:
-        traffic.wait_seen(OXFORD, 20)
+        traffic.wait_seen(OXFORD)
     assert pair.active() == ["lb"]
 
 
