@@ -378,20 +378,21 @@ static void vary(uint64_t *r, struct mutant *m)
 	m->b[seq - 2] += !mutate_roll(r, 8);
 }
 
-/* A segment of one of eight connections, mostly near its current sequence number. */
-static void vary_segment(uint64_t *r, struct mutant *m)
+/* A segment of one of eight connections, mostly near its current sequence number. Every 256 frames others are used. */
+static void vary_segment(uint64_t *r, uint8_t connections, struct mutant *m)
 {
 	static const uint8_t flags[] = {0x10, 0x10, 0x10, 0x18, 0x18, 0x30, 0x11, 0x14,
 					0x04, 0x02, 0x12, 0x50, 0x90, 0x00, 0x29};
 	unsigned ip = 14, tcp = ip + (m->b[12] == 0x08 ? 20 : 40);
 
 	m->b[tcp - (m->b[12] == 0x08 ? 5 : 17)] = mutate_roll(r, 4);
+	m->b[tcp] = 0x80 | connections;
 	m->b[tcp + 1] = 0x40 + mutate_roll(r, 2);
 	if (!mutate_roll(r, 4))
 		m->b[tcp + 13] = flags[mutate_roll(r, sizeof(flags))];
 	m->b[tcp + 7] = mutate_roll(r, 256);
-	m->b[tcp + 6] = mutate_roll(r, 256);
-	if (!mutate_roll(r, 4))
+	m->b[tcp + 6] = mutate_roll(r, 32); /* an entry that has rested goes on within 16 KiB */
+	if (!mutate_roll(r, 16))
 		m->b[tcp + 5] += mutate_roll(r, 4);
 	if (!mutate_roll(r, 16))
 		m->b[tcp + 4 + mutate_roll(r, 2)] = mutate_roll(r, 256);
@@ -449,7 +450,7 @@ void mutate_segment(uint64_t seed, uint64_t n, struct mutant *out)
 	uint64_t r = mxlb_mix(seed ^ mxlb_mix(n + 1));
 
 	copy(out, &sound[row(names[mutate_roll(&r, sizeof(names) / sizeof(names[0]))])]);
-	vary_segment(&r, out);
+	vary_segment(&r, n >> 8, out);
 	if (!mutate_roll(&r, 64))
 		mutate_tag(out, 0);
 	if (!mutate_roll(&r, 8))
