@@ -112,11 +112,11 @@ static void print_reloaded(const struct ctl *ctl)
 	json_array_foreach(services, i, service)
 		json_array_foreach(json_object_get(service, "tiers"), k, tier) servers +=
 		json_array_size(json_object_get(tier, "backends"));
-	printf("reloaded: %s is in force: %zu service%s, %llu server%s\n",
-	       text_fit(field_text(json_object_get(document, "config"), "file"), sizeof(file) - 1,
-			file, sizeof(file)),
+	printf("reloaded: %zu service%s, %llu server%s in force, from\n%s\n",
 	       json_array_size(services), json_array_size(services) == 1 ? "" : "s", servers,
-	       servers == 1 ? "" : "s");
+	       servers == 1 ? "" : "s",
+	       text_fit(field_text(json_object_get(document, "config"), "file"), sizeof(file) - 1,
+			file, sizeof(file)));
 	json_decref(document);
 }
 

@@ -301,6 +301,7 @@ def test_a_day_of_changes_raises_no_alarm_and_each_foreign_write_does(lab, runni
         began = time.monotonic()
         a_day_of_changes(lab, running, rounds)
         while time.monotonic() - began < (75 if GAMES else 12):
+            running.wait_all_up()  # each removal ends a probe in the middle, and Postfix waits for its rest: 100 are its limit
             a_day_of_changes(lab, running, 10)
             rounds += 10
         assert_alive(sessions.noop() + sessions6.noop())
@@ -333,10 +334,10 @@ def test_removals_and_additions_raise_no_alarm_and_a_foreign_write_does_each_tim
         assert in_use() == 6, "and stay cleared"
         assert "event=maps_changed" not in running.log(), running.log()
     for name, junk in GARBAGE.items():
-        known = running.log().count("event=maps_changed")
+        known = running.info("Maps_changed")
         with Pinned(next(lab.pin.glob(f"v*/{name}*"))) as map_:
             map_.fill(junk)
-            wait_until(lambda: running.log().count("event=maps_changed") > known, LOOKED_AT_S.get(name, 5), f"{name}: it is noticed")
+            wait_until(lambda: running.info("Maps_changed") > known, LOOKED_AT_S.get(name, 5), f"{name}: it is noticed")
     measured(f"{2 * REMOVALS} servers added and removed: 0 alarms")
 
 

@@ -34,7 +34,7 @@ def test_a_plan_lists_the_changes_and_makes_none(lab, balancer):
         traffic.wait_seen(OXFORD)
     lab.config_file.chmod(0o644)
     said = lab("ctl", "reload")
-    assert said == f"reloaded: {lab.config_file} is in force: 2 services, 6 servers\n"
+    assert said == f"reloaded: 2 services, 6 servers in force, from\n{lab.config_file}\n"
     assert lab("ctl", "plan", "-c", str(lab.config_file)) == "nothing would change\n"
 
 

@@ -116,7 +116,7 @@ def test_if_the_program_sees_no_packets_nothing_is_shown_as_up(lab, balancer, de
     assert "blind" in lab("ctl", "status")
     assert "does not see what arrives" in lab("ctl", "check", status=2)
     found = " ".join(lab("ctl", "doctor", status=None).split())
-    assert "sees nothing of what the kernel receives on eth0" in found
+    assert "the kernel receives packets on eth0 that mxlb's program does not see" in found
     assert "STOP" in balancer.ask("show stat")
     bpf(LINK_UPDATE, struct.pack("II", link, ours))
     wait_until(lambda: ask() or {s["state"] for s in balancer.status()["services"]} == {"up"}, 3 * PATIENCE_S,
