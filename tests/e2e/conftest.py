@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker("lab")
         if item.path.stem in TRAFFIC:
             item.add_marker("traffic")
-    if share := os.environ.get("MXLB_SHARE"):  # "1/2": of the files that use the lab every second, from the second on
+    if share := os.environ.get("MXLB_SHARE"):  # "1/3": of the files that use the lab every third, from the second on
         first, step = map(int, share.split("/"))
         files = sorted({item.path for item in items if item.get_closest_marker("lab") and not item.get_closest_marker("traffic")})
         config.hook.pytest_deselected(items=[item for item in items if item.path not in files[first::step]])
