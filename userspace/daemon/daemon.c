@@ -100,6 +100,8 @@ static void on_announce(struct ev_loop *loop, ev_timer *timer, int events)
 		ev_timer_stop(loop, timer);
 }
 
+#define STOP_APPLY_MS 500
+
 _Static_assert(MXLB_MAX_SERVICES <= 64, "a bit each");
 
 /* One bit per service, by its id. */
@@ -142,6 +144,16 @@ static void apply(struct daemon *d)
 	}
 	if (ret)
 		again_in(d, ret > 0 ? ret : 1000);
+}
+
+/* What is in force at a stop stays in force: a change that still waits for readers of the old state is applied before. */
+static void finish_apply(struct daemon *d)
+{
+	uint64_t until_ms = daemon_now().mono_ms + STOP_APPLY_MS;
+
+	while (!d->detached && (d->dirty || ev_is_active(&d->again)) &&
+	       daemon_now().mono_ms < until_ms)
+		ev_run(d->loop, d->dirty ? EVRUN_NOWAIT : EVRUN_ONCE);
 }
 
 static void set_tick(struct daemon *d)
@@ -607,6 +619,7 @@ enum exit_code daemon_run(const char *file, struct config *config)
 	note_start(d);
 	notify_send("READY=1");
 	ev_run(d->loop, 0);
+	finish_apply(d);
 	notify_send("STOPPING=1");
 	note_stop(d);
 	code = EXIT_CLEAN;
