@@ -86,9 +86,10 @@ SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
-SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c doctor.c doctor_box.c doctor_files.c doctor_net.c doctor_mail.c doctor_wire.c doctor_own.c)
-SRC_ctl     += userspace/ctl/doctor_device.c userspace/ctl/doctor_load.c userspace/ctl/pinned.c
-SRC_ctl     += $(addprefix userspace/ctl/,role.c doctor_ha.c notify.c endpoints.c)
+SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c)
+SRC_ctl     += userspace/ctl/pinned.c
+SRC_ctl     += $(addprefix userspace/ctl/,role.c notify.c endpoints.c)
+SRC_ctl     += $(patsubst %,userspace/ctl/doctor/%.c,doctor box files net mail sniff interference device trial_load ha)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoints.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)

@@ -16,7 +16,7 @@
 #include "ctl/config.h"
 #include "ctl/ctl.h"
 #include "ctl/detach.h"
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/endpoints.h"
 #include "ctl/events.h"
 #include "ctl/flows.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Checks by mxlbd's own data: services and servers as it diagnoses them, their certificates, next hops and tunnels. */
 #include <string.h>
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/text.h"
 
 #define EXPIRY_DAYS 21 /* expiry-warn's default */

@@ -12,7 +12,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/text.h"
 
 #define NETWORKD_COMM "systemd-network" /* comm(5) has 15 characters of the name */

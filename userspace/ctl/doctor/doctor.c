@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Runs the checks and prints their findings: the order, the exit status and the layout. Knows no check. */
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/nl.h"
 #include "ctl/text.h"
 #include "mxlb/abi.h"

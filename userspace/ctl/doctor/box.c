@@ -14,7 +14,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/text.h"
 #include "mxlb/limits.h"
 

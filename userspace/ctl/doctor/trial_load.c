@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/pinned.h"
 
 #define OUTPUT_MAX 16384 /* bytes of what mxlbd says; the rest is read and dropped */

@@ -14,7 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/text.h"
 
 #define GRO_HW	     "rx-gro-hw"

@@ -45,7 +45,7 @@ extern const struct doctor_check doctor_box_checks[], doctor_files_checks[], doc
 /* One sentence for the fault and one for the remedy; both are owned by the callee (json_sprintf()), advice may be NULL. */
 void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice);
 
-/* A check of doctor_box.c's table: does this kernel load mxlbd's BPF program? */
+/* A check of box.c's table: does this kernel load mxlbd's BPF program? */
 void doctor_check_load(struct doctor *d);
 
 /* Calls fn for each backend of the status. */
@@ -60,7 +60,7 @@ void doctor_each_interface(struct doctor *d,
 /* False, and a zero address: it has none. */
 bool doctor_address(const json_t *object, const char *key, struct addr *out);
 
-/* doctor_box.c: does a process of this name (the first 15 characters) run in this network? */
+/* box.c: does a process of this name (the first 15 characters) run in this network? */
 bool doctor_runs_here(const char *comm);
 
 /*

@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/frame.h"
 #include "ctl/nl.h"
 #include "ctl/text.h"
