@@ -62,7 +62,7 @@ DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c prob
 CORE    += cost.c endpoints.c
 PROBE   += pulse.c leaving.c quarantine.c guard.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
-CONTROL += parts.c http.c documents.c page.c history.c metrics.c metrics_service.c metrics_backend.c exposition.c
+CONTROL += parts.c
 DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c evidence.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
 CORE    += resets.c diagnosis.c
@@ -73,7 +73,8 @@ DATAPATH += sight.c offload.c
 CORE    += role.c rejected.c
 CONF    += digest.c
 DATAPATH += viproute.c rejected.c view.c
-CONTROL += cmd_role.c cmd_notify.c metrics_ha.c cmd_rejected.c
+CONTROL += cmd_role.c cmd_notify.c cmd_rejected.c
+WEB      = http.c documents.c page.c history.c metrics.c metrics_service.c metrics_server.c metrics_ha.c exposition.c
 DAEMON  += role.c viproute.c rejected.c stopped.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
@@ -82,9 +83,10 @@ SRC_conf     = $(CONF:%=userspace/conf/%)
 SRC_probe    = $(PROBE:%=userspace/probe/%)
 SRC_datapath = $(DATAPATH:%=userspace/datapath/%)
 SRC_control  = $(CONTROL:%=userspace/control/%)
+SRC_web      = $(WEB:%=userspace/web/%)
 SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
-	       $(SRC_probe) $(SRC_datapath) $(SRC_control)
+	       $(SRC_probe) $(SRC_datapath) $(SRC_control) $(SRC_web)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c)
 SRC_ctl     += userspace/ctl/pinned.c
@@ -134,7 +136,7 @@ version: # for scripts
 FORCE:
 
 # Its parts are in it.
-$(B)/userspace/control/page.o $(B)/san/userspace/control/page.o: $(wildcard userspace/control/page/*)
+$(B)/userspace/web/page.o $(B)/san/userspace/web/page.o: $(wildcard userspace/web/page/*)
 
 $(B)/mxlbd: $(call obj,$(SRC_mxlbd))
 	@echo "  LD      $@"
@@ -159,7 +161,7 @@ unit_srcs_frame  = userspace/util/addr.c userspace/util/arp.c userspace/ctl/fram
 unit_srcs_copies = $(unit_srcs_conf)
 unit_srcs_endpoints = $(unit_srcs_conf)
 unit_srcs_confwrite = $(unit_srcs_conf) userspace/ctl/yaml.c
-unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) tests/unit/control_bench.c
+unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) $(SRC_web) tests/unit/control_bench.c
 unit_srcs_listen = $(unit_srcs_control)
 unit_srcs_http   = $(filter-out %/http.c,$(unit_srcs_control)) # http.c: included
 unit_srcs_metrics = $(unit_srcs_control)

@@ -6,7 +6,7 @@
 #define PEER_S	       0.5
 #define SWEEP_S	       0.1
 #define LISTEN_RETRY_S 0.1
-#include "../../userspace/control/http.c"
+#include "../../userspace/web/http.c"
 
 #include <fcntl.h>
 #include "control_bench.h"

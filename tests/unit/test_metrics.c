@@ -7,8 +7,8 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include "control/exposition.h"
-#include "control/history.h"
+#include "web/exposition.h"
+#include "web/history.h"
 
 static char *render(struct bench *b, enum metrics_form form)
 {

@@ -8,7 +8,7 @@
 
 #include <ev.h>
 #include "control/control.h"
-#include "control/http.h"
+#include "web/http.h"
 #include "core/model.h"
 #include "core/reach.h"
 #include "core/resets.h"

@@ -3,7 +3,7 @@
  * The metrics of servers. A number is a row of a table; a state is one series per possible state, 1 for the present
  * one, so that alerts can name it and dashboards count it.
  */
-#include "control/exposition.h"
+#include "web/exposition.h"
 
 #include <stdio.h>
 

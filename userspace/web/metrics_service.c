@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The metrics of services and their tiers. */
-#include "control/exposition.h"
+#include "web/exposition.h"
 
 #include <stdio.h>
 #include "control/render.h"

@@ -3,7 +3,7 @@
  * The differences between the totals of one step and the next. A service that is new, or whose total fell (a server
  * was removed), counts as zero in that step.
  */
-#include "control/history.h"
+#include "web/history.h"
 
 #include <string.h>
 #include "control/render.h"

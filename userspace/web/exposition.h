@@ -3,7 +3,7 @@
 #ifndef MXLB_CONTROL_EXPOSITION_H
 #define MXLB_CONTROL_EXPOSITION_H
 
-#include "control/metrics.h"
+#include "web/metrics.h"
 #include "core/tally.h"
 
 enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM, METRIC_SUMMARY, METRIC_INFO };

@@ -5,7 +5,7 @@
  * finished request is closed, so that silent or slow connections lock out no one else. A connection that finishes no
  * request within PEER_S is closed in any case.
  */
-#include "control/http.h"
+#include "web/http.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "control/documents.h"
+#include "web/documents.h"
 #include "util/log.h"
 
 #define PEERS_MAX      64

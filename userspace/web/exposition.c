@@ -4,7 +4,7 @@
  * the latter has units and an end line. A family without samples is written in both. Label values are escaped, so that
  * none can break a line.
  */
-#include "control/exposition.h"
+#include "web/exposition.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,10 +3,10 @@
  * The metrics of the box and of mxlbd, and the order of all. Names of metrics must not change, like those of the JSON
  * document.
  */
-#include "control/metrics.h"
+#include "web/metrics.h"
 
 #include <string.h>
-#include "control/exposition.h"
+#include "web/exposition.h"
 #include "control/render.h"
 
 enum { UPTIME, LOADED, LOAD_OK, CHILD_RESTARTS, PROBES, PROBES_HINTED, MAPS_CHANGED, NUMBERS };

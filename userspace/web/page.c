@@ -3,7 +3,7 @@
  * The page's parts, which the assembler puts into the binary (the build runs in the source's root), and the policy
  * that lets a browser run them: by their hashes, so that nothing a server sends can become a style or a script.
  */
-#include "control/page.h"
+#include "web/page.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EMBED(name, file)                                                                          \
-	__asm__(".section .rodata\n" #name ": .incbin \"userspace/control/page/" file "\"\n" #name \
-		"_end:\n.previous\n");                                                             \
+#define EMBED(name, file)                                                                      \
+	__asm__(".section .rodata\n" #name ": .incbin \"userspace/web/page/" file "\"\n" #name \
+		"_end:\n.previous\n");                                                         \
 	extern const char name[], name##_end[]
 
 EMBED(page_html, "page.html");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Metrics of this box among several: none without `ha` in the configuration. */
 #include <string.h>
-#include "control/exposition.h"
+#include "web/exposition.h"
 
 static const char *name_of_role(unsigned i)
 {

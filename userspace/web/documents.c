@@ -6,15 +6,15 @@
  * whose name was made to resolve to loopback, must not read ours); and, with a log line, holding more than LIVE_MAX
  * for readers that do not read, or one document of more than ONE_MAX.
  */
-#include "control/documents.h"
+#include "web/documents.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "control/history.h"
-#include "control/metrics.h"
-#include "control/page.h"
+#include "web/history.h"
+#include "web/metrics.h"
+#include "web/page.h"
 #include "control/render.h"
 #include "util/log.h"
 
