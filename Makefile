@@ -61,7 +61,7 @@ PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c cer
 DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
 CORE    += cost.c endpoints.c
 PROBE   += pulse.c leaving.c quarantine.c guard.c
-CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c info.c typed.c stat.c statword.c statlist.c eventlist.c probecmd.c plancmd.c
+CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c eventlist.c probecmd.c plancmd.c
 CONTROL += parts.c
 DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c evidence.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
@@ -74,6 +74,7 @@ CORE    += role.c rejected.c
 CONF    += digest.c
 DATAPATH += viproute.c rejected.c view.c
 CONTROL += cmd_role.c cmd_notify.c cmd_rejected.c
+HAPROXY  = stat_row.c stat_words.c show_stat.c show_info.c typed.c
 WEB      = http.c documents.c page.c history.c metrics.c metrics_service.c metrics_server.c metrics_ha.c exposition.c
 DAEMON  += role.c viproute.c rejected.c stopped.c
 
@@ -83,10 +84,11 @@ SRC_conf     = $(CONF:%=userspace/conf/%)
 SRC_probe    = $(PROBE:%=userspace/probe/%)
 SRC_datapath = $(DATAPATH:%=userspace/datapath/%)
 SRC_control  = $(CONTROL:%=userspace/control/%)
+SRC_haproxy  = $(HAPROXY:%=userspace/haproxy/%)
 SRC_web      = $(WEB:%=userspace/web/%)
 SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
-	       $(SRC_probe) $(SRC_datapath) $(SRC_control) $(SRC_web)
+	       $(SRC_probe) $(SRC_datapath) $(SRC_control) $(SRC_haproxy) $(SRC_web)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c)
 SRC_ctl     += userspace/ctl/pinned.c
@@ -161,7 +163,7 @@ unit_srcs_frame  = userspace/util/addr.c userspace/util/arp.c userspace/ctl/fram
 unit_srcs_copies = $(unit_srcs_conf)
 unit_srcs_endpoints = $(unit_srcs_conf)
 unit_srcs_confwrite = $(unit_srcs_conf) userspace/ctl/yaml.c
-unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) $(SRC_web) tests/unit/control_bench.c
+unit_srcs_control = $(SRC_util) $(SRC_core) $(SRC_control) $(SRC_haproxy) $(SRC_web) tests/unit/control_bench.c
 unit_srcs_listen = $(unit_srcs_control)
 unit_srcs_http   = $(filter-out %/http.c,$(unit_srcs_control)) # http.c: included
 unit_srcs_metrics = $(unit_srcs_control)

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 #include "control/control.h"
-#include "control/typed.h"
+#include "haproxy/typed.h"
 
 #define RENDER_TIME_SIZE    32
 #define RENDER_TIME_MAX_S   253402300799LL /* 9999-12-31T23:59:59Z: the last time of RFC 3339 */

@@ -9,7 +9,7 @@
  *      succeeded.
  *   3. The check is the last probe, whatever its effect on the verdict.
  */
-#include "control/stat.h"
+#include "haproxy/stat_row.h"
 
 #include <stdio.h>
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "control/request.h"
-#include "control/stat.h"
+#include "haproxy/stat_row.h"
 
 struct filter {
 	enum typed_format format;

@@ -7,7 +7,7 @@
  * HAProxy's clients take an empty field for a missing answer. So each column that HAProxy 2.6 fills for a TCP proxy
  * has a number here, 0 for everything that a layer-4 balancer does not count (queues, aborts, replies, compression).
  */
-#include "control/stat.h"
+#include "haproxy/stat_row.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The two long forms of a field. Its values are numbers and printable text. */
-#include "control/typed.h"
+#include "haproxy/typed.h"
 
 #include <string.h>
 

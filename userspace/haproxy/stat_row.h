@@ -4,7 +4,7 @@
 #define MXLB_CONTROL_STAT_H
 
 #include "control/render.h"
-#include "control/typed.h"
+#include "haproxy/typed.h"
 
 /*
  * HAProxy 2.6's columns, all of them, in its order. Y: HAProxy gives a value for a TCP proxy, with these tags. N: it leaves
