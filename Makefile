@@ -58,8 +58,9 @@ UTIL     = addr.c arp.c closest.c log.c buf.c process.c utf8.c capability.c stat
 CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c refusal.c blame.c passive.c warning.c panic.c reach.c certname.c domain.c tlsa.c schedule.c connlog.c
 CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c salvage.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c certpath.c transcript.c report.c
-DATAPATH = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c announce.c load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
+DATAPATH = load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
 CORE    += cost.c endpoints.c
+NET      = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c viproute.c announce.c
 PROBE   += pulse.c leaving.c quarantine.c guard.c
 CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c eventlist.c probecmd.c plancmd.c
 CONTROL += parts.c
@@ -72,7 +73,7 @@ DATAPATH += sight.c offload.c
 
 CORE    += role.c rejected.c
 CONF    += digest.c
-DATAPATH += viproute.c rejected.c view.c
+DATAPATH += rejected.c view.c
 CONTROL += cmd_role.c cmd_notify.c cmd_rejected.c
 HAPROXY  = stat_row.c stat_words.c show_stat.c show_info.c typed.c
 WEB      = http.c documents.c page.c history.c metrics.c metrics_service.c metrics_server.c metrics_ha.c exposition.c
@@ -82,13 +83,14 @@ SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
 SRC_conf     = $(CONF:%=userspace/conf/%)
 SRC_probe    = $(PROBE:%=userspace/probe/%)
+SRC_net      = $(NET:%=userspace/net/%)
 SRC_datapath = $(DATAPATH:%=userspace/datapath/%)
 SRC_control  = $(CONTROL:%=userspace/control/%)
 SRC_haproxy  = $(HAPROXY:%=userspace/haproxy/%)
 SRC_web      = $(WEB:%=userspace/web/%)
 SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
-	       $(SRC_probe) $(SRC_datapath) $(SRC_control) $(SRC_haproxy) $(SRC_web)
+	       $(SRC_probe) $(SRC_net) $(SRC_datapath) $(SRC_control) $(SRC_haproxy) $(SRC_web)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c)
 SRC_ctl     += userspace/ctl/pinned.c
@@ -246,7 +248,7 @@ fuzz: $(FUZZ:%=$(B)/fuzz/fuzz_%)
 
 # Packet tests: the real program under BPF_PROG_TEST_RUN, with the real datapath/ around it. As root.
 PACKET = packets bond extensions flows flood icmp guard tunnel toobig decap vlan redirect jumbo probe mutations fields rows
-PACKET_SRC = tests/packet/bench.c $(SRC_util) $(SRC_core) $(SRC_datapath)
+PACKET_SRC = tests/packet/bench.c $(SRC_util) $(SRC_core) $(SRC_net) $(SRC_datapath)
 $(B)/packet/test_%: $(B)/san/tests/packet/test_%.o $(PACKET_SRC:%.c=$(B)/san/%.o)
 	@echo "  LD      $@"
 	@mkdir -p $(@D)
@@ -292,7 +294,7 @@ fuzz-packet: $(B)/fuzz-packet
 
 # The benchmark: the datapath as it is shipped, and a kernel side of its own (root).
 BENCH = $(B)/tests/bench
-SRC_bench = $(patsubst %,tests/bench/%.c,bench sender subject rings report) $(SRC_util) $(SRC_core) $(SRC_datapath)
+SRC_bench = $(patsubst %,tests/bench/%.c,bench sender subject rings report) $(SRC_util) $(SRC_core) $(SRC_net) $(SRC_datapath)
 $(BENCH)/bench.bpf.o: tests/bench/bench.bpf.c tests/bench/job.h $(wildcard include/mxlb/*.h)
 	@mkdir -p $(@D)
 	@echo "  BPF     $@"
@@ -323,9 +325,7 @@ $(B)/san/probe-once: $(PROBE_ONCE:%.c=$(B)/san/%.o)
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
 
 # What tests/e2e/test_netlink*.py drives: the netlink part alone, under the sanitizers.
-NETLINK = netlink request link neigh nexthop pmtu proberoute probeway viproute announce
-$(B)/netlink-drive: $(patsubst %.c,$(B)/san/%.o,tests/tools/netlink-drive.c $(SRC_util) \
-		$(NETLINK:%=userspace/datapath/%.c))
+$(B)/netlink-drive: $(patsubst %.c,$(B)/san/%.o,tests/tools/netlink-drive.c $(SRC_util) $(SRC_net))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
 

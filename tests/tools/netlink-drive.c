@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 #include "util/log.h"
 
 static struct config config;

@@ -15,7 +15,7 @@
 #include "core/schedule.h"
 #include "datapath/datapath.h"
 #include "datapath/forge.h"
-#include "datapath/netlink.h"
+#include "net/netlink.h"
 #include "daemon/connlog.h"
 #include "daemon/messenger.h"
 #include "daemon/role.h"

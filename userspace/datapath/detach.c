@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "datapath/datapath_internal.h"
-#include "datapath/netlink.h"
+#include "net/netlink.h"
 #include "util/log.h"
 #include "util/names.h"
 

@@ -5,7 +5,7 @@
  * section 7.2.6), and membership of an IPv6 VIP's solicited-node group, without which no solicitation arrives here.
  * Requests are answered by the kernel program.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
  * program is on the interface and IP on the VLAN device above, which is found by its tag, whatever its name. The
  * slaves of all bonds are kept, because a slave may be reported before its bond.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <linux/if.h>
 #include <linux/if_ether.h>

@@ -11,7 +11,7 @@
  * net.ipv4.route.min_pmtu and 1280, and nexthop.c has its own limit. A flood costs READS_AT_ONCE reads per second and
  * socket; then the socket is ignored until the next tick.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <linux/errqueue.h>
 #include <linux/filter.h>

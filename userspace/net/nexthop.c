@@ -18,7 +18,7 @@
  *      undeclared interface, this box's routing has changed (a VPN client, a policy rule), not the server's location:
  *      the next hop stays.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

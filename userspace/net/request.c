@@ -3,7 +3,7 @@
  * The request socket: one request at a time; answers are distinguished from late ones by their sequence number; the
  * wait is bounded; the kernel's reason is kept (extended ack, Linux 4.12). Knows nothing about the contents.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

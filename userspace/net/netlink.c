@@ -3,7 +3,7 @@
  * The lifetime of the network part, its event socket, and the one place where pending work is done (netlink_settle).
  * The meaning of events is in link.c, neigh.c and nexthop.c.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Access to the kernel's neighbour tables: entries, resolution, retransmission time. Knows nothing about servers. Only
  * touches entries that a caller names.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <errno.h>
 #include <string.h>

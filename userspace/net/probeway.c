@@ -13,7 +13,7 @@
  *   3. What is missing is restored at once. What cannot be (the VIP is an address of this box; another rule comes
  *      first) remains a fault of this box until a later check finds it gone.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <errno.h>
 #include <linux/fib_rules.h>

@@ -11,7 +11,7 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
-#include "datapath/netlink.h"
+#include "net/netlink.h"
 
 #define PROBE_PROTOCOL \
 	157 /* rtm_protocol of our routes and rules; unused in rtnetlink.h and rt_protos */

@@ -11,7 +11,7 @@
  * All of them have PROBE_PROTOCOL and the configured numbers; anything that has only one of these is not ours and
  * stays.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <linux/fib_rules.h>
 #include <arpa/inet.h>

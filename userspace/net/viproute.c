@@ -5,7 +5,7 @@
  * protocol; routes with another protocol in that table stay. The kernel removes a route with its interface; the daemon
  * adds it again.
  */
-#include "datapath/netlink_internal.h"
+#include "net/netlink_internal.h"
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
