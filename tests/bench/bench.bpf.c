@@ -30,13 +30,35 @@ struct {
 	__type(value, __u32);
 } target SEC(".maps");
 
-/* Sized when loaded. */
+/* Each flow of the job is in it. Sized when loaded. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
-	__type(key, struct bench_key);
+	__type(key, struct bench_key4);
 	__type(value, __u64);
-} lru SEC(".maps");
+} lru4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct bench_key6);
+	__type(value, __u64);
+} lru6 SEC(".maps");
+
+/* For insertions, of the size of mxlb's flow table by default. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 262144);
+	__type(key, struct bench_key4);
+	__type(value, __u64);
+} fresh4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 262144);
+	__type(key, struct bench_key6);
+	__type(value, __u64);
+} fresh6 SEC(".maps");
 
 static __always_inline __u64 flow_number(__u64 n)
 {
@@ -151,21 +173,79 @@ int bench_floor(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
-/* The baseline, and one hit in the kernel's LRU hash. */
+static __always_inline struct bench_key4 key4(const void *frame)
+{
+	return (struct bench_key4){.address = *(__be32 *)(frame + IP + 12),
+				   .port = *(__be16 *)(frame + TCP4),
+				   .service = 1};
+}
+
+static __always_inline struct bench_key6 key6(const void *frame)
+{
+	struct bench_key6 key = {.port = *(__be16 *)(frame + TCP6), .service = 1};
+
+	__builtin_memcpy(key.address, frame + IP + 8, sizeof(key.address));
+	return key;
+}
+
+/* The baseline, and one hit in a kernel LRU hash. */
 SEC("xdp.frags")
-int bench_lru(struct xdp_md *ctx)
+int bench_lru4(struct xdp_md *ctx)
 {
 	void *frame = (void *)(long)ctx->data;
-	struct bench_key key = {.service = 1};
+	struct bench_key4 key;
 
 	if (frame + TCP4 + 20 > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
 	swap_macs(frame);
-	key.address = *(__be32 *)(frame + IP + 12);
-	key.port = *(__be16 *)(frame + TCP4);
-	if (!bpf_map_lookup_elem(&lru, &key))
+	key = key4(frame);
+	if (!bpf_map_lookup_elem(&lru4, &key))
 		job.lru_misses++;
 	return XDP_TX;
+}
+
+SEC("xdp.frags")
+int bench_lru6(struct xdp_md *ctx)
+{
+	void *frame = (void *)(long)ctx->data;
+	struct bench_key6 key;
+
+	if (frame + TCP6 + 20 > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	swap_macs(frame);
+	key = key6(frame);
+	if (!bpf_map_lookup_elem(&lru6, &key))
+		job.lru_misses++;
+	return XDP_TX;
+}
+
+/* The baseline, and one insertion into a full kernel LRU hash, as a SYN needs in a load balancer that uses one. */
+SEC("xdp.frags")
+int bench_insert4(struct xdp_md *ctx)
+{
+	void *frame = (void *)(long)ctx->data;
+	struct bench_key4 key;
+	__u64 value = 1;
+
+	if (frame + TCP4 + 20 > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	swap_macs(frame);
+	key = key4(frame);
+	return bpf_map_update_elem(&fresh4, &key, &value, BPF_ANY) ? XDP_ABORTED : XDP_TX;
+}
+
+SEC("xdp.frags")
+int bench_insert6(struct xdp_md *ctx)
+{
+	void *frame = (void *)(long)ctx->data;
+	struct bench_key6 key;
+	__u64 value = 1;
+
+	if (frame + TCP6 + 20 > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	swap_macs(frame);
+	key = key6(frame);
+	return bpf_map_update_elem(&fresh6, &key, &value, BPF_ANY) ? XDP_ABORTED : XDP_TX;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -22,6 +22,9 @@ static const uint32_t tables[FLOWS_STEPS] = {6, 6000, 262144, 2097152};
 const struct path paths[PATHS] = {
 	{"floor", "floor: swap MACs, XDP_TX", PATH_FLOOR, 4, 0, false},
 	{"lru", "floor and a kernel LRU hit", PATH_LRU, 4, 0, false},
+	{"lru", "floor and a kernel LRU hit", PATH_LRU, 6, 0, false},
+	{"lru_insert", "floor and an LRU insert", PATH_INSERT, 4, 0, false},
+	{"lru_insert", "floor and an LRU insert", PATH_INSERT, 6, 0, false},
 	{"established", "established", PATH_ESTABLISHED, 4, 0, false},
 	{"established", "established", PATH_ESTABLISHED, 6, 0, false},
 	{"ipip4", "established, in IPv4", PATH_ESTABLISHED, 4, 4, false},
@@ -58,7 +61,7 @@ static void on_signal(int number)
 
 bool path_is_own(const struct path *path)
 {
-	return path->kind == PATH_FLOOR || path->kind == PATH_LRU;
+	return path->kind == PATH_FLOOR || path->kind == PATH_LRU || path->kind == PATH_INSERT;
 }
 
 /* Moving the head back costs as much as moving it there; the program's own move stays in its cost. */
@@ -89,7 +92,8 @@ static uint64_t on_path(const struct path *path, const struct subject_counts *be
 static double time_own(struct bench *b, const struct path *path, const struct column *column,
 		       enum path_kind kind)
 {
-	return sender_time(path, sender_own_target(kind), column->apart, b->flows, b->packets);
+	return sender_time(path, sender_own_target(kind, path->family), column->apart, b->flows,
+			   b->packets);
 }
 
 /* Times the program under test and checks that the packets took this path. */

@@ -26,6 +26,7 @@ enum path_kind {
 	PATH_BARE6,
 	PATH_FLOOR,
 	PATH_LRU,
+	PATH_INSERT, /* into the kernel's LRU hash */
 	PATH_ESTABLISHED,
 	PATH_SYN,
 	PATH_MISS,
@@ -39,7 +40,7 @@ struct path {
 	int outer;  /* how the servers are reached: 0 at layer 2, 4 or 6 through such tunnels */
 	bool allow; /* the services have allow-lists */
 };
-#define PATHS 18
+#define PATHS 21
 #define ALLOW 1000 /* prefixes in each list, including the clients' */
 extern const struct path paths[PATHS];
 extern const uint32_t flows_steps[FLOWS_STEPS];
@@ -82,8 +83,8 @@ struct bench_results {
 
 int sender_open(uint32_t flows); /* 0 or -errno */
 void sender_close(void);
-/* The fd of a program of the benchmark itself. */
-int sender_own_target(enum path_kind kind);
+/* The fd of a program of the benchmark itself. family: of the packets. */
+int sender_own_target(enum path_kind kind, int family);
 /* ns per packet including the wrapper, or -errno as a number. */
 double sender_time(const struct path *path, int target_fd, bool apart, uint32_t flows,
 		   unsigned packets);

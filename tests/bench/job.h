@@ -27,14 +27,18 @@ struct bench_job {
 
 	__u64 sent;
 	__u64 start_ns, end_ns;
-	__u64 lru_misses; /* failed look-ups in the kernel's LRU hash: none is expected */
+	__u64 lru_misses; /* failed look-ups in the kernel's LRU hashes: none is expected */
 };
 
-/* A key of the kernel's LRU hash. */
-struct bench_key {
+/* Keys of the kernel's LRU hashes, with what mxlb's own keys have. */
+struct bench_key4 {
 	__be32 address;
-	__u32 port;
-	__u32 service;
+	__u16 port, service;
+};
+
+struct bench_key6 {
+	__u8 address[16];
+	__u32 port, service;
 };
 
 /* Of flow number i: what the kernel side puts into packets, and userspace into the LRU hash. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The benchmark's kernel side: fills the jobs, sends the packets, holds the kernel's LRU hash. */
+/* The benchmark's kernel side: fills the jobs, sends the packets, holds the kernel's LRU hashes. */
 #include <errno.h>
 #include <string.h>
 #include "bench.h"
@@ -44,7 +44,8 @@ static void job_fill(struct bench_job *job, const struct path *path, uint32_t fl
 
 	memset(job, 0, sizeof(*job));
 	header_fill(job->header, path);
-	job->order = path->kind == PATH_MISS ? BENCH_FRESH : BENCH_RANDOM;
+	job->order =
+		path->kind == PATH_MISS || path->kind == PATH_INSERT ? BENCH_FRESH : BENCH_RANDOM;
 	job->flows = flows;
 	job->salt = mxlb_mix(number++);
 	job->seq_add = 1;
@@ -73,14 +74,17 @@ static int run(struct bench_bpf *sender, int target_fd, int family)
 	return senders[0]->bss->job.lru_misses ? -ENOENT : 0;
 }
 
-int sender_own_target(enum path_kind kind)
+int sender_own_target(enum path_kind kind, int family)
 {
+	bool v6 = family == 6;
 	const struct bpf_program *of[] = {
 		[PATH_BARE] = senders[0]->progs.bench_bare,
 		[PATH_BARE4] = senders[0]->progs.bench_bare4,
 		[PATH_BARE6] = senders[0]->progs.bench_bare6,
 		[PATH_FLOOR] = senders[0]->progs.bench_floor,
-		[PATH_LRU] = senders[0]->progs.bench_lru,
+		[PATH_LRU] = v6 ? senders[0]->progs.bench_lru6 : senders[0]->progs.bench_lru4,
+		[PATH_INSERT] =
+			v6 ? senders[0]->progs.bench_insert6 : senders[0]->progs.bench_insert4,
 	};
 
 	return bpf_program__fd(of[kind]);
@@ -109,22 +113,41 @@ int sender_walk(int family, int target_fd, uint32_t flows)
 	return run(senders[0], target_fd, family);
 }
 
+/* The addresses that header_fill() and the wrapper write. */
 static int lru_fill(uint32_t flows)
 {
+	struct bench_key6 key6 = {.address = {0x20, 0x01, 0x0d, 0xb8, 0, 1}, .service = 1};
+	struct bench_key4 key4 = {.service = 1};
 	__u64 value = 1;
 
 	for (uint32_t i = 0; i < flows; i++) {
-		struct bench_key key = {.address = htobe32(bench_address(i)),
-					.port = htobe16(bench_port(i)),
-					.service = 1};
-
-		if (bpf_map_update_elem(bpf_map__fd(senders[0]->maps.lru), &key, &value, BPF_ANY))
+		key4.address = htobe32(bench_address(i));
+		key4.port = htobe16(bench_port(i));
+		memcpy(&key6.address[12], &key4.address, sizeof(key4.address));
+		key6.port = key4.port;
+		if (bpf_map_update_elem(bpf_map__fd(senders[0]->maps.lru4), &key4, &value,
+					BPF_ANY) ||
+		    bpf_map_update_elem(bpf_map__fd(senders[0]->maps.lru6), &key6, &value, BPF_ANY))
 			return -errno;
 	}
 	return 0;
 }
 
-/* Room for twice as many flows in the LRU hash, so that it evicts none. */
+/* Room for twice as many flows in the LRU hashes, so that they evict none. */
+static int size_maps(bool apart, uint32_t flows)
+{
+	struct bench_bpf *own = senders[apart], *first = senders[0];
+	uint32_t room = flows < 512 ? 1024 : 2 * flows;
+
+	if (!apart)
+		return bpf_map__set_max_entries(own->maps.lru4, room)
+			       ?: bpf_map__set_max_entries(own->maps.lru6, room);
+	return bpf_map__reuse_fd(own->maps.lru4, bpf_map__fd(first->maps.lru4)) ?:
+	       bpf_map__reuse_fd(own->maps.lru6, bpf_map__fd(first->maps.lru6)) ?:
+	       bpf_map__reuse_fd(own->maps.fresh4, bpf_map__fd(first->maps.fresh4)) ?:
+	       bpf_map__reuse_fd(own->maps.fresh6, bpf_map__fd(first->maps.fresh6));
+}
+
 static int load(bool apart, uint32_t flows)
 {
 	struct bench_bpf *sender = senders[apart] = bench_bpf__open();
@@ -133,8 +156,7 @@ static int load(bool apart, uint32_t flows)
 
 	if (!sender || (apart && !before))
 		return -errno;
-	err = apart ? bpf_map__reuse_fd(sender->maps.lru, bpf_map__fd(senders[0]->maps.lru))
-		    : bpf_map__set_max_entries(sender->maps.lru, flows < 512 ? 1024 : 2 * flows);
+	err = size_maps(apart, flows);
 	if (!err)
 		err = bench_bpf__load(sender);
 	if (apart)
