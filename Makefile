@@ -62,8 +62,8 @@ DATAPATH = load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c 
 CORE    += cost.c endpoints.c
 NET      = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c viproute.c announce.c
 PROBE   += pulse.c leaving.c quarantine.c guard.c
-CONTROL  = control.c listen.c client.c operators.c commands.c admin.c flowlist.c explain.c render.c eventlist.c probecmd.c plancmd.c
-CONTROL += parts.c
+CONTROL  = control.c listen.c client.c operators.c commands.c cmd_admin.c cmd_flows.c cmd_explain.c render.c cmd_events.c cmd_probe.c cmd_plan.c
+CONTROL += render_values.c
 DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c evidence.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
 
 CORE    += resets.c diagnosis.c
@@ -91,10 +91,10 @@ SRC_web      = $(WEB:%=userspace/web/%)
 SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
 	       $(SRC_probe) $(SRC_net) $(SRC_datapath) $(SRC_control) $(SRC_haproxy) $(SRC_web)
-SRC_ctl      = $(addprefix userspace/ctl/,ctl.c events.c complete.c top.c rates.c screen.c link.c options.c text.c tables.c operate.c plan.c flows.c probe.c transcript.c detach.c)
-SRC_ctl     += $(addprefix userspace/ctl/,check.c setup.c config.c yaml.c nl.c frame.c)
+SRC_ctl      = $(addprefix userspace/ctl/,ctl.c ctl_events.c ctl_complete.c ctl_top.c rates.c screen.c socket.c options.c text.c tables.c ctl_operate.c ctl_plan.c ctl_flows.c ctl_probe.c probe_view.c ctl_detach.c)
+SRC_ctl     += $(addprefix userspace/ctl/,ctl_check.c ctl_setup.c ctl_config.c yaml.c nl.c wire_frame.c)
 SRC_ctl     += userspace/ctl/pinned.c
-SRC_ctl     += $(addprefix userspace/ctl/,role.c notify.c endpoints.c)
+SRC_ctl     += $(addprefix userspace/ctl/,ctl_role.c ctl_notify.c ctl_endpoints.c)
 SRC_ctl     += $(patsubst %,userspace/ctl/doctor/%.c,doctor box files net mail sniff interference device trial_load ha)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c)
@@ -152,7 +152,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf confforeign confkeys conffile confcert confwrite frame allow copies endpoints core health tier tally order maglev reach model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat admin flowlist ctl forgery schedule connlog messenger
+UNIT = addr compare conf confforeign confkeys conffile confcert confwrite wire_frame allow copies endpoints core health tier tally order maglev reach model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat cmd_admin cmd_flows ctl forgery schedule connlog messenger
 UNIT += http metrics blame
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
@@ -161,7 +161,7 @@ unit_srcs_confkeys = $(unit_srcs_conf)
 unit_srcs_confforeign = $(unit_srcs_conf)
 unit_srcs_confcert = $(unit_srcs_conf)
 unit_srcs_allow  = $(unit_srcs_conf)
-unit_srcs_frame  = userspace/util/addr.c userspace/util/arp.c userspace/ctl/frame.c
+unit_srcs_wire_frame = userspace/util/addr.c userspace/util/arp.c userspace/ctl/wire_frame.c
 unit_srcs_copies = $(unit_srcs_conf)
 unit_srcs_endpoints = $(unit_srcs_conf)
 unit_srcs_confwrite = $(unit_srcs_conf) userspace/ctl/yaml.c
@@ -171,8 +171,8 @@ unit_srcs_http   = $(filter-out %/http.c,$(unit_srcs_control)) # http.c: include
 unit_srcs_metrics = $(unit_srcs_control)
 unit_srcs_status = $(unit_srcs_control) userspace/ctl/text.c
 unit_srcs_stat   = $(unit_srcs_control)
-unit_srcs_admin  = $(unit_srcs_control)
-unit_srcs_flowlist = $(unit_srcs_status)
+unit_srcs_cmd_admin = $(unit_srcs_control)
+unit_srcs_cmd_flows = $(unit_srcs_status)
 unit_srcs_ctl    = $(sort $(unit_srcs_control) $(SRC_ctl) $(SRC_probing) $(SRC_conf)) # mxlbctl.c: included
 unit_srcs_core   = $(SRC_util) $(call core,verdict event tier problem)
 unit_srcs_health = $(call core,verdict health)

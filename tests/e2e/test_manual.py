@@ -100,7 +100,7 @@ def test_only_commands_that_exist_are_named(page):
 
 
 @pytest.mark.parametrize("file, enum, page", [("userspace/daemon/daemon.h", "exit_code", "mxlbd.8"),
-                                              ("userspace/ctl/link.h", "ctl_exit", "mxlbctl.8")])
+                                              ("userspace/ctl/socket.h", "ctl_exit", "mxlbctl.8")])
 def test_the_exit_statuses_are_described_and_no_others(file, enum, page):
     n = len(re.findall(r"\b[A-Z]+_[A-Z_]+\b", re.search(rf"enum {enum} \{{(.*?)\}}", (ROOT / file).read_text(), re.S)[1]))
     assert n >= 3 and re.findall(r"^\.It (\d)$", section(page, "EXIT STATUS"), re.M) == [str(code) for code in range(n)]

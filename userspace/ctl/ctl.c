@@ -3,7 +3,7 @@
 #include "ctl/ctl.h"
 
 #include <string.h>
-#include "ctl/complete.h"
+#include "ctl/ctl_complete.h"
 #include "ctl/pinned.h"
 #include "ctl/text.h"
 #include "util/utf8.h"

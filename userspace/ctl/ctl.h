@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include "ctl/link.h"
+#include "ctl/socket.h"
 #include "mxlb/limits.h"
 
 struct ctl_probe { /* how a host is probed from here; NULL: the default */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "conf/conf.h"
-#include "ctl/config.h"
+#include "ctl/ctl_config.h"
 #include "ctl/text.h"
 #include "util/utf8.h"
 

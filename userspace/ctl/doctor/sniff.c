@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "ctl/doctor/doctor.h"
-#include "ctl/frame.h"
+#include "ctl/wire_frame.h"
 #include "ctl/nl.h"
 #include "ctl/text.h"
 

@@ -3,7 +3,7 @@
  * Owns how a probe looks on a terminal. Takes every field as data: absent or of another type, it is shown empty.
  */
 #include "core/verdict.h"
-#include "ctl/transcript.h"
+#include "ctl/probe_view.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * The layout of the frames that doctor receives and sends. Frames that are too short or of no interest are
  * FRAME_OTHER. Read byte by byte, so nothing has to be aligned.
  */
-#include "ctl/frame.h"
+#include "ctl/wire_frame.h"
 
 #include <arpa/inet.h>
 #include <net/ethernet.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ctl/frame.c: frames from the wire are hostile: every truncation and many mutations, in memory that is exactly as
+ * ctl/wire_frame.c: frames from the wire are hostile: every truncation and many mutations, in memory that is exactly as
  * long as the frame.
  */
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include "ctl/frame.h"
+#include "ctl/wire_frame.h"
 
 #define N(array)  (sizeof(array) / sizeof((array)[0]))
 #define MUTATIONS 200000

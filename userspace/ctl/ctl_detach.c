@@ -4,7 +4,7 @@
  * the lock of the pins, so that a running one is never affected. A file without a socket means the file, because the
  * default socket may be another mxlbd's.
  */
-#include "ctl/detach.h"
+#include "ctl/ctl_detach.h"
 
 #include <errno.h>
 #include <spawn.h>

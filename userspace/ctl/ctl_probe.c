@@ -4,7 +4,7 @@
  * whose records are checked (probe/), because the peer is as hostile to this terminal as to the daemon. Options are
  * refused for servers whose service configures the probe.
  */
-#include "ctl/probe.h"
+#include "ctl/ctl_probe.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "ctl/text.h"
-#include "ctl/transcript.h"
+#include "ctl/probe_view.h"
 #include "core/certname.h"
 #include "core/domain.h"
 #include "probe/report.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "ctl/endpoints.h"
+#include "ctl/ctl_endpoints.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests and prints the configuration in force. Values that mxlbd hides from this user are named in a comment. */
-#include "ctl/config.h"
+#include "ctl/ctl_config.h"
 
 #include "ctl/yaml.h"
 

@@ -7,7 +7,7 @@
  *      (overrides without ill effect) are neither.
  *   2. A certificate with fewer days left than --critical or --warning is CRITICAL or WARNING.
  */
-#include "ctl/check.h"
+#include "ctl/ctl_check.h"
 
 #include <signal.h>
 #include <stdlib.h>

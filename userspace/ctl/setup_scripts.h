@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The scripts of `server-setup`, for setup.c: @WORD@ is filled in there. docs/servers.md describes them. Each may
+ * The scripts of `server-setup`, for ctl_setup.c: @WORD@ is filled in there. docs/servers.md describes them. Each may
  * be run again, and says at its end how to undo it.
  */
 #ifndef MXLB_CTL_SETUP_TEXT_H

@@ -3,7 +3,7 @@
  * Completions that the daemon knows. Names that no mxlb.yaml can contain are refused: bash expands the words that it
  * completes from, so a compromised daemon could otherwise have the user run commands by the tab key.
  */
-#include "ctl/complete.h"
+#include "ctl/ctl_complete.h"
 
 #include <string.h>
 #include "ctl/text.h"

@@ -3,7 +3,7 @@
  * The layout and timing of `top`. Keeps two status documents. If mxlbd stops, the full screen waits for it, and batch
  * mode ends.
  */
-#include "ctl/top.h"
+#include "ctl/ctl_top.h"
 
 #include <string.h>
 #include <time.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "ctl/notify.h"
+#include "ctl/ctl_notify.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests and prints a plan. Changes nothing. */
-#include "ctl/plan.h"
+#include "ctl/ctl_plan.h"
 
 #include <errno.h>
 #include <fcntl.h>

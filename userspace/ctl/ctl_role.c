@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Shows and sets the role of this box, and answers keepalived's track_script. */
-#include "ctl/role.h"
+#include "ctl/ctl_role.h"
 
 #include <signal.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The connection to mxlbd. Waits and reply sizes are limited. */
-#include "ctl/link.h"
+#include "ctl/socket.h"
 
 #include <errno.h>
 #include <stdio.h>

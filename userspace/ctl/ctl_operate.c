@@ -8,7 +8,7 @@
  *      sent nothing for a minute carries no mail and may be forged: it is reported but not waited for.
  *   2. If another operator sets another state meanwhile, the wait ends, because the flows may never end.
  */
-#include "ctl/operate.h"
+#include "ctl/ctl_operate.h"
 
 #include <signal.h>
 #include <string.h>

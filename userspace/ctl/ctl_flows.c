@@ -3,7 +3,7 @@
  * Queries of the flow table. Arguments that the daemon would take for several words are refused, so that the command
  * is the one that was typed.
  */
-#include "ctl/flows.h"
+#include "ctl/ctl_flows.h"
 
 #include <string.h>
 #include "ctl/pinned.h"

@@ -11,10 +11,10 @@
  *   3. A segment that fits: the MTU of the path to the server, less the outer header (20, IPv6: 40), the inner one,
  *      and TCP's 20.
  */
-#include "ctl/setup.h"
+#include "ctl/ctl_setup.h"
 
 #include <string.h>
-#include "ctl/setup_text.h"
+#include "ctl/setup_scripts.h"
 #include "ctl/text.h"
 #include "util/addr.h"
 

@@ -3,7 +3,7 @@
  * Tracks which events have been read. Following means asking again, so it needs nothing from the daemon; a new daemon,
  * whose numbers start again under another run, is recognised. Missed events are reported.
  */
-#include "ctl/events.h"
+#include "ctl/ctl_events.h"
 
 #include <errno.h>
 #include <limits.h>
