@@ -55,29 +55,29 @@ Q = @
 endif
 
 UTIL     = addr.c arp.c closest.c log.c buf.c process.c utf8.c capability.c statefile.c names.c
-CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c order.c compare.c cert.c problem.c reply.c dialog.c refusal.c blame.c passive.c warning.c panic.c reach.c certname.c domain.c tlsa.c schedule.c connlog.c
-CONF     = conf.c file.c bundle.c report.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c salvage.c write.c
+CORE     = config.c verdict.c health.c tier.c tally.c maglev.c event.c plan.c model.c change.c override.c diff.c cert.c problem.c reply.c dialog.c refusal.c blame.c passive.c warning.c panic.c reach.c certname.c domain.c tlsa.c schedule.c connlog.c
+CONF     = conf.c file.c bundle.c errors.c tree.c value.c schema.c foreign.c sections.c tiers.c allow.c endpoints.c prefixes.c check.c warn.c salvage.c write.c
 PROBE    = wire.c prober.c helpers.c spawn.c child.c session.c stall.c tls.c certfacts.c sandbox.c bundles.c wallclock.c certpolicy.c certpath.c transcript.c report.c
-DATAPATH = load.c refusal.c attach.c front.c apply.c counters.c flows.c forge.c allow.c probetunnel.c detach.c keep.c verify.c migrate.c
-CORE    += cost.c endpoints.c
+DATAPATH = load.c load_refusal.c attach.c vip_table.c apply.c counters.c flow_table.c rst_frame.c allow_map.c probetunnel.c detach.c pin_guard.c verify.c migrate.c
+CORE    += cost.c endpoints_judge.c
 NET      = netlink.c request.c link.c neigh.c nexthop.c pmtu.c proberoute.c probeway.c viproute.c announce.c
 PROBE   += pulse.c leaving.c quarantine.c guard.c
 CONTROL  = control.c listen.c client.c operators.c commands.c cmd_admin.c cmd_flows.c cmd_explain.c render.c cmd_events.c cmd_probe.c cmd_plan.c
 CONTROL += render_values.c
-DAEMON   = daemon.c traffic.c interfaces.c conflict.c own.c watch.c evidence.c hints.c table.c reload.c notes.c messenger.c notify.c asked.c detach.c connlog.c
+DAEMON   = daemon.c traffic.c interfaces.c vip_conflict.c put_back.c watch.c evidence.c hints.c flow_jobs.c reload.c events.c hook.c sdnotify.c manual_probe.c detach_all.c connlog_writer.c
 
 CORE    += resets.c diagnosis.c
-DAEMON  += resets.c orders.c
+DAEMON  += reset_rounds.c kept_overrides.c
 
 DATAPATH += sight.c offload.c
 
 CORE    += role.c rejected.c
 CONF    += digest.c
-DATAPATH += rejected.c view.c
+DATAPATH += rejected_map.c pinned_view.c
 CONTROL += cmd_role.c cmd_notify.c cmd_rejected.c
 HAPROXY  = stat_row.c stat_words.c show_stat.c show_info.c typed.c
 WEB      = http.c documents.c page.c history.c metrics.c metrics_service.c metrics_server.c metrics_ha.c exposition.c
-DAEMON  += role.c viproute.c rejected.c stopped.c
+DAEMON  += ha_role.c ha_routes.c rejected_log.c pinned_answers.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
@@ -98,7 +98,7 @@ SRC_ctl     += $(addprefix userspace/ctl/,ctl_role.c ctl_notify.c ctl_endpoints.
 SRC_ctl     += $(patsubst %,userspace/ctl/doctor/%.c,doctor box files net mail sniff interference device trial_load ha)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c)
-SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoints.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
+SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoints_judge.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
 .PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo demo-ha lint bench model mutations fuzz fuzz-packet e2e-ipip deb deb-check survive kernels-build check-kernels check-boot check-trixie
@@ -123,7 +123,7 @@ $(B)/mxlb.skel.h: $(B)/mxlb.bpf.o
 	@echo "  SKEL    $@"
 	$(Q)$(BPFTOOL) gen skeleton $< name mxlb_bpf > $@.tmp && mv $@.tmp $@
 
-$(call obj,$(SRC_datapath)) $(B)/san/tests/unit/test_refusal.o: | $(B)/mxlb.skel.h
+$(call obj,$(SRC_datapath)) $(B)/san/tests/unit/test_load_refusal.o: | $(B)/mxlb.skel.h
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -131,7 +131,7 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) $(ALLFLAGS) -c $< -o $@
 
 # Objects with the version are rebuilt when it changes; an unchanged file rebuilds nothing.
-$(patsubst %,$(B)/userspace/%.o,mxlbd mxlbctl daemon/daemon daemon/notes): $(B)/version
+$(patsubst %,$(B)/userspace/%.o,mxlbd mxlbctl daemon/daemon daemon/events): $(B)/version
 $(B)/version: FORCE
 	@mkdir -p $(@D)
 	@echo '$(VERSION) $(BUILD)' | cmp -s - $@ || echo '$(VERSION) $(BUILD)' >$@
@@ -152,7 +152,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
-UNIT = addr compare conf confforeign confkeys conffile confcert confwrite wire_frame allow copies endpoints core health tier tally order maglev reach model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat cmd_admin cmd_flows ctl forgery schedule connlog messenger
+UNIT = addr diff conf confforeign confkeys conffile confcert confwrite wire_frame allow copies endpoints core health tier tally override maglev reach model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat cmd_admin cmd_flows ctl forgery schedule connlog hook
 UNIT += http metrics blame
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
@@ -177,26 +177,26 @@ unit_srcs_ctl    = $(sort $(unit_srcs_control) $(SRC_ctl) $(SRC_probing) $(SRC_c
 unit_srcs_core   = $(SRC_util) $(call core,verdict event tier problem)
 unit_srcs_health = $(call core,verdict health)
 unit_srcs_tier   = $(call core,tier verdict)
-unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan warning blame refusal passive panic)
+unit_srcs_tally  = $(SRC_util) $(call core,verdict health tier tally event change override cert model plan warning blame refusal passive panic)
 unit_srcs_schedule = $(call core,verdict health schedule)
 unit_srcs_cost   = $(call core,cost)
-unit_srcs_refusal = userspace/util/log.c # refusal.c: included
-unit_srcs_messenger = $(unit_srcs_control) userspace/daemon/messenger.c
+unit_srcs_load_refusal = userspace/util/log.c # load_refusal.c: included
+unit_srcs_hook   = $(unit_srcs_control) userspace/daemon/hook.c
 unit_srcs_resets = userspace/util/addr.c $(call core,resets)
 unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
 UNIT += role
 unit_srcs_role   = $(unit_srcs_model) $(call core,role)
-UNIT += flood resets cost refusal endpoints_judge
-unit_srcs_endpoints_judge = $(call core,endpoints)
+UNIT += flood resets cost load_refusal endpoints_judge
+unit_srcs_endpoints_judge = $(call core,endpoints_judge)
 unit_srcs_forgery = tests/model/flowmodel.c tests/model/forgery.c
 unit_srcs_flood  = tests/model/flowmodel.c tests/model/flood.c
-unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change order cert model plan warning blame refusal passive panic)
+unit_srcs_model  = $(SRC_util) $(call core,verdict health tier tally event change override cert model plan warning blame refusal passive panic)
 unit_srcs_ids    = $(unit_srcs_model)
 unit_srcs_plan   = $(filter-out userspace/core/plan.c,$(unit_srcs_model)) # plan.c: included
-unit_srcs_order  = $(unit_srcs_compare)
-unit_srcs_compare = $(SRC_util) $(call core,verdict health tier tally event change cert model order plan maglev compare warning blame refusal passive panic)
-unit_srcs_reload = $(SRC_util) $(call core,verdict health tier tally event change order cert plan warning blame refusal passive panic) # model.c: included
+unit_srcs_override = $(unit_srcs_diff)
+unit_srcs_diff   = $(SRC_util) $(call core,verdict health tier tally event change cert model override plan maglev diff warning blame refusal passive panic)
+unit_srcs_reload = $(SRC_util) $(call core,verdict health tier tally event change override cert plan warning blame refusal passive panic) # model.c: included
 unit_srcs_reply  = $(call core,reply)
 unit_srcs_dialog = userspace/util/log.c $(call core,dialog refusal reply verdict)
 unit_srcs_blame  = $(call core,blame refusal passive panic verdict)
@@ -280,7 +280,7 @@ mutations: $(B)/packet/test_mutations
 
 # libFuzzer on the native build, for as long as MXLB_FUZZ_S says; what it finds lies in $(B)/fuzz.
 FUZZ_SRC = tests/fuzz/fuzz_packet.c $(patsubst %,tests/packet/%.c,native nativesite mutate ways) \
-	   userspace/datapath/front.c userspace/util/addr.c
+	   userspace/datapath/vip_table.c userspace/util/addr.c
 $(B)/fuzz-packet: $(FUZZ_SRC) $(wildcard bpf/*.[ch] include/mxlb/*.h tests/packet/*.h) $(B)/mxlb.skel.h
 	@echo "  CLANG   $@"
 	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -fno-sanitize=alignment -fno-strict-aliasing $(filter-out -MMD -MP,$(ALLFLAGS)) \

@@ -20,7 +20,7 @@
 #ifndef MXLB_DECAP_H
 #define MXLB_DECAP_H
 
-#include "front.h"
+#include "vip_lookup.h"
 #include "icmp.h"
 #include "parse.h"
 #include "stats.h"

@@ -14,7 +14,7 @@
 
 #include "decap.h"
 #include "flow.h"
-#include "front.h"
+#include "vip_lookup.h"
 #include "hop.h"
 
 const volatile __u8 fast_path = 1;

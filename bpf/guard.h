@@ -8,10 +8,10 @@
 #ifndef MXLB_GUARD_H
 #define MXLB_GUARD_H
 
-#include "front.h"
+#include "vip_lookup.h"
 #include "limit.h"
 #include "maps.h"
-#include "rejected.h"
+#include "reject_record.h"
 #include "stats.h"
 
 #define SECOND_NS 1000000000ULL

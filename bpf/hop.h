@@ -6,7 +6,7 @@
 #ifndef MXLB_HOP_H
 #define MXLB_HOP_H
 
-#include "front.h"
+#include "vip_lookup.h"
 #include "maps.h"
 #include "parse.h"
 #include "stats.h"

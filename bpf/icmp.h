@@ -13,7 +13,7 @@
 #include "checksum.h"
 #include "flow.h"
 #include "forward.h"
-#include "front.h"
+#include "vip_lookup.h"
 #include "limit.h"
 #include "reset.h"
 #include "stats.h"

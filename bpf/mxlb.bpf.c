@@ -8,7 +8,7 @@
 #include "maps.h"
 #include "stats.h"
 #include "parse.h"
-#include "front.h"
+#include "vip_lookup.h"
 #include "ring.h"
 #include "flow.h"
 #include "forward.h"
@@ -18,7 +18,7 @@
 #include "icmp.h"
 #include "decap.h"
 #include "vlan.h"
-#include "probe.h"
+#include "probe_egress.h"
 #include "fast.h"
 
 static __always_inline int nobody(struct xdp_md *ctx, struct packet *p)

@@ -7,7 +7,7 @@
 #define MXLB_NEIGHBOUR_H
 
 #include "checksum.h"
-#include "front.h"
+#include "vip_lookup.h"
 #include "limit.h"
 #include "reset.h"
 #include "stats.h"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "conf/conf.h"
 #include "daemon/daemon.h"
-#include "daemon/messenger.h"
+#include "daemon/hook.h"
 #include "probe/prober.h"
 #include "util/log.h"
 

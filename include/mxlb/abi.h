@@ -247,7 +247,7 @@ struct mxlb_allow_key {
 #define MXLB_SYN_BUCKET_UNIT_BITS 10
 #define MXLB_SYN_BUCKET_MASK	  ((1ULL << MXLB_SYN_BUCKET_TIME_BITS) - 1)
 
-/* A client that was turned away (bpf/rejected.h), in the slot that mxlb_rejected_slot() says. */
+/* A client that was turned away (bpf/reject_record.h), in the slot that mxlb_rejected_slot() says. */
 #define MXLB_REJECTED		  1024
 
 struct mxlb_rejected {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/endpoints.c: which lists may replace the one in use. */
+/* core/endpoints_judge.c: which lists may replace the one in use. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
-#include "core/endpoints.h"
+#include "core/endpoints_judge.h"
 
 static void a_list_is_refused_for_the_first_rule_that_it_breaks(void **state)
 {

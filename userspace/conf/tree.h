@@ -6,7 +6,7 @@
 #define MXLB_CONF_TREE_H
 
 #include <yaml.h>
-#include "conf/report.h"
+#include "conf/errors.h"
 
 #define TREE_MAX_DEPTH	 16
 #define TREE_MAX_NODES	 131072 /* some 12 MB in libyaml */

@@ -8,7 +8,7 @@
 
 #include <ev.h>
 #include <sys/types.h>
-#include "core/flow.h"
+#include "core/flow_values.h"
 #include "core/model.h"
 #include "core/rejected.h"
 #include "core/role.h"
@@ -50,7 +50,7 @@ struct control_info {	     /* data that is not in the model; filled by the daemo
 		*route_states; /* by service.id; NULL: not known, or no service has a route */
 	const struct rejected_summary *
 		rejected; /* MXLB_MAX_SERVICES + 1, by service.id; the last: of no known service; NULL: not known */
-	bool stopped; /* no mxlbd runs: this is what the pinned maps say (daemon/stopped.c) */
+	bool stopped; /* no mxlbd runs: this is what the pinned maps say (daemon/pinned_answers.c) */
 	int64_t as_of_wall_ms; /* then: when one last ran; 0: not known, or now */
 	const int64_t *
 		allow_changed_wall_ms; /* of allow-files, by service.id, 0: not known; NULL: none is */

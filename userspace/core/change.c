@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Applies events to the model: probe results, next hops, time. (Operators' commands: order.c.) Each function changes
+ * Applies events to the model: probe results, next hops, time. (Operators' commands: override.c.) Each function changes
  * the state, then adds the event, then lets the service decide again. Verdicts are health.c's, the choice of servers
  * is tier.c's.
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shared by change.c, order.c, cert.c, warning.c and model.c only. */
+/* Shared by change.c, override.c, cert.c, warning.c and model.c only. */
 #ifndef MXLB_CHANGE_H
 #define MXLB_CHANGE_H
 
@@ -24,7 +24,7 @@ void warning_end(struct model *m, const struct service *s, struct backend *b, bo
 bool warning_restore(struct model *m, struct service *s, const struct backend *b,
 		     const struct probe_result *r, struct now now);
 
-/* order.c: ends expired overrides. True if there were any. */
+/* override.c: ends expired overrides. True if there were any. */
 bool order_end(struct model *m, struct service *s, struct now now);
 void order_note_weight(struct model *m, const struct service *s, const struct backend *b,
 		       uint16_t from, uint16_t to, const char *who, const char *cause,

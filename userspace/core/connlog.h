@@ -16,7 +16,7 @@
 #ifndef MXLB_CONNLOG_H
 #define MXLB_CONNLOG_H
 
-#include "core/flow.h"
+#include "core/flow_values.h"
 
 enum connlog_how { CONNLOG_CLOSED, CONNLOG_IDLE, CONNLOG_RESET, CONNLOG_REPLACED };
 

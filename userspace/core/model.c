@@ -374,7 +374,7 @@ static void free_services(struct service *services, unsigned n)
 	free(services);
 }
 
-/* order.c, rule 3: an operator's weight ends with a reload; a changed weight in the file is not an event. */
+/* override.c, rule 3: an operator's weight ends with a reload; a changed weight in the file is not an event. */
 static void note_weights(struct model *m, const struct model *next, const char *who, struct now now)
 {
 	for (unsigned id = 1; id < MXLB_MAX_BACKENDS; id++) {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "conf/endpoints.h"
 #include "conf/file.h"
-#include "core/endpoints.h"
+#include "core/endpoints_judge.h"
 #include "util/addr.h"
 
 struct list {

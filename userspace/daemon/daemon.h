@@ -14,12 +14,12 @@
 #include "core/resets.h"
 #include "core/schedule.h"
 #include "datapath/datapath.h"
-#include "datapath/forge.h"
+#include "datapath/rst_frame.h"
 #include "net/netlink.h"
-#include "daemon/connlog.h"
-#include "daemon/messenger.h"
-#include "daemon/role.h"
-#include "daemon/viproute.h"
+#include "daemon/connlog_writer.h"
+#include "daemon/hook.h"
+#include "daemon/ha_role.h"
+#include "daemon/ha_routes.h"
 #include "probe/prober.h"
 
 enum exit_code {
@@ -129,7 +129,7 @@ struct daemon {
 	struct datapath_counts counts;
 	struct rejected_summary
 		rejected[MXLB_MAX_SERVICES + 1]; /* by service id; the last: of none */
-	struct rejected_told { /* rejected.c: what the log said last of a service's kind */
+	struct rejected_told { /* rejected_log.c: what the log said last of a service's kind */
 		uint64_t at_ms, packets;
 	} rejected_told[MXLB_MAX_SERVICES + 1][REJECTED_KINDS];
 	ev_timer rejected_look;
@@ -143,7 +143,7 @@ struct daemon {
 	uint64_t claims;  /* of a VIP by other hosts, as last seen */
 	unsigned claimed; /* looks until the end of the conflict is reported */
 	uint32_t flows[MXLB_MAX_BACKENDS], empty[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
-	struct survey { /* of the flow table, part by part; table.c */
+	struct survey { /* of the flow table, part by part; flow_jobs.c */
 		enum { SURVEY_NONE, SURVEY_COUNT, SURVEY_FREE } stage;
 		uint64_t at;
 		uint32_t counts[MXLB_MAX_BACKENDS], empty[MXLB_MAX_BACKENDS];
@@ -173,7 +173,7 @@ void daemon_announce(struct daemon *d);
 /* The same, once: repeated while this box is active. */
 void daemon_announce_once(struct daemon *d);
 
-/* notes.c: transitions. */
+/* events.c: transitions. */
 /* Adds an event of the daemon itself; the caller fills it, and it is logged before the loop sleeps. */
 struct event *daemon_event(struct daemon *d, enum event_kind kind);
 /* Logs all events that have not been logged yet. */
@@ -202,7 +202,7 @@ int interfaces_start(struct daemon *d); /* 0 or -errno, logged; then nothing new
 void interfaces_keep(struct daemon *d);
 void on_link(void *ctx, unsigned interface, const struct netlink_link *link);
 
-/* own.c: what mxlbd has put into the system and other programs may remove. */
+/* put_back.c: what mxlbd has put into the system and other programs may remove. */
 void own_start(struct daemon *d);
 void on_put_back(void *ctx, enum own_kind kind, unsigned n);
 void on_address(void *ctx);
@@ -219,7 +219,7 @@ const char *own_probe_trouble(struct daemon *d, const struct service *s, const s
 /* Whether this box is the active one. */
 bool daemon_is_active(const struct daemon *d);
 
-/* conflict.c: other hosts that claim a VIP. */
+/* vip_conflict.c: other hosts that claim a VIP. */
 void owners_start(struct daemon *d);
 
 /* watch.c: probes and next hops. */
@@ -262,44 +262,44 @@ void evidence_drop(struct watch *w);
 /* Its clients seem to be refused: connections that end from now on are examined, in case its probe is refused too. */
 void evidence_suspect(struct daemon *d, struct watch *w);
 
-/* rejected.c: clients that were turned away. */
+/* rejected_log.c: clients that were turned away. */
 void rejected_start(struct daemon *d);
 void rejected_refresh(struct daemon *d); /* after .counts were read */
 /* Fills MXLB_MAX_SERVICES + 1 summaries by the counters; without a last client. */
 void rejected_sum(struct rejected_summary *all, const struct datapath_counts *counts);
 
-/* stopped.c: answers a command of the control socket from the pinned maps, while no mxlbd runs. config: now its own. */
+/* pinned_answers.c: answers a command of the control socket from the pinned maps, while no mxlbd runs. config: now its own. */
 enum exit_code daemon_answer_stopped(const char *file, struct config *config, char *command);
 
-/* detach.c: removes the datapath and ends the loop, even if something remains: 0 or -errno, logged. */
+/* detach_all.c: removes the datapath and ends the loop, even if something remains: 0 or -errno, logged. */
 int daemon_detach(struct daemon *d, const char *who);
 /* Removes what a stopped mxlbd has left. config: owned by the callee. */
 enum exit_code daemon_detach_left(struct config *config);
 
-/* asked.c: probes requested by operators; see control_callbacks. */
+/* manual_probe.c: probes requested by operators; see control_callbacks. */
 int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, const char *report),
 		void *done_ctx, void **probe);
 void asked_stop(void *ctx, void *probe);
 
-/* table.c: what needs the flow table. */
+/* flow_jobs.c: what needs the flow table. */
 int table_start(struct daemon *d); /* 0 or -errno, logged */
 /* Updates the model's flow counts from a scan of the table that is at most a second old. */
 void table_refresh(struct daemon *d);
 /* traffic.c: the counters of the datapath, into the model and .counts, unless they are fresh. */
 void traffic_refresh(struct daemon *d);
 void traffic_start(struct daemon *d);
-/* orders.c: operators' overrides, over a detach and a reboot. */
+/* kept_overrides.c: operators' overrides, over a detach and a reboot. */
 void orders_save(struct daemon *d);
 void orders_restore(struct daemon *d); /* those that are not in the pinned records */
 void orders_restore_role(struct daemon *d, struct role_state *r);
 
-/* resets.c */
+/* reset_rounds.c */
 int resets_start(struct daemon *d); /* 0 or -errno */
 void resets_stop(struct daemon *d);
 /* A server is unreachable: resets its idle flows, and some seconds later those that are left. */
 void resets_of(struct daemon *d, uint32_t backend_id);
 
-/* notify.c: systemd's notify protocol (sd_notify(3)); nothing when NOTIFY_SOCKET is not set. */
+/* sdnotify.c: systemd's notify protocol (sd_notify(3)); nothing when NOTIFY_SOCKET is not set. */
 void notify_send(const char *state);
 /* Half of WATCHDOG_USEC in seconds; 0: no watchdog. */
 double notify_watchdog_s(void);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "conf/conf.h"
-#include "core/compare.h"
+#include "core/diff.h"
 #include "daemon/daemon.h"
 #include "util/log.h"
 

@@ -7,7 +7,7 @@
  *   2. Whatever happens while our own interface has no carrier, is down, or came up less than 2 s ago is a fault of
  *      this box.
  *   3. A probe that was sent elsewhere, or answered by this box itself, says nothing about the server: a fault of this
- *      box (own.c).
+ *      box (put_back.c).
  *   4. Clients that connect and send nothing are not greeted (core/passive.c): a hint. The probe's own silence then
  *      counts after the server's usual time, and acts at once, because its clients confirm it.
  *   5. Clients that send far less than usual may be refused: a hint, and the connections that end from then on are

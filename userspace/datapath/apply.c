@@ -5,7 +5,7 @@
  *   1. next hops with their tunnels, so that every server that a ring names can be reached;
  *   2. allow-lists, then rings: built aside, then activated by one store;
  *   3. the front: filled aside, then activated by one store; a new VIP appears when its ring is there;
- *   4. whatever the plan no longer contains is cleared; a server only when no flow refers to it (flows.c).
+ *   4. whatever the plan no longer contains is cleared; a server only when no flow refers to it (flow_table.c).
  *
  * A copy is written again only GRACE_MS after it went out of use.
  */

@@ -11,7 +11,7 @@
 #define MXLB_DATAPATH_H
 
 #include "core/config.h"
-#include "core/flow.h"
+#include "core/flow_values.h"
 #include "core/model.h"
 #include "core/plan.h"
 #include "core/rejected.h"

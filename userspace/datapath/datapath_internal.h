@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What load.c, attach.c, keep.c, apply.c, front.c, probetunnel.c and counters.c share. Nobody else includes this. */
+/* What load.c, attach.c, pin_guard.c, apply.c, vip_table.c, probetunnel.c and counters.c share. Nobody else includes this. */
 #ifndef MXLB_DATAPATH_INTERNAL_H
 #define MXLB_DATAPATH_INTERNAL_H
 
@@ -138,7 +138,7 @@ struct datapath {
 	} ports[MXLB_MAX_PORTS];
 };
 
-/* front.c: fills *out from plan and ports; -EEXIST when no perfect hash was found. */
+/* vip_table.c: fills *out from plan and ports; -EEXIST when no perfect hash was found. */
 int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_front *out);
 
 /* migrate.c, in this order; 0 or -errno, logged. */
@@ -148,7 +148,7 @@ void migrate_end(struct datapath *dp);	/* all links are moved */
 /* Does the pin of this map bear MXLB_KEPT? */
 bool migrate_keeps(const char *name);
 
-/* refusal.c: keeps what libbpf and the verifier say, for refusal_explain(). */
+/* load_refusal.c: keeps what libbpf and the verifier say, for refusal_explain(). */
 void refusal_listen(void);
 /* 0, or -ENOEXEC, logged: what may load is missing. */
 int refusal_capabilities(void);
@@ -189,7 +189,7 @@ bool offload_restore(const char *dir, const char *entry);
 /* The same for devices that need it no longer; the marks of another layout's directory are kept in ours. */
 void offload_tidy(struct datapath *dp);
 
-/* allow.c: a service's list. 0, -errno, or the ms after which to come again. */
+/* allow_map.c: a service's list. 0, -errno, or the ms after which to come again. */
 int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms);
 void allow_forget(struct datapath *dp, uint32_t service_id);
 void allow_purge(struct datapath *dp);

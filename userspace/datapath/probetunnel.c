@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Attaches the filter (bpf/probe.h) that puts probes of ipip servers into their tunnels: on egress of each interface
+ * Attaches the filter (bpf/probe_egress.h) that puts probes of ipip servers into their tunnels: on egress of each interface
  * that leads to such a server, and of no other. It is identified by its priority and handle, so that the next mxlbd
  * adopts it, like the probes' rules and routes.
  *

@@ -63,7 +63,7 @@ void stat_server(const struct service *s, const struct backend *b, struct now no
 void stat_backend(const struct model *m, const struct service *s, const struct control_info *info,
 		  struct now now, struct stat_row *out);
 
-/* statword.c: HAProxy's words for a server's state and its last check. */
+/* stat_words.c: HAProxy's words for a server's state and its last check. */
 enum check_status { /* HAProxy's numbers */
 		    CHECK_INI = 1,
 		    CHECK_SOCKERR = 5,

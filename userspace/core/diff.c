@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "core/compare.h"
+#include "core/diff.h"
 #include "core/maglev.h"
 #include "core/plan.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * core/compare.c: the lines about what a configuration would change; that the comparison changes nothing; and the
+ * core/diff.c: the lines about what a configuration would change; that the comparison changes nothing; and the
  * share of new connections that would move, compared with Maglev's promise.
  */
-#include "core/compare.h"
+#include "core/diff.h"
 #include "model_fixture.h"
 
 /* Returns the plan's lines and asserts that the model is unchanged. Valid until the next call. */

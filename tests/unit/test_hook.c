@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* daemon/messenger.c with real programs, under the sanitizers: what is queued, dropped and killed. */
+/* daemon/hook.c with real programs, under the sanitizers: what is queued, dropped and killed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "daemon/messenger.h"
+#include "daemon/hook.h"
 
 #define DEADLINE_S 30.0
 

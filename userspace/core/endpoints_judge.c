@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "core/endpoints.h"
+#include "core/endpoints_judge.h"
 
 #include <stddef.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* The list of errors and warnings, in order, of limited size. */
 #include <stdio.h>
 #include <string.h>
-#include "conf/report.h"
+#include "conf/errors.h"
 
 int place_cmp(struct place a, struct place b)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Sends the SYNs of forge.h through two raw sockets, one per family. Refuses mixed families. */
-#include "datapath/forge.h"
+/* Sends the SYNs of rst_frame.h through two raw sockets, one per family. Refuses mixed families. */
+#include "datapath/rst_frame.h"
 
 #include <endian.h>
 #include <errno.h>

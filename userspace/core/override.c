@@ -5,7 +5,7 @@
  *
  *   1. A server that leaves maint has not been probed meanwhile, so its verdict starts from scratch.
  *   2. When a temporary override expires, the last permanent setting applies again; for a forced tier, none.
- *   3. States and tiers survive a reload and a restart, and (daemon/orders.c) a detach and a reboot. Weights do not,
+ *   3. States and tiers survive a reload and a restart, and (daemon/kept_overrides.c) a detach and a reboot. Weights do not,
  *      as in HAProxy: the file sets them again.
  */
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Periodic work on the flow table: steps its epoch, counts flows, sweeps. (Resets: resets.c.) */
+/* Periodic work on the flow table: steps its epoch, counts flows, sweeps. (Resets: reset_rounds.c.) */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

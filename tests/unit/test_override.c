@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/order.c: operators' weights: the resulting ring, what ends them, and what a plan shows in advance. */
+/* core/override.c: operators' weights: the resulting ring, what ends them, and what a plan shows in advance. */
 #include "model_fixture.h"
-#include "core/compare.h"
+#include "core/diff.h"
 #include "core/maglev.h"
 
 /* This server's share of the first service's ring, in percent. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Reads the table of clients that were turned away (bpf/rejected.h), which the program writes meanwhile. */
+/* Reads the table of clients that were turned away (bpf/reject_record.h), which the program writes meanwhile. */
 #include <string.h>
 #include <time.h>
 #include "datapath/datapath_internal.h"

@@ -2,7 +2,7 @@
 /*
  * The file of operators' overrides, like HAProxy's server-state-file: states of servers, forced tiers and the role of this box,
  * with the operator and the expiry. The pinned records carry them over a restart and an upgrade; the file carries them over a
- * detach and a reboot. Only overrides that are not in the records are taken from it. Weights are not kept (order.c,
+ * detach and a reboot. Only overrides that are not in the records are taken from it. Weights are not kept (override.c,
  * rule 3).
  */
 #include <errno.h>

@@ -4,7 +4,7 @@
  * memory that is complete before it starts; its output goes to another one, the beginning of which is logged if it
  * fails. Whatever it leaves in its process group is killed when it ends.
  */
-#include "daemon/messenger.h"
+#include "daemon/hook.h"
 
 #include <errno.h>
 #include <poll.h>

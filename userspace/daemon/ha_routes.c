@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Routes of VIPs: viproute.h. A new metric is added before the old route is removed, so that a router never sees none.
+ * Routes of VIPs: ha_routes.h. A new metric is added before the old route is removed, so that a router never sees none.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * datapath/refusal.c: what is logged and returned if the BPF program cannot be loaded. It is compiled in here, with
+ * datapath/load_refusal.c: what is logged and returned if the BPF program cannot be loaded. It is compiled in here, with
  * the test's own kernel version, capabilities and log.
  */
 #include <setjmp.h>
@@ -18,7 +18,7 @@ static int own_uname(struct utsname *u);
 #define log_at		own_log_at
 #define uname		own_uname
 #define capability_held own_capability_held
-#include "datapath/refusal.c"
+#include "datapath/load_refusal.c"
 #undef uname
 #undef capability_held
 

@@ -5,7 +5,7 @@
  *
  * The last content of each place is kept, 40 bytes each; pages of places that were never used cost no memory.
  */
-#include "daemon/connlog.h"
+#include "daemon/connlog_writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
