@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "net/netlink_internal.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 static struct config config;
@@ -166,7 +167,7 @@ int main(int argc, char **argv)
 	setvbuf(stdin, NULL, _IONBF,
 		0); /* so that "readable" means that a line is not yet in our buffer */
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	began_ms = netlink_now_ms();
+	began_ms = clock_ms();
 	log_init("netlink-drive", LOG_LEVEL_DEBUG);
 	config.datapath = (struct datapath_conf){
 		.mark = 0x6d780000, .mark_mask = 0xffff0000, .table = 27000, .priority = 27000};

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "control/request.h"
+#include "util/clock.h"
 
 static bool has_service(const struct model *m, const char *name)
 {
@@ -62,7 +63,7 @@ static void set_state(struct request *r, const struct backend *b, enum admin_sta
 {
 	const struct control_callbacks *cb = &r->env->cb;
 
-	if (model_admin_for(r->env->model, b->id, state, r->caller->who, for_ms, control_now()))
+	if (model_admin_for(r->env->model, b->id, state, r->caller->who, for_ms, clock_now()))
 		cb->changed(cb->ctx);
 }
 
@@ -104,7 +105,7 @@ static void set_weight(struct request *r, const struct backend *b, unsigned at)
 		wrong = take_weight(r->args[at], b->conf.weight, &weight);
 	if (wrong)
 		command_error(r, "%s\n", wrong);
-	else if (model_weight(r->env->model, b->id, weight, r->caller->who, control_now()))
+	else if (model_weight(r->env->model, b->id, weight, r->caller->who, clock_now()))
 		cb->changed(cb->ctx);
 }
 
@@ -222,7 +223,7 @@ static void force_tier(struct request *r, const struct service *s)
 	uint64_t for_ms;
 
 	if (take_tier(r, s, r->args[2], &preference) && request_for(r, 3, &for_ms) &&
-	    model_force(r->env->model, s->id, preference, r->caller->who, for_ms, control_now()))
+	    model_force(r->env->model, s->id, preference, r->caller->who, for_ms, clock_now()))
 		cb->changed(cb->ctx);
 }
 
@@ -234,7 +235,7 @@ void admin_tier(struct request *r)
 	if (r->n_args && !s)
 		return;
 	if (r->n_args == 2 && !strcmp(r->args[1], "auto")) {
-		if (model_auto(r->env->model, s->id, r->caller->who, control_now()))
+		if (model_auto(r->env->model, s->id, r->caller->who, clock_now()))
 			cb->changed(cb->ctx);
 	} else if (r->n_args >= 3 && !strcmp(r->args[1], "force")) {
 		force_tier(r, s);

@@ -10,6 +10,7 @@
 #include "control/render.h"
 #include "control/request.h"
 #include "mxlb/abi.h"
+#include "util/clock.h"
 
 struct listing {
 	struct rejected_row *rows; /* MXLB_REJECTED */
@@ -72,7 +73,7 @@ static json_t *json_row(const struct model *m, const struct rejected_row *row, i
 
 static void put_json(struct request *r, const struct listing *l, unsigned max)
 {
-	int64_t now_wall_ms = control_now().wall_ms;
+	int64_t now_wall_ms = clock_now().wall_ms;
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < max; i++)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "control/render.h"
+#include "util/clock.h"
 #include "util/utf8.h"
 
 #define WORDS_MAX    16
@@ -110,7 +111,7 @@ static void run_show_status(struct request *r)
 {
 	struct control_info info = fresh_info(r->env);
 
-	if (render_status(r->env->model, &info, control_now(), r->out))
+	if (render_status(r->env->model, &info, clock_now(), r->out))
 		r->out->failed = true;
 }
 
@@ -121,7 +122,7 @@ static void run_show_info(struct request *r)
 
 	for (unsigned i = 0; i < r->n_args; i++)
 		typed_format(r->args[i], &format);
-	render_info(r->env->model, &info, control_now().wall_ms, format, r->out);
+	render_info(r->env->model, &info, clock_now().wall_ms, format, r->out);
 }
 
 static void run_show_version(struct request *r)

@@ -29,16 +29,6 @@ struct control {
 	unsigned n_clients;
 };
 
-struct now control_now(void)
-{
-	struct timespec mono, wall;
-
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &wall);
-	return (struct now){.mono_ms = mono.tv_sec * 1000ULL + mono.tv_nsec / 1000000,
-			    .wall_ms = wall.tv_sec * 1000LL + wall.tv_nsec / 1000000};
-}
-
 static void client_gone(struct client_host *host, struct client *client)
 {
 	struct control *c = (struct control *)host; /* its first member */

@@ -106,9 +106,6 @@ struct control_callbacks {
 	void *ctx;
 };
 
-/* The present time. */
-struct now control_now(void);
-
 /* Binds the socket (mode 0660 and group, else 0600), replacing a dead one only. 0 or -errno, logged. */
 int control_new(struct ev_loop *loop, const struct control_conf *conf, struct model *model,
 		const struct control_callbacks *cb, struct control **out);

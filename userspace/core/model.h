@@ -15,11 +15,7 @@
 #include "core/problem.h"
 #include "core/tally.h"
 #include "core/tier.h"
-
-struct now {
-	uint64_t mono_ms;
-	int64_t wall_ms;
-};
+#include "util/clock.h"
 
 enum nexthop_state { NEXTHOP_UNRESOLVED, NEXTHOP_RESOLVED, NEXTHOP_FAILED };
 

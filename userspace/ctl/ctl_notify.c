@@ -5,18 +5,11 @@
 #include <string.h>
 #include <time.h>
 #include "ctl/text.h"
+#include "util/clock.h"
 
 #define POLL_MS	  100
 #define DEFAULT_S 40 /* a run may take 30 s, and another may be under way */
 #define LINE_SIZE 1024
-
-static long long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
 
 /* Its event's number. */
 static enum ctl_exit begin(const struct ctl *ctl, long long *seq)
@@ -43,7 +36,8 @@ static bool is_over(const json_t *status, long long seq)
 
 static enum ctl_exit wait_for_end(const struct ctl *ctl, long long seq, json_t **status)
 {
-	long long limit = (ctl->timeout_s ? ctl->timeout_s : DEFAULT_S) * 1000LL, start = now_ms();
+	long long limit = (ctl->timeout_s ? ctl->timeout_s : DEFAULT_S) * 1000LL,
+		  start = (long long)clock_ms();
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
 
 	for (;;) {
@@ -53,7 +47,7 @@ static enum ctl_exit wait_for_end(const struct ctl *ctl, long long seq, json_t *
 			return rc;
 		json_decref(*status);
 		*status = NULL;
-		if (now_ms() - start > limit)
+		if ((long long)clock_ms() - start > limit)
 			return ctl_failed(ctl, "the notify program has not ended in time: it "
 					       "hangs, or others wait before this event\n");
 		nanosleep(&pause, NULL);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "ctl/text.h"
+#include "util/clock.h"
 
 #define SETTLE_MS 3000
 #define POLL_MS	  1000
@@ -35,14 +36,6 @@ static volatile sig_atomic_t interrupted;
 static void on_interrupt(int signal_number)
 {
 	interrupted = signal_number;
-}
-
-static long long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
 static enum ctl_exit refuse_many(const struct ctl *ctl, const struct ctl_found *found, size_t n)
@@ -154,11 +147,11 @@ static enum ctl_exit stop_waiting(const struct ctl *ctl, const struct seen *s, c
 /* Rules 1 and 2. s: the last state seen. */
 static enum ctl_exit wait_for_last(const struct ctl *ctl, const char *state, struct seen *s)
 {
-	long long start = now_ms(), limit = ctl->timeout_s * 1000LL;
+	long long start = (long long)clock_ms(), limit = ctl->timeout_s * 1000LL;
 
 	for (;;) {
 		enum ctl_exit rc = look(ctl, s->name, s);
-		long long waited = now_ms() - start;
+		long long waited = (long long)clock_ms() - start;
 		bool late = limit && waited >= limit;
 
 		if (rc)

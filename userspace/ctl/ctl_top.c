@@ -10,6 +10,7 @@
 #include "ctl/rates.h"
 #include "ctl/screen.h"
 #include "ctl/text.h"
+#include "util/clock.h"
 
 #define DELAY_S	   2
 #define NAME_WIDTH 23
@@ -20,14 +21,6 @@ struct looks {
 	double at; /* when the later one was taken */
 	double seconds;
 };
-
-static double now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 static void drop(struct looks *l)
 {
@@ -42,7 +35,7 @@ static int look(const struct ctl *ctl, struct looks *l)
 	struct buf reply = {0};
 	json_t *status = NULL;
 	int err = link_try(ctl->socket, "show status", &reply);
-	double at = now_s();
+	double at = ((double)clock_ms() / 1e3);
 
 	if (!err)
 		status = json_loadb(reply.data, reply.len, JSON_REJECT_DUPLICATES, NULL);
@@ -218,7 +211,7 @@ static bool stay(const char *text, unsigned *first, double until)
 {
 	for (;;) {
 		unsigned most = screen_show(text, HEAD, *first);
-		double left = until - now_s();
+		double left = until - ((double)clock_ms() / 1e3);
 
 		if (*first > most)
 			*first = most;
@@ -245,7 +238,7 @@ static enum ctl_exit on_screen(const struct ctl *ctl, struct looks *l)
 	bool more = true;
 
 	while (more && (!ctl->count || i++ < ctl->count)) {
-		double until = now_s() + (ctl->delay_s ? ctl->delay_s : DELAY_S);
+		double until = ((double)clock_ms() / 1e3) + (ctl->delay_s ? ctl->delay_s : DELAY_S);
 		struct buf text = {0};
 
 		if (look(ctl, l))

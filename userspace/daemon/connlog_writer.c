@@ -13,6 +13,7 @@
 #include "control/render.h"
 #include "core/connlog.h"
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define SLICES	20
@@ -106,7 +107,7 @@ static void look(struct connlog *c, uint64_t n)
 	memset(c->services, 0, sizeof(c->services));
 	for (unsigned i = 0; i < m->n_services; i++)
 		c->services[m->services[i].id] = &m->services[i];
-	c->now = daemon_now();
+	c->now = clock_now();
 	datapath_look(c->daemon->datapath, c->at, n, on_place, c);
 	c->at += n;
 }

@@ -16,24 +16,13 @@
 #include "conf/conf.h"
 #include "daemon/daemon.h"
 #include "util/capability.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define ANNOUNCEMENTS	    3 /* RFC 5227 section 2.3 requires two; one more in case a frame is lost */
 #define ANNOUNCE_INTERVAL_S 1.0
 #define DESCRIPTORS_MIN	    128 /* the start needs 40, clients and probes need more */
 #define LAST_WORDS_S	    3.0 /* for `notify` to report the stop */
-
-struct now daemon_now(void)
-{
-	struct timespec mono, wall;
-
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &wall);
-	return (struct now){
-		.mono_ms = mono.tv_sec * 1000ULL + mono.tv_nsec / 1000000,
-		.wall_ms = wall.tv_sec * 1000LL + wall.tv_nsec / 1000000,
-	};
-}
 
 void daemon_changed(struct daemon *d)
 {
@@ -139,7 +128,7 @@ static void apply(struct daemon *d)
 	if (!ret) {
 		remember_all(d);
 		datapath_tunnel_probes(d->datapath, &plan);
-		ret = datapath_apply(d->datapath, &plan, daemon_now().mono_ms);
+		ret = datapath_apply(d->datapath, &plan, clock_now().mono_ms);
 		plan_free(&plan);
 	}
 	if (ret)
@@ -149,16 +138,16 @@ static void apply(struct daemon *d)
 /* What is in force at a stop stays in force: a change that still waits for readers of the old state is applied before. */
 static void finish_apply(struct daemon *d)
 {
-	uint64_t until_ms = daemon_now().mono_ms + STOP_APPLY_MS;
+	uint64_t until_ms = clock_now().mono_ms + STOP_APPLY_MS;
 
 	while (!d->detached && (d->dirty || ev_is_active(&d->again)) &&
-	       daemon_now().mono_ms < until_ms)
+	       clock_now().mono_ms < until_ms)
 		ev_run(d->loop, d->dirty ? EVRUN_NOWAIT : EVRUN_ONCE);
 }
 
 static void set_tick(struct daemon *d)
 {
-	uint64_t at = model_next_tick(d->model), now = daemon_now().mono_ms;
+	uint64_t at = model_next_tick(d->model), now = clock_now().mono_ms;
 
 	ev_timer_stop(d->loop, &d->tick);
 	if (!at)
@@ -193,7 +182,7 @@ static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
 	(void)loop;
 	(void)events;
 	settle(d);
-	turn_ms = d->woken_ms ? daemon_now().mono_ms - d->woken_ms : 0;
+	turn_ms = d->woken_ms ? clock_now().mono_ms - d->woken_ms : 0;
 	if (turn_ms > d->turn_max_ms[0])
 		d->turn_max_ms[0] = turn_ms;
 }
@@ -205,7 +194,7 @@ static void on_woken(struct ev_loop *loop, ev_check *check, int events)
 
 	(void)loop;
 	(void)events;
-	d->woken_ms = daemon_now().mono_ms;
+	d->woken_ms = clock_now().mono_ms;
 }
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
@@ -221,7 +210,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	if (model_tick(d->model, daemon_now()))
+	if (model_tick(d->model, clock_now()))
 		daemon_changed(d);
 	set_tick(d);
 }
@@ -259,7 +248,7 @@ static void on_refresh(void *ctx, struct control_info *info)
 	info->rate = &d->second.rate;
 	info->idle_pct = d->second.idle_pct;
 	info->pid = getpid();
-	info->uptime_s = (daemon_now().mono_ms - d->started_ms) / 1000;
+	info->uptime_s = (clock_now().mono_ms - d->started_ms) / 1000;
 	info->config_file = d->file;
 	info->config_loaded_wall_ms = d->loaded_wall_ms;
 	info->config_last_error = d->last_error;
@@ -370,7 +359,7 @@ static int start_model(struct daemon *d)
 
 	if (err)
 		return err;
-	err = model_create(d->config, adopted, n, daemon_now(), &d->model);
+	err = model_create(d->config, adopted, n, clock_now(), &d->model);
 	/* removes the rule, table and neighbour of servers that no longer exist */
 	for (unsigned i = 0; i < n && !err; i++)
 		if (!model_backend(d->model, adopted[i].backend_id, NULL))
@@ -599,8 +588,8 @@ enum exit_code daemon_run(const char *file, struct config *config)
 	}
 	d->file = file;
 	d->config = config;
-	d->started_ms = daemon_now().mono_ms;
-	d->loaded_wall_ms = daemon_now().wall_ms;
+	d->started_ms = clock_now().mono_ms;
+	d->loaded_wall_ms = clock_now().wall_ms;
 	d->loop = ev_loop_new(EVFLAG_AUTO);
 	if (!d->loop)
 		goto out;

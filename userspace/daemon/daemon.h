@@ -165,7 +165,6 @@ struct daemon {
 /* Runs until it is stopped. file: the configuration's path; config: loaded and checked, owned by the daemon from now on. */
 enum exit_code daemon_run(const char *file, struct config *config);
 
-struct now daemon_now(void);
 /* The plan must be made again before the loop sleeps. */
 void daemon_changed(struct daemon *d);
 /* Announces the VIPs a few times, after anything that may have made neighbours forget them. */

@@ -9,11 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 struct event *daemon_event(struct daemon *d, enum event_kind kind)
 {
-	return event_add(&d->model->events, kind, daemon_now().wall_ms);
+	return event_add(&d->model->events, kind, clock_now().wall_ms);
 }
 
 /* That the program fails cannot be told by it; and that it works again would be a run more, which may fail. */
@@ -84,7 +85,7 @@ void note_sight(struct daemon *d, unsigned interface)
 	if (is == SIGHT_BLIND || d->sights[interface]) /* "sees" is not reported at the start */
 		note_interface(d, EVENT_INTERFACE_BLIND, interface, &d->sights[interface],
 			       names[is], cause);
-	if (model_blind(d->model, interface, is == SIGHT_BLIND, name, daemon_now()))
+	if (model_blind(d->model, interface, is == SIGHT_BLIND, name, clock_now()))
 		daemon_changed(d);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "core/refusal.h"
 #include "daemon/daemon.h"
+#include "util/clock.h"
 
 #define PART	   16384 /* places of the flow table at a time: half a millisecond */
 #define PAUSE_S	   0.002
@@ -103,7 +104,7 @@ static void add_all(struct passive_volumes *to, const struct passive_volumes *fr
 static void begin(struct daemon *d)
 {
 	struct evidence *e = &d->evidence;
-	uint64_t now_ms = daemon_now().mono_ms, since_ms;
+	uint64_t now_ms = clock_now().mono_ms, since_ms;
 
 	e->n_slots = 0;
 	memset(e->slot_of, 0, sizeof(e->slot_of));
@@ -156,7 +157,7 @@ static void carry_out(struct watch *w, struct probe_result *r, enum blame_act ac
 		r->reason = REASON_probe_refused;
 	else if (act != BLAME_WARNS && act != BLAME_UP)
 		make_it_the_servers(r);
-	if (model_judged(d->model, w->id, r, act, daemon_now()))
+	if (model_judged(d->model, w->id, r, act, clock_now()))
 		daemon_changed(d);
 }
 
@@ -189,7 +190,7 @@ static enum passive_finding find(struct refusal *refused, struct passive_flows *
 static uint64_t judge(struct daemon *d, struct evidence_slot *s)
 {
 	struct watch *w = &d->watches[s->id];
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = clock_now().mono_ms;
 	bool waited = now_ms - w->refused_ms >= WAIT_MS;
 	struct clients_seen seen;
 	struct probe_result r;
@@ -282,7 +283,7 @@ bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
 	if (!w->refused)
 		return false;
 	if (!w->refused_ms)
-		w->refused_ms = daemon_now().mono_ms;
+		w->refused_ms = clock_now().mono_ms;
 	w->refused->suspect_ms = 0;
 	w->refused->result = *r;
 	w->judged = false;
@@ -297,7 +298,7 @@ void evidence_suspect(struct daemon *d, struct watch *w)
 	w->refused = calloc(1, sizeof(*w->refused));
 	if (!w->refused)
 		return;
-	w->refused->suspect_ms = daemon_now().mono_ms;
+	w->refused->suspect_ms = clock_now().mono_ms;
 	look_now(d);
 }
 

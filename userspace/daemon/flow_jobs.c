@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define EPOCH_S	   1.0
@@ -25,7 +26,7 @@ static void survey_step(struct daemon *d)
 		if (!more) {
 			memcpy(d->flows, s->counts, sizeof(d->flows));
 			memcpy(d->empty, s->empty, sizeof(d->empty));
-			d->flows_ms = daemon_now().mono_ms;
+			d->flows_ms = clock_now().mono_ms;
 		}
 	} else {
 		more = datapath_sweep_free(d->datapath, s->at, PART);
@@ -46,9 +47,9 @@ static void survey_step(struct daemon *d)
 /* Works for this long at most; the rest is done in later turns. */
 static void survey(struct daemon *d, uint64_t most_ms)
 {
-	uint64_t until_ms = daemon_now().mono_ms + most_ms;
+	uint64_t until_ms = clock_now().mono_ms + most_ms;
 
-	while (d->survey.stage != SURVEY_NONE && daemon_now().mono_ms < until_ms)
+	while (d->survey.stage != SURVEY_NONE && clock_now().mono_ms < until_ms)
 		survey_step(d);
 	ev_timer_stop(d->loop, &d->survey.more);
 	if (d->survey.stage == SURVEY_NONE)
@@ -76,7 +77,7 @@ static void begin_survey(struct daemon *d)
 
 static void count(struct daemon *d)
 {
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = clock_now().mono_ms;
 
 	if (d->flows_ms && now_ms - d->flows_ms < COUNTED_MS)
 		return;
@@ -103,7 +104,7 @@ static void on_epoch(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	datapath_step_epoch(d->datapath);
-	datapath_set_pulse(d->datapath, daemon_now().wall_ms);
+	datapath_set_pulse(d->datapath, clock_now().wall_ms);
 }
 
 static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)

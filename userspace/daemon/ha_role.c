@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "conf/digest.h"
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define TICK_S		1.0
@@ -43,14 +44,6 @@ struct role_keeper {
 	bool has_written;
 	uint64_t expired; /* leases that ended while this process ran */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 static const struct ha_conf *conf_of(const struct role_keeper *k)
 {
@@ -88,7 +81,7 @@ static void note(struct role_keeper *k, enum event_kind kind, const char *from, 
 static void write_word(struct role_keeper *k)
 {
 	struct datapath *dp = k->daemon->datapath;
-	uint64_t was = datapath_role(dp), now = now_ns();
+	uint64_t was = datapath_role(dp), now = clock_ns();
 	uint64_t word = role_word(&k->state, conf_of(k), now);
 
 	if (was > ROLE_WORD_NEVER && was <= now)
@@ -98,7 +91,7 @@ static void write_word(struct role_keeper *k)
 
 uint64_t role_lease_left_ms(const struct daemon *d)
 {
-	uint64_t word = datapath_role(d->datapath), now = now_ns();
+	uint64_t word = datapath_role(d->datapath), now = clock_ns();
 
 	return word > now ? (word - now) / 1000000 : 0;
 }
@@ -186,7 +179,7 @@ static unsigned causes(struct daemon *d)
 static void set_due(struct role_keeper *k)
 {
 	uint64_t at = role_next_ms(&k->state), drained = viproutes_next_ms(k->daemon);
-	uint64_t now = daemon_now().mono_ms;
+	uint64_t now = clock_now().mono_ms;
 	struct ev_loop *loop = k->daemon->loop;
 
 	ev_timer_stop(loop, &k->due);
@@ -225,13 +218,13 @@ static void decide(struct role_keeper *k)
 	enum role was = k->state.role;
 	char why[EVENT_TEXT_SIZE];
 
-	if (role_decide(&k->state, conf_of(k), causes(d), daemon_now())) {
+	if (role_decide(&k->state, conf_of(k), causes(d), clock_now())) {
 		cause_text(k, why, sizeof(why));
 		note(k, EVENT_ROLE, role_name(was), role_name(k->state.role),
 		     k->state.source == ROLE_FROM_OPERATOR ? k->state.order.who : "", why);
 		write_word(k);
 		if (k->state.role == ROLE_ACTIVE) {
-			model_restart_holds(d->model, daemon_now());
+			model_restart_holds(d->model, clock_now());
 			d->dirty = true;
 			daemon_announce(d);
 		}
@@ -251,7 +244,7 @@ void role_give_order(struct daemon *d, enum role_order wanted, const char *who, 
 {
 	if (!d->role)
 		return;
-	role_order_give(&d->role->state, wanted, who, for_ms, daemon_now());
+	role_order_give(&d->role->state, wanted, who, for_ms, clock_now());
 	decide(d->role);
 	orders_save(d);
 }
@@ -275,7 +268,7 @@ static void set_lost(struct role_keeper *k, bool lost)
 /* True: it says something of the instance. */
 static bool take_line(struct role_keeper *k)
 {
-	uint64_t now = daemon_now().mono_ms;
+	uint64_t now = clock_now().mono_ms;
 	enum vrrp_state state;
 
 	k->line[k->len] = '\0';
@@ -359,7 +352,7 @@ static void has_writer(struct role_keeper *k)
 
 static void has_none(struct role_keeper *k)
 {
-	uint64_t now = daemon_now().mono_ms;
+	uint64_t now = clock_now().mono_ms;
 
 	ev_io_stop(k->daemon->loop, &k->readable);
 	if (!k->ended_ms)
@@ -539,7 +532,7 @@ int role_start(struct daemon *d)
 	k->fd = -1;
 	d->role = k;
 	init_watchers(k);
-	role_init(&k->state, &d->config->ha, kept_role(d), daemon_now());
+	role_init(&k->state, &d->config->ha, kept_role(d), clock_now());
 	if (d->config->ha.given)
 		orders_restore_role(d, &k->state);
 	write_word(k);

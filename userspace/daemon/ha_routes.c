@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 static const char *const states[] = {
@@ -40,7 +41,7 @@ static bool drains(const struct daemon *d)
 	const struct role_state *r = role_state(d);
 
 	return r && r->role == ROLE_STANDBY && r->source == ROLE_FROM_OPERATOR &&
-	       daemon_now().mono_ms - r->since_ms < ROUTE_DRAIN_MS;
+	       clock_now().mono_ms - r->since_ms < ROUTE_DRAIN_MS;
 }
 
 uint64_t viproutes_next_ms(const struct daemon *d)

@@ -7,6 +7,7 @@
  */
 #include <time.h>
 #include "daemon/daemon.h"
+#include "util/clock.h"
 
 #define LOOK_MS	   50
 #define LOOK_SHARE 100
@@ -38,26 +39,18 @@ static void look_at(struct daemon *d, uint32_t first)
 	}
 }
 
-static double cpu_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;
-	double began_s = cpu_s(), next_s;
+	double began_s = ((double)clock_thread_cpu_us() / 1e6), next_s;
 
 	(void)events;
-	passive_clock_look(&d->quiet, d->look_ms, daemon_now().mono_ms);
+	passive_clock_look(&d->quiet, d->look_ms, clock_now().mono_ms);
 	for (uint32_t first = 0; first < MXLB_MAX_BACKENDS; first += DATAPATH_BATCH)
 		if (any_there(d->model, first))
 			look_at(d, first);
 	d->looked = true;
-	next_s = (cpu_s() - began_s) * LOOK_SHARE;
+	next_s = (((double)clock_thread_cpu_us() / 1e6) - began_s) * LOOK_SHARE;
 	d->look_ms = next_s > LOOK_MS / 1000.0 ? (uint32_t)(next_s * 1000) : LOOK_MS;
 	ev_timer_set(timer, d->look_ms / 1000.0, 0);
 	ev_timer_start(loop, timer);

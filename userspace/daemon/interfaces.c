@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define KEEP_S	    1.0
@@ -25,7 +26,7 @@ static int fill_maps(struct daemon *d)
 	do {
 		if (ret)
 			usleep(ret * 1000);
-		ret = datapath_apply(d->datapath, &plan, daemon_now().mono_ms);
+		ret = datapath_apply(d->datapath, &plan, clock_now().mono_ms);
 	} while (ret > 0 && ++rounds < FILL_ROUNDS);
 	plan_free(&plan);
 	return ret > 0 ? -ETIMEDOUT : ret;

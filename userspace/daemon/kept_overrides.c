@@ -12,6 +12,7 @@
 #include "daemon/daemon.h"
 #include "util/log.h"
 #include "util/statefile.h"
+#include "util/clock.h"
 
 static void add(json_t *list, const struct order *o, json_t *what)
 {
@@ -99,8 +100,8 @@ static void restore_server(struct daemon *d, const json_t *o, const char *who, u
 	    after < ADMIN_READY || after > ADMIN_MAINT)
 		return;
 	if (for_ms && after != ADMIN_READY)
-		model_admin(d->model, b->id, (enum admin_state)after, who, daemon_now());
-	model_admin_for(d->model, b->id, (enum admin_state)state, who, for_ms, daemon_now());
+		model_admin(d->model, b->id, (enum admin_state)after, who, clock_now());
+	model_admin_for(d->model, b->id, (enum admin_state)state, who, for_ms, clock_now());
 	b->order.since_wall_ms = json_integer_value(json_object_get(o, "since"));
 }
 
@@ -114,7 +115,7 @@ static void restore_tier(struct daemon *d, const json_t *o, const char *who, uin
 
 		if (strcmp(s->conf.name, service) || s->has_forced || tier < 0 ||
 		    tier > UINT16_MAX ||
-		    !model_force(d->model, s->id, (uint16_t)tier, who, for_ms, daemon_now()))
+		    !model_force(d->model, s->id, (uint16_t)tier, who, for_ms, clock_now()))
 			continue;
 		s->order.since_wall_ms = json_integer_value(json_object_get(o, "since"));
 	}
@@ -140,7 +141,7 @@ void orders_restore(struct daemon *d)
 		uint64_t for_ms;
 
 		if (!who || !json_is_string(json_object_get(o, "service")) ||
-		    !time_left(o, daemon_now().wall_ms, &for_ms))
+		    !time_left(o, clock_now().wall_ms, &for_ms))
 			continue;
 		if (json_is_string(json_object_get(o, "server")))
 			restore_server(d, o, who, for_ms);
@@ -153,7 +154,7 @@ void orders_restore(struct daemon *d)
 void orders_restore_role(struct daemon *d, struct role_state *r)
 {
 	json_t *list = orders_read(d), *o;
-	struct now now = daemon_now();
+	struct now now = clock_now();
 	size_t i;
 
 	json_array_foreach(list, i, o)

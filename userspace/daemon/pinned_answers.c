@@ -11,6 +11,7 @@
 #include <string.h>
 #include "control/commands.h"
 #include "daemon/daemon.h"
+#include "util/clock.h"
 
 static const char *const answered[] = {"show status", "show flows", "show rejected", "explain"};
 
@@ -115,7 +116,7 @@ static int make_model(struct stopped *s)
 	int err = datapath_adopted(s->datapath, &adopted, &n);
 
 	if (!err)
-		err = model_create(s->config, adopted, n, daemon_now(), &s->model);
+		err = model_create(s->config, adopted, n, clock_now(), &s->model);
 	free(adopted);
 	for (unsigned i = 0; !err && i < s->model->n_services; i++)
 		correct_service(s->datapath, &s->model->services[i]);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include "conf/conf.h"
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define LOOK_S		1.0
@@ -33,7 +34,7 @@ static const char *const names[OWN_KINDS] = {
 static void put_back(struct daemon *d, enum own_kind kind, unsigned n)
 {
 	struct own_told *told = &d->own_told[kind];
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = clock_now().mono_ms;
 	struct event *e;
 
 	told->n += n;
@@ -59,7 +60,7 @@ static void keep_filters(struct daemon *d)
 	unsigned n = datapath_keep_probes_tunnelled(d->datapath);
 
 	if (n)
-		d->filters_gone_ms = daemon_now().mono_ms;
+		d->filters_gone_ms = clock_now().mono_ms;
 	put_back(d, OWN_FILTERS, n);
 }
 
@@ -74,7 +75,7 @@ void on_filter_gone(void *ctx)
 void own_problem(struct daemon *d, const char *name, const char *about, bool critical,
 		 const char *text)
 {
-	problem_set(&d->model->problems, &d->model->events, daemon_now().wall_ms, name, about,
+	problem_set(&d->model->problems, &d->model->events, clock_now().wall_ms, name, about,
 		    critical, text);
 }
 

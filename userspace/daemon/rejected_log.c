@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define LOOK_S	10.0
@@ -66,7 +67,7 @@ static void tell(struct daemon *d, unsigned service, enum rejected_kind kind, ui
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = clock_now().mono_ms;
 
 	(void)loop;
 	(void)events;

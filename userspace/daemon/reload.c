@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "core/diff.h"
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 static bool interface_is_there(struct netlink *netlink, const struct config *c, unsigned i)
@@ -158,7 +159,7 @@ static int take_over(struct daemon *d, const char *who, struct config *config)
 
 	err = datapath_adopted(d->datapath, &left, &n);
 	if (!err)
-		err = model_reload_adopting(d->model, config, left, n, who, daemon_now());
+		err = model_reload_adopting(d->model, config, left, n, who, clock_now());
 	free(left);
 	daemon_announce(d); /* in either case: groups still needed are joined again */
 	if (err)
@@ -224,7 +225,7 @@ int daemon_plan(struct daemon *d, const char *name, const struct buf *text, stru
 	table_refresh(d);
 	if (!err) {
 		compare_others(d->config, config, out);
-		err = compare_config(d->model, config, daemon_now(), out);
+		err = compare_config(d->model, config, clock_now(), out);
 	}
 	config_free(config);
 	return err;
@@ -256,7 +257,7 @@ int daemon_reload(struct daemon *d, const char *who, struct buf *errors)
 	} else {
 		d->last_error[0] = 0;
 		d->reloads_ok++;
-		d->loaded_wall_ms = daemon_now().wall_ms;
+		d->loaded_wall_ms = clock_now().wall_ms;
 		log_lines(LOG_LEVEL_WARN, "config_warning", errors);
 	}
 	notify_send("READY=1");

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "control/render.h"
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define ROUNDS	 3
@@ -101,7 +102,7 @@ static void end_round(struct reset_rounds *r, uint64_t now_ms)
  */
 static void gather_due(struct daemon *d)
 {
-	struct gather g = {.daemon = d, .now_ms = daemon_now().mono_ms};
+	struct gather g = {.daemon = d, .now_ms = clock_now().mono_ms};
 	struct service *s;
 	bool any = false;
 
@@ -150,7 +151,7 @@ static void reset_one(void *ctx, uint64_t place, const struct flow_row *row)
 /* True: nothing could be sent, although flows are left. */
 static bool send_batch(struct daemon *d)
 {
-	struct one one = {.daemon = d, .second = daemon_now().mono_ms / 1000};
+	struct one one = {.daemon = d, .second = clock_now().mono_ms / 1000};
 	unsigned put_off = 0, n;
 	uint64_t place;
 
@@ -166,7 +167,7 @@ static bool send_batch(struct daemon *d)
 static void on_resets(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;
-	uint64_t now_ms = daemon_now().mono_ms, next_ms = 0;
+	uint64_t now_ms = clock_now().mono_ms, next_ms = 0;
 	bool full;
 
 	(void)loop;
@@ -195,7 +196,7 @@ void resets_of(struct daemon *d, uint32_t backend_id)
 	if (!d->forge)
 		return;
 	d->rounds[backend_id] =
-		(struct reset_rounds){.at_ms = daemon_now().mono_ms, .left = ROUNDS + 1};
+		(struct reset_rounds){.at_ms = clock_now().mono_ms, .left = ROUNDS + 1};
 	d->resets_new = true;
 	resets_in(d, 0);
 }

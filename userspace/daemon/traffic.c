@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "daemon/daemon.h"
+#include "util/clock.h"
 
 #define FRESH_MS \
 	10 /* maximum age of the counters, so that a client that polls in a loop costs no more than this */
@@ -58,7 +59,7 @@ static void read_traffic(struct daemon *d)
 
 void traffic_refresh(struct daemon *d)
 {
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = clock_now().mono_ms;
 
 	if (d->refreshed_ms && now_ms - d->refreshed_ms < FRESH_MS)
 		return;
@@ -66,16 +67,14 @@ void traffic_refresh(struct daemon *d)
 	table_refresh(d);
 	datapath_counts(d->datapath, &d->counts);
 	rejected_refresh(d);
-	d->refreshed_ms = daemon_now().mono_ms;
+	d->refreshed_ms = clock_now().mono_ms;
 }
 
 static void measure_idle(struct daemon *d, uint64_t now_ms)
 {
-	struct timespec t;
-	uint64_t cpu_ms, span_ms = now_ms - d->second.at_ms, busy;
+	uint64_t cpu_ms = clock_ns_of(CLOCK_PROCESS_CPUTIME_ID) / 1000000;
+	uint64_t span_ms = now_ms - d->second.at_ms, busy;
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	cpu_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 	busy = span_ms ? (cpu_ms - d->second.cpu_ms) * 100 / span_ms : 0;
 	d->second.idle_pct = d->second.at_ms && busy < 100 ? 100 - (unsigned)busy
 			     : d->second.at_ms		   ? 0
@@ -88,7 +87,7 @@ static void measure_idle(struct daemon *d, uint64_t now_ms)
 static void on_second(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;
-	uint64_t now_ms = daemon_now().mono_ms, all_flows = 0, all_fresh = 0;
+	uint64_t now_ms = clock_now().mono_ms, all_flows = 0, all_fresh = 0;
 
 	(void)loop;
 	(void)events;

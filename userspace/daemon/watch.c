@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define MAINT_MS      250
@@ -28,7 +29,7 @@
 
 static void take(struct daemon *d, uint32_t id, const struct probe_result *r)
 {
-	if (model_probe_result(d->model, id, r, daemon_now()))
+	if (model_probe_result(d->model, id, r, clock_now()))
 		daemon_changed(d);
 }
 
@@ -38,7 +39,7 @@ static bool link_is_ours_to_blame(struct daemon *d, unsigned interface)
 
 	if (!link->ifindex || !link->up || !link->carrier)
 		return true;
-	return link->up_since_ms && daemon_now().mono_ms - link->up_since_ms < LINK_YOUNG_MS;
+	return link->up_since_ms && clock_now().mono_ms - link->up_since_ms < LINK_YOUNG_MS;
 }
 
 /*
@@ -79,7 +80,7 @@ static void blame_way(struct watch *w, const struct service *s, const struct bac
 
 static void set_timer(struct watch *w)
 {
-	double in_ms = (double)w->when.due_ms - (double)daemon_now().mono_ms;
+	double in_ms = (double)w->when.due_ms - (double)clock_now().mono_ms;
 
 	ev_timer_stop(w->daemon->loop, &w->due);
 	ev_timer_set(&w->due, in_ms > 0 ? in_ms / 1000 : 0, 0);
@@ -95,7 +96,7 @@ static void probe_at(struct watch *w, uint64_t ms)
 /* After a probe has ended with any result, or after a report that belongs to no probe. */
 static void probe_next(struct watch *w, const struct service *s, const struct backend *b)
 {
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = clock_now().mono_ms;
 	uint32_t gap_ms = schedule_gap(&b->health, &s->probe, now_ms);
 	bool waits = ev_is_active(&w->due);
 
@@ -196,7 +197,7 @@ static void begin(struct watch *w, const struct service *s, const struct backend
 	const char *trouble;
 	int err;
 
-	w->began_ms = daemon_now().mono_ms;
+	w->began_ms = clock_now().mono_ms;
 	w->mute_ms = 0;
 	w->daemon->hinted += w->hinted;
 	trouble = own_probe_trouble(w->daemon, s, b, true, 0); /* rule 3 */
@@ -213,7 +214,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 	struct watch *w = timer->data;
 	struct service *s;
 	struct backend *b = model_backend(w->daemon->model, w->id, &s);
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = clock_now().mono_ms;
 
 	(void)loop;
 	(void)events;
@@ -237,7 +238,7 @@ void on_started(void *ctx, uint32_t backend_id)
 {
 	struct daemon *d = ctx;
 
-	lateness_add(&d->lateness, d->watches[backend_id].when.due_ms, daemon_now().mono_ms);
+	lateness_add(&d->lateness, d->watches[backend_id].when.due_ms, clock_now().mono_ms);
 }
 
 void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result)
@@ -310,7 +311,7 @@ static void judge_mute(struct watch *w, const struct service *s, const struct ba
 	evidence_drop(w);
 	w->mute_ms = 0;
 	reach(w, &(struct reach_input){.event = REACH_ENDS, .raw = r.reason, .reason = r.reason});
-	if (model_judged(d->model, w->id, &r, BLAME_NOW, daemon_now()))
+	if (model_judged(d->model, w->id, &r, BLAME_NOW, clock_now()))
 		daemon_changed(d);
 	probe_next(w, s, b);
 }
@@ -321,7 +322,7 @@ void on_mute(void *ctx, uint32_t backend_id)
 	struct watch *w = &d->watches[backend_id];
 	struct service *s;
 	const struct backend *b = model_backend(d->model, backend_id, &s);
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = clock_now().mono_ms;
 
 	if (!b || !w->id)
 		return;
@@ -337,7 +338,7 @@ static bool hint(struct watch *w, uint32_t apart_ms)
 {
 	struct daemon *d = w->daemon;
 	const struct backend *b = model_backend(d->model, w->id, NULL);
-	uint64_t now_ms = daemon_now().mono_ms;
+	uint64_t now_ms = clock_now().mono_ms;
 
 	if (!b || b->admin == ADMIN_MAINT || !w->began_ms || w->hinted ||
 	    !ev_is_active(&w->due)) /* a probe is running */
@@ -361,7 +362,7 @@ void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *
 {
 	struct watch *w = &d->watches[backend_id];
 	const struct backend *b = model_backend(d->model, backend_id, NULL);
-	uint64_t now_ms = daemon_now().mono_ms, before = w->silence.opened;
+	uint64_t now_ms = clock_now().mono_ms, before = w->silence.opened;
 	bool known = w->silence.seen;
 
 	model_clients(d->model, backend_id, known && seen->promoted != before,
@@ -426,8 +427,7 @@ void on_unreachable(void *ctx, uint32_t backend_id)
 /* The first probe waited for its next hop to be resolved. */
 static void begin_now(struct watch *w, const struct service *s)
 {
-	uint64_t now_ms = daemon_now().mono_ms,
-		 at_ms = w->when.due_ms - s->probe.connect_timeout_ms;
+	uint64_t now_ms = clock_now().mono_ms, at_ms = w->when.due_ms - s->probe.connect_timeout_ms;
 
 	probe_at(w, at_ms > now_ms ? at_ms : now_ms);
 }
@@ -447,7 +447,7 @@ void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
 	if (!b || !w->id)
 		return;
 	in.was_failed = b->nexthop.state == NEXTHOP_FAILED;
-	if (model_nexthop(d->model, backend_id, nh, daemon_now()))
+	if (model_nexthop(d->model, backend_id, nh, clock_now()))
 		daemon_changed(d);
 	warn(w, s, b);
 	in.up = b->health.verdict == VERDICT_UP;
@@ -500,7 +500,7 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 			  strerror(-err));
 	probe_route(w, s, b);
 	/* At once if the next hop is known; otherwise when it is, or after the time limit of a connect. */
-	schedule_start(&w->when, b->id, place, n, s->probe.interval_ms, daemon_now().mono_ms);
+	schedule_start(&w->when, b->id, place, n, s->probe.interval_ms, clock_now().mono_ms);
 	if (!b->nexthop.has_mac)
 		w->when.due_ms += s->probe.connect_timeout_ms;
 	set_timer(w);

@@ -3,15 +3,7 @@
 #include <string.h>
 #include <time.h>
 #include "datapath/datapath_internal.h"
-
-/* As the program's clock has it. */
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
+#include "util/clock.h"
 
 /* False: it is free, or two CPUs were filling it at a time. */
 static bool row_of(const struct datapath *dp, uint32_t slot, uint64_t now, struct rejected_row *row)
@@ -40,7 +32,7 @@ static bool row_of(const struct datapath *dp, uint32_t slot, uint64_t now, struc
 void datapath_each_rejected(const struct datapath *dp,
 			    void (*fn)(void *ctx, const struct rejected_row *row), void *ctx)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns();
 	struct rejected_row row;
 
 	for (uint32_t i = 0; dp->rejected && i < MXLB_REJECTED; i++)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include "datapath/datapath_internal.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 struct region {
@@ -154,12 +155,9 @@ static bool bucket_put_back(__u64 *bucket, uint64_t mask, unsigned unit_bits, ui
 
 static bool buckets_put_back(struct datapath *dp)
 {
-	struct timespec t;
+	uint64_t now_ns = clock_ns();
 	bool differs = false;
-	uint64_t now_ns;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now_ns = t.tv_sec * 1000000000ULL + t.tv_nsec;
 	for (unsigned i = 0; i < MXLB_BUCKETS; i++) {
 		differs |= bucket_put_back(&dp->buckets[i], ~0ULL, 0, now_ns);
 		differs |= bucket_put_back(&dp->syn_buckets[i], MXLB_SYN_BUCKET_MASK,

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "control/request.h"
 #include "haproxy/stat_row.h"
+#include "util/clock.h"
 
 struct filter {
 	enum typed_format format;
@@ -164,7 +165,7 @@ static bool take_filter(struct request *r, struct filter *f)
 
 void statlist_run(struct request *r)
 {
-	struct listing l = {.r = r, .filter = {.types = UINT_MAX, .sid = -1}, .now = control_now()};
+	struct listing l = {.r = r, .filter = {.types = UINT_MAX, .sid = -1}, .now = clock_now()};
 	struct model *m = r->env->model;
 	bool json;
 
@@ -225,7 +226,7 @@ void statlist_servers(struct request *r)
 		for (unsigned k = 0; k < m->services[i].n_backends; k++)
 			if (!only || only == &m->services[i])
 				server_state(r->out, &m->services[i], &m->services[i].backends[k],
-					     control_now());
+					     clock_now());
 }
 
 void statlist_backends(struct request *r)

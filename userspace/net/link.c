@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "util/clock.h"
 #include "util/log.h"
 
 const struct netlink_link *netlink_link(const struct netlink *n, unsigned interface)
@@ -62,7 +63,7 @@ static void port_merge(struct port *p)
 	ran = was.ifindex == p->link.ifindex && was.up && was.carrier;
 	p->link.up_since_ms = 0;
 	if (p->link.up && p->link.carrier)
-		p->link.up_since_ms = ran ? was.up_since_ms : netlink_now_ms();
+		p->link.up_since_ms = ran ? was.up_since_ms : clock_ms();
 }
 
 /* Applies a message about `now` to one of a port's two devices. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "util/clock.h"
 #include "util/log.h"
 
 #define EVENT_SIZE	  32768
@@ -17,14 +18,6 @@
 #define READS_AT_ONCE	  64	    /* then other watchers get their turn */
 #define OVERFLOW_QUIET_MS 10000
 #define TICK_SECONDS	  1.0
-
-uint64_t netlink_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
-}
 
 /* The source address of a tunnel may have changed. */
 static void address_event(struct netlink *n, const struct nlmsghdr *h)
@@ -64,7 +57,7 @@ static void take_event(struct netlink *n, const struct nlmsghdr *h)
 /* The kernel dropped events (ENOBUFS), or one could not be processed: only a complete dump helps. */
 static void overflow(struct netlink *n, int err)
 {
-	uint64_t now = netlink_now_ms();
+	uint64_t now = clock_ms();
 
 	if (!n->overflow_logged_ms || now - n->overflow_logged_ms >= OVERFLOW_QUIET_MS) {
 		log_warn("event=netlink_events_lost error=\"%s\" action=resync", strerror(err));

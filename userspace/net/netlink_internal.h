@@ -117,7 +117,6 @@ struct netlink {
 void netlink_soon(struct netlink *n, double seconds);
 /* Reads the messages that wait on the event socket; makes no callback. */
 void netlink_drain(struct netlink *n);
-uint64_t netlink_now_ms(void);
 
 /* request.c */
 

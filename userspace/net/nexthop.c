@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "util/clock.h"
 #include "util/log.h"
 
 #define NUD_STATIC    (NUD_PERMANENT | NUD_NOARP)
@@ -380,7 +381,7 @@ int netlink_reprobe(struct netlink *n, uint32_t backend_id)
 	if (w->reprobe_deadline_ms)
 		return 0; /* one is in progress: its result serves both */
 	netlink_drain(n); /* later reports are the result, earlier ones are not */
-	w->reprobe_deadline_ms = netlink_now_ms() + REPROBE_DEADLINE_MS;
+	w->reprobe_deadline_ms = clock_ms() + REPROBE_DEADLINE_MS;
 	err = probe(n, w);
 	if (err)
 		w->reprobe_deadline_ms = 0;
@@ -390,7 +391,7 @@ int netlink_reprobe(struct netlink *n, uint32_t backend_id)
 
 void nexthop_tick(struct netlink *n)
 {
-	uint64_t now = netlink_now_ms();
+	uint64_t now = clock_ms();
 
 	n->ticks++;
 	for (uint32_t id = 1; id < n->watches_end; id++) {

@@ -19,13 +19,14 @@
 #include <linux/fib_rules.h>
 #include <stdio.h>
 #include <string.h>
+#include "util/clock.h"
 #include "util/log.h"
 
 #define LINK_SETTLES_MS 2000
 
 void probeway_lost(struct netlink *n, struct followed *w, enum own_kind kind)
 {
-	w->disturbed_ms = netlink_now_ms();
+	w->disturbed_ms = clock_ms();
 	w->install = w->check = true;
 	n->lost[kind]++;
 	netlink_soon(n, NETLINK_NOW);
@@ -102,11 +103,11 @@ void probeway_check(struct netlink *n, struct followed *w)
 	if (w->way == PROBE_WAY_ASTRAY) {
 		n->lost[OWN_ROUTES] += !w->install && was == PROBE_WAY_WHOLE;
 		proberoute_install(n, w);
-		w->disturbed_ms = netlink_now_ms();
+		w->disturbed_ms = clock_ms();
 		w->way = ask(n, w, &r);
 	}
 	if (w->way != PROBE_WAY_WHOLE)
-		w->disturbed_ms = netlink_now_ms();
+		w->disturbed_ms = clock_ms();
 	if (w->way != was && w->way == PROBE_WAY_ASTRAY)
 		log_error(
 			"event=probe_astray backend=%u priority=%u advice=\"another policy rule or "
@@ -143,7 +144,7 @@ enum probe_way netlink_probe_way(struct netlink *n, uint32_t backend_id, bool lo
 /* A removed link takes its routes and neighbours with it: that is no fault to report. */
 static bool links_are_settled(const struct netlink *n)
 {
-	uint64_t now_ms = netlink_now_ms();
+	uint64_t now_ms = clock_ms();
 
 	for (unsigned i = 0; i < n->n_ports; i++) {
 		const struct netlink_link *link = &n->ports[i].link;

@@ -12,6 +12,7 @@
 #include "probe/prober.h"
 #include "probe/sandbox.h"
 #include "probe/session.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define SESSIONS_MAX	  (2 * MXLB_MAX_BACKENDS)
@@ -103,10 +104,9 @@ static void free_bundles(struct session_host *h)
 
 static void start_wallclock(struct wallclock *w)
 {
-	struct timespec now;
+	struct now now = clock_now();
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	wallclock_start(w, stall_clock_ms(), now.tv_sec * 1000LL);
+	wallclock_start(w, now.mono_ms, now.wall_ms / 1000 * 1000);
 }
 
 static int prepare(struct child *c, int fd, char *const *bundles)

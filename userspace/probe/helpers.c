@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "probe/prober_internal.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define SWEEP_MS	 500
@@ -29,7 +30,7 @@ int helper_start(struct helper *h)
 
 	if (err)
 		return err;
-	h->born_ms = stall_clock_ms();
+	h->born_ms = clock_ms();
 	h->ready = h->stale = false;
 	h->step = 0;
 	ev_io_set(&h->readable, h->proc.fd, EV_READ);
@@ -140,7 +141,7 @@ static void end_old(struct prober *p, const char *why, int grace_ms)
 static void replace_child(struct prober *p, const char *why, int grace_ms)
 {
 	ev_io_stop(p->loop, &p->writable);
-	if (stall_clock_ms() - p->child->born_ms >= CHILD_SOUND_MS)
+	if (clock_ms() - p->child->born_ms >= CHILD_SOUND_MS)
 		p->backoff_ms = BACKOFF_MIN_MS;
 	ev_timer_set(&p->restart, p->backoff_ms / 1000.0, 0);
 	ev_timer_start(p->loop, &p->restart);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "probe/session.h"
+#include "util/clock.h"
 
 #define SESSION_BYTES_MAX \
 	(256 * 1024) /* room for the replies of all stages and a chain of certificates */
@@ -94,7 +95,7 @@ static void take_times(struct session *s)
 {
 	struct probe_result *r = &s->answer.result;
 	uint32_t *slot = stage_slot(r, s->stage);
-	uint64_t now = stall_clock_ms();
+	uint64_t now = clock_ms();
 
 	if (r->total_ms || (s->dialog.stage == s->stage && !s->dialog.decided))
 		return;
@@ -142,7 +143,7 @@ static void flush(struct session *s)
 
 static uint32_t at_ms(const struct session *s)
 {
-	uint64_t now = stall_clock_ms();
+	uint64_t now = clock_ms();
 
 	return now > s->began_ms ? (uint32_t)(now - s->began_ms) : 0;
 }
@@ -183,18 +184,16 @@ static void judge_tls(const struct session *s, enum tls_policy policy, struct ce
 	struct session_host *h = s->host;
 	const struct tls_info *info = &s->answer.result.tls;
 	struct cert_question q = {.policy = policy, .conf = &s->req.cert};
-	struct timespec now;
 
 	*found = (struct cert_finding){.reason = REASON_tls_version};
 	memcpy(found->text, info->version, sizeof(info->version));
 	if (tls_version(s->tls) < s->req.min_tls_version)
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	q.now_s = now.tv_sec;
+	q.now_s = clock_now().wall_ms / 1000;
 	if (s->req.bundle < h->n_bundles)
 		q.bundle = h->bundles[s->req.bundle];
 	tls_judge(s->tls, &q, info, found);
-	if (!wallclock_is_sound(&h->wallclock, stall_clock_ms(), q.now_s * 1000) &&
+	if (!wallclock_is_sound(&h->wallclock, clock_ms(), q.now_s * 1000) &&
 	    (found->reason == REASON_certificate_expired ||
 	     found->reason == REASON_certificate_not_yet_valid))
 		found->reason = REASON_local_clock;
@@ -457,7 +456,7 @@ static void settle(struct session *s)
 static void begin_step(struct session *s)
 {
 	pulse_begin(s->host->pulse, ++s->host->steps, s->req.id);
-	s->step_us = stall_cpu_us();
+	s->step_us = clock_thread_cpu_us();
 }
 
 /* The CPU time is charged to the server, whatever happened on the machine meanwhile. */
@@ -467,7 +466,7 @@ static void end_step(struct session *s)
 	int len;
 
 	pulse_end(s->host->pulse);
-	s->cpu_us += stall_cpu_us() - s->step_us;
+	s->cpu_us += clock_thread_cpu_us() - s->step_us;
 	s->answer.result.cpu_ms = (uint32_t)(s->cpu_us / 1000);
 	if (s->answer.result.cpu_ms <= s->req.cpu_ms || s->closing)
 		return;
@@ -527,7 +526,7 @@ int session_start(struct session_host *h, const struct wire_request *req, int so
 	s->out.cap = 2 * SESSION_BYTES_MAX; /* OpenSSL answers what it is asked */
 	s->stalls = h->stall.count;
 	s->stage = STAGE_CONNECT;
-	s->began_ms = s->stage_ms = stall_clock_ms();
+	s->began_ms = s->stage_ms = clock_ms();
 	s->since_ms = s->heard_ms = h->stall.served_ms;
 	s->hints_left = HINTS_MAX;
 	s->deadline_ms = s->since_ms + req->timeout_ms;

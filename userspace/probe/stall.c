@@ -5,31 +5,16 @@
  */
 #include <time.h>
 #include "probe/stall.h"
+#include "util/clock.h"
 
 #define TICK_MS	 250
 #define STALL_MS (TICK_MS + 1000)
 #define LONG_MS	 20 /* a turn that computes for longer has kept others waiting */
 
-uint64_t stall_clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-uint64_t stall_cpu_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static void on_check(struct ev_loop *loop, struct ev_check *w, int revents)
 {
 	struct stall *s = w->data;
-	uint64_t now = stall_clock_ms(), gap = now - s->now_ms, cpu_us = stall_cpu_us(),
+	uint64_t now = clock_ms(), gap = now - s->now_ms, cpu_us = clock_thread_cpu_us(),
 		 busy = (cpu_us - s->cpu_us) / 1000;
 
 	(void)loop, (void)revents;
@@ -52,7 +37,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *w, int revents)
 
 void stall_start(struct stall *s, struct ev_loop *loop)
 {
-	*s = (struct stall){.loop = loop, .now_ms = stall_clock_ms(), .cpu_us = stall_cpu_us()};
+	*s = (struct stall){.loop = loop, .now_ms = clock_ms(), .cpu_us = clock_thread_cpu_us()};
 	s->awake_ms = s->served_ms = s->now_ms;
 	ev_check_init(&s->check, on_check);
 	ev_set_priority(&s->check, EV_MAXPRI);

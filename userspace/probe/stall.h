@@ -22,9 +22,6 @@ struct stall {
 	uint32_t count;	 /* stalls so far */
 };
 
-uint64_t stall_cpu_us(void); /* CLOCK_THREAD_CPUTIME_ID, now */
-
-uint64_t stall_clock_ms(void); /* CLOCK_MONOTONIC, now */
 void stall_start(struct stall *s, struct ev_loop *loop);
 void stall_stop(struct stall *s);
 /* The result after a stall: timeouts become local_stall, everything else stays. */

@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+#include "util/clock.h"
 #include "util/log.h"
 
 #define LINE_SIZE 2048 /* below PIPE_BUF: a pipe takes it whole or not at all */
@@ -151,11 +152,8 @@ char *log_quote(const void *bytes, size_t len, char *buf, size_t size)
 
 bool log_seldom(uint64_t *said_ms)
 {
-	struct timespec t;
-	uint64_t now_ms;
+	uint64_t now_ms = clock_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now_ms = t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
 	if (*said_ms && now_ms - *said_ms < SELDOM_MS)
 		return false;
 	*said_ms = now_ms;

@@ -16,6 +16,7 @@
 #include "web/metrics.h"
 #include "web/page.h"
 #include "control/render.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define FRESH_S	     0.2
@@ -90,7 +91,7 @@ static int render_live(struct documents *d, struct buf *out)
 {
 	struct control_info info = fresh_info(d);
 
-	return render_status(d->model, &info, control_now(), out);
+	return render_status(d->model, &info, clock_now(), out);
 }
 
 static int render_log(struct documents *d, struct buf *out)
@@ -121,7 +122,7 @@ static int render_metrics(struct documents *d, enum metrics_form form, struct bu
 {
 	struct control_info info = fresh_info(d);
 
-	metrics_render(d->model, &info, control_now(), form, out);
+	metrics_render(d->model, &info, clock_now(), form, out);
 	return 0;
 }
 

@@ -23,6 +23,7 @@
 #include "ctl/wire_frame.h"
 #include "ctl/nl.h"
 #include "ctl/text.h"
+#include "util/clock.h"
 
 #define LISTEN_S   2 /* where --timeout does not say */
 #define ROUNDS	   2 /* a frame may be lost */
@@ -211,14 +212,6 @@ static unsigned drain(struct wire *w, int fd)
 	return n;
 }
 
-static long long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
 static void listen_until(struct wire *w, long long end_ms, unsigned *frames)
 {
 	struct pollfd fds[MXLB_MAX_PORTS];
@@ -226,7 +219,7 @@ static void listen_until(struct wire *w, long long end_ms, unsigned *frames)
 
 	for (unsigned i = 0; i < w->n_ports; i++)
 		fds[i] = (struct pollfd){.fd = w->ports[i].fd, .events = POLLIN};
-	while (*frames < FRAMES_MAX && (left = end_ms - now_ms()) > 0) {
+	while (*frames < FRAMES_MAX && (left = end_ms - (long long)clock_ms()) > 0) {
 		if (poll(fds, w->n_ports, (int)left) <= 0)
 			continue;
 		for (unsigned i = 0; i < w->n_ports; i++)
@@ -294,7 +287,8 @@ static void judge_claim(struct wire *w, const struct claim *c)
 static void check_wire(struct doctor *d)
 {
 	struct wire w = {.d = d, .claims = calloc(CLAIMS_MAX, sizeof(*w.claims))};
-	long long start = now_ms(), listen_ms = 1000ll * (d->ctl->timeout_s ?: LISTEN_S);
+	long long start = (long long)clock_ms(),
+		  listen_ms = 1000ll * (d->ctl->timeout_s ?: LISTEN_S);
 	unsigned frames = 0;
 
 	open_ports(&w);
