@@ -208,7 +208,8 @@ class Game:
              str(rules.seconds), str(GIVE_UP_S), str(lab.run / "cert.pem"), *ROUTES], stdout=out)
 
     def play(self):
-        """Plays the game and returns its record. Afterwards all servers are up and all queues are empty."""
+        """Plays the game and returns its record. Afterwards all servers are up and all queues are empty, or the record's
+        failures say what is not."""
         site, rules = self.site, self.rules
         site.balancer.start()
         wait_until(site.all_up, 30, "all five servers are up")
@@ -225,7 +226,7 @@ class Game:
                 thread.join(rules.seconds + 120)
             assert not any(thread.is_alive() for thread in threads), "a fault hangs"
             assert ledger.wait(rules.seconds + GIVE_UP_S + 60) == 0, "the ledger failed"
-            self.settle()
+            self.record.failures += self.settle()
             self.record.idle, failures = idle.end()
             self.record.failures += failures
         self.vitals.end()
@@ -235,14 +236,23 @@ class Game:
         return self.record
 
     def settle(self):
+        """Returns what did not come to rest, with what is known of servers that do not greet by themselves either."""
         site = self.site
         try:
             wait_until(lambda: not site.queued("client", *FIVE), 120, "all queues are empty")
             wait_until(site.all_up, 30, "all five servers are up again")
         except AssertionError as late:
             alone = {host: site.lab("server", "start", host, status=None) or "greets" for host in FIVE}
-            raise AssertionError(f"{late}: queued {site.queued('client', *FIVE)}, verdicts {site.balancer.verdicts()}, by "
-                                 f"themselves {alone}, failures {self.record.failures}") from None
+            return [f"{late}: queued {site.queued('client', *FIVE)}, verdicts {site.balancer.verdicts()}, by themselves {alone}",
+                    *(self.state_of(host) for host in FIVE if alone[host] != "greets")]
+        return []
+
+    def state_of(self, host):
+        """The processes, connections and last words of a server."""
+        pids = command("ip", "netns", "pids", f"{self.site.lab.name}-{host}")
+        processes = command("ps", "-o", "pid,stat,wchan:20,etimes,args", "-p", ",".join(pids.split()) or "1", status=None)
+        sockets = self.site.lab.within(host, "ss", "-Hatn", "sport", "=", ":25")
+        return f"{host}:\n{processes}\n{sockets}\n" + "\n".join(self.site.lab.log(host).splitlines()[-40:])
 
     def diary(self):
         """All that happened, ordered by time."""
