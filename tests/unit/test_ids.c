@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/model.c: the numbers that identify services and servers in the maps, over restarts and reloads. */
+/* core/build.c: the numbers that identify services and servers in the maps, over restarts and reloads. */
 #include <errno.h>
 #include "model_fixture.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core/model.c and change.c: the consequences of events, and what is recorded. */
+/* core/change.c and decide.c: the consequences of events, and what is recorded. */
 #include "model_fixture.h"
 
 /* ---- certificates ---- */

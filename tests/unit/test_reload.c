@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * core/model.c: what is adopted from an earlier mxlbd and what a reload keeps. It is compiled in here so that
+ * core/build.c: what is adopted from an earlier mxlbd and what a reload keeps. It is compiled in here so that
  * each of its allocations can be made to fail.
  */
 #include "model_fixture.h"
 
 #define calloc failing_calloc
-#include "core/model.c"
+#include "core/build.c"
 #undef calloc
 
 /* ---- adoption ---- */

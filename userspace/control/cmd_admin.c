@@ -10,54 +10,6 @@
 #include "control/request.h"
 #include "util/clock.h"
 
-static bool has_service(const struct model *m, const char *name)
-{
-	for (unsigned i = 0; i < m->n_services; i++)
-		if (!strcmp(m->services[i].conf.name, name))
-			return true;
-	return false;
-}
-
-struct backend *request_server(struct request *r)
-{
-	struct model *m = r->env->model;
-	char *service = r->n_args ? r->args[0] : NULL,
-	     *slash = service ? strchr(service, '/') : NULL;
-	struct backend *b;
-
-	if (!slash || slash == service || !slash[1]) {
-		command_error(r, "Require 'backend/server'.\n");
-		return NULL;
-	}
-	*slash = '\0';
-	b = model_find(m, service, slash + 1);
-	if (!b)
-		command_error(r, "%s\n",
-			      has_service(m, service) ? "No such server." : "No such backend.");
-	return b;
-}
-
-/* Parses "for 900" at the end of a command, in seconds ("900s" too). False, after an error reply: it is something else. */
-bool request_for(struct request *r, unsigned first, uint64_t *for_ms)
-{
-	const char *text = r->n_args == first + 2 ? r->args[first + 1] : "";
-	char *end = NULL;
-	unsigned long long s;
-
-	*for_ms = 0;
-	if (r->n_args <= first)
-		return true;
-	errno = 0;
-	s = strtoull(text, &end, 10);
-	if (strcmp(r->args[first], "for") || !isdigit((unsigned char)*text) ||
-	    (*end && strcmp(end, "s")) || errno || !s || s > ORDER_FOR_MAX_MS / 1000) {
-		command_error(r, "Expects 'for <seconds>', at most a year.\n");
-		return false;
-	}
-	*for_ms = s * 1000;
-	return true;
-}
-
 static void set_state(struct request *r, const struct backend *b, enum admin_state state,
 		      uint64_t for_ms)
 {

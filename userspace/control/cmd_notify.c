@@ -9,24 +9,6 @@
 #include "control/render.h"
 #include "control/request.h"
 
-static json_t *last_json(const struct notify_state *s)
-{
-	if (!s->last_seq)
-		return json_null();
-	return json_pack("{s:I, s:o, s:b, s:o}", "seq", (json_int_t)s->last_seq, "at",
-			 render_json_time(s->last_wall_ms), "failed", s->last_failed, "result",
-			 render_json_text(s->last));
-}
-
-json_t *render_notify(const struct notify_state *s)
-{
-	if (!s || !*s->command)
-		return json_null();
-	return json_pack("{s:o, s:I, s:I, s:I, s:o}", "command", render_json_text(s->command), "ok",
-			 (json_int_t)s->ok, "failed", (json_int_t)s->failed, "dropped",
-			 (json_int_t)s->dropped, "last", last_json(s));
-}
-
 void notify_test(struct request *r)
 {
 	const struct control_callbacks *cb = &r->env->cb;

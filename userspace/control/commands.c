@@ -7,16 +7,13 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "control/render.h"
 #include "util/clock.h"
-#include "util/utf8.h"
 
-#define WORDS_MAX    16
-#define SENTENCE_MAX 1024
+#define WORDS_MAX 16
 
 struct command {
 	const char *words; /* what it is called, one blank between words */
@@ -27,89 +24,9 @@ struct command {
 	void (*run)(struct request *r);
 };
 
-enum { LEVEL_ERROR = 3, LEVEL_INFO = 6 }; /* syslog's, which HAProxy's severities are */
-
-static void put_severity(struct request *r, int level)
-{
-	if (r->caller->severity == SEVERITY_NUMBER)
-		buf_printf(r->out, "[%d]: ", level);
-	else if (r->caller->severity == SEVERITY_STRING)
-		buf_printf(r->out, "[%s]: ", level == LEVEL_ERROR ? "err" : "info");
-}
-
-static void put_sentence(struct request *r, const char *format, va_list args)
-{
-	char text[SENTENCE_MAX];
-
-	vsnprintf(text, sizeof(text), format, args);
-	buf_printf(r->out, "%s", text);
-}
-
-void command_error(struct request *r, const char *format, ...)
-{
-	va_list args;
-
-	put_severity(r, LEVEL_ERROR);
-	va_start(args, format);
-	put_sentence(r, format, args);
-	va_end(args);
-}
-
-void command_info(struct request *r, const char *format, ...)
-{
-	va_list args;
-
-	put_severity(r, LEVEL_INFO);
-	va_start(args, format);
-	put_sentence(r, format, args);
-	va_end(args);
-}
-
-struct service *request_service(struct request *r, const char *name)
-{
-	struct model *m = r->env->model;
-
-	for (unsigned i = 0; i < m->n_services; i++)
-		if (!strcmp(m->services[i].conf.name, name))
-			return &m->services[i];
-	command_error(r, "No such service.\n");
-	return NULL;
-}
-
-static struct control_info fresh_info(const struct command_env *env)
-{
-	struct control_info info = {0};
-
-	env->cb.refresh(env->cb.ctx, &info);
-	return info;
-}
-
-void command_append_lines(struct buf *out, const char *text)
-{
-	char last = '\n';
-
-	for (size_t n; text && *text; text += n ? n : 1) {
-		n = utf8_printable(text, strlen(text));
-		if (n)
-			buf_append(out, text, n);
-		else if (*text != '\n')
-			buf_append(out, "?", 1);
-		else if (last != '\n')
-			buf_append(out, "\n", 1);
-		last = *text;
-	}
-	if (last != '\n')
-		buf_append(out, "\n", 1);
-}
-
-struct control_info request_info(struct request *r)
-{
-	return fresh_info(r->env);
-}
-
 static void run_show_status(struct request *r)
 {
-	struct control_info info = fresh_info(r->env);
+	struct control_info info = request_info(r);
 
 	if (render_status(r->env->model, &info, clock_now(), r->out))
 		r->out->failed = true;
@@ -117,7 +34,7 @@ static void run_show_status(struct request *r)
 
 static void run_show_info(struct request *r)
 {
-	struct control_info info = fresh_info(r->env);
+	struct control_info info = request_info(r);
 	enum typed_format format = FORMAT_PLAIN;
 
 	for (unsigned i = 0; i < r->n_args; i++)
@@ -127,7 +44,7 @@ static void run_show_info(struct request *r)
 
 static void run_show_version(struct request *r)
 {
-	struct control_info info = fresh_info(r->env);
+	struct control_info info = request_info(r);
 	char version[64];
 
 	render_dialect(&info, version, sizeof(version));

@@ -10,7 +10,7 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include "core/change.h"
+#include "core/model_event.h"
 
 #define DAY_S 86400
 
@@ -49,7 +49,7 @@ static void warn_of_expiry(struct model *m, const struct service *s, struct back
 		return;
 	b->cert.not_after = not_after;
 	b->cert.days = days;
-	e = change_note(m, EVENT_CERTIFICATE_EXPIRES, s, b, now);
+	e = model_event(m, EVENT_CERTIFICATE_EXPIRES, s, b, now);
 	snprintf(e->to, sizeof(e->to), "%lldd", (long long)days);
 	snprintf(e->cause, sizeof(e->cause), "%.*s %s", EVENT_TEXT_SIZE - 16, b->last.tls.subject,
 		 days < 0 ? "has expired" : "expires");
@@ -70,7 +70,7 @@ static void compare_identities(struct model *m, const struct service *s, struct 
 
 		if (!other->cert.identity || other->cert.identity == identity)
 			continue;
-		e = change_note(m, EVENT_CERTIFICATE_DIFFERS, s, b, now);
+		e = model_event(m, EVENT_CERTIFICATE_DIFFERS, s, b, now);
 		snprintf(e->cause, sizeof(e->cause), "differs from %s's: %.100s, issued by %.100s",
 			 other->conf.name, b->last.tls.subject, b->last.tls.issuer);
 		return;

@@ -9,9 +9,11 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include "core/change.h"
+#include "core/decide.h"
+#include "core/model_event.h"
+#include "core/override.h"
+#include "core/warning.h"
 
-#define PANIC_SLACK_MS	  2000
 #define REASONS_TOLD	  3
 #define REASONS_WINDOW_MS 60000
 
@@ -20,116 +22,6 @@ static const char *const nexthops[] = {
 	[NEXTHOP_RESOLVED] = "resolved",
 	[NEXTHOP_FAILED] = "failed",
 };
-
-struct event *change_note(struct model *m, enum event_kind kind, const struct service *s,
-			  const struct backend *b, struct now now)
-{
-	struct event *e = event_add(&m->events, kind, now.wall_ms);
-
-	snprintf(e->service, sizeof(e->service), "%s", s->conf.name);
-	if (b)
-		snprintf(e->backend, sizeof(e->backend), "%s", b->conf.name);
-	return e;
-}
-
-void change_text(char *to, size_t size, const char *text)
-{
-	snprintf(to, size, "%s", text);
-}
-
-static void tier_text(char *to, size_t size, const struct tier_state *t)
-{
-	if (t->has_active)
-		snprintf(to, size, "%u", t->active);
-	else
-		change_text(to, size, "-");
-}
-
-static void note_service(struct model *m, const struct service *s, const struct tier_state *was,
-			 const char *cause, struct now now)
-{
-	const struct tier_state *is = &s->tier;
-	struct event *e;
-
-	if (is->state != was->state) {
-		e = change_note(m, EVENT_SERVICE_STATE, s, NULL, now);
-		change_text(e->from, sizeof(e->from), service_state_name(was->state));
-		change_text(e->to, sizeof(e->to), service_state_name(is->state));
-		change_text(e->cause, sizeof(e->cause), cause);
-	}
-	if (is->has_active != was->has_active || (is->has_active && is->active != was->active)) {
-		e = change_note(m, EVENT_SERVICE_TIER, s, NULL, now);
-		tier_text(e->from, sizeof(e->from), was);
-		tier_text(e->to, sizeof(e->to), is);
-		change_text(e->cause, sizeof(e->cause), cause);
-	}
-}
-
-/* Adds to a cause that a forced tier is not active because it has no server up. */
-static const char *forced_text(const struct service *s, char *to, size_t size, const char *cause)
-{
-	if (!s->has_forced || s->tier.state == SERVICE_NOT_READY ||
-	    (s->tier.has_active && s->tier.active == s->forced))
-		return cause;
-	snprintf(to, size, "%.220s; tier %u, forced by %s, has no server up", cause, s->forced,
-		 s->order.who);
-	return to;
-}
-
-static struct tier_view view_of(const struct backend *b)
-{
-	return (struct tier_view){
-		.preference = b->conf.preference,
-		.weight = b->weight,
-		.verdict = health_effective(&b->health),
-		.reason = b->health.before_reason,
-		.probed = b->health.settled,
-		.admin = b->admin,
-		.reachable = model_has_way(b),
-	};
-}
-
-static void tally(struct service *s, const struct tier_state *was, struct now now)
-{
-	tally_service(&s->tally, was, &s->tier, now.mono_ms);
-	for (unsigned i = 0; i < s->n_backends; i++)
-		tally_state(&s->backends[i].tally, s->views[i].verdict, s->backends[i].admin,
-			    now.mono_ms);
-}
-
-static struct panic_view panic_view_of(const struct backend *b, const struct tier_view *v)
-{
-	return (struct panic_view){
-		.offered = v->weight && v->admin == ADMIN_READY && v->reachable,
-		.preference = v->preference,
-		.reason = v->reason,
-		.began_ms = b->began_ms,
-		.failed_ms = b->failed_ms,
-		.opened_ms = b->opened_ms,
-		.tried_ms = b->tried_ms,
-	};
-}
-
-/* No server would take mail: decides whether this box is the cause (panic.c). was: the state before this decision. */
-static void panic(struct service *s, const struct tier_state *was, struct now now)
-{
-	uint32_t window_ms =
-		s->probe.interval_ms + 2 * s->probe.connect_timeout_ms + PANIC_SLACK_MS;
-	enum panic_says says;
-
-	for (unsigned i = 0; i < s->n_backends; i++)
-		s->panic[i] = panic_view_of(&s->backends[i], &s->views[i]);
-	says = panic_judge(s->panic, s->n_backends, window_ms, now.mono_ms, s->chosen);
-	if (says == PANIC_NO)
-		return;
-	s->tier.state =
-		says == PANIC_HOLD && was->state != SERVICE_DOWN ? was->state : SERVICE_PANIC;
-	s->tier.has_active = true;
-	for (unsigned i = s->n_backends; i-- > 0;)
-		if (s->chosen[i])
-			s->tier.active = s->backends[i].conf.preference;
-	s->ask_again_ms = now.mono_ms + PANIC_AGAIN_MS;
-}
 
 void model_clients(struct model *m, uint32_t backend_id, bool opened, bool tried, uint64_t now_ms)
 {
@@ -145,66 +37,9 @@ void model_clients(struct model *m, uint32_t backend_id, bool opened, bool tried
 	}
 }
 
-bool change_decide(struct model *m, struct service *s, const char *cause, struct now now)
-{
-	const struct tier_conf conf = {
-		.min_up = s->conf.min_up,
-		.mode = s->conf.tier_mode,
-		.failback = s->conf.failback,
-		.failback_hold_ms = s->conf.failback_hold_ms,
-		.cold_start_ms = s->probe.timeout_ms,
-		.has_forced = s->has_forced,
-		.forced = s->forced,
-	};
-	const struct tier_state was = s->tier;
-	char text[EVENT_TEXT_SIZE];
-	bool changed;
-
-	for (unsigned i = 0; i < s->n_backends; i++)
-		s->views[i] = view_of(&s->backends[i]);
-	s->ask_again_ms =
-		tier_choose(&s->tier, &conf, s->views, s->n_backends, now.mono_ms, s->chosen);
-	if (s->tier.state == SERVICE_DOWN && s->conf.panic == PANIC_MODE_KEEP)
-		panic(s, &was, now);
-	if (m->blind >> s->conf.interface & 1 && s->tier.state != SERVICE_NOT_READY)
-		s->tier.state = SERVICE_BLIND;
-	changed = s->tier.state != was.state;
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		changed = changed || s->backends[i].in_ring != s->chosen[i];
-		s->backends[i].in_ring = s->chosen[i];
-	}
-	note_service(m, s, &was, forced_text(s, text, sizeof(text), cause), now);
-	tally(s, &was, now);
-	return changed;
-}
-
-void model_decide(struct model *m, const char *cause, struct now now)
-{
-	for (unsigned i = 0; i < m->n_services; i++)
-		change_decide(m, &m->services[i], cause, now);
-}
-
-/* "refused: connection refused": the reason's name, then the server's words or the reason's text. */
-static void cause_of(char *to, size_t size, const struct probe_result *r)
-{
-	snprintf(to, size, "%s: %s", reason_name(r->reason),
-		 *r->text ? r->text : reason_text(r->reason));
-}
-
 static bool is_unreachable(const struct backend *b)
 {
 	return b->health.verdict == VERDICT_DOWN && b->health.reason == REASON_unreachable;
-}
-
-void change_verdict_note(struct model *m, const struct service *s, const struct backend *b,
-			 enum verdict was, const struct probe_result *r, struct now now)
-{
-	struct event *e = change_note(m, EVENT_BACKEND_VERDICT, s, b, now);
-
-	change_text(e->from, sizeof(e->from), verdict_name(was));
-	change_text(e->to, sizeof(e->to), verdict_name(b->health.verdict));
-	change_text(e->reason, sizeof(e->reason), reason_name(r->reason));
-	cause_of(e->cause, sizeof(e->cause), r);
 }
 
 /* Records for panic.c since when the server has failed. */
@@ -312,14 +147,14 @@ bool model_judged(struct model *m, uint32_t backend_id, const struct probe_resul
 	}
 	b->gone = b->gone && is_unreachable(b);
 
-	cause_of(text, sizeof(text), r);
+	model_event_cause(text, sizeof(text), r);
 	if ((!restored || act == BLAME_UP) && is_worth_an_event(b, was, now.mono_ms)) {
-		change_verdict_note(m, s, b, was, r, now);
+		model_event_verdict(m, s, b, was, r, now);
 		note_muted(m, b);
 	}
 	snprintf(cause, sizeof(cause), "%s %s: %s", b->conf.name, verdict_name(b->health.verdict),
 		 text);
-	change_decide(m, s, cause, now);
+	decide_service(m, s, cause, now);
 	return true;
 }
 
@@ -385,12 +220,12 @@ bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *n
 	if (!moved && nh->state == was.state && nh->routed == was.routed)
 		return false;
 
-	e = change_note(m, EVENT_BACKEND_NEXTHOP, s, b, now);
-	change_text(e->from, sizeof(e->from), nexthops[was.state]);
-	change_text(e->to, sizeof(e->to), nexthops[nh->state]);
+	e = model_event(m, EVENT_BACKEND_NEXTHOP, s, b, now);
+	event_text(e->from, sizeof(e->from), nexthops[was.state]);
+	event_text(e->to, sizeof(e->to), nexthops[nh->state]);
 	nexthop_text(e->cause, sizeof(e->cause), b);
 	snprintf(cause, sizeof(cause), "%s next hop %s: %s", b->conf.name, e->to, e->cause);
-	return change_decide(m, s, cause, now) || moved;
+	return decide_service(m, s, cause, now) || moved;
 }
 
 bool model_blind(struct model *m, unsigned interface, bool blind, const char *name, struct now now)
@@ -408,7 +243,7 @@ bool model_blind(struct model *m, unsigned interface, bool blind, const char *na
 		 name);
 	for (unsigned i = 0; i < m->n_services; i++)
 		if (m->services[i].conf.interface == interface)
-			changed = change_decide(m, &m->services[i], cause, now) || changed;
+			changed = decide_service(m, &m->services[i], cause, now) || changed;
 	return changed;
 }
 
@@ -435,8 +270,8 @@ bool model_tick(struct model *m, struct now now)
 					    : "failback-hold is over";
 
 		if (s->ask_again_ms && s->ask_again_ms <= now.mono_ms)
-			changed = change_decide(m, s, cause, now) || changed;
-		changed = order_end(m, s, now) || changed;
+			changed = decide_service(m, s, cause, now) || changed;
+		changed = override_expire(m, s, now) || changed;
 	}
 	return changed;
 }

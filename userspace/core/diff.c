@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Compares a configuration with the running state: settings by a table of keys, servers by name and address, and the
- * rings slot by slot. The effect on the state is computed by model.c and tier.c.
+ * rings slot by slot. The effect on the state is computed by build.c and tier.c.
  *
- *   1. A server is the same if its name and address are (model.c, rule 2); a server with a new address gives two
+ *   1. A server is the same if its name and address are (build.c, rule 2); a server with a new address gives two
  *      lines.
  *   2. Open connections stay where they are, whatever the ring; only what is not in the flow table moves.
  *   3. A service that stays the same has no line. The keys of probes are compared by conf_compare_probes().

@@ -230,9 +230,6 @@ bool model_tick(struct model *m, struct now now);
 /* When model_tick() is next needed, monotonic ms; 0: not at all. */
 uint64_t model_next_tick(const struct model *m);
 
-/* Lets every service decide again after the model was built; for model.c. */
-void model_decide(struct model *m, const char *cause, struct now now);
-
 /* cert.c: days until not_after, rounded down: below zero once it has passed. */
 int64_t model_days_left(int64_t not_after_s, int64_t now_wall_ms);
 /* cert.c, for change.c: adds the events about the certificate in .last. */

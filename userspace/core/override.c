@@ -10,7 +10,9 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include "core/change.h"
+#include "core/override.h"
+#include "core/decide.h"
+#include "core/model_event.h"
 
 static struct order order_of(const char *who, uint64_t for_ms, struct now now)
 {
@@ -35,7 +37,7 @@ static void order_text(struct event *e, const struct order *o, const char *who)
 		snprintf(e->cause, sizeof(e->cause), "for %lld s",
 			 (long long)(o->until_wall_ms - o->since_wall_ms) / 1000);
 	else if (who[name])
-		change_text(e->cause, sizeof(e->cause), "expired");
+		event_text(e->cause, sizeof(e->cause), "expired");
 }
 
 /* Sets the state and adds the event; .order and .admin_after are set by the caller. */
@@ -51,12 +53,12 @@ static void set_admin(struct model *m, struct service *s, struct backend *b, enu
 		health_init(&b->health, now.mono_ms);
 		b->since_wall_ms = now.wall_ms;
 	}
-	e = change_note(m, EVENT_BACKEND_ADMIN, s, b, now);
-	change_text(e->from, sizeof(e->from), admin_state_name(was));
-	change_text(e->to, sizeof(e->to), admin_state_name(admin));
+	e = model_event(m, EVENT_BACKEND_ADMIN, s, b, now);
+	event_text(e->from, sizeof(e->from), admin_state_name(was));
+	event_text(e->to, sizeof(e->to), admin_state_name(admin));
 	order_text(e, &b->order, who);
 	snprintf(cause, sizeof(cause), "%s set to %s by %s", b->conf.name, e->to, who);
-	change_decide(m, s, cause, now);
+	decide_service(m, s, cause, now);
 }
 
 bool model_admin_for(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
@@ -103,13 +105,13 @@ static void forced_name(char *to, size_t size, bool has_forced, uint16_t forced)
 	if (has_forced)
 		snprintf(to, size, "%u", forced);
 	else
-		change_text(to, size, "auto");
+		event_text(to, size, "auto");
 }
 
 static void set_forced(struct model *m, struct service *s, bool has_forced, uint16_t forced,
 		       const char *who, struct now now)
 {
-	struct event *e = change_note(m, EVENT_SERVICE_FORCED, s, NULL, now);
+	struct event *e = model_event(m, EVENT_SERVICE_FORCED, s, NULL, now);
 	char cause[2 * EVENT_TEXT_SIZE];
 
 	forced_name(e->from, sizeof(e->from), s->has_forced, s->forced);
@@ -119,7 +121,7 @@ static void set_forced(struct model *m, struct service *s, bool has_forced, uint
 	s->forced = forced;
 	s->tier.from_scratch = !has_forced;
 	snprintf(cause, sizeof(cause), "tier set to %s by %s", e->to, who);
-	change_decide(m, s, cause, now);
+	decide_service(m, s, cause, now);
 }
 
 bool model_force(struct model *m, uint32_t service_id, uint16_t preference, const char *who,
@@ -149,20 +151,20 @@ void model_restart_holds(struct model *m, struct now now)
 {
 	for (unsigned i = 0; i < m->n_services; i++) {
 		m->services[i].tier.n_held = 0;
-		change_decide(m, &m->services[i], "failback-hold restarts", now);
+		decide_service(m, &m->services[i], "failback-hold restarts", now);
 	}
 }
 
-void order_note_weight(struct model *m, const struct service *s, const struct backend *b,
-		       uint16_t from, uint16_t to, const char *who, const char *cause,
-		       struct now now)
+void override_note_weight(struct model *m, const struct service *s, const struct backend *b,
+			  uint16_t from, uint16_t to, const char *who, const char *cause,
+			  struct now now)
 {
-	struct event *e = change_note(m, EVENT_BACKEND_WEIGHT, s, b, now);
+	struct event *e = model_event(m, EVENT_BACKEND_WEIGHT, s, b, now);
 
 	snprintf(e->from, sizeof(e->from), "%u", from);
 	snprintf(e->to, sizeof(e->to), "%u", to);
-	change_text(e->user, sizeof(e->user), who);
-	change_text(e->cause, sizeof(e->cause), cause);
+	event_text(e->user, sizeof(e->user), who);
+	event_text(e->cause, sizeof(e->cause), cause);
 }
 
 bool model_weight(struct model *m, uint32_t backend_id, uint16_t weight, const char *who,
@@ -174,15 +176,15 @@ bool model_weight(struct model *m, uint32_t backend_id, uint16_t weight, const c
 
 	if (!b || weight > MXLB_MAX_WEIGHT || b->weight == weight)
 		return false;
-	order_note_weight(m, s, b, b->weight, weight, who, "", now);
+	override_note_weight(m, s, b, b->weight, weight, who, "", now);
 	b->weight = weight;
 	snprintf(cause, sizeof(cause), "%s given weight %u by %s", b->conf.name, weight, who);
-	change_decide(m, s, cause, now);
+	decide_service(m, s, cause, now);
 	return true;
 }
 
 /* Rule 2. */
-bool order_end(struct model *m, struct service *s, struct now now)
+bool override_expire(struct model *m, struct service *s, struct now now)
 {
 	char who[ORDER_WHO_SIZE + 32];
 	bool changed = false;

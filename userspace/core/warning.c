@@ -14,7 +14,8 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include "core/change.h"
+#include "core/warning.h"
+#include "core/model_event.h"
 #include "core/refusal.h"
 
 /* Rule 1. */
@@ -115,7 +116,7 @@ bool warning_restore(struct model *m, struct service *s, const struct backend *b
 		memcpy(same.text, twin->last.text, sizeof(same.text));
 		warning_set(m, s, twin, &same, now);
 		changed |= health_take_now(&twin->health, REASON_ok, now.mono_ms);
-		change_verdict_note(m, s, twin, was, &same, now);
+		model_event_verdict(m, s, twin, was, &same, now);
 	}
 	return changed;
 }
@@ -123,15 +124,15 @@ bool warning_restore(struct model *m, struct service *s, const struct backend *b
 static void note(struct model *m, const struct service *s, const struct backend *b,
 		 enum reason from, enum reason to, const char *text, struct now now)
 {
-	struct event *e = change_note(m, EVENT_BACKEND_WARNING, s, b, now);
+	struct event *e = model_event(m, EVENT_BACKEND_WARNING, s, b, now);
 
-	change_text(e->from, sizeof(e->from), from ? reason_name(from) : "none");
-	change_text(e->to, sizeof(e->to), to ? reason_name(to) : "none");
+	event_text(e->from, sizeof(e->from), from ? reason_name(from) : "none");
+	event_text(e->to, sizeof(e->to), to ? reason_name(to) : "none");
 	if (!to) {
-		change_text(e->cause, sizeof(e->cause), "probes are no longer refused");
+		event_text(e->cause, sizeof(e->cause), "probes are no longer refused");
 		return;
 	}
-	change_text(e->reason, sizeof(e->reason), reason_name(to));
+	event_text(e->reason, sizeof(e->reason), reason_name(to));
 	snprintf(e->cause, sizeof(e->cause), "%s: %s", reason_name(to), text);
 }
 

@@ -16,12 +16,6 @@
 #include "util/log.h"
 #include "util/names.h"
 
-const char *link_pin(const struct datapath *dp, int ifindex, char pin[LINK_PIN_SIZE])
-{
-	snprintf(pin, LINK_PIN_SIZE, "%s/link_%d", dp->dir, ifindex);
-	return pin;
-}
-
 /* Detaches from the interface at once; a link that ends with its pin does so some time later. */
 static void remove_link(const char *pin, int fd)
 {
@@ -33,7 +27,7 @@ static void remove_link(const char *pin, int fd)
 /* Another layout's link is pinned here too before its program is replaced (migrate.c, rule 5). */
 static void fetch_link(const struct datapath *dp, int ifindex, const char *pin)
 {
-	char old[LINK_PIN_SIZE];
+	char old[PINS_LINK_SIZE];
 	int fd;
 
 	if (!dp->old[0] || !access(pin, F_OK))
@@ -65,15 +59,6 @@ static bool mode_fits(enum xdp_mode wanted, int attached)
 	       attached == (wanted == XDP_MODE_NATIVE ? XDP_ATTACHED_DRV : XDP_ATTACHED_SKB);
 }
 
-/* Whether the link still has this device. It has none after the deletion of the device or a forced detach. */
-static bool link_is_alive(int fd, int ifindex)
-{
-	struct bpf_link_info info = {0};
-	__u32 len = sizeof(info);
-
-	return !bpf_obj_get_info_by_fd(fd, &info, &len) && (int)info.xdp.ifindex == ifindex;
-}
-
 /*
  * Returns the fd of this interface's pinned link, with this program in it, or -errno. -ENOENT: there is none, or it
  * was removed because of its mode; then *was is the mode that was attached, or XDP_ATTACHED_NONE.
@@ -87,7 +72,7 @@ static int take_over(struct datapath *dp, const char *pin, const struct interfac
 	fd = bpf_obj_get(pin);
 	if (fd < 0)
 		return -errno;
-	err = link_is_alive(fd, ifindex) ? 0 : -ENOLINK;
+	err = pins_link_is_alive(fd, ifindex) ? 0 : -ENOLINK;
 	if (!err && mode_fits(conf->mode, attached_mode(ifindex))) {
 		if (!bpf_link_update(fd, prog, NULL))
 			return fd;
@@ -212,32 +197,26 @@ bool datapath_declare_slaves(struct datapath *dp, unsigned interface, const int 
 /* Removes a link whose device was deleted; otherwise its pin would stay forever. */
 static void forget_link(struct datapath *dp, unsigned interface)
 {
-	char pin[LINK_PIN_SIZE];
+	char pin[PINS_LINK_SIZE];
 
 	if (dp->ports[interface].link_fd < 0)
 		return;
-	unlink(link_pin(dp, dp->ports[interface].attached, pin));
+	unlink(pins_of_link(dp, dp->ports[interface].attached, pin));
 	close(dp->ports[interface].link_fd);
 	dp->ports[interface].link_fd = -1;
-}
-
-bool datapath_is_attached(const struct datapath *dp, unsigned interface)
-{
-	return dp->ports[interface].link_fd >= 0 &&
-	       link_is_alive(dp->ports[interface].link_fd, dp->ports[interface].ifindex);
 }
 
 int datapath_attach(struct datapath *dp, unsigned interface, const struct interface_conf *conf)
 {
 	int ifindex = dp->ports[interface].ifindex, fd, was;
-	char pin[LINK_PIN_SIZE];
+	char pin[PINS_LINK_SIZE];
 
 	if (datapath_is_attached(dp, interface)) {
 		offload_keep_tags(dp, interface, conf);
 		return 0;
 	}
 	forget_link(dp, interface);
-	fetch_link(dp, ifindex, link_pin(dp, ifindex, pin));
+	fetch_link(dp, ifindex, pins_of_link(dp, ifindex, pin));
 	fd = take_over(dp, pin, conf, ifindex, &was);
 	dp->ports[interface].fresh = fd == -ENOENT && was == XDP_ATTACHED_NONE;
 	if (fd == -ENOENT) {
@@ -263,12 +242,12 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 
 void datapath_detach_new(struct datapath *dp)
 {
-	char pin[LINK_PIN_SIZE];
+	char pin[PINS_LINK_SIZE];
 
 	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++) {
 		if (!dp->ports[i].fresh || dp->ports[i].link_fd < 0)
 			continue;
-		remove_link(link_pin(dp, dp->ports[i].attached, pin), dp->ports[i].link_fd);
+		remove_link(pins_of_link(dp, dp->ports[i].attached, pin), dp->ports[i].link_fd);
 		dp->ports[i].link_fd = -1;
 	}
 }
@@ -292,7 +271,7 @@ static void detach_undeclared(struct datapath *dp, const char *path, void (*fn)(
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 	int ifindex, fd;
-	char pin[LINK_PIN_SIZE], more;
+	char pin[PINS_LINK_SIZE], more;
 
 	while (dir && (entry = readdir(dir))) {
 		if (sscanf(entry->d_name, "link_%d%c", &ifindex, &more) != 1 ||

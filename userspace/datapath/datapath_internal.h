@@ -145,8 +145,6 @@ int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_
 int migrate_begin(struct datapath *dp); /* before maps are loaded */
 int migrate_keys(struct datapath *dp);	/* before they are used */
 void migrate_end(struct datapath *dp);	/* all links are moved */
-/* Does the pin of this map bear MXLB_KEPT? */
-bool migrate_keeps(const char *name);
 
 /* load_refusal.c: keeps what libbpf and the verifier say, for refusal_explain(). */
 void refusal_listen(void);
@@ -157,14 +155,24 @@ int refusal_explain(int err);
 
 /* load.c: maps what is read and written through memory. 0 or -errno, logged. */
 int pins_map_all(struct datapath *dp, int protection);
-/* load.c: is this the name of a layout's directory? */
-bool pins_layout(const char *name, unsigned *layout);
-/* load.c: where this map is pinned. False: it is not. */
-bool pins_of_map(const struct datapath *dp, const struct bpf_map *map, char *path, size_t size);
 
-/* attach.c: where this interface's link is pinned. */
-#define LINK_PIN_SIZE (CONFIG_PATH_SIZE + 48)
-const char *link_pin(const struct datapath *dp, int ifindex, char pin[LINK_PIN_SIZE]);
+/* pins.c */
+
+#define PINS_KEPT      3
+#define PINS_LINK_SIZE (CONFIG_PATH_SIZE + 48)
+
+extern const char
+	*const pins_kept[PINS_KEPT]; /* the maps that outlive a layout, but for "control" */
+
+/* Is this the name of a layout's directory? */
+bool pins_layout(const char *name, unsigned *layout);
+/* Where a map of this name is pinned. */
+void pins_path(const struct datapath *dp, const char *name, char *path, size_t size);
+/* The same of this map. False: it is not pinned. */
+bool pins_of_map(const struct datapath *dp, const struct bpf_map *map, char *path, size_t size);
+const char *pins_of_link(const struct datapath *dp, int ifindex, char pin[PINS_LINK_SIZE]);
+/* Whether the link still has this device. It has none after the deletion of the device or a forced detach. */
+bool pins_link_is_alive(int fd, int ifindex);
 
 /* verify.c */
 /* Puts back what differs from the copies, logged. */

@@ -25,13 +25,6 @@ static int refuse(int err, const char *what, const char *advice)
 	return err;
 }
 
-bool pins_layout(const char *name, unsigned *layout)
-{
-	char end;
-
-	return sscanf(name, "v%u%c", layout, &end) == 1;
-}
-
 /* The pin directory must be on a BPF file system; its last component is created if missing. */
 static int lock_pins(struct datapath *dp)
 {
@@ -66,23 +59,6 @@ static int make_dir(struct datapath *dp)
 	if (mkdir(dp->dir, 0700) && errno != EEXIST)
 		return refuse(-errno, dp->dir, "run mxlbd as root, or give it the pin directory");
 	return 0;
-}
-
-static void pin_name(const struct datapath *dp, const char *name, char *path, size_t size)
-{
-	if (migrate_keeps(name))
-		snprintf(path, size, "%s/%s_%d", dp->dir, name, MXLB_KEPT);
-	else
-		snprintf(path, size, "%s/%s", dp->dir, name);
-}
-
-bool pins_of_map(const struct datapath *dp, const struct bpf_map *map, char *path, size_t size)
-{
-	if (map == dp->skel->maps.ports || map == dp->skel->maps.rodata ||
-	    map == dp->skel->maps.scratch || map == dp->skel->maps.sights)
-		return false; /* see maps.h; constants, scratch and sights are the program's own */
-	pin_name(dp, map == dp->skel->maps.bss ? "control" : bpf_map__name(map), path, size);
-	return true;
 }
 
 static int set_pins(struct datapath *dp)
@@ -284,7 +260,7 @@ static uint32_t pinned_lines(const struct datapath *dp)
 	__u32 len = sizeof(info);
 	int fd;
 
-	pin_name(dp, "flows4", path, sizeof(path));
+	pins_path(dp, "flows4", path, sizeof(path));
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return 0;

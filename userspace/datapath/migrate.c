@@ -24,18 +24,6 @@
 
 #define PIN_SIZE (PINS_PATH_SIZE + sizeof(((struct dirent *)0)->d_name))
 
-static const char *const kept[] = {"flows4", "flows6", "records"};
-
-#define N_KEPT (sizeof(kept) / sizeof(kept[0]))
-
-bool migrate_keeps(const char *name)
-{
-	for (unsigned i = 0; i < N_KEPT; i++)
-		if (!strcmp(name, kept[i]))
-			return true;
-	return !strcmp(name, "control");
-}
-
 static int get_kept(const char *dir, const char *name)
 {
 	char pin[PIN_SIZE];
@@ -138,8 +126,9 @@ static int go_on(const struct datapath *dp)
 {
 	bool same = true;
 
-	for (unsigned i = 0; i < N_KEPT; i++) {
-		int ours = get_kept(dp->dir, kept[i]), theirs = get_kept(dp->old, kept[i]);
+	for (unsigned i = 0; i < PINS_KEPT; i++) {
+		int ours = get_kept(dp->dir, pins_kept[i]),
+		    theirs = get_kept(dp->old, pins_kept[i]);
 
 		same &= map_id(ours) && map_id(ours) == map_id(theirs);
 		if (ours >= 0)
@@ -156,13 +145,13 @@ static int pin_kept(const struct datapath *dp)
 	char pin[PIN_SIZE];
 	int err = 0;
 
-	for (unsigned i = 0; i < N_KEPT && !err; i++) {
-		int fd = get_kept(dp->old, kept[i]);
+	for (unsigned i = 0; i < PINS_KEPT && !err; i++) {
+		int fd = get_kept(dp->old, pins_kept[i]);
 
 		if (fd < 0)
 			return refuse(dp, fd == -ENOENT ? "its flows have another format"
 							: strerror(-fd));
-		snprintf(pin, sizeof(pin), "%s/%s_%d", dp->dir, kept[i], MXLB_KEPT);
+		snprintf(pin, sizeof(pin), "%s/%s_%d", dp->dir, pins_kept[i], MXLB_KEPT);
 		if (bpf_obj_pin(fd, pin))
 			err = -errno;
 		close(fd);

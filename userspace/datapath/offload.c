@@ -49,7 +49,7 @@ static int strip_tags(const char *name, bool strip)
 
 static void mark(const struct datapath *dp, int ifindex)
 {
-	char pin[LINK_PIN_SIZE];
+	char pin[PINS_LINK_SIZE];
 
 	snprintf(pin, sizeof(pin), "%s/" MARK "%d", dp->dir, ifindex);
 	if (bpf_obj_pin(bpf_map__fd(dp->skel->maps.sights), pin) && errno != EEXIST)

@@ -135,7 +135,7 @@ static int count(int *n, int ret)
 
 static int keep_all(struct datapath *dp, int *n)
 {
-	char path[LINK_PIN_SIZE];
+	char path[PINS_LINK_SIZE];
 	struct bpf_map *map;
 	int lock = keep_lock(dp), err = lock < 0 ? lock : 0;
 	bool replace = lock > 0;
@@ -149,9 +149,9 @@ static int keep_all(struct datapath *dp, int *n)
 	}
 	for (unsigned i = 0; i < MXLB_MAX_PORTS && !err; i++)
 		if (datapath_is_attached(dp, i))
-			err = count(n,
-				    keep_pin(dp->ports[i].link_fd,
-					     link_pin(dp, dp->ports[i].attached, path), replace));
+			err = count(n, keep_pin(dp->ports[i].link_fd,
+						pins_of_link(dp, dp->ports[i].attached, path),
+						replace));
 	return err;
 }
 

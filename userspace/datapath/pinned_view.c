@@ -87,9 +87,9 @@ int datapath_view(const struct datapath_conf *conf, struct datapath **out)
 bool datapath_view_attached(const struct datapath *dp, int ifindex)
 {
 	struct bpf_link_info info = {0};
-	char pin[LINK_PIN_SIZE];
+	char pin[PINS_LINK_SIZE];
 	__u32 len = sizeof(info);
-	int fd = bpf_obj_get(link_pin(dp, ifindex, pin));
+	int fd = bpf_obj_get(pins_of_link(dp, ifindex, pin));
 	bool attached = fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
 			info.xdp.ifindex == (__u32)ifindex;
 

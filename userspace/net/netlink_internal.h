@@ -118,7 +118,7 @@ void netlink_soon(struct netlink *n, double seconds);
 /* Reads the messages that wait on the event socket; makes no callback. */
 void netlink_drain(struct netlink *n);
 
-/* request.c */
+/* rtnl_request.c */
 
 union netlink_msg {
 	struct nlmsghdr h;

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Lets a service decide which servers take new connections, from the verdicts, the operators' settings and the next
+ * hops of all its servers, and adds the events about its state and its tier. The choice itself is tier.c's.
+ */
+#include "core/decide.h"
+
+#include <stdio.h>
+#include "core/model_event.h"
+
+#define PANIC_SLACK_MS 2000
+
+static void tier_text(char *to, size_t size, const struct tier_state *t)
+{
+	if (t->has_active)
+		snprintf(to, size, "%u", t->active);
+	else
+		event_text(to, size, "-");
+}
+
+static void note_service(struct model *m, const struct service *s, const struct tier_state *was,
+			 const char *cause, struct now now)
+{
+	const struct tier_state *is = &s->tier;
+	struct event *e;
+
+	if (is->state != was->state) {
+		e = model_event(m, EVENT_SERVICE_STATE, s, NULL, now);
+		event_text(e->from, sizeof(e->from), service_state_name(was->state));
+		event_text(e->to, sizeof(e->to), service_state_name(is->state));
+		event_text(e->cause, sizeof(e->cause), cause);
+	}
+	if (is->has_active != was->has_active || (is->has_active && is->active != was->active)) {
+		e = model_event(m, EVENT_SERVICE_TIER, s, NULL, now);
+		tier_text(e->from, sizeof(e->from), was);
+		tier_text(e->to, sizeof(e->to), is);
+		event_text(e->cause, sizeof(e->cause), cause);
+	}
+}
+
+/* Adds to a cause that a forced tier is not active because it has no server up. */
+static const char *forced_text(const struct service *s, char *to, size_t size, const char *cause)
+{
+	if (!s->has_forced || s->tier.state == SERVICE_NOT_READY ||
+	    (s->tier.has_active && s->tier.active == s->forced))
+		return cause;
+	snprintf(to, size, "%.220s; tier %u, forced by %s, has no server up", cause, s->forced,
+		 s->order.who);
+	return to;
+}
+
+static struct tier_view view_of(const struct backend *b)
+{
+	return (struct tier_view){
+		.preference = b->conf.preference,
+		.weight = b->weight,
+		.verdict = health_effective(&b->health),
+		.reason = b->health.before_reason,
+		.probed = b->health.settled,
+		.admin = b->admin,
+		.reachable = model_has_way(b),
+	};
+}
+
+static void tally(struct service *s, const struct tier_state *was, struct now now)
+{
+	tally_service(&s->tally, was, &s->tier, now.mono_ms);
+	for (unsigned i = 0; i < s->n_backends; i++)
+		tally_state(&s->backends[i].tally, s->views[i].verdict, s->backends[i].admin,
+			    now.mono_ms);
+}
+
+static struct panic_view panic_view_of(const struct backend *b, const struct tier_view *v)
+{
+	return (struct panic_view){
+		.offered = v->weight && v->admin == ADMIN_READY && v->reachable,
+		.preference = v->preference,
+		.reason = v->reason,
+		.began_ms = b->began_ms,
+		.failed_ms = b->failed_ms,
+		.opened_ms = b->opened_ms,
+		.tried_ms = b->tried_ms,
+	};
+}
+
+/* No server would take mail: decides whether this box is the cause (panic.c). was: the state before this decision. */
+static void panic(struct service *s, const struct tier_state *was, struct now now)
+{
+	uint32_t window_ms =
+		s->probe.interval_ms + 2 * s->probe.connect_timeout_ms + PANIC_SLACK_MS;
+	enum panic_says says;
+
+	for (unsigned i = 0; i < s->n_backends; i++)
+		s->panic[i] = panic_view_of(&s->backends[i], &s->views[i]);
+	says = panic_judge(s->panic, s->n_backends, window_ms, now.mono_ms, s->chosen);
+	if (says == PANIC_NO)
+		return;
+	s->tier.state =
+		says == PANIC_HOLD && was->state != SERVICE_DOWN ? was->state : SERVICE_PANIC;
+	s->tier.has_active = true;
+	for (unsigned i = s->n_backends; i-- > 0;)
+		if (s->chosen[i])
+			s->tier.active = s->backends[i].conf.preference;
+	s->ask_again_ms = now.mono_ms + PANIC_AGAIN_MS;
+}
+
+bool decide_service(struct model *m, struct service *s, const char *cause, struct now now)
+{
+	const struct tier_conf conf = {
+		.min_up = s->conf.min_up,
+		.mode = s->conf.tier_mode,
+		.failback = s->conf.failback,
+		.failback_hold_ms = s->conf.failback_hold_ms,
+		.cold_start_ms = s->probe.timeout_ms,
+		.has_forced = s->has_forced,
+		.forced = s->forced,
+	};
+	const struct tier_state was = s->tier;
+	char text[EVENT_TEXT_SIZE];
+	bool changed;
+
+	for (unsigned i = 0; i < s->n_backends; i++)
+		s->views[i] = view_of(&s->backends[i]);
+	s->ask_again_ms =
+		tier_choose(&s->tier, &conf, s->views, s->n_backends, now.mono_ms, s->chosen);
+	if (s->tier.state == SERVICE_DOWN && s->conf.panic == PANIC_MODE_KEEP)
+		panic(s, &was, now);
+	if (m->blind >> s->conf.interface & 1 && s->tier.state != SERVICE_NOT_READY)
+		s->tier.state = SERVICE_BLIND;
+	changed = s->tier.state != was.state;
+	for (unsigned i = 0; i < s->n_backends; i++) {
+		changed = changed || s->backends[i].in_ring != s->chosen[i];
+		s->backends[i].in_ring = s->chosen[i];
+	}
+	note_service(m, s, &was, forced_text(s, text, sizeof(text), cause), now);
+	tally(s, &was, now);
+	return changed;
+}
+
+void decide_all(struct model *m, const char *cause, struct now now)
+{
+	for (unsigned i = 0; i < m->n_services; i++)
+		decide_service(m, &m->services[i], cause, now);
+}

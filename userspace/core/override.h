@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the other files that change the model need of override.c; the rest is in model.h. */
+#ifndef MXLB_OVERRIDE_H
+#define MXLB_OVERRIDE_H
+
+#include "core/model.h"
+
+/* Ends expired overrides. True if there were any. */
+bool override_expire(struct model *m, struct service *s, struct now now);
+void override_note_weight(struct model *m, const struct service *s, const struct backend *b,
+			  uint16_t from, uint16_t to, const char *who, const char *cause,
+			  struct now now);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A refusal that moves no mail, and its end. */
+#ifndef MXLB_WARNING_H
+#define MXLB_WARNING_H
+
+#include "core/model.h"
+
+void warning_set(struct model *m, const struct service *s, struct backend *b,
+		 const struct probe_result *r, struct now now);
+/* good: the probe was not refused. */
+void warning_end(struct model *m, const struct service *s, struct backend *b, bool good,
+		 struct now now);
+bool warning_restore(struct model *m, struct service *s, const struct backend *b,
+		     const struct probe_result *r, struct now now);
+
+#endif
