@@ -21,12 +21,17 @@ const volatile __u8 fast_path = 1;
 
 #define SLOW -1 /* not an action: take the general path */
 
-/* A segment to a VIP. */
+/*
+ * A segment to a VIP, in registers: the address of none of its fields may be taken. Headers are read and written in
+ * words as large as they allow.
+ */
 struct fast {
-	void *frame, *ip;
+	void *frame;
 	const struct tcphdr *tcp;
+	__u64 macs; /* the first eight bytes of the frame: its destination, and a part of its source */
 	__u64 hi, lo;  /* of the client's address; hi is 0 for IPv4 */
 	__u32 segment; /* bytes of the TCP header and its data */
+	__u32 hops;    /* IPv4: the word of TTL, protocol and checksum; IPv6: the hop limit */
 	__u32 service;
 	__u64 hash;
 };
@@ -37,24 +42,34 @@ struct fast {
  */
 static __always_inline const struct mxlb_port *fast_port(struct xdp_md *ctx,
 							 const struct mxlb_front *front,
-							 const void *frame)
+							 const struct fast *f)
 {
+	__u32 rest = *(const __u32 *)(f->frame + sizeof(f->macs)); /* of the source */
 	const struct mxlb_port *in;
+	const void *tag;
+	__u64 own;
 
-	if (!front_port(front, ctx->ingress_ifindex, &in) || in->vlan ||
-	    load_mac(frame) != load_mac(in->mac) || load_mac(frame + ETH_ALEN) == load_mac(in->mac))
+	if (!front_port(front, ctx->ingress_ifindex, &in))
+		return NULL;
+	tag = &in->vlan;
+	own = *(const __u64 *)tag; /* and .mac, which follows it */
+	if (f->macs << 16 != own || (rest == own >> 32 && f->macs >> 48 == (own >> 16 & 0xffff)))
 		return NULL;
 	return in;
 }
 
-/* Whether it is a segment in the middle of a flow, with a complete header. */
-static __always_inline int fast_segment(const struct fast *f)
+/* Whether it is a segment in the middle of a flow. The first check of a packet to a VIP, for the sake of SYNs. */
+static __always_inline int fast_flags(const struct tcphdr *tcp)
 {
-	__u8 flags = ((const __u8 *)f->tcp)[13];
+	return (((const __u8 *)tcp)[13] & (TCP_ACK | TCP_SYN | TCP_FIN | TCP_RST)) == TCP_ACK;
+}
+
+/* The bytes of data, or -1: the header is not complete. */
+static __always_inline int fast_data(const struct fast *f)
+{
 	__u32 header = f->tcp->doff * 4;
 
-	return (flags & (TCP_ACK | TCP_SYN | TCP_FIN | TCP_RST)) == TCP_ACK &&
-	       header >= sizeof(*f->tcp) && header <= f->segment;
+	return header < sizeof(*f->tcp) || header > f->segment ? -1 : (int)(f->segment - header);
 }
 
 static __always_inline void fast_key(const struct fast *f, int family, struct flow_key *k)
@@ -97,20 +112,24 @@ static __always_inline int fast_note_differs(void *line, int family, const struc
 	       key_equal(line_note_key(line, family), family, k);
 }
 
-/* The entry that the segment clearly follows by rules 3, 4 and 6 of flow.h, and its word; or NULL. */
-static __always_inline union mxlb_entry *fast_entry(const struct fast *f, void *line, int family,
+/*
+ * The entry that the segment clearly follows by rules 3, 4 and 6 of flow.h, and its word; or NULL. No server has the
+ * number of a free or a busy entry.
+ */
+static __always_inline union mxlb_entry *fast_entry(__u32 seq, void *line, int family,
 						    const struct flow_key *k, union mxlb_entry *is)
 {
+	const union mxlb_entry mask = {.epoch = 0xffff, .marks = MXLB_MARK_SETTLED};
+	union mxlb_entry *entry,
+		want = {.epoch = READ_ONCE(control.epoch), .marks = MXLB_MARK_SETTLED};
 	__u64 place = fast_place(line, family, k);
-	union mxlb_entry *entry;
 
 	if (place >= MXLB_LINE_PLACES)
 		return NULL;
 	entry = line_entry(line, place);
 	is->word = READ_ONCE(entry->word);
-	if (is->epoch != READ_ONCE(control.epoch) || !(is->marks & MXLB_MARK_SETTLED) ||
-	    !is->backend || is->backend == MXLB_ENTRY_BUSY ||
-	    flow_distance(is->seq, flow_unit(bpf_ntohl(f->tcp->seq))) > FLOW_SAME ||
+	if (((is->word ^ want.word) & mask.word) ||
+	    flow_distance(is->seq, flow_unit(seq)) > FLOW_SAME ||
 	    !key_equal(line_key(line, family, place), family, k) ||
 	    fast_note_differs(line, family, k, is->backend))
 		return NULL;
@@ -118,15 +137,11 @@ static __always_inline union mxlb_entry *fast_entry(const struct fast *f, void *
 }
 
 /* Rule 0: where the flow continues after this segment. */
-static __always_inline void fast_move(const struct fast *f, union mxlb_entry *entry,
-				      union mxlb_entry is)
+static __always_inline void fast_move(union mxlb_entry *entry, union mxlb_entry is, __u32 behind)
 {
-	__u32 data = f->segment - f->tcp->doff * 4;
-	__u32 behind = flow_unit(bpf_ntohl(f->tcp->seq) + data);
-
-	if (!data || is.seq == behind)
+	if (is.seq == flow_unit(behind))
 		return;
-	is.seq = behind;
+	is.seq = flow_unit(behind);
 	*(volatile __u32 *)&entry->seq_marks = is.seq_marks;
 }
 
@@ -164,15 +179,43 @@ static __always_inline int fast_hand_over(struct xdp_md *ctx, const struct fast 
 	return fast_elsewhere(ctx, p, family);
 }
 
-static __always_inline int fast_forward(struct xdp_md *ctx, const struct fast *f, int family,
-					void *line, const struct flow_key *k, __u32 in)
+/* As hop_take(), write_mac() and count_traffic(). */
+static __always_inline void fast_hop(const struct fast *f, int family, __u64 way)
 {
-	union mxlb_entry is = {.word = 0}, *entry = fast_entry(f, line, family, k, &is);
-	const struct mxlb_backend *to;
-	struct mxlb_traffic *t;
-	union mxlb_way way;
-	__u32 backend;
+	__u32 sum = (f->hops >> 16) + 1; /* RFC 1141, as in hop_take() */
+	void *ip = f->frame + ETH_HLEN;
 
+	if (family == 4)
+		*(__u32 *)(ip + offsetof(struct iphdr, ttl)) =
+			((f->hops & 0xffff) - 1) | (sum + ((sum + 1) >> 16)) << 16;
+	else
+		((struct ipv6hdr *)ip)->hop_limit = f->hops - 1;
+	*(__u64 *)f->frame = (way & ((1ULL << 48) - 1)) | f->macs << 48;
+	*(__u32 *)(f->frame + sizeof(f->macs)) = f->macs >> 16;
+}
+
+static __always_inline void fast_count(struct xdp_md *ctx, __u32 backend)
+{
+	struct mxlb_traffic *t = bpf_map_lookup_elem(&traffic, &backend);
+
+	if (!t)
+		return;
+	t->packets++;
+	t->bytes += bpf_xdp_get_buff_len(ctx);
+}
+
+/* data: bytes of the segment behind its header. */
+static __always_inline int fast_forward(struct xdp_md *ctx, const struct fast *f, int family,
+					void *line, __u32 data, __u32 in)
+{
+	__u32 seq = bpf_ntohl(f->tcp->seq), backend;
+	union mxlb_entry is = {.word = 0}, *entry;
+	const struct mxlb_backend *to;
+	union mxlb_way way;
+	struct flow_key k;
+
+	fast_key(f, family, &k);
+	entry = fast_entry(seq, line, family, &k, &is);
 	if (!entry)
 		return SLOW;
 	backend = is.backend;
@@ -182,61 +225,60 @@ static __always_inline int fast_forward(struct xdp_md *ctx, const struct fast *f
 	way.word = READ_ONCE(to->way.word);
 	if ((way.flags & (MXLB_BACKEND_NEXT_HOP | MXLB_BACKEND_RESET)) != MXLB_BACKEND_NEXT_HOP)
 		return SLOW;
-	fast_move(f, entry, is);
+	if (data)
+		fast_move(entry, is, seq + data);
 	if ((way.flags & MXLB_BACKEND_TUNNEL) || way.port % MXLB_MAX_PORTS != in)
 		return fast_hand_over(ctx, f, family, backend, in);
-	hop_take(f->ip, family);
-	write_mac(f->frame + ETH_ALEN, load_mac(f->frame));
-	write_mac(f->frame, way.word);
-	t = bpf_map_lookup_elem(&traffic, &backend);
-	if (t) {
-		t->packets++;
-		t->bytes += bpf_xdp_get_buff_len(ctx);
-	}
+	fast_hop(f, family, way.word);
+	fast_count(ctx, backend);
 	return XDP_TX;
 }
 
-/* A segment to a VIP: the action, or SLOW. */
+/*
+ * A segment to the first service of a VIP, usually its only one: the action, or SLOW. f has all but the service and the
+ * hash.
+ */
 static __always_inline int fast_serve(struct xdp_md *ctx, const struct mxlb_front *front,
 				      const struct mxlb_vip *vip, struct fast *f, int family)
 {
-	const struct mxlb_port *in = fast_port(ctx, front, f->frame);
-	const struct mxlb_service *service;
-	struct flow_key k;
+	const struct mxlb_port *in;
+	int data = fast_data(f);
 	void *line;
 	__u32 at;
 
+	if (data < 0 || !vip->seed || vip->ports[0].port != f->tcp->dest)
+		return SLOW;
+	in = fast_port(ctx, front, f);
 	if (!in)
 		return SLOW;
-	f->service = front_service(vip, f->tcp->dest);
-	service = bpf_map_lookup_elem(&services, &f->service);
-	if (!service)
-		return SLOW;
-	f->hash = mxlb_flow_hash(service->seed, f->hi, f->lo, f->tcp->source);
+	f->service = vip->ports[0].service;
+	f->hash = mxlb_flow_hash(vip->seed, f->hi, f->lo, f->tcp->source);
 	at = f->hash & line_mask;
 	line = family == 4 ? bpf_map_lookup_elem(&flows4, &at) : bpf_map_lookup_elem(&flows6, &at);
 	if (!line)
 		return SLOW;
-	fast_key(f, family, &k);
-	return fast_forward(ctx, f, family, line, &k, in->index);
+	return fast_forward(ctx, f, family, line, data, in->index);
 }
 
 static __always_inline int fast4(struct xdp_md *ctx, void *frame, void *end)
 {
 	const struct mxlb_front *front = front_current();
 	struct iphdr *ip = frame + ETH_HLEN;
-	struct fast f = {.frame = frame, .ip = ip, .tcp = (void *)(ip + 1)};
+	struct fast f = {.frame = frame, .tcp = (void *)(ip + 1)};
 	const struct mxlb_vip *vip;
 
 	if (!front || (void *)(f.tcp + 1) > end)
 		return SLOW;
 	if (!front_vip4(front, ip->daddr, &vip))
 		return is_tunnel(ip->protocol) ? SLOW : not_ours();
+	f.macs = *(__u64 *)frame;
 	f.lo = ip->saddr;
 	f.segment = bpf_ntohs(ip->tot_len) - sizeof(*ip); /* wraps around, and is then too long */
-	if (!fast_segment(&f) || *(__u8 *)ip != 0x45 || f.segment > end - (void *)f.tcp ||
-	    ip->ttl <= 1 || ip->protocol != IPPROTO_TCP || (ip->frag_off & bpf_htons(0x3fff)) ||
-	    !ipv4_source_ok(ip->saddr) || ip->saddr == ip->daddr)
+	f.hops = *(__u32 *)&ip->ttl;
+	if (!fast_flags(f.tcp) || *(__u8 *)ip != 0x45 || f.segment > end - (void *)f.tcp ||
+	    (f.hops & 0xff) <= 1 || (f.hops >> 8 & 0xff) != IPPROTO_TCP ||
+	    (ip->frag_off & bpf_htons(0x3fff)) || !ipv4_source_ok(ip->saddr) ||
+	    ip->saddr == ip->daddr)
 		return SLOW;
 	return fast_serve(ctx, front, vip, &f, 4);
 }
@@ -245,18 +287,20 @@ static __always_inline int fast6(struct xdp_md *ctx, void *frame, void *end)
 {
 	const struct mxlb_front *front = front_current();
 	struct ipv6hdr *ip = frame + ETH_HLEN;
-	struct fast f = {.frame = frame, .ip = ip, .tcp = (void *)(ip + 1)};
+	struct fast f = {.frame = frame, .tcp = (void *)(ip + 1)};
 	const struct mxlb_vip *vip;
 
 	if (!front || (void *)(f.tcp + 1) > end || ip->nexthdr == IPPROTO_ICMPV6)
 		return SLOW;
 	if (!front_vip6(front, &ip->daddr, &vip))
 		return is_tunnel(ip->nexthdr) ? SLOW : not_ours();
+	f.macs = *(__u64 *)frame;
 	f.hi = load_u64(&ip->saddr);
 	f.lo = load_u64((void *)&ip->saddr + 8);
 	f.segment = bpf_ntohs(ip->payload_len);
-	if (!fast_segment(&f) || ip->version != 6 || f.segment > end - (void *)f.tcp ||
-	    ip->hop_limit <= 1 || ip->nexthdr != IPPROTO_TCP || !ipv6_source_ok(f.hi) ||
+	f.hops = ip->hop_limit;
+	if (!fast_flags(f.tcp) || ip->version != 6 || f.segment > end - (void *)f.tcp ||
+	    f.hops <= 1 || ip->nexthdr != IPPROTO_TCP || !ipv6_source_ok(f.hi) ||
 	    (f.hi == load_u64(&ip->daddr) && f.lo == load_u64((void *)&ip->daddr + 8)))
 		return SLOW;
 	return fast_serve(ctx, front, vip, &f, 6);

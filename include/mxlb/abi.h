@@ -44,7 +44,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian machine
 struct mxlb_port {
 	__u32 ifindex; /* 0: free slot */
 	__u16 vlan;    /* the 802.1Q tag with which mail arrives; 0: untagged */
-	__u8 mac[6];   /* frames for other addresses are ignored */
+	__u8 mac[6];   /* frames for other addresses are ignored; read with .vlan as one word */
 	__u32 index; /* dense: 0 to MXLB_MAX_PORTS - 1; key of `ports` and of mxlb_front.exits; a slave has its bond's */
 };
 
@@ -62,7 +62,7 @@ struct mxlb_vip {
 	__u8 pad[3];
 	__u32 advertise; /* dense index + 1 of the interface where ARP/ND is answered; 0: nowhere */
 	struct mxlb_vip_port ports[MXLB_MAX_VIP_PORTS];
-	__u64 pad2; /* by which .address is aligned to the words that it is read in */
+	__u64 seed; /* of the service on ports[0], for the fast path; 0: it takes none of the VIP's packets */
 };
 
 /* How frames leave by an interface. */

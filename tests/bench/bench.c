@@ -64,10 +64,13 @@ bool path_is_own(const struct path *path)
 	return path->kind == PATH_FLOOR || path->kind == PATH_LRU || path->kind == PATH_INSERT;
 }
 
+static double per_ns = 1; /* by --instruction-ns */
+
 /* Moving the head back costs as much as moving it there; the program's own move stays in its cost. */
 double cost_net(const struct path *path, const struct cost *cost)
 {
-	return cost->ns - (path->outer ? (cost->bare + cost->bare_head) / 2 : cost->bare);
+	return per_ns *
+	       (cost->ns - (path->outer ? (cost->bare + cost->bare_head) / 2 : cost->bare));
 }
 
 static uint64_t on_path(const struct path *path, const struct subject_counts *before,
@@ -235,7 +238,8 @@ static int measure_all(struct bench_results *r)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: bench [--json FILE] [--rounds N] [--packets N] [--steps 1..4]\n");
+	fprintf(stderr,
+		"usage: bench [--json FILE] [--rounds N] [--packets N] [--steps 1..4] [--instruction-ns N]\n");
 	return 2;
 }
 
@@ -245,6 +249,7 @@ int main(int argc, char **argv)
 						{"rounds", required_argument, NULL, 'r'},
 						{"packets", required_argument, NULL, 'p'},
 						{"steps", required_argument, NULL, 's'},
+						{"instruction-ns", required_argument, NULL, 'i'},
 						{0}};
 	static struct bench_results r = {.rounds = 25, .packets = 100000, .steps = FLOWS_STEPS};
 	struct sigaction act = {.sa_handler = on_signal};
@@ -254,6 +259,7 @@ int main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		unsigned *number = option == 'r'   ? &r.rounds
 				   : option == 'p' ? &r.packets
+				   : option == 'i' ? &r.instruction_ns
 						   : &r.steps;
 
 		if (option == '?')
@@ -265,6 +271,8 @@ int main(int argc, char **argv)
 	}
 	if (optind != argc || !r.rounds || !r.packets || !r.steps || r.steps > FLOWS_STEPS)
 		return usage();
+	if (r.instruction_ns)
+		per_ns = 1.0 / r.instruction_ns;
 	log_init("bench", LOG_LEVEL_WARN);
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);

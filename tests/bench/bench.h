@@ -74,6 +74,8 @@ struct ring_time {
 
 struct bench_results {
 	unsigned rounds, packets, steps; /* steps: of flows_steps, from the first */
+	/* How far the clock of an emulated CPU moves with each instruction; 0: it is real, and the unit is ns. */
+	unsigned instruction_ns;
 	struct cost cost[PATHS][FLOWS_STEPS][COLUMNS];
 	struct ring_time ring[RING_STEPS];
 	uint64_t map_bytes; /* with the default configuration */
@@ -127,7 +129,7 @@ void subject_count(struct datapath *dp, struct subject_counts *out);
 /* rings.c. 0 or -errno. */
 int rings_measure(struct bench_results *r);
 
-/* ns a packet, net. */
+/* ns or instructions a packet, net. */
 double cost_net(const struct path *path, const struct cost *cost);
 
 /* report.c. 0 or -errno. */

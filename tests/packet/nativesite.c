@@ -53,6 +53,7 @@ static void front_fill(void)
 	struct addr peers[2];
 	struct plan plan = {.services = s, .n_services = 6, .peers = peers, .n_peers = 2};
 
+	dp->services = site.services;
 	dp->ports[0].ifindex = NATIVESITE_INGRESS;
 	memcpy(dp->ports[0].mac.b, WAYS_FIRST_MAC, 6);
 	dp->ports[1].ifindex = NATIVESITE_SECOND;

@@ -23,8 +23,10 @@ static void address_halves(const struct addr *a, struct mxlb_vip *vip, uint64_t 
 	memcpy(lo, &vip->address[8], 8);
 }
 
-static void vip_fill(const struct plan_service *s, struct mxlb_vip *vip)
+static void vip_fill(const struct datapath *dp, const struct plan_service *s, struct mxlb_vip *vip)
 {
+	if (!vip->ports[0].port)
+		vip->seed = dp->services[s->id].seed;
 	for (unsigned i = 0; i < MXLB_MAX_VIP_PORTS; i++) {
 		if (vip->ports[i].port)
 			continue;
@@ -57,7 +59,7 @@ static bool own_place(const struct plan *plan, struct mxlb_front *out)
 }
 
 /* Places every VIP with this factor; false if two of them need the same slot. */
-static bool vips_place(const struct plan *plan, struct mxlb_front *out)
+static bool vips_place(const struct datapath *dp, const struct plan *plan, struct mxlb_front *out)
 {
 	memset(out->vips, 0, sizeof(out->vips));
 	for (unsigned i = 0; i < plan->n_services; i++) {
@@ -71,7 +73,7 @@ static bool vips_place(const struct plan *plan, struct mxlb_front *out)
 		else if (at->family != want.family ||
 			 memcmp(at->address, want.address, sizeof(want.address)))
 			return false;
-		vip_fill(&plan->services[i], at);
+		vip_fill(dp, &plan->services[i], at);
 	}
 	return own_place(plan, out);
 }
@@ -119,7 +121,7 @@ int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_
 		memcpy(out->peers[i], plan->peers[i].b, sizeof(out->peers[i]));
 	for (unsigned i = 0; i < FACTOR_TRIES && !done; i++) {
 		out->vip_factor = factor | 1;
-		done = vips_place(plan, out);
+		done = vips_place(dp, plan, out);
 		factor = mxlb_mix(factor + i);
 	}
 	if (!done)
