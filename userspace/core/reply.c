@@ -47,12 +47,14 @@ static bool byte_fits(const struct reply *r, char c)
 	return at != CODE_LEN + 1 || r->line[CODE_LEN] != '\r' || c == '\n';
 }
 
-/* RFC 5321 section 4.1.1.1: the keyword is the first token of a line after the greeting line, in any case. */
+/* RFC 5321 section 4.1.1.1: the keyword is the first token of a line after the greeting line, in any case. Senders
+ * accept a tab behind it, too. */
 static bool is_starttls(const char *text, size_t len)
 {
 	size_t n = sizeof(starttls) - 1;
 
-	return len >= n && !strncasecmp(text, starttls, n) && (len == n || text[n] == ' ');
+	return len >= n && !strncasecmp(text, starttls, n) &&
+	       (len == n || text[n] == ' ' || text[n] == '\t');
 }
 
 /* A whole line, without its end: "NNN", "NNN text" or "NNN-text". */
@@ -89,10 +91,9 @@ static enum reply_status take_byte(struct reply *r, char c)
 		return REPLY_MALFORMED;
 	}
 	if (c == '\n') {
-		if (r->line[len - 1] == '\r')
+		r->bare_lf |= r->line[len - 1] != '\r';
+		while (r->line[len - 1] == '\r') /* senders accept several */
 			len--;
-		else
-			r->bare_lf = true;
 		return take_line(r, len);
 	}
 	r->line[r->line_len++] = c;
