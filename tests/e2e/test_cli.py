@@ -203,6 +203,9 @@ def test_top_shows_rates_on_a_screen_moves_resizes_and_leaves_the_terminal_as_it
         last = frames(read())[-1]
         assert len(last) <= 24 and all(len(line) <= 80 for line in last), last
         assert "\033[32mup" in read(), "colours on a terminal"
+        drawn = re.sub(r"\033\[\d*m", "", read())
+        assert re.search(r"[^\r\n\033]{80}\r\n", drawn), "lines fill the screen"
+        assert not re.search(r"[^\r\n\033]{80}\033\[[JK]", drawn), "the cursor is still on their last character: it would be erased"
         fcntl.ioctl(keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", 6, 40, 0, 0))
         os.killpg(process.pid, signal.SIGWINCH)
         wait_until(lambda: len(frames(read())[-1]) == 6, 5, "the small screen is drawn at once")

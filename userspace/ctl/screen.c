@@ -78,7 +78,7 @@ static unsigned count_lines(const char *text)
 
 unsigned screen_show(const char *text, unsigned head, unsigned first)
 {
-	unsigned n = count_lines(text), line = 0, rows, most;
+	unsigned n = count_lines(text), line = 0, drawn = 0, rows, most;
 	struct winsize size = {0};
 
 	rows = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_row ? 24 : size.ws_row;
@@ -90,9 +90,12 @@ unsigned screen_show(const char *text, unsigned head, unsigned first)
 		len = strcspn(text, "\n");
 		if (line >= head && (line < head + first || line >= rows + first))
 			continue;
-		printf("%s%.*s\033[K", line ? "\n" : "", (int)len, text);
+		/* erased before it is drawn: after a full line the cursor is still on its last character */
+		printf("%s\033[K%.*s", line ? "\n" : "", (int)len, text);
+		drawn++;
 	}
-	fputs("\033[J", stdout);
+	if (drawn < rows)
+		fputs("\n\033[J", stdout);
 	fflush(stdout);
 	return most;
 }
