@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from lab import CLIENT, HERE, wait_until
+from another_program import another_program
+from lab import CLIENT, HERE, OXFORD, VIP, Traffic, wait_until
 from pki import Pki
 from watching import URL
 
@@ -283,3 +284,61 @@ def test_all_tools_name_the_same_cause_and_the_same_next_step(lab, balancer, bro
         if reason not in WARNINGS:
             assert re.search(rf'event=backend_verdict service={name_of(reason)} backend=bad .*cause="{reason}: ', balancer.log()), reason
     measured(f"{len(SERVERS) + len(OTHERS)} defects, {len(tools.findings)} findings, {time.monotonic() - began:.0f} s")
+
+
+# Faults of this box, which must not be blamed on servers.
+
+@contextlib.contextmanager
+def a_firewall_of_its_own(lab, traffic):
+    lab.undo.callback(lab.within, "lb", "nft", "delete", "table", "inet", "slip", status=None)
+    traffic.wait_seen(OXFORD)
+    lab.within("lb", "nft", "-f", "-", input="table inet slip { chain output { type filter hook output priority 0; tcp dport 25 reject; }; }\n")
+    yield
+
+
+@contextlib.contextmanager
+def no_carrier(lab, _):
+    lab.take_down("lb")
+    yield
+
+
+@contextlib.contextmanager
+def its_own_vip(lab, _):
+    lab.undo.callback(lab.within, "lb", "ip", "address", "del", f"{VIP}/32", "dev", "lo", status=None)
+    lab.within("lb", "ip", "address", "add", f"{VIP}/32", "dev", "lo")
+    yield
+
+
+@contextlib.contextmanager
+def a_program_that_is_passed_by(lab, _):
+    with another_program(lab):
+        yield
+
+
+BOX_FAULTS = {  # what it is called, of the service or (with a reason) of a server, and words of the next step
+    "panic": (a_firewall_of_its_own, "service_panic", None, "nft list ruleset"),
+    "local_carrier": (no_carrier, "server_not_up", "local_carrier", "mxlbctl doctor"),
+    "local_error": (its_own_vip, "server_not_up", "local_error", "mxlbctl doctor"),
+    "blind": (a_program_that_is_passed_by, "service_blind", None, "mxlbctl doctor"),
+}
+
+
+@pytest.mark.parametrize("fault", BOX_FAULTS)
+def test_all_tools_name_a_fault_of_this_box_alike(lab, balancer, browser, fault):
+    happen, code, reason, words = BOX_FAULTS[fault]
+    balancer.configure(replace={"tls: encryption-only": "tls: none"})
+    balancer.start()
+    balancer.wait_all_up()
+
+    def found():
+        lab.within("router", "ip", "neigh", "flush", "dev", "lan", status=None)  # asks by ARP again: what a blind box would see
+        lab.within("router", "ping", "-c1", "-W1", "203.0.113.5", status=None)
+        return [f for f in balancer.status()["diagnosis"] if f["code"] == code and f["service"] == "hybrid-mail" and
+                (reason or "") in f["text"] and words in f["next"]]
+
+    with Traffic(lab) as traffic, happen(lab, traffic):
+        wait_until(found, 60, f"{fault} is found")
+        tools = wait_until(lambda: (now := Tools(lab, balancer, browser)).steady and now, 60, "a quiet moment")
+    wrong = {(f["service"], f["server"], f["code"]): missing for f in tools.findings if (missing := tools.missing_from(f))}
+    assert not wrong, wrong
+    assert not [f for f in tools.findings if f["code"] == "server_down"] or fault == "panic", "no server is blamed"

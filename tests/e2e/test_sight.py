@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """mxlbd knows whether its program sees arriving packets: a tag that the device would strip is kept, and the setting is
 restored; and if the program sees nothing although the kernel does, nothing shows "up" any more."""
-import ctypes
-import os
-import struct
-from pathlib import Path
-
 import pytest
 
+from another_program import another_program
 from lab import wait_until
 
-BPF_SYSCALL, OBJ_GET, PROG_GET_FD_BY_ID, GET_INFO_BY_FD, LINK_UPDATE = 321, 7, 13, 15, 29
 PATIENCE_S = 15
 
 
@@ -62,36 +57,7 @@ def test_a_device_that_never_stripped_tags_does_not_begin_to(lab, tagged):
     assert not strips_tags(lab)
 
 
-def bpf(command, attributes):
-    attributes = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
-    number = ctypes.CDLL(None, use_errno=True).syscall(BPF_SYSCALL, command, attributes, 128)
-    assert number >= 0, os.strerror(ctypes.get_errno())
-    return number
-
-
-@pytest.fixture
-def descriptors():
-    """Open links, which are closed in the end, because an open one would stay on its interface."""
-    opened = []
-    yield opened
-    for number in opened:
-        os.close(number)
-
-
-def pinned(path):
-    name = ctypes.create_string_buffer(str(path).encode())
-    return bpf(OBJ_GET, struct.pack("Q", ctypes.addressof(name)))
-
-
-def program_of(link):
-    info = ctypes.create_string_buffer(64)  # struct bpf_link_info: type, id, prog_id
-    bpf(GET_INFO_BY_FD, struct.pack("IIQ", link, 64, ctypes.addressof(info)))
-    return bpf(PROG_GET_FD_BY_ID, struct.pack("I", struct.unpack_from("III", info)[2]))
-
-
-def test_if_the_program_sees_no_packets_nothing_is_shown_as_up(lab, balancer, descriptors):
-    """A foreign program that passes everything is put into mxlb's own link: the mode does not change, and probes
-    succeed."""
+def test_if_the_program_sees_no_packets_nothing_is_shown_as_up(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
 
@@ -103,22 +69,17 @@ def test_if_the_program_sees_no_packets_nothing_is_shown_as_up(lab, balancer, de
 
     expected = [{"name": "eth0", "xdp": "native", "sight": "sees"}]
     wait_until(lambda: ask() or balancer.status()["interfaces"] == expected, 3 * PATIENCE_S, "it sees")
-    link = pinned(next(Path(lab.pin).glob("v*/link_*")))
-    ours, others = program_of(link), pinned(f"{lab.pin}-pass")
-    descriptors += [link, ours, others]
-
-    bpf(LINK_UPDATE, struct.pack("II", link, others))
-    wait_until(lambda: ask() or balancer.status()["interfaces"][0]["sight"] == "blind", 3 * PATIENCE_S, "it is blind")
-    assert {s["state"] for s in balancer.status()["services"]} == {"blind"}
-    assert "event=interface_blind interface=eth0 from=" in balancer.log() or \
-        "event=interface_blind interface=eth0 to=blind" in balancer.log(), balancer.log()
-    assert "event=service_state service=hybrid-mail from=up to=blind" in balancer.log()
-    assert "blind" in lab("ctl", "status")
-    assert "does not see what arrives" in lab("ctl", "check", status=2)
-    found = " ".join(lab("ctl", "doctor", status=None).split())
-    assert "the kernel receives packets on eth0 that mxlb's program does not see" in found
-    assert "STOP" in balancer.ask("show stat")
-    bpf(LINK_UPDATE, struct.pack("II", link, ours))
+    with another_program(lab):
+        wait_until(lambda: ask() or balancer.status()["interfaces"][0]["sight"] == "blind", 3 * PATIENCE_S, "it is blind")
+        assert {s["state"] for s in balancer.status()["services"]} == {"blind"}
+        assert "event=interface_blind interface=eth0 from=" in balancer.log() or \
+            "event=interface_blind interface=eth0 to=blind" in balancer.log(), balancer.log()
+        assert "event=service_state service=hybrid-mail from=up to=blind" in balancer.log()
+        assert "blind" in lab("ctl", "status")
+        assert "does not see what arrives" in lab("ctl", "check", status=2)
+        found = " ".join(lab("ctl", "doctor", status=None).split())
+        assert "the kernel receives packets on eth0 that mxlb's program does not see" in found
+        assert "STOP" in balancer.ask("show stat")
     wait_until(lambda: ask() or {s["state"] for s in balancer.status()["services"]} == {"up"}, 3 * PATIENCE_S,
                "it sees again")
     assert "event=interface_blind interface=eth0 from=blind to=sees" in balancer.log()
