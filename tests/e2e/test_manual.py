@@ -120,3 +120,22 @@ def test_the_configurations_in_the_manual_are_right(build, tmp_path, text):
     file.write_text(text.replace("/etc/mxlb/endpoints.json", str(endpoints)))
     done = subprocess.run([build / "mxlbd", "-t", "-c", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+def test_the_numbers_of_the_flow_rules_are_the_codes():
+    """docs/datapath.md has the numbers of include/mxlb/flowrules.h."""
+    defined = {name: int(n) for name, n in re.findall(r"^#define (\w+)\s+(\d+)\b", (ROOT / "include/mxlb/flowrules.h").read_text(), re.M)}
+    text = " ".join((ROOT / "docs/datapath.md").read_text().split())
+
+    def reach(name):
+        n = defined[name] << defined["FLOW_UNIT_BITS"]
+        return f"{n >> 20} MiB" if n >= 1 << 20 else f"{n >> 10} KiB" if n >= 1 << 12 else f"{n} bytes"
+    for words in (f"upper {32 - defined['FLOW_UNIT_BITS']} bits of the sequence number", f"units of {1 << defined['FLOW_UNIT_BITS']} bytes",
+                  f"Data within {reach('FLOW_MOVE')} of that point", f"set CLOSED only within {reach('FLOW_CLOSE')}",
+                  f"not used for {defined['EPOCHS_RESTING']} seconds rests: a segment more than {reach('FLOW_RESUME')} away",
+                  f"the entry that lies within {reach('FLOW_SAME')} of it", f"A segment up to {defined['NOTE_REACH'] >> 10} KiB further on",
+                  f"closed for {defined['EPOCHS_CLOSED']} seconds", f"unused for {defined['EPOCHS_OLD'] // 60} minutes",
+                  f"used within {defined['EPOCHS_COUNTED'] // 60} minutes"):
+        assert words in text, words
+    assert defined["FLOW_SETTLED"] == 2 and "The first two entries of a line with DATA become SETTLED" in text
+    assert defined["EPOCHS_EMPTY"] == 60 and "within one minute if its client has sent no data" in text
