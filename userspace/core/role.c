@@ -115,7 +115,6 @@ enum vrrp_state role_line(struct role_state *r, const struct ha_conf *conf, cons
 	if (state == VRRP_RX_LOWER)
 		return state;
 	r->vrrp = state;
-	r->lost = false;
 	return state;
 }
 

@@ -298,7 +298,9 @@ static void take_bytes(struct role_keeper *k, const char *bytes, size_t n)
 			k->skip = true;
 		}
 	}
-	if (heard)
+	if (heard && k->state.lost)
+		set_lost(k, false);
+	else if (heard)
 		decide(k);
 }
 

@@ -132,6 +132,9 @@ static void judge_process(struct doctor *d, const char *pid)
 	char comm[32];
 
 	proc_line(pid, "comm", comm, sizeof(comm));
+	if (!strcmp(comm, "keepalived") &&
+	    !strcmp(field_text(json_object_get(d->config, "ha"), "role"), "keepalived"))
+		return; /* it decides the role */
 	for (size_t i = 0; i < sizeof(rivals) / sizeof(rivals[0]); i++)
 		if (!strcmp(comm, rivals[i].name) && shares_network(pid))
 			doctor_find(d, DOCTOR_WARNING,
