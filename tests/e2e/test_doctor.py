@@ -335,11 +335,25 @@ def test_without_mxlbd_it_checks_by_the_file(lab, balancer):
     lab.within("lb", *"ethtool -K eth0 rxvlan on".split())
     balancer.configure(replace={"{mode: auto}": "{mode: auto, vlan: 42}"})
     found = examine(lab, *words, status=3)
+    assert any(f[:2] == ("error", "mxlbd") and "does not answer" in f[2] for f in found), found
     assert ("error", "offloads") in {f[:2] for f in found}
     assert ("not checked", "servers", "needs an mxlbd that answers") in found
     assert ("error", "offloads") in {f[:2] for f in examine(lab, "-c", str(lab.config_file), status=1)}
     balancer.configure(replace={"probe: exo": "probe: eox"})
     assert any(f[:2] == ("error", "config-file") and "no probe is named eox" in f[2] for f in examine(lab, *words, status=3))
+    balancer.configure(replace={"helo: probe.example.net": "helo: probe", '"203.0.113.25"': '"203.0.113.25/32"'})
+    assert any(f[:2] == ("error", "config-file") and "without the prefix length" in f[2] for f in examine(lab, *words, status=3)), \
+        "the first error, not the warning before it"
+    balancer.configure(replace={'"203.0.113.13"': '"203.0.113.77"'})
+    assert [f[2] for f in examine(lab, "-c", str(lab.config_file), status=0) if f[:2] == ("warning", "wire")] == \
+        ["203.0.113.77 (nuneaton): no host answers ARP or ND for this server's address"]
+    balancer.configure(replace={"eth0": "ens192"})
+    found = examine(lab, "-c", str(lab.config_file), status=1)
+    assert ("error", "interfaces") in {f[:2] for f in found}
+    assert {f[1] for f in found if f[2] == "needs an interface that exists"} == {"xdp", "offloads", "queues"}
+    balancer.configure(replace={"probe: exo": "probe: eox"})
+    page = " ".join(lab.within("lb", str(lab.run / "bin/mxlbctl"), "-c", str(lab.config_file), "doctor", status=1).split())
+    assert page.count("needs a valid configuration") == 1 and "needs mxlbd, or" not in page, page
 
 
 def test_its_page_fits_80_columns(lab, balancer):

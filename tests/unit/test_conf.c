@@ -301,7 +301,7 @@ static const struct row of_several[] = {
 	 "address\n"
 	 "16:5: decap.from: fe80::1 is a loopback, link-local, multicast, broadcast or reserved "
 	 "address\n"
-	 "17:5: decap.from: \"203.0.113.0/24\" is not an IPv4 or IPv6 address\n"
+	 "17:5: decap.from: \"203.0.113.0/24\" is not an IPv4 or IPv6 address: write it without the prefix length\n"
 	 "18:5: decap.from: must be a list of addresses\n"
 	 "19:5: decap.from: has a NUL in it\n"},
 	{"one peer without a list", LEAST "decap: {from: 203.0.113.5}\n",

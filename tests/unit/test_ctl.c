@@ -166,8 +166,7 @@ static void an_order_says_who_gave_it_and_until_when(void **state)
 	b->model->services[0].tier.active = 20;
 	ASSERT_RUN(b, 0, "   tier 20, forced by root since 20", "status");
 	snprintf(b->config.file, sizeof(b->config.file), "/srv/%060d/mxlb.yaml", 0);
-	ASSERT_RUN(b, 0, "00..mxlb.yaml loaded ", "status");
-	ASSERT_RUN(b, 0, "d ago\n", "status");
+	ASSERT_RUN(b, 0, b->config.file, "status"); /* whole, to be pasted */
 	ASSERT_RUN(b, 0, "hybrid-mail: ", "tier", "hybrid-mail", "auto");
 	assert_false(b->model->services[0].has_forced);
 	ASSERT_RUN(b, 1, "mxlbctl: refused: No such tier.\n  There are:\n    hybrid-mail 10\n",

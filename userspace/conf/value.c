@@ -176,7 +176,8 @@ int value_address(const struct value_kind *kind, const char *text, void *field, 
 
 	(void)kind;
 	if (addr_parse(text, &addr))
-		return SAY(why, "\"%s\" is not an IPv4 or IPv6 address", quote(text, q));
+		return SAY(why, "\"%s\" is not an IPv4 or IPv6 address%s", quote(text, q),
+			   strchr(text, '/') ? ": write it without the prefix length" : "");
 	if (addr_is_v4(&addr) && strchr(text, ':'))
 		return SAY(why, "%s is an IPv4-mapped IPv6 address: write %s", quote(text, q),
 			   addr_text(&addr, plain));

@@ -53,7 +53,8 @@ enum ctl_exit detach_run(const struct ctl *ctl, char **args)
 	enum ctl_exit rc = by_file ? detach_left(ctl) : detach_running(ctl);
 
 	(void)args;
-	if (!rc && ctl->json)
-		puts("{\"result\": \"done\"}");
+	if (!rc)
+		puts(ctl->json ? "{\"result\": \"done\"}"
+			       : "detached: the kernel forwards no mail any more");
 	return rc;
 }

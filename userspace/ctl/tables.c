@@ -12,7 +12,6 @@
 
 #define WIDTH	      80
 #define NAME_WIDTH    24
-#define FILE_WIDTH    28
 #define LINE_SIZE     1024
 #define REASON_MARGIN 10
 
@@ -195,9 +194,10 @@ static void print_daemon(const json_t *document, time_t now)
 {
 	const json_t *config = json_object_get(document, "config");
 	const char *error = field_text(config, "last_error");
-	char line[LINE_SIZE], up[TEXT_SHORT_SIZE], age[TEXT_SHORT_SIZE], file[FILE_WIDTH + 1];
+	char line[LINE_SIZE], up[TEXT_SHORT_SIZE], age[TEXT_SHORT_SIZE];
 	const json_t *ha = json_object_get(document, "ha");
 	time_t loaded = field_time(config, "loaded_at"), as_of = field_time(document, "as_of");
+	time_t uptime = (time_t)field_number(document, "uptime_s");
 
 	if (json_is_object(ha)) {
 		snprintf(line, sizeof(line), "%s, %s for %s", field_text(ha, "name"),
@@ -214,10 +214,9 @@ static void print_daemon(const json_t *document, time_t now)
 
 	snprintf(line, sizeof(line), "mxlbd %s, pid %lld, up %s; %s loaded %s ago",
 		 field_text(document, "version"), field_number(document, "pid"),
-		 text_age(field_number(document, "uptime_s"), up),
-		 text_name(field_text(config, "file"), FILE_WIDTH, file, sizeof(file)),
-		 loaded ? text_age(now - loaded, age) : "?");
-	print_fit(line);
+		 text_age(uptime, up), field_text(config, "file"), /* read just before the start */
+		 loaded ? text_age(now - loaded < uptime ? now - loaded : uptime, age) : "?");
+	print_wrapped(line, 2, 0);
 	if (strchr(error, '\n') &&
 	    strchr(error, '\n')[1]) { /* the finding has the first one only */
 		puts("The last reload failed with these errors:");

@@ -61,11 +61,19 @@ void doctor_each_interface(struct doctor *d,
 {
 	struct nl_link link;
 	const char *name;
+	bool any = false;
 	json_t *conf;
 
-	json_object_foreach(json_object_get(d->config, "interfaces"), name, conf) if (
-		!nl_link(name, &link)) /* the check "interfaces" reports those that are not there */
+	json_object_foreach(json_object_get(d->config, "interfaces"), name, conf)
+	{
+		if (nl_link(name, &link)) /* the check "interfaces" reports it */
+			continue;
+		any = true;
 		fn(d, name, conf, &link);
+	}
+	if (!any)
+		doctor_find(d, DOCTOR_NOT_CHECKED, json_string("needs an interface that exists"),
+			    NULL);
 }
 
 bool doctor_address(const json_t *object, const char *key, struct addr *out)
@@ -82,7 +90,8 @@ static const char *missing(const struct doctor *d, unsigned needs)
 	if ((needs & NEEDS_STATUS) && !d->status)
 		return "needs an mxlbd that answers";
 	if ((needs & NEEDS_CONFIG) && !d->config)
-		return "needs mxlbd, or a configuration (-c FILE)";
+		return d->ctl->file ? "needs a valid configuration"
+				    : "needs mxlbd, or a valid configuration (-c FILE)";
 	return NULL;
 }
 
@@ -137,12 +146,46 @@ static void print_finding(const json_t *finding)
 	}
 }
 
+/* A line for each reason, with the checks that could not run. */
+static void print_not_checked(const struct doctor *d)
+{
+	json_t *finding, *reasons = json_object();
+	const char *reason;
+	json_t *names;
+	size_t i;
+
+	json_array_foreach(d->findings, i, finding)
+	{
+		const char *name = field_text(finding, "check");
+
+		if (strcmp(field_text(finding, "level"), level_names[DOCTOR_NOT_CHECKED]))
+			continue;
+		reason = field_text(finding, "text");
+		names = json_object_get(reasons, reason);
+		json_object_set_new(reasons, reason,
+				    names ? json_sprintf("%s, %s", json_string_value(names), name)
+					  : json_string(name));
+	}
+	json_object_foreach(reasons, reason, names)
+	{
+		json_t *text = json_sprintf("%s: %s", json_string_value(names), reason);
+
+		printf("%-*s", MARGIN, level_names[DOCTOR_NOT_CHECKED]);
+		print_wrapped(json_string_value(text), MARGIN);
+		json_decref(text);
+	}
+	json_decref(reasons);
+}
+
 static void print_all(const struct doctor *d)
 {
 	json_t *finding;
 	size_t i;
 
-	json_array_foreach(d->findings, i, finding) print_finding(finding);
+	json_array_foreach(d->findings, i, finding) if (strcmp(field_text(finding, "level"),
+							       level_names[DOCTOR_NOT_CHECKED]))
+		print_finding(finding);
+	print_not_checked(d);
 	printf("errors: %u, warnings: %u, ok: %u, not checked: %u\n", d->counts[DOCTOR_ERROR],
 	       d->counts[DOCTOR_WARNING], d->counts[DOCTOR_OK], d->counts[DOCTOR_NOT_CHECKED]);
 }
@@ -153,8 +196,10 @@ static enum ctl_exit gather(struct doctor *d)
 	const char *file = d->ctl->file ? d->ctl->file : DEFAULT_FILE;
 	bool by_file = d->ctl->file && !d->ctl->socket_given;
 	struct config *config = NULL;
-	enum ctl_exit rc = by_file ? CTL_DONE : ctl_status(d->ctl, &d->status);
+	enum ctl_exit rc = CTL_DONE;
 
+	if (!by_file) /* of a dead one the check "mxlbd" speaks */
+		rc = link_is_dead(d->ctl->socket) ? CTL_NO_DAEMON : ctl_status(d->ctl, &d->status);
 	if (d->status)
 		rc = config_ask(d->ctl, &d->config);
 	if (d->status || (rc && rc != CTL_NO_DAEMON))

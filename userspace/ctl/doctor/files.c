@@ -132,6 +132,19 @@ static void find_reload_failed(struct doctor *d)
 			    json_string(field_text(f, "next")));
 }
 
+/* The first error; warnings may come before it. */
+static void find_refused(struct doctor *d)
+{
+	const char *line = d->refused.data;
+	size_t len;
+
+	while ((len = strcspn(line, "\n")) && line[len] && memmem(line, len, ": warning: ", 11))
+		line += len + 1;
+	doctor_find(d, DOCTOR_ERROR,
+		    json_sprintf("mxlbd can't start with this: %.*s", (int)len, line),
+		    json_string("mxlbd -t -c FILE lists every error."));
+}
+
 static void check_config_file(struct doctor *d)
 {
 	const json_t *config = json_object_get(d->status, "config");
@@ -139,10 +152,7 @@ static void check_config_file(struct doctor *d)
 	struct stat st;
 
 	if (d->refused.len)
-		doctor_find(d, DOCTOR_ERROR,
-			    json_sprintf("mxlbd can't start with this: %.*s",
-					 (int)strcspn(d->refused.data, "\n"), d->refused.data),
-			    json_string("mxlbd -t -c FILE lists every error."));
+		find_refused(d);
 	if (*error)
 		find_reload_failed(d);
 	else if (!d->status && d->config)

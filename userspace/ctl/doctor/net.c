@@ -128,8 +128,8 @@ static void judge_xdp(struct doctor *d, const char *name, const json_t *conf,
 	else if (link->xdp == XDP_ATTACHED_NONE)
 		doctor_find(
 			d, DOCTOR_WARNING,
-			json_sprintf("%s carries no XDP program, for no mxlbd has started", name),
-			json_string("Start mxlbd."));
+			json_sprintf("%s carries no XDP program: mxlbd has not been started", name),
+			json_string("systemctl start mxlb"));
 	else if (!d->root || !pins_are_seen(d))
 		judge_mode(d, name, conf, link);
 	else if (link->xdp_program != ours)

@@ -260,9 +260,31 @@ static void accuse(struct wire *w, const struct claim *c, const char *what, cons
 	json_decref(host);
 }
 
+/* Then another box answers for the VIPs. */
+static bool is_standby(const struct doctor *d)
+{
+	return !strcmp(field_text(json_object_get(d->status, "ha"), "role"), "standby");
+}
+
+/* Before the first start. A mxlbd that runs knows it of its own neighbours. */
+static void judge_silence(struct wire *w, const struct claim *c)
+{
+	char address[ADDR_TEXT_SIZE];
+
+	if (w->d->status || c->is_vip || c->n_macs)
+		return;
+	doctor_find(
+		w->d, DOCTOR_WARNING,
+		json_sprintf("%s (%s): no host answers ARP or ND for this server's address",
+			     addr_text(&c->address, address), c->name),
+		json_string(
+			"Check the address, and that the host runs and is in this network or VLAN."));
+}
+
 static void judge_claim(struct wire *w, const struct claim *c)
 {
-	for (unsigned i = 0; c->is_vip && i < c->n_macs; i++)
+	judge_silence(w, c);
+	for (unsigned i = is_standby(w->d); c->is_vip && i < c->n_macs; i++)
 		accuse(w, c, "another host also answers ARP or ND for this VIP", &c->macs[i],
 		       json_string(
 			       "Remove the VIP there; on a server keep it on lo only, with arp_ignore=1 and "
@@ -312,8 +334,8 @@ static void check_wire(struct doctor *d)
 
 const struct doctor_check doctor_wire_checks[] = {
 	{"wire",
-	 "only this box answers for the VIPs, servers' addresses are unique, and no replies from a VIP pass "
-	 "here (asked the network and listened)",
+	 "one box at most answers for the VIPs, servers' addresses are unique, and no replies from a VIP "
+	 "pass here (asked the network and listened)",
 	 NEEDS_CONFIG | NEEDS_ROOT, check_wire},
 	{.name = NULL},
 };
