@@ -40,8 +40,9 @@ static __always_inline int guard_allows(struct packet *p, __u32 set)
  *      to others is not limited. So a flood from other prefixes never limits this one; at worst it hides a prefix that
  *      should be limited.
  *   2. A SYN above the limit is noted like any other (flow.h, rule 1) but dropped. The same SYN again, a second later
- *      as TCP retransmits it (RFC 6298), has a bucket of its own. So an attacker who forges SYNs from a sender's
- *      prefix only delays that sender; to block it, each forged SYN must be sent twice.
+ *      as TCP retransmits it (RFC 6298), has another bucket: of IPv4 one for its address. So an attacker who forges
+ *      SYNs from a sender's prefix only delays that sender. To block it, each forged SYN must be sent twice, and there
+ *      must be as many of the sender's own address (IPv6: of its prefix) as the limit allows.
  *   3. A source in the service's allow-list is not limited.
  */
 /* Returns 1: pass, 0: drop, -1: the bucket belongs to another prefix. */
@@ -68,7 +69,9 @@ static __always_inline int guard_take(__u32 key, __u64 tag, __u64 now, __u64 int
 /* Rules 1 and 2. again: the SYN is a retransmission. */
 static __always_inline int guard_rate(const struct packet *p, __u32 interval_ns, __u32 again)
 {
-	__u64 prefix = p->family == 4 ? p->source_lo & bpf_htonl(0xffffff00) : p->source_hi;
+	__u64 prefix = p->family == 6 ? p->source_hi
+		       : again	      ? p->source_lo
+				      : p->source_lo & bpf_htonl(0xffffff00);
 	__u64 hash = mxlb_flow_hash(control.secret, prefix, p->service, again);
 	__u64 now = bpf_ktime_get_ns() >> MXLB_SYN_BUCKET_UNIT_BITS,
 	      tag = hash >> MXLB_SYN_BUCKET_TIME_BITS;

@@ -512,6 +512,32 @@ static void a_SYN_that_is_sent_again_passes_while_its_own_prefix_is_forged(void 
 	allow(NULL, false, 0);
 }
 
+/* From the other addresses of a sender's prefix, each sent twice. */
+static void SYNs_that_are_forged_twice_do_not_limit_another_address_of_their_prefix(void **state)
+{
+	struct outcome o;
+	struct frame f;
+
+	(void)state;
+	allow(NULL, false, 3);
+	for (unsigned round = 0; round < 3; round++) {
+		frame_syn(&f, 4, 25, 41 * 256 + 7);
+		f.b[34] = 0x80 + round; /* its port */
+		burst(4, 41 * 256 + 8, 200);
+		bench_run(&f, &o);
+		for (unsigned i = 8; i < 20; i++) { /* few, so that the note of its SYN remains */
+			struct frame forged;
+
+			frame_syn(&forged, 4, 25, 41 * 256 + i);
+			bench_send(&forged);
+			bench_send(&forged);
+		}
+		bench_run(&f, &o);
+		assert_int_equal(o.counter, -1);
+	}
+	allow(NULL, false, 0);
+}
+
 static void a_source_in_the_list_is_not_limited_and_others_are(void **state)
 {
 	static const char *const text[] = {"198.51.150.0/24", NULL};
@@ -572,6 +598,8 @@ int main(void)
 		cmocka_unit_test(test_C35_a_SYN_from_this_boxs_own_address_or_a_VIP_is_martian),
 		cmocka_unit_test(no_flood_from_elsewhere_limits_a_source),
 		cmocka_unit_test(a_SYN_that_is_sent_again_passes_while_its_own_prefix_is_forged),
+		cmocka_unit_test(
+			SYNs_that_are_forged_twice_do_not_limit_another_address_of_their_prefix),
 		cmocka_unit_test(a_source_in_the_list_is_not_limited_and_others_are),
 	};
 
