@@ -24,7 +24,7 @@ FIRST_PORT, SERVERS_MAX = 2601, 8
 THEIR_VIP = "203.0.113.26"
 # Of a server whose answers stop, at interval 1s, fast-interval 250ms, timeout 2s, connect-timeout 1s, fall 2: 2.5 s, in the middle of a
 # dialogue 3 s; and what a loaded machine adds: the table is played on a quiet one. Without the rules of cost.c it was never told.
-TOLD_S = 4 if FULL else 10
+TOLD_S = 4 if FULL else 6
 DEATHS = 3 if FULL else 1
 NEVER_S = 30
 PATIENCE_S = 90  # until an expensive server is judged: its full probes get what all others leave of the CPU
@@ -93,7 +93,7 @@ def test_a_computation_that_does_not_end_is_ended_and_charged_to_its_server(prob
     assert 50 <= results[0]["cpu_ms"] < 500 <= results[1]["cpu_ms"]
     for r in results[2:]:
         assert (r["stage"], r["cpu_ms"]) == ("starttls", 0) and re.match(r"it answers up to EHLO; its last full probe took \d+ ms", r["text"])
-    assert len(re.findall(r"computed for one server for more than \d\d ms: signal 9; the next in 0 ms", err)) == 1, err
+    assert len(re.findall(r"computed for one server for more than \d+ ms: signal 9; the next in 0 ms", err)) == 1, err
 
 
 def test_a_computation_does_not_outlive_mxlbd(probe_once):  # noqa: F811
