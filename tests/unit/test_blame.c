@@ -471,14 +471,15 @@ static void a_time_in_which_this_box_was_late_counts_for_no_silence(void **state
 
 struct pace { /* a scan each of a server whose connections carry data */
 	struct passive_pace p;
-	uint64_t opened, bytes;
+	uint64_t opened, bytes, ms;
 };
 
 static bool carries(struct pace *s, uint64_t opened, uint64_t each)
 {
 	s->opened += opened;
 	s->bytes += opened * each;
-	return passive_pace_look(&s->p, s->opened, s->bytes);
+	s->ms += 50;
+	return passive_pace_look(&s->p, s->opened, s->bytes, s->ms);
 }
 
 static void clients_that_carry_far_less_than_usual_are_a_hint(void **state)
@@ -487,7 +488,7 @@ static void clients_that_carry_far_less_than_usual_are_a_hint(void **state)
 	unsigned hints = 0;
 
 	(void)state;
-	assert_false(passive_pace_look(&s.p, s.opened, s.bytes)); /* what was before */
+	assert_false(passive_pace_look(&s.p, s.opened, s.bytes, 0)); /* what was before */
 	for (int i = 0; i < 40; i++)
 		assert_false(carries(&s, 1, i % 2 ? 3000 : 4000));
 	for (int i = 0; i < 3; i++)
@@ -499,6 +500,81 @@ static void clients_that_carry_far_less_than_usual_are_a_hint(void **state)
 	for (int i = 0; i < 400; i++)
 		carries(&s, 1, i % 2 ? 3000 : 4000);
 	assert_true(carries(&s, 900, 300)); /* a row may be long */
+}
+
+/* A refusal may begin anywhere in a row of four. */
+static void a_hint_comes_with_the_fourth_low_connection_wherever_it_begins(void **state)
+{
+	(void)state;
+	for (unsigned before = 40; before < 48; before++) {
+		struct pace s = {0};
+
+		for (unsigned i = 0; i < before; i++)
+			assert_false(carries(&s, 1, 3000));
+		for (unsigned i = 0; i < 3; i++)
+			assert_false(carries(&s, 1, 300));
+		assert_true(carries(&s, 1, 300));
+	}
+}
+
+static bool run_refused(const struct pace *s, const struct passive_volumes *usual)
+{
+	return passive_run_refused(&s->p, usual, PASSIVE_EXPECTED, s->ms);
+}
+
+/* They need not have ended: a server that refuses its clients may reset them, which is not seen. */
+static void a_run_of_low_connections_is_evidence_of_a_refusal(void **state)
+{
+	const struct passive_volumes usual = often(VOLUMES(8, 9, 12, 10)),
+				     mixed = often(VOLUMES(0, 8, 1, 9)), few = VOLUMES(8, 9, 12);
+	struct pace s = {.ms = 1000};
+
+	(void)state;
+	for (unsigned i = 0; i < 40; i++)
+		carries(&s, 1, 3000);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_false(
+			run_refused(&s, &usual)); /* the fourth is 150 ms later than the first */
+		carries(&s, 1, 300);
+	}
+	assert_true(run_refused(&s, &usual));
+	assert_false(run_refused(&s, &mixed)); /* small ones are usual */
+	assert_false(run_refused(&s, &few));   /* what is usual is not known */
+	assert_false(passive_run_refused(&s.p, &usual, PASSIVE_EXPECTED, s.ms + 20000));
+	s.bytes += 9000; /* one carries mail: the run is over */
+	carries(&s, 0, 0);
+	assert_false(run_refused(&s, &usual));
+}
+
+/* Ten connections at once, each second, whose messages come 0.4 s later. */
+static void connections_whose_messages_are_still_to_come_are_no_evidence(void **state)
+{
+	const struct passive_volumes usual = often(VOLUMES(8, 9, 12, 10));
+	struct pace s = {.ms = 1000};
+
+	(void)state;
+	for (unsigned second = 0; second < 60; second++) {
+		carries(&s, 10, 300);
+		for (unsigned i = 0; i < 19; i++) {
+			s.bytes += i == 8 ? 30000 : 0;
+			carries(&s, 0, 0);
+			if (second > 5)
+				assert_false(run_refused(&s, &usual));
+		}
+	}
+}
+
+/* A scan sees the connection, the next one its data. */
+static void data_that_arrives_a_scan_later_is_no_hint(void **state)
+{
+	struct pace s = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 400; i++) {
+		assert_false(carries(&s, 1, 300));
+		s.bytes += 2700;
+		assert_false(carries(&s, 0, 0));
+	}
 }
 
 static void what_is_usual_must_be_known_first(void **state)
@@ -689,6 +765,10 @@ int main(void)
 		cmocka_unit_test(
 			silence_is_found_when_probe_and_clients_have_met_it_for_long_enough),
 		cmocka_unit_test(clients_that_carry_far_less_than_usual_are_a_hint),
+		cmocka_unit_test(a_hint_comes_with_the_fourth_low_connection_wherever_it_begins),
+		cmocka_unit_test(a_run_of_low_connections_is_evidence_of_a_refusal),
+		cmocka_unit_test(connections_whose_messages_are_still_to_come_are_no_evidence),
+		cmocka_unit_test(data_that_arrives_a_scan_later_is_no_hint),
 		cmocka_unit_test(what_is_usual_must_be_known_first),
 		cmocka_unit_test(a_server_of_very_large_and_small_messages_gives_few_hints),
 		cmocka_unit_test(a_time_in_which_this_box_was_late_counts_for_no_silence),

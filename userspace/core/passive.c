@@ -19,8 +19,13 @@
  *      last server that is up it takes LAST_TIMES as long, because without it all mail is refused. A server that greets a
  *      probe for another service meanwhile (the other half of a dual-stack VIP) is slow, not stopped.
  *   7. If PACE_ROW connections carry less than half of what that many usually carry, their clients may have left early:
- *      a hint to probe, and to examine what ends from then on (rule 2). Where large and small messages alternate, such
- *      rows are usual: a server with more than one among its last 16 rows gives no hint.
+ *      a hint to probe, and to examine what ends from then on (rule 2). The connections before them do not count: a run
+ *      begins again whenever its connections carry enough. Where large and small messages alternate, such rows are
+ *      usual: a server with more than one among its last 16 rows gives no hint.
+ *   8. A refused client may be reset by the server, which nobody sees, so its connection never ends in the flow table.
+ *      Such a run is therefore evidence by itself, as if each of its connections had carried the average of the run
+ *      (rule 2). Connections that have not sent their messages yet look the same; so the run must have lasted for
+ *      three times the longest usual one plus RUN_MS, and not for longer than RUN_MAX_MS.
  */
 #include "core/passive.h"
 
@@ -35,6 +40,10 @@
 #define PACE_KNOWN  5 /* rows, before one of them can be unusual */
 #define PACE_STEP \
 	16 /* what is usual follows by such a part, so that half of the rows are above it */
+#define RUN_MS	   200
+#define RUN_MAX_MS 10000
+#define RUN_FADE   64 /* the longest usual run is forgotten by such a part at each that ends */
+#define UNIT_BYTES 256
 #define CLIENTS	   3
 #define LAST_TIMES 3
 #define LATE_MS	   25 /* a loop turn later than that was starved */
@@ -196,29 +205,76 @@ uint64_t passive_clock_look(struct passive_clock *c, uint32_t planned_ms, uint64
 	return c->ms;
 }
 
-/* Rule 7. */
-bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes)
+/* Rule 8: a connection has carried enough. */
+static void run_ends(struct passive_pace *p, uint64_t now_ms)
 {
-	uint64_t each;
-	bool first = !p->seen, low, rare = !(p->low & (p->low - 1));
+	uint64_t ms = p->run_n ? now_ms - p->run_since_ms : 0;
 
-	p->seen = true;
-	p->n += first ? 0 : opened - p->opened;
-	p->sum += first ? 0 : bytes - p->bytes;
-	p->opened = opened;
-	p->bytes = bytes;
-	if (p->n < PACE_ROW)
-		return false;
-	each = p->sum / p->n;
+	p->usual_run_ms -= p->usual_run_ms / RUN_FADE;
+	if (ms > p->usual_run_ms)
+		p->usual_run_ms = ms;
+	p->run_n = p->run_sum = 0;
+}
+
+/* Rule 7: the connections since the last one that carried enough. True: they are another row. */
+static bool run_is_low(struct passive_pace *p, uint64_t opened, uint64_t bytes, uint64_t now_ms)
+{
+	uint64_t rows = p->run_n / PACE_ROW;
+
+	if (!p->run_n)
+		p->run_since_ms = now_ms;
+	p->run_n += opened;
+	p->run_sum += bytes;
+	if (p->run_n && (!p->usual || p->run_sum >= p->run_n * (p->usual / 2)))
+		run_ends(p, now_ms);
+	else if (!p->run_n)
+		p->run_sum = 0; /* of connections from before the run */
+	return p->run_n / PACE_ROW > rows;
+}
+
+/* Learns from each row what is usual, and how often a row is low. */
+static void learn(struct passive_pace *p)
+{
+	uint64_t each = p->sum / p->n;
+
 	p->n = p->sum = 0;
 	if (!p->usual)
 		p->usual = each;
-	low = each < p->usual / 2;
+	p->low = (uint16_t)(p->low << 1 | (each < p->usual / 2));
 	if (each > p->usual)
 		p->usual += p->usual / PACE_STEP;
 	else
 		p->usual -= p->usual / PACE_STEP;
-	p->low = (uint16_t)(p->low << 1 | low);
 	p->rows += p->rows < PACE_KNOWN;
+}
+
+bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes, uint64_t now_ms)
+{
+	uint64_t more = p->seen ? opened - p->opened : 0, sum = p->seen ? bytes - p->bytes : 0;
+	bool low, rare = !(p->low & (p->low - 1));
+
+	p->seen = true;
+	p->opened = opened;
+	p->bytes = bytes;
+	low = run_is_low(p, more, sum, now_ms);
+	p->n += more;
+	p->sum += sum;
+	if (p->n >= PACE_ROW)
+		learn(p);
 	return low && rare && p->rows == PACE_KNOWN;
+}
+
+/* Rule 8. */
+bool passive_run_refused(const struct passive_pace *p, const struct passive_volumes *usual,
+			 enum passive_doubt doubt, uint64_t now_ms)
+{
+	struct passive_volumes run = {0};
+	uint64_t ms = now_ms - p->run_since_ms;
+
+	if (p->rows < PACE_KNOWN || p->run_n < PACE_ROW || ms > RUN_MAX_MS ||
+	    ms < 3 * p->usual_run_ms + RUN_MS)
+		return false;
+	for (uint64_t i = 0; i < PACE_ROW; i++)
+		passive_add(&run, (uint32_t)(p->run_sum / p->run_n / UNIT_BYTES));
+	return passive_all_refused(&run, usual, doubt);
 }

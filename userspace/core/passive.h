@@ -92,15 +92,21 @@ uint64_t passive_clock_look(struct passive_clock *c, uint32_t planned_ms, uint64
 
 /* How much the connections of a server carry, in consecutive rows of connections. */
 struct passive_pace {
-	uint64_t opened, bytes; /* the counters as last seen */
-	uint64_t n, sum;	/* of the row that is open */
-	uint64_t usual;		/* bytes of a connection; 0: no row is complete yet */
-	uint16_t low;		/* a bit for each of the last 16 rows: it carried less than half */
-	uint8_t rows;		/* how many were complete, up to PACE_KNOWN */
-	bool seen;		/* the counters have been seen once */
+	uint64_t opened, bytes;	 /* the counters as last seen */
+	uint64_t n, sum;	 /* of the row that is open */
+	uint64_t run_n, run_sum; /* of the connections since the last one that carried enough */
+	uint64_t run_since_ms;	 /* when the first of them opened */
+	uint64_t usual_run_ms;	 /* how long such a run usually lasts at most */
+	uint64_t usual;		 /* bytes of a connection; 0: no row is complete yet */
+	uint16_t low;		 /* a bit for each of the last 16 rows: it carried less than half */
+	uint8_t rows;		 /* how many were complete, up to PACE_KNOWN */
+	bool seen;		 /* the counters have been seen once */
 };
 
 /* opened: connections established; bytes: of all packets to the server. True: its clients seem to leave early. */
-bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes);
+bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes, uint64_t now_ms);
+/* Whether all clients of the last row or more left early. usual: connections of before. */
+bool passive_run_refused(const struct passive_pace *p, const struct passive_volumes *usual,
+			 enum passive_doubt doubt, uint64_t now_ms);
 
 #endif

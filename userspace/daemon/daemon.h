@@ -58,7 +58,7 @@ struct watch { /* the daemon's state of one server */
 
 struct evidence { /* evidence.c */
 	ev_timer timer;
-	uint64_t at;
+	uint64_t at, end; /* places of the flow table: the next one, and where the scan ends */
 	bool running, wanted;
 	struct evidence_slot *slots;
 	struct evidence_place *was,

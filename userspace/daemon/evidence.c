@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Refusals that wait for evidence from the server's clients. A refusal by a server that takes new connections is held
- * while the flow table is scanned once (about 30 ms), and judged by core/blame.c. If that waits, or leaves a warning,
+ * while the flow table of its family is scanned once (about 40 ms), and judged by core/blame.c. If that waits, or leaves a warning,
  * the table is scanned again, because clients may meet the refusal later. The model decides the consequences.
  */
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include "util/clock.h"
 
 #define PART	   16384 /* places of the flow table at a time: half a millisecond */
-#define PAUSE_S	   0.002
-#define AGAIN_MS   50	/* while a judgement waits */
+#define PAUSE_S	   0.001
+#define AGAIN_MS   20	/* while a judgement waits */
 #define WATCHED_MS 1000 /* while a warning stands */
 #define SUSPECT_MS 1500 /* by then the probe that the suspicion causes has usually ended */
 #define WAIT_MS	   2000 /* connections that ended within this time may be older than the refusal */
@@ -101,6 +101,24 @@ static void add_all(struct passive_volumes *to, const struct passive_volumes *fr
 		to->of[i] += from->of[i];
 }
 
+/* The part of the flow table to scan: IPv4 is its first half, IPv6 its second. */
+static void choose_part(struct daemon *d)
+{
+	struct evidence *e = &d->evidence;
+	uint64_t all = datapath_places(d->datapath);
+	bool v4 = false, v6 = false;
+	struct service *s;
+
+	for (unsigned i = 0; i < e->n_slots; i++) {
+		if (!model_backend(d->model, e->slots[i].id, &s))
+			continue;
+		v4 |= addr_is_v4(&s->conf.address);
+		v6 |= !addr_is_v4(&s->conf.address);
+	}
+	e->at = v4 ? 0 : all / 2;
+	e->end = v6 ? all : all / 2;
+}
+
 static void begin(struct daemon *d)
 {
 	struct evidence *e = &d->evidence;
@@ -120,7 +138,7 @@ static void begin(struct daemon *d)
 		s->since_s = (uint16_t)((now_ms - since_ms) / 1000 % 30000 + 1);
 		e->slot_of[id] = (uint8_t)++e->n_slots;
 	}
-	e->at = 0;
+	choose_part(d);
 	memcpy(e->was, e->is, e->n_is * sizeof(*e->was));
 	e->n_was = e->n_is;
 	e->n_is = e->next = 0;
@@ -161,9 +179,10 @@ static void carry_out(struct watch *w, struct probe_result *r, enum blame_act ac
 		daemon_changed(d);
 }
 
-/* Connections that ended between two scans count at once, without the doubtful second. */
-static enum passive_finding find(struct refusal *refused, struct passive_flows *f, bool waited)
+/* Connections that ended between two scans count at once, without the doubtful second; so does a run of them. */
+static enum passive_finding find(const struct watch *w, struct passive_flows *f, bool waited)
 {
+	struct refusal *refused = w->refused;
 	struct passive_volumes *fresh = &refused->fresh;
 	enum passive_doubt doubt = PASSIVE_STANDING;
 
@@ -179,7 +198,8 @@ static enum passive_finding find(struct refusal *refused, struct passive_flows *
 	refused->looked = true;
 	if (!passive_is_known(&f->usual))
 		f->usual = refused->before;
-	if (passive_all_refused(fresh, &f->usual, doubt))
+	if (passive_all_refused(fresh, &f->usual, doubt) ||
+	    (!waited && passive_run_refused(&w->pace, &f->usual, doubt, clock_now().mono_ms)))
 		return PASSIVE_REFUSES;
 	if (passive_any_taken(fresh, &f->usual) || fresh->n > FRESH_MAX)
 		memset(fresh, 0, sizeof(*fresh));
@@ -200,14 +220,14 @@ static uint64_t judge(struct daemon *d, struct evidence_slot *s)
 		return 0;
 	r = w->refused->result;
 	if (w->refused->suspect_ms) {
-		find(w->refused, &s->flows, false);
+		find(w, &s->flows, false);
 		if (now_ms - w->refused->suspect_ms < SUSPECT_MS)
 			return AGAIN_MS;
 		forget(w);
 		return 0;
 	}
 	seen = (struct clients_seen){
-		.passive = find(w->refused, &s->flows, waited),
+		.passive = find(w, &s->flows, waited),
 		.coming = w->opened_ms && now_ms - w->opened_ms < COMING_MS,
 		.waited = waited,
 	};
@@ -254,7 +274,7 @@ static void on_evidence(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	more = datapath_each_ended(d->datapath, e->at, PART, add, d);
 	e->at += PART;
-	if (more)
+	if (more && e->at < e->end)
 		in_ms(d, (uint64_t)(PAUSE_S * 1000));
 	else
 		end(d);

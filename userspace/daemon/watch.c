@@ -11,7 +11,7 @@
  *   4. Clients that connect and send nothing are not greeted (core/passive.c): a hint. The probe's own silence then
  *      counts after the server's usual time, and acts at once, because its clients confirm it.
  *   5. Clients that send far less than usual may be refused: a hint, and the connections that end from then on are
- *      examined, because the probe may be refused too.
+ *      examined, because the probe may be refused too. Hints that follow within SUSPECT_APART_MS cause a probe only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -378,11 +378,15 @@ void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *
 	if (b && b->health.before == VERDICT_UP &&
 	    passive_silence_ms(&w->silence, d->quiet.ms) >= passive_hint_limit(w->greeting_ms))
 		hint(w, SCHEDULE_SILENCE_MS); /* rule 4 */
-	if (passive_pace_look(&w->pace, seen->promoted, seen->bytes) && b &&
-	    b->health.before == VERDICT_UP && now_ms >= w->suspect_again_ms) { /* rule 5 */
-		w->suspect_again_ms = now_ms + SUSPECT_APART_MS;
-		evidence_suspect(d, w);
-		hint(w, SCHEDULE_SILENCE_MS);
+	if (passive_pace_look(&w->pace, seen->promoted, seen->bytes, now_ms) && b &&
+	    b->health.before == VERDICT_UP) { /* rule 5 */
+		bool examine = now_ms >= w->suspect_again_ms;
+
+		if (examine) {
+			w->suspect_again_ms = now_ms + SUSPECT_APART_MS;
+			evidence_suspect(d, w);
+		}
+		hint(w, examine ? SCHEDULE_SILENCE_MS : SCHEDULE_HINT_MS);
 	}
 }
 
