@@ -18,6 +18,7 @@
 # make e2e-ipip   mail, failover and flows through tunnels, all of their tests (root)
 # make games      sessions against ring changes, floods and forgeries; probes and what they log: a minute each (root)
 # make floods-of REV=7bee90b  the floods among the games, against another revision (root, ten minutes)
+# make failover-of REV=7bee90b  how soon an ill server is out, beside another revision (root, a quarter of an hour)
 # make costs      how fast a server's death is told beside servers that cost a probe much CPU, as a table (root, ten minutes)
 # make chaos      10,000 messages to five servers while faults strike; MXLB_SEED=n replays (root, a quarter of an hour)
 # make survive    starts killed at each of their calls, 1,000 reloads, two hours' worth of probes: half an hour (root)
@@ -369,6 +370,14 @@ floods-of:
 	$(Q)rm -rf $(B)/of-$(REV) && mkdir -p $(B)/of-$(REV) && git archive $(REV) | tar -x -C $(B)/of-$(REV)
 	$(Q)$(MAKE) -s -C $(B)/of-$(REV) B=build all
 	$(Q)MXLB_B=$(B) MXLB_INSTALLED=$(abspath $(B)/of-$(REV)/build) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_floods.py
+
+# How soon a server that is really ill is out, beside another revision's mxlbd, in turns.
+.PHONY: failover-of
+failover-of: REV ?= 7bee90b
+failover-of: all
+	$(Q)rm -rf $(B)/of-$(REV) && mkdir -p $(B)/of-$(REV) && git archive $(REV) | tar -x -C $(B)/of-$(REV)
+	$(Q)$(MAKE) -s -C $(B)/of-$(REV) B=build all
+	$(Q)MXLB_B=$(B) MXLB_BEFORE=$(abspath $(B)/of-$(REV)/build) tests/run e2e tests/e2e/test_before.py
 
 # How long another server's death stays untold, with 0, 1 and 8 servers of each way to be expensive.
 .PHONY: costs
