@@ -113,7 +113,7 @@ class Site:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
-            return wait_until(quiet, 10, "no packet comes")
+            return wait_until(quiet, 60, "no packet comes")
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
@@ -240,7 +240,7 @@ class Game:
         site = self.site
         try:
             wait_until(lambda: not site.queued("client", *FIVE), 120, "all queues are empty")
-            wait_until(site.all_up, 30, "all five servers are up again")
+            wait_until(site.all_up, 120, "all five servers are up again")
         except AssertionError as late:
             alone = {host: site.lab("server", "start", host, status=None) or "greets" for host in FIVE}
             return [f"{late}: queued {site.queued('client', *FIVE)}, verdicts {site.balancer.verdicts()}, by themselves {alone}",
