@@ -24,6 +24,7 @@
 # make survive    starts killed at each of their calls, 1,000 reloads, two hours' worth of probes: half an hour (root)
 # make check-devices  virtual NICs, bonds, VLANs, bridges and tunnels on distribution kernels in QEMU: tests/kernels/check-devices (root)
 # make bench      what a packet costs, as a table and as build/bench.json (root)
+# make bench-mail  what a message costs, beside nftables and HAProxy (root)
 # make bench-instructions   the same in instructions, the same on every machine, by an emulated CPU (root)
 # V=1 shows the commands.
 
@@ -103,7 +104,7 @@ SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoints_judge.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo demo-ha lint bench model mutations fuzz fuzz-packet e2e-ipip bench-instructions deb deb-check survive kernels-build check-kernels check-boot check-trixie
+.PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo demo-ha lint bench model mutations fuzz fuzz-packet e2e-ipip bench-instructions bench-mail deb deb-check survive kernels-build check-kernels check-boot check-trixie
 all: have-tools $(B)/mxlbd $(B)/mxlbctl
 
 .PHONY: have-tools
@@ -316,6 +317,10 @@ $(BENCH)/bench: $(call obj,$(SRC_bench))
 
 bench: $(BENCH)/bench
 	$(Q)$< --json $(B)/bench.json
+
+bench-mail: all
+	$(Q)scripts/install-deps build lab bench
+	$(Q)MXLB_B=$(B) tests/bench/mail.py
 
 # The emulated clock moves by 2 ns with each instruction (scripts/vm --icount).
 bench-instructions: $(BENCH)/bench
