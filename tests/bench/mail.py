@@ -102,7 +102,7 @@ def mxlb(lab):
 
 @contextlib.contextmanager
 def nftables(lab):
-    lab.within("lb", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    lab.within("lb", "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.eth0.send_redirects=0")
     lab.within("lb", "nft", "-f", "-", input=NFTABLES)
     try:
         yield VIP
