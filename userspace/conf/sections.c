@@ -86,7 +86,7 @@ const struct key ha_keys[] = {
 	{"priority-file", FIELD(ha_conf, priority_file), .convert = value_path,
 	 .initial = "/run/mxlb-ha/priority"},
 	{"preempt", FIELD(ha_conf, preempt), .convert = value_bool, .initial = "false"},
-	{"lease", FIELD(ha_conf, lease_ms), DURATION(0, HOUR), .initial = "10s"},
+	{"lease", FIELD(ha_conf, lease_ms), DURATION(0, HOUR), .initial = "5s"},
 	{"announce-refresh", FIELD(ha_conf, refresh_ms), DURATION(0, HOUR), .initial = "30s"},
 	{"route", FIELD(ha_conf, route), .nested = read_route, .write = write_route},
 	END,
