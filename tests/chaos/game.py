@@ -226,9 +226,8 @@ class Game:
                 thread.join(rules.seconds + 120)
             assert not any(thread.is_alive() for thread in threads), "a fault hangs"
             assert ledger.wait(rules.seconds + GIVE_UP_S + 60) == 0, "the ledger failed"
-            self.record.failures += self.settle()
-            self.record.idle, failures = idle.end()
-            self.record.failures += failures
+            self.record.idle, failures = idle.end()  # first: each holds a process of its Postfix
+            self.record.failures += failures + self.settle()
         self.vitals.end()
         self.record.attempts = [json.loads(line) for line in file.read_text().splitlines()]
         after = site.counted()
