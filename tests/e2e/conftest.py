@@ -92,14 +92,21 @@ def balancer(lab, forward):
 
 
 @pytest.fixture(scope="session")
-def browser(lab, tmp_path_factory):
-    """Chromium in the balancer's network namespace. What a test changes in a page is lost with the page."""
+def chromium(lab, tmp_path_factory):
     if not Path("/usr/bin/chromium").exists():
         pytest.skip("Chromium is not installed")
     from browser import Browser  # needs Selenium
     one = Browser(f"/run/netns/{lab.name}-lb", tmp_path_factory.mktemp("profile"))
     yield one
     one.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Chromium in the balancer's network namespace. Its page ends with the test: an open one asks every mxlbd that is started
+    later, which then has two sockets more."""
+    yield chromium
+    chromium.open("about:blank")
 
 
 @pytest.fixture
