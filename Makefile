@@ -67,7 +67,7 @@ NET      = netlink.c rtnl_request.c link.c neigh.c nexthop.c pmtu.c proberoute.c
 PROBE   += pulse.c leaving.c quarantine.c guard.c
 CONTROL  = control.c listen.c client.c operators.c commands.c request.c cmd_admin.c cmd_flows.c cmd_explain.c render.c cmd_events.c cmd_probe.c cmd_plan.c
 CONTROL += render_values.c
-DAEMON   = daemon.c traffic.c interfaces.c vip_conflict.c put_back.c watch.c evidence.c hints.c flow_jobs.c reload.c events.c hook.c sdnotify.c manual_probe.c detach_all.c connlog_writer.c
+DAEMON   = daemon.c settle.c announcer.c answers.c traffic.c interfaces.c vip_conflict.c put_back.c watch.c evidence.c hints.c flow_jobs.c reload.c events.c hook.c sdnotify.c manual_probe.c detach_all.c connlog_writer.c
 
 CORE    += resets.c diagnosis.c
 DAEMON  += reset_rounds.c kept_overrides.c
@@ -98,7 +98,7 @@ SRC_ctl      = $(addprefix userspace/ctl/,ctl.c ctl_events.c ctl_complete.c ctl_
 SRC_ctl     += $(addprefix userspace/ctl/,ctl_check.c ctl_setup.c ctl_config.c yaml.c nl.c wire_frame.c)
 SRC_ctl     += userspace/ctl/pinned.c
 SRC_ctl     += $(addprefix userspace/ctl/,ctl_role.c ctl_notify.c ctl_endpoints.c)
-SRC_ctl     += $(patsubst %,userspace/ctl/doctor/%.c,doctor box files net mail sniff interference device trial_load ha)
+SRC_ctl     += $(patsubst %,userspace/ctl/doctor/%.c,doctor findings box files net mail sniff interference device trial_load ha)
 # what makes a probe: the parent, the child and the dialogue
 SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoints_judge.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
@@ -134,7 +134,7 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) $(ALLFLAGS) -c $< -o $@
 
 # Objects with the version are rebuilt when it changes; an unchanged file rebuilds nothing.
-$(patsubst %,$(B)/userspace/%.o,mxlbd mxlbctl daemon/daemon daemon/events): $(B)/version
+$(patsubst %,$(B)/userspace/%.o,mxlbd mxlbctl daemon/answers daemon/pinned_answers daemon/events): $(B)/version
 $(B)/version: FORCE
 	@mkdir -p $(@D)
 	@echo '$(VERSION) $(BUILD)' | cmp -s - $@ || echo '$(VERSION) $(BUILD)' >$@
@@ -351,7 +351,7 @@ $(B)/forge-packets: $(call obj,tests/tools/forge-packets.c)
 refused:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/refused BPF_MAIN=tests/kernels/refused.bpf.c all
 
-lint:
+lint: all
 	$(Q)tests/run lint
 
 # Several pytests run beside each other: what both need is built before.

@@ -68,6 +68,22 @@ struct evidence { /* evidence.c */
 	uint8_t slot_of[MXLB_MAX_BACKENDS]; /* one more than the slot; 0: none */
 };
 
+struct settling {	/* settle.c */
+	bool changed;	/* the plan may differ from the one in force */
+	uint64_t ready; /* services that were ready at the last plan, one bit each */
+	ev_timer tick, again;
+	ev_prepare settle;
+	ev_check woken;
+	uint64_t woken_ms;	 /* when the loop last woke; 0: it has not, or sleeps */
+	uint32_t turn_max_ms[2]; /* the longest turn of these ten seconds, and of the ten before */
+};
+
+struct announcer { /* announcer.c */
+	ev_timer timer;
+	unsigned left;
+	uint64_t sent; /* announcements of VIPs, since the start */
+};
+
 struct daemon {
 	struct ev_loop *loop;
 	const char *file;
@@ -81,31 +97,26 @@ struct daemon {
 	struct connlog *connlog; /* NULL: none is wanted */
 	struct http *http;
 	struct role_keeper *role;
+	const struct role_state *role_state; /* its part that others read; NULL: not started */
 	enum route_state routes[MXLB_MAX_SERVICES]; /* by service id */
 	int route_err;				    /* as last logged */
 	const char *route_states[MXLB_MAX_SERVICES];
 	char digests[MXLB_MAX_SERVICES][17], box_digest[17];
 
-	bool detached;	/* stopping: must restore nothing */
-	bool dirty;	/* the plan may differ from the one in force */
-	uint64_t ready; /* services that were ready at the last plan, one bit each */
+	bool detached; /* stopping: must restore nothing */
 	uint64_t logged_seq;
 	const char *modes[MXLB_MAX_PORTS], *links[MXLB_MAX_PORTS]; /* as last told */
 	const char *sight[MXLB_MAX_PORTS];  /* "sees" "blind" "unknown"; NULL: not looked at yet */
 	const char *sights[MXLB_MAX_PORTS]; /* as last told; NULL: it was never blind */
-	ev_prepare settle;
-	ev_check woken;
-	uint64_t woken_ms;	 /* when the loop last woke; 0: it has not, or sleeps */
-	uint32_t turn_max_ms[2]; /* the longest turn of these ten seconds, and of the ten before */
-	ev_timer tick, again, announce, heartbeat, epoch, sweep, resets, keep, owners, own;
+	struct settling settling;
+	struct announcer announcer;
+	ev_timer heartbeat, epoch, sweep, resets, keep, owners, own;
 	struct own_told { /* what was restored and not yet reported; when it was last reported */
 		unsigned n;
 		uint64_t at_ms;
 	} own_told[OWN_KINDS];
 	uint64_t filters_gone_ms; /* when a filter of the probes was last found missing; 0: never */
 	uint32_t mtu[MXLB_MAX_PORTS]; /* of config.interfaces, as last seen */
-	unsigned announcements_left;
-	uint64_t announcements; /* of VIPs, since the start */
 	ev_signal on_term, on_int, on_hup;
 	const char *stopped_by; /* "SIGTERM", "SIGINT"; NULL: detach */
 	struct watch watches[MXLB_MAX_BACKENDS];
@@ -166,7 +177,24 @@ struct daemon {
 enum exit_code daemon_run(const char *file, struct config *config);
 
 /* The plan must be made again before the loop sleeps. */
-void daemon_changed(struct daemon *d);
+static inline void daemon_changed(struct daemon *d)
+{
+	d->settling.changed = true;
+}
+
+/* settle.c */
+void settle_init(struct daemon *d);
+void settle_start(struct daemon *d);
+/* What is in force at a stop stays in force: a change that still waits for readers of the old state is applied before. */
+void settle_finish(struct daemon *d);
+/* Writes verdicts and overrides where the next mxlbd finds them. */
+void settle_remember(struct daemon *d);
+
+/* answers.c: opens the socket and HTTP. 0 or -errno, logged. */
+int answers_start(struct daemon *d);
+
+/* announcer.c */
+void announcer_init(struct daemon *d);
 /* Announces the VIPs a few times, after anything that may have made neighbours forget them. */
 void daemon_announce(struct daemon *d);
 /* The same, once: repeated while this box is active. */
@@ -216,7 +244,10 @@ void own_problem(struct daemon *d, const char *name, const char *about, bool cri
 const char *own_probe_trouble(struct daemon *d, const struct service *s, const struct backend *b,
 			      bool look, uint64_t since_ms);
 /* Whether this box is the active one. */
-bool daemon_is_active(const struct daemon *d);
+static inline bool daemon_is_active(const struct daemon *d)
+{
+	return !d->role_state || d->role_state->role == ROLE_ACTIVE;
+}
 
 /* vip_conflict.c: other hosts that claim a VIP. */
 void owners_start(struct daemon *d);

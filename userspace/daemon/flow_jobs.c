@@ -115,8 +115,8 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	begin_survey(d);
 	survey(d, LATER_MS);
-	d->turn_max_ms[1] = d->turn_max_ms[0];
-	d->turn_max_ms[0] = 0;
+	d->settling.turn_max_ms[1] = d->settling.turn_max_ms[0];
+	d->settling.turn_max_ms[0] = 0;
 }
 
 static void timer_start(ev_timer *timer, struct daemon *d,

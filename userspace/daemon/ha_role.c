@@ -55,16 +55,6 @@ static bool follows(const struct role_keeper *k)
 	return conf_of(k)->role == HA_ROLE_KEEPALIVED;
 }
 
-const struct role_state *role_state(const struct daemon *d)
-{
-	return d->role ? &d->role->state : NULL;
-}
-
-bool daemon_is_active(const struct daemon *d)
-{
-	return !d->role || d->role->state.role == ROLE_ACTIVE;
-}
-
 static void note(struct role_keeper *k, enum event_kind kind, const char *from, const char *to,
 		 const char *user, const char *cause)
 {
@@ -225,7 +215,7 @@ static void decide(struct role_keeper *k)
 		write_word(k);
 		if (k->state.role == ROLE_ACTIVE) {
 			model_restart_holds(d->model, clock_now());
-			d->dirty = true;
+			daemon_changed(d);
 			daemon_announce(d);
 		}
 	}
@@ -533,6 +523,7 @@ int role_start(struct daemon *d)
 	k->daemon = d;
 	k->fd = -1;
 	d->role = k;
+	d->role_state = &k->state;
 	init_watchers(k);
 	role_init(&k->state, &d->config->ha, kept_role(d), clock_now());
 	if (d->config->ha.given)
@@ -573,5 +564,6 @@ void role_stop(struct daemon *d)
 	ev_timer_stop(d->loop, &k->due);
 	ev_timer_stop(d->loop, &k->refresh);
 	d->role = NULL;
+	d->role_state = NULL;
 	free(k);
 }

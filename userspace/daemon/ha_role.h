@@ -21,7 +21,6 @@ void role_update(struct daemon *d);
 void role_stop(struct daemon *d);
 void role_give_order(struct daemon *d, enum role_order wanted, const char *who, uint64_t for_ms);
 
-const struct role_state *role_state(const struct daemon *d);
 uint64_t role_lease_left_ms(const struct daemon *d); /* 0: no lease, or it is over */
 uint64_t role_leases_expired(const struct daemon *d);
 

@@ -38,7 +38,7 @@ static bool vip_takes_connections(const struct daemon *d, const struct addr *vip
 
 static bool drains(const struct daemon *d)
 {
-	const struct role_state *r = role_state(d);
+	const struct role_state *r = d->role_state;
 
 	return r && r->role == ROLE_STANDBY && r->source == ROLE_FROM_OPERATOR &&
 	       clock_now().mono_ms - r->since_ms < ROUTE_DRAIN_MS;
@@ -46,7 +46,7 @@ static bool drains(const struct daemon *d)
 
 uint64_t viproutes_next_ms(const struct daemon *d)
 {
-	return drains(d) ? role_state(d)->since_ms + ROUTE_DRAIN_MS : 0;
+	return drains(d) ? d->role_state->since_ms + ROUTE_DRAIN_MS : 0;
 }
 
 static enum route_state wanted(const struct daemon *d, const struct service *s)

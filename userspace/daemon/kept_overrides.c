@@ -25,7 +25,7 @@ static void add(json_t *list, const struct order *o, json_t *what)
 static json_t *orders_json(const struct daemon *d)
 {
 	const struct model *m = d->model;
-	const struct role_state *r = role_state(d);
+	const struct role_state *r = d->role_state;
 	json_t *list = json_array();
 
 	if (r && r->wanted != ROLE_ORDER_AUTO)

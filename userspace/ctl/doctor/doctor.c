@@ -14,75 +14,11 @@
 #define MARGIN	     29 /* of the sentences: behind level and name */
 #define WIDTH	     79
 
-static const char *const level_names[DOCTOR_LEVELS] = {
-	[DOCTOR_OK] = "ok",
-	[DOCTOR_WARNING] = "warning",
-	[DOCTOR_ERROR] = "error",
-	[DOCTOR_NOT_CHECKED] = "not checked",
-};
-
 static const struct doctor_check *const tables[] = {
 	doctor_box_checks,  doctor_files_checks, doctor_net_checks, doctor_device_checks,
 	doctor_mail_checks, doctor_wire_checks,	 doctor_own_checks, doctor_ha_checks,
 };
 
-void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t *advice)
-{
-	d->counts[level]++;
-	json_array_append_new(d->findings,
-			      json_pack("{s:s, s:s, s:o?, s:o?}", "check", d->check->name, "level",
-					level_names[level], "text", text, "advice", advice));
-}
-
-void doctor_each_backend(struct doctor *d, void (*fn)(struct doctor *d, const struct ctl_found *f))
-{
-	struct ctl_found f;
-	size_t i, k, n;
-
-	json_array_foreach(json_object_get(d->status, "services"), i, f.service)
-		json_array_foreach(json_object_get(f.service, "tiers"), k, f.tier)
-			json_array_foreach(json_object_get(f.tier, "backends"), n, f.backend)
-				fn(d, &f);
-}
-
-void doctor_each_service(struct doctor *d,
-			 void (*fn)(struct doctor *d, const char *name, const json_t *service))
-{
-	const char *name;
-	json_t *service;
-
-	json_object_foreach(json_object_get(d->config, "services"), name, service)
-		fn(d, name, service);
-}
-
-void doctor_each_interface(struct doctor *d,
-			   void (*fn)(struct doctor *d, const char *name, const json_t *conf,
-				      const struct nl_link *link))
-{
-	struct nl_link link;
-	const char *name;
-	bool any = false;
-	json_t *conf;
-
-	json_object_foreach(json_object_get(d->config, "interfaces"), name, conf)
-	{
-		if (nl_link(name, &link)) /* the check "interfaces" reports it */
-			continue;
-		any = true;
-		fn(d, name, conf, &link);
-	}
-	if (!any)
-		doctor_find(d, DOCTOR_NOT_CHECKED, json_string("needs an interface that exists"),
-			    NULL);
-}
-
-bool doctor_address(const json_t *object, const char *key, struct addr *out)
-{
-	*out = (struct addr){{0}};
-	return !addr_parse(field_text(object, key), out);
-}
-
-/* NULL: nothing is missing. */
 static const char *missing(const struct doctor *d, unsigned needs)
 {
 	if ((needs & NEEDS_ROOT) && !d->root)
@@ -158,7 +94,7 @@ static void print_not_checked(const struct doctor *d)
 	{
 		const char *name = field_text(finding, "check");
 
-		if (strcmp(field_text(finding, "level"), level_names[DOCTOR_NOT_CHECKED]))
+		if (strcmp(field_text(finding, "level"), doctor_level_names[DOCTOR_NOT_CHECKED]))
 			continue;
 		reason = field_text(finding, "text");
 		names = json_object_get(reasons, reason);
@@ -170,7 +106,7 @@ static void print_not_checked(const struct doctor *d)
 	{
 		json_t *text = json_sprintf("%s: %s", json_string_value(names), reason);
 
-		printf("%-*s", MARGIN, level_names[DOCTOR_NOT_CHECKED]);
+		printf("%-*s", MARGIN, doctor_level_names[DOCTOR_NOT_CHECKED]);
 		print_wrapped(json_string_value(text), MARGIN);
 		json_decref(text);
 	}
@@ -183,7 +119,7 @@ static void print_all(const struct doctor *d)
 	size_t i;
 
 	json_array_foreach(d->findings, i, finding) if (strcmp(field_text(finding, "level"),
-							       level_names[DOCTOR_NOT_CHECKED]))
+							       doctor_level_names[DOCTOR_NOT_CHECKED]))
 		print_finding(finding);
 	print_not_checked(d);
 	printf("errors: %u, warnings: %u, ok: %u, not checked: %u\n", d->counts[DOCTOR_ERROR],

@@ -14,6 +14,8 @@ enum doctor_level { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_ERROR, DOCTOR_NOT_CHECKED 
 
 #define DOCTOR_LEVELS (DOCTOR_NOT_CHECKED + 1)
 
+extern const char *const doctor_level_names[DOCTOR_LEVELS];
+
 struct doctor {
 	const struct ctl *ctl;
 	json_t *config;	    /* as conf_json() has it: in force, or else the file's; NULL: none */
