@@ -323,11 +323,18 @@ def test_a_path_to_the_best_tier_that_fails_further_on_moves_the_vip(pair, measu
     measured(f"lb-b active after {moved:.2f} s; {len(others)} connections went to nuneaton, the last after {late:.2f} s")
 
 
+def wait_for_priority(box, points):
+    try:
+        wait_until(lambda: box.priority() == points, 20, f"priority {points}")
+    except AssertionError as late:
+        raise AssertionError(f"{late}: {box.ha()}, {box.status()['services']}\n{box.log()}") from late
+
+
 def test_a_path_that_fails_for_both_moves_nothing(pair):
     for host in BOXES:
         cut_the_path(pair, host)
     for host in BOXES:
-        wait_until(lambda: pair[host].priority() == {"lb": -30, "lb-b": -40}[host], 20, f"{host} has the penalty")
+        wait_for_priority(pair[host], {"lb": -30, "lb-b": -40}[host])
     with Traffic(pair.lab) as traffic:
         traffic.wait_seen(["nuneaton"])
     assert pair.active() == ["lb"] and "event=role from" not in pair["lb-b"].log()

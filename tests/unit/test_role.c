@@ -14,6 +14,7 @@ static const struct ha_conf by_file = {.given = true, .role = HA_ROLE_ACTIVE, .l
 
 #define T0     1000000ull
 #define BIT(f) (1u << ROLE_FAULT_##f)
+#define BONUS  10 /* of the active box */
 
 static struct now at(uint64_t ms)
 {
@@ -174,26 +175,43 @@ static void a_penalty_begins_and_ends_after_its_times(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct role_state r = begin(&by_keepalived, ROLE_STANDBY);
+		struct role_state r = begin(&by_keepalived, ROLE_ACTIVE);
 		uint64_t gone = 10000, on = 100 + rows[i].begins;
+		int held = BONUS + (rows[i].ends ? rows[i].points : 0);
 
 		role_decide(&r, &by_keepalived, rows[i].cause, at(100));
-		assert_int_equal(r.priority, rows[i].begins ? 0 : rows[i].points);
+		assert_int_equal(r.priority, BONUS + (rows[i].begins ? 0 : rows[i].points));
 		if (rows[i].begins) {
 			assert_int_equal(role_next_ms(&r), T0 + on);
 			role_decide(&r, &by_keepalived, rows[i].cause, at(on - 1));
-			assert_int_equal(r.priority, 0);
+			assert_int_equal(r.priority, BONUS);
 		}
 		role_decide(&r, &by_keepalived, rows[i].cause, at(on));
-		assert_int_equal(r.priority, rows[i].points);
+		assert_int_equal(r.priority, BONUS + rows[i].points);
 		role_decide(&r, &by_keepalived, 0, at(gone));
-		assert_int_equal(r.priority, rows[i].ends ? rows[i].points : 0);
+		assert_int_equal(r.priority, held);
 		role_decide(&r, &by_keepalived, 0, at(gone + rows[i].ends - !!rows[i].ends));
-		assert_int_equal(r.priority, rows[i].ends ? rows[i].points : 0);
+		assert_int_equal(r.priority, held);
 		role_decide(&r, &by_keepalived, 0, at(gone + rows[i].ends));
-		assert_int_equal(r.priority, 0);
+		assert_int_equal(r.priority, BONUS);
 		assert_int_equal(role_next_ms(&r), 0);
 	}
+}
+
+/* Both boxes notice a common fault, the active one first and the other almost three seconds later: nothing moves. */
+static void a_standby_boxs_penalty_begins_before_the_active_boxs(void **state)
+{
+	struct role_state active = begin(&by_keepalived, ROLE_ACTIVE);
+	struct role_state standby = begin(&by_keepalived, ROLE_STANDBY);
+
+	(void)state;
+	for (uint64_t ms = 100; ms < 10000; ms += 100) {
+		role_decide(&active, &by_keepalived, BIT(TIER), at(ms));
+		role_decide(&standby, &by_keepalived, ms < 3000 ? 0 : BIT(TIER), at(ms));
+		assert_true(active.priority > standby.priority);
+	}
+	assert_int_equal(active.priority, BONUS - 40);
+	assert_int_equal(standby.priority, -40);
 }
 
 /* Every set of lasting faults: only the largest penalty counts, and the bonus. */
@@ -238,6 +256,7 @@ int main(void)
 		cmocka_unit_test(an_order_from_before_a_restart_holds_and_is_not_new),
 		cmocka_unit_test(with_keepalived_an_order_moves_the_priority_alone),
 		cmocka_unit_test(a_penalty_begins_and_ends_after_its_times),
+		cmocka_unit_test(a_standby_boxs_penalty_begins_before_the_active_boxs),
 		cmocka_unit_test(of_several_faults_the_largest_counts),
 		cmocka_unit_test(the_word_is_never_always_or_a_time),
 	};

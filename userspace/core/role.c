@@ -23,7 +23,7 @@ static const char *const orders[] = {
 static const struct fault {
 	const char *name;
 	int points;
-	uint64_t begins_ms, ends_ms;
+	uint64_t begins_ms, ends_ms; /* .begins_ms: of an active box */
 } faults[ROLE_FAULTS] = {
 	[ROLE_FAULT_ORDER] = {"order", -200, 0, 0},
 	[ROLE_FAULT_READY] = {"not-ready", -100, 0, 0},
@@ -163,11 +163,14 @@ static enum role judge(const struct role_state *r, const struct ha_conf *conf,
 }
 
 /* When the penalty changes if its cause stays as it is; 0: never. */
-static uint64_t penalty_due(const struct role_penalty *p, const struct fault *f)
+static uint64_t penalty_due(const struct role_state *r, unsigned i)
 {
+	const struct role_penalty *p = &r->penalties[i];
+	uint64_t begins_ms = r->role == ROLE_ACTIVE ? faults[i].begins_ms : 0;
+
 	if (p->cause == p->on)
 		return 0;
-	return p->changed_ms + (p->cause ? f->begins_ms : f->ends_ms);
+	return p->changed_ms + (p->cause ? begins_ms : faults[i].ends_ms);
 }
 
 /* Rule 4. */
@@ -187,7 +190,7 @@ static int priority_of(struct role_state *r, const struct ha_conf *conf, unsigne
 			p->cause = cause;
 			p->changed_ms = now_ms;
 		}
-		due = penalty_due(p, &faults[i]);
+		due = penalty_due(r, i);
 		if (due && now_ms >= due)
 			p->on = p->cause;
 		if (p->on && faults[i].points < worst)
@@ -224,7 +227,7 @@ uint64_t role_next_ms(const struct role_state *r)
 	uint64_t next = r->order.until_ms;
 
 	for (unsigned i = 0; i < ROLE_FAULTS; i++) {
-		uint64_t due = penalty_due(&r->penalties[i], &faults[i]);
+		uint64_t due = penalty_due(r, i);
 
 		if (due && (!next || due < next))
 			next = due;

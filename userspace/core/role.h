@@ -11,7 +11,8 @@
  *   3. keepalived is lost if the FIFO has had no writer for ROLE_LOST_MS (a reload of keepalived is shorter). The role
  *      stays.
  *   4. The priority is one bonus plus the largest penalty. A penalty begins after its cause has lasted for a time, and
- *      ends after the cause has been absent for a time, so that two boxes do not swap roles repeatedly.
+ *      ends after the cause has been absent for a time, so that two boxes do not swap roles repeatedly. On a standby box
+ *      it begins at once: two boxes notice a common fault seconds apart, and the standby's penalty must be there first.
  */
 #ifndef MXLB_ROLE_H
 #define MXLB_ROLE_H
