@@ -33,6 +33,12 @@ class Session:
     at: float  # wall clock, when it broke
 
 
+def forget_probes(lab):
+    """Removes what killed balancers left on the servers. Not while one runs: a probe that is reset makes a server down."""
+    for server in SERVERS:
+        lab.within(server, "ss", "-KHtn", "sport", "=", ":25")
+
+
 def forget_connections(lab):
     """Removes what earlier tests left: a server does not notice that the balancer reset a client, and a client
     retransmits its FIN to a dead server. A new session could get the same port and then seem to be on two servers.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exim import BINARY, Exim
-from games import forget_connections
+from games import forget_probes
 from lab import OXFORD, SERVERS, command, wait_until
 from test_certificates import CASES as CERTIFICATES, pki  # noqa: F401 (a fixture)
 from smtp_peer import BUILD, ROOT
@@ -286,7 +286,7 @@ def test_probes_leave_nothing_in_the_logs_but_connect_and_disconnect(lab, balanc
     """Postfix on two servers and Exim on the third, probed four times a second over IPv4 and IPv6."""
     if not BINARY.exists():
         pytest.skip("no Exim: run scripts/install-deps test")
-    forget_connections(lab)
+    forget_probes(lab)
     lab.stop("nuneaton")
     balancer.configure(replace={"interval: 1s": f"interval: {INTERVAL}"})
     with Exim(lab, "nuneaton", [25]) as exim_here:
