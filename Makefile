@@ -251,7 +251,7 @@ fuzz: $(FUZZ:%=$(B)/fuzz/fuzz_%)
 	$(Q)MXLB_FUZZ_S=$${MXLB_FUZZ_S:-600} tests/run fuzz $^
 
 # Packet tests: the real program under BPF_PROG_TEST_RUN, with the real datapath/ around it. As root.
-PACKET = packets bond extensions flows flood icmp guard tunnel toobig decap vlan redirect jumbo probe mutations fields rows
+PACKET = packets bond extensions flows flood icmp guard tamper tunnel toobig decap vlan redirect jumbo probe mutations fields rows
 PACKET_SRC = tests/packet/bench.c $(SRC_util) $(SRC_core) $(SRC_net) $(SRC_datapath)
 $(B)/packet/test_%: $(B)/san/tests/packet/test_%.o $(PACKET_SRC:%.c=$(B)/san/%.o)
 	@echo "  LD      $@"
