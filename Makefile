@@ -156,7 +156,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
 UNIT = addr diff conf confforeign confkeys conffile confcert confwrite wire_frame allow copies endpoints core health tier tally override maglev reach model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat cmd_admin cmd_flows ctl forgery schedule connlog hook
-UNIT += http metrics blame texts
+UNIT += http metrics blame passive panic texts
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
@@ -202,6 +202,8 @@ unit_srcs_diff   = $(SRC_util) $(call core,verdict health tier tally event chang
 unit_srcs_reload = $(SRC_util) $(call core,model verdict health tier tally event change decide model_event override cert plan warning blame refusal passive panic) # build.c: included
 unit_srcs_reply  = $(call core,reply)
 unit_srcs_dialog = userspace/util/log.c $(call core,dialog refusal reply verdict)
+unit_srcs_panic  = $(unit_srcs_blame)
+unit_srcs_passive = $(unit_srcs_blame)
 unit_srcs_blame  = $(call core,blame refusal passive panic verdict)
 unit_srcs_texts  = $(unit_srcs_model)
 unit_srcs_reach  = $(call core,reach)

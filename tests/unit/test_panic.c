@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core/panic.c: whether this box is the cause when all servers fail (docs/verdicts.md). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include "core/blame.h"
+#include "core/panic.h"
+
+#define NOW    100000
+#define WINDOW 18000
+
+/* A server that failed some time ago and gets no connections. */
+static struct panic_view failed(uint16_t preference, enum reason reason, uint64_t ago_ms)
+{
+	return (struct panic_view){.offered = true,
+				   .preference = preference,
+				   .reason = reason,
+				   .began_ms = NOW - ago_ms - 1000,
+				   .failed_ms = NOW - ago_ms};
+}
+
+static enum panic_says judge(const struct panic_view *v, unsigned n, unsigned *kept)
+{
+	bool keep[8];
+	enum panic_says says = panic_judge(v, n, WINDOW, NOW, keep);
+
+	*kept = 0;
+	for (unsigned i = 0; i < n; i++)
+		*kept |= (unsigned)keep[i] << i;
+	return says;
+}
+
+static void panic_needs_all_to_fail_at_the_connect_level_at_once(void **state)
+{
+	struct panic_view v[3];
+	unsigned kept;
+
+	(void)state;
+	v[0] = failed(10, REASON_connect_timeout, 5000);
+	v[1] = failed(10, REASON_unreachable, 3000);
+	v[2] = failed(20, REASON_connect_timeout, 2000);
+	assert_int_equal(judge(v, 3, &kept), PANIC_KEEP); /* rule 8 */
+	assert_int_equal(kept, 1 | 2);			  /* rule 9 */
+	v[1].reason = REASON_greeting_5xx;		  /* rule 2 */
+	assert_int_equal(judge(v, 3, &kept), PANIC_NO);
+	assert_int_equal(kept, 0);
+	v[1].offered = false; /* taken out by an operator: no evidence */
+	assert_int_equal(judge(v, 3, &kept), PANIC_KEEP);
+	assert_int_equal(kept, 1);
+	v[0].failed_ms = NOW - 60000; /* rule 3 */
+	assert_int_equal(judge(v, 3, &kept), PANIC_KEEP);
+	assert_int_equal(kept, 4);
+	v[0].failed_ms = v[2].failed_ms = 0; /* never up since mxlbd started */
+	assert_int_equal(judge(v, 3, &kept), PANIC_NO);
+}
+
+static void clients_prove_and_refute_a_panic(void **state)
+{
+	struct panic_view v[2];
+	unsigned kept;
+
+	(void)state;
+	v[0] = failed(10, REASON_connect_timeout, 2000);
+	v[1] = failed(10, REASON_connect_timeout, 1000);
+	v[1].tried_ms = NOW - 400; /* rule 5: not yet */
+	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
+	v[1].tried_ms = NOW - 500; /* rule 7 */
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
+	v[0].opened_ms = NOW - 100; /* rule 4 */
+	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
+	assert_int_equal(kept, 1);
+	v[0].opened_ms = v[0].began_ms - 1; /* from before the problem: no evidence */
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
+}
+
+static void a_refusal_is_definite_unless_clients_prove_otherwise_within_a_second(void **state)
+{
+	struct panic_view v[2];
+	unsigned kept;
+
+	(void)state;
+	v[0] = failed(10, REASON_refused, 3000);
+	v[1] = failed(20, REASON_refused, 900);
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO); /* no client can give evidence */
+	v[1].opened_ms = v[1].began_ms - 100;
+	assert_int_equal(judge(v, 2, &kept), PANIC_HOLD);
+	assert_int_equal(kept, 1);
+	v[1].failed_ms = NOW - 1000;
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
+	v[1].opened_ms = NOW - 10;
+	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
+	v[1].tried_ms = NOW - 600; /* and then it died */
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
+}
+
+/* Every combination of three servers in every order, against invariants. */
+static const enum reason panic_reasons[] = {REASON_connect_timeout, REASON_refused,
+					    REASON_greeting_silent};
+
+static struct panic_view any_view(unsigned k)
+{
+	struct panic_view v =
+		failed(k / 3 % 2 ? 10 : 20, panic_reasons[k % 3], k & 8 ? 500 : 30000);
+
+	if (k / 6 % 3 == 1)
+		v.opened_ms = NOW - 50;
+	if (k / 6 % 3 == 2)
+		v.tried_ms = NOW - 700;
+	return v;
+}
+
+static void check_panic(const struct panic_view *v)
+{
+	static const unsigned orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+					      {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+	bool reached = false, proof = false, keep[3];
+	unsigned kept, again;
+	enum panic_says says = judge(v, 3, &kept);
+
+	for (unsigned i = 0; i < 3; i++) {
+		reached |= v[i].reason == REASON_greeting_silent;
+		proof |= v[i].opened_ms != 0;
+		if (kept & 1u << i)
+			assert_int_equal(v[i].tried_ms, 0);
+	}
+	assert_int_equal(kept == 0, says == PANIC_NO);
+	if (reached)
+		assert_int_equal(says, PANIC_NO);
+	if (says == PANIC_HOLD)
+		assert_false(proof);
+	for (unsigned o = 0; o < 6; o++) {
+		struct panic_view w[3] = {v[orders[o][0]], v[orders[o][1]], v[orders[o][2]]};
+
+		assert_int_equal(panic_judge(w, 3, WINDOW, NOW, keep), says);
+		again = 0;
+		for (unsigned i = 0; i < 3; i++)
+			again |= (unsigned)keep[i] << orders[o][i];
+		assert_int_equal(again, kept);
+	}
+}
+
+static void panic_is_the_same_in_all_orders_and_never_against_an_answer(void **state)
+{
+	(void)state;
+	for (unsigned a = 0; a < 18; a++)
+		for (unsigned b = 0; b < 18; b++)
+			for (unsigned c = 0; c < 18; c++) {
+				const struct panic_view v[3] = {any_view(a), any_view(b),
+								any_view(c)};
+
+				check_panic(v);
+			}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(panic_needs_all_to_fail_at_the_connect_level_at_once),
+		cmocka_unit_test(clients_prove_and_refute_a_panic),
+		cmocka_unit_test(
+			a_refusal_is_definite_unless_clients_prove_otherwise_within_a_second),
+		cmocka_unit_test(panic_is_the_same_in_all_orders_and_never_against_an_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
