@@ -96,7 +96,7 @@ SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_con
 	       $(SRC_probe) $(SRC_net) $(SRC_datapath) $(SRC_control) $(SRC_haproxy) $(SRC_web)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c ctl_events.c ctl_complete.c ctl_top.c rates.c screen.c socket.c options.c text.c tables.c ctl_operate.c ctl_plan.c ctl_flows.c ctl_probe.c probe_view.c ctl_detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,ctl_check.c ctl_setup.c ctl_config.c yaml.c nl.c wire_frame.c)
-SRC_ctl     += userspace/ctl/pinned.c
+SRC_ctl     += userspace/ctl/pinned.c userspace/ctl/mxlbd_run.c
 SRC_ctl     += $(addprefix userspace/ctl/,ctl_role.c ctl_notify.c ctl_endpoints.c)
 SRC_ctl     += $(patsubst %,userspace/ctl/doctor/%.c,doctor findings box files net mail sniff interference device trial_load ha)
 # what makes a probe: the parent, the child and the dialogue

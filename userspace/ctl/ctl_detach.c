@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "ctl/pinned.h"
+#include "ctl/mxlbd_run.h"
 
 #define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
 

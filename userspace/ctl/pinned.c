@@ -4,78 +4,17 @@
  * configuration, and for root only, because no other user may read pinned maps. Refuses to guess: a socket that is not
  * the configuration's is another mxlbd's.
  */
-/*
- * Decides when the pinned maps are read instead of asking mxlbd: no process listens at the socket of the configuration, and this is root,
- * who alone may read what is pinned. Refuses to guess: a socket that is not the configuration's is another mxlbd's.
- */
 #include "ctl/pinned.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "conf/conf.h"
+#include "ctl/mxlbd_run.h"
 
 #define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
 #define REPLY_MAX    (64 * 1024 * 1024)
-
-bool mxlbd_path(char path[MXLBD_PATH_SIZE])
-{
-	static const char *const places[] = {"mxlbd", "../sbin/mxlbd"};
-	char own[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-	char *slash;
-
-	if (len <= 0)
-		return false;
-	own[len] = '\0';
-	slash = strrchr(own, '/');
-	for (size_t i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(path, MXLBD_PATH_SIZE, "%.*s%s", (int)(slash + 1 - own), own, places[i]);
-		if (!access(path, X_OK))
-			return true;
-	}
-	return false;
-}
-
-static void read_all(int fd, struct buf *out)
-{
-	char bytes[65536];
-	ssize_t n;
-
-	while ((n = read(fd, bytes, sizeof(bytes))) != 0) {
-		if (n > 0)
-			buf_append(out, bytes, (size_t)n);
-		else if (errno != EINTR)
-			return;
-	}
-}
-
-/* Its exit status; -1: it could not be run. What it says on stderr is shown. */
-static int run(const char *path, char *const argv[], struct buf *out)
-{
-	posix_spawn_file_actions_t files;
-	int pipe_fds[2], err, status = 0;
-	pid_t pid;
-
-	if (pipe2(pipe_fds, O_CLOEXEC))
-		return -1;
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, pipe_fds[1], STDOUT_FILENO);
-	err = posix_spawn(&pid, path, &files, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&files);
-	close(pipe_fds[1]);
-	if (!err)
-		read_all(pipe_fds[0], out);
-	close(pipe_fds[0]);
-	while (!err && waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -1;
-	return err || !WIFEXITED(status) ? -1 : WEXITSTATUS(status);
-}
 
 /* By the file: its socket. False: it can't be read. */
 static bool socket_of(const char *file, char *path, size_t size)
@@ -100,7 +39,7 @@ static int ask_pinned(const char *file, const char *command, struct buf *reply)
 
 	reply->cap = REPLY_MAX;
 	if (words && name && mxlbd_path(path))
-		rc = run(path, argv, reply);
+		rc = mxlbd_run(path, argv, environ, STDOUT_FILENO, reply);
 	free(words);
 	free(name);
 	if (rc || reply->failed || !reply->len)

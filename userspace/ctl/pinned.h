@@ -5,13 +5,7 @@
 #ifndef MXLB_CTL_PINNED_H
 #define MXLB_CTL_PINNED_H
 
-#include <limits.h>
 #include "ctl/ctl.h"
-
-#define MXLBD_PATH_SIZE (PATH_MAX + 16)
-
-/* mxlbd beside mxlbctl, or in the sbin beside its bin, as `make` and `make install` leave it. False: it is in neither place. */
-bool mxlbd_path(char path[MXLBD_PATH_SIZE]);
 
 /*
  * As link_ask(). *stopped: no mxlbd answered, and the reply is made from the pinned maps, with a note on stderr. A file
