@@ -319,9 +319,9 @@ static void compare_keys(const json_t *was, const json_t *is, const char *what, 
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)is, key,
-			    value) if (!json_equal(value, json_object_get(was, key)))
-		buf_printf(out, "%s %s: %s changes\n", what, name, key);
+	json_object_foreach ((json_t *)is, key, value)
+		if (!json_equal(value, json_object_get(was, key)))
+			buf_printf(out, "%s %s: %s changes\n", what, name, key);
 }
 
 void conf_compare_probes(const struct config *a, const struct config *b, struct buf *out)
@@ -330,11 +330,14 @@ void conf_compare_probes(const struct config *a, const struct config *b, struct 
 	const json_t *was = json_object_get(one, "probes"), *is = json_object_get(other, "probes");
 	const char *name;
 
-	json_object_foreach((json_t *)was, name, probe) if (!json_object_get(is, name))
-		buf_printf(out, "probe %s: removed\n", name);
-	json_object_foreach((json_t *)is, name, probe) if (!json_object_get(was, name))
-		buf_printf(out, "probe %s: added\n", name);
-	else compare_keys(json_object_get(was, name), probe, "probe", name, out);
+	json_object_foreach ((json_t *)was, name, probe)
+		if (!json_object_get(is, name))
+			buf_printf(out, "probe %s: removed\n", name);
+	json_object_foreach ((json_t *)is, name, probe)
+		if (!json_object_get(was, name))
+			buf_printf(out, "probe %s: added\n", name);
+		else
+			compare_keys(json_object_get(was, name), probe, "probe", name, out);
 	json_decref(one);
 	json_decref(other);
 }

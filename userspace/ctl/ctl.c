@@ -129,13 +129,13 @@ size_t ctl_find(const json_t *document, const char *wanted, struct ctl_found out
 	json_t *service, *tier, *backend;
 	size_t i, k, n, found = 0;
 
-	json_array_foreach(json_object_get(document, "services"), i, service)
-		json_array_foreach(json_object_get(service, "tiers"), k, tier)
-			json_array_foreach(json_object_get(tier, "backends"), n, backend)
-	{
-		if (found < CTL_FOUND_MAX &&
-		    is_named(wanted, field_text(service, "name"), field_text(backend, "name")))
-			out[found++] = (struct ctl_found){service, tier, backend};
-	}
+	json_array_foreach (json_object_get(document, "services"), i, service)
+		json_array_foreach (json_object_get(service, "tiers"), k, tier)
+			json_array_foreach (json_object_get(tier, "backends"), n, backend) {
+				if (found < CTL_FOUND_MAX &&
+				    is_named(wanted, field_text(service, "name"),
+					     field_text(backend, "name")))
+					out[found++] = (struct ctl_found){service, tier, backend};
+			}
 	return found;
 }

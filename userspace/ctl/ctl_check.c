@@ -64,8 +64,7 @@ static bool judge_findings(struct check *c, const json_t *status, const char *wa
 	json_t *findings = json_object_get(status, "diagnosis"), *f;
 	size_t i;
 
-	json_array_foreach(findings, i, f)
-	{
+	json_array_foreach (findings, i, f) {
 		const char *level = field_text(f, "level"), *service = field_text(f, "service"),
 			   *next = field_text(f, "next");
 
@@ -110,15 +109,14 @@ static void judge_service(struct check *c, const json_t *service)
 	char rest[64], tier_text[TEXT_TIER_SIZE];
 	size_t i, k;
 
-	json_array_foreach(json_object_get(service, "tiers"), i, tier)
-		json_array_foreach(json_object_get(tier, "backends"), k, backend)
-	{
-		judge_backend(c, service, backend, &days);
-		all++;
-		up += is_in_service(backend);
-		flows += field_number(backend, "flows");
-		new += field_number(backend, "new");
-	}
+	json_array_foreach (json_object_get(service, "tiers"), i, tier)
+		json_array_foreach (json_object_get(tier, "backends"), k, backend) {
+			judge_backend(c, service, backend, &days);
+			all++;
+			up += is_in_service(backend);
+			flows += field_number(backend, "flows");
+			new += field_number(backend, "new");
+		}
 	say(c, STATE_OK,
 	    json_sprintf("%s: %s, %lld of %lld up", name, text_tier(service, tier_text), up, all));
 	snprintf(rest, sizeof(rest), ";;;0;%lld", all);
@@ -198,8 +196,7 @@ static bool judge_all(struct check *c, const json_t *status, const char *wanted)
 	json_t *service;
 	size_t i;
 
-	json_array_foreach(json_object_get(status, "services"), i, service)
-	{
+	json_array_foreach (json_object_get(status, "services"), i, service) {
 		if (wanted && strcmp(wanted, field_text(service, "name")))
 			continue;
 		judge_service(c, service);

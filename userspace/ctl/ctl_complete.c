@@ -40,8 +40,7 @@ static void put_tier(struct names *to, const char *service, const json_t *tier)
 
 	snprintf(name, sizeof(name), "%s %lld", service, field_number(tier, "preference"));
 	put(to, "tier", name);
-	json_array_foreach(json_object_get(tier, "backends"), i, backend)
-	{
+	json_array_foreach (json_object_get(tier, "backends"), i, backend) {
 		if (!text_is_name(field_text(backend, "name")))
 			continue;
 		snprintf(name, sizeof(name), "%s/%s", service, field_text(backend, "name"));
@@ -58,14 +57,13 @@ static void put_all(struct names *to, const struct ctl *ctl)
 
 	if (!link_try(ctl->socket, "show status", &reply))
 		status = json_loadb(reply.data, reply.len, 0, NULL);
-	json_array_foreach(json_object_get(status, "services"), i, service)
-	{
+	json_array_foreach (json_object_get(status, "services"), i, service) {
 		const char *name = field_text(service, "name");
 
 		if (!text_is_name(name))
 			continue;
 		put(to, "service", name);
-		json_array_foreach(json_object_get(service, "tiers"), k, tier)
+		json_array_foreach (json_object_get(service, "tiers"), k, tier)
 			put_tier(to, name, tier);
 	}
 	json_decref(status);

@@ -36,8 +36,9 @@ enum ctl_exit config_run(const struct ctl *ctl, char **args)
 		ctl_print_json(config);
 	} else {
 		puts("# The configuration in force, with every default; mxlbd accepts this file.");
-		json_array_foreach(json_object_get(config, "hidden"), i, hidden) printf(
-			"# Shown only to root and operators: %s\n", json_string_value(hidden));
+		json_array_foreach (json_object_get(config, "hidden"), i, hidden)
+			printf("# Shown only to root and operators: %s\n",
+			       json_string_value(hidden));
 		json_object_del(config, "hidden");
 		if (yaml_print(config, stdout))
 			rc = ctl_failed(

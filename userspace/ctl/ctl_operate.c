@@ -280,9 +280,9 @@ enum ctl_exit operate_tier(const struct ctl *ctl, char **args)
 		rc = ctl_status(ctl, &document);
 	if (rc)
 		return rc;
-	json_array_foreach(json_object_get(document, "services"), i,
-			   service) if (!strcmp(field_text(service, "name"), args[0]))
-		report_tier(ctl, service);
+	json_array_foreach (json_object_get(document, "services"), i, service)
+		if (!strcmp(field_text(service, "name"), args[0]))
+			report_tier(ctl, service);
 	json_decref(document);
 	return CTL_DONE;
 }

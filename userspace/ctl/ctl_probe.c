@@ -254,8 +254,8 @@ static bool is_forwarded_here(const struct ctl *ctl, const char *address)
 		return false;
 	}
 	status = json_loadb(reply.data, reply.len, JSON_REJECT_DUPLICATES, NULL);
-	json_array_foreach(json_object_get(status, "services"), i, service) found =
-		found || !strcmp(field_text(service, "address"), address);
+	json_array_foreach (json_object_get(status, "services"), i, service)
+		found = found || !strcmp(field_text(service, "address"), address);
 	json_decref(status);
 	buf_free(&reply);
 	return found;

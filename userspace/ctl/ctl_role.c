@@ -29,8 +29,7 @@ static void print_priority(const json_t *role)
 	if (!json_is_integer(json_object_get(role, "priority")))
 		return;
 	printf("  priority    %+lld", field_number(role, "priority"));
-	json_array_foreach(json_object_get(role, "faults"), i, fault)
-	{
+	json_array_foreach (json_object_get(role, "faults"), i, fault) {
 		printf("%s%s %lld", i ? ", " : ": ", field_text(fault, "fault"),
 		       field_number(fault, "points"));
 	}
@@ -129,8 +128,7 @@ enum ctl_exit role_health(const struct ctl *ctl, char **args)
 	rc = ctl_status(ctl, &document);
 	if (rc)
 		return rc;
-	json_array_foreach(json_object_get(document, "interfaces"), i, interface)
-	{
+	json_array_foreach (json_object_get(document, "interfaces"), i, interface) {
 		if (!strcmp(field_text(interface, "xdp"), "detached")) {
 			rc = unhealthy(field_text(interface, "name"));
 			break;

@@ -178,17 +178,16 @@ static const char *find_any(const json_t *status, const char *name, struct ctl_f
 	json_t *service, *tier, *backend;
 	size_t i, k, n;
 
-	json_array_foreach(json_object_get(status, "services"), i, service)
-		json_array_foreach(json_object_get(service, "tiers"), k, tier)
-			json_array_foreach(json_object_get(tier, "backends"), n, backend)
-	{
-		if (strcmp(field_text(service, "name"), name))
-			continue;
-		if (!strcmp(field_text(backend, "forward"), "ipip"))
-			return "this service has servers behind tunnels: give SERVICE/SERVER\n";
-		*out = (struct ctl_found){service, tier, backend};
-		why = NULL;
-	}
+	json_array_foreach (json_object_get(status, "services"), i, service)
+		json_array_foreach (json_object_get(service, "tiers"), k, tier)
+			json_array_foreach (json_object_get(tier, "backends"), n, backend) {
+				if (strcmp(field_text(service, "name"), name))
+					continue;
+				if (!strcmp(field_text(backend, "forward"), "ipip"))
+					return "this service has servers behind tunnels: give SERVICE/SERVER\n";
+				*out = (struct ctl_found){service, tier, backend};
+				why = NULL;
+			}
 	return why;
 }
 

@@ -145,13 +145,12 @@ static void add_all(struct buf *out, const struct looks *l, const json_t *rates,
 		   screen ? "; q quits, j and k move" : "");
 	buf_printf(out, "  %-23s %5s %-8s %6s %7s %7s %7s %8s\n", "SERVER", "PREF", "STATE",
 		   "FLOWS", "NEW/S", "PKT/S", "MBIT/S", "PROBE/MS");
-	json_array_foreach(json_object_get(l->status, "services"), i, service)
-	{
+	json_array_foreach (json_object_get(l->status, "services"), i, service) {
 		add_service(out, service);
 		add_attack(out, l, service);
-		json_array_foreach(rates, k, row) if (!strcmp(field_text(row, "service"),
-							      field_text(service, "name")))
-			add_row(out, row);
+		json_array_foreach (rates, k, row)
+			if (!strcmp(field_text(row, "service"), field_text(service, "name")))
+				add_row(out, row);
 	}
 }
 
@@ -161,7 +160,7 @@ static void print_json(const struct looks *l, const json_t *rates)
 	const json_t *service;
 	size_t i;
 
-	json_array_foreach(json_object_get(l->status, "services"), i, service)
+	json_array_foreach (json_object_get(l->status, "services"), i, service)
 		json_object_set_new(attacks, field_text(service, "name"),
 				    rates_of_attack(l->earlier, l->status, service, l->seconds));
 	json = json_pack("{s:O?, s:O, s:o}", "time", json_object_get(l->status, "time"), "backends",

@@ -34,8 +34,7 @@ static void print_dialogue(const json_t *report)
 	const json_t *line;
 	size_t i;
 
-	json_array_foreach(json_object_get(report, "dialogue"), i, line)
-	{
+	json_array_foreach (json_object_get(report, "dialogue"), i, line) {
 		char mark = '*';
 
 		for (size_t k = 0; k < sizeof(marks) / sizeof(marks[0]); k++)
@@ -66,8 +65,9 @@ static void print_certificate(const json_t *c, size_t n, size_t of)
 	printf("\ncertificate %zu of %zu\n", n, of);
 	print_field("subject", field_text(c, "subject"));
 	print_field("issuer", field_text(c, "issuer"));
-	json_array_foreach(json_object_get(c, "names"), i, name) if (json_is_string(name))
-		print_field("name", json_string_value(name));
+	json_array_foreach (json_object_get(c, "names"), i, name)
+		if (json_is_string(name))
+			print_field("name", json_string_value(name));
 	snprintf(line, sizeof(line), "%s to %s (%lld days left)", field_text(c, "not_before"),
 		 field_text(c, "not_after"), field_number(c, "days_left"));
 	print_field("valid", line);
@@ -87,8 +87,7 @@ static void print_policies(const json_t *policies)
 		return;
 	}
 	puts("\npolicy                   judgement");
-	json_array_foreach(policies, i, p)
-	{
+	json_array_foreach (policies, i, p) {
 		const char *code = field_text(p, "exo_code");
 
 		snprintf(line, sizeof(line), "%s%s%s%s%s%s", field_text(p, "reason"),
@@ -150,7 +149,7 @@ void transcript_print(const json_t *report)
 	if (json_array_size(json_object_get(report, "dialogue")))
 		putchar('\n');
 	print_dialogue(report);
-	json_array_foreach(chain, i, certificate)
+	json_array_foreach (chain, i, certificate)
 		print_certificate(certificate, i + 1, json_array_size(chain));
 	print_policies(json_object_get(report, "policies"));
 	print_verdict(report);

@@ -9,7 +9,9 @@ static const json_t *named(const json_t *list, const char *key, const char *name
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item) if (!strcmp(field_text(item, key), name)) return item;
+	json_array_foreach (list, i, item)
+		if (!strcmp(field_text(item, key), name))
+			return item;
 	return NULL;
 }
 
@@ -21,8 +23,7 @@ static const json_t *before(const json_t *earlier, const json_t *service, const 
 	const json_t *tier, *found = NULL;
 	size_t i;
 
-	json_array_foreach(json_object_get(was, "tiers"), i, tier)
-	{
+	json_array_foreach (json_object_get(was, "tiers"), i, tier) {
 		if (!found)
 			found = named(json_object_get(tier, "backends"), "name",
 				      field_text(backend, "name"));
@@ -63,16 +64,15 @@ json_t *rates_of(const json_t *earlier, const json_t *status, double seconds)
 	json_t *list = json_array();
 	size_t i, k, n;
 
-	json_array_foreach(json_object_get(status, "services"), i, service)
-		json_array_foreach(json_object_get(service, "tiers"), k, tier)
-			json_array_foreach(json_object_get(tier, "backends"), n, backend)
-	{
-		if (json_array_append_new(
-			    list, row(same ? earlier : NULL, service, tier, backend, seconds))) {
-			json_decref(list);
-			return NULL;
-		}
-	}
+	json_array_foreach (json_object_get(status, "services"), i, service)
+		json_array_foreach (json_object_get(service, "tiers"), k, tier)
+			json_array_foreach (json_object_get(tier, "backends"), n, backend) {
+				if (json_array_append_new(list, row(same ? earlier : NULL, service,
+								    tier, backend, seconds))) {
+					json_decref(list);
+					return NULL;
+				}
+			}
 	return list;
 }
 
@@ -93,9 +93,9 @@ static long long table_sum(const json_t *service, const char *key)
 	long long n = 0;
 	size_t i, k;
 
-	json_array_foreach(json_object_get(service, "tiers"), i, tier)
-		json_array_foreach(json_object_get(tier, "backends"), k, backend) n +=
-		field_number(json_object_get(backend, "flow_table"), key);
+	json_array_foreach (json_object_get(service, "tiers"), i, tier)
+		json_array_foreach (json_object_get(tier, "backends"), k, backend)
+			n += field_number(json_object_get(backend, "flow_table"), key);
 	return n;
 }
 

@@ -133,8 +133,7 @@ static void print_steps(const json_t *document, const char *service, const char 
 	const json_t *f;
 	size_t i;
 
-	json_array_foreach(json_object_get(document, "diagnosis"), i, f)
-	{
+	json_array_foreach (json_object_get(document, "diagnosis"), i, f) {
 		if (strcmp(field_text(f, "service"), service) ||
 		    strcmp(field_text(f, "server"), backend) || !*field_text(f, "next"))
 			continue;
@@ -169,8 +168,7 @@ static void print_findings(const json_t *document)
 	json_t *f;
 	size_t i;
 
-	json_array_foreach(json_object_get(document, "diagnosis"), i, f)
-	{
+	json_array_foreach (json_object_get(document, "diagnosis"), i, f) {
 		const char *level = field_text(f, "level"), *next = field_text(f, "next");
 		char line[LINE_SIZE];
 		bool note = !strcmp(level, "note");
@@ -236,18 +234,16 @@ void tables_status(const json_t *document)
 
 	print_daemon(document, now);
 	print_findings(document);
-	json_array_foreach(json_object_get(document, "services"), i, service)
-	{
+	json_array_foreach (json_object_get(document, "services"), i, service) {
 		putchar('\n');
 		print_service(service, now);
 		puts("   PREF SERVER                   WEIGHT VERDICT  ADMIN   SINCE  FLOWS    NEW");
-		json_array_foreach(json_object_get(service, "tiers"), k, tier)
-			json_array_foreach(json_object_get(tier, "backends"), n, backend)
-		{
-			print_backend(tier, backend, now);
-			print_steps(document, field_text(service, "name"),
-				    field_text(backend, "name"));
-		}
+		json_array_foreach (json_object_get(service, "tiers"), k, tier)
+			json_array_foreach (json_object_get(tier, "backends"), n, backend) {
+				print_backend(tier, backend, now);
+				print_steps(document, field_text(service, "name"),
+					    field_text(backend, "name"));
+			}
 	}
 	puts("\n* takes new connections");
 }
@@ -275,8 +271,9 @@ static void print_tls(const json_t *tls)
 	print_field("tls", line);
 	print_field("subject", field_text(tls, "subject"));
 	print_field("issuer", field_text(tls, "issuer"));
-	json_array_foreach(json_object_get(tls, "names"), i, name) if (json_is_string(name))
-		print_field("name", json_string_value(name));
+	json_array_foreach (json_object_get(tls, "names"), i, name)
+		if (json_is_string(name))
+			print_field("name", json_string_value(name));
 	snprintf(line, sizeof(line), "%s (%lld days)", field_text(tls, "not_after"),
 		 field_number(tls, "days_left"));
 	print_field("expires", line);

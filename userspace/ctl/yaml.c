@@ -57,8 +57,9 @@ static bool is_line(const json_t *object, unsigned depth)
 
 	if (depth < FLOW_DEPTH || json_object_size(object) > FLOW_MAX)
 		return !json_object_size(object);
-	json_object_foreach((json_t *)object, key,
-			    value) if (json_is_object(value) || json_is_array(value)) return false;
+	json_object_foreach ((json_t *)object, key, value)
+		if (json_is_object(value) || json_is_array(value))
+			return false;
 	return true;
 }
 
@@ -75,8 +76,7 @@ static int mapping(yaml_emitter_t *e, const json_t *json, unsigned depth)
 								   ? YAML_FLOW_MAPPING_STYLE
 								   : YAML_BLOCK_MAPPING_STYLE));
 
-	json_object_foreach((json_t *)json, key, value)
-	{
+	json_object_foreach ((json_t *)json, key, value) {
 		/* a tier's key is a number, and plain */
 		if (!err)
 			err = scalar(e, key, is_word_of_yaml(key));
@@ -95,7 +95,8 @@ static int sequence(yaml_emitter_t *e, const json_t *json, unsigned depth)
 		       yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
 							    YAML_FLOW_SEQUENCE_STYLE));
 
-	json_array_foreach(json, i, value) err = err ?: value_of(e, value, depth + 1);
+	json_array_foreach (json, i, value)
+		err = err ?: value_of(e, value, depth + 1);
 	return err ?: emit(e, &event, yaml_sequence_end_event_initialize(&event));
 }
 

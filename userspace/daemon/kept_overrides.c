@@ -135,8 +135,7 @@ void orders_restore(struct daemon *d)
 	json_t *list = orders_read(d), *o;
 	size_t i;
 
-	json_array_foreach(list, i, o)
-	{
+	json_array_foreach (list, i, o) {
 		const char *who = json_string_value(json_object_get(o, "who"));
 		uint64_t for_ms;
 
@@ -157,8 +156,7 @@ void orders_restore_role(struct daemon *d, struct role_state *r)
 	struct now now = clock_now();
 	size_t i;
 
-	json_array_foreach(list, i, o)
-	{
+	json_array_foreach (list, i, o) {
 		const char *who = json_string_value(json_object_get(o, "who")),
 			   *wanted = json_string_value(json_object_get(o, "role"));
 		uint64_t for_ms;

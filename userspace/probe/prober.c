@@ -106,9 +106,9 @@ struct run *run_first_overdue(const struct prober *p, const struct run_list *lis
 {
 	struct run *r;
 
-	TAILQ_FOREACH(r, list, link)
-	if (p->stall.awake_ms >= r->deadline_ms)
-		break;
+	TAILQ_FOREACH (r, list, link)
+		if (p->stall.awake_ms >= r->deadline_ms)
+			break;
 	return r;
 }
 

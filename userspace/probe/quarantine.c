@@ -45,9 +45,9 @@ bool quarantine_is_idle(const struct prober *p)
 
 	for (const struct helper *h = p->apart; h < p->apart + QUARANTINE_CHILDREN; h++)
 		idle += !h->stale && TAILQ_EMPTY(&h->sent);
-	TAILQ_FOREACH(r, &p->apart_queued, link)
-	if (!idle--)
-		return false;
+	TAILQ_FOREACH (r, &p->apart_queued, link)
+		if (!idle--)
+			return false;
 	return idle;
 }
 

@@ -258,8 +258,7 @@ static void check_sight(struct doctor *d)
 	json_t *interface;
 	size_t i;
 
-	json_array_foreach(json_object_get(d->status, "interfaces"), i, interface)
-	{
+	json_array_foreach (json_object_get(d->status, "interfaces"), i, interface) {
 		const char *sight = field_text(interface, "sight");
 
 		if (!strcmp(sight, "blind"))

@@ -90,8 +90,7 @@ static void print_not_checked(const struct doctor *d)
 	json_t *names;
 	size_t i;
 
-	json_array_foreach(d->findings, i, finding)
-	{
+	json_array_foreach (d->findings, i, finding) {
 		const char *name = field_text(finding, "check");
 
 		if (strcmp(field_text(finding, "level"), doctor_level_names[DOCTOR_NOT_CHECKED]))
@@ -102,8 +101,7 @@ static void print_not_checked(const struct doctor *d)
 				    names ? json_sprintf("%s, %s", json_string_value(names), name)
 					  : json_string(name));
 	}
-	json_object_foreach(reasons, reason, names)
-	{
+	json_object_foreach (reasons, reason, names) {
 		json_t *text = json_sprintf("%s: %s", json_string_value(names), reason);
 
 		printf("%-*s", MARGIN, doctor_level_names[DOCTOR_NOT_CHECKED]);
@@ -118,9 +116,9 @@ static void print_all(const struct doctor *d)
 	json_t *finding;
 	size_t i;
 
-	json_array_foreach(d->findings, i, finding) if (strcmp(field_text(finding, "level"),
-							       doctor_level_names[DOCTOR_NOT_CHECKED]))
-		print_finding(finding);
+	json_array_foreach (d->findings, i, finding)
+		if (strcmp(field_text(finding, "level"), doctor_level_names[DOCTOR_NOT_CHECKED]))
+			print_finding(finding);
 	print_not_checked(d);
 	printf("errors: %u, warnings: %u, ok: %u, not checked: %u\n", d->counts[DOCTOR_ERROR],
 	       d->counts[DOCTOR_WARNING], d->counts[DOCTOR_OK], d->counts[DOCTOR_NOT_CHECKED]);

@@ -126,10 +126,10 @@ static void find_reload_failed(struct doctor *d)
 	json_t *f;
 	size_t i;
 
-	json_array_foreach(json_object_get(d->status, "diagnosis"), i,
-			   f) if (!strcmp(field_text(f, "code"), "reload_failed"))
-		doctor_find(d, DOCTOR_ERROR, json_string(field_text(f, "text")),
-			    json_string(field_text(f, "next")));
+	json_array_foreach (json_object_get(d->status, "diagnosis"), i, f)
+		if (!strcmp(field_text(f, "code"), "reload_failed"))
+			doctor_find(d, DOCTOR_ERROR, json_string(field_text(f, "text")),
+				    json_string(field_text(f, "next")));
 }
 
 /* The first error; warnings may come before it. */
@@ -322,8 +322,7 @@ static void check_bundles(struct doctor *d)
 	json_t *probes = json_object_get(d->config, "probes"), *seen = json_object(), *probe;
 	const char *name;
 
-	json_object_foreach(probes, name, probe)
-	{
+	json_object_foreach (probes, name, probe) {
 		const char *file = field_text(probe, "ca-file");
 
 		if (*file && !json_object_get(seen, file)) {

@@ -25,9 +25,9 @@ void doctor_each_backend(struct doctor *d, void (*fn)(struct doctor *d, const st
 	struct ctl_found f;
 	size_t i, k, n;
 
-	json_array_foreach(json_object_get(d->status, "services"), i, f.service)
-		json_array_foreach(json_object_get(f.service, "tiers"), k, f.tier)
-			json_array_foreach(json_object_get(f.tier, "backends"), n, f.backend)
+	json_array_foreach (json_object_get(d->status, "services"), i, f.service)
+		json_array_foreach (json_object_get(f.service, "tiers"), k, f.tier)
+			json_array_foreach (json_object_get(f.tier, "backends"), n, f.backend)
 				fn(d, &f);
 }
 
@@ -37,7 +37,7 @@ void doctor_each_service(struct doctor *d,
 	const char *name;
 	json_t *service;
 
-	json_object_foreach(json_object_get(d->config, "services"), name, service)
+	json_object_foreach (json_object_get(d->config, "services"), name, service)
 		fn(d, name, service);
 }
 
@@ -50,8 +50,7 @@ void doctor_each_interface(struct doctor *d,
 	bool any = false;
 	json_t *conf;
 
-	json_object_foreach(json_object_get(d->config, "interfaces"), name, conf)
-	{
+	json_object_foreach (json_object_get(d->config, "interfaces"), name, conf) {
 		if (nl_link(name, &link)) /* the check "interfaces" reports it */
 			continue;
 		any = true;

@@ -62,8 +62,7 @@ static bool is_advertised(struct doctor *d, const char *service)
 	const json_t *route;
 	size_t i;
 
-	json_array_foreach(json_object_get(json_object_get(d->status, "ha"), "routes"), i, route)
-	{
+	json_array_foreach (json_object_get(json_object_get(d->status, "ha"), "routes"), i, route) {
 		if (!strcmp(field_text(route, "service"), service))
 			return !strcmp(field_text(route, "state"), "advertised");
 	}

@@ -24,8 +24,9 @@ static bool is_problem(const struct doctor *d, const char *code)
 	const json_t *problem;
 	size_t i;
 
-	json_array_foreach(json_object_get(d->status, "problems"), i,
-			   problem) if (!strcmp(field_text(problem, "name"), code)) return true;
+	json_array_foreach (json_object_get(d->status, "problems"), i, problem)
+		if (!strcmp(field_text(problem, "name"), code))
+			return true;
 	return false;
 }
 
@@ -35,8 +36,7 @@ static void check_problems(struct doctor *d)
 	json_t *f;
 	size_t i;
 
-	json_array_foreach(json_object_get(d->status, "diagnosis"), i, f)
-	{
+	json_array_foreach (json_object_get(d->status, "diagnosis"), i, f) {
 		const char *next = field_text(f, "next");
 
 		if (is_problem(d, field_text(f, "code")))

@@ -15,8 +15,7 @@ static void show_findings(struct doctor *d, bool of_servers)
 	json_t *f;
 	size_t i;
 
-	json_array_foreach(json_object_get(d->status, "diagnosis"), i, f)
-	{
+	json_array_foreach (json_object_get(d->status, "diagnosis"), i, f) {
 		const char *level = field_text(f, "level"), *code = field_text(f, "code"),
 			   *next = field_text(f, "next");
 		bool of_service = !strncmp(code, "service_", 8) || !strncmp(code, "tier_", 5) ||
@@ -41,8 +40,7 @@ static void check_rejected(struct doctor *d)
 	json_t *f;
 	size_t i;
 
-	json_array_foreach(json_object_get(d->status, "diagnosis"), i, f)
-	{
+	json_array_foreach (json_object_get(d->status, "diagnosis"), i, f) {
 		if (strncmp(field_text(f, "code"), "senders_", 8))
 			continue;
 		doctor_find(d, DOCTOR_OK, json_string(field_text(f, "text")),
@@ -102,14 +100,18 @@ static void judge_twins(struct doctor *d, const json_t *tier)
 	const json_t *backends = json_object_get(tier, "backends"), *a, *b;
 	size_t i, k;
 
-	json_array_foreach(backends, i, a) json_array_foreach(
-		backends, k, b) if (k > i && *mac_of(a) && !strcmp(mac_of(a), mac_of(b)) &&
-				    !field_true(json_object_get(a, "neighbour"), "routed"))
-		doctor_find(d, DOCTOR_WARNING,
-			    json_sprintf("%s and %s have one MAC address, %s",
-					 field_text(a, "name"), field_text(b, "name"), mac_of(a)),
-			    json_string("Are they one host? Or does a host answer ARP for "
-					"another (proxy_arp)?"));
+	json_array_foreach (backends, i, a)
+		json_array_foreach (backends, k, b)
+			if (k > i && *mac_of(a) && !strcmp(mac_of(a), mac_of(b)) &&
+			    !field_true(json_object_get(a, "neighbour"), "routed"))
+				doctor_find(
+					d, DOCTOR_WARNING,
+					json_sprintf("%s and %s have one MAC address, %s",
+						     field_text(a, "name"), field_text(b, "name"),
+						     mac_of(a)),
+					json_string(
+						"Are they one host? Or does a host answer ARP for "
+						"another (proxy_arp)?"));
 }
 
 static void check_neighbours(struct doctor *d)
@@ -118,8 +120,9 @@ static void check_neighbours(struct doctor *d)
 	size_t i, k;
 
 	doctor_each_backend(d, judge_neighbour);
-	json_array_foreach(json_object_get(d->status, "services"), i, service)
-		json_array_foreach(json_object_get(service, "tiers"), k, tier) judge_twins(d, tier);
+	json_array_foreach (json_object_get(d->status, "services"), i, service)
+		json_array_foreach (json_object_get(service, "tiers"), k, tier)
+			judge_twins(d, tier);
 }
 
 /* What is left of the tunnel's MTU for a packet to the VIP. */

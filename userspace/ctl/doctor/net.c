@@ -55,7 +55,7 @@ static void check_interfaces(struct doctor *d)
 	const char *name;
 	json_t *conf;
 
-	json_object_foreach(json_object_get(d->config, "interfaces"), name, conf)
+	json_object_foreach (json_object_get(d->config, "interfaces"), name, conf)
 		judge_interface(d, name);
 }
 
@@ -279,21 +279,20 @@ static void judge_on_link(struct doctor *d, const char *service, const json_t *c
 	json_t *tier, *server;
 	struct addr address;
 
-	json_object_foreach(json_object_get(conf, "tiers"), tier_name, tier)
-		json_object_foreach(tier, name, server)
-	{
-		if (strcmp(field_text(server, "forward"), "l2") ||
-		    !doctor_address(server, "address", &address) || !nl_is_routed(&address))
-			continue;
-		doctor_find(
-			d, DOCTOR_ERROR,
-			json_sprintf(
-				"%s/%s (%s) is behind a router, where forward: l2 cannot reach it",
-				service, name, field_text(server, "address")),
-			json_string(
-				"Use forward: ipip for it (docs/dr-site.md), or give this box an address "
-				"in its network."));
-	}
+	json_object_foreach (json_object_get(conf, "tiers"), tier_name, tier)
+		json_object_foreach (tier, name, server) {
+			if (strcmp(field_text(server, "forward"), "l2") ||
+			    !doctor_address(server, "address", &address) || !nl_is_routed(&address))
+				continue;
+			doctor_find(
+				d, DOCTOR_ERROR,
+				json_sprintf(
+					"%s/%s (%s) is behind a router, where forward: l2 cannot reach it",
+					service, name, field_text(server, "address")),
+				json_string(
+					"Use forward: ipip for it (docs/dr-site.md), or give this box an address "
+					"in its network."));
+		}
 }
 
 static void check_on_link(struct doctor *d)

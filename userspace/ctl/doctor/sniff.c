@@ -62,8 +62,7 @@ static void open_ports(struct wire *w)
 	const char *name;
 	json_t *conf;
 
-	json_object_foreach(json_object_get(w->d->config, "interfaces"), name, conf)
-	{
+	json_object_foreach (json_object_get(w->d->config, "interfaces"), name, conf) {
 		struct port *p = &w->ports[w->n_ports];
 		struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 
@@ -98,15 +97,14 @@ static void add_servers(struct wire *w, const json_t *tiers, const char *interfa
 	const char *preference, *name;
 	json_t *tier, *backend;
 
-	json_object_foreach((json_t *)tiers, preference, tier)
-		json_object_foreach(tier, name, backend)
-	{
-		struct claim c = {.name = name};
+	json_object_foreach ((json_t *)tiers, preference, tier)
+		json_object_foreach (tier, name, backend) {
+			struct claim c = {.name = name};
 
-		if (!strcmp(field_text(backend, "forward"), "l2") &&
-		    doctor_address(backend, "address", &c.address))
-			add_claim(w, c, interface);
-	}
+			if (!strcmp(field_text(backend, "forward"), "l2") &&
+			    doctor_address(backend, "address", &c.address))
+				add_claim(w, c, interface);
+		}
 }
 
 static void add_claims(struct wire *w)
@@ -114,8 +112,7 @@ static void add_claims(struct wire *w)
 	const char *name;
 	json_t *service;
 
-	json_object_foreach(json_object_get(w->d->config, "services"), name, service)
-	{
+	json_object_foreach (json_object_get(w->d->config, "services"), name, service) {
 		const char *interface = field_text(service, "interface");
 		struct claim c = {.name = name,
 				  .is_vip = true,
@@ -235,14 +232,14 @@ static json_t *host_text(const struct doctor *d, const struct mac *mac)
 	size_t i, k, n;
 
 	addr_mac_text(mac, text);
-	json_array_foreach(json_object_get(d->status, "services"), i, service)
-		json_array_foreach(json_object_get(service, "tiers"), k, tier) json_array_foreach(
-			json_object_get(tier, "backends"), n,
-			backend) if (!strcmp(field_text(json_object_get(backend, "neighbour"),
-							"mac"),
-					     text)) return json_sprintf("%s (%s)",
-									field_text(backend, "name"),
-									text);
+	json_array_foreach (json_object_get(d->status, "services"), i, service)
+		json_array_foreach (json_object_get(service, "tiers"), k, tier)
+			json_array_foreach (json_object_get(tier, "backends"), n, backend)
+				if (!strcmp(field_text(json_object_get(backend, "neighbour"),
+						       "mac"),
+					    text))
+					return json_sprintf("%s (%s)", field_text(backend, "name"),
+							    text);
 	return json_string(text);
 }
 
