@@ -6,7 +6,7 @@
  * segment's sequence number. If the server is reached at layer 2 through the interface on which the packet arrived,
  * everything stays in registers: no call, no struct packet, one line of the flow table.
  *
- * It has no rules of its own. Every other packet takes the general path (mxlb.bpf.c), which has the rules; without
+ * Only the first service of a VIP has it. It has no rules of its own. Every other packet takes the general path (mxlb.bpf.c), which has the rules; without
  * fast_path all packets do, with the same bytes, counters and entries: test_mutations.c checks that.
  */
 #ifndef MXLB_FAST_H
@@ -58,7 +58,7 @@ static __always_inline const struct mxlb_port *fast_port(struct xdp_md *ctx,
 	return in;
 }
 
-/* Whether it is a segment in the middle of a flow. The first check of a packet to a VIP, for the sake of SYNs. */
+/* Whether it is a segment in the middle of a flow. Checked before anything else, because most other segments are SYNs. */
 static __always_inline int fast_flags(const struct tcphdr *tcp)
 {
 	return (((const __u8 *)tcp)[13] & (TCP_ACK | TCP_SYN | TCP_FIN | TCP_RST)) == TCP_ACK;

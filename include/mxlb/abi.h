@@ -62,7 +62,7 @@ struct mxlb_vip {
 	__u8 pad[3];
 	__u32 advertise; /* dense index + 1 of the interface where ARP/ND is answered; 0: nowhere */
 	struct mxlb_vip_port ports[MXLB_MAX_VIP_PORTS];
-	__u64 seed; /* of the service on ports[0], for the fast path; 0: it takes none of the VIP's packets */
+	__u64 seed; /* of the service on ports[0], for the fast path; 0: the VIP has no fast path */
 };
 
 /* How frames leave by an interface. */

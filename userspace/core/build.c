@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Builds the model: from a configuration, from what an earlier mxlbd left, from the model before a reload. Decides
- * which state is carried over and which ids are assigned. Later changes are in change.c.
+ * which state is carried over and which ids are assigned. Later events are applied by change.c.
  *
  *   1. A new model is built beside the old one, then swapped in; after an error the old one is unchanged.
  *   2. A service keeps its state if its name, VIP and port stay; a server if its service, name and address do.
