@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The group `kernels` of tests/run: tests/kernels/inside in a VM of each kernel, and kernels that must be refused.
 
-    tests/run kernels FOLDER [boot|refusals|KERNEL[:short]]...
+    tests/run kernels FOLDER [boot|refusals|KERNEL[:short|:load]]...
 
-FOLDER is what `make kernels-build` has made. boot: tests/kernels/booted; refusals: REFUSALS. Without words: all of KERNELS, and
+FOLDER is what `make kernels-build` has made; KERNEL:load runs only tests/kernels/load.sh, for which `make` is enough. boot: tests/kernels/booted; refusals: REFUSALS. Without words: all of KERNELS, and
 REFUSALS. MXLB_VMS: the number of kernels that run at the same time (default: 1).
 """
 import os
@@ -64,7 +64,7 @@ class Results:
     """Parses the output of tests/kernels/inside: results of load.sh ("ok 6.1.0: what") and of tests/run."""
 
     def __init__(self, tally, kernel):
-        self.tally, self.kernel, self.finished, self.verified = tally, kernel, False, []
+        self.tally, self.kernel, self.finished, self.verified, self.n = tally, kernel, False, [], 0
 
     def read(self, line):
         if loaded := re.match(r"(not )?ok (\S+): (.*)", line):
@@ -79,20 +79,30 @@ class Results:
         self.finished = self.finished or bool(re.match(r"\d+ passed, \d+ failed, \d+ skipped$", line))
 
     def count(self, result, name, why):
+        self.n += 1
         name, why = f"{self.kernel}: {name}", why or "no reason given"
         {"ok": self.tally.ok, "FAILED": lambda what: self.tally.fail(what, why),
          "skipped": lambda what: self.tally.skip(what, why)}[result](name)
 
 
+LOADS = 3  # results of load.sh
+
+
 def run_kernel(tally, folder, word):
     """Returns its row of the table of verified instructions, or None."""
     kernel, _, selection = word.partition(":")
-    results, boot = Results(tally, kernel), Boot(kernel, "tests/kernels/inside", folder, selection or "all")
+    results = Results(tally, kernel)
+    if selection == "load":
+        boot = Boot("--timeout", "900", kernel, f"tests/kernels/load.sh {folder}")
+    else:
+        boot = Boot(kernel, "tests/kernels/inside", folder, selection or "all")
     for line in boot.lines():
         with ONE_AT_A_TIME:
             results.read(line)
     with ONE_AT_A_TIME:
         print(f"kernel {kernel}: {boot.seconds:.0f} s")
+        if selection == "load":
+            results.finished = results.n == LOADS
         if not results.finished:
             tally.fail(f"{kernel}: all tests", f"they did not come to an end, exit status {boot.status}")
     if len(results.verified) != 2:
