@@ -61,11 +61,6 @@ void log_init(const char *program, enum log_level max)
 		log_fd = STDERR_FILENO;
 }
 
-void log_set_level(enum log_level max)
-{
-	max_level = max;
-}
-
 uint64_t log_dropped(void)
 {
 	return dropped;

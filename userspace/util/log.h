@@ -15,7 +15,6 @@ enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_INFO = 6, LO
 
 /* program: static text, printed before every line. Levels above max are not printed. */
 void log_init(const char *program, enum log_level max);
-void log_set_level(enum log_level max);
 uint64_t log_dropped(void);
 /* Whether a repeated message may be logged now: the first time, and a minute after the last. *said_ms: 0 at first. */
 bool log_seldom(uint64_t *said_ms);
