@@ -18,6 +18,9 @@
 #define SESSIONS_MAX	  (2 * MXLB_MAX_BACKENDS)
 #define REQUESTS_PER_TURN 64
 
+/* A probe and a fallback for each server, and a few descriptors more. */
+static const struct sandbox walls = {.files = 2 * MXLB_MAX_BACKENDS + 64, .memory = 512u << 20};
+
 struct child {
 	struct session_host host;
 	struct ev_io io;
@@ -140,7 +143,9 @@ int probe_child_main(int fd, char *const *bundles)
 	uint32_t reference_us = err ? 0 : tls_reference_us();
 
 	if (!err)
-		err = sandbox_enter();
+		err = sandbox_drop(&walls);
+	if (!err)
+		err = sandbox_close(&walls);
 	if (err) {
 		log_error("event=probe_child_failed error=\"%s\"", strerror(-err));
 	} else {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Gives up the probe child's privileges, resources and system calls, in this order, because each step needs what the
- * next takes away. The allow-list of system calls: a child may use only the descriptors that it is given, and may not
- * connect, open, create, execute or become anything. Any other call kills it (SIGSYS), which the parent logs.
+ * Gives up a child's privileges, resources and system calls, in this order, because each step needs what the next takes
+ * away. The allow-list of system calls: the probe child may use only the descriptors that it is given, and may not
+ * connect, open, create, execute or become anything; the resolver child may make sockets of the internet, too. Any other
+ * call kills it (SIGSYS), which the parent logs.
  */
 #include <errno.h>
 #include <grp.h>
@@ -13,14 +14,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
-#include "mxlb/limits.h"
 #include "probe/sandbox.h"
 
-#define NOBODY	  65534
-
-/* A probe and a fallback for each server, and a few more. */
-#define FILES_MAX (2 * MXLB_MAX_BACKENDS + 64)
+#define NOBODY	      65534
+#define CALLS_COMMON  allowed_calls, sizeof(allowed_calls) / sizeof(allowed_calls[0])
+#define CALLS_NETWORK network_calls, sizeof(network_calls) / sizeof(network_calls[0])
 
 /*
  * AddressSanitizer reserves terabytes of address space, and its leak check at exit starts a thread that traces the
@@ -31,15 +31,6 @@
 #else
 #define UNDER_ASAN 0
 #endif
-
-static const struct {
-	int resource;
-	rlim_t max;
-	bool under_asan;
-} limits[] = {
-	{RLIMIT_NOFILE, FILES_MAX, true}, {RLIMIT_FSIZE, 0, true},	  {RLIMIT_CORE, 0, true},
-	{RLIMIT_NPROC, 0, false},	  {RLIMIT_AS, 512u << 20, false},
-};
 
 static const int allowed_calls[] = {
 	/* the sockets */
@@ -74,9 +65,23 @@ static const int allowed_calls[] = {
 	SCMP_SYS(exit_group),
 };
 
-static int limit_resources(void)
+/* Of a child with sockets of its own, and a thread that talks to it by pipes; socket() has a rule of its own. */
+static const int network_calls[] = {
+	SCMP_SYS(bind),	    SCMP_SYS(connect),	      SCMP_SYS(sendto),	     SCMP_SYS(sendmsg),
+	SCMP_SYS(read),	    SCMP_SYS(writev),	      SCMP_SYS(setsockopt),  SCMP_SYS(getsockname),
+	SCMP_SYS(poll),	    SCMP_SYS(ppoll),	      SCMP_SYS(getpeername), SCMP_SYS(fcntl),
+	SCMP_SYS(eventfd2), SCMP_SYS(rt_sigprocmask), SCMP_SYS(sched_yield), SCMP_SYS(epoll_pwait2),
+};
+
+struct limit {
+	int resource;
+	rlim_t max;
+	bool under_asan;
+};
+
+static int limit_resources(const struct limit *limits, size_t n)
 {
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct rlimit now, want = {.rlim_cur = limits[i].max, .rlim_max = limits[i].max};
 
 		if (UNDER_ASAN && !limits[i].under_asan)
@@ -132,32 +137,58 @@ static void drop_bounding_set(void)
 		cap_drop_bound(cap);
 }
 
-static int filter_calls(void)
+static int allow(scmp_filter_ctx filter, const int *calls, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	return err;
+}
+
+static int allow_internet(scmp_filter_ctx filter)
+{
+	static const unsigned families[] = {AF_INET, AF_INET6};
+	int err = allow(filter, CALLS_NETWORK);
+
+	for (size_t i = 0; i < 2 && !err; i++)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				       SCMP_A0(SCMP_CMP_EQ, families[i]));
+	return err;
+}
+
+static int filter_calls(const struct sandbox *s)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int err = -ENOMEM;
 
 	if (!filter)
 		return err;
-	for (size_t i = 0; i < sizeof(allowed_calls) / sizeof(allowed_calls[0]); i++) {
-		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed_calls[i], 0);
-		if (err)
-			goto out;
-	}
-	err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-			       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	if (!err) /* without an address: with one, MSG_FASTOPEN would connect (tcp(7)) */
+	err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, s->internet); /* its thread, too */
+	if (!err)
+		err = allow(filter, CALLS_COMMON);
+	if (!err)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (!err && s->internet)
+		err = allow_internet(filter);
+	else if (!err) /* without an address: with one, MSG_FASTOPEN would connect (tcp(7)) */
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1,
 				       SCMP_A4(SCMP_CMP_EQ, 0));
 	if (!err)
 		err = seccomp_load(filter);
-out:
 	seccomp_release(filter);
 	return err;
 }
 
-int sandbox_enter(void)
+int sandbox_drop(const struct sandbox *s)
 {
+	const struct limit limits[] = {
+		{RLIMIT_NOFILE, s->files, true},
+		{RLIMIT_FSIZE, 0, true},
+		{RLIMIT_CORE, 0, true},
+		{RLIMIT_AS, s->memory, false},
+	};
 	int err;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -169,11 +200,17 @@ int sandbox_enter(void)
 		err = -errno;
 	if (!err)
 		err = drop_capabilities();
-	if (!err)
-		err = limit_resources();
+	return err ?: limit_resources(limits, sizeof(limits) / sizeof(limits[0]));
+}
+
+int sandbox_close(const struct sandbox *s)
+{
+	const struct limit no_more = {RLIMIT_NPROC, 0, false};
+	int err = limit_resources(&no_more, 1);
+
 	if (err || UNDER_ASAN)
 		return err;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) /* after setuid(), which resets it */
 		return -errno;
-	return filter_calls();
+	return filter_calls(s);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Starting and ending the probe child, which inherits nothing (util/process.h).
+ * Starting and ending children of the same binary, which inherit nothing (util/process.h).
  */
 #include <errno.h>
 #include <signal.h>
@@ -15,41 +15,45 @@
 
 #define CHILD_FD 3
 
-static int start(const struct bundles *bundles, int pair, int pulse, struct spawned *c)
+int spawn_program(char *const argv[], int extra, struct spawned *c)
 {
-	static char copies[CONFIG_MAX_PROBES][STATEFILE_PATH_SIZE];
-	char *argv[CONFIG_MAX_PROBES + 3] = {"mxlbd", "--probe-child"}, *const envp[] = {NULL};
-	int err;
+	char *const envp[] = {NULL};
+	int pair[2], err;
 
-	for (unsigned i = 0; i < bundles->n; i++)
-		argv[2 + i] = (char *)bundles_source(bundles, i, copies[i]);
+	c->fd = -1;
+	c->pulse = NULL;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
 	/* its stdin and stdout lead nowhere */
-	err = process_start(argv, envp, (int[]){-1, -1, STDERR_FILENO, pair, pulse}, CHILD_FD + 2,
-			    &c->pid);
-	return err ? err : process_handle(c->pid, &c->pidfd);
+	err = process_start(argv, envp, (int[]){-1, -1, STDERR_FILENO, pair[1], extra},
+			    CHILD_FD + 1 + (extra >= 0), &c->pid);
+	if (!err)
+		err = process_handle(c->pid, &c->pidfd);
+	close(pair[1]);
+	if (err)
+		close(pair[0]); /* closing our end of the pair ends it */
+	else
+		c->fd = pair[0];
+	return err;
 }
 
 int spawn_child(const struct bundles *bundles, struct spawned *c)
 {
-	int pair[2], pulse, err = pulse_new(&c->pulse, &pulse);
+	static char copies[CONFIG_MAX_PROBES][STATEFILE_PATH_SIZE];
+	char *argv[CONFIG_MAX_PROBES + 3] = {"mxlbd", "--probe-child"};
+	struct pulse *pulse;
+	int page, err = pulse_new(&pulse, &page);
 
 	if (err)
 		return err;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-		err = -errno;
-		close(pulse);
-		pulse_free(c->pulse);
-		return err;
-	}
-	err = start(bundles, pair[1], pulse, c); /* closing our end of the pair ends it */
-	close(pair[1]);
-	close(pulse);
-	c->fd = pair[0];
-	if (!err)
-		return 0;
-	close(pair[0]);
-	pulse_free(c->pulse);
-	c->fd = -1;
+	for (unsigned i = 0; i < bundles->n; i++)
+		argv[2 + i] = (char *)bundles_source(bundles, i, copies[i]);
+	err = spawn_program(argv, page, c);
+	close(page);
+	if (err)
+		pulse_free(pulse);
+	else
+		c->pulse = pulse;
 	return err;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The probe child as a process: start, end, exit status. */
+/* A child of the same binary as a process: start, end, exit status. The probe child, and zone/'s. */
 #ifndef MXLB_SPAWN_H
 #define MXLB_SPAWN_H
 
@@ -9,16 +9,18 @@
 #include "probe/pulse.h"
 
 struct spawned {
-	int fd;	   /* our end of the SOCK_SEQPACKET pair; -1: there is no child */
-	int pidfd; /* it names this child and no later process, whoever reaps it */
-	pid_t pid; /* as long as it is not reaped */
-	struct pulse *pulse;
+	int fd;		     /* our end of the SOCK_SEQPACKET pair; -1: there is no child */
+	int pidfd;	     /* it names this child and no later process, whoever reaps it */
+	pid_t pid;	     /* as long as it is not reaped */
+	struct pulse *pulse; /* NULL: it has none */
 };
 
 /*
- * Runs our own binary with --probe-child and the paths of these bundles. It inherits only the other end of the pair as
- * fd 3, the pulse's page as fd 4, and stderr. 0 or -errno.
+ * Runs our own binary with these arguments. The child inherits only the other end of the pair as fd 3, this descriptor
+ * (-1: none) as fd 4, and stderr. 0 or -errno.
  */
+int spawn_program(char *const argv[], int extra, struct spawned *c);
+/* The same with --probe-child, the paths of these bundles, and the pulse's page as fd 4. */
 int spawn_child(const struct bundles *bundles, struct spawned *c);
 /* CPU time of the child in us; false: it has none any more. */
 bool spawn_cpu_us(const struct spawned *c, uint64_t *us);
