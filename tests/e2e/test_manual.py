@@ -12,7 +12,8 @@ from lab import ROOT, command
 MAN = ROOT / "userspace/man"
 PAGES = sorted(MAN.iterdir())
 SECTIONS = {"top": "SECTIONS", "interface": "INTERFACES", "datapath": "DATAPATH", "control": "CONTROL", "probe": "PROBES",
-            "service": "SERVICES", "backend": "BACKENDS", "decap": "DECAP", "ha": "HA", "route": "ROUTE"}
+            "service": "SERVICES", "backend": "BACKENDS", "decap": "DECAP", "ha": "HA", "route": "ROUTE",
+            "dns": "DNS", "zone_server": "SERVERS"}
 
 
 def section(page, name):

@@ -15,8 +15,9 @@ from lab import ROOT, command
 
 SCHEMA = json.loads((ROOT / "userspace/etc/mxlb.schema.json").read_text())
 EXAMPLE = ROOT / "userspace/etc/mxlb.yaml"
-PLACES = {"top": SCHEMA, **{name: SCHEMA["properties"][name] for name in ("datapath", "control", "decap")},
-          **{name: SCHEMA["definitions"][name] for name in ("interface", "probe", "service", "backend")}}
+PLACES = {"top": SCHEMA, **{name: SCHEMA["properties"][name] for name in ("datapath", "control", "dns", "decap")},
+          **{name: SCHEMA["definitions"][name] for name in ("interface", "probe", "service", "backend")},
+          "zone_server": SCHEMA["definitions"]["zoneServer"]}
 UNIT = ("conf", "confforeign", "confcert", "allow")
 # What mxlbd says of errors that the schema has to find, too.
 TELLING = re.compile(r"unknown key|is not one of (?!the)|(?<![smhd]) is not between|has no unit|is required|must be a |is not an IPv4|"
