@@ -74,17 +74,19 @@ DAEMON  += reset_rounds.c kept_overrides.c
 
 DATAPATH += sight.c offload.c
 
-CORE    += role.c rejected.c
-CONF    += digest.c
+CORE    += role.c rejected.c dns.c zone.c zonemap.c tlsaset.c
+CONF    += digest.c dns_section.c
 DATAPATH += rejected_map.c pinned_view.c
-CONTROL += cmd_role.c cmd_notify.c cmd_rejected.c
+CONTROL += cmd_role.c cmd_notify.c cmd_rejected.c cmd_zone.c
 HAPROXY  = stat_row.c stat_words.c show_stat.c show_info.c typed.c
-WEB      = http.c documents.c page.c history.c metrics.c metrics_service.c metrics_server.c metrics_ha.c exposition.c
-DAEMON  += ha_role.c ha_routes.c rejected_log.c pinned_answers.c
+WEB      = http.c documents.c page.c history.c metrics.c metrics_service.c metrics_server.c metrics_ha.c metrics_zone.c exposition.c
+DAEMON  += ha_role.c ha_routes.c rejected_log.c pinned_answers.c zones.c zones_draft.c zones_tlsa.c zone_box.c
+ZONE     = message.c resolver_child.c resolver.c lookup.c zone_store.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)
 SRC_core     = $(CORE:%=userspace/core/%)
 SRC_conf     = $(CONF:%=userspace/conf/%)
+SRC_zone     = $(ZONE:%=userspace/zone/%)
 SRC_probe    = $(PROBE:%=userspace/probe/%)
 SRC_net      = $(NET:%=userspace/net/%)
 SRC_datapath = $(DATAPATH:%=userspace/datapath/%)
@@ -93,14 +95,14 @@ SRC_haproxy  = $(HAPROXY:%=userspace/haproxy/%)
 SRC_web      = $(WEB:%=userspace/web/%)
 SRC_daemon   = $(DAEMON:%=userspace/daemon/%)
 SRC_mxlbd    = userspace/mxlbd.c $(SRC_daemon) $(SRC_util) $(SRC_core) $(SRC_conf) \
-	       $(SRC_probe) $(SRC_net) $(SRC_datapath) $(SRC_control) $(SRC_haproxy) $(SRC_web)
+	       $(SRC_probe) $(SRC_zone) $(SRC_net) $(SRC_datapath) $(SRC_control) $(SRC_haproxy) $(SRC_web)
 SRC_ctl      = $(addprefix userspace/ctl/,ctl.c ctl_events.c ctl_complete.c ctl_top.c rates.c screen.c socket.c options.c text.c tables.c ctl_operate.c ctl_plan.c ctl_flows.c ctl_probe.c probe_view.c ctl_detach.c)
 SRC_ctl     += $(addprefix userspace/ctl/,ctl_check.c ctl_setup.c ctl_config.c yaml.c nl.c wire_frame.c)
 SRC_ctl     += userspace/ctl/pinned.c userspace/ctl/mxlbd_run.c
-SRC_ctl     += $(addprefix userspace/ctl/,ctl_role.c ctl_notify.c ctl_endpoints.c)
+SRC_ctl     += $(addprefix userspace/ctl/,ctl_role.c ctl_notify.c ctl_endpoints.c ctl_zone.c)
 SRC_ctl     += $(patsubst %,userspace/ctl/doctor/%.c,doctor findings box files net mail sniff interference device trial_load ha)
 # what makes a probe: the parent, the child and the dialogue
-SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c)
+SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal.c blame.c verdict.c certname.c domain.c tlsa.c cost.c dns.c)
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoints_judge.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
@@ -158,7 +160,7 @@ core = $(1:%=userspace/core/%.c)
 UNIT = addr diff conf confforeign confkeys conffile confcert confwrite wire_frame allow copies endpoints core health tier tally override maglev reach model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat cmd_admin cmd_flows ctl forgery schedule connlog hook
 UNIT += http metrics blame passive panic texts
 unit_srcs_addr   = $(SRC_util)
-unit_srcs_conf   = $(SRC_util) $(call core,config certname domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
+unit_srcs_conf   = $(SRC_util) $(call core,config certname dns domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
 unit_srcs_confkeys = $(unit_srcs_conf)
 unit_srcs_confforeign = $(unit_srcs_conf)
@@ -188,7 +190,8 @@ unit_srcs_hook   = $(unit_srcs_control) userspace/daemon/hook.c
 unit_srcs_resets = userspace/util/addr.c $(call core,resets)
 unit_srcs_connlog = userspace/util/addr.c $(call core,connlog)
 unit_srcs_maglev = $(call core,maglev)
-UNIT += role
+UNIT += role zone
+unit_srcs_zone   = $(SRC_util) $(call core,dns zone zonemap tlsaset tlsa verdict)
 unit_srcs_role   = $(unit_srcs_model) $(call core,role)
 UNIT += flood resets cost load_refusal endpoints_judge
 unit_srcs_endpoints_judge = $(call core,endpoints_judge)
@@ -330,7 +333,7 @@ bench-instructions: $(BENCH)/bench
 	$(Q)scripts/vm --icount --smp 1 --mem 2048 6.12 "$< --instruction-ns 2 --rounds 1 --packets 20000 --steps 1"
 
 # What tests/e2e/test_probe.py drives: the probe alone, as it is shipped and under the sanitizers.
-PROBE_ONCE = tests/tools/probe-once.c $(SRC_util) $(SRC_probing)
+PROBE_ONCE = tests/tools/probe-once.c $(SRC_util) $(SRC_probing) userspace/core/config.c
 $(B)/probe-once: $(call obj,$(PROBE_ONCE))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS) -pie $^ -o $@ $(LIBS)

@@ -30,10 +30,13 @@
 #include "ctl/tables.h"
 #include "ctl/text.h"
 #include "ctl/ctl_top.h"
+#include "ctl/ctl_zone.h"
 #include "probe/prober.h"
 #include "util/closest.h"
 
 #define PROBE_CHILD_FD 3
+
+#define ALL_OPTIONAL   (1u << 31) /* in .takes: also fewer arguments, down to none */
 
 struct ctl_command {
 	const char *name;
@@ -181,6 +184,9 @@ static const struct ctl_command commands[] = {
 	{"role", "[active | standby | auto] [--for T] [--force]",
 	 "show or set the role of this box among several; auto: as configured", -1,
 	 TAKES_FOR | TAKES_FORCE, role_run},
+	{"zone", "[SERVICE [read | accept]]",
+	 "show what DNS says about the servers; look it up now, or apply what is held back", -2,
+	 ALL_OPTIONAL, zone_run},
 	{"health", "[--timeout T]",
 	 "exit 0 if mxlbd answers and XDP is attached (keepalived's track_script)", 0,
 	 TAKES_TIMEOUT, role_health},
@@ -284,7 +290,8 @@ static enum ctl_exit run_help(const struct ctl *ctl, char **args)
 
 static bool takes_args(const struct ctl_command *c, int n)
 {
-	return n == c->n_args || n == -c->n_args || (c->n_args < 0 && n == -c->n_args - 1);
+	return (c->takes & ALL_OPTIONAL && n <= -c->n_args) || n == c->n_args || n == -c->n_args ||
+	       (c->n_args < 0 && n == -c->n_args - 1);
 }
 
 static bool takes_options(const struct ctl *ctl, const struct ctl_command *c, unsigned given)

@@ -12,9 +12,10 @@
 #include "daemon/hook.h"
 #include "probe/prober.h"
 #include "util/log.h"
+#include "zone/resolver.h"
 
-#define DEFAULT_FILE   "/etc/mxlb/mxlb.yaml"
-#define PROBE_CHILD_FD 3
+#define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
+#define CHILD_FD     3
 
 static const char usage_text[] =
 	"Usage: mxlbd [-c FILE] [-d] [-t | --check-load | --detach | --pinned COMMAND]\n"
@@ -148,7 +149,9 @@ int main(int argc, char **argv)
 	if (open_standard_files())
 		return EXIT_SYSTEM;
 	if (argc >= 2 && !strcmp(argv[1], "--probe-child"))
-		return probe_child_main(PROBE_CHILD_FD, argv + 2);
+		return probe_child_main(CHILD_FD, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "--resolver-child"))
+		resolver_child_main(CHILD_FD);
 	if (argc >= 3 && !strcmp(argv[1], "--notify-child"))
 		return messenger_child_main(argv + 2);
 	a = parse(argc, argv);

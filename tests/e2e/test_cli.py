@@ -26,6 +26,7 @@ TRIED = {
     "ready": ["hybrid-mail/oxford-a"], "tier": ["hybrid-mail", "auto"], "flows": ["hybrid-mail"],
     "explain": ["hybrid-mail", "198.51.100.10:4711"], "probe": ["hybrid-mail/oxford-a"], "check": ["hybrid-mail"],
     "doctor": ["--timeout", "1s"], "config": [], "events": [], "role": [], "rejected": [], "health": [], "top": ["-n", "1"], "plan": ["-c", "CONFIG"], "reload": [], "notify-test": [],
+    "zone": [],
 }
 FOR_PEOPLE = {"help", "server-setup", "check", "detach", "endpoints"}  # detach ends it all: test_detach.py
 

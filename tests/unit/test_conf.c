@@ -19,7 +19,7 @@ static const struct row shown[] = {
 	{"unknown key", LEAST "    prot: 25\n",
 	 "10:5: services.a.prot: unknown key: did you mean port?\n"},
 	{"unknown key like no other", LEAST "    colour: 25\n",
-	 "10:5: services.a.colour: unknown key; the keys here are address, port, interface, advertise, withdraw, probe, min-up, tier-mode, failback, failback-hold, all-down, panic, on-unreachable, allow, allow-file, allow-mode, syn-limit, log-connections, tiers\n"},
+	 "10:5: services.a.colour: unknown key; the keys here are address, port, interface, advertise, withdraw, probe, min-up, tier-mode, failback, failback-hold, all-down, panic, on-unreachable, allow, allow-file, allow-mode, syn-limit, log-connections, mx, within, servers, tiers\n"},
 	{"repeated key", LEAST "    port: 25\n    port: 26\n",
 	 "11:5: services.a.port: repeated: it was given at line 10, column 5\n"},
 	{"list for a value", LEAST "    port: [25]\n",
@@ -97,11 +97,11 @@ static const struct row of_yaml[] = {
 	{"a value with a NUL in it", LEAST "datapath: {hash-key: \"a\\0b\"}\n",
 	 "10:22: datapath.hash-key: has a NUL in it\n"},
 	{"a merge key", LEAST "    <<: {port: 25}\n",
-	 "10:5: services.a.<<: unknown key; the keys here are address, port, interface, advertise, withdraw, probe, min-up, tier-mode, failback, failback-hold, all-down, panic, on-unreachable, allow, allow-file, allow-mode, syn-limit, log-connections, tiers\n"},
+	 "10:5: services.a.<<: unknown key; the keys here are address, port, interface, advertise, withdraw, probe, min-up, tier-mode, failback, failback-hold, all-down, panic, on-unreachable, allow, allow-file, allow-mode, syn-limit, log-connections, mx, within, servers, tiers\n"},
 	{"nesting", "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n",
 	 "1:19: nested deeper than 16 levels\n"},
 	{"an escape in a key", LEAST "\"a\\e[2J\\nb\": 1\n",
-	 "10:1: a\\x1b[2J\\nb: unknown key; the keys here are interfaces, datapath, control, ha, probes, services, notify, decap\n"},
+	 "10:1: a\\x1b[2J\\nb: unknown key; the keys here are interfaces, datapath, control, ha, dns, probes, services, notify, decap\n"},
 };
 
 static const struct row of_values[] = {
@@ -323,7 +323,7 @@ static const struct row of_several[] = {
 	       "  d: {tls-certificate-name: CN=a}\n",
 	 "11:12: probes.a.tls: domain-validation needs tls-domain\n"
 	 "11:40: probes.a.ca-file: /dev/null/x: can't be read: Not a directory\n"
-	 "12:12: probes.b.tls: dane needs tlsa\n"
+	 "12:12: probes.b.tls: dane needs tlsa or tlsa-name\n"
 	 "13:12: probes.c.tls: dane with a record of usage 2 needs tls-domain\n"
 	 "14:29: probes.d.tls-certificate-name: needs tls: encryption-only or more\n"},
 	{"certificates",

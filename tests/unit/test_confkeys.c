@@ -306,8 +306,8 @@ static void windows_editors_are_understood(void **state)
 	config_free(c);
 	bench_expect(
 		"a place after the mark and CRLF", "\xef\xbb\xbfx: 1\r\ny: 2\r\n", -EINVAL,
-		"1:1: x: unknown key; the keys here are interfaces, datapath, control, ha, probes, services, notify, decap\n1:1: interfaces: is required\n1:1: services: is required\n"
-		"2:1: y: unknown key; the keys here are interfaces, datapath, control, ha, probes, services, notify, decap\n");
+		"1:1: x: unknown key; the keys here are interfaces, datapath, control, ha, dns, probes, services, notify, decap\n1:1: interfaces: is required\n1:1: services: is required\n"
+		"2:1: y: unknown key; the keys here are interfaces, datapath, control, ha, dns, probes, services, notify, decap\n");
 }
 
 static void the_example_loads_and_is_the_contracts(void **state)

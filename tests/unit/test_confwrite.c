@@ -26,7 +26,10 @@ static const char all[] =
 	"control: {socket: /run/x, group: \"123\", operators: [anna, \"no\"], http: \"[2001:db8::9]:9125\"}\n"
 	"ha: {name: lb-a, role: keepalived, fifo: /run/f, instance: one, priority-file: /run/p, preempt: true,\n"
 	"     lease: 1500ms, announce-refresh: 0s, route: {table: 110, protocol: 159, metric: 7}}\n"
+	"dns: {resolvers: [127.0.0.1, \"[2001:db8::53]:5353\"], dnssec: require, trust-anchors: [/dev/null],\n"
+	"      insecure: [corp.example], refresh-min: 2s, refresh-max: 2h}\n"
 	"probes:\n"
+	"  dns: {tls: dane, tlsa-name: Mail.Example.net.}\n"
 	"  \"true\": {interval: 1500ms, fast-interval: 1s, timeout: 90s, connect-timeout: 61s, fall: 4,\n"
 	"      rise: 1, target: real, depth: starttls, helo: \"[192.0.2.1]\", tls: dane, tls-domain: \"*.contoso.com\",\n"
 	"      tls-certificate-name: \"<I>CN=CA, O=\\\"Contoso, \xc3\xa4\\\"<S>CN=mail.contoso.com\", tlsa: [3 1 1 " HEX
@@ -40,6 +43,8 @@ static const char all[] =
 	"      b: {address: \"2001:db8::2\"}}}}\n"
 	"  x: {address: 203.0.113.25, interface: eth0, allow: [198.51.100.0/24], failback: manual, advertise: route, withdraw: never,\n"
 	"      tiers: {7: {z: {address: 203.0.113.9}}}}\n"
+	"  zone: {address: 203.0.113.26, interface: eth0, probe: dns, mx: h.example.net, within: [10.0.0.0/8],\n"
+	"      servers: {a: {address: 10.0.0.1, weight: 3, forward: ipip}, b.example.com: {weight: 2}}}\n"
 	"notify: /usr/local/bin/tell  them\n"
 	"decap: {from: [192.0.2.7, \"2001:db8::7\"]}\n";
 
@@ -144,6 +149,8 @@ static void every_key_of_the_tables_is_written(void **state)
 	assert_keys(service_keys, AT(json, "services", "0.1"));
 	assert_keys(backend_keys, AT(json, "services", "0.1", "tiers", "20", "c"));
 	assert_keys(decap_keys, AT(json, "decap"));
+	assert_keys(dns_keys, AT(json, "dns"));
+	assert_keys(zone_server_keys, AT(json, "services", "zone", "servers", "a.h.example.net"));
 	json_decref(json);
 	config_free(c);
 }

@@ -62,9 +62,9 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 				 json_object_size(json_object_get(json, "answers")) +
 				 json_object_size(json_object_get(json, "notes")),
 			 MXLB_COUNT_COUNT);
-	assert_keys(service,
-		    KEYS("name", "address", "port", "state", "active_tier", "forced", "failback",
-			 "held_back", "tiers", "drops", "counts", "allow", "digest", "rejected"));
+	assert_keys(service, KEYS("name", "address", "port", "state", "active_tier", "forced",
+				  "failback", "held_back", "tiers", "drops", "counts", "allow",
+				  "digest", "rejected", "zone"));
 	assert_keys(tier, KEYS("preference", "active", "up", "backends"));
 	assert_keys(backend,
 		    KEYS("name", "address", "forward", "weight", "configured_weight", "verdict",

@@ -552,7 +552,7 @@ static void a_cold_start_never_returns(void **state)
 	assert_int_equal(s.state, SERVICE_DOWN);
 }
 
-static void no_backends_at_all_is_down_and_touches_nothing(void **state)
+static void no_servers_at_all_is_not_ready_and_touches_nothing(void **state)
 {
 	const struct tier_conf conf = {.min_up = 1};
 	struct tier_state s = {.served = true};
@@ -560,7 +560,7 @@ static void no_backends_at_all_is_down_and_touches_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(tier_choose(&s, &conf, &up, 0, 1, &in), 0);
-	assert_int_equal(s.state, SERVICE_DOWN);
+	assert_int_equal(s.state, SERVICE_NOT_READY);
 	assert_false(s.has_active);
 	assert_true(in);
 }
@@ -586,7 +586,7 @@ int main(void)
 		cmocka_unit_test(ten_better_tiers_are_too_many_to_time_but_the_best_ones_are),
 		cmocka_unit_test(a_cold_start_ends_as_each_row_says),
 		cmocka_unit_test(a_cold_start_never_returns),
-		cmocka_unit_test(no_backends_at_all_is_down_and_touches_nothing),
+		cmocka_unit_test(no_servers_at_all_is_not_ready_and_touches_nothing),
 	};
 
 	return cmocka_run_group_tests_name("tier", tests, NULL, NULL);

@@ -73,7 +73,7 @@ static void check_policy(struct tree *t, const struct path *probe, struct probe_
 	struct path tls = {probe, "tls"}, domain = {probe, "tls-domain"}, tlsa = {probe, "tlsa"};
 	struct path name = {probe, "tls-certificate-name"};
 	bool by_domain = c->tls == TLS_DOMAIN_VALIDATION ||
-			 (c->tls == TLS_DANE && has_anchor_record(&c->cert));
+			 (c->tls == TLS_DANE && !c->tlsa_name[0] && has_anchor_record(&c->cert));
 
 	if (!tree_is_sound(t, &tls))
 		return;
@@ -81,11 +81,12 @@ static void check_policy(struct tree *t, const struct path *probe, struct probe_
 		tree_error(t, &tls, "%s needs tls-domain",
 			   c->tls == TLS_DANE ? "dane with a record of usage 2"
 					      : "domain-validation");
-	if (c->cert.domain[0] && !by_domain)
+	if (c->cert.domain[0] && !by_domain && !(c->tls == TLS_DANE && c->tlsa_name[0]))
 		tree_warn(t, &domain,
 			  "not looked at: only domain-validation and usage 2 of dane do");
-	if (c->tls == TLS_DANE && !c->cert.n_tlsa && tree_is_sound(t, &tlsa))
-		tree_error(t, &tls, "dane needs tlsa");
+	if (c->tls == TLS_DANE && !c->cert.n_tlsa && !c->tlsa_name[0] && tree_is_sound(t, &tlsa) &&
+	    tree_is_sound(t, &(struct path){probe, "tlsa-name"}))
+		tree_error(t, &tls, "dane needs tlsa or tlsa-name");
 	if (c->cert.n_tlsa && c->tls != TLS_DANE)
 		tree_warn(t, &tlsa, "not looked at: only tls: dane does");
 	if (c->cert.name[0] && c->tls == TLS_NONE)
@@ -269,6 +270,7 @@ void check_config(struct tree *t, struct config *c)
 	check_ha(t, c);
 	for (unsigned i = 0; i < c->n_probes; i++)
 		check_probe(t, &c->probes[i]);
+	check_dns(t, c);
 	check_vips(t, c);
 	for (unsigned i = 0; i < c->n_services; i++) {
 		const struct service_conf *s = &c->services[i];

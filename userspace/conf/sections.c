@@ -113,6 +113,7 @@ const struct key probe_keys[] = {
 	{"tls-certificate-name", FIELD(probe_conf, cert.name), .convert = value_certname,
 	 .initial = ""},
 	{"tlsa", FIELD(probe_conf, cert), .nested = read_tlsa, .write = write_tlsa},
+	{"tlsa-name", FIELD(probe_conf, tlsa_name), .convert = value_domain, .initial = ""},
 	{"sni", FIELD(probe_conf, sni), .convert = value_host, .initial = ""},
 	{"ca-file", FIELD(probe_conf, ca_file), .convert = value_file, .initial = ""},
 	{"min-tls-version", FIELD(probe_conf, min_tls_version), WORDS("1.0", "1.1", "1.2", "1.3"),
@@ -153,8 +154,22 @@ const struct key service_keys[] = {
 	{"syn-limit", FIELD(service_draft, conf.syn_limit), INTEGER(0, 1000000), .initial = "0"},
 	{"log-connections", FIELD(service_draft, conf.log_connections), .convert = value_bool,
 	 .initial = "false"},
-	{"tiers", FIELD(service_draft, conf), .nested = tiers_read, .flags = KEY_REQUIRED,
-	 .write = write_tiers},
+	{"mx", FIELD(service_draft, conf.zone.mx), .convert = value_domain, .initial = ""},
+	{"within", FIELD(service_draft, conf), .nested = read_within, .write = write_within},
+	{"servers", FIELD(service_draft, conf), .nested = read_zone_servers,
+	 .write = write_zone_servers},
+	{"tiers", FIELD(service_draft, conf), .nested = tiers_read, .write = write_tiers},
+	END,
+};
+
+const struct key dns_keys[] = {
+	{"resolvers", .nested = read_resolvers, .write = write_resolvers},
+	{"dnssec", FIELD(dns_conf, dnssec), WORDS("require", "prefer", "off"), .initial = "prefer"},
+	{"trust-anchors", .nested = read_anchors, .write = write_anchors},
+	{"insecure", .nested = read_insecure, .write = write_insecure},
+	{"refresh-min", FIELD(dns_conf, refresh_min_ms), DURATION(SECOND, HOUR), .initial = "30s"},
+	{"refresh-max", FIELD(dns_conf, refresh_max_ms), DURATION(SECOND, 7 * DAY),
+	 .initial = "1h"},
 	END,
 };
 
@@ -169,6 +184,7 @@ const struct key top_keys[] = {
 	{"datapath", FIELD(config, datapath), .nested = read_datapath, .write = write_datapath},
 	{"control", FIELD(config, control), .nested = read_control, .write = write_control},
 	{"ha", FIELD(config, ha), .nested = read_ha, .write = write_ha},
+	{"dns", FIELD(config, dns), .nested = read_dns, .write = write_dns},
 	{"probes", .nested = read_probes, .write = write_probes},
 	{"services", .nested = read_services, .write = write_services},
 	{"notify", FIELD(config, notify), .convert = value_command, .initial = ""},
@@ -266,10 +282,8 @@ static void read_operator(struct reader *r, const struct path *p, const yaml_nod
 		c->n_operators++;
 }
 
-typedef void item_fn(struct reader *r, const struct path *p, const yaml_node_t *n, void *object);
-
-static void read_list(struct reader *r, const struct path *p, yaml_node_t *n, item_fn *item,
-		      void *object)
+void schema_list(struct reader *r, const struct path *p, yaml_node_t *n, item_fn *item,
+		 void *object)
 {
 	if (!n || tree_is_null(n))
 		return;
@@ -289,7 +303,7 @@ static void read_list(struct reader *r, const struct path *p, yaml_node_t *n, it
 
 static void read_operators(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
 {
-	read_list(r, p, n, read_operator, object);
+	schema_list(r, p, n, read_operator, object);
 }
 
 static bool is_peer(const struct config *c, const struct addr *a)
@@ -333,7 +347,7 @@ static void read_peer(struct reader *r, const struct path *p, const yaml_node_t 
 
 static void read_peers(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
 {
-	read_list(r, p, n, read_peer, object);
+	schema_list(r, p, n, read_peer, object);
 }
 
 static void read_tlsa_record(struct reader *r, const struct path *p, const yaml_node_t *n,
@@ -354,7 +368,7 @@ static void read_tlsa_record(struct reader *r, const struct path *p, const yaml_
 
 static void read_tlsa(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
 {
-	read_list(r, p, n, read_tlsa_record, object);
+	schema_list(r, p, n, read_tlsa_record, object);
 }
 
 /* The host's name, where it can be said in SMTP. */

@@ -80,6 +80,12 @@ void tiers_read(struct reader *r, const struct path *p, yaml_node_t *n, void *ob
 {
 	struct tier_reader t = {.r = r, .service = object};
 
-	if (n && tree_each(r->tree, p, n, read_tier, &t) && tree_is_empty(n))
+	if (!n && !t.service->zone.mx[0])
+		tree_error(r->tree, p, "is required");
+	if (n && t.service->zone.mx[0])
+		tree_error(
+			r->tree, p,
+			"tiers and mx exclude each other: with mx the tiers are the preferences of the MX records");
+	else if (n && tree_each(r->tree, p, n, read_tier, &t) && tree_is_empty(n))
 		tree_error(r->tree, p, "a service without tiers");
 }

@@ -12,6 +12,7 @@
 #include "conf/value.h"
 #include "core/certname.h"
 #include "core/config.h"
+#include "core/dns.h"
 #include "core/domain.h"
 #include "mxlb/limits.h"
 #include "util/addr.h"
@@ -330,6 +331,17 @@ int value_host(const struct value_kind *kind, const char *text, void *field, cha
 }
 
 /* What MAIL FROM may hold without quoting (RFC 5321 section 4.1.2): a dot-string and a domain. */
+int value_domain(const struct value_kind *kind, const char *text, void *field, char *why)
+{
+	char name[DNS_NAME_SIZE] = "", q[QUOTE_SIZE];
+	struct addr ignored;
+
+	if (*text &&
+	    (dns_canonical(text, name) || strchr(name, '?') || !addr_parse(name, &ignored)))
+		return SAY(why, "\"%s\" is not a domain name", quote(text, q));
+	return store_text(kind, name, field, why);
+}
+
 int value_sender(const struct value_kind *kind, const char *text, void *field, char *why)
 {
 	size_t local = strspn(text, LETTERS DIGITS "!#$%&'*+-/=?^_`{|}~.");

@@ -37,6 +37,7 @@ value_fn value_name;	   /* of services, backends, probes: [A-Za-z0-9][A-Za-z0-9.
 value_fn value_interface;  /* as Linux names them */
 value_fn value_account;	   /* a user's or group's name */
 value_fn value_host;	   /* a domain name or an address literal; may be empty */
+value_fn value_domain;	   /* a domain name, to dns_canonical()'s form; may be empty */
 value_fn value_sender;	   /* local@domain; may be empty: the null sender */
 value_fn value_path;	   /* absolute */
 value_fn value_file;	   /* absolute, or empty: none */

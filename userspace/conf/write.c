@@ -203,9 +203,16 @@ json_t *write_probes(const struct config *c, const void *object)
 json_t *write_tlsa(const struct config *c, const void *object)
 {
 	const struct cert_conf *conf = object;
+	const struct probe_conf *probe =
+		(const struct probe_conf *)((const char *)object -
+					    offsetof(struct probe_conf, cert));
 	json_t *json = json_array();
 
 	(void)c;
+	if (probe->tlsa_name[0]) { /* they are DNS's */
+		json_decref(json);
+		return json_null();
+	}
 	for (unsigned i = 0; i < conf->n_tlsa; i++) {
 		const struct tlsa *t = &conf->tlsa[i];
 		size_t len = t->matching == TLSA_MATCHING_SHA512 ? 64 : 32;
@@ -255,12 +262,86 @@ json_t *write_allow(const struct config *c, const void *object)
 	return json;
 }
 
+json_t *write_within(const struct config *c, const void *object)
+{
+	const struct zone_conf *z = &((const struct service_conf *)object)->zone;
+	char text[ADDR_TEXT_SIZE];
+	json_t *json = json_array();
+
+	(void)c;
+	for (unsigned i = 0; i < z->n_within; i++)
+		append(&json, json_string(addr_prefix_text(&z->within[i], text)));
+	return json;
+}
+
+json_t *write_zone_servers(const struct config *c, const void *object)
+{
+	const struct zone_conf *z = &((const struct service_conf *)object)->zone;
+	json_t *json = json_object(), *server;
+
+	for (unsigned i = 0; i < z->n_servers; i++) {
+		server = write_keys(c, zone_server_keys, &z->servers[i]);
+		if (addr_is_zero(&z->servers[i].address))
+			json_object_del(server, "address");
+		put(&json, z->servers[i].exchanger, server);
+	}
+	return json;
+}
+
+json_t *write_dns(const struct config *c, const void *object)
+{
+	return write_keys(c, dns_keys, object);
+}
+
+json_t *write_resolvers(const struct config *c, const void *object)
+{
+	const struct dns_conf *dns = object;
+	char text[ADDR_TEXT_SIZE];
+	json_t *json = json_array();
+
+	(void)c;
+	for (unsigned i = 0; i < dns->n_resolvers; i++)
+		append(&json, json_string(addr_port_text(&dns->resolvers[i].address,
+							 dns->resolvers[i].port, text)));
+	return json;
+}
+
+static json_t *write_texts(const char *texts, size_t size, unsigned n)
+{
+	json_t *json = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		append(&json, json_string(texts + i * size));
+	return json;
+}
+
+json_t *write_anchors(const struct config *c, const void *object)
+{
+	const struct dns_conf *dns = object;
+
+	(void)c;
+	return write_texts(dns->anchors[0], sizeof(dns->anchors[0]), dns->n_anchors);
+}
+
+json_t *write_insecure(const struct config *c, const void *object)
+{
+	const struct dns_conf *dns = object;
+
+	(void)c;
+	return write_texts(dns->insecure[0], sizeof(dns->insecure[0]), dns->n_insecure);
+}
+
+/* Of a zone the file has no tiers, and says nothing about mx if it has. */
 json_t *write_tiers(const struct config *c, const void *object)
 {
 	const struct service_conf *s = object;
 	json_t *json = json_object(), *tier = NULL;
 	char key[8];
 
+	if (s->zone.mx[0]) {
+		json_decref(json);
+		return json_null();
+	}
 	for (unsigned i = 0; i < s->n_backends && json; i++) {
 		const struct backend_conf *b = &s->backends[i];
 

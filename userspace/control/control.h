@@ -12,6 +12,7 @@
 #include "core/model.h"
 #include "core/rejected.h"
 #include "core/role.h"
+#include "core/zone_report.h"
 #include "mxlb/counters.h"
 #include "util/buf.h"
 
@@ -55,6 +56,7 @@ struct control_info {	     /* data that is not in the model; filled by the daemo
 	const int64_t *
 		allow_changed_wall_ms; /* of allow-files, by service.id, 0: not known; NULL: none is */
 	const struct notify_state *notify; /* NULL: not known (tests) */
+	const struct zone_report *zones;   /* NULL: nothing comes from DNS, or it is not known */
 	uint32_t turn_max_ms; /* the longest turn of the loop within ten seconds, or twenty */
 };
 
@@ -84,6 +86,12 @@ struct control_callbacks {
 	void (*role)(void *ctx, int wanted, const char *who, uint64_t for_ms);
 	/* Tells the program of `notify` an event of its own. 0 and its number, -ENOENT: none is configured, -EBUSY: the queue is full. */
 	int (*notify_test)(void *ctx, const char *who, uint64_t *seq);
+	/* Looks a service's zone up now. 0, or -ENOENT: it has none. */
+	int (*zone_read)(void *ctx, const char *service);
+	/* Applies what is held back of it. 0, -ENOENT, or -EAGAIN: nothing is. */
+	int (*zone_accept)(void *ctx, const char *service, const char *who);
+	/* What that would change, line by line. */
+	void (*zone_held)(void *ctx, const char *service, struct buf *out);
 	/* Brings the model's change into force (after an admin command). */
 	void (*changed)(void *ctx);
 	/* Calls row for each entry in n places of the flow table, from `first` on. True: there are more places. */

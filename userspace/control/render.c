@@ -233,8 +233,8 @@ static json_t *json_tier(const struct service *s, unsigned first, unsigned *next
 
 	for (i = first; i < s->n_backends && s->backends[i].conf.preference == preference; i++) {
 		up += s->backends[i].health.verdict == VERDICT_UP;
-		backends = render_json_append(backends,
-					      json_backend(&s->backends[i], s->probe.tls, now));
+		backends = render_json_append(
+			backends, json_backend(&s->backends[i], config_policy(&s->probe), now));
 	}
 	*next = i;
 	return json_pack("{s:i, s:b, s:i, s:o}", "preference", preference, "active",
@@ -412,8 +412,12 @@ int render_status(const struct model *m, const struct control_info *info, struct
 	int rc;
 
 	uname(&host);
-	for (unsigned i = 0; i < m->n_services; i++)
-		services = render_json_append(services, json_service(&m->services[i], info, now));
+	for (unsigned i = 0; i < m->n_services; i++) {
+		json_t *service = json_service(&m->services[i], info, now);
+
+		json_object_set_new(service, "zone", render_zone(m, info, i));
+		services = render_json_append(services, service);
+	}
 	json = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
 			 render_json_text(info->version), "build", render_json_text(info->build),
 			 "node", render_json_text(host.nodename), "pid", (json_int_t)info->pid,

@@ -32,6 +32,10 @@ int render_event(const struct event_log *log, const struct event *e, uint64_t dr
 json_t *render_role(const struct model *m, const struct control_info *info);
 
 /* What became of the runs of the program of `notify`; null: there is none. */
+/* cmd_zone.c: null: the service has tiers; by its place in the configuration. */
+json_t *render_zone(const struct model *m, const struct control_info *info, unsigned service);
+/* null: the probe has no tlsa-name. */
+json_t *render_tlsa(const struct model *m, const struct control_info *info, unsigned probe);
 json_t *render_notify(const struct notify_state *s);
 
 /* Of enum mxlb_counter. */

@@ -40,6 +40,8 @@ bool request_for(struct request *r, unsigned first, uint64_t *for_ms);
 
 void role_show(struct request *r);
 void role_set(struct request *r);
+void zone_show(struct request *r);
+void zone_set(struct request *r);
 void admin_set_server(struct request *r);
 void admin_enable_server(struct request *r);
 void admin_disable_server(struct request *r);

@@ -235,6 +235,8 @@ static int build_service(struct model *m, struct service *s, const struct servic
 		s->has_forced = was->has_forced;
 		s->forced = was->forced;
 		s->order = was->order;
+		if (!was->n_backends) /* tier.c, rule 1 */
+			s->tier.started_ms = now.mono_ms;
 	}
 	if (!s->backends || !s->views || !s->chosen || !s->panic)
 		return -ENOMEM;

@@ -8,6 +8,7 @@
 
 #include <net/if.h>
 #include <stdbool.h>
+#include "core/dns.h"
 #include "core/tlsa.h"
 #include "mxlb/limits.h"
 #include "util/addr.h"
@@ -22,6 +23,9 @@
 #define CONFIG_MAX_TLSA	     8
 #define CONFIG_MAX_PROBES    64
 #define CONFIG_MAX_OPERATORS 32
+#define CONFIG_MAX_RESOLVERS 8
+#define CONFIG_MAX_ANCHORS   4
+#define CONFIG_MAX_INSECURE  16
 
 enum xdp_mode { XDP_MODE_AUTO, XDP_MODE_NATIVE, XDP_MODE_GENERIC };
 enum forward_mode { FORWARD_L2, FORWARD_IPIP };
@@ -88,12 +92,23 @@ struct ha_conf {    /* this box among several; docs/high-availability.md */
 	} route;
 };
 
+struct dns_conf {					    /* docs/zone.md */
+	struct listen_conf resolvers[CONFIG_MAX_RESOLVERS]; /* none: those of /etc/resolv.conf */
+	unsigned n_resolvers;
+	enum dnssec dnssec;
+	char anchors[CONFIG_MAX_ANCHORS][CONFIG_PATH_SIZE]; /* none: the system's */
+	unsigned n_anchors;
+	char insecure[CONFIG_MAX_INSECURE][DNS_NAME_SIZE]; /* as dns_canonical() */
+	unsigned n_insecure;
+	uint64_t refresh_min_ms, refresh_max_ms;
+};
+
 struct cert_conf {		       /* what a probe asks of a certificate besides its policy */
 	char domain[CONFIG_TEXT_SIZE]; /* tls-domain; empty: none */
 	char name
 		[CONFIG_CERTNAME_SIZE]; /* tls-certificate-name; empty: none. certname_parse_pair() takes it */
 	struct tlsa tlsa[CONFIG_MAX_TLSA];
-	unsigned n_tlsa;
+	unsigned n_tlsa; /* with tlsa-name: those of DNS that are in force; none: encryption-only */
 };
 
 struct probe_conf {
@@ -107,6 +122,8 @@ struct probe_conf {
 	char sender[CONFIG_TEXT_SIZE]; /* of MAIL FROM; empty: the null sender */
 	char sni[CONFIG_TEXT_SIZE];    /* empty: none sent */
 	struct cert_conf cert;
+	char tlsa_name
+		[CONFIG_TEXT_SIZE]; /* whose TLSA records are .cert.tlsa; empty: the file's are */
 	char ca_file[CONFIG_PATH_SIZE]; /* the bundle that the policy needs; empty: it needs none */
 	uint64_t expiry_warn_ms;	/* 0: never */
 	uint16_t min_tls_version;	/* 0x0303 is TLS 1.2, as on the wire */
@@ -118,6 +135,22 @@ struct backend_conf {
 	uint16_t preference; /* its tier; lower is better */
 	uint16_t weight;     /* 0 to MXLB_MAX_WEIGHT; 0 takes no new connections */
 	enum forward_mode forward;
+};
+
+struct zone_server_conf {	       /* what the zone cannot say about an exchanger */
+	char exchanger[DNS_NAME_SIZE]; /* the whole name, as dns_canonical() */
+	struct addr address;	       /* zero: from DNS */
+	uint16_t weight;
+	enum forward_mode forward;
+};
+
+struct zone_conf {		/* of a service whose servers are in DNS */
+	char mx[DNS_NAME_SIZE]; /* as dns_canonical(); empty: it has tiers */
+	struct prefix
+		*within; /* that addresses from DNS must be in; none: the interfaces' networks */
+	unsigned n_within;
+	struct zone_server_conf *servers;
+	unsigned n_servers;
 };
 
 struct service_conf {
@@ -149,8 +182,10 @@ struct service_conf {
 		[CONFIG_WHY_SIZE]; /* why they differ from the file's present content; empty: they do not */
 	enum allow_mode allow_mode;
 	bool log_connections;
-	uint32_t syn_limit;	       /* SYNs a second and source prefix (/24, /64); 0: none */
-	struct backend_conf *backends; /* by preference, then as in the file */
+	uint32_t syn_limit; /* SYNs a second and source prefix (/24, /64); 0: none */
+	struct zone_conf zone;
+	/* By preference, then as in the file. Of a zone: those in force, which the daemon fills in. */
+	struct backend_conf *backends;
 	unsigned n_backends;
 };
 
@@ -163,6 +198,7 @@ struct config {
 	struct datapath_conf datapath;
 	struct control_conf control;
 	struct ha_conf ha;
+	struct dns_conf dns;
 	struct probe_conf probes[CONFIG_MAX_PROBES];
 	unsigned n_probes;
 	struct service_conf services[MXLB_MAX_SERVICES];
@@ -172,6 +208,12 @@ struct config {
 };
 
 void config_free(struct config *c); /* NULL is fine */
+/* With all that it owns. NULL: no memory. */
+struct config *config_copy(const struct config *c);
+/* The policy in force: dane asks for no more than encryption while DNS has no records. */
+enum tls_policy config_policy(const struct probe_conf *p);
+/* Does anything of it come from DNS? */
+bool config_needs_dns(const struct config *c);
 /* What a service owns, not the struct itself. */
 void config_free_service(struct service_conf *s);
 

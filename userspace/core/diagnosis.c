@@ -404,9 +404,9 @@ static void judge_server(struct diagnosis *d, const struct service *s, const str
 		return;
 	TEXT(f, "%s/%s is %s: %s: %s", s->conf.name, b->conf.name, verdict_name(v),
 	     reason_name(b->health.reason), reason_of(b));
-	if (*reason_exo_code(b->health.reason, s->probe.tls))
+	if (*reason_exo_code(b->health.reason, config_policy(&s->probe)))
 		TEXT(f, " (450 %s in Exchange Online)",
-		     reason_exo_code(b->health.reason, s->probe.tls));
+		     reason_exo_code(b->health.reason, config_policy(&s->probe)));
 	put_advice(f, s, b);
 }
 

@@ -33,6 +33,8 @@ static const char *const kinds[] = {
 	[EVENT_ROLE_SOURCE] = "role_source",
 	[EVENT_ROUTE] = "route",
 	[EVENT_NOTIFY_TEST] = "notify_test",
+	[EVENT_ZONE] = "zone",
+	[EVENT_TLSA] = "tlsa",
 };
 
 const char *event_kind_name(enum event_kind k)
@@ -54,6 +56,23 @@ struct event *event_add(struct event_log *log, enum event_kind kind, int64_t tim
 	return e;
 }
 
+static enum log_level zone_level(const struct event *e)
+{
+	bool again = !strcmp(e->to, e->from); /* held for an hour */
+
+	if (!strcmp(e->to, "current"))
+		return *e->reason ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+	return !strcmp(e->to, "refused") || (!strcmp(e->to, "held") && again) ? LOG_LEVEL_ERROR
+									      : LOG_LEVEL_WARN;
+}
+
+static enum log_level tlsa_level(const struct event *e)
+{
+	if (!strcmp(e->to, "kept"))
+		return LOG_LEVEL_ERROR;
+	return *e->reason ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+}
+
 static enum log_level error_if(bool bad)
 {
 	return bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO;
@@ -71,6 +90,10 @@ enum log_level event_level(const struct event *e)
 	case EVENT_DETACH:
 	case EVENT_PUT_BACK:
 		return LOG_LEVEL_WARN;
+	case EVENT_ZONE:
+		return zone_level(e);
+	case EVENT_TLSA:
+		return tlsa_level(e);
 	case EVENT_PROBLEM:
 		return error_if(strcmp(e->to, "none"));
 	case EVENT_PROBE_COST:

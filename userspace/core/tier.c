@@ -4,7 +4,8 @@
  * maglev.c.
  *
  *   1. Cold start: nothing is decided until a server of the best tier is up and the rest of that tier has verdicts, or
- *      cold_start_ms has passed. Servers that the operator keeps out are not waited for.
+ *      cold_start_ms has passed. Servers that the operator keeps out are not waited for. A service without servers (its
+ *      zone was never answered) is not ready, however long.
  *   2. Only a server with a weight, in admin state ready and with a known next hop takes new connections.
  *   3. The fallback levels: the first level that any tier reaches decides, and on it the lowest preference:
  *        a. at least min-up servers up
@@ -249,6 +250,12 @@ uint64_t tier_choose(struct tier_state *state, const struct tier_conf *conf,
 	bool may_hold;
 
 	memset(in_ring, 0, n * sizeof(*in_ring));
+	if (!n) {
+		state->state = SERVICE_NOT_READY;
+		state->has_active = false;
+		state->started_ms = now_ms;
+		return 0;
+	}
 	if (!state->served && !cold_start_over(state, conf, views, n, now_ms)) {
 		state->state = SERVICE_NOT_READY;
 		return state->started_ms + conf->cold_start_ms;

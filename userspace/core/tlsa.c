@@ -52,15 +52,11 @@ static int take_hex(const char *at, uint8_t data[DATA_MAX])
 	return digits % 2 ? -1 : digits / 2;
 }
 
-int tlsa_parse(const char *text, struct tlsa *out, char why[TLSA_WHY_SIZE])
+int tlsa_make(int usage, int selector, int matching, const uint8_t *data, size_t len,
+	      struct tlsa *out, char why[TLSA_WHY_SIZE])
 {
-	static const int lengths[] = {0, SHA256_DIGEST_LENGTH, SHA512_DIGEST_LENGTH};
-	int usage = take_digit(&text), selector = usage < 0 ? -1 : take_digit(&text);
-	int matching = selector < 0 ? -1 : take_digit(&text), len;
-	uint8_t data[DATA_MAX];
+	static const size_t lengths[] = {0, SHA256_DIGEST_LENGTH, SHA512_DIGEST_LENGTH};
 
-	if (matching < 0)
-		return SAY(why, "is not a TLSA record like \"3 1 1 <hex>\"");
 	if (usage < TLSA_USAGE_TA)
 		return SAY(why,
 			   "usage %d is unusable for SMTP (RFC 7672 section 3.1.3): publish 2 or 3",
@@ -69,20 +65,36 @@ int tlsa_parse(const char *text, struct tlsa *out, char why[TLSA_WHY_SIZE])
 	    matching > TLSA_MATCHING_SHA512)
 		return SAY(why, "%d %d %d is not between 2 0 0 and 3 1 2", usage, selector,
 			   matching);
-	len = take_hex(text, data);
-	if (len <= 0)
-		return SAY(why, "has no or broken hexadecimal data, or more than %d bytes",
-			   DATA_MAX);
+	if (!len || len > DATA_MAX)
+		return SAY(why, "has no data or more than %d bytes", DATA_MAX);
 	if (lengths[matching] && len != lengths[matching])
-		return SAY(why, "has %d bytes of data where matching type %d has %d", len, matching,
-			   lengths[matching]);
+		return SAY(why, "has %zu bytes of data where matching type %d has %zu", len,
+			   matching, lengths[matching]);
 	memset(out, 0, sizeof(*out));
 	out->usage = (uint8_t)usage;
 	out->selector = (uint8_t)selector;
 	out->matching = (uint8_t)(matching ? matching : TLSA_MATCHING_SHA256);
 	if (matching == TLSA_MATCHING_FULL)
-		SHA256(data, (size_t)len, out->digest);
+		SHA256(data, len, out->digest);
 	else
-		memcpy(out->digest, data, (size_t)len);
+		memcpy(out->digest, data, len);
 	return 0;
+}
+
+int tlsa_parse(const char *text, struct tlsa *out, char why[TLSA_WHY_SIZE])
+{
+	int usage = take_digit(&text), selector = usage < 0 ? -1 : take_digit(&text);
+	int matching = selector < 0 ? -1 : take_digit(&text), len;
+	uint8_t data[DATA_MAX];
+
+	if (matching < 0)
+		return SAY(why, "is not a TLSA record like \"3 1 1 <hex>\"");
+	len = take_hex(text, data);
+	/* what is wrong with the numbers is told first */
+	if (len <= 0 &&
+	    !tlsa_make(usage, selector, TLSA_MATCHING_FULL, (const uint8_t *)"", 1, out, why) &&
+	    matching <= TLSA_MATCHING_SHA512)
+		return SAY(why, "has no or broken hexadecimal data, or more than %d bytes",
+			   DATA_MAX);
+	return tlsa_make(usage, selector, matching, data, len > 0 ? (size_t)len : 0, out, why);
 }

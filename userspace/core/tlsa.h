@@ -3,6 +3,7 @@
 #ifndef MXLB_TLSA_H
 #define MXLB_TLSA_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define TLSA_WHY_SIZE 160
@@ -19,5 +20,8 @@ struct tlsa {
 
 /* "3 1 1 <hex>", blanks within the hexadecimal allowed. 0, or -EINVAL and in `why` what is wrong with it. */
 int tlsa_parse(const char *text, struct tlsa *out, char why[TLSA_WHY_SIZE]);
+/* The same of a record's parts. */
+int tlsa_make(int usage, int selector, int matching, const uint8_t *data, size_t len,
+	      struct tlsa *out, char why[TLSA_WHY_SIZE]);
 
 #endif

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "conf/conf.h"
 #include "daemon/daemon.h"
+#include "daemon/zones.h"
 #include "util/clock.h"
 
 static void on_refresh(void *ctx, struct control_info *info)
@@ -42,6 +43,7 @@ static void on_refresh(void *ctx, struct control_info *info)
 	info->role_lease_left_ms = role_lease_left_ms(d);
 	info->leases_expired = role_leases_expired(d);
 	info->announcements = d->announcer.sent;
+	info->zones = zones_report(d);
 	info->box_digest = d->box_digest;
 	info->service_digests = (const char(*)[17])d->digests;
 	info->route_states = d->route_states;
@@ -92,6 +94,21 @@ static void on_role(void *ctx, int wanted, const char *who, uint64_t for_ms)
 	role_give_order(ctx, wanted, who, for_ms);
 }
 
+static int on_zone_read(void *ctx, const char *service)
+{
+	return zones_read(ctx, service);
+}
+
+static int on_zone_accept(void *ctx, const char *service, const char *who)
+{
+	return zones_accept(ctx, service, who);
+}
+
+static void on_zone_held(void *ctx, const char *service, struct buf *out)
+{
+	zones_held(ctx, service, out);
+}
+
 static void on_changed(void *ctx)
 {
 	daemon_changed(ctx);
@@ -131,6 +148,9 @@ int answers_start(struct daemon *d)
 		.detach = on_detach,
 		.role = on_role,
 		.notify_test = note_notify_test,
+		.zone_read = on_zone_read,
+		.zone_accept = on_zone_accept,
+		.zone_held = on_zone_held,
 		.changed = on_changed,
 		.each_flow = on_each_flow,
 		.explain = on_explain,

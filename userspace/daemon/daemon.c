@@ -110,6 +110,17 @@ static void start_watching(struct daemon *d)
 	own_start(d);
 }
 
+/* The sets of the last run, before anything else sees the configuration. */
+static int start_zones(struct daemon *d)
+{
+	struct zones_draft *zones;
+	int err = zones_draft(d, d->config, &zones);
+
+	if (!err)
+		zones_commit(d, zones, daemon_replace_config);
+	return err;
+}
+
 static int start_parts(struct daemon *d)
 {
 	struct prober_callbacks probing = {
@@ -132,7 +143,9 @@ static int start_parts(struct daemon *d)
 	};
 	int err;
 
-	err = messenger_new(d->loop, &d->messenger);
+	err = start_zones(d);
+	if (!err)
+		err = messenger_new(d->loop, &d->messenger);
 	if (err)
 		return err;
 	messenger_set_command(d->messenger, d->config->notify);
@@ -160,8 +173,10 @@ static int start_parts(struct daemon *d)
 		err = role_start(d);
 	if (!err)
 		err = interfaces_start(d);
-	if (!err)
+	if (!err) {
 		start_watching(d);
+		zones_start(d);
+	}
 	return err;
 }
 
@@ -192,6 +207,7 @@ static void stop(struct daemon *d)
 	messenger_free(d->messenger, LAST_WORDS_S);
 	control_free(d->control);
 	http_free(d->http);
+	zones_stop(d);
 	if (d->prober)
 		watches_stop_all(d);
 	prober_free(d->prober);

@@ -20,6 +20,7 @@
 #include "daemon/hook.h"
 #include "daemon/ha_role.h"
 #include "daemon/ha_routes.h"
+#include "daemon/zones.h"
 #include "probe/prober.h"
 
 enum exit_code {
@@ -98,6 +99,7 @@ struct daemon {
 	struct http *http;
 	struct role_keeper *role;
 	const struct role_state *role_state; /* its part that others read; NULL: not started */
+	struct zones *zones;		     /* NULL: nothing was ever to come from DNS */
 	enum route_state routes[MXLB_MAX_SERVICES]; /* by service id */
 	int route_err;				    /* as last logged */
 	const char *route_states[MXLB_MAX_SERVICES];
@@ -218,6 +220,8 @@ void on_cost(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms);
 
 /* reload.c: reads the file again and applies it. 0, or -errno with the reasons in errors. */
 int daemon_reload(struct daemon *d, const char *who, struct buf *errors);
+/* Brings another configuration into force, whose zones are filled in here. 0: it is the daemon's; or -errno. */
+int daemon_replace_config(struct daemon *d, const char *who, struct config *config);
 /* What this text would change as a configuration. 0 and the lines, or -errno and the errors. */
 int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out);
 /* Whether this system can run the configuration: 0, or -errno and a logged line with the remedy. */

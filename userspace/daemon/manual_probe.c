@@ -57,7 +57,7 @@ int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, con
 	a->port = job.port;
 	a->done = done;
 	a->done_ctx = done_ctx;
-	report_begin(&a->report, clock_now().wall_ms / 1000, s->probe.tls);
+	report_begin(&a->report, clock_now().wall_ms / 1000, config_policy(&s->probe));
 	err = prober_watch(d->prober, &job, &who, &a->id);
 	if (err) {
 		report_drop(&a->report);

@@ -150,22 +150,28 @@ static void leave_groups(struct daemon *d, const struct config *was, const struc
 	}
 }
 
-static int take_over(struct daemon *d, const char *who, struct config *config)
+int daemon_replace_config(struct daemon *d, const char *who, struct config *config)
 {
 	struct config *old = d->config;
 	struct model_adopted *left = NULL; /* removed servers with open flows */
+	struct zones_draft *zones;
 	unsigned n = 0;
-	int err;
+	int err = zones_draft(d, config, &zones);
 
+	if (err)
+		return err;
 	err = datapath_adopted(d->datapath, &left, &n);
 	if (!err)
 		err = model_reload_adopting(d->model, config, left, n, who, clock_now());
 	free(left);
 	daemon_announce(d); /* in either case: groups still needed are joined again */
-	if (err)
+	if (err) {
+		zones_drop(zones);
 		return err;
+	}
 	leave_groups(d, old, config);
 	d->config = config;
+	zones_commit(d, zones, daemon_replace_config);
 	conf_keep_copies(config);
 	d->refreshed_ms = 0; /* new backends have no counts yet */
 	messenger_set_command(d->messenger, config->notify);
@@ -210,6 +216,8 @@ static void compare_others(const struct config *was, const struct config *is, st
 		buf_printf(out, "notify changes\n");
 	if (!conf_same_section(was, is, "decap"))
 		buf_printf(out, "decap changes\n");
+	if (!conf_same_section(was, is, "dns"))
+		buf_printf(out, "dns changes\n");
 	if (!conf_same_section(was, is, "ha"))
 		buf_printf(out, "ha changes\n");
 	conf_compare_probes(was, is, out);
@@ -218,15 +226,19 @@ static void compare_others(const struct config *was, const struct config *is, st
 int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out)
 {
 	struct config *config = NULL;
+	struct zones_draft *zones = NULL;
 	int err = conf_parse(name, text, d->config, &config, out);
 
 	if (!err)
 		err = check(d, config, out);
+	if (!err)
+		err = zones_draft(d, config, &zones);
 	table_refresh(d);
 	if (!err) {
 		compare_others(d->config, config, out);
 		err = compare_config(d->model, config, clock_now(), out);
 	}
+	zones_drop(zones);
 	config_free(config);
 	return err;
 }
@@ -243,7 +255,7 @@ int daemon_reload(struct daemon *d, const char *who, struct buf *errors)
 	if (!err)
 		err = check(d, config, errors);
 	if (!err)
-		err = take_over(d, who, config);
+		err = daemon_replace_config(d, who, config);
 	daemon_changed(d);
 	if (err) {
 		config_free(config);

@@ -402,13 +402,15 @@ static void fill_request(struct prober *p, struct run *r, const struct prober_jo
 		.min_tls_version = c->min_tls_version,
 		.timeout_ms = c->timeout_ms,
 		.connect_timeout_ms = c->connect_timeout_ms,
-		.dialog = {.depth = c->depth, .tls = c->tls},
+		.dialog = {.depth = c->depth, .tls = config_policy(c)},
 		.cert = c->cert,
 		.watched = r->audience.on_note != NULL,
 	};
 	memcpy(r->req.dialog.helo, c->helo, sizeof(r->req.dialog.helo));
 	memcpy(r->req.dialog.sender, c->sender, sizeof(r->req.dialog.sender));
 	memcpy(r->req.sni, c->sni, sizeof(r->req.sni));
+	if (c->tlsa_name[0] && !c->cert.domain[0]) /* of usage 2 */
+		memcpy(r->req.cert.domain, c->tlsa_name, sizeof(r->req.cert.domain));
 	memcpy(r->ca_file, c->ca_file, sizeof(r->ca_file));
 	p->sequence += ID_SEQUENCE;
 }

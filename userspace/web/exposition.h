@@ -55,5 +55,6 @@ void exposition_end(struct exposition *e);
 void metrics_backends(struct exposition *e);
 void metrics_services(struct exposition *e);
 void metrics_ha(struct exposition *e);
+void metrics_zone(struct exposition *e);
 
 #endif

@@ -198,6 +198,7 @@ void metrics_render(const struct model *m, const struct control_info *info, stru
 	write_interfaces(&e);
 	write_problems(&e);
 	metrics_ha(&e);
+	metrics_zone(&e);
 	write_fates(&e);
 	metrics_services(&e);
 	metrics_backends(&e);

@@ -129,7 +129,7 @@ static void write_reason(struct exposition *e, const struct service *s, const st
 			 char labels[LABELS_SIZE])
 {
 	labels_add(labels, "reason", reason_name(b->health.reason));
-	labels_add(labels, "exo_code", reason_exo_code(b->health.reason, s->probe.tls));
+	labels_add(labels, "exo_code", reason_exo_code(b->health.reason, config_policy(&s->probe)));
 	exposition_sample(e, labels, 1);
 }
 

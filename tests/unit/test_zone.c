@@ -1,0 +1,706 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core/dns.c, zone.c, zonemap.c and tlsaset.c: each row of the tables in docs/zone.md. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "core/tlsaset.h"
+#include "core/zone.h"
+
+#define M 30000ull /* refresh-min */
+
+static struct service_conf service;
+static struct dns_conf dns;
+static struct zone_box box;
+static struct addr vips[1], locals[1];
+static struct prefix networks[1];
+static struct zone zone;
+static struct zone_map map;
+static struct zone_view view;
+static struct backend_conf takers[8];
+
+static struct addr ip(const char *text)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(text, &a), 0);
+	return a;
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	memset(&service, 0, sizeof(service));
+	memset(&zone, 0, sizeof(zone));
+	memset(&view, 0, sizeof(view));
+	strcpy(service.name, "mail");
+	strcpy(service.zone.mx, "h.example.net");
+	service.address = vips[0] = ip("203.0.113.25");
+	locals[0] = ip("203.0.113.5");
+	addr_parse_prefix("203.0.113.0/24", &networks[0]);
+	dns = (struct dns_conf){.refresh_min_ms = M, .refresh_max_ms = 120 * M};
+	box = (struct zone_box){vips, locals, networks, 1, 1, 1};
+	view = (struct zone_view){.service = &service,
+				  .dns = &dns,
+				  .box = &box,
+				  .takers = takers,
+				  .room = 255,
+				  .now_ms = 1000000,
+				  .wall_ms = 1700000000000};
+	zone.state = ZONE_KEPT;
+	return 0;
+}
+
+/* "oxford-a 10 203.0.113.11,203.0.113.12; nuneaton 20 -". A name without a dot is below the zone's; "!": the lookup failed. */
+static struct zone_answer *answer(const char *text)
+{
+	static struct zone_answer a;
+	char copy[2048], *save, *each, *comma;
+
+	memset(&a, 0, sizeof(a));
+	a.mx = DNS_OK;
+	a.secure = true;
+	a.ttl_s = 300;
+	snprintf(copy, sizeof(copy), "%s", text);
+	for (each = strtok_r(copy, ";", &save); each; each = strtok_r(NULL, ";", &save)) {
+		struct zone_exchanger *e = &a.set.list[a.set.n++];
+		char name[200], addresses[400], *at;
+		unsigned preference;
+
+		assert_int_equal(sscanf(each, " %199s %u %399s", name, &preference, addresses), 3);
+		snprintf(e->name, sizeof(e->name), "%s%s", name,
+			 strchr(name, '.') ? "" : ".h.example.net");
+		e->preference = (uint16_t)preference;
+		if (*addresses == '!')
+			e->result = DNS_SERVFAIL;
+		if (*addresses == '!' || *addresses == '-')
+			continue;
+		for (at = strtok_r(addresses, ",", &comma); at; at = strtok_r(NULL, ",", &comma))
+			e->addresses[e->n++].addr = ip(at);
+	}
+	zone_sort(&a.set);
+	return &a;
+}
+
+static struct zone_answer *failure(enum dns_result r)
+{
+	struct zone_answer *a = answer("");
+
+	a->mx = r;
+	a->set.n = 0;
+	return a;
+}
+
+/* The servers of the map: "oxford-a 10 11, nuneaton 20 13": name, tier, the address's last number. */
+static const char *servers(void)
+{
+	static char text[2048];
+	char address[ADDR_TEXT_SIZE];
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < map.n; i++) {
+		const char *a = addr_text(&map.servers[i].address, address);
+		const char *last = strrchr(a, '.') ?: strrchr(a, ':');
+
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %u %s",
+			 i ? ", " : "", map.servers[i].name, map.servers[i].preference, last + 1);
+	}
+	return text;
+}
+
+static unsigned give(struct zone_answer *a, uint64_t after_ms)
+{
+	view.now_ms += after_ms;
+	view.wall_ms += (int64_t)after_ms;
+	return zone_answered(&zone, a, &view, &map);
+}
+
+static unsigned wait(uint64_t ms)
+{
+	view.now_ms += ms;
+	return zone_consider(&zone, &view, &map);
+}
+
+#define ARTICLE	 "oxford-a 10 203.0.113.11; oxford-b 10 203.0.113.12; nuneaton 20 203.0.113.13"
+#define ARTICLE_ "oxford-a 10 11, oxford-b 10 12, nuneaton 20 13"
+
+static void take(const char *name)
+{
+	for (unsigned i = 0; i < map.n; i++)
+		if (!strcmp(map.servers[i].name, name))
+			takers[view.n_takers++] = map.servers[i];
+}
+
+static void start(const char *text)
+{
+	assert_int_equal(give(answer(text), 0), ZONE_TELL | ZONE_APPLY);
+	assert_int_equal(zone.state, ZONE_CURRENT);
+}
+
+static void the_first_answer_is_applied_as_it_is(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	assert_string_equal(servers(), ARTICLE_);
+	assert_int_equal(zone.changed_ms, 0);
+	assert_int_equal(zone.due_ms, view.now_ms + 300000);
+}
+
+static void the_same_answer_changes_nothing(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	assert_int_equal(
+		give(answer("nuneaton 20 203.0.113.13; oxford-b 10 203.0.113.12; oxford-a 10 203.0.113.11"),
+		     M),
+		0);
+	assert_string_equal(servers(), ARTICLE_);
+	assert_false(zone_differs(&zone));
+}
+
+static void errors_keep_the_set_and_are_retried_faster_at_first(void **state)
+{
+	static const enum dns_result errors[] = {DNS_SERVFAIL, DNS_TIMEOUT, DNS_BOGUS,
+						 DNS_UNSIGNED};
+	static const uint64_t waits[] = {5000, 10000, 20000, 40000, 60000, 60000};
+
+	(void)state;
+	for (size_t e = 0; e < 4; e++) {
+		begin(NULL);
+		start(ARTICLE);
+		for (size_t i = 0; i < 6; i++) {
+			assert_int_equal(give(failure(errors[e]), M), i ? 0 : ZONE_TELL);
+			assert_int_equal(zone.state, ZONE_KEPT);
+			assert_int_equal(zone.due_ms - view.now_ms, waits[i]);
+			assert_string_equal(servers(), ARTICLE_);
+		}
+		assert_int_equal(give(answer(ARTICLE), M), ZONE_TELL);
+		assert_int_equal(zone.state, ZONE_CURRENT);
+		assert_int_equal(zone.lookups[errors[e]], 6);
+	}
+}
+
+static void an_empty_zone_never_empties_a_service(void **state)
+{
+	static const enum dns_result empty[] = {DNS_NODATA, DNS_NXDOMAIN, DNS_NULL_MX};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		begin(NULL);
+		start(ARTICLE);
+		for (unsigned k = 0; k < 200; k++) {
+			give(failure(empty[i]), M);
+			assert_int_equal(zone.state, ZONE_REFUSED);
+			assert_string_equal(servers(), ARTICLE_);
+		}
+		assert_int_equal(zone_state_level(zone.state), LOG_LEVEL_ERROR);
+		assert_int_equal(zone_accept(&zone, &view, &map), 0);
+	}
+}
+
+static void without_a_set_errors_give_no_servers(void **state)
+{
+	(void)state;
+	give(failure(DNS_NXDOMAIN), 0);
+	assert_int_equal(map.n, 0);
+	give(failure(DNS_TIMEOUT), M);
+	assert_int_equal(map.n, 0);
+	start(ARTICLE);
+}
+
+static void what_is_added_comes_at_once(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	assert_int_equal(give(answer(ARTICLE "; oxford-c 10 203.0.113.14"), M),
+			 ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(),
+			    "oxford-a 10 11, oxford-b 10 12, oxford-c 10 14, nuneaton 20 13");
+	assert_string_equal(zone.why, "added oxford-c (tier 10, 203.0.113.14)");
+}
+
+static void another_preference_is_another_tier(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	assert_int_equal(
+		give(answer("oxford-a 10 203.0.113.11; oxford-b 20 203.0.113.12; nuneaton 20 203.0.113.13"),
+		     M),
+		ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(), "oxford-a 10 11, nuneaton 20 13, oxford-b 20 12");
+	assert_string_equal(zone.why, "oxford-b: tier 20, was 10");
+}
+
+static void there_is_one_change_a_minute(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	give(answer(ARTICLE "; c 30 203.0.113.14"), M);
+	assert_int_equal(give(answer(ARTICLE "; c 40 203.0.113.14"), M), 0);
+	assert_int_equal(zone.again_ms, view.now_ms + M);
+	assert_true(zone_differs(&zone));
+	assert_int_equal(wait(M - 1), 0);
+	assert_int_equal(map.servers[3].preference, 30);
+	assert_int_equal(wait(1), ZONE_TELL | ZONE_APPLY);
+	assert_int_equal(map.servers[3].preference, 40);
+}
+
+static void what_is_missing_goes_after_two_answers_and_two_minutes(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	for (unsigned k = 0; k < 4; k++) {
+		assert_int_equal(give(answer("oxford-a 10 203.0.113.11; nuneaton 20 203.0.113.13"),
+				      k ? M : 1),
+				 0);
+		assert_string_equal(servers(), ARTICLE_);
+		assert_true(zone_differs(&zone));
+	}
+	assert_int_equal(wait(M - 1), 0);
+	assert_int_equal(wait(1), ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(), "oxford-a 10 11, nuneaton 20 13");
+	assert_string_equal(zone.why, "removed oxford-b");
+}
+
+static void one_answer_is_not_enough_however_old(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	give(answer("oxford-a 10 203.0.113.11; nuneaton 20 203.0.113.13"), M);
+	assert_int_equal(wait(100 * M), 0);
+	assert_string_equal(servers(), ARTICLE_);
+	assert_int_equal(give(answer("oxford-a 10 203.0.113.11; nuneaton 20 203.0.113.13"), 1),
+			 ZONE_TELL | ZONE_APPLY);
+}
+
+static void what_comes_back_in_time_was_never_gone(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	give(answer("oxford-a 10 203.0.113.11; nuneaton 20 203.0.113.13"), M);
+	give(answer(ARTICLE), M);
+	give(answer("oxford-a 10 203.0.113.11; nuneaton 20 203.0.113.13"), 10 * M);
+	assert_int_equal(wait(10 * M), 0);
+	assert_string_equal(servers(), ARTICLE_);
+}
+
+static void an_exchanger_whose_lookup_fails_keeps_its_addresses(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	for (unsigned k = 0; k < 20; k++)
+		give(answer("oxford-a 10 !; oxford-b 10 203.0.113.12; nuneaton 30 203.0.113.13"),
+		     M);
+	assert_string_equal(servers(), "oxford-a 10 11, oxford-b 10 12, nuneaton 30 13");
+}
+
+static void fewer_than_half_are_held_back_until_accepted(void **state)
+{
+	struct zone_set set;
+
+	(void)state;
+	start(ARTICLE);
+	assert_int_equal(give(answer("nuneaton 20 203.0.113.13"), M), ZONE_TELL);
+	assert_int_equal(zone.state, ZONE_HELD);
+	assert_string_equal(zone.why, "only 1 of 3 exchangers are left in the zone");
+	for (unsigned k = 0; k < 119; k++)
+		assert_int_equal(give(answer("nuneaton 20 203.0.113.13"), M), 0);
+	assert_int_equal(give(answer("nuneaton 20 203.0.113.13"), M), ZONE_TELL); /* an hour */
+	assert_string_equal(servers(), ARTICLE_);
+	assert_true(zone_held(&zone, &set));
+	assert_int_equal(set.n, 1);
+	assert_int_equal(zone_accept(&zone, &view, &map), ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(), "nuneaton 20 13");
+	assert_int_equal(give(answer("nuneaton 20 203.0.113.13"), M), 0);
+	assert_false(zone_differs(&zone));
+}
+
+static void what_is_held_ends_when_the_answer_is_another_one(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	give(answer("nuneaton 20 203.0.113.13"), M);
+	give(answer(ARTICLE), M);
+	assert_int_equal(zone.state, ZONE_CURRENT);
+	assert_string_equal(servers(), ARTICLE_);
+	assert_int_equal(zone_accept(&zone, &view, &map), 0);
+}
+
+static void a_change_that_leaves_no_server_that_takes_mail_is_held(void **state)
+{
+	(void)state;
+	start("a 10 203.0.113.11; b 20 203.0.113.12");
+	take("a");
+	for (unsigned k = 0; k < 6; k++)
+		give(answer("b 20 203.0.113.12"), M);
+	assert_int_equal(zone.state, ZONE_HELD);
+	assert_string_equal(servers(), "a 10 11, b 20 12");
+	view.n_takers = 0; /* nothing is to be lost */
+	assert_int_equal(wait(1), ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(), "b 20 12");
+}
+
+static void a_renamed_exchanger_is_another_server_once_it_takes_mail(void **state)
+{
+	(void)state;
+	start("a 10 203.0.113.11; b 20 203.0.113.12");
+	take("a");
+	give(answer("c 10 203.0.113.14; b 20 203.0.113.12"), M);
+	assert_string_equal(servers(), "a 10 11, c 10 14, b 20 12");
+	for (unsigned k = 0; k < 5; k++)
+		give(answer("c 10 203.0.113.14; b 20 203.0.113.12"), M);
+	assert_int_equal(zone.state, ZONE_HELD);
+	take("c");
+	assert_int_equal(wait(1), ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(), "c 10 14, b 20 12");
+}
+
+static void a_second_address_renames_nobody(void **state)
+{
+	(void)state;
+	start(ARTICLE);
+	give(answer("oxford-a 10 203.0.113.9,203.0.113.11; oxford-b 10 203.0.113.12; nuneaton 20 203.0.113.13"),
+	     M);
+	assert_string_equal(
+		servers(),
+		"oxford-a 10 11, oxford-a.203-0-113-9 10 9, oxford-b 10 12, nuneaton 20 13");
+	for (unsigned k = 0; k < 6; k++)
+		give(answer("oxford-a 10 203.0.113.9; oxford-b 10 203.0.113.12; nuneaton 20 203.0.113.13"),
+		     M);
+	assert_string_equal(servers(), "oxford-a.203-0-113-9 10 9, oxford-b 10 12, nuneaton 20 13");
+}
+
+static void the_jitter_only_shortens(void **state)
+{
+	(void)state;
+	for (uint32_t r = 0; r < 100000; r += 777) {
+		begin(NULL);
+		view.random = r;
+		start(ARTICLE);
+		assert_in_range(zone.due_ms - view.now_ms, 270000, 300000);
+	}
+	begin(NULL);
+	struct zone_answer *a = answer(ARTICLE);
+
+	a->ttl_s = 0;
+	give(a, 0);
+	assert_int_equal(zone.due_ms - view.now_ms, M);
+	a->ttl_s = 1000000;
+	give(a, M);
+	assert_int_equal(zone.due_ms - view.now_ms, 120 * M);
+}
+
+/* ---- addresses ---- */
+
+static void excluded_addresses_are_named_with_the_remedy(void **state)
+{
+	static const struct {
+		const char *address, *why;
+	} rows[] = {
+		{"203.0.113.25",
+		 "resolves to the VIP 203.0.113.25: set its address below servers:"},
+		{"203.0.113.5", "resolves to 203.0.113.5, an address of this box"},
+		{"198.51.100.1",
+		 "resolves to 198.51.100.1, which is outside within: set its address below servers:, or within:"},
+		{"127.0.0.1", "resolves to 127.0.0.1, which is no host's address"},
+		{"224.0.0.1", "resolves to 224.0.0.1, which is no host's address"},
+		{"2001:db8::1", "has no IPv4 address"},
+		{"-", "has no IPv4 address"},
+		{"!", "has no IPv4 address: servfail"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char text[200];
+
+		begin(NULL);
+		snprintf(text, sizeof(text), "a 10 %s; b 20 203.0.113.12", rows[i].address);
+		start(text);
+		assert_string_equal(servers(), "b 20 12");
+		assert_string_equal(map.unmapped[0], rows[i].why);
+		assert_string_equal(map.unmapped[1], "");
+	}
+}
+
+static struct zone_server_conf *set_server(const char *exchanger, const char *address)
+{
+	static struct zone_server_conf list[4];
+
+	service.zone.servers = list;
+	memset(&list[0], 0, sizeof(list[0]));
+	strcpy(list[0].exchanger, exchanger);
+	list[0].weight = 1;
+	if (address)
+		list[0].address = ip(address);
+	service.zone.n_servers = 1;
+	return list;
+}
+
+static void an_address_of_the_configuration_wins(void **state)
+{
+	struct zone_server_conf *s = set_server("a.h.example.net", "10.9.0.11");
+
+	(void)state;
+	s->weight = 7;
+	s->forward = FORWARD_IPIP;
+	start("a 10 203.0.113.25; b 20 203.0.113.12");
+	assert_string_equal(servers(), "a 10 11, b 20 12");
+	assert_int_equal(map.servers[0].weight, 7);
+	assert_int_equal(map.servers[0].forward, FORWARD_IPIP);
+	assert_int_equal(map.servers[1].weight, 1);
+}
+
+static void within_is_in_place_of_the_networks(void **state)
+{
+	static struct prefix within;
+
+	(void)state;
+	addr_parse_prefix("198.51.100.0/24", &within);
+	service.zone.within = &within;
+	service.zone.n_within = 1;
+	start("a 10 198.51.100.1; b 20 203.0.113.12");
+	assert_string_equal(servers(), "a 10 1");
+}
+
+static void the_other_family_only_by_tunnel_and_without_the_own(void **state)
+{
+	struct zone_server_conf *s = set_server("a.h.example.net", NULL);
+	static struct prefix within;
+
+	(void)state;
+	addr_parse_prefix("2001:db8::/32", &within);
+	service.zone.within = &within;
+	service.zone.n_within = 1;
+	start("a 10 2001:db8::7; b 20 203.0.113.12");
+	assert_string_equal(servers(), "");
+	begin(NULL);
+	set_server("a.h.example.net", NULL);
+	s->forward = FORWARD_IPIP;
+	service.zone.within = &within;
+	service.zone.n_within = 1;
+	give(answer("a 10 2001:db8::7; b 20 203.0.113.12"), 0);
+	assert_string_equal(servers(), "a 10 7");
+	begin(NULL);
+	set_server("a.h.example.net", NULL);
+	s->forward = FORWARD_IPIP;
+	give(answer("a 10 2001:db8::7,203.0.113.9"), 0);
+	assert_string_equal(servers(), "a 10 9");
+}
+
+static void a_shared_address_is_the_better_preferences(void **state)
+{
+	(void)state;
+	start("b 20 203.0.113.11; a 10 203.0.113.11");
+	assert_string_equal(servers(), "a 10 11");
+	assert_string_equal(map.unmapped[1], "has the same address as a: 203.0.113.11");
+}
+
+static void names_are_checked(void **state)
+{
+	(void)state;
+	start("mail.other.example 10 203.0.113.11; x?y 20 203.0.113.12; _a 30 203.0.113.13;"
+	      "a123456789012345678901234567890123456789012345678901234567890123.h.example.net 40 203.0.113.14");
+	assert_string_equal(servers(), "mail.other.example 10 11");
+	for (unsigned i = 1; i < 4; i++)
+		assert_non_null(strstr(map.unmapped[i], "its name cannot be a server's"));
+}
+
+static void there_is_no_room_for_more_than_all_servers(void **state)
+{
+	(void)state;
+	view.room = 2;
+	start(ARTICLE);
+	assert_string_equal(servers(), "oxford-a 10 11, oxford-b 10 12");
+	assert_non_null(strstr(map.unmapped[2], "no room"));
+}
+
+/* ---- records ---- */
+
+static int name_of(const char *bytes, size_t len, char out[DNS_NAME_SIZE])
+{
+	return dns_name((const uint8_t *)bytes, len, out);
+}
+
+static void names_in_wire_form_are_exact(void **state)
+{
+	static const uint8_t good[] = "\2MX\7Example\3net";
+	char out[DNS_NAME_SIZE], long_name[300];
+
+	(void)state;
+	assert_int_equal(dns_name(good, sizeof(good), out), 0);
+	assert_string_equal(out, "mx.example.net");
+	for (size_t len = 0; len < sizeof(good); len++)
+		assert_int_not_equal(dns_name(good, len, out), 0);
+	assert_int_equal(name_of("\0", 1, out), 0);
+	assert_string_equal(out, "");
+	assert_int_equal(name_of("\3a.b\0", 5, out), 0);
+	assert_string_equal(out, "a?b");
+	assert_int_not_equal(name_of("\300\14", 2, out), 0); /* compression */
+	assert_int_not_equal(name_of("\1a\0\0", 4, out), 0);
+	for (size_t i = 0; i < sizeof(long_name); i += 2)
+		memcpy(long_name + i, "\1a", 2);
+	long_name[254] = '\0';
+	assert_int_equal(name_of(long_name, 255, out), 0); /* 127 labels */
+	assert_int_equal(strlen(out), 253);
+	memcpy(long_name + 254, "\1a", 2);
+	long_name[256] = '\0';
+	assert_int_not_equal(name_of(long_name, 257, out), 0);
+}
+
+static void an_answer_is_judged_bogus_first(void **state)
+{
+	static const struct {
+		struct dns_answer a;
+		enum dns_result prefer, require;
+	} rows[] = {
+		{{.has_data = true, .n = 1, .secure = true}, DNS_OK, DNS_OK},
+		{{.has_data = true, .n = 1}, DNS_OK, DNS_UNSIGNED},
+		{{.has_data = true, .n = 1, .bogus = true}, DNS_BOGUS, DNS_BOGUS},
+		{{.rcode = 2}, DNS_SERVFAIL, DNS_SERVFAIL},
+		{{.rcode = 5}, DNS_SERVFAIL, DNS_SERVFAIL},
+		{{.rcode = 3, .nxdomain = true, .secure = true}, DNS_NXDOMAIN, DNS_NXDOMAIN},
+		{{.rcode = 3, .nxdomain = true}, DNS_NXDOMAIN, DNS_UNSIGNED},
+		{{.secure = true}, DNS_NODATA, DNS_NODATA},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		assert_int_equal(dns_judge(&rows[i].a, DNSSEC_PREFER), rows[i].prefer);
+		assert_int_equal(dns_judge(&rows[i].a, DNSSEC_REQUIRE), rows[i].require);
+	}
+}
+
+/* ---- TLSA ---- */
+
+static uint8_t tlsa_data[3][35];
+
+static struct dns_answer tlsa_answer(bool secure, const char *kinds)
+{
+	struct dns_answer a = {.secure = secure, .has_data = *kinds, .ttl_s = 60};
+
+	for (; *kinds; kinds += 3, a.n++) {
+		memset(tlsa_data[a.n], 7 + (int)a.n, sizeof(tlsa_data[0]));
+		for (unsigned k = 0; k < 3; k++)
+			tlsa_data[a.n][k] = (uint8_t)(kinds[k] - '0');
+		a.records[a.n] = (struct dns_record){tlsa_data[a.n], sizeof(tlsa_data[0])};
+	}
+	return a;
+}
+
+static void tlsa_records_are_judged_as_exchange_online_does(void **state)
+{
+	static const struct {
+		const char *kinds;
+		bool secure, bogus, timeout;
+		uint16_t rcode;
+		enum tlsaset_state state;
+		unsigned n;
+		bool warn;
+	} rows[] = {
+		{"311", true, .state = TLSASET_CURRENT, .n = 1},
+		{"311311", true, .state = TLSASET_CURRENT, .n = 2},
+		{"211", true, .state = TLSASET_CURRENT, .n = 1},
+		{"111311", true, .state = TLSASET_CURRENT, .n = 1},
+		{"011111", true, .state = TLSASET_NONE, .warn = true},
+		{"319", true, .state = TLSASET_NONE, .warn = true},
+		{"312", true, .state = TLSASET_NONE,
+		 .warn = true}, /* its length is not SHA-512's */
+		{"311", false, .state = TLSASET_NONE},
+		{"", true, .state = TLSASET_NONE},
+		{"", true, .rcode = 3, .state = TLSASET_NONE},
+		{"311", true, .bogus = true, .state = TLSASET_KEPT},
+		{"", false, .rcode = 2, .state = TLSASET_KEPT},
+		{"", false, .timeout = true, .state = TLSASET_KEPT},
+	};
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct dns_answer a = tlsa_answer(rows[i].secure, rows[i].kinds);
+		struct tlsaset s = {.state = TLSASET_KEPT};
+
+		a.bogus = rows[i].bogus;
+		a.rcode = rows[i].rcode;
+		tlsaset_answered(&s, rows[i].timeout ? NULL : &a, rows[i].timeout, &v);
+		assert_int_equal(s.state, rows[i].state);
+		assert_int_equal(s.n, rows[i].n);
+		assert_int_equal(s.warn, rows[i].warn);
+	}
+}
+
+static void a_bogus_answer_keeps_the_last_good_records(void **state)
+{
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
+	struct dns_answer good = tlsa_answer(true, "311"), bogus = good;
+	struct tlsaset s = {.state = TLSASET_KEPT};
+
+	(void)state;
+	bogus.bogus = true;
+	assert_true(tlsaset_answered(&s, &good, false, &v));
+	assert_false(tlsaset_answered(&s, &good, false, &v));
+	assert_true(tlsaset_answered(&s, &bogus, false, &v));
+	assert_int_equal(s.n, 1);
+	assert_int_equal(s.due_ms, 1000 + M / 6);
+}
+
+static void a_key_is_compared_where_it_can_be(void **state)
+{
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
+	struct dns_answer one = tlsa_answer(true, "311");
+	struct tlsaset s = {.state = TLSASET_KEPT};
+	struct tls_info tls = {.version = "TLSv1.3"};
+
+	(void)state;
+	tlsaset_answered(&s, &one, false, &v);
+	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_NO_MATCH);
+	memset(tls.spki_sha256, 7, sizeof(tls.spki_sha256));
+	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_MATCH);
+	tls.version[0] = '\0';
+	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_UNKNOWN);
+	tls.version[0] = 'T';
+	s.list[0].selector = TLSA_SELECTOR_CERT;
+	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_UNKNOWN);
+}
+
+#define T(name) cmocka_unit_test_setup(name, begin)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_first_answer_is_applied_as_it_is),
+		T(the_same_answer_changes_nothing),
+		T(errors_keep_the_set_and_are_retried_faster_at_first),
+		T(an_empty_zone_never_empties_a_service),
+		T(without_a_set_errors_give_no_servers),
+		T(what_is_added_comes_at_once),
+		T(another_preference_is_another_tier),
+		T(there_is_one_change_a_minute),
+		T(what_is_missing_goes_after_two_answers_and_two_minutes),
+		T(one_answer_is_not_enough_however_old),
+		T(what_comes_back_in_time_was_never_gone),
+		T(an_exchanger_whose_lookup_fails_keeps_its_addresses),
+		T(fewer_than_half_are_held_back_until_accepted),
+		T(what_is_held_ends_when_the_answer_is_another_one),
+		T(a_change_that_leaves_no_server_that_takes_mail_is_held),
+		T(a_renamed_exchanger_is_another_server_once_it_takes_mail),
+		T(a_second_address_renames_nobody),
+		T(the_jitter_only_shortens),
+		T(excluded_addresses_are_named_with_the_remedy),
+		T(an_address_of_the_configuration_wins),
+		T(within_is_in_place_of_the_networks),
+		T(the_other_family_only_by_tunnel_and_without_the_own),
+		T(a_shared_address_is_the_better_preferences),
+		T(names_are_checked),
+		T(there_is_no_room_for_more_than_all_servers),
+		T(names_in_wire_form_are_exact),
+		T(an_answer_is_judged_bogus_first),
+		T(tlsa_records_are_judged_as_exchange_online_does),
+		T(a_bogus_answer_keeps_the_last_good_records),
+		T(a_key_is_compared_where_it_can_be),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The TLSA records of a probe's tlsa-name: which of them are in force, judged as Exchange Online judges them
+ * (docs/zone.md). Pure.
+ */
+#ifndef MXLB_TLSASET_H
+#define MXLB_TLSASET_H
+
+#include "core/dns.h"
+#include "core/event.h"
+#include "core/verdict.h"
+
+enum tlsaset_state { TLSASET_CURRENT, TLSASET_NONE, TLSASET_KEPT, TLSASET_STATES };
+
+struct tlsaset {
+	enum tlsaset_state state;
+	char why[DNS_WHY_SIZE + 64];
+	bool warn; /* of state none: there are records, but no usable one */
+	struct tlsa list[CONFIG_MAX_TLSA];
+	unsigned n;	     /* in force; 0: TLS without authentication */
+	int64_t set_wall_ms; /* of the last good answer; 0: none */
+	uint64_t lookups[DNS_RESULTS];
+	unsigned failures;
+	uint64_t due_ms;
+};
+
+enum tlsaset_match { TLSASET_NO_MATCH, TLSASET_MATCH, TLSASET_UNKNOWN };
+
+struct tlsaset_view {
+	const struct dns_conf *dns;
+	uint64_t now_ms;
+	int64_t wall_ms;
+	uint32_t random;
+};
+
+const char *tlsaset_state_name(enum tlsaset_state s);
+/* timeout: there is no answer, a is not looked at. True: the state or the set changed. */
+bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, bool timeout,
+		      const struct tlsaset_view *v);
+const char *tlsaset_exchange_online(const struct tlsaset *s);
+/* Does a server's certificate, as last seen, match one? Only digests of the key by SHA-256 can be compared. */
+enum tlsaset_match tlsaset_matches(const struct tlsaset *s, const struct tls_info *tls);
+
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* What addresses from DNS are judged by: the VIPs, the addresses and the networks of this box. */
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include "daemon/zones_parts.h"
+
+#define LOCALS_MAX 256
+
+struct box {
+	struct zone_box view; /* first: the others see only this */
+	struct addr vips[MXLB_MAX_SERVICES], locals[LOCALS_MAX];
+	struct prefix networks[LOCALS_MAX];
+};
+
+static uint8_t mask_length(const struct sockaddr *mask, bool v4)
+{
+	const uint8_t *bytes =
+		v4 ? (const uint8_t *)&((const struct sockaddr_in *)mask)->sin_addr
+		   : (const uint8_t *)&((const struct sockaddr_in6 *)mask)->sin6_addr;
+	unsigned len = v4 ? 96 : 0;
+
+	for (size_t i = 0; i < (v4 ? 4u : 16u); i++)
+		len += (unsigned)__builtin_popcount(bytes[i]);
+	return (uint8_t)len;
+}
+
+static bool is_configured(const struct config *c, const char *interface)
+{
+	size_t len;
+
+	for (unsigned i = 0; i < c->n_interfaces; i++) {
+		len = strlen(c->interfaces[i].name);
+		/* eth0.30, where mail arrives tagged */
+		if (!strncmp(interface, c->interfaces[i].name, len) &&
+		    (!interface[len] || (interface[len] == '.' && c->interfaces[i].vlan)))
+			return true;
+	}
+	return false;
+}
+
+static void add_local(struct box *b, const struct config *c, const struct ifaddrs *i)
+{
+	struct prefix *p = &b->networks[b->view.n_networks];
+	struct sockaddr_storage ss = {0};
+	bool v4 = i->ifa_addr->sa_family == AF_INET;
+	char text[ADDR_TEXT_SIZE];
+	struct addr a;
+
+	memcpy(&ss, i->ifa_addr, v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+	addr_from_sockaddr(&ss, &a);
+	b->locals[b->view.n_locals++] = a;
+	if (!i->ifa_netmask || !is_configured(c, i->ifa_name) || addr_is_martian(&a))
+		return;
+	p->addr = a;
+	p->len = mask_length(i->ifa_netmask, v4);
+	addr_prefix_text(p, text);
+	if (addr_parse_prefix(text, p) != -EINVAL) /* clears the bits beyond it */
+		b->view.n_networks++;
+}
+
+struct zone_box *zone_box_make(const struct config *c)
+{
+	struct box *b = calloc(1, sizeof(*b));
+	struct ifaddrs *all = NULL;
+
+	if (!b || getifaddrs(&all)) {
+		free(b);
+		return NULL;
+	}
+	for (struct ifaddrs *i = all; i && b->view.n_locals < LOCALS_MAX; i = i->ifa_next)
+		if (i->ifa_addr &&
+		    (i->ifa_addr->sa_family == AF_INET || i->ifa_addr->sa_family == AF_INET6))
+			add_local(b, c, i);
+	freeifaddrs(all);
+	for (unsigned i = 0; i < c->n_services; i++)
+		b->vips[b->view.n_vips++] = c->services[i].address;
+	b->view.vips = b->vips;
+	b->view.locals = b->locals;
+	b->view.networks = b->networks;
+	return &b->view;
+}
+
+void zone_box_free(struct zone_box *box)
+{
+	free(box); /* the first member of what zone_box_make() allocates */
+}

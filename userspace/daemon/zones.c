@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Lookups by their time, and their answers into the configuration in force. Decisions: core/zone.c and core/tlsaset.c.
+ *
+ *   1. There is a state for each service with `mx` and for each probe with `tlsa-name`. A reload keeps those whose name
+ *      in DNS stays.
+ *   2. What comes into force is a copy of the configuration with other servers, applied as by a reload.
+ *   3. A service whose zone was never answered keeps the servers it had before the reload, or has none and is not ready.
+ *   4. Without such services and probes nothing of this exists: no timer, no child, no library.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include "core/diff.h"
+#include "daemon/zones_parts.h"
+#include "util/log.h"
+#include "zone/zone_store.h"
+
+static void free_entry(struct zone_entry *e)
+{
+	if (e)
+		lookup_cancel(e->round);
+	free(e);
+}
+
+static void free_tlsa(struct tlsa_entry *e)
+{
+	if (e && e->asked)
+		e->orphan = true;
+	else
+		free(e);
+}
+
+static bool is_kept(const void *entry, void *const *list, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (list[i] == entry)
+			return true;
+	return false;
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events);
+
+static bool make_zones(struct daemon *d)
+{
+	struct zones *z = calloc(1, sizeof(*z));
+
+	if (!z || resolver_new(d->loop, &z->resolver)) {
+		free(z);
+		return false;
+	}
+	ev_timer_init(&z->tick, on_tick, 0, 0);
+	z->tick.data = d;
+	d->zones = z;
+	return true;
+}
+
+void zones_commit(struct daemon *d, struct zones_draft *draft, zones_replace_fn *replace)
+{
+	bool needed = config_needs_dns(d->config);
+
+	if (!d->zones && needed && !make_zones(d))
+		log_error("event=zone_failed error=\"no memory\" note=\"reload to try again\"");
+	if (!d->zones) {
+		zones_drop(draft);
+		return;
+	}
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
+		if (!is_kept(d->zones->entries[i], (void *const *)draft->entries,
+			     MXLB_MAX_SERVICES))
+			free_entry(d->zones->entries[i]);
+	for (unsigned i = 0; i < CONFIG_MAX_PROBES; i++)
+		if (!is_kept(d->zones->tlsa[i], (void *const *)draft->tlsa, CONFIG_MAX_PROBES))
+			free_tlsa(d->zones->tlsa[i]);
+	d->zones->replace = replace;
+	memcpy(d->zones->entries, draft->entries, sizeof(draft->entries));
+	memcpy(d->zones->tlsa, draft->tlsa, sizeof(draft->tlsa));
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
+		if (draft->maps[i])
+			d->zones->entries[i]->map = *draft->maps[i];
+	memset(draft->new_entry, 0, sizeof(draft->new_entry));
+	memset(draft->new_tlsa, 0, sizeof(draft->new_tlsa));
+	zones_drop(draft);
+	resolver_set(d->zones->resolver, &d->config->dns);
+	if (d->model)
+		zones_schedule(d);
+}
+
+/* ---- into force ---- */
+
+static const struct service *service_of(const struct daemon *d, const char *name)
+{
+	for (unsigned i = 0; i < d->model->n_services; i++)
+		if (!strcmp(d->model->services[i].conf.name, name))
+			return &d->model->services[i];
+	return NULL;
+}
+
+uint32_t zones_chance(void)
+{
+	uint32_t r = 0;
+
+	return getrandom(&r, sizeof(r), GRND_NONBLOCK) == sizeof(r) ? r : 0;
+}
+
+static unsigned find_takers(const struct daemon *d, const char *name,
+			    struct backend_conf takers[ZONE_MAX_SERVERS])
+{
+	const struct service *s = service_of(d, name);
+	unsigned n = 0;
+
+	for (unsigned i = 0; s && i < s->n_backends && n < ZONE_MAX_SERVERS; i++)
+		if (s->backends[i].in_ring && s->backends[i].health.verdict == VERDICT_UP)
+			takers[n++] = s->backends[i].conf;
+	return n;
+}
+
+static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_state was,
+		      const char *who)
+{
+	struct event *ev = daemon_event(d, EVENT_ZONE);
+	size_t at;
+
+	snprintf(ev->service, sizeof(ev->service), "%s", e->service);
+	snprintf(ev->from, sizeof(ev->from), "%s", zone_state_name(was));
+	snprintf(ev->to, sizeof(ev->to), "%s", zone_state_name(e->zone.state));
+	snprintf(ev->user, sizeof(ev->user), "%s", who);
+	at = (size_t)snprintf(ev->cause, sizeof(ev->cause), "%s", e->zone.why);
+	for (unsigned i = 0; i < e->zone.in_force.n && at < sizeof(ev->cause); i++)
+		if (e->map.unmapped[i][0]) {
+			snprintf(ev->reason, sizeof(ev->reason), "unmapped");
+			at += (size_t)snprintf(ev->cause + at, sizeof(ev->cause) - at, "%s%s %s",
+					       at ? "; " : "", e->zone.in_force.list[i].name,
+					       e->map.unmapped[i]);
+		}
+}
+
+/* Rule 2. */
+void zones_bring_into_force(struct daemon *d, const char *who)
+{
+	struct config *next = config_copy(d->config);
+	int err = next ? d->zones->replace(d, who, next) : -ENOMEM;
+
+	d->zones->unapplied = err;
+	daemon_changed(d);
+	if (!err)
+		return;
+	config_free(next);
+	log_error("event=zone_not_applied error=\"%s\" note=\"tried again\"", strerror(-err));
+}
+
+static bool make_view(struct daemon *d, struct zone_entry *e, struct zone_view *v,
+		      struct zone_box **box, struct backend_conf *takers)
+{
+	const struct config *c = d->config;
+	unsigned i = 0;
+
+	while (i < c->n_services && strcmp(c->services[i].name, e->service))
+		i++;
+	*box = i < c->n_services ? zone_box_make(c) : NULL;
+	if (!*box)
+		return false;
+	*v = (struct zone_view){.service = &c->services[i],
+				.dns = &c->dns,
+				.box = *box,
+				.takers = takers,
+				.n_takers = find_takers(d, e->service, takers),
+				.room = zones_room_for(c, i),
+				.now_ms = clock_now().mono_ms,
+				.wall_ms = clock_now().wall_ms,
+				.random = zones_chance()};
+	return true;
+}
+
+/* One of zone.c's decisions. a NULL: without an answer; who NULL: not an operator's. */
+static unsigned decide(struct daemon *d, struct zone_entry *e, const struct zone_answer *a,
+		       const char *who)
+{
+	struct backend_conf takers[ZONE_MAX_SERVERS];
+	enum zone_state was = e->zone.state;
+	struct zone_view v;
+	struct zone_box *box;
+	unsigned act;
+
+	if (!make_view(d, e, &v, &box, takers))
+		return 0;
+	act = who ? zone_accept(&e->zone, &v, &e->map)
+	      : a ? zone_answered(&e->zone, a, &v, &e->map)
+		  : zone_consider(&e->zone, &v, &e->map);
+	zone_box_free(box);
+	if (act & ZONE_TELL)
+		tell_zone(d, e, was, who ?: "");
+	if (e->zone.has_set && e->zone.state == ZONE_CURRENT)
+		store_zone(e->service, e->mx, &e->zone);
+	if (act & ZONE_APPLY)
+		zones_bring_into_force(d, who ?: "zone");
+	return act;
+}
+
+static void on_looked_up(void *ctx, const struct zone_answer *a)
+{
+	struct zone_entry *e = ctx;
+	struct daemon *d = e->daemon;
+
+	e->round = NULL;
+	e->zone.due_ms =
+		clock_now().mono_ms + d->config->dns.refresh_min_ms; /* if it cannot be judged */
+	decide(d, e, a, NULL);
+	zones_schedule(d);
+}
+
+/* ---- time ---- */
+
+static void look_up(struct daemon *d, unsigned i)
+{
+	struct zone_entry *e = d->zones->entries[i];
+
+	if (lookup_start(d->zones->resolver, &d->config->services[i], d->config->dns.dnssec,
+			 on_looked_up, e, &e->round))
+		e->zone.due_ms = clock_now().mono_ms + d->config->dns.refresh_min_ms;
+}
+
+static void earlier(uint64_t *first, uint64_t at)
+{
+	if (at < *first)
+		*first = at;
+}
+
+/* When the timer is due; looks up what is due now. */
+void zones_schedule(struct daemon *d)
+{
+	uint64_t now = clock_now().mono_ms, first = now + d->config->dns.refresh_max_ms;
+
+	for (unsigned i = 0; i < d->config->n_services; i++) {
+		struct zone_entry *e = d->zones->entries[i];
+
+		if (e && !e->round && e->zone.due_ms <= now)
+			look_up(d, i);
+		if (e && !e->round)
+			earlier(&first, e->zone.due_ms);
+		if (e && e->zone.again_ms)
+			earlier(&first, e->zone.again_ms);
+	}
+	for (unsigned i = 0; i < d->config->n_probes; i++) {
+		struct tlsa_entry *e = d->zones->tlsa[i];
+
+		if (e && !e->asked && e->set.due_ms <= now)
+			zones_look_up_tlsa(d, e);
+		if (e && !e->asked)
+			earlier(&first, e->set.due_ms);
+	}
+	if (d->zones->unapplied)
+		earlier(&first, now + d->config->dns.refresh_min_ms);
+	ev_timer_stop(d->loop, &d->zones->tick);
+	ev_timer_set(&d->zones->tick, first > now ? (double)(first - now) / 1000.0 : 0, 0);
+	ev_timer_start(d->loop, &d->zones->tick);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct daemon *d = timer->data;
+	uint64_t now = clock_now().mono_ms;
+
+	(void)loop, (void)events;
+	if (d->zones->unapplied)
+		zones_bring_into_force(d, "zone");
+	for (unsigned i = 0; i < d->config->n_services; i++) {
+		struct zone_entry *e = d->zones->entries[i];
+
+		if (e && e->zone.again_ms && e->zone.again_ms <= now)
+			decide(d, e, NULL, NULL);
+	}
+	zones_schedule(d);
+}
+
+void zones_start(struct daemon *d)
+{
+	if (d->zones)
+		zones_schedule(d);
+}
+
+void zones_stop(struct daemon *d)
+{
+	if (!d->zones)
+		return;
+	ev_timer_stop(d->loop, &d->zones->tick);
+	resolver_free(d->zones->resolver);
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
+		if (d->zones->entries[i])
+			lookup_free(d->zones->entries[i]->round);
+		free(d->zones->entries[i]);
+	}
+	for (unsigned i = 0; i < CONFIG_MAX_PROBES; i++)
+		free(d->zones->tlsa[i]);
+	free(d->zones);
+}
+
+/* ---- for clients ---- */
+
+const struct zone_report *zones_report(struct daemon *d)
+{
+	struct zones *z = d->zones;
+
+	if (!z || !config_needs_dns(d->config))
+		return NULL;
+	memset(&z->report, 0, sizeof(z->report));
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
+		z->report.zones[i] = z->entries[i] ? &z->entries[i]->zone : NULL;
+		z->report.maps[i] = z->entries[i] ? &z->entries[i]->map : NULL;
+	}
+	for (unsigned i = 0; i < CONFIG_MAX_PROBES; i++) {
+		z->report.tlsasets[i] = z->tlsa[i] ? &z->tlsa[i]->set : NULL;
+		z->report.tlsa_unmatched[i] = z->tlsa[i] && z->tlsa[i]->unmatched;
+	}
+	return &z->report;
+}
+
+static struct zone_entry *entry_named(struct daemon *d, const char *service)
+{
+	for (unsigned i = 0; d->zones && i < MXLB_MAX_SERVICES; i++)
+		if (d->zones->entries[i] && !strcmp(d->zones->entries[i]->service, service))
+			return d->zones->entries[i];
+	return NULL;
+}
+
+int zones_read(struct daemon *d, const char *service)
+{
+	struct zone_entry *e = entry_named(d, service);
+
+	if (!e)
+		return -ENOENT;
+	e->zone.due_ms = 0;
+	for (unsigned i = 0; i < d->config->n_services; i++) /* its probe's records, too */
+		if (d->zones->entries[i] == e && d->zones->tlsa[d->config->services[i].probe])
+			d->zones->tlsa[d->config->services[i].probe]->set.due_ms = 0;
+	zones_schedule(d);
+	return 0;
+}
+
+int zones_accept(struct daemon *d, const char *service, const char *who)
+{
+	struct zone_entry *e = entry_named(d, service);
+
+	if (!e)
+		return -ENOENT;
+	if (!(decide(d, e, NULL, who) & ZONE_APPLY))
+		return -EAGAIN;
+	zones_schedule(d);
+	return 0;
+}
+
+void zones_held(struct daemon *d, const char *service, struct buf *out)
+{
+	struct zone_set *set = malloc(sizeof(*set));
+	struct zone_map *map = malloc(sizeof(*map));
+	const struct zone_entry *e = entry_named(d, service);
+	struct config *next = NULL;
+	struct zone_box *box = NULL;
+
+	if (!set || !map || !e || !zone_held(&e->zone, set))
+		goto out;
+	next = config_copy(d->config);
+	box = zone_box_make(d->config);
+	for (unsigned i = 0; next && box && i < next->n_services; i++) {
+		if (strcmp(next->services[i].name, service))
+			continue;
+		zone_servers(set, &next->services[i], box, zones_room_for(next, i), map);
+		if (!zones_set_backends(&next->services[i], map->servers, map->n))
+			compare_config(d->model, next, clock_now(), out);
+	}
+out:
+	config_free(next);
+	zone_box_free(box);
+	free(set);
+	free(map);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Servers and TLSA records from DNS: when something is looked up, and how an answer comes into force: as a reload
+ * would bring it.
+ */
+#ifndef MXLB_ZONES_H
+#define MXLB_ZONES_H
+
+#include "core/zone_report.h"
+#include "util/buf.h"
+
+struct config;
+struct daemon;
+struct zones;
+struct zones_draft;
+
+/*
+ * Fills in what is known for a configuration that is not in force yet: the set in force, the one of the last run, or the
+ * servers that the service has now. The draft is committed or dropped. 0 or -ENOMEM.
+ */
+int zones_draft(struct daemon *d, struct config *config, struct zones_draft **out);
+/* .config is in force from now on. replace: brings a copy with other servers into force: daemon_replace_config(). */
+typedef int zones_replace_fn(struct daemon *d, const char *who, struct config *config);
+void zones_commit(struct daemon *d, struct zones_draft *draft, zones_replace_fn *replace);
+void zones_drop(struct zones_draft *draft);
+
+void zones_start(struct daemon *d); /* lookups begin; the model is there */
+void zones_stop(struct daemon *d);
+const struct zone_report *zones_report(struct daemon *d); /* NULL: nothing comes from DNS */
+/* 0, -ENOENT: the service has no zone; zones_accept() -EAGAIN: nothing is held back. */
+int zones_read(struct daemon *d, const char *service);
+int zones_accept(struct daemon *d, const char *service, const char *who);
+/* What zones_accept() would change, line by line. */
+void zones_held(struct daemon *d, const char *service, struct buf *out);
+
+#endif

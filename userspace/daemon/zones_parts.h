@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of zones.h share: zones.c, zones_draft.c, zones_tlsa.c, zone_box.c. */
+#ifndef MXLB_ZONES_PARTS_H
+#define MXLB_ZONES_PARTS_H
+
+#include "daemon/daemon.h"
+#include "daemon/zones.h"
+#include "zone/lookup.h"
+
+struct zone_entry {
+	struct daemon *daemon;
+	char service[CONFIG_NAME_SIZE];
+	char mx[DNS_NAME_SIZE];
+	struct zone zone;
+	struct zone_map map;
+	struct lookup_round *round; /* NULL: nothing is being looked up */
+};
+
+struct tlsa_entry {
+	struct daemon *daemon;
+	char probe[CONFIG_NAME_SIZE];
+	char name[DNS_NAME_SIZE + 16]; /* "_25._tcp.mail.example.net" */
+	struct tlsaset set;
+	bool asked, unmatched;
+	bool orphan; /* its probe is gone; freed when its answer comes */
+};
+
+struct zones {
+	struct resolver *resolver;
+	zones_replace_fn *replace;
+	struct zone_entry *entries[MXLB_MAX_SERVICES]; /* by config.services; NULL: it has tiers */
+	struct tlsa_entry *tlsa[CONFIG_MAX_PROBES];
+	ev_timer tick;
+	bool unapplied; /* a change could not be applied */
+	struct zone_report report;
+};
+
+struct zones_draft {
+	struct zone_entry *entries[MXLB_MAX_SERVICES];
+	struct tlsa_entry *tlsa[CONFIG_MAX_PROBES];
+	struct zone_map
+		*maps[MXLB_MAX_SERVICES]; /* the entries' own, once committed; NULL: as before */
+	bool new_entry[MXLB_MAX_SERVICES], new_tlsa[CONFIG_MAX_PROBES];
+};
+
+/* zone_box.c: this box by a configuration, on the heap because it is large. NULL: no memory. */
+struct zone_box *zone_box_make(const struct config *c);
+void zone_box_free(struct zone_box *box); /* NULL is fine */
+
+/* zones_draft.c: how many servers a service may have beside those of others. */
+unsigned zones_room_for(const struct config *c, unsigned service);
+/* Copied. 0 or -ENOMEM. */
+int zones_set_backends(struct service_conf *s, const struct backend_conf *list, unsigned n);
+
+/* zones.c: sets the timer for the next lookup, and brings what is known into force as a reload would. */
+void zones_schedule(struct daemon *d);
+void zones_bring_into_force(struct daemon *d, const char *who);
+/* For the jitter of lookups. */
+uint32_t zones_chance(void);
+
+/* zones_tlsa.c: looks the records up. */
+void zones_look_up_tlsa(struct daemon *d, struct tlsa_entry *e);
+
+#endif

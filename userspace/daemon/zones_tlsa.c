@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The TLSA records of a probe's tlsa-name: lookups, events, and what comes into force. Decisions: core/tlsaset.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "daemon/zones_parts.h"
+#include "util/clock.h"
+#include "zone/zone_store.h"
+
+/* Of the best tier's servers whose certificate is known, none matches, and one surely does not. */
+static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e)
+{
+	bool any_match = false, any_miss = false;
+
+	for (unsigned i = 0; i < d->model->n_services; i++) {
+		const struct service *s = &d->model->services[i];
+
+		for (unsigned k = 0; k < s->n_backends && !strcmp(s->probe.name, e->probe); k++) {
+			const struct backend *b = &s->backends[k];
+			enum tlsaset_match m = tlsaset_matches(&e->set, &b->last.tls);
+
+			if (b->conf.preference != s->backends[0].conf.preference)
+				break;
+			any_match |= m == TLSASET_MATCH;
+			any_miss |= m == TLSASET_NO_MATCH;
+		}
+	}
+	return any_miss && !any_match;
+}
+
+static void tell_tlsa(struct daemon *d, const struct tlsa_entry *e, enum tlsaset_state was)
+{
+	struct event *ev = daemon_event(d, EVENT_TLSA);
+	char cause[1024];
+
+	snprintf(ev->from, sizeof(ev->from), "%s", tlsaset_state_name(was));
+	snprintf(ev->to, sizeof(ev->to), "%s", tlsaset_state_name(e->set.state));
+	if (e->unmatched || e->set.warn)
+		snprintf(ev->reason, sizeof(ev->reason), "%s",
+			 e->unmatched ? "unmatched" : "unusable");
+	snprintf(cause, sizeof(cause), "probe %s: %s: %u records in force%s%s%s", e->probe, e->name,
+		 e->set.n, *e->set.why ? "; " : "", e->set.why,
+		 e->unmatched ? "; no server of the best tier has a key that matches" : "");
+	snprintf(ev->cause, sizeof(ev->cause), "%.*s", (int)sizeof(ev->cause) - 1, cause);
+}
+
+static bool same_records(const struct probe_conf *p, const struct tlsaset *s)
+{
+	return p->cert.n_tlsa == s->n && !memcmp(p->cert.tlsa, s->list, s->n * sizeof(*s->list));
+}
+
+static void apply_tlsa(struct daemon *d, const struct tlsa_entry *e)
+{
+	for (unsigned i = 0; i < d->config->n_probes; i++)
+		if (!strcmp(d->config->probes[i].name, e->probe) &&
+		    !same_records(&d->config->probes[i], &e->set)) {
+			zones_bring_into_force(d, "zone");
+			return;
+		}
+}
+
+static void on_tlsa(void *ctx, const struct dns_answer *a, const char *why)
+{
+	struct tlsa_entry *e = ctx;
+	struct daemon *d = e->daemon;
+	enum tlsaset_state was = e->set.state;
+	bool unmatched = e->unmatched, changed;
+
+	(void)why;
+	e->asked = false;
+	if (e->orphan) {
+		free(e);
+		return;
+	}
+	changed = tlsaset_answered(&e->set, a, !a,
+				   &(struct tlsaset_view){.dns = &d->config->dns,
+							  .now_ms = clock_now().mono_ms,
+							  .wall_ms = clock_now().wall_ms,
+							  .random = zones_chance()});
+	e->unmatched = is_unmatched(d, e);
+	if (changed || e->unmatched != unmatched)
+		tell_tlsa(d, e, was);
+	if (e->set.state != TLSASET_KEPT)
+		store_tlsa(e->probe, e->name, &e->set);
+	apply_tlsa(d, e);
+	zones_schedule(d);
+}
+
+void zones_look_up_tlsa(struct daemon *d, struct tlsa_entry *e)
+{
+	e->asked = !resolver_ask(d->zones->resolver, e->name, DNS_TLSA, on_tlsa, e);
+	if (!e->asked)
+		e->set.due_ms = clock_now().mono_ms + d->config->dns.refresh_min_ms;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Metrics of what comes from DNS: none without `mx` and `tlsa-name` in the configuration. */
+#include "web/exposition.h"
+
+static const char *name_of_state(unsigned i)
+{
+	return zone_state_name(i);
+}
+
+static const char *name_of_result(unsigned i)
+{
+	return dns_result_name(i);
+}
+
+static const char *name_of_dnssec(unsigned i)
+{
+	static const char *const names[] = {"secure", "unsigned", "bogus", "unknown"};
+
+	return names[i];
+}
+
+static const char *name_of_tlsa(unsigned i)
+{
+	return tlsaset_state_name(i);
+}
+
+static unsigned dnssec_of(const struct zone *z)
+{
+	if (z->last == DNS_BOGUS)
+		return 2;
+	return z->last != DNS_OK || !z->has_answer ? 3 : z->secure ? 0 : 1;
+}
+
+static void write_zones(struct exposition *e, const struct family *f,
+			void (*one)(struct exposition *e, const char *labels, const struct zone *z))
+{
+	exposition_family(e, f);
+	for (unsigned i = 0; i < e->model->n_services; i++) {
+		char labels[LABELS_SIZE] = "";
+
+		labels_add(labels, "service", e->model->services[i].conf.name);
+		if (e->info->zones->zones[i])
+			one(e, labels, e->info->zones->zones[i]);
+	}
+}
+
+static void state(struct exposition *e, const char *labels, const struct zone *z)
+{
+	exposition_state(e, labels, "state", name_of_state, ZONE_STATES, z->state);
+}
+
+static void answered(struct exposition *e, const char *labels, const struct zone *z)
+{
+	exposition_sample(e, labels, (uint64_t)(z->answer_wall_ms / 1000));
+}
+
+static void lookups(struct exposition *e, const char *labels, const struct zone *z)
+{
+	exposition_counts(e, labels, "result", name_of_result, DNS_RESULTS, z->lookups);
+}
+
+static void dnssec(struct exposition *e, const char *labels, const struct zone *z)
+{
+	exposition_state(e, labels, "status", name_of_dnssec, 4, dnssec_of(z));
+}
+
+static void write_tlsa(struct exposition *e)
+{
+	static const struct family records =
+		FAMILY("mxlb_tlsa_records", GAUGE, "TLSA records of DNS in force.");
+	static const struct family states =
+		FAMILY("mxlb_tlsa_state", GAUGE, "1 for the state of the probe's TLSA records.");
+
+	for (int pass = 0; pass < 2; pass++) {
+		exposition_family(e, pass ? &states : &records);
+		for (unsigned i = 0; i < e->model->config->n_probes; i++) {
+			const struct tlsaset *t = e->info->zones->tlsasets[i];
+			char labels[LABELS_SIZE] = "";
+
+			labels_add(labels, "probe", e->model->config->probes[i].name);
+			if (t && pass)
+				exposition_state(e, labels, "state", name_of_tlsa, TLSASET_STATES,
+						 t->state);
+			else if (t)
+				exposition_sample(e, labels, t->n);
+		}
+	}
+}
+
+void metrics_zone(struct exposition *e)
+{
+	static const struct family states =
+		FAMILY("mxlb_zone_state", GAUGE, "1 for the state of the service's zone.");
+	static const struct family times =
+		FAMILY("mxlb_zone_answer_timestamp_seconds", GAUGE,
+		       "When DNS last gave MX records for the service; 0: not since the start.");
+	static const struct family results =
+		FAMILY("mxlb_zone_lookups", COUNTER,
+		       "Lookups of the service's MX records, by their result.");
+	static const struct family statuses =
+		FAMILY("mxlb_zone_dnssec", GAUGE, "1 for the DNSSEC status of the last lookup.");
+
+	if (!e->info->zones)
+		return;
+	write_zones(e, &states, state);
+	write_zones(e, &times, answered);
+	write_zones(e, &results, lookups);
+	write_zones(e, &statuses, dnssec);
+	write_tlsa(e);
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The files are read like any input: a wrong one is ignored, and the next good answer replaces it. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "util/log.h"
+#include "util/statefile.h"
+#include "zone/zone_store.h"
+
+static bool path_of(const char *folder, const char *name, bool make, char path[STATEFILE_PATH_SIZE])
+{
+	const char *dir = statefile_dir();
+
+	if (!dir ||
+	    snprintf(path, STATEFILE_PATH_SIZE, "%s/%s", dir, folder) >= STATEFILE_PATH_SIZE)
+		return false;
+	if (make)
+		mkdir(path, 0700);
+	return snprintf(path, STATEFILE_PATH_SIZE, "%s/%s/%s.json", dir, folder, name) <
+	       STATEFILE_PATH_SIZE - 8;
+}
+
+static void write_json(const char *folder, const char *name, json_t *json)
+{
+	char path[STATEFILE_PATH_SIZE], *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
+	int err;
+
+	json_decref(json);
+	if (text && path_of(folder, name, true, path)) {
+		err = statefile_write(path, text, strlen(text));
+		if (err)
+			log_warn("event=zone_not_kept file=%s error=\"%s\" note=\"a start without "
+				 "DNS would not know it\"",
+				 path, strerror(-err));
+	}
+	free(text);
+}
+
+static const char *const namings[] = {
+	[ZONE_UNNAMED] = "unused", [ZONE_BARE] = "bare", [ZONE_SUFFIXED] = "suffixed"};
+
+/* The addresses in order, each with how its server is named. */
+static json_t *exchanger_json(const struct zone_exchanger *e)
+{
+	json_t *addresses = json_object();
+	char text[ADDR_TEXT_SIZE];
+
+	for (unsigned k = 0; k < e->n; k++)
+		json_object_set_new(addresses, addr_text(&e->addresses[k].addr, text),
+				    json_string(namings[e->addresses[k].naming]));
+	return json_pack("{s:s, s:i, s:o}", "name", e->name, "preference", e->preference,
+			 "addresses", addresses);
+}
+
+void store_zone(const char *service, const char *mx, const struct zone *z)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < z->in_force.n; i++)
+		json_array_append_new(list, exchanger_json(&z->in_force.list[i]));
+	write_json("zone", service,
+		   json_pack("{s:s, s:I, s:b, s:o}", "mx", mx, "time", (json_int_t)z->set_wall_ms,
+			     "secure", z->secure, "exchangers", list));
+}
+
+static json_t *read_json(const char *folder, const char *name, const char *key, const char *of)
+{
+	char path[STATEFILE_PATH_SIZE];
+	json_t *json = path_of(folder, name, false, path)
+			       ? json_load_file(path, JSON_REJECT_DUPLICATES, NULL)
+			       : NULL;
+	const char *is = json_string_value(json_object_get(json, key));
+
+	if (is && !strcmp(is, of))
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+static bool read_exchanger(const json_t *json, struct zone_exchanger *e)
+{
+	const char *name = json_string_value(json_object_get(json, "name")), *text, *how;
+	json_int_t preference = json_integer_value(json_object_get(json, "preference"));
+	json_t *value;
+
+	*e = (struct zone_exchanger){.preference = (uint16_t)preference, .result = DNS_OK};
+	if (!name || dns_canonical(name, e->name) || preference < 0 || preference > UINT16_MAX)
+		return false;
+	json_object_foreach (json_object_get(json, "addresses"), text, value) {
+		struct zone_address *a = &e->addresses[e->n];
+
+		how = json_string_value(value);
+		if (e->n == ZONE_MAX_ADDRESSES || !how || addr_parse(text, &a->addr))
+			return false;
+		for (int i = ZONE_UNNAMED; i <= ZONE_SUFFIXED; i++)
+			if (!strcmp(how, namings[i]))
+				a->naming = (enum zone_naming)i;
+		e->n++;
+	}
+	return true;
+}
+
+bool store_read_zone(const char *service, const char *mx, struct zone *z)
+{
+	json_t *json = read_json("zone", service, "mx", mx), *one;
+	bool ok = json;
+	size_t i;
+
+	z->in_force.n = 0;
+	json_array_foreach (json_object_get(json, "exchangers"), i, one)
+		ok = ok && z->in_force.n < ZONE_MAX_EXCHANGERS &&
+		     read_exchanger(one, &z->in_force.list[z->in_force.n++]);
+	ok = ok && z->in_force.n;
+	z->has_set = ok;
+	z->secure = json_is_true(json_object_get(json, "secure"));
+	z->set_wall_ms = json_integer_value(json_object_get(json, "time"));
+	if (!ok)
+		z->in_force.n = 0;
+	zone_sort(&z->in_force);
+	json_decref(json);
+	return ok;
+}
+
+void store_tlsa(const char *probe, const char *name, const struct tlsaset *s)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < s->n; i++) {
+		const struct tlsa *t = &s->list[i];
+		char hex[2 * sizeof(t->digest) + 1];
+		size_t len = t->matching == TLSA_MATCHING_SHA512 ? 64 : 32;
+
+		for (size_t k = 0; k < len; k++)
+			snprintf(hex + 2 * k, 3, "%02x", t->digest[k]);
+		json_array_append_new(
+			list, json_sprintf("%d %d %d %s", t->usage, t->selector, t->matching, hex));
+	}
+	write_json("tlsa", probe,
+		   json_pack("{s:s, s:I, s:o}", "name", name, "time", (json_int_t)s->set_wall_ms,
+			     "records", list));
+}
+
+bool store_read_tlsa(const char *probe, const char *name, struct tlsaset *s)
+{
+	json_t *json = read_json("tlsa", probe, "name", name), *one;
+	char why[TLSA_WHY_SIZE];
+	bool ok = json;
+	size_t i;
+
+	json_array_foreach (json_object_get(json, "records"), i, one)
+		ok = ok && s->n < CONFIG_MAX_TLSA && json_is_string(one) &&
+		     !tlsa_parse(json_string_value(one), &s->list[s->n++], why);
+	if (!ok)
+		s->n = 0;
+	s->set_wall_ms = ok ? json_integer_value(json_object_get(json, "time")) : 0;
+	json_decref(json);
+	return ok;
+}
