@@ -67,7 +67,7 @@ NET      = netlink.c rtnl_request.c link.c neigh.c nexthop.c pmtu.c proberoute.c
 PROBE   += pulse.c leaving.c quarantine.c guard.c
 CONTROL  = control.c listen.c client.c operators.c commands.c request.c cmd_admin.c cmd_flows.c cmd_explain.c render.c cmd_events.c cmd_probe.c cmd_plan.c
 CONTROL += render_values.c
-DAEMON   = daemon.c settle.c announcer.c answers.c traffic.c interfaces.c vip_conflict.c put_back.c watch.c evidence.c hints.c flow_jobs.c reload.c events.c hook.c sdnotify.c manual_probe.c detach_all.c connlog_writer.c
+DAEMON   = daemon.c periodic.c settle.c announcer.c answers.c traffic.c interfaces.c vip_conflict.c put_back.c watch.c evidence.c hints.c flow_jobs.c reload.c events.c hook.c sdnotify.c manual_probe.c detach_all.c connlog_writer.c
 
 CORE    += resets.c diagnosis.c
 DAEMON  += reset_rounds.c kept_overrides.c

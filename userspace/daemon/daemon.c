@@ -95,6 +95,7 @@ static int drop_load_rights(void)
 /* The steps that cannot fail once all parts exist. */
 static void start_watching(struct daemon *d)
 {
+	table_start(d);
 	watches_start(d);
 	/*
 	 * The first plan uses what the kernel knows now: a tunnel's MTU, for instance, is in no record of an earlier
@@ -163,8 +164,6 @@ static int start_parts(struct daemon *d)
 	if (!err)
 		err = prober_new(d->loop, &probing, d->config->probes, d->config->n_probes,
 				 &d->prober);
-	if (!err)
-		err = table_start(d);
 	if (!err)
 		err = resets_start(d);
 	if (!err)

@@ -21,6 +21,7 @@
 #include "daemon/ha_role.h"
 #include "daemon/ha_routes.h"
 #include "daemon/zones.h"
+#include "daemon/periodic.h"
 #include "probe/prober.h"
 
 enum exit_code {
@@ -59,7 +60,7 @@ struct watch { /* the daemon's state of one server */
 
 struct evidence { /* evidence.c */
 	ev_timer timer;
-	uint64_t at, end; /* places of the flow table: the next one, and where the scan ends */
+	struct flow_places left; /* still to be scanned */
 	bool running, wanted;
 	struct evidence_slot *slots;
 	struct evidence_place *was,
@@ -112,7 +113,8 @@ struct daemon {
 	const char *sights[MXLB_MAX_PORTS]; /* as last told; NULL: it was never blind */
 	struct settling settling;
 	struct announcer announcer;
-	ev_timer heartbeat, epoch, sweep, resets, keep, owners, own;
+	ev_timer heartbeat, resets;
+	struct periodic epoch, sweep, keep, owners, own;
 	struct own_told { /* what was restored and not yet reported; when it was last reported */
 		unsigned n;
 		uint64_t at_ms;
@@ -145,10 +147,10 @@ struct daemon {
 	struct rejected_told { /* rejected_log.c: what the log said last of a service's kind */
 		uint64_t at_ms, packets;
 	} rejected_told[MXLB_MAX_SERVICES + 1][REJECTED_KINDS];
-	ev_timer rejected_look;
+	struct periodic rejected_look;
 	uint64_t refreshed_ms; /* when .counts and the model's traffic were read; 0: never */
 	struct {	       /* traffic.c, once a second */
-		ev_timer timer;
+		struct periodic timer;
 		uint64_t at_ms, cpu_ms;
 		unsigned idle_pct;
 		struct tally_rate rate; /* of all services */
@@ -316,7 +318,7 @@ int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, con
 void asked_stop(void *ctx, void *probe);
 
 /* flow_jobs.c: what needs the flow table. */
-int table_start(struct daemon *d); /* 0 or -errno, logged */
+void table_start(struct daemon *d);
 /* Updates the model's flow counts from a scan of the table that is at most a second old. */
 void table_refresh(struct daemon *d);
 /* traffic.c: the counters of the datapath, into the model and .counts, unless they are fresh. */

@@ -101,11 +101,10 @@ static void add_all(struct passive_volumes *to, const struct passive_volumes *fr
 		to->of[i] += from->of[i];
 }
 
-/* The part of the flow table to scan: IPv4 is its first half, IPv6 its second. */
-static void choose_part(struct daemon *d)
+/* Only the families of the refusing servers. */
+static void choose_places(struct daemon *d)
 {
 	struct evidence *e = &d->evidence;
-	uint64_t all = datapath_places(d->datapath);
 	bool v4 = false, v6 = false;
 	struct service *s;
 
@@ -115,8 +114,7 @@ static void choose_part(struct daemon *d)
 		v4 |= addr_is_v4(&s->conf.address);
 		v6 |= !addr_is_v4(&s->conf.address);
 	}
-	e->at = v4 ? 0 : all / 2;
-	e->end = v6 ? all : all / 2;
+	e->left = datapath_family_places(d->datapath, v4, v6);
 }
 
 static void begin(struct daemon *d)
@@ -138,7 +136,7 @@ static void begin(struct daemon *d)
 		s->since_s = (uint16_t)((now_ms - since_ms) / 1000 % 30000 + 1);
 		e->slot_of[id] = (uint8_t)++e->n_slots;
 	}
-	choose_part(d);
+	choose_places(d);
 	memcpy(e->was, e->is, e->n_is * sizeof(*e->was));
 	e->n_was = e->n_is;
 	e->n_is = e->next = 0;
@@ -264,7 +262,6 @@ static void on_evidence(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;
 	struct evidence *e = &d->evidence;
-	bool more;
 
 	(void)loop;
 	(void)events;
@@ -272,9 +269,9 @@ static void on_evidence(struct ev_loop *loop, ev_timer *timer, int events)
 		begin(d);
 	if (!e->running)
 		return;
-	more = datapath_each_ended(d->datapath, e->at, PART, add, d);
-	e->at += PART;
-	if (more && e->at < e->end)
+	datapath_each_ended(d->datapath, e->left.first, PART, add, d);
+	e->left.first += PART;
+	if (e->left.first < e->left.end)
 		in_ms(d, (uint64_t)(PAUSE_S * 1000));
 	else
 		end(d);

@@ -97,41 +97,24 @@ void table_refresh(struct daemon *d)
 		}
 }
 
-static void on_epoch(struct ev_loop *loop, ev_timer *timer, int events)
+static void step_epoch(struct daemon *d)
 {
-	struct daemon *d = timer->data;
-
-	(void)loop;
-	(void)events;
 	datapath_step_epoch(d->datapath);
 	datapath_set_pulse(d->datapath, clock_now().wall_ms);
 }
 
-static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+static void sweep(struct daemon *d)
 {
-	struct daemon *d = timer->data;
-
-	(void)loop;
-	(void)events;
 	begin_survey(d);
 	survey(d, LATER_MS);
 	d->settling.turn_max_ms[1] = d->settling.turn_max_ms[0];
 	d->settling.turn_max_ms[0] = 0;
 }
 
-static void timer_start(ev_timer *timer, struct daemon *d,
-			void (*cb)(struct ev_loop *, ev_timer *, int), double s)
+void table_start(struct daemon *d)
 {
-	ev_timer_init(timer, cb, s, s);
-	timer->data = d;
-	if (s > 0)
-		ev_timer_start(d->loop, timer);
-}
-
-int table_start(struct daemon *d)
-{
-	timer_start(&d->epoch, d, on_epoch, EPOCH_S);
-	timer_start(&d->sweep, d, on_sweep, SWEEP_S);
-	timer_start(&d->survey.more, d, on_more, 0);
-	return 0;
+	periodic_start(&d->epoch, d, step_epoch, EPOCH_S);
+	periodic_start(&d->sweep, d, sweep, SWEEP_S);
+	ev_timer_init(&d->survey.more, on_more, 0, 0);
+	d->survey.more.data = d;
 }

@@ -118,14 +118,8 @@ void on_link(void *ctx, unsigned interface, const struct netlink_link *link)
 }
 
 /* There is no event for a detached program, a removed pin or a changed map, so these are checked. */
-static void on_keep(struct ev_loop *loop, ev_timer *timer, int events)
+static void keep(struct daemon *d)
 {
-	struct daemon *d = timer->data;
-
-	(void)loop;
-	(void)events;
-	if (d->detached)
-		return;
 	for (unsigned i = 0; i < d->config->n_interfaces; i++) {
 		const struct netlink_link *link = netlink_link(d->netlink, i);
 
@@ -149,7 +143,5 @@ void interfaces_keep(struct daemon *d)
 	/* Its sockets are opened now, so that no descriptor is missing later. */
 	for (unsigned i = 0; i < d->config->n_interfaces; i++)
 		note_sight(d, i);
-	ev_timer_init(&d->keep, on_keep, KEEP_S, KEEP_S);
-	d->keep.data = d;
-	ev_timer_start(d->loop, &d->keep);
+	periodic_start(&d->keep, d, keep, KEEP_S);
 }

@@ -253,14 +253,8 @@ void on_address(void *ctx)
 		look(d);
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+static void keep_and_report(struct daemon *d)
 {
-	struct daemon *d = timer->data;
-
-	(void)loop;
-	(void)events;
-	if (d->detached)
-		return;
 	keep_filters(d);
 	look(d);
 	for (int kind = 0; kind < OWN_KINDS; kind++)
@@ -269,11 +263,9 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 
 void own_start(struct daemon *d)
 {
-	ev_timer_init(&d->own, on_look, LOOK_S, LOOK_S);
-	d->own.data = d;
 	conf_keep_copies(d->config);
 	look(d);
-	ev_timer_start(d->loop, &d->own);
+	periodic_start(&d->own, d, keep_and_report, LOOK_S);
 }
 
 /* Rule 1. */

@@ -64,13 +64,10 @@ static void tell(struct daemon *d, unsigned service, enum rejected_kind kind, ui
 	told->at_ms = now_ms;
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+static void look(struct daemon *d)
 {
-	struct daemon *d = timer->data;
 	uint64_t now_ms = clock_now().mono_ms;
 
-	(void)loop;
-	(void)events;
 	datapath_counts(d->datapath, &d->counts);
 	rejected_refresh(d);
 	for (unsigned i = 0; i <= MXLB_MAX_SERVICES; i++)
@@ -85,7 +82,5 @@ void rejected_start(struct daemon *d)
 	for (unsigned i = 0; i <= MXLB_MAX_SERVICES; i++)
 		for (unsigned kind = 0; kind < REJECTED_KINDS; kind++)
 			d->rejected_told[i][kind].packets = d->rejected[i].packets[kind];
-	ev_timer_init(&d->rejected_look, on_look, LOOK_S, LOOK_S);
-	d->rejected_look.data = d;
-	ev_timer_start(d->loop, &d->rejected_look);
+	periodic_start(&d->rejected_look, d, look, LOOK_S);
 }

@@ -84,13 +84,10 @@ static void measure_idle(struct daemon *d, uint64_t now_ms)
 }
 
 /* The flows are those that were last counted, at most ten seconds ago: counting them all each second would cost a CPU 2 %. */
-static void on_second(struct ev_loop *loop, ev_timer *timer, int events)
+static void measure(struct daemon *d)
 {
-	struct daemon *d = timer->data;
 	uint64_t now_ms = clock_now().mono_ms, all_flows = 0, all_fresh = 0;
 
-	(void)loop;
-	(void)events;
 	read_traffic(d);
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		struct service *s = &d->model->services[i];
@@ -116,7 +113,6 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int events)
 void traffic_start(struct daemon *d)
 {
 	d->second.idle_pct = 100;
-	ev_timer_init(&d->second.timer, on_second, 0, 1);
-	d->second.timer.data = d;
-	ev_timer_start(d->loop, &d->second.timer);
+	measure(d);
+	periodic_start(&d->second.timer, d, measure, 1);
 }

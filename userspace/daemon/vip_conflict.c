@@ -57,14 +57,8 @@ static void ask(struct daemon *d)
 	}
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+static void look_and_ask(struct daemon *d)
 {
-	struct daemon *d = timer->data;
-
-	(void)loop;
-	(void)events;
-	if (d->detached)
-		return;
 	look(d);
 	ask(d);
 }
@@ -72,7 +66,5 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 void owners_start(struct daemon *d)
 {
 	d->claims = UINT64_MAX; /* those counted for an earlier mxlbd are not reported */
-	ev_timer_init(&d->owners, on_look, LOOK_S, LOOK_S);
-	d->owners.data = d;
-	ev_timer_start(d->loop, &d->owners);
+	periodic_start(&d->owners, d, look_and_ask, LOOK_S);
 }

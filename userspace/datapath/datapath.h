@@ -181,14 +181,19 @@ bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
 			void (*fn)(void *ctx, const struct flow_row *row), void *ctx);
 /*
  * Calls fn for each flow in these places that was opened here and has ended: its backend, seconds since, and what the
- * client sent, in units of 256 bytes. True: there are more.
+ * client sent, in units of 256 bytes.
  */
-bool datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
+void datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
 			 void (*fn)(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
 				    uint32_t units),
 			 void *ctx);
 /* The number of places; they are numbered. */
 uint64_t datapath_places(const struct datapath *dp);
+/* The places of one family's flows, or of both families'; neither: none. */
+struct flow_places {
+	uint64_t first, end;
+};
+struct flow_places datapath_family_places(const struct datapath *dp, bool v4, bool v6);
 /* Calls fn for the n places from first on, as far as there are any; flow NULL: there is none. Not for one that
  * is being written. */
 void datapath_look(struct datapath *dp, uint64_t first, uint64_t n,

@@ -223,7 +223,7 @@ static int64_t volume_of(struct datapath *dp, uint64_t i, union mxlb_entry e)
 	return flow_distance(e.seq, flow_unit(note.expect));
 }
 
-bool datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
+void datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
 			 void (*fn)(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
 				    uint32_t units),
 			 void *ctx)
@@ -241,12 +241,18 @@ bool datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
 		if (units >= 0)
 			fn(ctx, i, e.backend, flow_age(e, epoch), (uint32_t)units);
 	}
-	return first + n < datapath_places(dp);
 }
 
 uint64_t datapath_places(const struct datapath *dp)
 {
 	return 2 * (uint64_t)dp->lines * MXLB_LINE_PLACES;
+}
+
+struct flow_places datapath_family_places(const struct datapath *dp, bool v4, bool v6)
+{
+	uint64_t all = datapath_places(dp);
+
+	return (struct flow_places){.first = v4 ? 0 : all / 2, .end = v6 ? all : all / 2};
 }
 
 void datapath_look(struct datapath *dp, uint64_t first, uint64_t n,
