@@ -277,8 +277,8 @@ static __noinline int ecn_write(struct xdp_md *ctx, const struct packet *p)
 }
 
 /*
- * A packet for this box's MAC address. Returns -1 if the outer header was removed (p->tunnel.family is the inner
- * family), or the packet's outcome.
+ * A packet for this box's MAC address. Returns GO_ON if the outer header was removed (p->tunnel.family is the inner
+ * family), or the packet's fate.
  */
 static __noinline int decap(struct xdp_md *ctx, struct packet *p, const struct mxlb_front *front)
 {
@@ -295,7 +295,7 @@ static __noinline int decap(struct xdp_md *ctx, struct packet *p, const struct m
 	p->tunnel.ecn = ecn;
 	if (decap_strip(ctx, p) || (ecn != inner && ecn_write(ctx, p)))
 		return FATE_DROP(error);
-	return -1;
+	return GO_ON;
 }
 
 #endif

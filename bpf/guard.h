@@ -45,25 +45,27 @@ static __always_inline int guard_allows(struct packet *p, __u32 set)
  *      must be as many of the sender's own address (IPv6: of its prefix) as the limit allows.
  *   3. A source in the service's allow-list is not limited.
  */
-/* Returns 1: pass, 0: drop, -1: the bucket belongs to another prefix. */
+enum guard_token { TOKEN_OF_OTHERS = -1, TOKEN_NONE, TOKEN_TAKEN };
+
+/* TOKEN_OF_OTHERS: the bucket belongs to another prefix. */
 static __always_inline int guard_take(__u32 key, __u64 tag, __u64 now, __u64 interval)
 {
 	__u64 *at = bpf_map_lookup_elem(&syn_buckets, &key);
 	__u64 word, full;
 
 	if (!at)
-		return 1;
+		return TOKEN_TAKEN;
 	word = READ_ONCE(*at);
 	full = word & MXLB_SYN_BUCKET_MASK;
 	if (full < now)
 		full = now;
 	else if (word >> MXLB_SYN_BUCKET_TIME_BITS != tag)
-		return -1;
+		return TOKEN_OF_OTHERS;
 	if (full - now > (SECOND_NS >> MXLB_SYN_BUCKET_UNIT_BITS) - interval)
-		return 0;
+		return TOKEN_NONE;
 	*(volatile __u64 *)at =
 		tag << MXLB_SYN_BUCKET_TIME_BITS | ((full + interval) & MXLB_SYN_BUCKET_MASK);
-	return 1;
+	return TOKEN_TAKEN;
 }
 
 /* Rules 1 and 2. again: the SYN is a retransmission. */
@@ -77,9 +79,9 @@ static __always_inline int guard_rate(const struct packet *p, __u32 interval_ns,
 	      tag = hash >> MXLB_SYN_BUCKET_TIME_BITS;
 	__u64 interval = interval_ns >> MXLB_SYN_BUCKET_UNIT_BITS;
 	__u32 key = hash % MXLB_BUCKETS;
-	int may = guard_take(key, tag, now, interval);
+	int token = guard_take(key, tag, now, interval);
 
-	return may < 0 ? guard_take(key ^ 1, tag, now, interval) : may;
+	return token == TOKEN_OF_OTHERS ? guard_take(key ^ 1, tag, now, interval) : token;
 }
 
 /* Whether the source address is one of this box, or a VIP. */
@@ -97,7 +99,7 @@ static __noinline int guard_is_own(const struct packet *p)
 	       *(const __u64 *)&at->address[0] == hi;
 }
 
-/* Returns the counter of the reason to drop this SYN, or -1: pass. */
+/* Returns the counter of the reason to drop this SYN, or GO_ON. */
 static __noinline int guard_syn(struct packet *p)
 {
 	const struct mxlb_service *service = bpf_map_lookup_elem(&services, &p->service);
@@ -105,18 +107,18 @@ static __noinline int guard_syn(struct packet *p)
 
 	p->allowed = 0;
 	if (!service)
-		return -1;
+		return GO_ON;
 	set = READ_ONCE(service->allow_set);
 	if (!set)
-		return -1;
+		return GO_ON;
 	p->allowed = guard_allows(p, set);
 	if (p->allowed)
-		return -1;
+		return GO_ON;
 	if (!service->allow_observe)
 		return MXLB_COUNT_denied;
 	count_note(p, MXLB_COUNT_would_deny);
 	rejected_note(p, MXLB_COUNT_would_deny);
-	return -1;
+	return GO_ON;
 }
 
 /* Whether this SYN, which has been placed, may be forwarded. guard_syn() was called first if the service configures it. */

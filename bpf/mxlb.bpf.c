@@ -91,7 +91,7 @@ static __always_inline int serve(struct xdp_md *ctx, struct packet *p, __u8 fami
 
 /*
  * Reads the TCP header. Behind an IP header without options it is at a constant offset and is read in place; otherwise
- * it is copied, because in a jumbo frame it may be in a buffer that no pointer reaches. Returns -1, or the reason to
+ * it is copied, because in a jumbo frame it may be in a buffer that no pointer reaches. Returns GO_ON or the reason to
  * drop.
  */
 static __always_inline int find_tcp(struct xdp_md *ctx, const struct cursor *c, struct packet *p,
@@ -111,7 +111,7 @@ static __always_inline int find_tcp(struct xdp_md *ctx, const struct cursor *c, 
 
 /*
  * Accepts only frames that arrived on a configured interface and VLAN, are addressed to its MAC address and were not
- * sent by it (a loop). Returns -1, or the packet's outcome.
+ * sent by it (a loop). Returns GO_ON or the packet's fate.
  */
 static __always_inline int for_us(struct xdp_md *ctx, const struct mxlb_front *front,
 				  struct packet *p)
@@ -125,10 +125,10 @@ static __always_inline int for_us(struct xdp_md *ctx, const struct mxlb_front *f
 	p->in = in->index;
 	if (load_mac(c.pos) != load_mac(in->mac))
 		return FATE_PASS(not_our_mac);
-	return load_mac(c.pos + ETH_ALEN) == load_mac(in->mac) ? FATE_DROP(martian) : -1;
+	return load_mac(c.pos + ETH_ALEN) == load_mac(in->mac) ? FATE_DROP(martian) : GO_ON;
 }
 
-/* Skips IPv6 extension headers. Returns -1 if TCP follows, or the reason to drop. */
+/* Skips IPv6 extension headers. Returns GO_ON if TCP follows, or the reason to drop. */
 static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
 {
 	struct extension_head *head = &p->extension;
@@ -148,7 +148,7 @@ static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
 		p->segment -= len;
 	}
 	if (p->next == IPPROTO_TCP)
-		return -1;
+		return GO_ON;
 	return p->next == IPPROTO_FRAGMENT ? MXLB_DROP_fragment : MXLB_DROP_protocol;
 }
 
@@ -162,7 +162,7 @@ static __always_inline int headers_elsewhere(struct xdp_md *ctx, const struct pa
 	return !cursor_has(&c, len) && p->frame >= len;
 }
 
-/* Returns -1 with *p filled, or the packet's outcome. */
+/* Returns GO_ON with *p filled, or the packet's fate. */
 static __always_inline int parse(struct xdp_md *ctx, struct packet *p, __u8 family)
 {
 	struct cursor c;
@@ -177,7 +177,7 @@ static __always_inline int parse(struct xdp_md *ctx, struct packet *p, __u8 fami
 	if (reason < 0)
 		reason = find_tcp(ctx, &c, p, family);
 	if (reason < 0)
-		return -1;
+		return GO_ON;
 	return headers_elsewhere(ctx, p, family) ? FATE_PASS(not_ours) : FATE(XDP_DROP, reason);
 }
 

@@ -13,7 +13,10 @@
 #include <linux/types.h>
 #include "mxlb/abi.h"
 
-#define NO_SERVICE    MXLB_MAX_SERVICES
+#define NO_SERVICE MXLB_MAX_SERVICES
+
+/* What a step returns if the packet goes on to the next one; else its fate or the reason to drop it, which are not negative. */
+enum { GO_ON = -1 };
 
 /* packet.why, in addition to enum mxlb_ring_word: the source exceeds syn-limit; the source is an address of this box */
 #define WHY_SYN_LIMIT (~0u)

@@ -60,7 +60,7 @@ static __always_inline int ipv6_source_ok(__u64 hi)
 	return hi != 0 && (hi & 0xff) != 0xff;
 }
 
-/* The cursor is behind the Ethernet header and p->frame is set. Returns -1 with p filled, or the reason to drop. */
+/* The cursor is behind the Ethernet header and p->frame is set. Returns GO_ON with p filled, or the reason to drop. */
 static __always_inline int parse_ipv4(struct cursor *c, struct packet *p)
 {
 	struct iphdr *ip = c->pos;
@@ -87,7 +87,7 @@ static __always_inline int parse_ipv4(struct cursor *c, struct packet *p)
 		return MXLB_DROP_martian;
 	if (ip->protocol != IPPROTO_TCP)
 		return ip->protocol == IPPROTO_ICMP ? MXLB_DROP_icmp : MXLB_DROP_protocol;
-	return -1;
+	return GO_ON;
 }
 
 static __always_inline int parse_ipv6(struct cursor *c, struct packet *p)
@@ -111,7 +111,7 @@ static __always_inline int parse_ipv6(struct cursor *c, struct packet *p)
 	p->segment = payload;
 	p->next = ip->nexthdr;
 	if (p->next == IPPROTO_TCP)
-		return -1;
+		return GO_ON;
 	if (p->next == IPPROTO_FRAGMENT)
 		return MXLB_DROP_fragment;
 	return p->next == IPPROTO_ICMPV6 ? MXLB_DROP_icmp : MXLB_DROP_protocol;
@@ -147,7 +147,7 @@ static __always_inline int tcp_is_syn(__u8 flags)
 	return (flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
-/* Copies the needed fields of a TCP header. Returns -1, or the reason to drop. */
+/* Copies the needed fields of a TCP header. Returns GO_ON or the reason to drop. */
 static __always_inline int parse_tcp(struct packet *p, const struct tcphdr *tcp)
 {
 	p->tcp_header = tcp->doff * 4;
@@ -158,7 +158,7 @@ static __always_inline int parse_tcp(struct packet *p, const struct tcphdr *tcp)
 	p->seq = tcp->seq;
 	p->ack = tcp->ack_seq;
 	p->flags = ((const __u8 *)tcp)[13] & 0x3f;
-	return -1;
+	return GO_ON;
 }
 
 #endif

@@ -139,7 +139,8 @@ int subject_plan(struct datapath *dp, const struct subject_shape *shape)
 	struct plan_service s[2];
 	struct plan plan = {
 		.services = s, .n_services = 2, .backends = backends, .n_backends = shape->n};
-	int ret = 1;
+	uint64_t again_ms = 1;
+	int err = 0;
 
 	if (shape->n > BACKENDS_MAX || service_fill(&s[0], 0, members, shape) ||
 	    service_fill(&s[1], 1, members, shape))
@@ -150,9 +151,9 @@ int subject_plan(struct datapath *dp, const struct subject_shape *shape)
 		if (backend_fill(&backends[i], i, shape->outer))
 			return -EINVAL;
 	}
-	for (now_ms += 1000; ret > 0; now_ms += ret) /* a positive result: call again */
-		ret = datapath_apply(dp, &plan, now_ms);
-	return ret;
+	for (now_ms += 1000; again_ms && !err; now_ms += again_ms)
+		err = datapath_apply(dp, &plan, now_ms, &again_ms);
+	return err;
 }
 
 void subject_count(struct datapath *dp, struct subject_counts *out)

@@ -85,10 +85,8 @@ static void service(struct plan_service *s, uint32_t id, const char *name, const
 
 void bench_apply(const struct plan *plan)
 {
-	for (int ret = 1; ret; now_ms += ret) { /* a positive answer asks to come again */
-		ret = datapath_apply(dp, plan, now_ms);
-		assert_true(ret >= 0);
-	}
+	for (uint64_t again_ms = 1; again_ms; now_ms += again_ms)
+		assert_int_equal(datapath_apply(dp, plan, now_ms, &again_ms), 0);
 }
 
 void bench_backend(struct plan_backend *b, int family)

@@ -77,10 +77,8 @@ static void apply(void)
 		backends[i].id = flowbench_backend_id[i];
 		mac_of(backends[i].id, backends[i].mac.b);
 	}
-	for (int ret = 1; ret; now_ms += ret) { /* a positive result: call again */
-		ret = datapath_apply(fb.dp, &plan, now_ms);
-		assert_true(ret >= 0);
-	}
+	for (uint64_t again_ms = 1; again_ms; now_ms += again_ms)
+		assert_int_equal(datapath_apply(fb.dp, &plan, now_ms, &again_ms), 0);
 }
 
 static void fill_rings(void)

@@ -36,10 +36,8 @@ void plan_in_force(int to_25, int to_587, const char *allow)
 			s[i].n_allow = 1;
 		}
 	}
-	for (int ret = 1; ret; now_ms += ret) {
-		ret = datapath_apply(bench_datapath(), &plan, now_ms);
-		assert_true(ret >= 0);
-	}
+	for (uint64_t again_ms = 1; again_ms; now_ms += again_ms)
+		assert_int_equal(datapath_apply(bench_datapath(), &plan, now_ms, &again_ms), 0);
 }
 
 unsigned tcp_at(int family)

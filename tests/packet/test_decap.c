@@ -374,17 +374,14 @@ static void test_C32_without_peers_or_without_VIPs_all_else_goes_on(void **state
 	struct plan no_services = {.peers = bench_peers, .n_peers = bench_n_peers};
 	struct frame in, wrapped, own, wrapped_own;
 	struct outcome o;
-	int again = 1;
 
 	(void)state;
 	frame_syn(&in, V4, 25, 10);
 	frame_tunnel(&wrapped, V6, &in);
 	frame_own(&own, V6);
 	frame_tunnel(&wrapped_own, V4, &own);
-	for (uint64_t now = 1000000; again; now += again) {
-		again = datapath_apply(bench_datapath(), &no_services, now);
-		assert_true(again >= 0);
-	}
+	for (uint64_t now = 1000000, again_ms = 1; again_ms; now += again_ms)
+		assert_int_equal(datapath_apply(bench_datapath(), &no_services, now, &again_ms), 0);
 	expect_stripped(&wrapped, &in); /* the former VIP is an address of this mail server */
 	expect_untouched("a mail to what was a VIP", &in);
 	expect_marks_handed_on();

@@ -36,6 +36,7 @@ static struct list list_of(const char *const *text)
 /* Applies a list to "mail" and "mail6", calling datapath_apply() until it is done. Returns 0 or -errno. */
 static int apply_list(const struct list *l, bool observe, uint32_t syn_limit)
 {
+	int err = 0;
 	struct maglev_member member = {"a", BACKEND_A, 1};
 	struct plan_backend backend = {.id = BACKEND_A};
 	struct plan_service s[2] = {{0}};
@@ -57,12 +58,9 @@ static int apply_list(const struct list *l, bool observe, uint32_t syn_limit)
 					     .syn_limit = syn_limit};
 		addr_parse(i ? "2001:db8:113::25" : "203.0.113.25", &s[i].vip);
 	}
-	for (int ret = 1; ret; now_ms += ret) {
-		ret = datapath_apply(bench_datapath(), &plan, now_ms);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
+	for (uint64_t again_ms = 1; again_ms && !err; now_ms += again_ms)
+		err = datapath_apply(bench_datapath(), &plan, now_ms, &again_ms);
+	return err;
 }
 
 static void allow(const struct list *l, bool observe, uint32_t syn_limit)

@@ -173,18 +173,18 @@ static void test_a_source_that_a_way_names_is_not_written(void **state)
 	struct plan_backend b = backend_a(6);
 	uint64_t now = 1000000;
 	unsigned named;
-	int ret;
+	uint64_t again_ms;
 
 	(void)state;
-	plan_one(&b, now, &ret);
+	plan_one(&b, now, &again_ms);
 	for (unsigned n = 0; n < 4; n++) {
 		now += 1000;
 		before = *at;
 		named = !!(before.way.flags & MXLB_BACKEND_SOURCE_1);
 		b.source.b[15] = 0x50 + n;
 		b.mac.b[4] = n;
-		plan_one(&b, now, &ret); /* written to the other copy, then switched */
-		assert_int_equal(ret, 0);
+		plan_one(&b, now, &again_ms); /* written to the other copy, then switched */
+		assert_int_equal(again_ms, 0);
 		assert_int_equal(!!(at->way.flags & MXLB_BACKEND_SOURCE_1), !named);
 		assert_memory_equal(at->source[named], before.source[named], 16);
 		assert_int_equal(at->source[!named][15], 0x50 + n);
@@ -192,13 +192,13 @@ static void test_a_source_that_a_way_names_is_not_written(void **state)
 		b.source.b[15] = 0x60 + n;
 		b.mac.b[4] = 0x10 + n;
 		b.down = true;
-		plan_one(&b, now + 20, &ret); /* a reader may still use the first copy */
-		assert_in_range(ret, 1, 30);
+		plan_one(&b, now + 20, &again_ms); /* a reader may still use the first copy */
+		assert_in_range(again_ms, 1, 30);
 		assert_memory_equal(at->source, before.source, sizeof(at->source));
 		assert_memory_equal(at->way.mac, before.way.mac, 6);
 		assert_int_equal(at->way.flags, before.way.flags | MXLB_BACKEND_DOWN);
-		plan_one(&b, now + 20 + ret, &ret);
-		assert_int_equal(ret, 0);
+		plan_one(&b, now + 20 + again_ms, &again_ms);
+		assert_int_equal(again_ms, 0);
 		assert_int_equal(at->source[named][15], 0x60 + n);
 		assert_int_equal(at->way.mac[4], 0x10 + n);
 		b.down = false;
@@ -210,30 +210,29 @@ static void test_a_target_is_written_only_when_no_way_has_named_it_for_a_while(v
 {
 	struct mxlb_backend *at = &bench_datapath()->backends[BACKEND_A], before;
 	struct plan_backend l2 = backend_a(0), four = backend_a(4), six = backend_a(6);
-	uint64_t now = 2000000;
-	int ret;
+	uint64_t now = 2000000, again_ms;
 
 	(void)state;
-	plan_one(&four, now, &ret);
+	plan_one(&four, now, &again_ms);
 	now += 1000;
-	plan_one(&l2, now, &ret); /* at once; back to another target only later */
-	assert_int_equal(ret, 0);
+	plan_one(&l2, now, &again_ms); /* at once; back to another target only later */
+	assert_int_equal(again_ms, 0);
 	assert_false(at->way.flags & MXLB_BACKEND_TUNNEL);
 	before = *at;
-	plan_one(&six, now + 10, &ret);
-	assert_int_equal(ret, 40);
+	plan_one(&six, now + 10, &again_ms);
+	assert_int_equal(again_ms, 40);
 	assert_memory_equal(at, &before, sizeof(before));
-	plan_one(&six, now + 50, &ret);
-	assert_int_equal(ret, 0);
+	plan_one(&six, now + 50, &again_ms);
+	assert_int_equal(again_ms, 0);
 	assert_true(at->way.flags & MXLB_BACKEND_TUNNEL);
 	assert_int_equal(at->family, 6);
 	before = *at;
-	plan_one(&four, now + 60, &ret); /* nothing is sent during the change */
-	assert_in_range(ret, 1, 50);
+	plan_one(&four, now + 60, &again_ms); /* nothing is sent during the change */
+	assert_in_range(again_ms, 1, 50);
 	assert_int_equal(at->way.flags, 0);
 	assert_memory_equal(at->target, before.target, 16);
-	plan_one(&four, now + 60 + ret, &ret);
-	assert_int_equal(ret, 0);
+	plan_one(&four, now + 60 + again_ms, &again_ms);
+	assert_int_equal(again_ms, 0);
 	assert_int_equal(at->family, 4);
 	assert_int_equal(at->target[4] | at->target[15], 0);
 	bench_plan();
@@ -309,22 +308,22 @@ static void test_C45_while_the_source_changes_each_packet_has_one_of_them_whole(
 	struct race race = {.stop = false};
 	void *wrong = NULL;
 	pthread_t sender;
-	int ret = 1;
+	uint64_t again_ms = 1;
 
 	(void)state;
 	memset(b.source.b, 0x20, sizeof(b.source.b));
 	b.mac.b[4] = 0x20;
-	plan_one(&b, real_ms(), &ret);
-	assert_int_equal(ret, 0);
+	plan_one(&b, real_ms(), &again_ms);
+	assert_int_equal(again_ms, 0);
 	assert_int_equal(pthread_create(&sender, NULL, send_all_the_time, &race), 0);
 	for (unsigned n = 0; n < 20; n++) {
 		unsigned long sent = race.sent;
 
 		memset(b.source.b, 0x21 + n, sizeof(b.source.b));
 		b.mac.b[4] = 0x21 + n;
-		for (ret = 1; ret;) { /* it asks too early, too */
-			plan_one(&b, real_ms(), &ret);
-			usleep(ret * 300);
+		for (again_ms = 1; again_ms;) { /* it asks too early, too */
+			plan_one(&b, real_ms(), &again_ms);
+			usleep(again_ms * 300);
 		}
 		for (int i = 0; i < 5000 && race.sent == sent; i++)
 			usleep(1000);
@@ -367,7 +366,7 @@ static void test_a_backend_that_is_back_is_not_swept_while_its_plan_waits(void *
 	struct datapath *dp = bench_datapath();
 	struct plan_backend b = {.id = BACKEND_DR};
 	struct plan plan = {.backends = &b, .n_backends = 1};
-	uint64_t way;
+	uint64_t way, again_ms;
 
 	(void)state;
 	bench_backend(&b, 4);
@@ -375,7 +374,8 @@ static void test_a_backend_that_is_back_is_not_swept_while_its_plan_waits(void *
 	plan = (struct plan){.peers = &b.target, .n_peers = 1};
 	bench_apply(&plan);
 	plan = (struct plan){.backends = &b, .n_backends = 1};
-	assert_true(datapath_apply(dp, &plan, 0) > 0); /* the front map has just been switched */
+	assert_int_equal(datapath_apply(dp, &plan, 0, &again_ms), 0);
+	assert_true(again_ms); /* the front map has just been switched */
 	way = dp->backends[b.id].way.word;
 	assert_true(way);
 	datapath_sweep(dp, held);

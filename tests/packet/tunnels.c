@@ -23,7 +23,7 @@ void frame_data(struct frame *f, int family, uint32_t client, unsigned len)
 		frame_fix_ip_checksum(f);
 }
 
-void plan_one(struct plan_backend *b, uint64_t now_ms, int *ret)
+void plan_one(struct plan_backend *b, uint64_t now_ms, uint64_t *again_ms)
 {
 	struct maglev_member member = {"a", BACKEND_A, 1};
 	struct plan_service s[2];
@@ -38,12 +38,11 @@ void plan_one(struct plan_backend *b, uint64_t now_ms, int *ret)
 					     .n_members = 1};
 		assert_int_equal(addr_parse(i ? "2001:db8:113::25" : "203.0.113.25", &s[i].vip), 0);
 	}
-	if (!ret) {
+	if (!again_ms) {
 		bench_apply(&plan);
 		return;
 	}
-	*ret = datapath_apply(bench_datapath(), &plan, now_ms);
-	assert_true(*ret >= 0);
+	assert_int_equal(datapath_apply(bench_datapath(), &plan, now_ms, again_ms), 0);
 }
 
 struct plan_backend backend_a(int outer)

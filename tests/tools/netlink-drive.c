@@ -91,6 +91,7 @@ static int pretend_vlan(unsigned ifindex, uint16_t type, uint16_t tag)
 
 static int command(const char *name, unsigned x, const struct addr *a)
 {
+	bool local = false;
 	int room = x;
 
 	if (!strcmp(name, "watch"))
@@ -114,7 +115,7 @@ static int command(const char *name, unsigned x, const struct addr *a)
 	if (!strcmp(name, "fast"))
 		return netlink_fast_neighbours(netlink);
 	if (!strcmp(name, "local"))
-		return netlink_is_local(netlink, a);
+		return netlink_is_local(netlink, a, &local) ?: local;
 	if (!strcmp(name, "join"))
 		return netlink_join_solicited(netlink, x, a);
 	if (!strcmp(name, "leave"))

@@ -5,6 +5,7 @@
  */
 #include "ctl/ctl_top.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 #include "ctl/rates.h"
@@ -29,7 +30,7 @@ static void drop(struct looks *l)
 	*l = (struct looks){0};
 }
 
-/* 0 or -errno, or a number above it: what came is no status. */
+/* 0 or -errno; -EBADMSG: the reply is not a status document. */
 static int look(const struct ctl *ctl, struct looks *l)
 {
 	struct buf reply = {0};
@@ -42,7 +43,7 @@ static int look(const struct ctl *ctl, struct looks *l)
 	buf_free(&reply);
 	if (!json_is_array(json_object_get(status, "services"))) {
 		json_decref(status);
-		return err ? err : 1;
+		return err ? err : -EBADMSG;
 	}
 	json_decref(l->earlier);
 	l->earlier = l->status;
@@ -191,7 +192,7 @@ static enum ctl_exit batch(const struct ctl *ctl, struct looks *l)
 		struct buf text = {0};
 		int err = look(ctl, l);
 
-		if (err > 0)
+		if (err == -EBADMSG)
 			return ctl_refused(ctl, "mxlbd sent no status document\n");
 		if (err)
 			return link_complain(ctl->socket, err, LINK_WAIT_S);

@@ -311,8 +311,9 @@ static void discard_backlog(struct role_keeper *k)
 	     "a full FIFO was discarded: the role stays until keepalived's next change");
 }
 
-/* Returns 1: the FIFO has a writer; 0: it has none; -errno. */
-static int read_some(struct role_keeper *k)
+enum fifo { FIFO_WRITTEN, FIFO_WITHOUT_WRITER, FIFO_BROKEN };
+
+static enum fifo read_some(struct role_keeper *k)
 {
 	char bytes[READ_AT_ONCE];
 	ssize_t n = read(k->fd, bytes, sizeof(bytes));
@@ -320,8 +321,8 @@ static int read_some(struct role_keeper *k)
 	if (n > 0)
 		take_bytes(k, bytes, (size_t)n);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		return -errno;
-	return n != 0;
+		return FIFO_BROKEN;
+	return n ? FIFO_WRITTEN : FIFO_WITHOUT_WRITER;
 }
 
 static void close_fifo(struct role_keeper *k)
@@ -356,11 +357,11 @@ static void has_none(struct role_keeper *k)
 
 static void look(struct role_keeper *k)
 {
-	int ret = k->fd < 0 ? 0 : read_some(k);
+	enum fifo fifo = k->fd < 0 ? FIFO_WITHOUT_WRITER : read_some(k);
 
-	if (ret < 0)
+	if (fifo == FIFO_BROKEN)
 		close_fifo(k);
-	if (ret > 0)
+	if (fifo == FIFO_WRITTEN)
 		has_writer(k);
 	else
 		has_none(k);

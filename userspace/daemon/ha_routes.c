@@ -69,9 +69,10 @@ static int route_add(struct daemon *d, const struct service *s, uint32_t metric)
 				     &s->conf.address, metric);
 }
 
-static int route_del(struct daemon *d, const struct service *s, uint32_t metric)
+static int route_del(struct daemon *d, const struct service *s, uint32_t metric, bool *removed)
 {
-	return netlink_vip_route_del(d->netlink, &d->config->ha.route, &s->conf.address, metric);
+	return netlink_vip_route_del(d->netlink, &d->config->ha.route, &s->conf.address, metric,
+				     removed);
 }
 
 /*
@@ -84,24 +85,23 @@ static int route_again(struct daemon *d, const struct service *s, uint32_t metri
 
 	if (!netlink_frr_imports(d->netlink, &s->conf.address))
 		return 0;
-	err = route_del(d, s, metric);
-	return err < 0 ? err : route_add(d, s, metric);
+	err = route_del(d, s, metric, NULL);
+	return err ?: route_add(d, s, metric);
 }
 
 static int route_set(struct daemon *d, const struct service *s, enum route_state is)
 {
 	int err = is == ROUTE_WITHDRAWN ? 0 : route_add(d, s, metric_of(d, is));
-	bool removed = false;
+	bool any_removed = false, removed;
 
-	for (enum route_state other = ROUTE_ADVERTISED; other <= ROUTE_DRAINING && err >= 0;
-	     other++) {
+	for (enum route_state other = ROUTE_ADVERTISED; other <= ROUTE_DRAINING && !err; other++) {
 		if (other == is)
 			continue;
-		err = route_del(d, s, metric_of(d, other));
-		removed |= err > 0;
+		err = route_del(d, s, metric_of(d, other), &removed);
+		any_removed |= removed;
 	}
-	if (err < 0 || !removed || is == ROUTE_WITHDRAWN)
-		return err < 0 ? err : 0;
+	if (err || !any_removed || is == ROUTE_WITHDRAWN)
+		return err;
 	return route_again(d, s, metric_of(d, is));
 }
 
@@ -179,10 +179,10 @@ void viproutes_reload(struct daemon *d, const struct config *was)
 
 		if (s->advertise != ADVERTISE_ROUTE || still_routed(d->config, &s->address))
 			continue;
+		netlink_vip_route_del(d->netlink, &was->ha.route, &s->address, was->ha.route.metric,
+				      NULL);
 		netlink_vip_route_del(d->netlink, &was->ha.route, &s->address,
-				      was->ha.route.metric);
-		netlink_vip_route_del(d->netlink, &was->ha.route, &s->address,
-				      ROUTE_METRIC_DRAINING);
+				      ROUTE_METRIC_DRAINING, NULL);
 	}
 }
 

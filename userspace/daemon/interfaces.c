@@ -16,20 +16,20 @@
 static int fill_maps(struct daemon *d)
 {
 	struct plan plan;
-	int ret, rounds = 0;
+	uint64_t again_ms = 0;
+	int err, rounds = 0;
 
 	watches_start(d);
 	netlink_settle(d->netlink);
-	ret = plan_build(d->model, &plan);
-	if (ret)
-		return ret;
+	err = plan_build(d->model, &plan);
+	if (err)
+		return err;
 	do {
-		if (ret)
-			usleep(ret * 1000);
-		ret = datapath_apply(d->datapath, &plan, clock_now().mono_ms);
-	} while (ret > 0 && ++rounds < FILL_ROUNDS);
+		usleep((useconds_t)again_ms * 1000);
+		err = datapath_apply(d->datapath, &plan, clock_now().mono_ms, &again_ms);
+	} while (!err && again_ms && ++rounds < FILL_ROUNDS);
 	plan_free(&plan);
-	return ret > 0 ? -ETIMEDOUT : ret;
+	return !err && again_ms ? -ETIMEDOUT : err;
 }
 
 static void declare_slaves(struct daemon *d, unsigned interface)

@@ -82,10 +82,10 @@ void own_problem(struct daemon *d, const char *name, const char *about, bool cri
 /* Rule 2. */
 static void look_at_vip(struct daemon *d, const struct service_conf *s)
 {
-	int local = netlink_is_local(d->netlink, &s->address);
+	bool local = false;
 	char vip[ADDR_TEXT_SIZE], text[EVENT_TEXT_SIZE];
 
-	if (local < 0)
+	if (netlink_is_local(d->netlink, &s->address, &local))
 		return; /* it could not be asked */
 	addr_text(&s->address, vip);
 	snprintf(

@@ -26,10 +26,11 @@ static bool interface_is_there(struct netlink *netlink, const struct config *c, 
 static int vip_is_free(struct netlink *netlink, const struct service_conf *s)
 {
 	char text[ADDR_TEXT_SIZE];
-	int local = netlink_is_local(netlink, &s->address);
+	bool local = false;
+	int err = netlink_is_local(netlink, &s->address, &local);
 
-	if (local <= 0)
-		return local;
+	if (err || !local)
+		return err;
 	addr_text(&s->address, text);
 	log_error(
 		"event=refused what=\"VIP %s of service %s\" error=\"it is an address of this box\" "

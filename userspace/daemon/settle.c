@@ -6,7 +6,8 @@
 #include "daemon/daemon.h"
 #include "util/clock.h"
 
-#define STOP_APPLY_MS 500
+#define STOP_APPLY_MS	500
+#define FAILED_AGAIN_MS 1000
 
 _Static_assert(MXLB_MAX_SERVICES <= 64, "a bit each");
 
@@ -30,26 +31,29 @@ void settle_remember(struct daemon *d)
 	orders_save(d);
 }
 
-static void again_in(struct daemon *d, int ms)
+static void apply_again_in(struct daemon *d, uint64_t ms)
 {
 	ev_timer_stop(d->loop, &d->settling.again);
-	ev_timer_set(&d->settling.again, ms / 1000.0, 0);
+	ev_timer_set(&d->settling.again, (double)ms / 1000, 0);
 	ev_timer_start(d->loop, &d->settling.again);
 }
 
 static void apply(struct daemon *d)
 {
+	uint64_t again_ms = 0;
 	struct plan plan;
-	int ret = plan_build(d->model, &plan);
+	int err = plan_build(d->model, &plan);
 
-	if (!ret) {
+	if (!err) {
 		settle_remember(d);
 		datapath_tunnel_probes(d->datapath, &plan);
-		ret = datapath_apply(d->datapath, &plan, clock_now().mono_ms);
+		err = datapath_apply(d->datapath, &plan, clock_now().mono_ms, &again_ms);
 		plan_free(&plan);
 	}
-	if (ret)
-		again_in(d, ret > 0 ? ret : 1000);
+	if (err)
+		again_ms = FAILED_AGAIN_MS;
+	if (again_ms)
+		apply_again_in(d, again_ms);
 }
 
 void settle_finish(struct daemon *d)

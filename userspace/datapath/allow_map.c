@@ -58,23 +58,20 @@ static bool set_equals(const struct allow_set *s, const struct plan_service *pla
 }
 
 /* Deletes replaced sets whose time has come. Returns the ms until the next one, or 0. */
-static int retire(struct datapath *dp, uint64_t now_ms)
+static void retire(struct datapath *dp, uint64_t now_ms, uint64_t *again_ms)
 {
-	int wait_ms = 0;
-
 	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
 		struct allow_set *s = &dp->allow_old[i];
 
 		if (!s->number)
 			continue;
 		if (s->free_ms > now_ms) {
-			wait_ms = GRACE_MS;
+			again_in(again_ms, GRACE_MS);
 			continue;
 		}
 		set_delete(dp, s);
 		set_free(s);
 	}
-	return wait_ms;
 }
 
 static int allow_replace(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms)
@@ -102,20 +99,21 @@ static int allow_replace(struct datapath *dp, const struct plan_service *plan, u
 	return 0;
 }
 
-int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms)
+int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms,
+		uint64_t *again_ms)
 {
 	struct mxlb_service *s = &dp->services[plan->id];
 	uint32_t interval_ns = plan->syn_limit ? 1000000000u / plan->syn_limit : 0;
-	int wait_ms = retire(dp, now_ms), err;
 
+	retire(dp, now_ms, again_ms);
 	__atomic_store_n(&s->syn_interval_ns, interval_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->allow_observe, plan->allow_observe, __ATOMIC_RELAXED);
 	if (set_equals(&dp->allow[plan->id], plan) && s->allow_set == dp->allow[plan->id].number)
-		return wait_ms;
+		return 0;
+	again_in(again_ms, GRACE_MS);
 	if (dp->allow_old[plan->id].number)
-		return GRACE_MS; /* its last change is not finished */
-	err = allow_replace(dp, plan, now_ms);
-	return err ? err : GRACE_MS;
+		return 0; /* its last change is not finished */
+	return allow_replace(dp, plan, now_ms);
 }
 
 void allow_forget(struct datapath *dp, uint32_t service_id)

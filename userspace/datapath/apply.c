@@ -59,10 +59,10 @@ static bool tunnel_is_adopted(const struct datapath *dp, const struct plan_backe
 /*
  * The tunnel of a next hop. Fields that a reader may be using are not written: the target while the next hop, or one
  * replaced less than GRACE_MS ago, has a tunnel; the source copy that it selects. Changes *way to what may be stored
- * now. Returns 0, or the ms after which to call again.
+ * now.
  */
-static int tunnel_write(struct datapath *dp, const struct plan_backend *b, uint64_t now_ms,
-			union mxlb_way *way)
+static void tunnel_write(struct datapath *dp, const struct plan_backend *b, uint64_t now_ms,
+			 union mxlb_way *way, uint64_t *again_ms)
 {
 	struct mxlb_backend *at = &dp->backends[b->id];
 	const union mxlb_way was = at->way;
@@ -75,25 +75,27 @@ static int tunnel_write(struct datapath *dp, const struct plan_backend *b, uint6
 		if (!tunnel_is_adopted(dp, b, &want))
 			way->flags &= ~MXLB_BACKEND_NEXT_HOP;
 		way->flags |= was.flags & WAY_TUNNEL;
-		return 0;
+		return;
 	}
 	dp->tunnels[b->id].known = true;
 	if (open && !target_equals(at, &want)) {
 		way->flags &= ~MXLB_BACKEND_NEXT_HOP;
-		return GRACE_MS;
+		again_in(again_ms, GRACE_MS);
+		return;
 	}
 	if (open)
 		__atomic_store_n(&at->mtu, b->mtu, __ATOMIC_RELAXED);
 	if (open && !memcmp(at->source[source], want.source, sizeof(want.source))) {
 		way->flags |= was.flags & WAY_TUNNEL;
-		return 0;
+		return;
 	}
 	if (now_ms < dp->tunnels[b->id].free_ms) { /* what was in force stays so */
 		memcpy(way->mac, was.mac, sizeof(way->mac));
 		way->port = was.port;
 		way->flags &= ~MXLB_BACKEND_NEXT_HOP;
 		way->flags |= was.flags & (WAY_TUNNEL | MXLB_BACKEND_NEXT_HOP);
-		return dp->tunnels[b->id].free_ms - now_ms;
+		again_in(again_ms, dp->tunnels[b->id].free_ms - now_ms);
+		return;
 	}
 	memcpy(at->source[!source], want.source, sizeof(want.source));
 	if (!open) {
@@ -102,7 +104,6 @@ static int tunnel_write(struct datapath *dp, const struct plan_backend *b, uint6
 		at->mtu = b->mtu;
 	}
 	way->flags |= MXLB_BACKEND_TUNNEL | (source ? 0 : MXLB_BACKEND_SOURCE_1);
-	return 0;
 }
 
 static void way_store(struct datapath *dp, uint32_t id, union mxlb_way way, uint64_t now_ms)
@@ -116,11 +117,10 @@ static void way_store(struct datapath *dp, uint32_t id, union mxlb_way way, uint
 		dp->tunnels[id].free_ms = now_ms + GRACE_MS;
 }
 
-/* Returns 0, or the ms after which to call again. */
-static int backends_write(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
+static void backends_write(struct datapath *dp, const struct plan *plan, uint64_t now_ms,
+			   uint64_t *again_ms)
 {
 	static const struct mac unknown;
-	int wait_ms = 0, ret;
 
 	for (unsigned i = 0; i < plan->n_backends; i++) {
 		const struct plan_backend *b = &plan->backends[i];
@@ -134,11 +134,10 @@ static int backends_write(struct datapath *dp, const struct plan *plan, uint64_t
 			way.flags |= MXLB_BACKEND_DOWN;
 		if (b->reset_flows)
 			way.flags |= MXLB_BACKEND_RESET;
-		ret = b->tunnel ? tunnel_write(dp, b, now_ms, &way) : 0;
-		wait_ms = ret > wait_ms ? ret : wait_ms;
+		if (b->tunnel)
+			tunnel_write(dp, b, now_ms, &way, again_ms);
 		way_store(dp, b->id, way, now_ms);
 	}
-	return wait_ms;
 }
 
 static uint64_t text_hash(const char *text, uint64_t key)
@@ -190,29 +189,31 @@ static void ring_switch(struct datapath *dp, uint32_t service, uint32_t word, ui
 	}
 }
 
-/* A copy that no packet can be reading; -1: none yet, *wait_ms is the time to wait. */
-static int ring_spare(const struct datapath *dp, uint64_t now_ms, int *wait_ms)
+/* A copy that no packet can be reading; -1: none yet. */
+static int ring_spare(const struct datapath *dp, uint64_t now_ms)
 {
 	for (int i = 0; i < MXLB_RINGS; i++)
 		if (!dp->ring_used[i] && dp->ring_free_ms[i] <= now_ms)
 			return i;
-	*wait_ms = GRACE_MS;
 	return -1;
 }
 
-/* Builds and publishes a service's ring. 0, -errno, or the ms to wait. */
-static int ring_publish(struct datapath *dp, const struct plan_service *s, uint64_t now_ms)
+/* Builds and publishes a service's ring. 0 or -errno. */
+static int ring_publish(struct datapath *dp, const struct plan_service *s, uint64_t now_ms,
+			uint64_t *again_ms)
 {
 	struct ring_built *built = &dp->built[s->id];
-	int wait_ms = 0, err, ring;
+	int err, ring;
 
 	if (built->word >= MXLB_RING_FIRST && built_equals(built, s)) {
 		ring_switch(dp, s->id, built->word, now_ms);
 		return 0;
 	}
-	ring = ring_spare(dp, now_ms, &wait_ms);
-	if (ring < 0)
-		return wait_ms;
+	ring = ring_spare(dp, now_ms);
+	if (ring < 0) {
+		again_in(again_ms, GRACE_MS);
+		return 0;
+	}
 	err = maglev_fill(dp->rings[ring].slot, s->members, s->n_members,
 			  text_hash(s->name, dp->control->hash_key[1]));
 	if (!err)
@@ -225,7 +226,8 @@ static int ring_publish(struct datapath *dp, const struct plan_service *s, uint6
 	return 0;
 }
 
-static int service_write(struct datapath *dp, const struct plan_service *s, uint64_t now_ms)
+static int service_write(struct datapath *dp, const struct plan_service *s, uint64_t now_ms,
+			 uint64_t *again_ms)
 {
 	static const uint32_t word[] = {
 		[PLAN_NOT_READY] = MXLB_RING_NOT_READY,
@@ -233,22 +235,20 @@ static int service_write(struct datapath *dp, const struct plan_service *s, uint
 		[PLAN_DROP] = MXLB_RING_DROP,
 	};
 	uint64_t seed = text_hash(s->name, dp->control->hash_key[0]);
-	int allow, ring;
+	int err = allow_apply(dp, s, now_ms, again_ms);
 
-	allow = allow_apply(dp, s, now_ms);
-	if (allow < 0)
-		return allow;
+	if (err)
+		return err;
 	if (dp->services[s->id].seed != seed)
 		__atomic_store_n(&dp->services[s->id].seed, seed, __ATOMIC_RELEASE);
-	if (s->mode == PLAN_RING) {
-		ring = ring_publish(dp, s, now_ms);
-		return ring < 0 || ring > allow ? ring : allow;
-	}
+	if (s->mode == PLAN_RING)
+		return ring_publish(dp, s, now_ms, again_ms);
 	ring_switch(dp, s->id, word[s->mode], now_ms);
-	return allow;
+	return 0;
 }
 
-static int front_write(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
+static int front_write(struct datapath *dp, const struct plan *plan, uint64_t now_ms,
+		       uint64_t *again_ms)
 {
 	struct mxlb_front *front = malloc(sizeof(*front));
 	uint32_t current = dp->control->front % MXLB_FRONTS, other = (current + 1) % MXLB_FRONTS;
@@ -260,7 +260,7 @@ static int front_write(struct datapath *dp, const struct plan *plan, uint64_t no
 	if (err || !memcmp(&dp->fronts[current], front, sizeof(*front)))
 		goto out;
 	if (now_ms < dp->front_free_ms) {
-		err = dp->front_free_ms - now_ms;
+		again_in(again_ms, dp->front_free_ms - now_ms);
 		goto out;
 	}
 	memcpy(&dp->fronts[other], front, sizeof(*front));
@@ -293,29 +293,30 @@ static void forget_rest(struct datapath *dp, const struct plan *plan, uint64_t n
 		dp->removed[i] = !backend[i] && (dp->records[i].used || dp->backends[i].way.word);
 }
 
-int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
+int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms,
+		   uint64_t *again_ms)
 {
-	int wait_ms, ret;
+	int err;
 
+	*again_ms = 0;
 	verify_restore(dp); /* before foreign writes are taken for the current state */
 	verify_forget(dp);
-	wait_ms = backends_write(dp, plan, now_ms);
+	backends_write(dp, plan, now_ms, again_ms);
 	for (unsigned i = 0; i < plan->n_services; i++) {
-		ret = service_write(dp, &plan->services[i], now_ms);
-		if (ret < 0) {
+		err = service_write(dp, &plan->services[i], now_ms, again_ms);
+		if (err) {
 			log_error("event=apply_failed service=%s error=\"%s\"",
-				  plan->services[i].name, strerror(-ret));
-			return ret;
+				  plan->services[i].name, strerror(-err));
+			return err;
 		}
-		wait_ms = ret > wait_ms ? ret : wait_ms;
 	}
-	ret = front_write(dp, plan, now_ms);
-	if (ret < 0) {
-		log_error("event=apply_failed what=front error=\"%s\"", strerror(-ret));
-		return ret;
+	err = front_write(dp, plan, now_ms, again_ms);
+	if (err) {
+		log_error("event=apply_failed what=front error=\"%s\"", strerror(-err));
+		return err;
 	}
-	if (ret > 0 || wait_ms > 0)
-		return ret > wait_ms ? ret : wait_ms;
+	if (*again_ms)
+		return 0;
 	forget_rest(dp, plan, now_ms);
 	if (dp->allow_stale)
 		allow_purge(dp);

@@ -116,11 +116,12 @@ enum sight_state { SIGHT_UNKNOWN, SIGHT_SEES, SIGHT_BLIND };
 enum sight_state datapath_sight(struct datapath *dp, unsigned interface, int ip_device);
 
 /*
- * Makes the kernel side equal to the plan, writing what differs. Returns 0 when all is in force; or the
- * number of ms after which it must be called again because no spare copy could be written yet; or -errno, logged
- * (what was in force stays in force).
+ * Makes the kernel side equal to the plan, writing what differs. *again_ms: after how many ms it must be called again
+ * because no spare copy could be written yet; 0: all is in force. Returns 0 or -errno, logged (what was in force
+ * stays in force).
  */
-int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms);
+int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms,
+		   uint64_t *again_ms);
 
 /*
  * Makes the probes of ipip servers use their tunnels: a filter on egress of the interfaces that lead to any of them.

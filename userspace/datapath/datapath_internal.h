@@ -197,8 +197,16 @@ bool offload_restore(const char *dir, const char *entry);
 /* The same for devices that need it no longer; the marks of another layout's directory are kept in ours. */
 void offload_tidy(struct datapath *dp);
 
-/* allow_map.c: a service's list. 0, -errno, or the ms after which to come again. */
-int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms);
+/* The plan must be applied again in so many ms; the longest time of its parts holds. */
+static inline void again_in(uint64_t *again_ms, uint64_t ms)
+{
+	if (ms > *again_ms)
+		*again_ms = ms;
+}
+
+/* allow_map.c: a service's list. 0 or -errno; *again_ms as again_in(). */
+int allow_apply(struct datapath *dp, const struct plan_service *plan, uint64_t now_ms,
+		uint64_t *again_ms);
 void allow_forget(struct datapath *dp, uint32_t service_id);
 void allow_purge(struct datapath *dp);
 /* False: another process has written to the trie; all sets are written again by the next apply. A system call a prefix. */

@@ -34,17 +34,19 @@ static int flags_call(const char *name, uint32_t cmd, uint32_t *flags)
 	return err;
 }
 
-/* Returns 1: it was changed, 0: it was off already or is not supported; or -errno. */
-static int strip_tags(const char *name, bool strip)
+/* changed: false if it was so already or is not supported. 0 or -errno. */
+static int strip_tags(const char *name, bool strip, bool *changed)
 {
 	uint32_t flags = 0;
 	int err;
 
+	*changed = false;
 	if (flags_call(name, ETHTOOL_GFLAGS, &flags) || strip == !!(flags & ETH_FLAG_RXVLAN))
 		return 0;
 	flags ^= ETH_FLAG_RXVLAN;
 	err = flags_call(name, ETHTOOL_SFLAGS, &flags);
-	return err ?: 1;
+	*changed = !err;
+	return err;
 }
 
 static void mark(const struct datapath *dp, int ifindex)
@@ -63,13 +65,14 @@ static void mark(const struct datapath *dp, int ifindex)
 static int keep_tags(struct datapath *dp, const struct interface_conf *conf, int ifindex)
 {
 	char name[IF_NAMESIZE] = "";
-	int ret;
+	bool changed;
+	int err;
 
 	if (!if_indextoname((unsigned)ifindex, name))
 		return 0;
-	ret = strip_tags(name, false);
-	if (ret <= 0)
-		return ret;
+	err = strip_tags(name, false, &changed);
+	if (err || !changed)
+		return err;
 	mark(dp, ifindex);
 	log_info("event=offload interface=%s rxvlan=off cause=\"mail arrives with tag %u; detach "
 		 "switches it on again\"",
@@ -100,20 +103,22 @@ void offload_keep_tags(struct datapath *dp, unsigned interface, const struct int
 bool offload_restore(const char *dir, const char *entry)
 {
 	char pin[PINS_PATH_SIZE + 32], name[IF_NAMESIZE];
-	int ifindex, ret;
+	bool changed = false;
+	int ifindex, err = 0;
 	char more;
 
 	if (sscanf(entry, MARK "%d%c", &ifindex, &more) != 1)
 		return false;
-	ret = if_indextoname((unsigned)ifindex, name) ? strip_tags(name, true) : 0;
-	if (ret > 0)
+	if (if_indextoname((unsigned)ifindex, name))
+		err = strip_tags(name, true, &changed);
+	if (changed)
 		log_info("event=offload interface=%s rxvlan=on cause=\"as it was before mxlbd\"",
 			 name);
-	else if (ret < 0)
+	else if (err)
 		log_warn(
 			"event=offload interface=%s rxvlan=off error=\"%s\" advice=\"ethtool -K %s "
 			"rxvlan on\"",
-			name, strerror(-ret), name);
+			name, strerror(-err), name);
 	snprintf(pin, sizeof(pin), "%s/" MARK "%d", dir, ifindex);
 	unlink(pin);
 	return true;

@@ -19,10 +19,10 @@
 #include "util/log.h"
 
 /*
- * The lock is on the directory, and a new directory of the same name is not locked yet. Returns 1: it is now, 0:
- * unchanged, or -errno.
+ * The lock is on the directory, and a new directory of the same name is not locked yet. renewed: it is now. 0 or
+ * -errno.
  */
-static int keep_lock(struct datapath *dp)
+static int keep_lock(struct datapath *dp, bool *renewed)
 {
 	struct stat ours, there;
 	int fd;
@@ -46,20 +46,24 @@ static int keep_lock(struct datapath *dp)
 	}
 	close(dp->lock_fd);
 	dp->lock_fd = fd;
-	return 1;
+	*renewed = true;
+	return 0;
 }
 
 /*
- * replace: what is pinned there was left by another mxlbd, whose start was refused; its maps are not in use. Returns
- * 1: the pin was restored, 0: it is there, or -errno.
+ * replace: what is pinned there was left by another mxlbd, whose start was refused; its maps are not in use. Adds 1 to
+ * *restored if the pin was restored. 0 or -errno.
  */
-static int keep_pin(int fd, const char *path, bool replace)
+static int keep_pin(int fd, const char *path, bool replace, unsigned *restored)
 {
 	if (replace)
 		unlink(path);
 	else if (!access(path, F_OK))
 		return 0;
-	return bpf_obj_pin(fd, path) ? -errno : 1;
+	if (bpf_obj_pin(fd, path))
+		return -errno;
+	(*restored)++;
+	return 0;
 }
 
 #define MOUNT_LOOKS 5 /* one check of the mounts per this many calls */
@@ -127,42 +131,37 @@ const char *datapath_pins_trouble(const struct datapath *dp)
 	return NULL;
 }
 
-static int count(int *n, int ret)
-{
-	*n += ret > 0;
-	return ret < 0 ? ret : 0;
-}
-
-static int keep_all(struct datapath *dp, int *n)
+static int keep_all(struct datapath *dp, unsigned *restored)
 {
 	char path[PINS_LINK_SIZE];
 	struct bpf_map *map;
-	int lock = keep_lock(dp), err = lock < 0 ? lock : 0;
-	bool replace = lock > 0;
+	bool replace = false;
+	int err = keep_lock(dp, &replace);
 
 	if (!err && mkdir(dp->dir, 0700) && errno != EEXIST)
 		err = -errno;
 	bpf_object__for_each_map(map, dp->skel->obj)
 	{
 		if (!err && pins_of_map(dp, map, path, sizeof(path)))
-			err = count(n, keep_pin(bpf_map__fd(map), path, replace));
+			err = keep_pin(bpf_map__fd(map), path, replace, restored);
 	}
 	for (unsigned i = 0; i < MXLB_MAX_PORTS && !err; i++)
 		if (datapath_is_attached(dp, i))
-			err = count(n, keep_pin(dp->ports[i].link_fd,
-						pins_of_link(dp, dp->ports[i].attached, path),
-						replace));
+			err = keep_pin(dp->ports[i].link_fd,
+				       pins_of_link(dp, dp->ports[i].attached, path), replace,
+				       restored);
 	return err;
 }
 
 void datapath_keep_pins(struct datapath *dp)
 {
-	int n = 0, err = keep_all(dp, &n);
+	unsigned n = 0;
+	int err = keep_all(dp, &n);
 
 	look_at_mount(dp);
 	if (n && log_seldom(&dp->keep_said_ms))
 		log_warn(
-			"event=pins_put_back pins=%d path=\"%s\" cause=\"another process removed them\"",
+			"event=pins_put_back pins=%u path=\"%s\" cause=\"another process removed them\"",
 			n, dp->dir);
 	if (err && err != dp->keep_err)
 		log_error(

@@ -74,8 +74,8 @@ const struct netlink_link *netlink_link(const struct netlink *n, unsigned interf
 int netlink_ip_device(const struct netlink *n, unsigned interface);
 /* The slaves of an interface that is a bond: their ifindexes, MXLB_MAX_SLAVES at most. How many. A change calls on_link. */
 unsigned netlink_slaves(const struct netlink *n, unsigned interface, int out[MXLB_MAX_SLAVES]);
-/* Whether this is an address of this box (local table): 1, 0 or -errno. */
-int netlink_is_local(struct netlink *n, const struct addr *a);
+/* Whether this is an address of this box (local table). 0 or -errno. */
+int netlink_is_local(struct netlink *n, const struct addr *a, bool *local);
 
 /*
  * Follows the next hop towards address for this server (asks for route and neighbour, starts resolution). Replaces
@@ -129,9 +129,9 @@ int netlink_detach_all(struct netlink *n);
  */
 int netlink_vip_route_add(struct netlink *n, const struct ha_route_conf *conf, unsigned interface,
 			  const struct addr *vip, uint32_t metric);
-/* 1: there was one. */
+/* removed (may be NULL): there was one. 0 or -errno. */
 int netlink_vip_route_del(struct netlink *n, const struct ha_route_conf *conf,
-			  const struct addr *vip, uint32_t metric);
+			  const struct addr *vip, uint32_t metric, bool *removed);
 /* FRR's zebra has taken this VIP's route over from that table: it installs a copy of its own in the main table. */
 bool netlink_frr_imports(struct netlink *n, const struct addr *vip);
 /* Removes every route of that protocol in that table. */

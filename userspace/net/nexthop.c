@@ -237,14 +237,15 @@ bool nexthop_route_refuses(int err)
 	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EINVAL || err == -EACCES;
 }
 
-int netlink_is_local(struct netlink *n, const struct addr *a)
+int netlink_is_local(struct netlink *n, const struct addr *a, bool *local)
 {
 	struct route r;
 	int type = nexthop_route(n, a, 0, &r);
 
 	if (type < 0 && !nexthop_route_refuses(type))
 		return type;
-	return type == RTN_LOCAL;
+	*local = type == RTN_LOCAL;
+	return 0;
 }
 
 /* Logs why a server has no next hop, once per cause. */

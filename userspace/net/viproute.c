@@ -46,14 +46,16 @@ int netlink_vip_route_add(struct netlink *n, const struct ha_route_conf *conf, u
 }
 
 int netlink_vip_route_del(struct netlink *n, const struct ha_route_conf *conf,
-			  const struct addr *vip, uint32_t metric)
+			  const struct addr *vip, uint32_t metric, bool *removed)
 {
 	union netlink_msg m;
 	int err;
 
 	route_start(&m, RTM_DELROUTE, 0, conf, vip, metric);
 	err = request_send(n, &m.h, NULL, NULL);
-	return err == -ESRCH || err == -ENOENT ? 0 : err ?: 1;
+	if (removed)
+		*removed = !err;
+	return err == -ESRCH || err == -ENOENT ? 0 : err;
 }
 
 static void find_zebra(const struct nlmsghdr *h, void *arg)
