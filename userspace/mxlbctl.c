@@ -114,7 +114,7 @@ static void print_reloaded(const struct ctl *ctl)
 	services = json_object_get(document, "services");
 	json_array_foreach (services, i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			servers += json_array_size(json_object_get(tier, "backends"));
+			servers += json_array_size(tier_servers(tier));
 	printf("reloaded: %zu service%s, %llu server%s in force, from\n%s\n",
 	       json_array_size(services), json_array_size(services) == 1 ? "" : "s", servers,
 	       servers == 1 ? "" : "s",

@@ -174,8 +174,8 @@ class RingChanges:
         if self.changes % self.ASK_EVERY:
             return
         told = json.loads(self.command(f"explain {self.service} {self.client}:{self.random.randint(1, 65535)} json"))
-        if all(b["verdict"] == "up" for b in told["backends"]):
-            assert told["new_connection"]["backend"] in ring, f"{host} {state}: {told['new_connection']}"
+        if all(b["verdict"] == "up" for b in told["servers"]):
+            assert told["new_connection"]["server"] in ring, f"{host} {state}: {told['new_connection']}"
             self.asked += 1
 
     def run(self):
@@ -367,7 +367,7 @@ def verdict_times(balancer, service, verdict="down"):
 
 def flows(balancer, service):
     """{backend: number of flows}."""
-    return {b["name"]: b["flows"] for tier in balancer.service(service)["tiers"] for b in tier["backends"]}
+    return {b["name"]: b["flows"] for tier in balancer.service(service)["tiers"] for b in tier["servers"]}
 
 
 def queue_per_cpu(lab):

@@ -272,14 +272,14 @@ class Balancer:
         return next(s for s in self.status()["services"] if s["name"] == name)
 
     def backend(self, name, service="hybrid-mail"):
-        return next(b for tier in self.service(service)["tiers"] for b in tier["backends"] if b["name"] == name)
+        return next(b for tier in self.service(service)["tiers"] for b in tier["servers"] if b["name"] == name)
 
     def info(self, key):
         """A number from `show info`."""
         return int(re.search(rf"^{key}: (\d+)$", self.ask("show info"), re.M)[1])
 
     def verdicts(self, service="hybrid-mail"):
-        return {b["name"]: b["verdict"] for tier in self.service(service)["tiers"] for b in tier["backends"]}
+        return {b["name"]: b["verdict"] for tier in self.service(service)["tiers"] for b in tier["servers"]}
 
     def wait_for(self, expected, seconds=10, service="hybrid-mail"):
         """Waits until verdicts are as expected, for instance {"oxford-a": "down"}."""

@@ -88,7 +88,7 @@ class Box:
 
     def is_ready(self):
         status = self.answers()
-        return status and all(s["state"] == "up" and all(b["verdict"] == "up" for t in s["tiers"] for b in t["backends"])
+        return status and all(s["state"] == "up" and all(b["verdict"] == "up" for t in s["tiers"] for b in t["servers"])
                               for s in status["services"])
 
     def signal_mxlbd(self, number):

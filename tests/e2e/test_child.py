@@ -163,7 +163,7 @@ def test_the_childs_memory_is_limited(probe_once):  # noqa: F811
 
 def last_probes(balancer):
     return {(s["name"], b["name"], b["last_probe"]["at"])
-            for s in balancer.status()["services"] for tier in s["tiers"] for b in tier["backends"]}
+            for s in balancer.status()["services"] for tier in s["tiers"] for b in tier["servers"]}
 
 
 def test_verdicts_outlive_any_number_of_children(balancer):

@@ -239,8 +239,8 @@ def test_top_in_a_pipe_gives_batches_and_rates_that_are_those_of_the_traffic(lab
         looks = [json.loads(line) for line in ctl(lab, "--json", "top", "-n", "3", "-d", "1s").splitlines()]
         took = time.monotonic() - began
         made = len(traffic.attempts(began))
-    assert len(looks) == 3 and {b["new_per_s"] for b in looks[0]["backends"]} == {None}
-    rates = [sum(b["new_per_s"] for b in look["backends"] if b["service"] == "hybrid-mail") for look in looks[1:]]
+    assert len(looks) == 3 and {b["new_per_s"] for b in looks[0]["servers"]} == {None}
+    rates = [sum(b["new_per_s"] for b in look["servers"] if b["service"] == "hybrid-mail") for look in looks[1:]]
     assert sum(rates) / 2 == pytest.approx(made / took, rel=0.5), "as many as the client made"
     batches = ctl(lab, "top", "-b", "-n", "2", "-d", "1s")
     assert batches.count("mxlb at ") == 2 and "\033" not in batches

@@ -42,7 +42,7 @@ def test_each_session_is_logged_with_its_server_and_its_end_also_over_a_restart(
         assert {port: how[1:] for port, how in ended(balancer).items()} == {port: ("closed", False) for port in first}
         assert balancer.stop() == 0
         balancer.start()
-        wait_until(lambda: sum(b["flows"] for t in balancer.service()["tiers"] for b in t["backends"]) == 5, 5, "the open ones count")
+        wait_until(lambda: sum(b["flows"] for t in balancer.service()["tiers"] for b in t["servers"]) == 5, 5, "the open ones count")
         with Sessions(lab, VIP) as later:
             port, = (s.port for s in later.open(1, 0))
             wait_until(lambda: port in begun(balancer), 5, "a beginning in this mxlbd's log")
@@ -84,7 +84,7 @@ def test_sessions_that_mxlb_resets_are_logged_as_reset_and_the_log_is_off_by_def
     size, sizes = len(balancer.log()), lab.log_sizes()
     lab("send", "8")
     wait_until(lambda: sum(lab.connections(sizes).values()) >= 8, 10, "mail arrives")
-    wait_until(lambda: sum(b["new"] for t in balancer.service()["tiers"] for b in t["backends"]) >= 16, 10, "and is counted")
+    wait_until(lambda: sum(b["new"] for t in balancer.service()["tiers"] for b in t["servers"]) >= 16, 10, "and is counted")
     assert "event=connection" not in balancer.log()[size:]
 
 

@@ -63,7 +63,7 @@ def configure(lab, system):
 
 def all_up(system):
     status = system.status()
-    return status and {b["verdict"] for s in status["services"] for tier in s["tiers"] for b in tier["backends"]} == {"up"} and status
+    return status and {b["verdict"] for s in status["services"] for tier in s["tiers"] for b in tier["servers"]} == {"up"} and status
 
 
 def has_user(system):

@@ -182,7 +182,7 @@ class Tools:
         return [f for f in self.findings if (f["service"], f["server"]) == (service, server)]
 
     def backend(self, service, name):
-        found, = [b for s in self.services if s["name"] == service for t in s["tiers"] for b in t["backends"] if b["name"] == name]
+        found, = [b for s in self.services if s["name"] == service for t in s["tiers"] for b in t["servers"] if b["name"] == name]
         return found
 
     def missing_from(self, f):
@@ -218,7 +218,7 @@ def seen(balancer):
     """{service: what is wrong with its broken server, or that its probe is refused}"""
     found = {}
     for service in balancer.status()["services"]:
-        bad = next(b for tier in service["tiers"] for b in tier["backends"] if b["name"] == "bad")
+        bad = next(b for tier in service["tiers"] for b in tier["servers"] if b["name"] == "bad")
         found[service["name"]] = (bad["warning"] or bad)["reason"]
     return found
 

@@ -12,7 +12,7 @@ from lab import children, command, wait_until
 KINDS = {"backend_verdict", "backend_admin", "backend_nexthop", "service_state", "service_tier", "service_forced", "config",
          "reload_failed", "started", "stopped", "detach", "interface", "link", "probe_child", "certificate_expires",
          "certificate_differs", "probe_cost", "backend_warning"}
-KEYS = {"run", "seq", "time", "event", "level", "service", "backend", "interface", "from", "to", "reason", "user", "cause",
+KEYS = {"run", "seq", "time", "event", "level", "service", "server", "backend", "interface", "from", "to", "reason", "user", "cause",
         "line", "dropped"}
 
 

@@ -52,7 +52,7 @@ def warned(balancer, hosts):
 
 
 def elsewhere(events, idle):
-    return [e for e in events if e["backend"] not in idle]
+    return [e for e in events if e["server"] not in idle]
 
 
 def refuse_the_probe(balancer, told, mail, hosts, orders, reason):

@@ -14,7 +14,7 @@ def with_tls(*lines):
 
 
 def reasons(balancer):
-    return {b["reason"] for tier in balancer.service()["tiers"] for b in tier["backends"]}
+    return {b["reason"] for tier in balancer.service()["tiers"] for b in tier["servers"]}
 
 
 def test_when_every_certificate_is_bad_mail_flows_loudly_and_postfix_hears_nothing(lab, balancer):

@@ -138,8 +138,8 @@ services:
             holder.stdin.flush()
             assert json.loads(holder.stdout.readline()) == {"open": MANY, "ended": {}}
         tiers = balancer.service("mute")["tiers"]
-        flows = [b["flows"] for tier in tiers for b in tier["backends"]]
-        evicted = sum(b["flow_table"]["evicted"] for tier in tiers for b in tier["backends"])
+        flows = [b["flows"] for tier in tiers for b in tier["servers"]]
+        evicted = sum(b["flow_table"]["evicted"] for tier in tiers for b in tier["servers"])
         assert evicted > MANY / 4
         assert all(flows) and sum(flows) <= 2 * TABLE
         grown, more = memory_kb(balancer) - memory, balancer.descriptors() - files

@@ -75,7 +75,7 @@ def test_C23_no_session_breaks_and_none_is_refused_while_the_ring_changes_every_
 
 
 def placed_syns(balancer, service):
-    return sum(b["new"] for tier in balancer.service(service)["tiers"] for b in tier["backends"])
+    return sum(b["new"] for tier in balancer.service(service)["tiers"] for b in tier["servers"])
 
 
 @pytest.mark.parametrize("rate", [60000, 0], ids=["60000-a-second", "all-the-lab-makes"])

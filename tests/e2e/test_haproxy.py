@@ -147,7 +147,7 @@ def agree(balancer):
     wrong = []
     for service in status["services"]:
         for tier in service["tiers"]:
-            for b in tier["backends"]:
+            for b in tier["servers"]:
                 row, counts = csv_rows[service["name"], b["name"]], b["counts"]
                 want = {"scur": b["flows"], "stot": b["new"], "bin": b["bytes"], "weight": b["weight"],
                         "wretr": b["flow_table"]["retransmits"], "chkfail": counts["failed_up"],

@@ -92,7 +92,7 @@ def of_service(service):
         yield "tier_active", of_tier, tier["active"]
         yield "tier_backends_up", of_tier, tier["up"]
         yield "tier_forced", of_tier, bool(service["forced"]) and service["forced"]["tier"] == tier["preference"]
-        for backend in tier["backends"]:
+        for backend in tier["servers"]:
             yield from of_backend(backend, {**of_tier, "backend": backend["name"]})
 
 
@@ -163,13 +163,13 @@ def csv_rows(text):
 def test_the_csv_has_the_same_numbers(lab, busy):
     status, rows = document(lab, "/status.json"), csv_rows(busy.ask("show stat"))
     for service in status["services"]:
-        for backend in (b for tier in service["tiers"] for b in tier["backends"]):
+        for backend in (b for tier in service["tiers"] for b in tier["servers"]):
             row, counts = rows[service["name"], backend["name"]], backend["counts"]
             assert [int(row[key]) for key in ("scur", "stot", "bin", "weight", "chkfail", "chkdown", "wretr", "downtime")] == [
                 backend["flows"], backend["new"], backend["bytes"], backend["weight"], counts["failed_up"], counts["falls"],
                 backend["flow_table"]["retransmits"], counts["down_s"]]
             assert int(row["check_duration"]) == backend["last_probe"]["total_ms"]
-        backends = [b for tier in service["tiers"] for b in tier["backends"]]
+        backends = [b for tier in service["tiers"] for b in tier["servers"]]
         front = rows[service["name"], "FRONTEND"]
         assert [int(front[key]) for key in ("scur", "stot", "bin")] == [
             sum(b[key] for b in backends) for key in ("flows", "new", "bytes")]
@@ -190,7 +190,7 @@ def test_the_page_has_the_same_numbers(lab, busy, browser):
     status, figures = document(lab, "/status.json"), browser.run(FIGURES)
     assert [name for name, *_ in figures] == [s["name"] for s in status["services"]]
     for service, (_, line, shown) in zip(status["services"], figures):
-        backends = [b for tier in service["tiers"] for b in tier["backends"]]
+        backends = [b for tier in service["tiers"] for b in tier["servers"]]
         new, size, dropped = (sum(values) for values in (
             [b["new"] for b in backends], [b["bytes"] for b in backends], service["drops"].values()))
         assert line == (f"{new:,} connection{'s' if new != 1 else ''}, {in_bytes(size)} so far; "

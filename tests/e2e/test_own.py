@@ -134,7 +134,7 @@ def test_a_vip_that_becomes_an_address_of_this_box_moves_no_mail_and_is_reported
         known = time.monotonic() - since
         balancer.wait_for({host: "unknown" for host in SERVERS}, 10, service)
         two_rounds(balancer)
-        reasons = {b["reason"] for tier in balancer.service(service)["tiers"] for b in tier["backends"]}
+        reasons = {b["reason"] for tier in balancer.service(service)["tiers"] for b in tier["servers"]}
         assert reasons == {"local_error"}, reasons
         assert f"event=problem service={service} from=none to=vip_local" in balancer.log()
         assert f"VIP {vip} has become an address of this box" in " ".join(lab("ctl", "status").split())

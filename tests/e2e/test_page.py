@@ -41,7 +41,7 @@ def wait_shown(page, backend, verdict, seconds):
 
 def verdict_at(lab, name, verdict):
     """The time of the last change to that verdict, from mxlbd's events; None if there was none."""
-    times = [e["time"] for e in document(lab, "/events.json") if e["event"] == "backend_verdict" and e["backend"] == name
+    times = [e["time"] for e in document(lab, "/events.json") if e["event"] == "backend_verdict" and e["server"] == name
              and e["service"] == "hybrid-mail" and e["to"] == verdict]
     return times[-1] if times else None
 

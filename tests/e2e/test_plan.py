@@ -24,7 +24,7 @@ def test_a_plan_lists_the_changes_and_makes_none(lab, balancer):
     lab.undo.callback(lab.config_file.chmod, 0o644)
     lab.config_file.chmod(0o600)  # whoever asks reads it, not mxlbd
     lines = lab("ctl", "plan", "-c", str(lab.config_file))
-    assert "backend hybrid-mail/oxford-b: weight 0, now 1\n" in lines
+    assert "server hybrid-mail/oxford-b: weight 0, now 1\n" in lines
     assert "service hybrid-mail: failback-hold changes\n" in lines
     assert "notify changes\ndecap changes\n" in lines
     assert 49 < share(lines) < 51

@@ -147,7 +147,7 @@ class Site:
             return json.loads(b"".join(iter(lambda: s.recv(65536), b"")))
 
     def far(self):
-        return self.status()["services"][0]["tiers"][0]["backends"][0]
+        return self.status()["services"][0]["tiers"][0]["servers"][0]
 
     def is_up(self):
         try:

@@ -244,7 +244,7 @@ def test_with_a_million_flows_no_answer_holds_up_the_loop(lab, balancer, measure
         fill(memory, million)
 
     def flows():
-        return sum(b["flows"] for tier in balancer.service()["tiers"] for b in tier["backends"])
+        return sum(b["flows"] for tier in balancer.service()["tiers"] for b in tier["servers"])
     wait_until(lambda: flows() >= million, 20, "a million flows are counted")
     last = balancer.ask("show flows hybrid-mail 10").splitlines()[-2]
     shown, left_out = map(int, re.match(r"# (\d+) shown, (\d+) left out", last).groups())

@@ -25,7 +25,7 @@ def document(lab, *words):
 
 
 def servers(status):
-    return {b["name"]: b for tier in status["services"][0]["tiers"] for b in tier["backends"]}
+    return {b["name"]: b for tier in status["services"][0]["tiers"] for b in tier["servers"]}
 
 
 def pinned(lab):
@@ -72,7 +72,7 @@ def test_what_is_pinned_is_shown_as_of_when(lab, balancer, how):
         assert len(re.findall(rf"^{re.escape(CLIENT)}:\d+ oxford-a \d+$", ctl(lab, "flows", "hybrid-mail"), re.M)) == 3
         flow = document(lab, "flows", "hybrid-mail/oxford-a")["flows"][0]
         why = document(lab, "explain", "hybrid-mail", f"{CLIENT}:{flow['port']}")
-        assert (why["goes_to"], why["why"], why["new_connection"]["backend"]) == ("oxford-a", "entry", "oxford-a")
+        assert (why["goes_to"], why["why"], why["new_connection"]["server"]) == ("oxford-a", "entry", "oxford-a")
         assert "verdict     down" in ctl(lab, "show", "hybrid-mail/oxford-b")
         assert document(lab, "rejected")["shown"] >= 0
 

@@ -204,7 +204,7 @@ services:
     wait_until(lambda: time.monotonic() - began > MUTE_S, MUTE_S + 5, "")
     probes = (balancer.info("Probes") - probes) / (time.monotonic() - began)
     p50, p99, most = (balancer.info(f"Probe_late_{which}_ms") for which in ("p50", "p99", "max"))
-    reasons = Counter(b["reason"] for tier in balancer.service("slow")["tiers"] for b in tier["backends"])
+    reasons = Counter(b["reason"] for tier in balancer.service("slow")["tiers"] for b in tier["servers"])
     assert reasons == {"greeting_silent": N_MUTE}, reasons
     assert last_event(balancer) == before, "the others' verdicts stay"
     assert p99 < 200, f"p99 of the delay is {p99} ms, the most {most} ms"

@@ -174,7 +174,7 @@ def test_a_forged_error_about_a_tunnels_packets_slows_mail_and_a_locked_mtu_refu
 # --- far ends ---
 
 def tunnelled(balancer, service="hybrid-mail"):
-    return {b["name"]: b["forward"] for tier in balancer.service(service)["tiers"] for b in tier["backends"]}
+    return {b["name"]: b["forward"] for tier in balancer.service(service)["tiers"] for b in tier["servers"]}
 
 
 @TUNNELS

@@ -67,7 +67,7 @@ static void show_flows_has_a_line_for_each_flow_of_the_service(void **state)
 
 	fill(b);
 	assert_string_equal(bench_ask(b, "show flows hybrid-mail\n"),
-			    "# hybrid-mail: client backend idle_s\n"
+			    "# hybrid-mail: client server idle_s\n"
 			    "198.51.100.7:40001 oxford-a 12\n"
 			    "[2001:db8::7]:65535 nuneaton 3 closed\n"
 			    "198.51.100.8:0 oxford-b 901 old\n"
@@ -75,13 +75,13 @@ static void show_flows_has_a_line_for_each_flow_of_the_service(void **state)
 			    "198.51.100.11:11 oxford-a 0\n"
 			    "# 5 shown, 0 left out\n\n");
 	assert_string_equal(bench_ask(b, "show flows hybrid-mail/oxford-a\n"),
-			    "# hybrid-mail: client backend idle_s\n"
+			    "# hybrid-mail: client server idle_s\n"
 			    "198.51.100.7:40001 oxford-a 12\n"
 			    "198.51.100.11:11 oxford-a 0\n"
 			    "# 2 shown, 0 left out\n\n");
 	b->n_rows = 0;
 	assert_string_equal(bench_ask(b, "show flows hybrid-mail\n"),
-			    "# hybrid-mail: client backend idle_s\n# 0 shown, 0 left out\n\n");
+			    "# hybrid-mail: client server idle_s\n# 0 shown, 0 left out\n\n");
 }
 
 static void show_flows_shows_as_many_as_asked_for_and_counts_the_rest(void **state)
@@ -90,7 +90,7 @@ static void show_flows_shows_as_many_as_asked_for_and_counts_the_rest(void **sta
 
 	fill(b);
 	assert_string_equal(bench_ask(b, "show flows hybrid-mail 1\n"),
-			    "# hybrid-mail: client backend idle_s\n"
+			    "# hybrid-mail: client server idle_s\n"
 			    "198.51.100.7:40001 oxford-a 12\n"
 			    "# 1 shown, 4 left out\n\n");
 	bench_assert_ends(bench_ask(b, "show flows hybrid-mail/oxford-a 1\n"),
@@ -166,13 +166,13 @@ static void show_flows_is_there_as_json(void **state)
 	assert_int_equal(field_number(json, "left_out"), 0);
 	assert_string_equal(field_text(json_array_get(flows, 1), "client"), "2001:db8::7");
 	assert_int_equal(field_number(json_array_get(flows, 1), "port"), 65535);
-	assert_string_equal(field_text(json_array_get(flows, 1), "backend"), "nuneaton");
+	assert_string_equal(field_text(json_array_get(flows, 1), "server"), "nuneaton");
 	assert_true(field_true(json_array_get(flows, 1), "closed"));
 	assert_false(field_true(json_array_get(flows, 2), "closed"));
 	assert_false(field_true(json_array_get(flows, 2), "counts"));
 	assert_int_equal(field_number(json_array_get(flows, 2), "idle_s"), 901);
 	assert_true(field_true(json_array_get(flows, 0), "counts"));
-	assert_string_equal(field_text(json_array_get(flows, 3), "backend"), "#4000");
+	assert_string_equal(field_text(json_array_get(flows, 3), "server"), "#4000");
 	json_decref(json);
 	json = ask_json(b, "show flows hybrid-mail 2 json\n");
 	assert_int_equal(json_array_size(json_object_get(json, "flows")), 2);
@@ -407,7 +407,7 @@ static void explain_is_there_as_json(void **state)
 	assert_string_equal(field_text(json, "why"), "ring");
 	assert_true(json_is_null(json_object_get(json, "entry")));
 	assert_int_equal(field_number(json_object_get(json, "new_connection"), "slot"), 4711);
-	list = json_object_get(json, "backends");
+	list = json_object_get(json, "servers");
 	assert_int_equal(json_array_size(list), 3);
 	assert_string_equal(field_text(json_array_get(list, 2), "why"),
 			    "tier 20 is standby, tier 10 is active");

@@ -204,7 +204,7 @@ static const struct row of_values[] = {
 	{"a mark outside of its mask", LEAST "datapath: {mark: 0x6d781000/0xffff0000}\n",
 	 "10:18: datapath.mark: 0x6d781000 has bits outside of its mask 0xffff0000\n"},
 	{"a mask over the backends' bits", LEAST "datapath: {mark: 0x6d780000/0xfffff800}\n",
-	 "10:18: datapath.mark: the mask 0xfffff800 does not leave the low 12 bits to the backends\n"},
+	 "10:18: datapath.mark: the mask 0xfffff800 does not leave the low 12 bits to the servers\n"},
 	{"a mark beyond 32 bits", LEAST "datapath: {mark: 0x16d780000/0xffff0000}\n",
 	 "10:18: datapath.mark: \"0x16d780000/0xffff0000\" is not a mark and mask like "
 	 "0x6d780000/0xffff0000\n"},

@@ -57,7 +57,7 @@ static void each_setting_and_server_that_differs_is_a_line(void **state)
 		"service hybrid-mail: probe other, now exo\n"
 		"server hybrid-mail/oxford-b (192.0.2.12): removed; its 12 open connections stay with it\n"
 		"server hybrid-mail/oxford-b (192.0.2.99): added to tier 10, weight 1\n"
-		"backend hybrid-mail/nuneaton: weight 7, now 1\n"
+		"server hybrid-mail/nuneaton: weight 7, now 1\n"
 		"service hybrid-mail: 50.0 % of new connections would go to another server\n");
 	model_free(m);
 	free_config(c);
@@ -81,7 +81,7 @@ static void services_come_and_go_and_tiers_change(void **state)
 	next->services[0].backends[2].preference = 5;
 	model_free(m);
 	m = running(c);
-	assert_non_null(strstr(plan_of(m, next), "backend hybrid-mail/nuneaton: tier 5, now 20\n"));
+	assert_non_null(strstr(plan_of(m, next), "server hybrid-mail/nuneaton: tier 5, now 20\n"));
 	model_free(m);
 	free_config(c);
 	free_config(next);

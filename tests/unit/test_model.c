@@ -140,7 +140,7 @@ static void a_new_model_is_not_ready_and_reports_the_configuration(void **state)
 	assert_int_equal(model_next_tick(m), 9000);
 	check_events(
 		m, 1,
-		"event=config cause=\"1 services, 3 backends in force: 3 backends added, 0 removed\"\n");
+		"event=config cause=\"1 services, 3 servers in force: 3 servers added, 0 removed\"\n");
 	model_free(m);
 	free_config(c);
 }

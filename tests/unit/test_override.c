@@ -49,7 +49,7 @@ static void a_plan_tells_of_the_weight_that_is_in_force(void **state)
 	(void)state;
 	model_weight(m, 1, 3, "alice", at(2000));
 	assert_int_equal(compare_config(m, c, at(2000), &out), 0);
-	assert_non_null(strstr(out.data, "backend hybrid-mail/oxford-a: weight 1, now 3\n"));
+	assert_non_null(strstr(out.data, "server hybrid-mail/oxford-a: weight 1, now 3\n"));
 	assert_non_null(strstr(out.data, "service hybrid-mail: 2"));
 	assert_non_null(strstr(out.data, "% of new connections would go to another server\n"));
 	buf_free(&out);
@@ -77,7 +77,7 @@ static void an_operators_weight_ends_with_a_reload_which_reports_it(void **state
 	check_events(m, seq,
 		     "event=backend_weight service=hybrid-mail backend=oxford-a from=100 to=1 "
 		     "cause=\"reload\"\n"
-		     "event=config cause=\"1 services, 3 backends in force: 0 backends added, 0 "
+		     "event=config cause=\"1 services, 3 servers in force: 0 servers added, 0 "
 		     "removed\"\n");
 	model_free(m);
 	free_config(c);

@@ -223,7 +223,7 @@ static void a_reload_keeps_what_stays_and_applies_what_changed(void **state)
 	assert_string_equal(ring(m), "reset"); /* no second cold start */
 	check_events(
 		m, seq,
-		"event=config cause=\"1 services, 3 backends in force: 1 backends added, 1 removed\"\n"
+		"event=config cause=\"1 services, 3 servers in force: 1 servers added, 1 removed\"\n"
 		"event=service_state service=hybrid-mail from=up to=down cause=\"reload\"\n"
 		"event=service_tier service=hybrid-mail from=10 to=- cause=\"reload\"\n");
 	model_free(m);
@@ -242,7 +242,7 @@ static void a_reload_of_the_same_file_changes_nothing_but_the_record(void **stat
 	assert_string_equal(ring(m), "oxford-a oxford-b");
 	check_events(
 		m, seq,
-		"event=config cause=\"1 services, 3 backends in force: 0 backends added, 0 removed\"\n");
+		"event=config cause=\"1 services, 3 servers in force: 0 servers added, 0 removed\"\n");
 	model_free(m);
 	free_config(d);
 }

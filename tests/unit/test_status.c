@@ -46,7 +46,7 @@ static json_t *at(json_t *json, const char *key, size_t index)
 static void show_status_has_every_key_and_null_where_nothing_is_known(void **state)
 {
 	json_t *json = get_status(*state), *service = at(json, "services", 0);
-	json_t *tier = at(service, "tiers", 0), *backend = at(tier, "backends", 0);
+	json_t *tier = at(service, "tiers", 0), *backend = at(tier, "servers", 0);
 
 	assert_keys(json, KEYS("version", "build", "node", "pid", "uptime_s", "time", "config",
 			       "interfaces", "probing", "ha", "maps_changed", "problems",
@@ -65,7 +65,7 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	assert_keys(service, KEYS("name", "address", "port", "state", "active_tier", "forced",
 				  "failback", "held_back", "tiers", "drops", "counts", "allow",
 				  "digest", "rejected", "zone"));
-	assert_keys(tier, KEYS("preference", "active", "up", "backends"));
+	assert_keys(tier, KEYS("preference", "active", "up", "servers", "backends"));
 	assert_keys(backend,
 		    KEYS("name", "address", "forward", "weight", "configured_weight", "verdict",
 			 "admin", "reason", "text", "exo_code", "since", "in_ring", "warning",
@@ -81,7 +81,9 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 			    "2026-01-01T00:00:00.000Z");
 	assert_int_equal(strlen(field_text(json, "time")), strlen("2026-01-01T00:00:00.000Z"));
 	assert_int_equal(json_array_size(json_object_get(service, "tiers")), 2);
-	assert_int_equal(json_array_size(json_object_get(tier, "backends")), 2);
+	assert_int_equal(json_array_size(json_object_get(tier, "servers")), 2);
+	assert_true(
+		json_equal(json_object_get(tier, "backends"), json_object_get(tier, "servers")));
 	assert_int_equal(field_number(at(service, "tiers", 1), "preference"), 20);
 	assert_string_equal(field_text(service, "state"), "not-ready");
 	assert_true(json_is_null(json_object_get(service, "active_tier")));
@@ -101,7 +103,7 @@ static void show_status_says_from_where_to_where_a_tunnel_leads(void **state)
 
 	backend->conf.forward = FORWARD_IPIP;
 	json = get_status(b);
-	tunnel = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "backends", 0),
+	tunnel = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "servers", 0),
 				 "tunnel");
 	assert_keys(tunnel, KEYS("source", "target", "mtu"));
 	assert_true(json_is_null(json_object_get(tunnel, "source")));
@@ -111,13 +113,13 @@ static void show_status_says_from_where_to_where_a_tunnel_leads(void **state)
 	backend->nexthop.mtu = 1400;
 	assert_int_equal(addr_parse("2001:db8::5", &backend->nexthop.source), 0);
 	json = get_status(b);
-	tunnel = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "backends", 0),
+	tunnel = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "servers", 0),
 				 "tunnel");
 	assert_string_equal(field_text(tunnel, "source"), "2001:db8::5");
 	assert_string_equal(field_text(tunnel, "target"), "203.0.113.11");
 	assert_int_equal(field_number(tunnel, "mtu"), 1400);
 	assert_true(field_true(
-		json_object_get(at(at(at(json, "services", 0), "tiers", 0), "backends", 0),
+		json_object_get(at(at(at(json, "services", 0), "tiers", 0), "servers", 0),
 				"neighbour"),
 		"routed"));
 	json_decref(json);
@@ -168,7 +170,7 @@ static void show_status_says_what_the_model_knows(void **state)
 	make_probed(b);
 	json = get_status(b);
 	service = at(json, "services", 0);
-	backend = at(at(service, "tiers", 0), "backends", 0);
+	backend = at(at(service, "tiers", 0), "servers", 0);
 	probe = json_object_get(backend, "last_probe");
 	tls = json_object_get(backend, "tls");
 	table = json_object_get(backend, "flow_table");
@@ -217,7 +219,7 @@ static void the_code_is_danes_where_the_probe_asks_for_dane(void **state)
 	backend->health.reason = REASON_certificate_expired;
 	json = get_status(b);
 	assert_string_equal(
-		field_text(at(at(at(json, "services", 0), "tiers", 0), "backends", 0), "exo_code"),
+		field_text(at(at(at(json, "services", 0), "tiers", 0), "servers", 0), "exo_code"),
 		"5.7.322");
 	json_decref(json);
 }
@@ -244,7 +246,7 @@ static void days_left_is_rounded_down_and_null_for_dates_without_a_calendar(void
 			rows[i].not_after;
 		assert_int_equal(render_status(b->model, &info, bench_start, &out), 0);
 		json = json_loads(out.data, 0, NULL);
-		tls = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "backends", 0),
+		tls = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "servers", 0),
 				      "tls");
 		if (rows[i].days == INT32_MAX)
 			assert_true(json_is_null(json_object_get(tls, "days_left")) &&
@@ -287,7 +289,7 @@ static void show_status_has_the_models_counts(void **state)
 		"{\"became\":{\"not-ready\":1,\"up\":2,\"draining-only\":3,\"fail-open\":4,"
 		"\"down\":5,\"blind\":0,\"panic\":0},\"tier_switches\":6,\"down_s\":15,\"changed_s\":14}");
 	free(text);
-	counts = json_object_get(at(at(counts, "tiers", 0), "backends", 0), "counts");
+	counts = json_object_get(at(at(counts, "tiers", 0), "servers", 0), "counts");
 	text = json_dumps(counts, JSON_COMPACT);
 	assert_string_equal(
 		text,
@@ -362,7 +364,7 @@ static void show_events_as_json_is_an_object_a_line_and_all_of_them_for_another_
 	snprintf(
 		want, sizeof(want),
 		"{\"run\":%lld,\"seq\":%llu,\"time\":\"2026-01-01T00:00:00.000Z\",\"event\":\"reload_failed\","
-		"\"level\":\"error\",\"service\":null,\"backend\":null,\"interface\":null,\"from\":null,\"to\":null,"
+		"\"level\":\"error\",\"service\":null,\"server\":null,\"backend\":null,\"interface\":null,\"from\":null,\"to\":null,"
 		"\"reason\":null,\"user\":\"alice\",\"cause\":\"bad \\\\xff \\\\\\\"words\\\\\\\"\",\"line\":\"event=reload_failed "
 		"user=alice cause=\\\"bad \\\\xff \\\\\\\"words\\\\\\\"\\\"\",\"dropped\":0}\n\n",
 		run, (unsigned long long)e->seq);

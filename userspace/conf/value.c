@@ -270,7 +270,7 @@ int value_mark(const struct value_kind *kind, const char *text, void *field, cha
 			   mark[1]);
 	if (mark[1] & (MXLB_MAX_BACKENDS - 1))
 		return SAY(why,
-			   "the mask 0x%" PRIx32 " does not leave the low %d bits to the backends",
+			   "the mask 0x%" PRIx32 " does not leave the low %d bits to the servers",
 			   mark[1], __builtin_ctz(MXLB_MAX_BACKENDS));
 	memcpy(field, mark, sizeof(mark));
 	return 0;

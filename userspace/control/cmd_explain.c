@@ -301,8 +301,9 @@ static json_t *json_entry(const struct question *q)
 
 	if (!p->entry_backend)
 		return json_null();
-	return json_pack("{s:o, s:i, s:b, s:b}", "backend", json_backend(q, p->entry_backend),
-			 "idle_s", p->idle_s, "closed", p->closed, "by_miss", p->by_miss);
+	return json_pack("{s:o, s:o, s:i, s:b, s:b}", "server", json_backend(q, p->entry_backend),
+			 "backend", json_backend(q, p->entry_backend), "idle_s", p->idle_s,
+			 "closed", p->closed, "by_miss", p->by_miss);
 }
 
 static json_t *json_backends(const struct question *q, const struct service *s)
@@ -328,14 +329,16 @@ static void say_json(const struct question *q, struct buf *out)
 {
 	struct answer a = q->any_port ? (struct answer){"port", 0} : answer(q);
 	char client[ADDR_TEXT_SIZE];
-	json_t *fresh = json_pack("{s:o, s:i}", "backend", json_backend(q, q->place.ring_backend),
-				  "slot", q->place.slot);
-	json_t *json = json_pack("{s:s, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:o}", "service",
+	json_t *fresh =
+		json_pack("{s:o, s:o, s:i}", "server", json_backend(q, q->place.ring_backend),
+			  "backend", json_backend(q, q->place.ring_backend), "slot", q->place.slot);
+	json_t *servers = json_backends(q, q->service);
+	json_t *json = json_pack("{s:s, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:O, s:o}", "service",
 				 q->service->conf.name, "client", addr_text(&q->client, client),
 				 "port", q->any_port ? json_null() : json_integer(q->port),
 				 "access", access_of(q), "goes_to", json_backend(q, a.backend_id),
 				 "why", a.why, "entry", json_entry(q), "new_connection", fresh,
-				 "backends", json_backends(q, q->service));
+				 "servers", servers, "backends", servers);
 
 	if (render_json(json, out))
 		out->failed = true;

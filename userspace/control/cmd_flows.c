@@ -42,10 +42,11 @@ static void add_json(struct listing *l, const struct flow_row *row)
 
 	if (l->shown)
 		buf_append(l->out, ",", 1);
-	if (render_json(json_pack("{s:s, s:i, s:s, s:i, s:b, s:b}", "client",
-				  addr_text(&row->client, client), "port", row->port, "backend",
-				  render_backend(l->env->model, row->backend_id, name), "idle_s",
-				  row->idle_s, "closed", row->closed, "counts", row->counts),
+	render_backend(l->env->model, row->backend_id, name);
+	if (render_json(json_pack("{s:s, s:i, s:s, s:s, s:i, s:b, s:b}", "client",
+				  addr_text(&row->client, client), "port", row->port, "server",
+				  name, "backend", name, "idle_s", row->idle_s, "closed",
+				  row->closed, "counts", row->counts),
 			l->out))
 		l->out->failed = true;
 }
@@ -77,7 +78,7 @@ static bool list_part(const struct command_env *env, void *ctx, struct buf *out)
 	if (!l->at)
 		buf_printf(out,
 			   l->json ? "{\"service\":\"%s\",\"flows\":["
-				   : "# %s: client backend idle_s\n",
+				   : "# %s: client server idle_s\n",
 			   l->service);
 	more = env->cb.each_flow(env->cb.ctx, l->at, PART, on_row, l);
 	l->at += PART;

@@ -224,22 +224,25 @@ static json_t *json_backend(const struct backend *b, enum tls_policy policy, str
 	return json;
 }
 
-/* Backends are in order of preference: a tier is a run of them, from `first`. */
+/*
+ * Servers are in order of preference: a tier is a run of them, from `first`. "backends" is the earlier name of
+ * "servers", here and in other documents as "backend", and stays for one release.
+ */
 static json_t *json_tier(const struct service *s, unsigned first, unsigned *next, struct now now)
 {
 	uint16_t preference = s->backends[first].conf.preference;
-	json_t *backends = json_array();
+	json_t *servers = json_array();
 	unsigned i, up = 0;
 
 	for (i = first; i < s->n_backends && s->backends[i].conf.preference == preference; i++) {
 		up += s->backends[i].health.verdict == VERDICT_UP;
-		backends = render_json_append(
-			backends, json_backend(&s->backends[i], config_policy(&s->probe), now));
+		servers = render_json_append(
+			servers, json_backend(&s->backends[i], config_policy(&s->probe), now));
 	}
 	*next = i;
-	return json_pack("{s:i, s:b, s:i, s:o}", "preference", preference, "active",
-			 s->tier.has_active && s->tier.active == preference, "up", up, "backends",
-			 backends);
+	return json_pack("{s:i, s:b, s:i, s:O, s:o}", "preference", preference, "active",
+			 s->tier.has_active && s->tier.active == preference, "up", up, "servers",
+			 servers, "backends", servers);
 }
 
 /* NULL counts as zeros: the reasons are listed in any case. */

@@ -348,7 +348,7 @@ static void note_config(struct model *m, const char *who, unsigned added, unsign
 
 	snprintf(e->user, sizeof(e->user), "%s", who);
 	snprintf(e->cause, sizeof(e->cause),
-		 "%u services, %u backends in force: %u backends added, %u removed", m->n_services,
+		 "%u services, %u servers in force: %u servers added, %u removed", m->n_services,
 		 count_backends(m), added, removed);
 }
 

@@ -85,13 +85,13 @@ static void compare_backend(const struct service *s, const struct backend *was,
 	const struct backend_conf *a = &was->conf, *b = &is->conf;
 
 	if (a->preference != b->preference)
-		buf_printf(out, "backend %s/%s: tier %u, now %u\n", s->conf.name, b->name,
+		buf_printf(out, "server %s/%s: tier %u, now %u\n", s->conf.name, b->name,
 			   b->preference, a->preference);
 	if (was->weight != b->weight)
-		buf_printf(out, "backend %s/%s: weight %u, now %u\n", s->conf.name, b->name,
+		buf_printf(out, "server %s/%s: weight %u, now %u\n", s->conf.name, b->name,
 			   b->weight, was->weight);
 	if (a->forward != b->forward)
-		buf_printf(out, "backend %s/%s: forward %s, now %s\n", s->conf.name, b->name,
+		buf_printf(out, "server %s/%s: forward %s, now %s\n", s->conf.name, b->name,
 			   forwards[b->forward], forwards[a->forward]);
 }
 

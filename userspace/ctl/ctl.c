@@ -131,7 +131,7 @@ size_t ctl_find(const json_t *document, const char *wanted, struct ctl_found out
 
 	json_array_foreach (json_object_get(document, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (json_object_get(tier, "backends"), n, backend) {
+			json_array_foreach (tier_servers(tier), n, backend) {
 				if (found < CTL_FOUND_MAX &&
 				    is_named(wanted, field_text(service, "name"),
 					     field_text(backend, "name")))

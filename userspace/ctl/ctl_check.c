@@ -110,7 +110,7 @@ static void judge_service(struct check *c, const json_t *service)
 	size_t i, k;
 
 	json_array_foreach (json_object_get(service, "tiers"), i, tier)
-		json_array_foreach (json_object_get(tier, "backends"), k, backend) {
+		json_array_foreach (tier_servers(tier), k, backend) {
 			judge_backend(c, service, backend, &days);
 			all++;
 			up += is_in_service(backend);

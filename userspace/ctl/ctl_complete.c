@@ -40,7 +40,7 @@ static void put_tier(struct names *to, const char *service, const json_t *tier)
 
 	snprintf(name, sizeof(name), "%s %lld", service, field_number(tier, "preference"));
 	put(to, "tier", name);
-	json_array_foreach (json_object_get(tier, "backends"), i, backend) {
+	json_array_foreach (tier_servers(tier), i, backend) {
 		if (!text_is_name(field_text(backend, "name")))
 			continue;
 		snprintf(name, sizeof(name), "%s/%s", service, field_text(backend, "name"));

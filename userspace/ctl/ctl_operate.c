@@ -94,9 +94,9 @@ static void report(const struct ctl *ctl, const struct seen *s)
 			       s->name, s->empty);
 		return;
 	}
-	json = json_pack("{s:s, s:s, s:I, s:I, s:s}", "backend", s->name, "admin", s->admin,
-			 "flows", (json_int_t)s->flows, "without_data", (json_int_t)s->empty,
-			 "service_state", s->state);
+	json = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "server", s->name, "backend", s->name,
+			 "admin", s->admin, "flows", (json_int_t)s->flows, "without_data",
+			 (json_int_t)s->empty, "service_state", s->state);
 	ctl_print_json(json);
 	json_decref(json);
 }

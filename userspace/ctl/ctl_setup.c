@@ -180,7 +180,7 @@ static const char *find_any(const json_t *status, const char *name, struct ctl_f
 
 	json_array_foreach (json_object_get(status, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (json_object_get(tier, "backends"), n, backend) {
+			json_array_foreach (tier_servers(tier), n, backend) {
 				if (strcmp(field_text(service, "name"), name))
 					continue;
 				if (!strcmp(field_text(backend, "forward"), "ipip"))

@@ -82,7 +82,7 @@ static void add_row(struct buf *out, const json_t *row)
 	const char *admin = field_text(row, "admin");
 	char state[16];
 
-	text_name(field_text(row, "backend"), NAME_WIDTH, name, sizeof(name));
+	text_name(field_text(row, "server"), NAME_WIDTH, name, sizeof(name));
 	/* the administrative state takes precedence */
 	text_fit(strcmp(admin, "ready") ? admin : field_text(row, "verdict"), 8, state,
 		 sizeof(state));
@@ -164,8 +164,8 @@ static void print_json(const struct looks *l, const json_t *rates)
 	json_array_foreach (json_object_get(l->status, "services"), i, service)
 		json_object_set_new(attacks, field_text(service, "name"),
 				    rates_of_attack(l->earlier, l->status, service, l->seconds));
-	json = json_pack("{s:O?, s:O, s:o}", "time", json_object_get(l->status, "time"), "backends",
-			 rates, "attacks", attacks);
+	json = json_pack("{s:O?, s:O, s:O, s:o}", "time", json_object_get(l->status, "time"),
+			 "servers", rates, "backends", rates, "attacks", attacks);
 
 	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');

@@ -25,8 +25,7 @@ static const json_t *before(const json_t *earlier, const json_t *service, const 
 
 	json_array_foreach (json_object_get(was, "tiers"), i, tier) {
 		if (!found)
-			found = named(json_object_get(tier, "backends"), "name",
-				      field_text(backend, "name"));
+			found = named(tier_servers(tier), "name", field_text(backend, "name"));
 	}
 	return found;
 }
@@ -46,13 +45,14 @@ static json_t *row(const json_t *earlier, const json_t *service, const json_t *t
 	const json_t *probe = json_object_get(backend, "last_probe");
 
 	return json_pack(
-		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:o, s:o, s:o}", "service",
-		json_object_get(service, "name"), "backend", json_object_get(backend, "name"),
-		"preference", json_object_get(tier, "preference"), "in_ring",
-		json_object_get(backend, "in_ring"), "verdict", json_object_get(backend, "verdict"),
-		"admin", json_object_get(backend, "admin"), "flows",
-		json_object_get(backend, "flows"), "probe_ms", json_object_get(probe, "total_ms"),
-		"new_per_s", rate(was, backend, "new", 1, seconds), "packets_per_s",
+		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:o, s:o, s:o}", "service",
+		json_object_get(service, "name"), "server", json_object_get(backend, "name"),
+		"backend", json_object_get(backend, "name"), "preference",
+		json_object_get(tier, "preference"), "in_ring", json_object_get(backend, "in_ring"),
+		"verdict", json_object_get(backend, "verdict"), "admin",
+		json_object_get(backend, "admin"), "flows", json_object_get(backend, "flows"),
+		"probe_ms", json_object_get(probe, "total_ms"), "new_per_s",
+		rate(was, backend, "new", 1, seconds), "packets_per_s",
 		rate(was, backend, "packets", 1, seconds), "bits_per_s",
 		rate(was, backend, "bytes", 8, seconds));
 }
@@ -66,7 +66,7 @@ json_t *rates_of(const json_t *earlier, const json_t *status, double seconds)
 
 	json_array_foreach (json_object_get(status, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (json_object_get(tier, "backends"), n, backend) {
+			json_array_foreach (tier_servers(tier), n, backend) {
 				if (json_array_append_new(list, row(same ? earlier : NULL, service,
 								    tier, backend, seconds))) {
 					json_decref(list);
@@ -94,7 +94,7 @@ static long long table_sum(const json_t *service, const char *key)
 	size_t i, k;
 
 	json_array_foreach (json_object_get(service, "tiers"), i, tier)
-		json_array_foreach (json_object_get(tier, "backends"), k, backend)
+		json_array_foreach (tier_servers(tier), k, backend)
 			n += field_number(json_object_get(backend, "flow_table"), key);
 	return n;
 }

@@ -239,7 +239,7 @@ void tables_status(const json_t *document)
 		print_service(service, now);
 		puts("   PREF SERVER                   WEIGHT VERDICT  ADMIN   SINCE  FLOWS    NEW");
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (json_object_get(tier, "backends"), n, backend) {
+			json_array_foreach (tier_servers(tier), n, backend) {
 				print_backend(tier, backend, now);
 				print_steps(document, field_text(service, "name"),
 					    field_text(backend, "name"));

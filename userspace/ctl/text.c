@@ -143,6 +143,13 @@ const char *text_colour_end(const char *word)
 	return *text_colour(word) ? "\033[0m" : "";
 }
 
+json_t *tier_servers(const json_t *tier)
+{
+	json_t *servers = json_object_get(tier, "servers");
+
+	return servers ? servers : json_object_get(tier, "backends");
+}
+
 const char *field_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));

@@ -27,7 +27,7 @@ void doctor_each_backend(struct doctor *d, void (*fn)(struct doctor *d, const st
 
 	json_array_foreach (json_object_get(d->status, "services"), i, f.service)
 		json_array_foreach (json_object_get(f.service, "tiers"), k, f.tier)
-			json_array_foreach (json_object_get(f.tier, "backends"), n, f.backend)
+			json_array_foreach (tier_servers(f.tier), n, f.backend)
 				fn(d, &f);
 }
 

@@ -97,7 +97,7 @@ static void judge_neighbour(struct doctor *d, const struct ctl_found *f)
 /* Two servers of a tier on one host take twice their share; or one host answers ARP for the other. */
 static void judge_twins(struct doctor *d, const json_t *tier)
 {
-	const json_t *backends = json_object_get(tier, "backends"), *a, *b;
+	const json_t *backends = tier_servers(tier), *a, *b;
 	size_t i, k;
 
 	json_array_foreach (backends, i, a)

@@ -234,7 +234,7 @@ static json_t *host_text(const struct doctor *d, const struct mac *mac)
 	addr_mac_text(mac, text);
 	json_array_foreach (json_object_get(d->status, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (json_object_get(tier, "backends"), n, backend)
+			json_array_foreach (tier_servers(tier), n, backend)
 				if (!strcmp(field_text(json_object_get(backend, "neighbour"),
 						       "mac"),
 					    text))
