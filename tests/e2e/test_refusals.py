@@ -40,7 +40,7 @@ BAD = {
     "port 025": (changed("    probe: exo", "    port: 025\n    probe: exo"), [9]),
     "a probe that is not there": (changed("probe: exo", "probe: eox"), [9]),
     "a backend that is a VIP": (changed("203.0.113.11", "203.0.113.25"), [12]),
-    "a tier without backends": (changed("\n        oxford-a: {address: 203.0.113.11}", " {}"), [11]),
+    "a tier without servers": (changed("\n        oxford-a: {address: 203.0.113.11}", " {}"), [11]),
     "a service without tiers": (GOOD[:GOOD.index("    tiers:")], [None]),
     "an alias": (changed("eth0: {mode: auto}", "eth0: &x {mode: auto}\n  eth1: *x"), [None]),
     "an end too soon": (GOOD[:-3], [None]),

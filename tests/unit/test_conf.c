@@ -43,10 +43,10 @@ static const struct row shown[] = {
 	 LEAST "  b:\n    address: 203.0.113.11\n    interface: eth0\n"
 	       "    tiers: {10: {z: {address: 203.0.113.13}}}\n",
 	 "8:22: services.a.tiers.10.x.address: this is the VIP of service b\n"},
-	{"a tier without backends", LEAST "      20: {}\n",
-	 "10:7: services.a.tiers.20: a tier without backends\n"},
+	{"a tier without servers", LEAST "      20: {}\n",
+	 "10:7: services.a.tiers.20: a tier without servers\n"},
 	{"a tier of nothing", LEAST "      20:\n",
-	 "10:7: services.a.tiers.20: a tier without backends\n"},
+	 "10:7: services.a.tiers.20: a tier without servers\n"},
 	{"a service without tiers", LEAST "  b: {address: 203.0.113.26, interface: eth0}\n",
 	 "10:3: services.b.tiers: is required\n"},
 	{"a service with no tier in tiers",
@@ -70,7 +70,7 @@ static const struct row shown[] = {
 	 "6:16: services.a.interface: eth1 is not one of the interfaces: eth0\n"
 	 "7:12: services.a.probe: no probe is named exo; the probes are: none\n"
 	 "8:13: services.a.tiers.x: a tier's key is its preference: \"x\" is not a whole number\n"
-	 "8:20: services.a.tiers.10: a tier without backends\n"},
+	 "8:20: services.a.tiers.10: a tier without servers\n"},
 };
 
 static const struct row of_yaml[] = {

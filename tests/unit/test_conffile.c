@@ -264,7 +264,7 @@ static const struct many limits[] = {
 	{"backends",
 	 "interfaces: {eth0: }\nservices:\n  a: {address: '2001:db9::1', interface: eth0, tiers: {1: {\n",
 	 "    b%1$u: {address: '2001:db8::%1$u'},\n", "    }}}\n", MXLB_MAX_BACKENDS - 1,
-	 ": services.a.tiers.1.b4095: more than 4095 backends in all\n"},
+	 ": services.a.tiers.1.b4095: more than 4095 servers in all\n"},
 };
 
 #pragma GCC diagnostic push

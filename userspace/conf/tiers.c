@@ -58,7 +58,7 @@ static void read_backend(struct path *p, yaml_node_t *key, yaml_node_t *value, v
 	ok = schema_name_ok(t->r, p, key, value_name, conf.name);
 	schema_read(t->r, p, value, backend_keys, &conf);
 	if (t->r->n_backends == BACKENDS_MAX)
-		tree_error_at(t->r->tree, key, p, "more than %d backends in all", BACKENDS_MAX);
+		tree_error_at(t->r->tree, key, p, "more than %d servers in all", BACKENDS_MAX);
 	else if (ok)
 		insert_backend(t->r, t->service, &conf);
 	t->r->n_backends += ok && t->r->n_backends < BACKENDS_MAX;
@@ -73,7 +73,7 @@ static void read_tier(struct path *p, yaml_node_t *key, yaml_node_t *value, void
 	if (value_integer(&preference, p->key, &t.preference, why))
 		tree_error_at(t.r->tree, key, p, "a tier's key is its preference: %s", why);
 	else if (tree_each(t.r->tree, p, value, read_backend, &t) && tree_is_empty(value))
-		tree_error_at(t.r->tree, key, p, "a tier without backends");
+		tree_error_at(t.r->tree, key, p, "a tier without servers");
 }
 
 void tiers_read(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
