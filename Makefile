@@ -45,6 +45,9 @@ WARN    = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla 
 CFLAGS ?= -O2 -g
 HARDEN  = -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -fPIE \
 	  $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
+# Each narrowing is written as a cast. Not in net/: the loops over attributes are macros of libmnl.
+$(B)/userspace/%.o $(B)/san/userspace/%.o: WARN += -Wconversion -Wno-sign-conversion
+$(B)/userspace/net/%.o $(B)/san/userspace/net/%.o: WARN += -Wno-conversion
 ALLFLAGS = -std=gnu11 $(WARN) -Iinclude -Iuserspace -I$(B) -D_GNU_SOURCE $(CPPFLAGS) \
 	   -DMXLB_VERSION='"$(VERSION)"' -DMXLB_BUILD='"$(BUILD)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP
 CTL_LIBS = $(shell pkg-config --libs openssl jansson yaml-0.1 libmnl libseccomp libcap 2>/dev/null) -lev

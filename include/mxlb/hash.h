@@ -35,13 +35,13 @@ static inline __attribute__((always_inline)) __u32 mxlb_rejected_slot(__u64 secr
 								      __u64 lo, __u32 service,
 								      __u32 counter)
 {
-	return mxlb_flow_hash(secret + counter, hi, lo, service) % MXLB_REJECTED;
+	return mxlb_flow_hash(secret + counter, hi, lo, (__be16)service) % MXLB_REJECTED;
 }
 
 /* The upper half of a flow's hash gives its slot by multiply-shift, without a division: 0 to MXLB_RING_SLOTS - 1. */
 static inline __attribute__((always_inline)) __u32 mxlb_ring_slot(__u64 hash)
 {
-	return ((hash >> 32) * MXLB_RING_SLOTS) >> 32;
+	return (__u32)(((hash >> 32) * MXLB_RING_SLOTS) >> 32);
 }
 
 /* Perfect hashing of VIPs and interfaces: mxlbd searches for a factor without collisions. */
@@ -49,7 +49,7 @@ _Static_assert(MXLB_VIP_SLOTS == 1 << (64 - 56) && MXLB_PORT_SLOTS == 1 << (32 -
 
 static inline __attribute__((always_inline)) __u32 mxlb_vip_slot(__u64 factor, __u64 hi, __u64 lo)
 {
-	return ((hi * 0x9e3779b97f4a7c15ULL + lo) * factor) >> 56;
+	return (__u32)(((hi * 0x9e3779b97f4a7c15ULL + lo) * factor) >> 56);
 }
 
 static inline __attribute__((always_inline)) __u32 mxlb_port_slot(__u32 factor, __u32 ifindex)

@@ -42,7 +42,7 @@ static const char *take_weight(const char *text, uint16_t configured, uint16_t *
 		n = configured * n / 100;
 		n = n > MXLB_MAX_WEIGHT ? MXLB_MAX_WEIGHT : n;
 	}
-	*out = n;
+	*out = (uint16_t)n;
 	return NULL;
 }
 

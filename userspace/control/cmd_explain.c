@@ -43,7 +43,7 @@ static bool parse_client_port(char *text, struct addr *client, uint16_t *port)
 	number = strtoul(colon + 1, &end, 10);
 	if (*end || end - colon > 6 || number > UINT16_MAX)
 		return false;
-	*port = number;
+	*port = (uint16_t)number;
 	colon[bracketed ? -1 : 0] = '\0';
 	text += bracketed;
 	return bracketed == !!strchr(text, ':') && !addr_parse(text, client);

@@ -66,7 +66,7 @@ static void run_set_timeout(struct request *r)
 		command_error(r, "Invalid timeout value.\n");
 		return;
 	}
-	r->caller->idle_s = s < COMMANDS_IDLE_MAX_S ? s : COMMANDS_IDLE_MAX_S;
+	r->caller->idle_s = s < COMMANDS_IDLE_MAX_S ? (unsigned)s : COMMANDS_IDLE_MAX_S;
 }
 
 static void run_severity(struct request *r)

@@ -95,7 +95,7 @@ unsigned connlog_look(struct connlog_seen *seen, const struct flow_row *row, boo
 		seen->client = row->client;
 		seen->port = row->port;
 		seen->service_id = row->service_id;
-		seen->backend_id = row->backend_id;
+		seen->backend_id = (uint16_t)row->backend_id;
 	}
 	seen->data = row->data;
 	if (!seen->open && !reset && (!first || row->counts) && has_begun(seen, row, same))

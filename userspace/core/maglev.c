@@ -55,7 +55,7 @@ static void walker_init(struct walker *w, const struct maglev_member *m, uint64_
 	w->name = m->name;
 	w->weight = m->weight;
 	w->id = (uint16_t)m->id;
-	w->at = h % MAGLEV_SLOTS;
+	w->at = (uint32_t)(h % MAGLEV_SLOTS);
 	w->skip = h % (MAGLEV_SLOTS - 1) + 1;
 }
 

@@ -245,7 +245,8 @@ static void learn(struct passive_pace *p)
 		p->usual += p->usual / PACE_STEP;
 	else
 		p->usual -= p->usual / PACE_STEP;
-	p->rows += p->rows < PACE_KNOWN;
+	if (p->rows < PACE_KNOWN)
+		p->rows++;
 }
 
 bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes, uint64_t now_ms)

@@ -65,7 +65,8 @@ static enum reply_status take_line(struct reply *r, size_t len)
 	size_t text_len = len > CODE_LEN ? len - CODE_LEN - 1 : 0;
 
 	if (!r->lines) {
-		r->code = (r->line[0] - '0') * 100 + (r->line[1] - '0') * 10 + (r->line[2] - '0');
+		r->code = (uint16_t)((r->line[0] - '0') * 100 + (r->line[1] - '0') * 10 +
+				     (r->line[2] - '0'));
 		if (text_len >= sizeof(r->text))
 			text_len = sizeof(r->text) - 1;
 		memcpy(r->text, text, text_len);

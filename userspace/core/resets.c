@@ -32,7 +32,7 @@ void resets_add(struct resets *r, uint64_t place, uint16_t idle_s)
 {
 	if (r->n < r->places)
 		r->sorted[r->n++] = (struct resets_flow){
-			place, idle_s < RESETS_IDLE_MAX ? idle_s : RESETS_IDLE_MAX - 1};
+			(uint32_t)place, idle_s < RESETS_IDLE_MAX ? idle_s : RESETS_IDLE_MAX - 1};
 }
 
 /* Rule 2: a counting sort. */
@@ -65,7 +65,8 @@ static unsigned prefix_slot(const struct addr *client)
 	uint64_t bits = 0;
 
 	memcpy(&bits, client->b + (addr_is_v4(client) ? 12 : 0), addr_is_v4(client) ? 3 : 8);
-	return bits * 0x9e3779b97f4a7c15ULL >> 52; /* Knuth's multiplicative hash: 12 bits */
+	/* Knuth's multiplicative hash: 12 bits */
+	return (unsigned)(bits * 0x9e3779b97f4a7c15ULL >> 52);
 }
 
 bool resets_may(struct resets *r, uint64_t place, const struct addr *client, uint64_t second)
@@ -79,7 +80,7 @@ bool resets_may(struct resets *r, uint64_t place, const struct addr *client, uin
 		r->sent[slot]++;
 		return true;
 	}
-	r->flows[r->kept++].place = place; /* never ahead of .at */
+	r->flows[r->kept++].place = (uint32_t)place; /* never ahead of .at */
 	return false;
 }
 

@@ -186,7 +186,7 @@ static int find_route(const struct addr *to, struct found_route *found)
 
 	*found = (struct found_route){0};
 	r->rtm_family = len == 4 ? AF_INET : AF_INET6;
-	r->rtm_dst_len = 8 * len;
+	r->rtm_dst_len = (unsigned char)(8 * len);
 	mnl_attr_put(&m.h, RTA_DST, len, bytes);
 	err = ask(&m, on_route, found);
 	return err == -ENETUNREACH || err == -EHOSTUNREACH ? 0 : err;

@@ -96,7 +96,7 @@ unsigned text_seconds(const char *text)
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 		if (!strcmp(text + digits, units[i].unit) && n * units[i].s <= 366 * 86400)
-			return n * units[i].s;
+			return (unsigned)(n * units[i].s);
 	return 0;
 }
 

@@ -46,7 +46,7 @@ static int scalar(yaml_emitter_t *e, const char *text, bool quoted)
 
 	return emit(e, &event,
 		    yaml_scalar_event_initialize(
-			    &event, NULL, NULL, (yaml_char_t *)text, strlen(text), 1, 1,
+			    &event, NULL, NULL, (yaml_char_t *)text, (int)strlen(text), 1, 1,
 			    quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE));
 }
 

@@ -72,7 +72,7 @@ static void set_tick(struct daemon *d)
 	ev_timer_stop(d->loop, &d->settling.tick);
 	if (!at)
 		return;
-	ev_timer_set(&d->settling.tick, at > now ? (at - now) / 1000.0 : 0, 0);
+	ev_timer_set(&d->settling.tick, at > now ? (double)(at - now) / 1000 : 0, 0);
 	ev_timer_start(d->loop, &d->settling.tick);
 }
 
@@ -104,7 +104,7 @@ static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
 	settle(d);
 	turn_ms = d->settling.woken_ms ? clock_now().mono_ms - d->settling.woken_ms : 0;
 	if (turn_ms > d->settling.turn_max_ms[0])
-		d->settling.turn_max_ms[0] = turn_ms;
+		d->settling.turn_max_ms[0] = (uint32_t)turn_ms;
 }
 
 /* The loop runs this one first of all that is due: ev_check's priority is the highest. */

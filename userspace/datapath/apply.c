@@ -124,7 +124,7 @@ static void backends_write(struct datapath *dp, const struct plan *plan, uint64_
 
 	for (unsigned i = 0; i < plan->n_backends; i++) {
 		const struct plan_backend *b = &plan->backends[i];
-		union mxlb_way way = {.port = b->interface};
+		union mxlb_way way = {.port = (__u8)b->interface};
 
 		dp->removed[b->id] = false; /* at once: a sweep may come first */
 		memcpy(way.mac, b->mac.b, sizeof(way.mac));

@@ -95,7 +95,7 @@ _Static_assert(sizeof(((struct mxlb_record *)0)->admin_who) == ORDER_WHO_SIZE, "
 /* Rounded up, so that nothing expires early. */
 static __u32 seconds(int64_t wall_ms)
 {
-	return wall_ms > 0 ? (wall_ms + 999) / 1000 : 0;
+	return wall_ms > 0 ? (__u32)((wall_ms + 999) / 1000) : 0;
 }
 
 static void remember_orders(struct mxlb_record *r, const struct service *s, const struct backend *b)

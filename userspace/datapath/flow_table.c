@@ -310,12 +310,13 @@ int datapath_explain(struct datapath *dp, uint32_t service_id, const struct addr
 	ring = dp->services[service_id].ring - MXLB_RING_FIRST;
 	if (ring < MXLB_RINGS)
 		out->ring_backend = dp->rings[ring].slot[out->slot];
-	line = hash & (dp->lines - 1);
+	line = (uint32_t)hash & (dp->lines - 1);
 	for (int i = 0; i < MXLB_LINE_PLACES; i++) {
-		struct mxlb_key4 want4 = {
-			.address = lo, .port = htobe16(port), .service = service_id};
+		struct mxlb_key4 want4 = {.address = (uint32_t)lo,
+					  .port = htobe16(port),
+					  .service = (uint16_t)service_id};
 		struct mxlb_key6 want6 = {
-			.hi = hi, .lo = lo, .port = htobe16(port), .service = service_id};
+			.hi = hi, .lo = lo, .port = htobe16(port), .service = (uint16_t)service_id};
 
 		if (addr_is_v4(client) && !memcmp(&dp->flows4[line].key[i], &want4, sizeof(want4)))
 			explain_entry(entry_load(&dp->flows4[line].entry[i]), epoch_now(dp), out);

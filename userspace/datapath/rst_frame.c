@@ -67,7 +67,7 @@ static uint16_t fold(uint32_t s)
 {
 	while (s >> 16)
 		s = (s & 0xffff) + (s >> 16);
-	return htobe16(~s);
+	return htobe16((uint16_t)~s);
 }
 
 static struct tcphdr syn(uint16_t from, uint16_t to)

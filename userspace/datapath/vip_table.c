@@ -31,7 +31,7 @@ static void vip_fill(const struct datapath *dp, const struct plan_service *s, st
 		if (vip->ports[i].port)
 			continue;
 		vip->ports[i].port = htobe16(s->port);
-		vip->ports[i].service = s->id;
+		vip->ports[i].service = (__u16)s->id;
 		break;
 	}
 	if (s->advertise && s->mode != PLAN_NOT_READY)

@@ -36,7 +36,7 @@ static void put_u64(struct stat_row *r, enum stat_column c, uint64_t n)
 
 static void put_seconds(struct stat_row *r, enum stat_column c, uint64_t ms)
 {
-	put_u32(r, c, ms / 1000 < UINT32_MAX ? ms / 1000 : UINT32_MAX);
+	put_u32(r, c, ms / 1000 < UINT32_MAX ? (uint32_t)(ms / 1000) : UINT32_MAX);
 }
 
 /* Columns that are always 0, by kind of row. */
@@ -101,7 +101,8 @@ static void begin(struct stat_row *r, const struct service *s, enum stat_type of
 static void put_rate(struct stat_row *r, const struct tally_rate *rate, uint64_t now_ms)
 {
 	put_u32(r, STAT_smax,
-		rate->flows_max > r->v[STAT_scur].n ? rate->flows_max : r->v[STAT_scur].n);
+		(uint32_t)(rate->flows_max > r->v[STAT_scur].n ? rate->flows_max
+							       : r->v[STAT_scur].n));
 	put_u32(r, STAT_rate, rate->now);
 	put_u32(r, STAT_rate_max, rate->max);
 	if (r->of == STAT_FRONTEND) { /* a connection is a session here */
@@ -120,7 +121,7 @@ static void put_traffic(struct stat_row *r, const struct traffic *t)
 {
 	put_u64(r, STAT_stot, t->new_flows);
 	put_u64(r, STAT_bin, t->bytes);
-	put_u32(r, STAT_scur, t->flows);
+	put_u32(r, STAT_scur, (uint32_t)t->flows);
 	if (r->of == STAT_FRONTEND)
 		return;
 	put_u64(r, STAT_lbtot, t->new_flows);

@@ -29,7 +29,8 @@ void history_step(struct history *h, const struct model *m)
 			memset(row, 0, sizeof(*row));
 			memcpy(row->service, s->conf.name, sizeof(row->service));
 		}
-		row->counts[h->next] = known && total > row->total ? total - row->total : 0;
+		row->counts[h->next] =
+			known && total > row->total ? (uint32_t)(total - row->total) : 0;
 		row->total = total;
 		row->n += row->n < HISTORY_STEPS;
 	}

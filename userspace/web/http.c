@@ -179,7 +179,7 @@ static void turn(struct http *h)
 	ev_timer_stop(h->loop, &h->turn);
 	if (MHD_get_timeout(h->mhd, &ms) != MHD_YES)
 		return;
-	ev_timer_set(&h->turn, ms / 1000.0, 0);
+	ev_timer_set(&h->turn, (double)ms / 1000, 0);
 	ev_timer_start(h->loop, &h->turn);
 }
 

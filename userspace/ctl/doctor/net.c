@@ -76,7 +76,7 @@ static __u32 pinned_program(const struct doctor *d, int ifindex)
 	if (fd < 0)
 		return 0;
 	memset(&attr, 0, sizeof(attr));
-	attr.info.bpf_fd = fd;
+	attr.info.bpf_fd = (__u32)fd;
 	attr.info.info_len = sizeof(info);
 	attr.info.info = (uintptr_t)&info;
 	err = syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
