@@ -247,6 +247,33 @@ static void a_reload_of_the_same_file_changes_nothing_but_the_record(void **stat
 	free_config(d);
 }
 
+static void a_change_of_the_zone_keeps_operators_weights_and_is_no_reload(void **state)
+{
+	const struct backend_conf next[] = {backend("oxford-a", 11, 20),
+					    backend("oxford-b", 12, 10),
+					    backend("oxford-c", 14, 10)};
+	struct config *c = oxford(), *d = make_config(next, 3), *e = make_config(next, 3);
+	struct model *m = running(c);
+	uint64_t seq;
+
+	(void)state;
+	assert_true(model_weight(m, 1, 3, "alice", at(2000)));
+	seq = m->events.next_seq;
+	d->from_zone = true;
+	d->services[0].backends[1].weight = 5; /* nobody set another one */
+	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(model_backend(m, 1, NULL)->weight, 3);
+	assert_int_equal(model_backend(m, 1, NULL)->conf.preference, 20);
+	assert_int_equal(model_backend(m, 2, NULL)->weight, 5);
+	check_events(m, seq, "");
+	assert_int_equal(model_reload(m, e, at(4000)), 0); /* the file sets it again */
+	assert_int_equal(model_backend(m, 1, NULL)->weight, 1);
+	model_free(m);
+	free_config(c);
+	free_config(d);
+	free_config(e);
+}
+
 static void a_next_hop_through_an_interface_that_is_gone_is_forgotten(void **state)
 {
 	struct config *c = oxford(), *d = oxford();
@@ -353,6 +380,7 @@ int main(void)
 		cmocka_unit_test(rows_that_make_no_sense_are_passed_over),
 		cmocka_unit_test(a_reload_keeps_what_stays_and_applies_what_changed),
 		cmocka_unit_test(a_reload_of_the_same_file_changes_nothing_but_the_record),
+		cmocka_unit_test(a_change_of_the_zone_keeps_operators_weights_and_is_no_reload),
 		cmocka_unit_test(a_next_hop_through_an_interface_that_is_gone_is_forgotten),
 		cmocka_unit_test(a_service_with_another_port_is_another_service),
 		cmocka_unit_test(a_service_with_another_vip_is_another_service),

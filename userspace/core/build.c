@@ -208,7 +208,8 @@ static void build_backend(struct model *m, struct service *s, struct backend *b,
 		tally_begin(&b->tally, VERDICT_UNKNOWN, ADMIN_READY, now.mono_ms);
 	}
 	b->conf = *conf;
-	b->weight = conf->weight;
+	if (!was || !m->config->from_zone || was->weight == was->conf.weight)
+		b->weight = conf->weight; /* else an operator's stays: override.c, rule 3 */
 }
 
 static int build_service(struct model *m, struct service *s, const struct service_conf *conf,
@@ -416,8 +417,9 @@ int model_reload_adopting(struct model *m, const struct config *config,
 	memcpy(m->by_id, next->by_id, sizeof(m->by_id));
 	memcpy(m->held, next->held, sizeof(m->held));
 	free(next);
-	note_config(m, who, count_backends(m) - kept, before - kept, now);
-	decide_all(m, "reload", now);
+	if (!config->from_zone) /* the zone's event has its changes */
+		note_config(m, who, count_backends(m) - kept, before - kept, now);
+	decide_all(m, config->from_zone ? "zone" : "reload", now);
 	return 0;
 }
 

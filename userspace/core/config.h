@@ -191,6 +191,7 @@ struct service_conf {
 
 struct config {
 	char file[CONFIG_PATH_SIZE];
+	bool from_zone; /* a copy with other servers or TLSA records from DNS; the file was not read again */
 	char notify
 		[CONFIG_COMMAND_SIZE]; /* a program and its arguments, with blanks between; empty: none */
 	struct interface_conf interfaces[MXLB_MAX_PORTS];

@@ -6,7 +6,7 @@
  *   1. A server that leaves maint has not been probed meanwhile, so its verdict starts from scratch.
  *   2. When a temporary override expires, the last permanent setting applies again; for a forced tier, none.
  *   3. States and tiers survive a reload and a restart, and (daemon/kept_overrides.c) a detach and a reboot. Weights do not,
- *      as in HAProxy: the file sets them again.
+ *      as in HAProxy: the file sets them again. A change of the zone does not read the file, and ends no weight.
  */
 #include <stdio.h>
 #include <string.h>

@@ -141,8 +141,12 @@ static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_st
 void zones_bring_into_force(struct daemon *d, const char *who)
 {
 	struct config *next = config_copy(d->config);
-	int err = next ? d->zones->replace(d, who, next) : -ENOMEM;
+	int err = -ENOMEM;
 
+	if (next) {
+		next->from_zone = true;
+		err = d->zones->replace(d, who, next);
+	}
 	d->zones->unapplied = err;
 	daemon_changed(d);
 	if (!err)
@@ -366,6 +370,7 @@ void zones_held(struct daemon *d, const char *service, struct buf *out)
 	for (unsigned i = 0; next && box && i < next->n_services; i++) {
 		if (strcmp(next->services[i].name, service))
 			continue;
+		next->from_zone = true;
 		zone_servers(set, &next->services[i], box, zones_room_for(next, i), map);
 		if (!zones_set_backends(&next->services[i], map->servers, map->n))
 			compare_config(d->model, next, clock_now(), out);
