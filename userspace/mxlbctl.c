@@ -314,8 +314,8 @@ static enum ctl_exit wrong_usage(const struct ctl *ctl, const char *command)
 }
 
 /* Names what is wrong with the words of the command. */
-static void complain(const struct ctl *ctl, const struct ctl_command *c, unsigned given,
-		     char **args, int n)
+static void mxlbctl_complain(const struct ctl *ctl, const struct ctl_command *c, unsigned given,
+			     char **args, int n)
 {
 	unsigned wrong = given & ~c->takes;
 	int most = c->n_args < 0 ? -c->n_args : c->n_args;
@@ -341,7 +341,7 @@ static enum ctl_exit run_command(const struct ctl *ctl, unsigned given, char **a
 		return no_such_command(args[0]);
 	if (takes_args(c, n - 1) && takes_options(ctl, c, given))
 		return c->run(ctl, args + 1);
-	complain(ctl, c, given, args, n);
+	mxlbctl_complain(ctl, c, given, args, n);
 	print_command(stderr, "usage: mxlbctl ", c);
 	return wrong_usage(ctl, args[0]);
 }
@@ -370,7 +370,7 @@ static void print_words(const struct ctl *ctl)
 	complete_names(ctl);
 }
 
-static enum ctl_exit run(struct ctl *ctl, int argc, char **argv)
+static enum ctl_exit mxlbctl_run(struct ctl *ctl, int argc, char **argv)
 {
 	unsigned given;
 	enum ctl_exit rc;
@@ -404,7 +404,7 @@ int main(int argc, char **argv)
 
 	if (argc >= 2 && !strcmp(argv[1], "--probe-child"))
 		return probe_child_main(PROBE_CHILD_FD, argv + 2);
-	rc = run(&ctl, argc, argv);
+	rc = mxlbctl_run(&ctl, argc, argv);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("mxlbctl: stdout");
 		return is_check(argv[optind]) ? CTL_NO_DAEMON /* UNKNOWN */ : CTL_REFUSED;

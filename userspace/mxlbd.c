@@ -55,7 +55,7 @@ struct arguments {
 	int done; /* -1: go on, else exit with it */
 };
 
-static struct arguments parse(int argc, char **argv)
+static struct arguments mxlbd_parse(int argc, char **argv)
 {
 	struct arguments a = {.file = DEFAULT_FILE, .done = -1};
 	int c;
@@ -154,7 +154,7 @@ int main(int argc, char **argv)
 		resolver_child_main(CHILD_FD);
 	if (argc >= 3 && !strcmp(argv[1], "--notify-child"))
 		return messenger_child_main(argv + 2);
-	a = parse(argc, argv);
+	a = mxlbd_parse(argc, argv);
 	if (a.done >= 0)
 		return a.done;
 	log_init("mxlbd", a.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);

@@ -30,7 +30,7 @@ static const char *family(const struct service_conf *s)
 	return is_v4(s) ? "IPv4" : "IPv6";
 }
 
-static void add(struct reader *r, struct prefixes *to, const struct prefix *more, unsigned n)
+static void allow_add(struct reader *r, struct prefixes *to, const struct prefix *more, unsigned n)
 {
 	if (prefixes_add(to, more, n))
 		r->no_memory = true;
@@ -50,7 +50,7 @@ static void read_item(struct reader *r, const struct path *p, const yaml_node_t 
 	else if (value_prefix(&kind, tree_text(n), &prefix, why))
 		tree_error_at(r->tree, n, p, "%s", why);
 	else if (addr_is_v4(&prefix.addr) == is_v4(s))
-		add(r, out, &prefix, 1);
+		allow_add(r, out, &prefix, 1);
 }
 
 /* Without an address, which was reported, there is no family to judge by. */
@@ -59,8 +59,8 @@ static bool is_judged(const struct service_conf *s)
 	return !addr_is_zero(&s->address);
 }
 
-static void read_list(struct reader *r, const struct path *p, yaml_node_t *n,
-		      const struct service_conf *s, struct prefixes *out)
+static void allow_read_list(struct reader *r, const struct path *p, yaml_node_t *n,
+			    const struct service_conf *s, struct prefixes *out)
 {
 	unsigned n_errors = r->tree->report->n_errors;
 
@@ -91,8 +91,8 @@ static const struct service_conf *in_force(const struct reader *r, const struct 
 }
 
 /* n_before: how many are in force from this file, or were. */
-static int judge(const struct service_conf *s, unsigned n_before, const struct prefixes *file,
-		 char *why)
+static int allow_judge(const struct service_conf *s, unsigned n_before, const struct prefixes *file,
+		       char *why)
 {
 	char copy[STATEFILE_PATH_SIZE];
 	bool kept = statefile_path(COPIES, s->allow_file, copy);
@@ -135,7 +135,7 @@ static void take_earlier(struct reader *r, const struct path *p, struct service_
 	} else {
 		tree_warn(r->tree, p, "keeps the %u prefixes %s: %s", before->n, whose, why);
 		snprintf(s->file_trouble, sizeof(s->file_trouble), "%s", why);
-		add(r, out, before->list, before->n);
+		allow_add(r, out, before->list, before->n);
 	}
 }
 
@@ -156,7 +156,7 @@ static void read_file(struct reader *r, const struct path *p, struct service_con
 		tree_warn(r->tree, p, FILE_EXPOSED);
 	prefixes_tidy(out);
 	if (!err)
-		err = judge(s, before.n, out, why);
+		err = allow_judge(s, before.n, out, why);
 	if (err)
 		take_earlier(r, p, s, err, why, &before, was ? "in force" : "of its last good copy",
 			     out);
@@ -169,10 +169,10 @@ void allow_read(struct reader *r, const struct path *p, yaml_node_t *n, void *ob
 	struct prefixes all = {.list = NULL}, file = {.list = NULL};
 	struct service_conf *s = object;
 
-	read_list(r, p, n, s, &all);
+	allow_read_list(r, p, n, s, &all);
 	if (s->allow_file[0] && is_judged(s))
 		read_file(r, &file_path, s, &file);
-	add(r, &all, file.list, file.n);
+	allow_add(r, &all, file.list, file.n);
 	prefixes_tidy(&all);
 	r->n_prefixes += all.n;
 	if (r->n_prefixes > MXLB_MAX_PREFIXES)
@@ -185,7 +185,7 @@ void allow_read(struct reader *r, const struct path *p, yaml_node_t *n, void *ob
 }
 
 /* Whether the text contains the service's prefixes from its file, which may have changed since. */
-static bool says_the_same(const struct buf *text, const struct service_conf *s)
+static bool allow_says_the_same(const struct buf *text, const struct service_conf *s)
 {
 	char why[ENDPOINTS_WHY_SIZE];
 	struct prefixes p = {.list = NULL};
@@ -210,7 +210,7 @@ void allow_keep_copy(const struct service_conf *s)
 	if (!s->allow_file[0] || s->file_trouble[0] || !statefile_path(COPIES, s->allow_file, copy))
 		return;
 	if (!file_read(s->allow_file, ENDPOINTS_FILE_MAX, &text, &exposed, why) &&
-	    says_the_same(&text, s))
+	    allow_says_the_same(&text, s))
 		err = statefile_write(copy, text.data, text.len);
 	if (err)
 		log_warn("event=copy_failed file=%s copy=%s error=\"%s\"", s->allow_file, copy,

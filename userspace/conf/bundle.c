@@ -33,7 +33,7 @@ const char *bundle_of_system(void)
 }
 
 /* How many, or -1: one is broken. */
-static int count_certificates(const struct buf *text)
+static int bundle_count_certificates(const struct buf *text)
 {
 	BIO *bio = BIO_new_mem_buf(text->len ? text->data : "", (int)text->len);
 	unsigned long error;
@@ -62,7 +62,7 @@ static int read_bundle(const char *path, struct buf *text, bool *exposed, char w
 		snprintf(why, VALUE_WHY_SIZE, "not enough memory");
 	if (err)
 		return err;
-	n = count_certificates(text);
+	n = bundle_count_certificates(text);
 	if (n <= 0)
 		snprintf(why, VALUE_WHY_SIZE, "has %s certificate (PEM)", n ? "a broken" : "no");
 	return n > 0 ? 0 : -EINVAL;

@@ -60,8 +60,8 @@ out:
 }
 
 /* text NULL: path's. */
-static int load(const char *path, const struct buf *text, const struct config *running,
-		bool use_copies, struct config **out, struct buf *errors)
+static int conf_load_any(const char *path, const struct buf *text, const struct config *running,
+			 bool use_copies, struct config **out, struct buf *errors)
 {
 	struct report *report = calloc(1, sizeof(*report));
 	struct config *c = calloc(1, sizeof(*c));
@@ -98,12 +98,12 @@ out:
 int conf_load(const char *path, const struct config *running, struct config **out,
 	      struct buf *errors)
 {
-	return load(path, NULL, running, false, out, errors);
+	return conf_load_any(path, NULL, running, false, out, errors);
 }
 
 int conf_load_or_copies(const char *path, struct config **out, struct buf *errors)
 {
-	return load(path, NULL, NULL, true, out, errors);
+	return conf_load_any(path, NULL, NULL, true, out, errors);
 }
 
 /* Two services, one IPv4 and one IPv6, may use the same file, which may be valid for only one of them. */
@@ -129,5 +129,5 @@ void conf_keep_copies(const struct config *c)
 int conf_parse(const char *name, const struct buf *text, const struct config *running,
 	       struct config **out, struct buf *errors)
 {
-	return load(name, text, running, false, out, errors);
+	return conf_load_any(name, text, running, false, out, errors);
 }

@@ -15,7 +15,7 @@ static const char *const free_keys[] = {"interface", "advertise", "withdraw", "l
 					"allow-file"};
 
 /* Takes json; NULL: no memory. */
-static int digest(json_t *json, const uint8_t key[16], char out[DIGEST_TEXT_SIZE])
+static int digest_of(json_t *json, const uint8_t key[16], char out[DIGEST_TEXT_SIZE])
 {
 	char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
 	uint8_t mac[EVP_MAX_MD_SIZE];
@@ -63,7 +63,7 @@ static json_t *settings(const struct config *c, unsigned i)
 int digest_service(const struct config *c, unsigned i, const uint8_t key[16],
 		   char out[DIGEST_TEXT_SIZE])
 {
-	return digest(settings(c, i), key, out);
+	return digest_of(settings(c, i), key, out);
 }
 
 int digest_box(const struct config *c, const uint8_t key[16], char out[DIGEST_TEXT_SIZE])
@@ -79,5 +79,5 @@ int digest_box(const struct config *c, const uint8_t key[16], char out[DIGEST_TE
 		}
 		json_object_set_new(all, c->services[i].name, json_string(one));
 	}
-	return digest(all, key, out);
+	return digest_of(all, key, out);
 }

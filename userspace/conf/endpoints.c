@@ -33,7 +33,7 @@ struct endpoints {
 };
 
 /* Blanks, a number, blanks; returns what follows, or NULL: there is no number. */
-static const char *number(const char *text, unsigned *out)
+static const char *endpoints_number(const char *text, unsigned *out)
 {
 	unsigned value = 0;
 	size_t n;
@@ -52,10 +52,10 @@ static bool item_has(const char *item, unsigned port)
 {
 	unsigned low, high;
 
-	item = number(item, &low);
+	item = endpoints_number(item, &low);
 	high = low;
 	if (item && *item == '-')
-		item = number(item + 1, &high);
+		item = endpoints_number(item + 1, &high);
 	return item && (!*item || *item == ',') && low <= port && port <= high;
 }
 
@@ -135,7 +135,7 @@ static size_t count_values(const struct buf *text)
 	return n;
 }
 
-static int parse(const struct buf *text, json_t **out, char *why)
+static int endpoints_json(const struct buf *text, json_t **out, char *why)
 {
 	char quoted[QUOTE_SIZE];
 	json_error_t error;
@@ -158,7 +158,7 @@ int endpoints_parse(const struct buf *text, bool v4, struct prefixes *out,
 {
 	struct endpoints e = {.v4 = v4, .out = out, .why = why};
 	json_t *root = NULL;
-	int err = parse(text, &root, why);
+	int err = endpoints_json(text, &root, why);
 
 	if (!err)
 		err = read_records(&e, root);

@@ -15,7 +15,7 @@
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* of UTF-8; Windows' editors put it first */
 #define ERROR_SIZE	96
 
-static int refuse(char *why, const char *what, const char *reason)
+static int file_refuse(char *why, const char *what, const char *reason)
 {
 	snprintf(why, VALUE_WHY_SIZE, "%s%s", what, reason);
 	return -EINVAL;
@@ -38,8 +38,8 @@ static int check_type(mode_t mode, char *why)
 {
 	if (S_ISREG(mode))
 		return 0;
-	return refuse(why, S_ISDIR(mode) ? "a directory" : "a device, FIFO or socket",
-		      ", not a regular file");
+	return file_refuse(why, S_ISDIR(mode) ? "a directory" : "a device, FIFO or socket",
+			   ", not a regular file");
 }
 
 /* stat() before open(), since opening a device may set it off; fstat() after, since it may be another. */
@@ -50,13 +50,13 @@ static int open_regular(const char *path, bool *exposed, int *out, char *why)
 	int fd, err;
 
 	if (stat(path, &st))
-		return refuse(why, "can't be read: ", error_text(text));
+		return file_refuse(why, "can't be read: ", error_text(text));
 	err = check_type(st.st_mode, why);
 	if (err)
 		return err;
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st)) {
-		err = refuse(why, "can't be read: ", error_text(text));
+		err = file_refuse(why, "can't be read: ", error_text(text));
 		goto out;
 	}
 	err = check_type(st.st_mode, why);
@@ -72,7 +72,7 @@ out:
 }
 
 /* At most one chunk beyond the limit, so that a file that grows meanwhile is noticed too. */
-static int read_all(int fd, size_t max, struct buf *text, char *why)
+static int file_read_all(int fd, size_t max, struct buf *text, char *why)
 {
 	char chunk[16384];
 	ssize_t n;
@@ -82,7 +82,7 @@ static int read_all(int fd, size_t max, struct buf *text, char *why)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return refuse(why, "can't be read: ", strerror(errno));
+			return file_refuse(why, "can't be read: ", strerror(errno));
 		if (!n)
 			return 0;
 		buf_append(text, chunk, (size_t)n);
@@ -101,7 +101,7 @@ int file_read(const char *path, size_t max, struct buf *text, bool *exposed,
 	err = open_regular(path, exposed, &fd, why);
 	if (err)
 		return err;
-	err = read_all(fd, max, text, why);
+	err = file_read_all(fd, max, text, why);
 	close(fd);
 	if (!err && text->len >= 3 && !memcmp(text->data, BYTE_ORDER_MARK, 3))
 		buf_consume(text, 3);

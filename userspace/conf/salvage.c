@@ -50,7 +50,7 @@ static void put_interfaces(struct buf *text)
 }
 
 /* The text with these values; NULL ones are left out. */
-static int parse(const char *path, char values[KEYS][VALUE_SIZE], struct config **out)
+static int salvage_parse(const char *path, char values[KEYS][VALUE_SIZE], struct config **out)
 {
 	struct buf text = {0}, errors = {0};
 	unsigned n = 0;
@@ -82,11 +82,11 @@ int conf_salvage(const char *path, struct config **out)
 
 			if (values[k][0] || !value_in(line, keys[k], values[k]))
 				continue;
-			if (parse(path, values, &c))
+			if (salvage_parse(path, values, &c))
 				values[k][0] = '\0'; /* no such value */
 			else
 				config_free(c);
 		}
 	buf_free(&text);
-	return parse(path, values, out);
+	return salvage_parse(path, values, out);
 }

@@ -322,7 +322,8 @@ static const struct service_conf *service_at(const struct config *c, const struc
 	return NULL;
 }
 
-static void read_peer(struct reader *r, const struct path *p, const yaml_node_t *n, void *object)
+static void sections_read_peer(struct reader *r, const struct path *p, const yaml_node_t *n,
+			       void *object)
 {
 	struct config *c = r->config;
 	char why[VALUE_WHY_SIZE], text[ADDR_TEXT_SIZE];
@@ -347,7 +348,7 @@ static void read_peer(struct reader *r, const struct path *p, const yaml_node_t 
 
 static void read_peers(struct reader *r, const struct path *p, yaml_node_t *n, void *object)
 {
-	schema_list(r, p, n, read_peer, object);
+	schema_list(r, p, n, sections_read_peer, object);
 }
 
 static void read_tlsa_record(struct reader *r, const struct path *p, const yaml_node_t *n,
@@ -372,7 +373,7 @@ static void read_tlsa(struct reader *r, const struct path *p, yaml_node_t *n, vo
 }
 
 /* The host's name, where it can be said in SMTP. */
-static void default_helo(char helo[CONFIG_TEXT_SIZE])
+static void sections_default_helo(char helo[CONFIG_TEXT_SIZE])
 {
 	const struct value_kind kind = {.size = CONFIG_TEXT_SIZE};
 	char name[CONFIG_TEXT_SIZE] = "", why[VALUE_WHY_SIZE];
@@ -389,7 +390,7 @@ static void add_probe(struct reader *r, const struct path *p, yaml_node_t *value
 
 	schema_read(r, p, value, probe_keys, conf);
 	if (!conf->helo[0])
-		default_helo(conf->helo);
+		sections_default_helo(conf->helo);
 	memcpy(conf->name, name, sizeof(conf->name));
 }
 

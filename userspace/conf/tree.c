@@ -255,7 +255,7 @@ static yaml_node_t *lookup(struct tree *t, const yaml_node_t *mapping, const cha
 }
 
 /* The value at the path or NULL; *at is the place to complain at. Paths are as deep as the schema. */
-static yaml_node_t *resolve(struct tree *t, const struct path *p, struct place *at)
+static yaml_node_t *tree_resolve(struct tree *t, const struct path *p, struct place *at)
 {
 	yaml_node_t *node, *key;
 
@@ -263,7 +263,7 @@ static yaml_node_t *resolve(struct tree *t, const struct path *p, struct place *
 		*at = (struct place){1, 1};
 		return tree_root(t);
 	}
-	node = lookup(t, resolve(t, p->up, at), p->key, &key);
+	node = lookup(t, tree_resolve(t, p->up, at), p->key, &key);
 	if (node)
 		*at = tree_place(node->type == YAML_MAPPING_NODE ? key : node);
 	return node;
@@ -273,14 +273,14 @@ yaml_node_t *tree_get(struct tree *t, const struct path *p)
 {
 	struct place at;
 
-	return resolve(t, p, &at);
+	return tree_resolve(t, p, &at);
 }
 
 bool tree_is_sound(struct tree *t, const struct path *p)
 {
 	struct place at;
 
-	resolve(t, p, &at);
+	tree_resolve(t, p, &at);
 	return !report_has_error(t->report, at);
 }
 
@@ -299,8 +299,8 @@ static void path_text(const struct path *p, char *buf, size_t size)
 		 log_quote(p->key, strlen(p->key), key, sizeof(key)));
 }
 
-static void complain(struct tree *t, struct place at, bool warning, const struct path *p,
-		     const char *format, va_list args)
+static void tree_complain(struct tree *t, struct place at, bool warning, const struct path *p,
+			  const char *format, va_list args)
 {
 	char where[PATH_TEXT_SIZE], text[REPORT_TEXT_SIZE];
 	size_t used;
@@ -316,9 +316,9 @@ void tree_error(struct tree *t, const struct path *p, const char *format, ...)
 	struct place at;
 	va_list args;
 
-	resolve(t, p, &at);
+	tree_resolve(t, p, &at);
 	va_start(args, format);
-	complain(t, at, false, p, format, args);
+	tree_complain(t, at, false, p, format, args);
 	va_end(args);
 }
 
@@ -327,9 +327,9 @@ void tree_warn(struct tree *t, const struct path *p, const char *format, ...)
 	struct place at;
 	va_list args;
 
-	resolve(t, p, &at);
+	tree_resolve(t, p, &at);
 	va_start(args, format);
-	complain(t, at, true, p, format, args);
+	tree_complain(t, at, true, p, format, args);
 	va_end(args);
 }
 
@@ -339,13 +339,13 @@ void tree_error_at(struct tree *t, const yaml_node_t *n, const struct path *p, c
 	va_list args;
 
 	va_start(args, format);
-	complain(t, tree_place(n), false, p, format, args);
+	tree_complain(t, tree_place(n), false, p, format, args);
 	va_end(args);
 }
 
 /* The earlier key of the same text, or NULL. */
-static yaml_node_t *earlier(struct tree *t, const yaml_node_t *mapping,
-			    const yaml_node_pair_t *until, const char *name)
+static yaml_node_t *tree_earlier(struct tree *t, const yaml_node_t *mapping,
+				 const yaml_node_pair_t *until, const char *name)
 {
 	const yaml_node_pair_t *pair;
 
@@ -369,7 +369,7 @@ static void each_pair(struct tree *t, const struct path *p, yaml_node_t *n,
 		return;
 	}
 	here.key = tree_text(key);
-	first = earlier(t, n, pair, here.key);
+	first = tree_earlier(t, n, pair, here.key);
 	if (first)
 		tree_error_at(t, key, &here, "repeated: it was given at line %u, column %u",
 			      tree_place(first).line, tree_place(first).column);

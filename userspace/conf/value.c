@@ -38,7 +38,7 @@ static const char *quote(const char *text, char buf[QUOTE_SIZE])
 	return log_quote(text, strlen(text), buf, QUOTE_SIZE);
 }
 
-static void store(const struct value_kind *kind, uint64_t value, void *field)
+static void value_store(const struct value_kind *kind, uint64_t value, void *field)
 {
 	uint16_t v16 = (uint16_t)value;
 	uint32_t v32 = (uint32_t)value;
@@ -96,7 +96,7 @@ int value_integer(const struct value_kind *kind, const char *text, void *field, 
 	if (value < kind->min || value > kind->max)
 		return SAY(why, "%s is not between %" PRIu64 " and %" PRIu64, quote(text, q),
 			   kind->min, kind->max);
-	store(kind, value, field);
+	value_store(kind, value, field);
 	return 0;
 }
 
@@ -135,7 +135,7 @@ int value_duration(const struct value_kind *kind, const char *text, void *field,
 			   value_duration_text(kind->min, min),
 			   value_duration_text(kind->max, max));
 	}
-	store(kind, value, field);
+	value_store(kind, value, field);
 	return 0;
 }
 
@@ -148,7 +148,7 @@ int value_word(const struct value_kind *kind, const char *text, void *field, cha
 	for (i = 0; kind->words[i] && strcmp(kind->words[i], text); i++)
 		;
 	if (kind->words[i]) {
-		store(kind, kind->min + i, field);
+		value_store(kind, kind->min + i, field);
 		return 0;
 	}
 	used = (size_t)snprintf(why, VALUE_WHY_SIZE, "\"%s\" is not one of", quote(text, q));

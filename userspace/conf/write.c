@@ -15,7 +15,7 @@
 #include "conf/schema.h"
 
 /* Takes the value. */
-static void put(json_t **object, const char *key, json_t *value)
+static void write_put(json_t **object, const char *key, json_t *value)
 {
 	if (*object && json_object_set_new(*object, key, value)) {
 		json_decref(*object);
@@ -23,7 +23,7 @@ static void put(json_t **object, const char *key, json_t *value)
 	}
 }
 
-static void append(json_t **list, json_t *value)
+static void write_append(json_t **list, json_t *value)
 {
 	if (*list && json_array_append_new(*list, value)) {
 		json_decref(*list);
@@ -56,7 +56,7 @@ static json_t *write_duration(const struct key *k, const void *field)
 	return json_string(value_duration_text(fetch(k, field), text));
 }
 
-static json_t *write_word(const struct key *k, const void *field)
+static json_t *write_enum(const struct key *k, const void *field)
 {
 	return json_string(k->kind.words[fetch(k, field) - k->kind.min]);
 }
@@ -107,7 +107,7 @@ static json_t *write_scalar(const struct key *k, const void *field)
 		json_t *(*write)(const struct key *k, const void *field);
 	} kinds[] = {
 		{value_integer, write_integer}, {value_duration, write_duration},
-		{value_word, write_word},	{value_address, write_address},
+		{value_word, write_enum},	{value_address, write_address},
 		{value_bool, write_bool},	{value_mark, write_mark},
 		{value_listen, write_listen},
 	};
@@ -141,9 +141,9 @@ static json_t *write_keys(const struct config *c, const struct key *keys, const 
 		if (json_is_null(nested))
 			continue;
 		if (k->write)
-			put(&json, k->name, nested);
+			write_put(&json, k->name, nested);
 		else if (k->convert && is_given(k, field))
-			put(&json, k->name, write_scalar(k, field));
+			write_put(&json, k->name, write_scalar(k, field));
 	}
 	return json;
 }
@@ -154,7 +154,8 @@ json_t *write_interfaces(const struct config *c, const void *object)
 
 	(void)object;
 	for (unsigned i = 0; i < c->n_interfaces; i++)
-		put(&json, c->interfaces[i].name, write_keys(c, interface_keys, &c->interfaces[i]));
+		write_put(&json, c->interfaces[i].name,
+			  write_keys(c, interface_keys, &c->interfaces[i]));
 	return json;
 }
 
@@ -185,7 +186,7 @@ json_t *write_operators(const struct config *c, const void *object)
 
 	(void)object;
 	for (unsigned i = 0; i < c->control.n_operators; i++)
-		append(&json, json_string(c->control.operators[i]));
+		write_append(&json, json_string(c->control.operators[i]));
 	return json;
 }
 
@@ -195,7 +196,7 @@ json_t *write_probes(const struct config *c, const void *object)
 
 	(void)object;
 	for (unsigned i = 0; i < c->n_probes; i++)
-		put(&json, c->probes[i].name, write_keys(c, probe_keys, &c->probes[i]));
+		write_put(&json, c->probes[i].name, write_keys(c, probe_keys, &c->probes[i]));
 	return json;
 }
 
@@ -220,7 +221,8 @@ json_t *write_tlsa(const struct config *c, const void *object)
 
 		for (size_t k = 0; k < len; k++)
 			snprintf(hex + 2 * k, 3, "%02x", t->digest[k]);
-		append(&json, json_sprintf("%d %d %d %s", t->usage, t->selector, t->matching, hex));
+		write_append(&json,
+			     json_sprintf("%d %d %d %s", t->usage, t->selector, t->matching, hex));
 	}
 	return json;
 }
@@ -235,7 +237,7 @@ json_t *write_services(const struct config *c, const void *object)
 
 		strcpy(draft.interface, c->interfaces[draft.conf.interface].name);
 		strcpy(draft.probe, c->probes[draft.conf.probe].name);
-		put(&json, draft.conf.name, write_keys(c, service_keys, &draft));
+		write_put(&json, draft.conf.name, write_keys(c, service_keys, &draft));
 	}
 	return json;
 }
@@ -258,7 +260,7 @@ json_t *write_allow(const struct config *c, const void *object)
 	(void)c;
 	for (unsigned i = 0; i < s->n_allow; i++)
 		if (!is_of_file(s, &s->allow[i]))
-			append(&json, json_string(addr_prefix_text(&s->allow[i], text)));
+			write_append(&json, json_string(addr_prefix_text(&s->allow[i], text)));
 	return json;
 }
 
@@ -270,7 +272,7 @@ json_t *write_within(const struct config *c, const void *object)
 
 	(void)c;
 	for (unsigned i = 0; i < z->n_within; i++)
-		append(&json, json_string(addr_prefix_text(&z->within[i], text)));
+		write_append(&json, json_string(addr_prefix_text(&z->within[i], text)));
 	return json;
 }
 
@@ -283,7 +285,7 @@ json_t *write_zone_servers(const struct config *c, const void *object)
 		server = write_keys(c, zone_server_keys, &z->servers[i]);
 		if (addr_is_zero(&z->servers[i].address))
 			json_object_del(server, "address");
-		put(&json, z->servers[i].exchanger, server);
+		write_put(&json, z->servers[i].exchanger, server);
 	}
 	return json;
 }
@@ -301,8 +303,8 @@ json_t *write_resolvers(const struct config *c, const void *object)
 
 	(void)c;
 	for (unsigned i = 0; i < dns->n_resolvers; i++)
-		append(&json, json_string(addr_port_text(&dns->resolvers[i].address,
-							 dns->resolvers[i].port, text)));
+		write_append(&json, json_string(addr_port_text(&dns->resolvers[i].address,
+							       dns->resolvers[i].port, text)));
 	return json;
 }
 
@@ -311,7 +313,7 @@ static json_t *write_texts(const char *texts, size_t size, unsigned n)
 	json_t *json = json_array();
 
 	for (unsigned i = 0; i < n; i++)
-		append(&json, json_string(texts + i * size));
+		write_append(&json, json_string(texts + i * size));
 	return json;
 }
 
@@ -348,10 +350,10 @@ json_t *write_tiers(const struct config *c, const void *object)
 		if (!i || b->preference != s->backends[i - 1].preference) {
 			tier = json_object();
 			snprintf(key, sizeof(key), "%u", b->preference);
-			put(&json, key, tier);
+			write_put(&json, key, tier);
 		}
 		if (json && json_object_set_new(tier, b->name, write_keys(c, backend_keys, b)))
-			put(&json, key, NULL);
+			write_put(&json, key, NULL);
 	}
 	return json;
 }
@@ -368,7 +370,7 @@ json_t *write_peers(const struct config *c, const void *object)
 
 	(void)object;
 	for (unsigned i = 0; i < c->n_decap; i++)
-		append(&json, json_string(addr_text(&c->decap[i], text)));
+		write_append(&json, json_string(addr_text(&c->decap[i], text)));
 	return json;
 }
 
@@ -378,7 +380,7 @@ json_t *conf_json(const struct config *c, bool secrets)
 
 	if (json && !secrets && c->datapath.hash_key[0]) {
 		json_object_del(json_object_get(json, "datapath"), "hash-key");
-		put(&json, "hidden", json_pack("[s]", "datapath.hash-key"));
+		write_put(&json, "hidden", json_pack("[s]", "datapath.hash-key"));
 	}
 	return json;
 }

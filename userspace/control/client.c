@@ -35,7 +35,7 @@ struct client {
 	bool done; /* close when the output has been read */
 };
 
-static void end(struct client *c)
+static void client_end(struct client *c)
 {
 	c->host->gone(c->host, c);
 	client_free(c);
@@ -49,7 +49,7 @@ static void restart_idle(struct client *c)
 	ev_timer_again(c->host->loop, &c->idle);
 }
 
-static void refuse(struct client *c, const char *sentence)
+static void client_refuse(struct client *c, const char *sentence)
 {
 	buf_printf(&c->out, "%s\n\n", sentence);
 	c->done = true;
@@ -68,7 +68,7 @@ static bool begin_line(struct client *c)
 	return true;
 }
 
-static void end_line(struct client *c)
+static void client_end_line(struct client *c)
 {
 	c->in_len -= c->line_len;
 	memmove(c->in, c->in + c->line_len, c->in_len);
@@ -84,16 +84,16 @@ static void end_command(struct client *c)
 			 c->uid, CLIENT_UNREAD_MAX);
 		buf_free(&c->out);
 		c->out = (struct buf){.cap = CLIENT_UNREAD_MAX};
-		refuse(c, "The reply is too long.");
+		client_refuse(c, "The reply is too long.");
 	}
 	if (c->caller.quit)
 		c->done = true;
 	restart_idle(c); /* by commands: half a line keeps no connection */
 	if (!c->next)
-		end_line(c);
+		client_end_line(c);
 }
 
-static void wait_for(struct client *c, int events)
+static void client_wait_for(struct client *c, int events)
 {
 	if (events == c->waiting)
 		return;
@@ -108,7 +108,7 @@ static void wait_for(struct client *c, int events)
 /* Neither reading nor idle until the probe ends, which has a deadline. */
 static void wait_for_probe(struct client *c)
 {
-	wait_for(c, 0);
+	client_wait_for(c, 0);
 	ev_timer_stop(c->host->loop, &c->idle);
 }
 
@@ -159,7 +159,7 @@ static void resume(struct caller *caller, const char *reply)
 	buf_printf(&c->out, "%s\n", reply);
 	commands_end_reply(caller, &c->out);
 	end_command(c);
-	wait_for(c, EV_WRITE);
+	client_wait_for(c, EV_WRITE);
 }
 
 /*
@@ -189,7 +189,7 @@ static ssize_t receive(struct client *c, void *to, size_t size)
 	return n;
 }
 
-static void take_bytes(struct client *c)
+static void client_take_bytes(struct client *c)
 {
 	ssize_t n = receive(c, c->in + c->in_len, sizeof(c->in) - c->in_len);
 
@@ -204,13 +204,13 @@ static void take_bytes(struct client *c)
 		unsigned char byte = c->in[c->in_len + i];
 
 		if ((byte < ' ' || byte > '~') && !strchr("\t\r\n", byte ? byte : 1)) {
-			refuse(c, "Invalid character in the command line.");
+			client_refuse(c, "Invalid character in the command line.");
 			return;
 		}
 	}
 	c->in_len += n;
 	if (c->in_len == sizeof(c->in) && !memchr(c->in, '\n', c->in_len))
-		refuse(c, "The command line is too long.");
+		client_refuse(c, "The command line is too long.");
 }
 
 /* False when the peer is gone. */
@@ -249,7 +249,7 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 	if (turn_is_spent(c->host))
 		return;
 	if (events & EV_READ)
-		take_bytes(c);
+		client_take_bytes(c);
 	if (!c->done && !c->out.len && c->caller.parts)
 		next_part(c);
 	else if (!c->done && !c->out.len && (c->line_len || begin_line(c)))
@@ -257,27 +257,28 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 	if (c->caller.probe)
 		return;
 	if (c->out.len && !give_bytes(c)) {
-		end(c);
+		client_end(c);
 		return;
 	}
 	if (c->out.len)
-		wait_for(c, EV_WRITE);
+		client_wait_for(c, EV_WRITE);
 	else if (c->done)
-		end(c);
+		client_end(c);
 	else if (c->line_len || memchr(c->in, '\n', c->in_len))
-		wait_for(c,
-			 EV_WRITE); /* writable at once: the next command in the loop's next turn */
+		client_wait_for(
+			c,
+			EV_WRITE); /* writable at once: the next command in the loop's next turn */
 	else if (c->eof)
-		end(c);
+		client_end(c);
 	else
-		wait_for(c, EV_READ);
+		client_wait_for(c, EV_READ);
 }
 
 static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
 	(void)events;
-	end(timer->data);
+	client_end(timer->data);
 }
 
 int client_new(struct client_host *host, int fd, struct client **out)
@@ -299,7 +300,7 @@ int client_new(struct client_host *host, int fd, struct client **out)
 	c->out.cap = CLIENT_UNREAD_MAX;
 	ev_io_init(&c->io, on_ready, fd, EV_READ);
 	c->io.data = c;
-	wait_for(c, EV_READ);
+	client_wait_for(c, EV_READ);
 	ev_init(&c->idle, on_idle);
 	c->idle.data = c;
 	restart_idle(c);

@@ -74,7 +74,7 @@ void render_events(const struct event_log *log, uint64_t first, bool json, struc
 }
 
 /* False: it is none. */
-static bool number(const char *text, uint64_t *out)
+static bool cmd_events_number(const char *text, uint64_t *out)
 {
 	char *end = NULL;
 
@@ -91,7 +91,8 @@ void eventlist_run(struct request *r)
 	bool json = n && !strcmp(r->args[n - 1], "json");
 
 	n -= json;
-	if ((n > 0 && !number(r->args[0], &first)) || (n > 1 && !number(r->args[1], &run))) {
+	if ((n > 0 && !cmd_events_number(r->args[0], &first)) ||
+	    (n > 1 && !cmd_events_number(r->args[1], &run))) {
 		command_error(r, "Expects the number of an event.\n");
 		return;
 	}

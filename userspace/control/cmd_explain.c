@@ -165,7 +165,7 @@ static const char *next_step(const struct question *q, const struct backend *b)
 	return "";
 }
 
-static struct answer answer(const struct question *q)
+static struct answer explain_answer(const struct question *q)
 {
 	struct backend *owner = model_backend(q->model, q->place.entry_backend, NULL);
 
@@ -200,7 +200,7 @@ static void say_ring(const struct question *q, struct buf *out)
 static void say_goes_to(const struct question *q, struct buf *out)
 {
 	const struct flow_place *p = &q->place;
-	struct answer a = answer(q);
+	struct answer a = explain_answer(q);
 	char name[RENDER_BACKEND_SIZE];
 
 	buf_printf(out, "goes to: ");
@@ -239,14 +239,14 @@ static void say_any_port(const struct question *q, struct buf *out)
 	buf_printf(out, "\n");
 }
 
-struct history { /* of the client with this service */
+struct explain_history { /* of the client with this service */
 	const struct question *q;
 	struct buf *out;
 };
 
 static void say_rejected(void *ctx, const struct rejected_row *row)
 {
-	const struct history *h = ctx;
+	const struct explain_history *h = ctx;
 
 	if (row->service_id != h->q->service->id || !addr_equal(&row->client, &h->q->client))
 		return;
@@ -288,7 +288,7 @@ static void say_text(const struct question *q, struct buf *out)
 	}
 }
 
-static json_t *json_backend(const struct question *q, uint32_t id)
+static json_t *explain_json_backend(const struct question *q, uint32_t id)
 {
 	char name[RENDER_BACKEND_SIZE];
 
@@ -301,9 +301,10 @@ static json_t *json_entry(const struct question *q)
 
 	if (!p->entry_backend)
 		return json_null();
-	return json_pack("{s:o, s:o, s:i, s:b, s:b}", "server", json_backend(q, p->entry_backend),
-			 "backend", json_backend(q, p->entry_backend), "idle_s", p->idle_s,
-			 "closed", p->closed, "by_miss", p->by_miss);
+	return json_pack("{s:o, s:o, s:i, s:b, s:b}", "server",
+			 explain_json_backend(q, p->entry_backend), "backend",
+			 explain_json_backend(q, p->entry_backend), "idle_s", p->idle_s, "closed",
+			 p->closed, "by_miss", p->by_miss);
 }
 
 static json_t *json_backends(const struct question *q, const struct service *s)
@@ -327,18 +328,18 @@ static json_t *json_backends(const struct question *q, const struct service *s)
 
 static void say_json(const struct question *q, struct buf *out)
 {
-	struct answer a = q->any_port ? (struct answer){"port", 0} : answer(q);
+	struct answer a = q->any_port ? (struct answer){"port", 0} : explain_answer(q);
 	char client[ADDR_TEXT_SIZE];
-	json_t *fresh =
-		json_pack("{s:o, s:o, s:i}", "server", json_backend(q, q->place.ring_backend),
-			  "backend", json_backend(q, q->place.ring_backend), "slot", q->place.slot);
+	json_t *fresh = json_pack(
+		"{s:o, s:o, s:i}", "server", explain_json_backend(q, q->place.ring_backend),
+		"backend", explain_json_backend(q, q->place.ring_backend), "slot", q->place.slot);
 	json_t *servers = json_backends(q, q->service);
-	json_t *json = json_pack("{s:s, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:O, s:o}", "service",
-				 q->service->conf.name, "client", addr_text(&q->client, client),
-				 "port", q->any_port ? json_null() : json_integer(q->port),
-				 "access", access_of(q), "goes_to", json_backend(q, a.backend_id),
-				 "why", a.why, "entry", json_entry(q), "new_connection", fresh,
-				 "servers", servers, "backends", servers);
+	json_t *json = json_pack(
+		"{s:s, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:O, s:o}", "service",
+		q->service->conf.name, "client", addr_text(&q->client, client), "port",
+		q->any_port ? json_null() : json_integer(q->port), "access", access_of(q),
+		"goes_to", explain_json_backend(q, a.backend_id), "why", a.why, "entry",
+		json_entry(q), "new_connection", fresh, "servers", servers, "backends", servers);
 
 	if (render_json(json, out))
 		out->failed = true;
@@ -379,6 +380,6 @@ void explain_run(struct request *r)
 	else
 		say_text(&q, r->out);
 	if (!rc && r->n_args <= 2)
-		cb->each_rejected(cb->ctx, say_rejected, &(struct history){&q, r->out});
+		cb->each_rejected(cb->ctx, say_rejected, &(struct explain_history){&q, r->out});
 	free(q.diagnosis);
 }

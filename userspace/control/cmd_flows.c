@@ -14,7 +14,7 @@
 
 #define PART	  4096 /* places of the table a turn of the loop */
 
-struct listing { /* between its parts the model may change: ids, no pointers */
+struct flow_listing { /* between its parts the model may change: ids, no pointers */
 	const struct command_env *env;
 	struct buf *out;
 	char service[CONFIG_NAME_SIZE];
@@ -25,7 +25,7 @@ struct listing { /* between its parts the model may change: ids, no pointers */
 	uint64_t at, shown, left_out;
 };
 
-static void add_line(struct listing *l, const struct flow_row *row)
+static void add_line(struct flow_listing *l, const struct flow_row *row)
 {
 	char client[ADDR_TEXT_SIZE], name[RENDER_BACKEND_SIZE];
 
@@ -36,7 +36,7 @@ static void add_line(struct listing *l, const struct flow_row *row)
 				 : " old");
 }
 
-static void add_json(struct listing *l, const struct flow_row *row)
+static void add_json(struct flow_listing *l, const struct flow_row *row)
 {
 	char client[ADDR_TEXT_SIZE], name[RENDER_BACKEND_SIZE];
 
@@ -51,9 +51,9 @@ static void add_json(struct listing *l, const struct flow_row *row)
 		l->out->failed = true;
 }
 
-static void on_row(void *ctx, const struct flow_row *row)
+static void on_cmd_flows_row(void *ctx, const struct flow_row *row)
 {
-	struct listing *l = ctx;
+	struct flow_listing *l = ctx;
 
 	if (row->service_id != l->service_id || (l->backend_id && row->backend_id != l->backend_id))
 		return;
@@ -70,7 +70,7 @@ static void on_row(void *ctx, const struct flow_row *row)
 
 static bool list_part(const struct command_env *env, void *ctx, struct buf *out)
 {
-	struct listing *l = ctx;
+	struct flow_listing *l = ctx;
 	bool more;
 
 	l->env = env;
@@ -80,7 +80,7 @@ static bool list_part(const struct command_env *env, void *ctx, struct buf *out)
 			   l->json ? "{\"service\":\"%s\",\"flows\":["
 				   : "# %s: client server idle_s\n",
 			   l->service);
-	more = env->cb.each_flow(env->cb.ctx, l->at, PART, on_row, l);
+	more = env->cb.each_flow(env->cb.ctx, l->at, PART, on_cmd_flows_row, l);
 	l->at += PART;
 	if (!more)
 		buf_printf(out,
@@ -91,7 +91,7 @@ static bool list_part(const struct command_env *env, void *ctx, struct buf *out)
 }
 
 /* Parses "[max] [json]". False, after an error reply: anything else. */
-static bool take_options(struct request *r, struct listing *l)
+static bool take_options(struct request *r, struct flow_listing *l)
 {
 	for (unsigned i = 1; i < r->n_args; i++) {
 		const char *word = r->args[i];
@@ -115,7 +115,7 @@ static bool take_options(struct request *r, struct listing *l)
 
 void flowlist_run(struct request *r)
 {
-	struct listing l = {.max = FLOWS_MAX}, *kept;
+	struct flow_listing l = {.max = FLOWS_MAX}, *kept;
 	char *name = r->n_args ? r->args[0] : NULL, *slash = name ? strchr(name, '/') : NULL;
 	const struct service *s;
 	struct backend *b;

@@ -12,15 +12,15 @@
 #include "mxlb/abi.h"
 #include "util/clock.h"
 
-struct listing {
+struct rejected_listing {
 	struct rejected_row *rows; /* MXLB_REJECTED */
 	unsigned n;
 	uint32_t service_id; /* MXLB_MAX_SERVICES + 1: of all */
 };
 
-static void on_row(void *ctx, const struct rejected_row *row)
+static void on_cmd_rejected_row(void *ctx, const struct rejected_row *row)
 {
-	struct listing *l = ctx;
+	struct rejected_listing *l = ctx;
 
 	if (l->n < MXLB_REJECTED &&
 	    (l->service_id > MXLB_MAX_SERVICES || l->service_id == row->service_id))
@@ -35,7 +35,7 @@ static int younger_first(const void *a, const void *b)
 }
 
 /* NULL: not known. */
-static const char *service_name(const struct model *m, uint32_t id)
+static const char *cmd_rejected_service_name(const struct model *m, uint32_t id)
 {
 	for (unsigned i = 0; i < m->n_services; i++)
 		if (m->services[i].id == id)
@@ -43,14 +43,14 @@ static const char *service_name(const struct model *m, uint32_t id)
 	return NULL;
 }
 
-static void put_text(struct request *r, const struct listing *l, unsigned max)
+static void cmd_rejected_put_text(struct request *r, const struct rejected_listing *l, unsigned max)
 {
 	char client[ADDR_TEXT_SIZE];
 
 	buf_printf(r->out, "# client service reason packets seconds-ago why\n");
 	for (unsigned i = 0; i < max; i++) {
 		const struct rejected_row *row = &l->rows[i];
-		const char *name = service_name(r->env->model, row->service_id);
+		const char *name = cmd_rejected_service_name(r->env->model, row->service_id);
 
 		buf_printf(r->out, "%s %s %s %u %llu %s\n", addr_text(&row->client, client),
 			   name ?: "-", render_counter(row->counter), row->packets,
@@ -61,7 +61,7 @@ static void put_text(struct request *r, const struct listing *l, unsigned max)
 
 static json_t *json_row(const struct model *m, const struct rejected_row *row, int64_t now_wall_ms)
 {
-	const char *name = service_name(m, row->service_id);
+	const char *name = cmd_rejected_service_name(m, row->service_id);
 	char client[ADDR_TEXT_SIZE];
 
 	return json_pack("{s:s, s:s?, s:s, s:I, s:o, s:s}", "client",
@@ -71,7 +71,7 @@ static json_t *json_row(const struct model *m, const struct rejected_row *row, i
 			 rejected_why(row->counter));
 }
 
-static void put_json(struct request *r, const struct listing *l, unsigned max)
+static void put_json(struct request *r, const struct rejected_listing *l, unsigned max)
 {
 	int64_t now_wall_ms = clock_now().wall_ms;
 	json_t *list = json_array();
@@ -86,7 +86,7 @@ static void put_json(struct request *r, const struct listing *l, unsigned max)
 }
 
 /* "[<s>] [<max>] [json]". Anything else is refused with a message: false. */
-static bool take_words(struct request *r, struct listing *l, unsigned *max, bool *json)
+static bool take_words(struct request *r, struct rejected_listing *l, unsigned *max, bool *json)
 {
 	const struct service *s;
 	char *end;
@@ -111,7 +111,7 @@ static bool take_words(struct request *r, struct listing *l, unsigned *max, bool
 
 void rejected_run(struct request *r)
 {
-	struct listing l = {.service_id = MXLB_MAX_SERVICES + 1};
+	struct rejected_listing l = {.service_id = MXLB_MAX_SERVICES + 1};
 	const struct control_callbacks *cb = &r->env->cb;
 	unsigned max = MXLB_REJECTED;
 	bool json = false;
@@ -123,8 +123,8 @@ void rejected_run(struct request *r)
 		r->out->failed = true;
 		return;
 	}
-	cb->each_rejected(cb->ctx, on_row, &l);
+	cb->each_rejected(cb->ctx, on_cmd_rejected_row, &l);
 	qsort(l.rows, l.n, sizeof(*l.rows), younger_first);
-	(json ? put_json : put_text)(r, &l, max < l.n ? max : l.n);
+	(json ? put_json : cmd_rejected_put_text)(r, &l, max < l.n ? max : l.n);
 	free(l.rows);
 }

@@ -267,7 +267,7 @@ static void run_unknown(struct request *r)
 	list_commands(r, !some);
 }
 
-static const struct command *find(char *const *words, unsigned n, unsigned *own)
+static const struct command *commands_find(char *const *words, unsigned n, unsigned *own)
 {
 	bool whole;
 
@@ -298,7 +298,7 @@ void commands_run(const struct command_env *env, struct caller *caller, char *co
 		word = strtok_r(NULL, " \t\r", &rest);
 	}
 	if (!word)
-		c = find(words, n, &own);
+		c = commands_find(words, n, &own);
 	r.command = c ? c->words : "";
 	r.args = words + own;
 	r.n_args = n - own;

@@ -43,7 +43,7 @@ static void client_gone(struct client_host *host, struct client *client)
 	ev_io_start(host->loop, &c->accept);
 }
 
-static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_control_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct control *c = timer->data;
 
@@ -59,7 +59,7 @@ static void pause_accept(struct control *c, double s)
 	ev_timer_start(c->host.loop, &c->retry);
 }
 
-static bool make_room(struct control *c)
+static bool control_make_room(struct control *c)
 {
 	uint64_t longest = UINT64_MAX;
 	unsigned victim = 0;
@@ -94,14 +94,14 @@ static int take_client(struct control *c)
 	return rc;
 }
 
-static void on_accept(struct ev_loop *loop, ev_io *io, int events)
+static void on_control_accept(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct control *c = io->data;
 	int rc;
 
 	(void)loop;
 	(void)events;
-	if (!make_room(c)) {
+	if (!control_make_room(c)) {
 		pause_accept(c, ROOM_RETRY_S);
 		return;
 	}
@@ -131,10 +131,10 @@ int control_new(struct ev_loop *loop, const struct control_conf *conf, struct mo
 	c->host.env = (struct command_env){.model = model, .cb = *cb};
 	c->host.gone = client_gone;
 	operators_update(&c->host.operators, conf);
-	ev_io_init(&c->accept, on_accept, c->socket.fd, EV_READ);
+	ev_io_init(&c->accept, on_control_accept, c->socket.fd, EV_READ);
 	c->accept.data = c;
 	ev_io_start(loop, &c->accept);
-	ev_init(&c->retry, on_retry);
+	ev_init(&c->retry, on_control_retry);
 	c->retry.data = c;
 	*out = c;
 	return 0;

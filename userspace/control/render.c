@@ -171,7 +171,7 @@ static const char *state_name_of(unsigned i)
 	return service_state_name(i);
 }
 
-static json_int_t seconds(uint64_t ms)
+static json_int_t render_seconds(uint64_t ms)
 {
 	return (json_int_t)(ms / 1000);
 }
@@ -183,8 +183,8 @@ static json_t *json_backend_counts(const struct backend_tally *t, struct now now
 			 (json_int_t)t->failed_up, "became",
 			 json_by_name(t->became, VERDICT_COUNT, verdict_name_of), "rises",
 			 (json_int_t)t->rises, "falls", (json_int_t)t->falls, "down_s",
-			 seconds(downtime_ms(&t->down, now.mono_ms)), "changed_s",
-			 seconds(tally_age_ms(t->changed_ms, now.mono_ms)));
+			 render_seconds(downtime_ms(&t->down, now.mono_ms)), "changed_s",
+			 render_seconds(tally_age_ms(t->changed_ms, now.mono_ms)));
 }
 
 static json_t *json_service_counts(const struct service_tally *t, struct now now)
@@ -192,11 +192,11 @@ static json_t *json_service_counts(const struct service_tally *t, struct now now
 	return json_pack("{s:o, s:I, s:I, s:I}", "became",
 			 json_by_name(t->became, SERVICE_STATE_COUNT, state_name_of),
 			 "tier_switches", (json_int_t)t->tier_switches, "down_s",
-			 seconds(downtime_ms(&t->down, now.mono_ms)), "changed_s",
-			 seconds(tally_age_ms(t->changed_ms, now.mono_ms)));
+			 render_seconds(downtime_ms(&t->down, now.mono_ms)), "changed_s",
+			 render_seconds(tally_age_ms(t->changed_ms, now.mono_ms)));
 }
 
-static json_t *json_backend(const struct backend *b, enum tls_policy policy, struct now now)
+static json_t *render_json_backend(const struct backend *b, enum tls_policy policy, struct now now)
 {
 	enum reason reason = b->health.reason;
 	json_t *json = json_pack(
@@ -237,7 +237,8 @@ static json_t *json_tier(const struct service *s, unsigned first, unsigned *next
 	for (i = first; i < s->n_backends && s->backends[i].conf.preference == preference; i++) {
 		up += s->backends[i].health.verdict == VERDICT_UP;
 		servers = render_json_append(
-			servers, json_backend(&s->backends[i], config_policy(&s->probe), now));
+			servers,
+			render_json_backend(&s->backends[i], config_policy(&s->probe), now));
 	}
 	*next = i;
 	return json_pack("{s:i, s:b, s:i, s:O, s:o}", "preference", preference, "active",

@@ -94,7 +94,7 @@ const char *certname_type(const char *oid)
 	return NULL;
 }
 
-static bool is_blank(char c)
+static bool certname_is_blank(char c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
@@ -105,12 +105,12 @@ static char lower(char c)
 }
 
 /* Rule 3. The folded value is never longer. */
-static size_t fold(const char *value, size_t len, char *out)
+static size_t certname_fold(const char *value, size_t len, char *out)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		if (!is_blank(value[i]))
+		if (!certname_is_blank(value[i]))
 			out[n++] = lower(value[i]);
 		else if (n && out[n - 1] != ' ')
 			out[n++] = ' ';
@@ -133,7 +133,7 @@ int certname_add(struct certname *name, const char *oid, const char *value, size
 	memcpy(name->pool + name->used, oid, type_len);
 	name->used += type_len;
 	a->value = (uint16_t)name->used;
-	a->value_len = (uint16_t)fold(value, len, name->pool + name->used);
+	a->value_len = (uint16_t)certname_fold(value, len, name->pool + name->used);
 	name->used += a->value_len;
 	name->n++;
 	return 0;
@@ -144,7 +144,7 @@ struct cursor {
 	char *why;
 };
 
-static int refuse(const struct cursor *c, const char *what)
+static int certname_refuse(const struct cursor *c, const char *what)
 {
 	snprintf(c->why, CERTNAME_WHY_SIZE, "%s at character %zu", what,
 		 (size_t)(c->at - c->start) + 1);
@@ -153,11 +153,11 @@ static int refuse(const struct cursor *c, const char *what)
 
 static void skip_blanks(struct cursor *c)
 {
-	while (is_blank(*c->at))
+	while (certname_is_blank(*c->at))
 		c->at++;
 }
 
-static int hex_digit(char c)
+static int certname_hex_digit(char c)
 {
 	const char *digits = "0123456789abcdef", *d = c ? strchr(digits, lower(c)) : NULL;
 
@@ -167,9 +167,10 @@ static int hex_digit(char c)
 /* The byte of "\xNN" at p, or -1. */
 static int hex_byte(const char *p)
 {
-	if (p[0] != '\\' || p[1] != 'x' || hex_digit(p[2]) < 0 || hex_digit(p[3]) < 0)
+	if (p[0] != '\\' || p[1] != 'x' || certname_hex_digit(p[2]) < 0 ||
+	    certname_hex_digit(p[3]) < 0)
 		return -1;
-	return hex_digit(p[2]) << 4 | hex_digit(p[3]);
+	return certname_hex_digit(p[2]) << 4 | certname_hex_digit(p[3]);
 }
 
 static bool is_oid(const char *text, size_t len)
@@ -193,7 +194,7 @@ static int parse_type(struct cursor *c, char oid[OID_SIZE])
 	size_t len = strcspn(name, "=,;+<>\"\\ \t\r\n");
 
 	if (!len)
-		return refuse(c, "no attribute (like CN=)");
+		return certname_refuse(c, "no attribute (like CN=)");
 	for (size_t i = 0; i < COUNT(types); i++) {
 		if (strlen(types[i].name) != len || strncasecmp(types[i].name, name, len))
 			continue;
@@ -206,7 +207,7 @@ static int parse_type(struct cursor *c, char oid[OID_SIZE])
 		len -= 4;
 	}
 	if (len >= OID_SIZE || !is_oid(name, len))
-		return refuse(c, "an attribute that is not known (write OID.1.2.3=)");
+		return certname_refuse(c, "an attribute that is not known (write OID.1.2.3=)");
 	memcpy(oid, name, len);
 	oid[len] = '\0';
 	c->at = name + len;
@@ -218,10 +219,10 @@ struct value {
 	size_t len;
 };
 
-static int put(const struct cursor *c, struct value *v, int byte)
+static int certname_put(const struct cursor *c, struct value *v, int byte)
 {
 	if (v->len == sizeof(v->text))
-		return refuse(c, "a value that is too long");
+		return certname_refuse(c, "a value that is too long");
 	v->text[v->len++] = (char)byte;
 	return 0;
 }
@@ -232,16 +233,16 @@ static int parse_quoted(struct cursor *c, struct value *v)
 
 	for (c->at++; !err; c->at++) {
 		if (!*c->at)
-			return refuse(c, "a quote that does not end");
+			return certname_refuse(c, "a quote that does not end");
 		byte = hex_byte(c->at);
 		if (byte >= 0) {
 			c->at += 3;
-			err = put(c, v, byte);
+			err = certname_put(c, v, byte);
 			continue;
 		}
 		if (*c->at == '"' && *++c->at != '"')
 			return 0;
-		err = put(c, v, *c->at);
+		err = certname_put(c, v, *c->at);
 	}
 	return err;
 }
@@ -252,19 +253,19 @@ static int parse_plain(struct cursor *c, struct value *v)
 	int err = 0, byte;
 
 	for (; *c->at && !strchr(",;+<", *c->at) && !err; c->at++) {
-		bool blank = is_blank(*c->at);
+		bool blank = certname_is_blank(*c->at);
 
 		byte = hex_byte(c->at);
 		if (byte >= 0) {
 			c->at += 3;
 		} else {
 			if (*c->at == '"')
-				return refuse(c, "a quote within a value");
+				return certname_refuse(c, "a quote within a value");
 			if (*c->at == '\\' && c->at[1] && strchr(",+\"<>;=#", c->at[1]))
 				c->at++;
 			byte = *c->at;
 		}
-		err = put(c, v, byte);
+		err = certname_put(c, v, byte);
 		solid = blank ? solid : v->len;
 	}
 	v->len = solid;
@@ -283,17 +284,17 @@ static int parse_attribute(struct cursor *c, struct certname *out, bool same_rdn
 		return err;
 	skip_blanks(c);
 	if (*c->at != '=')
-		return refuse(c, "no =");
+		return certname_refuse(c, "no =");
 	c->at++;
 	skip_blanks(c);
 	if (*c->at == '#')
-		return refuse(c, "a value in hexadecimal, which is not supported,");
+		return certname_refuse(c, "a value in hexadecimal, which is not supported,");
 	err = *c->at == '"' ? parse_quoted(c, &v) : parse_plain(c, &v);
 	if (err)
 		return err;
 	skip_blanks(c);
 	return certname_add(out, oid, v.text, v.len, same_rdn)
-		       ? refuse(c, "a name that is too long")
+		       ? certname_refuse(c, "a name that is too long")
 		       : 0;
 }
 
@@ -310,7 +311,7 @@ static int parse_name(struct cursor *c, struct certname *out)
 		if (err || !*c->at || *c->at == '<')
 			return err;
 		if (!strchr(",;+", *c->at))
-			return refuse(c, "something behind a quote");
+			return certname_refuse(c, "something behind a quote");
 		same_rdn = *c->at++ == '+';
 	}
 }
@@ -329,7 +330,7 @@ int certname_parse(const char *text, struct certname *out, char why[CERTNAME_WHY
 	struct cursor c = {.start = text, .at = text, .why = why};
 	int err = parse_name(&c, out);
 
-	return !err && *c.at ? refuse(&c, "an unquoted <") : err;
+	return !err && *c.at ? certname_refuse(&c, "an unquoted <") : err;
 }
 
 int certname_parse_pair(const char *text, struct certname_pair *out, char why[CERTNAME_WHY_SIZE])
@@ -343,12 +344,12 @@ int certname_parse_pair(const char *text, struct certname_pair *out, char why[CE
 		if (err)
 			return err;
 		if (!take_tag(&c, 's'))
-			return refuse(&c, "no <S> behind the issuer");
+			return certname_refuse(&c, "no <S> behind the issuer");
 	} else {
 		take_tag(&c, 's');
 	}
 	err = parse_name(&c, &out->subject);
-	return !err && *c.at ? refuse(&c, "an unquoted <") : err;
+	return !err && *c.at ? certname_refuse(&c, "an unquoted <") : err;
 }
 
 static bool same_bytes(const struct certname *a, uint16_t at, uint16_t len,

@@ -277,7 +277,7 @@ bool model_tick(struct model *m, struct now now)
 }
 
 /* The earlier of two times; 0 means never. */
-static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
+static uint64_t change_earlier(uint64_t a_ms, uint64_t b_ms)
 {
 	return !a_ms || (b_ms && b_ms < a_ms) ? b_ms : a_ms;
 }
@@ -289,9 +289,10 @@ uint64_t model_next_tick(const struct model *m)
 	for (unsigned i = 0; i < m->n_services; i++) {
 		const struct service *s = &m->services[i];
 
-		next_ms = earlier(next_ms, earlier(s->ask_again_ms, s->order.until_ms));
+		next_ms =
+			change_earlier(next_ms, change_earlier(s->ask_again_ms, s->order.until_ms));
 		for (unsigned j = 0; j < s->n_backends; j++)
-			next_ms = earlier(next_ms, s->backends[j].order.until_ms);
+			next_ms = change_earlier(next_ms, s->backends[j].order.until_ms);
 	}
 	return next_ms;
 }

@@ -16,14 +16,14 @@ const char *connlog_how_name(enum connlog_how how)
 	return (unsigned)how < sizeof(names) / sizeof(*names) ? names[how] : "?";
 }
 
-static bool is_same(const struct connlog_seen *seen, const struct flow_row *row)
+static bool connlog_is_same(const struct connlog_seen *seen, const struct flow_row *row)
 {
 	return row && seen->backend_id == row->backend_id && seen->service_id == row->service_id &&
 	       seen->port == row->port && addr_equal(&seen->client, &row->client);
 }
 
-static unsigned begin(struct connlog_seen *seen, bool first, uint64_t now_ms,
-		      struct connlog_news *out)
+static unsigned connlog_begin(struct connlog_seen *seen, bool first, uint64_t now_ms,
+			      struct connlog_news *out)
 {
 	seen->open = true;
 	seen->before = first;
@@ -33,8 +33,8 @@ static unsigned begin(struct connlog_seen *seen, bool first, uint64_t now_ms,
 	return !first;
 }
 
-static unsigned end(struct connlog_seen *seen, enum connlog_how how, uint64_t now_ms,
-		    struct connlog_news *out)
+static unsigned connlog_end(struct connlog_seen *seen, enum connlog_how how, uint64_t now_ms,
+			    struct connlog_news *out)
 {
 	if (!seen->open)
 		return 0;
@@ -53,7 +53,7 @@ static bool has_begun(const struct connlog_seen *seen, const struct flow_row *ro
 	       (!same || seen->silent || flow_distance(seen->seq, row->seq) > FLOW_SAME);
 }
 
-static bool take(uint64_t *full_at_us, uint64_t now_us, unsigned lines_s, unsigned burst)
+static bool connlog_take(uint64_t *full_at_us, uint64_t now_us, unsigned lines_s, unsigned burst)
 {
 	uint64_t each_us = 1000000 / lines_s;
 
@@ -70,10 +70,10 @@ bool connlog_may(struct connlog_budget *b, bool data, uint64_t now_ms)
 	struct connlog_budget after = *b;
 
 	if (!data &&
-	    !take(&after.silent_at_us, now_ms * 1000, CONNLOG_LINES_S / CONNLOG_SILENT_PART,
-		  CONNLOG_LINES_BURST / CONNLOG_SILENT_PART))
+	    !connlog_take(&after.silent_at_us, now_ms * 1000, CONNLOG_LINES_S / CONNLOG_SILENT_PART,
+			  CONNLOG_LINES_BURST / CONNLOG_SILENT_PART))
 		return false;
-	if (!take(&after.all_at_us, now_ms * 1000, CONNLOG_LINES_S, CONNLOG_LINES_BURST))
+	if (!connlog_take(&after.all_at_us, now_ms * 1000, CONNLOG_LINES_S, CONNLOG_LINES_BURST))
 		return false;
 	*b = after;
 	return true;
@@ -82,11 +82,11 @@ bool connlog_may(struct connlog_budget *b, bool data, uint64_t now_ms)
 unsigned connlog_look(struct connlog_seen *seen, const struct flow_row *row, bool reset, bool first,
 		      uint64_t now_ms, struct connlog_news out[CONNLOG_NEWS_MAX])
 {
-	bool same = is_same(seen, row);
+	bool same = connlog_is_same(seen, row);
 	unsigned n = 0;
 
 	if (!same) {
-		n += end(seen, CONNLOG_REPLACED, now_ms, out + n);
+		n += connlog_end(seen, CONNLOG_REPLACED, now_ms, out + n);
 		memset(seen, 0, sizeof(*seen));
 	}
 	if (!row)
@@ -99,13 +99,13 @@ unsigned connlog_look(struct connlog_seen *seen, const struct flow_row *row, boo
 	}
 	seen->data = row->data;
 	if (!seen->open && !reset && (!first || row->counts) && has_begun(seen, row, same))
-		n += begin(seen, first, now_ms, out + n);
+		n += connlog_begin(seen, first, now_ms, out + n);
 	if (reset) /* also when what answered has closed the entry */
-		n += end(seen, CONNLOG_RESET, now_ms, out + n);
+		n += connlog_end(seen, CONNLOG_RESET, now_ms, out + n);
 	else if (row->closed)
-		n += end(seen, CONNLOG_CLOSED, now_ms, out + n);
+		n += connlog_end(seen, CONNLOG_CLOSED, now_ms, out + n);
 	else if (!row->counts)
-		n += end(seen, CONNLOG_IDLE, now_ms, out + n);
+		n += connlog_end(seen, CONNLOG_IDLE, now_ms, out + n);
 	if (!seen->silent && !seen->open)
 		seen->since_ms = now_ms;
 	seen->silent = row->counts && !row->data;

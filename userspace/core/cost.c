@@ -41,7 +41,7 @@ static bool take_full(struct cost *c, uint32_t cpu_ms, uint32_t limit_ms, uint64
 }
 
 /* Rule 1. */
-static bool enter(struct cost *c, uint32_t cpu_ms, uint64_t now_ms)
+static bool cost_enter(struct cost *c, uint32_t cpu_ms, uint64_t now_ms)
 {
 	c->expensive = true;
 	c->cheap = 0;
@@ -57,5 +57,5 @@ bool cost_take(struct cost *c, enum cost_reach reach, uint32_t cpu_ms, uint32_t 
 		c->ehlo_at_ms = later(now_ms, cpu_ms); /* rule 4 */
 	if (c->expensive)
 		return reach == COST_FULL && take_full(c, cpu_ms, limit_ms, now_ms);
-	return cpu_ms > limit_ms && enter(c, cpu_ms, now_ms);
+	return cpu_ms > limit_ms && cost_enter(c, cpu_ms, now_ms);
 }

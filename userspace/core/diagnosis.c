@@ -112,8 +112,9 @@ const char *finding_level_name(enum finding_level l)
 }
 
 /* Inserts behind the findings of the same level. NULL: no room; the finding is counted. */
-static struct finding *add(struct diagnosis *d, enum finding_level level, const char *code,
-			   const struct service *s, const struct backend *b)
+static struct finding *diagnosis_add(struct diagnosis *d, enum finding_level level,
+				     const char *code, const struct service *s,
+				     const struct backend *b)
 {
 	unsigned at = d->n;
 
@@ -134,11 +135,11 @@ static struct finding *add(struct diagnosis *d, enum finding_level level, const 
 	return &d->list[at];
 }
 
-static void say(char *text, size_t size, const char *format, ...)
+static void diagnosis_say(char *text, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Appends. */
-static void say(char *text, size_t size, const char *format, ...)
+static void diagnosis_say(char *text, size_t size, const char *format, ...)
 {
 	size_t used = strlen(text);
 	va_list args;
@@ -148,10 +149,10 @@ static void say(char *text, size_t size, const char *format, ...)
 	va_end(args);
 }
 
-#define TEXT(f, ...) say((f)->text, sizeof((f)->text), __VA_ARGS__)
-#define NEXT(f, ...) say((f)->next, sizeof((f)->next), __VA_ARGS__)
+#define TEXT(f, ...) diagnosis_say((f)->text, sizeof((f)->text), __VA_ARGS__)
+#define NEXT(f, ...) diagnosis_say((f)->next, sizeof((f)->next), __VA_ARGS__)
 
-static const char *reason_of(const struct backend *b)
+static const char *diagnosis_reason_of(const struct backend *b)
 {
 	bool same = b->last_wall_ms && b->last.reason == b->health.reason;
 
@@ -264,7 +265,7 @@ static void put_reasons(struct finding *f, const struct service *s, unsigned bel
 		     reason_name(first->health.reason), n - 1);
 	else
 		TEXT(f, "%s is %s: %s", first->conf.name,
-		     verdict_name(health_effective(&first->health)), reason_of(first));
+		     verdict_name(health_effective(&first->health)), diagnosis_reason_of(first));
 	put_advice(f, s, first);
 }
 
@@ -298,7 +299,7 @@ static void judge_state(struct diagnosis *d, const struct service *s)
 
 	if (state == SERVICE_UP)
 		return;
-	f = add(d, FINDING_CRITICAL, states[state].code, s, NULL);
+	f = diagnosis_add(d, FINDING_CRITICAL, states[state].code, s, NULL);
 	if (!f)
 		return;
 	TEXT(f, "%s: %s", s->conf.name, states[state].text);
@@ -335,7 +336,7 @@ static bool tier_is_up(const struct service *s, unsigned preference)
 
 static void judge_forced(struct diagnosis *d, const struct service *s)
 {
-	struct finding *f = add(d, FINDING_WARNING, "tier_forced", s, NULL);
+	struct finding *f = diagnosis_add(d, FINDING_WARNING, "tier_forced", s, NULL);
 
 	if (!f)
 		return;
@@ -358,7 +359,7 @@ static void judge_tier(struct diagnosis *d, const struct service *s)
 	}
 	if (s->tier.state != SERVICE_UP || !s->tier.has_active || s->tier.active == best_tier(s))
 		return;
-	f = add(d, FINDING_WARNING, "tier_not_best", s, NULL);
+	f = diagnosis_add(d, FINDING_WARNING, "tier_not_best", s, NULL);
 	if (!f)
 		return;
 	TEXT(f, "%s: mail goes to tier %u, not the best; ", s->conf.name, s->tier.active);
@@ -380,7 +381,7 @@ static void judge_server(struct diagnosis *d, const struct service *s, const str
 	struct finding *f;
 
 	if (is_overridden(b)) { /* rule 4 */
-		f = add(d, FINDING_NOTE, "override", s, b);
+		f = diagnosis_add(d, FINDING_NOTE, "override", s, b);
 		if (!f)
 			return;
 		TEXT(f, "%s/", s->conf.name);
@@ -389,7 +390,7 @@ static void judge_server(struct diagnosis *d, const struct service *s, const str
 		return;
 	}
 	if (b->warning.reason) { /* rule 6 */
-		f = add(d, FINDING_WARNING, "probe_refused", s, b);
+		f = diagnosis_add(d, FINDING_WARNING, "probe_refused", s, b);
 		if (f) {
 			TEXT(f, "%s/%s refuses the probe: %s: %s", s->conf.name, b->conf.name,
 			     reason_name(b->warning.reason), b->warning.text);
@@ -398,12 +399,12 @@ static void judge_server(struct diagnosis *d, const struct service *s, const str
 	}
 	if (v == VERDICT_UP) /* rule 3 */
 		return;
-	f = add(d, v == VERDICT_DOWN ? FINDING_ERROR : FINDING_WARNING,
-		v == VERDICT_DOWN ? "server_down" : "server_not_up", s, b);
+	f = diagnosis_add(d, v == VERDICT_DOWN ? FINDING_ERROR : FINDING_WARNING,
+			  v == VERDICT_DOWN ? "server_down" : "server_not_up", s, b);
 	if (!f)
 		return;
 	TEXT(f, "%s/%s is %s: %s: %s", s->conf.name, b->conf.name, verdict_name(v),
-	     reason_name(b->health.reason), reason_of(b));
+	     reason_name(b->health.reason), diagnosis_reason_of(b));
 	if (*reason_exo_code(b->health.reason, config_policy(&s->probe)))
 		TEXT(f, " (450 %s in Exchange Online)",
 		     reason_exo_code(b->health.reason, config_policy(&s->probe)));
@@ -429,7 +430,7 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 {
 	struct finding *f;
 
-	f = box->stopped ? add(d, FINDING_CRITICAL, "mxlbd_stopped", NULL, NULL) : NULL;
+	f = box->stopped ? diagnosis_add(d, FINDING_CRITICAL, "mxlbd_stopped", NULL, NULL) : NULL;
 	if (f) {
 		TEXT(f,
 		     "mxlbd is not running: the kernel forwards by the last verdicts, and a server "
@@ -439,14 +440,15 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 	for (unsigned i = 0; i < m->problems.n; i++) {
 		const struct problem *p = &m->problems.list[i];
 
-		f = add(d, p->critical ? FINDING_CRITICAL : FINDING_WARNING, p->name, NULL, NULL);
+		f = diagnosis_add(d, p->critical ? FINDING_CRITICAL : FINDING_WARNING, p->name,
+				  NULL, NULL);
 		if (f)
 			put_problem(f, p);
 	}
 	for (unsigned i = 0; box->xdp_modes && i < m->config->n_interfaces; i++) {
 		if (!box->xdp_modes[i] || strcmp(box->xdp_modes[i], "detached"))
 			continue;
-		f = add(d, FINDING_CRITICAL, "interface_detached", NULL, NULL);
+		f = diagnosis_add(d, FINDING_CRITICAL, "interface_detached", NULL, NULL);
 		if (!f)
 			continue;
 		TEXT(f, "%s carries no XDP program: mail that arrives there is not forwarded",
@@ -455,7 +457,7 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 	}
 	if (!box->last_error || !*box->last_error)
 		return;
-	f = add(d, FINDING_WARNING, "reload_failed", NULL, NULL);
+	f = diagnosis_add(d, FINDING_WARNING, "reload_failed", NULL, NULL);
 	if (!f)
 		return;
 	TEXT(f, "the last reload failed, the configuration before it is in force: %.*s",
@@ -482,7 +484,8 @@ static void judge_rejected(struct diagnosis *d, const struct service *s,
 		n += r->clients[i];
 	if (!n && !r->would_deny)
 		return;
-	f = add(d, FINDING_NOTE, n ? "senders_rejected" : "senders_would_be_denied", s, NULL);
+	f = diagnosis_add(d, FINDING_NOTE, n ? "senders_rejected" : "senders_would_be_denied", s,
+			  NULL);
 	if (!f)
 		return;
 	TEXT(f, "%s: ", name);
@@ -511,7 +514,7 @@ static void judge_allow_file(struct diagnosis *d, const struct service *s,
 
 	if (!s->conf.allow_file[0] || days < ALLOW_FILE_OLD_DAYS)
 		return;
-	f = add(d, FINDING_WARNING, "allow_file_old", s, NULL);
+	f = diagnosis_add(d, FINDING_WARNING, "allow_file_old", s, NULL);
 	if (!f)
 		return;
 	TEXT(f,

@@ -30,7 +30,7 @@ void dialog_init(struct dialog *d, const struct dialog_conf *conf)
 	reply_init(&d->reply);
 }
 
-static void decide(struct dialog *d, enum reason reason, const char *text, size_t len)
+static void dialog_decide(struct dialog *d, enum reason reason, const char *text, size_t len)
 {
 	d->decided = true;
 	d->reason = reason;
@@ -44,13 +44,13 @@ static void decide_by_reply(struct dialog *d, enum reason reason)
 	int len = snprintf(words, sizeof(words), "%u %s", d->reply.code, d->reply.text);
 
 	d->smtp_code = d->reply.code;
-	decide(d, reason, words, (size_t)len);
+	dialog_decide(d, reason, words, (size_t)len);
 }
 
-static enum dialog_want say(struct dialog *d, const char *format, ...)
+static enum dialog_want dialog_say(struct dialog *d, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static enum dialog_want say(struct dialog *d, const char *format, ...)
+static enum dialog_want dialog_say(struct dialog *d, const char *format, ...)
 {
 	va_list args;
 	int len;
@@ -66,25 +66,25 @@ static enum dialog_want say(struct dialog *d, const char *format, ...)
 static enum dialog_want say_quit(struct dialog *d)
 {
 	d->quitting = true;
-	return say(d, "QUIT\r\n");
+	return dialog_say(d, "QUIT\r\n");
 }
 
 /* Rule 5: sends QUIT, if the server can receive it, and ends without waiting. */
 static enum dialog_want leave(struct dialog *d)
 {
 	if (d->stage != STAGE_CONNECT && d->stage != STAGE_STARTTLS && d->stage != STAGE_TLS)
-		say(d, "QUIT\r\n");
+		dialog_say(d, "QUIT\r\n");
 	return DIALOG_CLOSE;
 }
 
-static enum dialog_want enter(struct dialog *d, enum probe_stage stage)
+static enum dialog_want dialog_enter(struct dialog *d, enum probe_stage stage)
 {
 	d->stage = stage;
 	if (stage == STAGE_STARTTLS)
-		return say(d, "STARTTLS\r\n");
+		return dialog_say(d, "STARTTLS\r\n");
 	if (stage == STAGE_MAIL_FROM)
-		return say(d, "MAIL FROM:<%s>\r\n", d->conf.sender);
-	return say(d, "%s %s\r\n", d->helo ? "HELO" : "EHLO", d->conf.helo);
+		return dialog_say(d, "MAIL FROM:<%s>\r\n", d->conf.sender);
+	return dialog_say(d, "%s %s\r\n", d->helo ? "HELO" : "EHLO", d->conf.helo);
 }
 
 static enum dialog_want succeed(struct dialog *d)
@@ -92,7 +92,7 @@ static enum dialog_want succeed(struct dialog *d)
 	bool mail_begun = d->stage == STAGE_MAIL_FROM;
 
 	d->stage = STAGE_DONE;
-	return mail_begun ? say(d, "RSET\r\n") : say_quit(d);
+	return mail_begun ? dialog_say(d, "RSET\r\n") : say_quit(d);
 }
 
 static enum dialog_want after_ehlo(struct dialog *d)
@@ -102,9 +102,9 @@ static enum dialog_want after_ehlo(struct dialog *d)
 		return say_quit(d);
 	}
 	if (d->conf.depth >= DEPTH_STARTTLS && d->conf.tls != TLS_NONE)
-		return enter(d, STAGE_STARTTLS);
+		return dialog_enter(d, STAGE_STARTTLS);
 	if (d->conf.depth == DEPTH_MAIL_FROM)
-		return enter(d, STAGE_MAIL_FROM);
+		return dialog_enter(d, STAGE_MAIL_FROM);
 	decide_by_reply(d, REASON_ok);
 	return succeed(d);
 }
@@ -119,9 +119,9 @@ static enum dialog_want advance(struct dialog *d)
 		return DIALOG_START_TLS;
 	}
 	if (d->stage == STAGE_GREETING && d->conf.depth > DEPTH_BANNER)
-		return enter(d, STAGE_EHLO);
+		return dialog_enter(d, STAGE_EHLO);
 	if (d->stage == STAGE_EHLO_TLS)
-		return enter(d, STAGE_MAIL_FROM);
+		return dialog_enter(d, STAGE_MAIL_FROM);
 	decide_by_reply(d, REASON_ok);
 	return succeed(d);
 }
@@ -133,21 +133,23 @@ static bool may_say_helo(const struct dialog *d)
 	       (d->reply.code == 500 || d->reply.code == 502);
 }
 
-static enum dialog_want judge(struct dialog *d, const char *rest, size_t rest_len)
+static enum dialog_want dialog_judge(struct dialog *d, const char *rest, size_t rest_len)
 {
 	bool agreed = d->stage == STAGE_STARTTLS ? d->reply.code == 220 : d->reply.code / 100 == 2;
 
 	if (may_say_helo(d) && !rest_len) {
 		d->helo = true;
-		return enter(d, STAGE_EHLO);
+		return dialog_enter(d, STAGE_EHLO);
 	}
 	if (!agreed) {
 		decide_by_reply(d, refusal_reason(d->stage, d->reply.code, d->reply.text));
 		return say_quit(d);
 	}
 	if (rest_len) {
-		decide(d, d->stage == STAGE_STARTTLS ? REASON_starttls_injection : REASON_malformed,
-		       rest, rest_len);
+		dialog_decide(d,
+			      d->stage == STAGE_STARTTLS ? REASON_starttls_injection
+							 : REASON_malformed,
+			      rest, rest_len);
 		return leave(d);
 	}
 	return advance(d);
@@ -157,7 +159,7 @@ enum dialog_want dialog_connected(struct dialog *d)
 {
 	d->out_len = 0;
 	if (d->conf.depth == DEPTH_CONNECT) {
-		decide(d, REASON_ok, "", 0);
+		dialog_decide(d, REASON_ok, "", 0);
 		d->stage = STAGE_DONE;
 		return DIALOG_CLOSE;
 	}
@@ -179,9 +181,9 @@ enum dialog_want dialog_bytes(struct dialog *d, const char *bytes, size_t len)
 	if (d->decided)
 		return d->quitting ? DIALOG_CLOSE : say_quit(d);
 	if (status == REPLY_COMPLETE)
-		return judge(d, bytes + used, len - used);
-	decide(d, status == REPLY_TOO_LONG ? REASON_reply_too_long : REASON_malformed,
-	       d->reply.line, d->reply.line_len);
+		return dialog_judge(d, bytes + used, len - used);
+	dialog_decide(d, status == REPLY_TOO_LONG ? REASON_reply_too_long : REASON_malformed,
+		      d->reply.line, d->reply.line_len);
 	return leave(d);
 }
 
@@ -191,12 +193,12 @@ enum dialog_want dialog_tls_done(struct dialog *d, bool ok, enum reason reason_i
 	d->out_len = 0;
 	d->tls_on = ok || reason_if_not != REASON_tls_handshake;
 	if (!ok) {
-		decide(d, reason_if_not, text, strlen(text));
+		dialog_decide(d, reason_if_not, text, strlen(text));
 		return d->tls_on ? say_quit(d) : DIALOG_CLOSE;
 	}
 	if (d->conf.depth >= DEPTH_MAIL_FROM)
-		return enter(d, STAGE_EHLO_TLS);
-	decide(d, REASON_ok, "", 0);
+		return dialog_enter(d, STAGE_EHLO_TLS);
+	dialog_decide(d, REASON_ok, "", 0);
 	return succeed(d);
 }
 
@@ -204,7 +206,7 @@ enum dialog_want dialog_fail(struct dialog *d, enum reason reason, const char *t
 {
 	d->out_len = 0;
 	if (!d->decided)
-		decide(d, reason, text, len);
+		dialog_decide(d, reason, text, len);
 	return DIALOG_CLOSE;
 }
 
@@ -222,12 +224,12 @@ static void decide_unfinished(struct dialog *d, enum reason reason)
 	int len;
 
 	if (d->stage != STAGE_GREETING || !d->reply.bytes) {
-		decide(d, reason, d->reply.line, d->reply.line_len);
+		dialog_decide(d, reason, d->reply.line, d->reply.line_len);
 		return;
 	}
 	len = snprintf(words, sizeof(words), "the greeting is incomplete: %.*s",
 		       (int)(d->reply.line_len < 150 ? d->reply.line_len : 150), d->reply.line);
-	decide(d, reason, words, len < (int)sizeof(words) ? (size_t)len : sizeof(words) - 1);
+	dialog_decide(d, reason, words, len < (int)sizeof(words) ? (size_t)len : sizeof(words) - 1);
 }
 
 enum dialog_want dialog_timeout(struct dialog *d)

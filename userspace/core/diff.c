@@ -35,7 +35,8 @@ static const struct setting {
 #undef S
 };
 
-static const struct service *find_service(const struct model *m, const struct service_conf *conf)
+static const struct service *diff_find_service(const struct model *m,
+					       const struct service_conf *conf)
 {
 	for (unsigned i = 0; i < m->n_services; i++) {
 		const struct service_conf *c = &m->services[i].conf;
@@ -177,14 +178,15 @@ static int compare_models(const struct model *m, const struct model *next, struc
 	for (unsigned i = 0; i < m->n_services; i++) {
 		const struct service_conf *c = &m->services[i].conf;
 
-		if (!find_service(next, c))
+		if (!diff_find_service(next, c))
 			buf_printf(
 				out,
 				"service %s (%s, port %u): removed; its VIP is no longer answered\n",
 				c->name, addr_text(&c->address, vip), c->port);
 	}
 	for (unsigned i = 0; i < next->n_services && !err; i++) {
-		const struct service *is = &next->services[i], *was = find_service(m, &is->conf);
+		const struct service *is = &next->services[i],
+				     *was = diff_find_service(m, &is->conf);
 
 		if (!was) {
 			buf_printf(out, "service %s (%s, port %u): added, %u servers\n",

@@ -69,7 +69,7 @@ static bool is_sound(const struct name *n)
 	return is_wild(n) ? count_labels(rest_of(n)) >= 2 : count_labels(*n) > 0;
 }
 
-static struct name name_of(const char *text, size_t len)
+static struct name domain_name_of(const char *text, size_t len)
 {
 	return (struct name){text, len && text[len - 1] == '.' ? len - 1 : len};
 }
@@ -81,7 +81,7 @@ static bool same(const struct name *a, const struct name *b)
 
 const char *domain_refusal(const char *tls_domain)
 {
-	struct name n = name_of(tls_domain, strlen(tls_domain));
+	struct name n = domain_name_of(tls_domain, strlen(tls_domain));
 	const char *star = strchr(tls_domain, '*');
 
 	if (is_sound(&n))
@@ -98,7 +98,8 @@ const char *domain_refusal(const char *tls_domain)
 
 bool domain_matches(const char *tls_domain, const char *name, size_t len)
 {
-	struct name want = name_of(tls_domain, strlen(tls_domain)), have = name_of(name, len);
+	struct name want = domain_name_of(tls_domain, strlen(tls_domain)),
+		    have = domain_name_of(name, len);
 	struct name want_rest, have_rest;
 
 	if (!is_sound(&want) || !is_sound(&have))

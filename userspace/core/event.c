@@ -128,7 +128,7 @@ const struct event *event_get(const struct event_log *log, uint64_t seq)
 }
 
 /* Appends " key=value" if there is a value. */
-static size_t put(char *buf, size_t size, size_t at, const char *key, const char *value)
+static size_t event_put(char *buf, size_t size, size_t at, const char *key, const char *value)
 {
 	int n;
 
@@ -146,16 +146,16 @@ char *event_line(const struct event *e, char *buf, size_t size)
 	if (!size)
 		return buf;
 	at = (size_t)snprintf(buf, size, "event=%s", event_kind_name(e->kind));
-	at = put(buf, size, at, "service", e->service);
-	at = put(buf, size, at, "backend", e->backend);
-	at = put(buf, size, at, "interface", e->interface);
-	at = put(buf, size, at, "from", e->from);
-	at = put(buf, size, at, "to", e->to);
-	at = put(buf, size, at, "user", e->user);
+	at = event_put(buf, size, at, "service", e->service);
+	at = event_put(buf, size, at, "backend", e->backend);
+	at = event_put(buf, size, at, "interface", e->interface);
+	at = event_put(buf, size, at, "from", e->from);
+	at = event_put(buf, size, at, "to", e->to);
+	at = event_put(buf, size, at, "user", e->user);
 	if (*e->cause) {
 		log_quote(e->cause, strlen(e->cause), words, sizeof(words));
 		snprintf(quoted, sizeof(quoted), "\"%s\"", words);
-		put(buf, size, at, "cause", quoted);
+		event_put(buf, size, at, "cause", quoted);
 	}
 	return buf;
 }

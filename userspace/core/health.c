@@ -40,7 +40,7 @@ void health_adopt(struct health *h, enum verdict v, enum reason r, uint64_t now_
 }
 
 /* Returns true if verdict or reason has changed. */
-static bool become(struct health *h, enum verdict v, enum reason r, uint64_t now_ms)
+static bool health_become(struct health *h, enum verdict v, enum reason r, uint64_t now_ms)
 {
 	bool changed = h->verdict != v || h->reason != r;
 
@@ -52,12 +52,12 @@ static bool become(struct health *h, enum verdict v, enum reason r, uint64_t now
 	return changed;
 }
 
-static bool settle(struct health *h, enum verdict v, enum reason r, uint64_t now_ms)
+static bool health_settle(struct health *h, enum verdict v, enum reason r, uint64_t now_ms)
 {
 	h->before = v;
 	h->before_reason = r;
 	h->settled = true;
-	return become(h, v, r, now_ms);
+	return health_become(h, v, r, now_ms);
 }
 
 /* Rules 3 to 6. */
@@ -67,14 +67,14 @@ static bool take_verdict(struct health *h, const struct health_conf *conf, enum 
 	bool rising = v == VERDICT_UP;
 
 	if (!h->settled || v == h->before || effect == EFFECT_NOW) /* rules 3, 4, 5 */
-		return settle(h, v, result, now_ms);
+		return health_settle(h, v, result, now_ms);
 
 	if (h->rising != rising) /* rule 6 */
 		h->differing = 0;
 	h->rising = rising;
 	if (++h->differing < (rising ? conf->rise : conf->fall))
 		return false;
-	return settle(h, v, result, now_ms);
+	return health_settle(h, v, result, now_ms);
 }
 
 bool health_take(struct health *h, const struct health_conf *conf, enum reason result,
@@ -86,7 +86,7 @@ bool health_take(struct health *h, const struct health_conf *conf, enum reason r
 	if (effect == EFFECT_NONE) /* rule 1 */
 		return false;
 	if (v == VERDICT_UNKNOWN) /* rule 2 */
-		return become(h, v, result, now_ms);
+		return health_become(h, v, result, now_ms);
 	return take_verdict(h, conf, v, effect, result, now_ms);
 }
 
@@ -106,12 +106,12 @@ bool health_show_up(struct health *h, enum reason result, uint64_t now_ms)
 {
 	if (h->before == VERDICT_UP && h->verdict == VERDICT_UP)
 		return false;
-	return settle(h, VERDICT_UP, result, now_ms);
+	return health_settle(h, VERDICT_UP, result, now_ms);
 }
 
 bool health_take_now(struct health *h, enum reason result, uint64_t now_ms)
 {
-	return settle(h, reason_verdict(result), result, now_ms);
+	return health_settle(h, reason_verdict(result), result, now_ms);
 }
 
 enum verdict health_effective(const struct health *h)

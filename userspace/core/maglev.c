@@ -30,7 +30,7 @@ struct share { /* walkers first to end - 1, all of one weight */
 };
 
 /* The finaliser of MurmurHash3 (Appleby, public domain): every bit of the input flips half of the output. */
-static uint64_t mix(uint64_t x)
+static uint64_t maglev_mix(uint64_t x)
 {
 	x = (x ^ (x >> 33)) * 0xff51afd7ed558ccdULL;
 	x = (x ^ (x >> 33)) * 0xc4ceb9fe1a85ec53ULL;
@@ -40,11 +40,11 @@ static uint64_t mix(uint64_t x)
 /* FNV-1a (Fowler, Noll, Vo; 64 bits) started from the key, then mixed. */
 static uint64_t hash_name(const char *name, uint64_t key)
 {
-	uint64_t h = 0xcbf29ce484222325ULL ^ mix(key);
+	uint64_t h = 0xcbf29ce484222325ULL ^ maglev_mix(key);
 
 	for (; *name; name++)
 		h = (h ^ (uint8_t)*name) * 0x100000001b3ULL;
-	return mix(h);
+	return maglev_mix(h);
 }
 
 /* Rule 1. One hash is enough: its remainders by two numbers without a common factor are independent. */

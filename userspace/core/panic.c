@@ -57,8 +57,8 @@ struct found {
 };
 
 /* False: rule 2. */
-static bool survey(const struct panic_view *views, unsigned n, uint32_t window_ms, uint64_t now_ms,
-		   struct found *f)
+static bool panic_survey(const struct panic_view *views, unsigned n, uint32_t window_ms,
+			 uint64_t now_ms, struct found *f)
 {
 	memset(f, 0, sizeof(*f));
 	for (unsigned i = 0; i < n; i++)
@@ -105,7 +105,7 @@ enum panic_says panic_judge(const struct panic_view *views, unsigned n, uint32_t
 	struct found f;
 
 	memset(keep, 0, n * sizeof(*keep));
-	if (!survey(views, n, window_ms, now_ms, &f)) /* rules 2, 3 */
+	if (!panic_survey(views, n, window_ms, now_ms, &f)) /* rules 2, 3 */
 		return PANIC_NO;
 	if (!f.proof && f.refuted) /* rule 7 */
 		return PANIC_NO;

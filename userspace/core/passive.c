@@ -168,7 +168,7 @@ uint32_t passive_greeting_learn(uint32_t usual_ms, uint32_t greeting_ms)
 	return greeting_ms > less ? greeting_ms : less;
 }
 
-static uint32_t wait_for(uint32_t usual_ms, uint32_t least_ms)
+static uint32_t passive_wait_for(uint32_t usual_ms, uint32_t least_ms)
 {
 	uint64_t ms = 3ull * usual_ms + GREETING_MS;
 
@@ -179,13 +179,13 @@ static uint32_t wait_for(uint32_t usual_ms, uint32_t least_ms)
 
 uint32_t passive_hint_limit(uint32_t usual_ms)
 {
-	return wait_for(usual_ms / 2, HINT_MS);
+	return passive_wait_for(usual_ms / 2, HINT_MS);
 }
 
 /* Rules 5, 6. */
 bool passive_is_silent(const struct passive_quiet *q)
 {
-	uint64_t ms = wait_for(q->usual_ms, LIMIT_MS);
+	uint64_t ms = passive_wait_for(q->usual_ms, LIMIT_MS);
 
 	if (q->is_last)
 		ms *= LAST_TIMES;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct problem *find(struct problems *p, const char *name, const char *about)
+static struct problem *problem_row(struct problems *p, const char *name, const char *about)
 {
 	for (unsigned i = 0; i < p->n; i++)
 		if (!strcmp(p->list[i].name, name) && !strcmp(p->list[i].about, about))
@@ -14,7 +14,7 @@ static struct problem *find(struct problems *p, const char *name, const char *ab
 
 const struct problem *problem_find(const struct problems *p, const char *name, const char *about)
 {
-	return find((struct problems *)p, name, about);
+	return problem_row((struct problems *)p, name, about);
 }
 
 static void add_event(struct event_log *log, int64_t now_wall_ms, const char *from, const char *to,
@@ -31,7 +31,7 @@ static void add_event(struct event_log *log, int64_t now_wall_ms, const char *fr
 void problem_set(struct problems *p, struct event_log *log, int64_t now_wall_ms, const char *name,
 		 const char *about, bool critical, const char *text)
 {
-	struct problem *row = find(p, name, about);
+	struct problem *row = problem_row(p, name, about);
 
 	if (row && !text) {
 		add_event(log, now_wall_ms, name, "none", about, "");

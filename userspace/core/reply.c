@@ -58,7 +58,7 @@ static bool is_starttls(const char *text, size_t len)
 }
 
 /* A whole line, without its end: "NNN", "NNN text" or "NNN-text". */
-static enum reply_status take_line(struct reply *r, size_t len)
+static enum reply_status reply_take_line(struct reply *r, size_t len)
 {
 	bool last = len == CODE_LEN || r->line[CODE_LEN] == ' ';
 	const char *text = r->line + CODE_LEN + 1;
@@ -95,7 +95,7 @@ static enum reply_status take_byte(struct reply *r, char c)
 		r->bare_lf |= r->line[len - 1] != '\r';
 		while (r->line[len - 1] == '\r') /* senders accept several */
 			len--;
-		return take_line(r, len);
+		return reply_take_line(r, len);
 	}
 	r->line[r->line_len++] = c;
 	return r->line_len < sizeof(r->line) ? REPLY_MORE : REPLY_TOO_LONG;

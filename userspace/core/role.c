@@ -60,7 +60,8 @@ int role_fault_points(enum role_fault f)
 	return (unsigned)f < ROLE_FAULTS ? faults[f].points : 0;
 }
 
-static void become(struct role_state *r, enum role role, enum role_source source, struct now now)
+static void role_become(struct role_state *r, enum role role, enum role_source source,
+			struct now now)
 {
 	r->role = role;
 	r->source = source;
@@ -73,10 +74,10 @@ void role_init(struct role_state *r, const struct ha_conf *conf, enum role kept,
 	memset(r, 0, sizeof(*r));
 	snprintf(r->instance, sizeof(r->instance), "%s", conf->instance);
 	if (conf->role == HA_ROLE_KEEPALIVED)
-		become(r, kept, ROLE_FROM_LEASE, now);
+		role_become(r, kept, ROLE_FROM_LEASE, now);
 	else
-		become(r, conf->role == HA_ROLE_ACTIVE ? ROLE_ACTIVE : ROLE_STANDBY,
-		       ROLE_FROM_CONFIG, now);
+		role_become(r, conf->role == HA_ROLE_ACTIVE ? ROLE_ACTIVE : ROLE_STANDBY,
+			    ROLE_FROM_CONFIG, now);
 }
 
 static enum vrrp_state state_of(const char *word)
@@ -147,8 +148,8 @@ void role_order_restore(struct role_state *r, const struct ha_conf *conf, enum r
 }
 
 /* Rules 1 and 2. */
-static enum role judge(const struct role_state *r, const struct ha_conf *conf,
-		       enum role_source *source)
+static enum role role_judge(const struct role_state *r, const struct ha_conf *conf,
+			    enum role_source *source)
 {
 	if (conf->role == HA_ROLE_KEEPALIVED) {
 		*source = r->vrrp == VRRP_OTHER ? ROLE_FROM_LEASE : ROLE_FROM_KEEPALIVED;
@@ -211,10 +212,10 @@ bool role_decide(struct role_state *r, const struct ha_conf *conf, unsigned caus
 
 	if (r->order.until_ms && now.mono_ms >= r->order.until_ms)
 		role_order_give(r, ROLE_ORDER_AUTO, "", 0, now);
-	role = judge(r, conf, &source);
+	role = role_judge(r, conf, &source);
 	changed = role != r->role;
 	if (changed) {
-		become(r, role, source, now);
+		role_become(r, role, source, now);
 		r->changes++;
 	}
 	r->source = source;

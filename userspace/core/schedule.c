@@ -30,7 +30,7 @@
 #define GOLDEN	       0x9e3779b9u /* 2^32 divided by the golden ratio */
 
 /* MurmurHash3's finalizer (Appleby, public domain): every bit of the input moves every bit of the output. */
-static uint32_t mix(uint32_t x)
+static uint32_t schedule_mix(uint32_t x)
 {
 	x ^= x >> 16;
 	x *= 0x85ebca6bu;
@@ -48,7 +48,7 @@ static uint64_t share(uint32_t id, uint32_t ms)
 /* Rule 2. */
 static uint64_t shortened(const struct schedule *s, uint32_t gap_ms)
 {
-	uint32_t per_mille = 20 + mix(s->id * GOLDEN + s->round) % 81;
+	uint32_t per_mille = 20 + schedule_mix(s->id * GOLDEN + s->round) % 81;
 
 	return gap_ms - (uint64_t)gap_ms * per_mille / 1000;
 }

@@ -27,7 +27,7 @@ static int take_digit(const char **at)
 	return digit;
 }
 
-static int hex_digit(char c)
+static int tlsa_hex_digit(char c)
 {
 	if (isdigit((unsigned char)c))
 		return c - '0';
@@ -40,7 +40,7 @@ static int take_hex(const char *at, uint8_t data[DATA_MAX])
 	int digits = 0;
 
 	for (; *at; at++) {
-		int d = hex_digit(*at);
+		int d = tlsa_hex_digit(*at);
 
 		if (isspace((unsigned char)*at))
 			continue;

@@ -23,8 +23,8 @@ const char *tlsaset_state_name(enum tlsaset_state s)
 }
 
 /* Rules 2, 3 and 5. */
-static enum tlsaset_state read_records(const struct dns_answer *a, struct tlsa *list, unsigned *n,
-				       char *why, size_t size)
+static enum tlsaset_state tlsaset_read_records(const struct dns_answer *a, struct tlsa *list,
+					       unsigned *n, char *why, size_t size)
 {
 	struct tlsa t;
 
@@ -57,7 +57,7 @@ static enum tlsaset_state judge(const struct dns_answer *a, bool timeout, struct
 		return TLSASET_KEPT;
 	}
 	if (a->secure && r == DNS_OK)
-		return read_records(a, list, n, why, size);
+		return tlsaset_read_records(a, list, n, why, size);
 	if (a->secure)
 		snprintf(why, size, "the zone has no TLSA record for it");
 	else

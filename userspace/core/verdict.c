@@ -36,39 +36,39 @@ static const char *const stages[] = {
 	[STAGE_DONE] = "done",
 };
 
-static const struct reason_row *row(enum reason r)
+static const struct reason_row *verdict_row(enum reason r)
 {
 	return (unsigned)r < REASON_COUNT ? &reasons[r] : &no_reason;
 }
 
-static const char *name_of(const char *const *names, size_t n, unsigned i)
+static const char *verdict_word(const char *const *names, size_t n, unsigned i)
 {
 	return i < n ? names[i] : "?";
 }
 
 const char *verdict_name(enum verdict v)
 {
-	return name_of(verdicts, sizeof(verdicts) / sizeof(*verdicts), v);
+	return verdict_word(verdicts, sizeof(verdicts) / sizeof(*verdicts), v);
 }
 
 const char *stage_name(enum probe_stage s)
 {
-	return name_of(stages, sizeof(stages) / sizeof(*stages), s);
+	return verdict_word(stages, sizeof(stages) / sizeof(*stages), s);
 }
 
 const char *reason_name(enum reason r)
 {
-	return row(r)->name;
+	return verdict_row(r)->name;
 }
 
 enum verdict reason_verdict(enum reason r)
 {
-	return row(r)->verdict;
+	return verdict_row(r)->verdict;
 }
 
 enum effect reason_effect(enum reason r)
 {
-	return row(r)->effect;
+	return verdict_row(r)->effect;
 }
 
 bool reason_is_certificate(enum reason r)
@@ -112,7 +112,8 @@ enum probe_stage reason_stage(enum reason r)
 		if (r == REASON_tls_handshake || r == REASON_tls_version ||
 		    reason_is_certificate(r))
 			return STAGE_TLS;
-		return row(r)->verdict == VERDICT_UP || row(r)->verdict == VERDICT_UNKNOWN
+		return verdict_row(r)->verdict == VERDICT_UP ||
+				       verdict_row(r)->verdict == VERDICT_UNKNOWN
 			       ? STAGE_NONE
 			       : STAGE_GREETING;
 	}
@@ -125,10 +126,10 @@ const char *reason_exo_code(enum reason r, enum tls_policy policy)
 		return "5.7.321";
 	if (policy == TLS_DANE && r == REASON_certificate_expired)
 		return "5.7.322";
-	return row(r)->exo_code;
+	return verdict_row(r)->exo_code;
 }
 
 const char *reason_text(enum reason r)
 {
-	return row(r)->text;
+	return verdict_row(r)->text;
 }

@@ -44,7 +44,7 @@ static bool is_twin(const struct backend *a, const struct backend *b)
 	       b->weight;
 }
 
-static bool says_the_same(const struct backend *b, const struct probe_result *r)
+static bool warning_says_the_same(const struct backend *b, const struct probe_result *r)
 {
 	return b->last.smtp_code == r->smtp_code && b->last.stage == r->stage &&
 	       (reason_is_refusal(b->last.reason) || reason_is_client(b->last.reason)) &&
@@ -90,7 +90,7 @@ enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct pr
 		if (!is_twin(b, twin))
 			continue;
 		twins++;
-		same += says_the_same(twin, r);
+		same += warning_says_the_same(twin, r);
 		facts.twin_ok |=
 			twin->health.verdict == VERDICT_UP && twin->last.reason == REASON_ok;
 	}
@@ -109,7 +109,7 @@ bool warning_restore(struct model *m, struct service *s, const struct backend *b
 		struct probe_result same = *r;
 		enum verdict was = twin->health.verdict;
 
-		if (!is_twin(b, twin) || !says_the_same(twin, r) ||
+		if (!is_twin(b, twin) || !warning_says_the_same(twin, r) ||
 		    twin->health.before == VERDICT_UP || twin->warning.confirmed ||
 		    !reason_is_refusal(twin->health.before_reason))
 			continue;
@@ -121,8 +121,8 @@ bool warning_restore(struct model *m, struct service *s, const struct backend *b
 	return changed;
 }
 
-static void note(struct model *m, const struct service *s, const struct backend *b,
-		 enum reason from, enum reason to, const char *text, struct now now)
+static void warning_note(struct model *m, const struct service *s, const struct backend *b,
+			 enum reason from, enum reason to, const char *text, struct now now)
 {
 	struct event *e = model_event(m, EVENT_BACKEND_WARNING, s, b, now);
 
@@ -147,7 +147,7 @@ void warning_set(struct model *m, const struct service *s, struct backend *b,
 		return;
 	b->warning.reason = r->reason;
 	b->warning.since_wall_ms = now.wall_ms;
-	note(m, s, b, was, r->reason, r->text, now);
+	warning_note(m, s, b, was, r->reason, r->text, now);
 }
 
 /* Rule 4. */
@@ -161,5 +161,5 @@ void warning_end(struct model *m, const struct service *s, struct backend *b, bo
 	b->warning.reason = REASON_not_probed;
 	b->warning.text[0] = '\0';
 	if (good)
-		note(m, s, b, was, REASON_not_probed, "", now);
+		warning_note(m, s, b, was, REASON_not_probed, "", now);
 }

@@ -45,7 +45,7 @@ enum log_level zone_state_level(enum zone_state s)
 				   : LOG_LEVEL_WARN;
 }
 
-static int by_preference(const void *a, const void *b)
+static int zone_by_preference(const void *a, const void *b)
 {
 	const struct zone_exchanger *x = a, *y = b;
 
@@ -55,7 +55,7 @@ static int by_preference(const void *a, const void *b)
 
 void zone_sort(struct zone_set *s)
 {
-	qsort(s->list, s->n, sizeof(*s->list), by_preference);
+	qsort(s->list, s->n, sizeof(*s->list), zone_by_preference);
 }
 
 const struct zone_exchanger *zone_find(const struct zone_set *s, const char *name)
@@ -169,8 +169,8 @@ static const char *objection(const struct zone *z, const struct zone_view *v,
 	return why;
 }
 
-static unsigned set_state(struct zone *z, enum zone_state state, const char *why,
-			  const struct zone_view *v)
+static unsigned zone_set_state(struct zone *z, enum zone_state state, const char *why,
+			       const struct zone_view *v)
 {
 	bool other = z->state != state || (state != ZONE_CURRENT && strcmp(z->why, why));
 	bool reminder = state == ZONE_HELD &&
@@ -203,8 +203,8 @@ static uint64_t absence_ends(const struct zone_set *s, const struct zone_view *v
 	return first > v->now_ms ? first : 0; /* afterwards at the next answer */
 }
 
-static unsigned apply(struct zone *z, const struct zone_view *v, const struct zone_set *next,
-		      const struct zone_map *was, const struct zone_map *is, bool first)
+static unsigned zone_apply(struct zone *z, const struct zone_view *v, const struct zone_set *next,
+			   const struct zone_map *was, const struct zone_map *is, bool first)
 {
 	char why[ZONE_WHY_SIZE];
 
@@ -214,7 +214,7 @@ static unsigned apply(struct zone *z, const struct zone_view *v, const struct zo
 	z->set_wall_ms = v->wall_ms;
 	z->changed_ms = first ? 0 : v->now_ms;
 	z->again_ms = absence_ends(&z->in_force, v);
-	set_state(z, ZONE_CURRENT, why, v);
+	zone_set_state(z, ZONE_CURRENT, why, v);
 	z->told_ms = v->now_ms;
 	return ZONE_TELL | ZONE_APPLY;
 }
@@ -224,8 +224,8 @@ static void servers_of(struct zone_set *s, const struct zone_view *v, struct zon
 	zone_servers(s, v->service, v->box, v->room, out);
 }
 
-static unsigned decide(struct zone *z, const struct zone_view *v, struct zone_set *next,
-		       struct zone_map *was, struct zone_map *map)
+static unsigned zone_decide(struct zone *z, const struct zone_view *v, struct zone_set *next,
+			    struct zone_map *was, struct zone_map *map)
 {
 	uint64_t at = z->changed_ms + CHANGE_PACES * v->dns->refresh_min_ms;
 	char why[ZONE_WHY_SIZE];
@@ -234,24 +234,24 @@ static unsigned decide(struct zone *z, const struct zone_view *v, struct zone_se
 	servers_of(&z->in_force, v, was);
 	servers_of(next, v, map);
 	if (!z->has_set)
-		return apply(z, v, next, was, map, true); /* rule 6 */
+		return zone_apply(z, v, next, was, map, true); /* rule 6 */
 	no = objection(z, v, map, why);
 	if (no) {
 		*map = *was;
-		return set_state(z, ZONE_HELD, no, v);
+		return zone_set_state(z, ZONE_HELD, no, v);
 	}
 	if (zone_same_servers(was, map)) {
 		z->in_force = *next;
 		z->set_wall_ms = v->wall_ms;
 		z->again_ms = absence_ends(&z->in_force, v);
-		return set_state(z, ZONE_CURRENT, "", v);
+		return zone_set_state(z, ZONE_CURRENT, "", v);
 	}
 	if (z->changed_ms && v->now_ms < at) {
 		*map = *was;
 		z->again_ms = at;
-		return set_state(z, ZONE_CURRENT, "", v);
+		return zone_set_state(z, ZONE_CURRENT, "", v);
 	}
-	return apply(z, v, next, was, map, false);
+	return zone_apply(z, v, next, was, map, false);
 }
 
 unsigned zone_consider(struct zone *z, const struct zone_view *v, struct zone_map *map)
@@ -265,7 +265,7 @@ unsigned zone_consider(struct zone *z, const struct zone_view *v, struct zone_ma
 		servers_of(&z->in_force, v, map);
 	} else {
 		merge(z, v, next);
-		act = decide(z, v, next, was, map);
+		act = zone_decide(z, v, next, was, map);
 	}
 	free(next);
 	free(was);
@@ -328,7 +328,7 @@ unsigned zone_answered(struct zone *z, const struct zone_answer *a, const struct
 		z->due_ms = next_lookup(v, a->ttl_s);
 		note_absences(&z->in_force, &z->answer, v->now_ms);
 		if (z->state == ZONE_KEPT || z->state == ZONE_REFUSED) {
-			unsigned told = set_state(z, ZONE_CURRENT, "", v);
+			unsigned told = zone_set_state(z, ZONE_CURRENT, "", v);
 
 			return told | zone_consider(z, v, map);
 		}
@@ -339,11 +339,11 @@ unsigned zone_answered(struct zone *z, const struct zone_answer *a, const struct
 	if (a->mx == DNS_NODATA || a->mx == DNS_NXDOMAIN || a->mx == DNS_NULL_MX) {
 		z->due_ms = v->now_ms + v->dns->refresh_min_ms; /* rule 2 */
 		z->failures = 0;
-		return set_state(z, ZONE_REFUSED, reason(a, v->service->zone.mx, why), v);
+		return zone_set_state(z, ZONE_REFUSED, reason(a, v->service->zone.mx, why), v);
 	}
 	z->failures++;
 	z->due_ms = next_try(v, z->failures);
-	return set_state(z, ZONE_KEPT, reason(a, v->service->zone.mx, why), v);
+	return zone_set_state(z, ZONE_KEPT, reason(a, v->service->zone.mx, why), v);
 }
 
 /* docs/zone.md; what is not certain there is not said here. */
@@ -383,7 +383,7 @@ unsigned zone_accept(struct zone *z, const struct zone_view *v, struct zone_map 
 	if (next && was && zone_held(z, next)) {
 		*was = *map;
 		servers_of(next, v, map);
-		act = apply(z, v, next, was, map, false);
+		act = zone_apply(z, v, next, was, map, false);
 	}
 	free(next);
 	free(was);

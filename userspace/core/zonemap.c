@@ -59,7 +59,7 @@ static bool server_name(const struct zone_conf *z, const struct zone_exchanger *
 	return true;
 }
 
-static bool holds(const struct addr *list, unsigned n, const struct addr *a)
+static bool zonemap_holds(const struct addr *list, unsigned n, const struct addr *a)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (addr_equal(&list[i], a))
@@ -86,11 +86,11 @@ static bool may_use(const struct mapping *m, unsigned e, const struct addr *a)
 	char text[ADDR_TEXT_SIZE];
 
 	addr_text(a, text);
-	if (holds(m->box->vips, m->box->n_vips, a))
+	if (zonemap_holds(m->box->vips, m->box->n_vips, a))
 		SAY(e, "resolves to the VIP %s: set its address below servers:", text);
 	else if (addr_is_martian(a) || addr_is_zero(a))
 		SAY(e, "resolves to %s, which is no host's address", text);
-	else if (holds(m->box->locals, m->box->n_locals, a))
+	else if (zonemap_holds(m->box->locals, m->box->n_locals, a))
 		SAY(e, "resolves to %s, an address of this box", text);
 	else if (!is_within(m, a))
 		SAY(e,
@@ -140,7 +140,7 @@ static void add(const struct mapping *m, unsigned i, const struct zone_address *
 		out->servers[out->n++] = b;
 }
 
-static bool is_v4(const struct zone_exchanger *e, unsigned k)
+static bool zonemap_is_v4(const struct zone_exchanger *e, unsigned k)
 {
 	return addr_is_v4(&e->addresses[k].addr);
 }
@@ -172,12 +172,12 @@ static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
 	if (fixed && fixed->forward == FORWARD_IPIP) {
 		other = e->n;
 		for (unsigned k = 0; k < e->n; k++)
-			other = other && is_v4(e, k) != v4;
+			other = other && zonemap_is_v4(e, k) != v4;
 	}
 	for (unsigned k = 0; k < e->n; k++) {
 		struct zone_address *a = &e->addresses[k];
 
-		if (is_v4(e, k) != (v4 != other) ||
+		if (zonemap_is_v4(e, k) != (v4 != other) ||
 		    absent != (e->absent.lookups || a->absent.lookups) || !may_use(m, i, &a->addr))
 			continue;
 		name_address(e, a);
@@ -189,7 +189,7 @@ static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
 		    e->result == DNS_OK ? "" : dns_result_name(e->result));
 }
 
-static int by_preference(const void *a, const void *b)
+static int zonemap_by_preference(const void *a, const void *b)
 {
 	const struct backend_conf *x = a, *y = b;
 
@@ -207,7 +207,7 @@ void zone_servers(struct zone_set *s, const struct service_conf *conf, const str
 		map_exchanger(&m, i, false);
 	for (unsigned i = 0; i < s->n; i++)
 		map_exchanger(&m, i, true);
-	qsort(out->servers, out->n, sizeof(*out->servers), by_preference);
+	qsort(out->servers, out->n, sizeof(*out->servers), zonemap_by_preference);
 }
 
 static bool same_server(const struct backend_conf *a, const struct backend_conf *b)

@@ -34,7 +34,7 @@ struct check {
 };
 
 /* Takes the text. */
-static void say(struct check *c, enum state state, json_t *text)
+static void ctl_check_say(struct check *c, enum state state, json_t *text)
 {
 	struct buf *out = &c->texts[state];
 
@@ -70,8 +70,9 @@ static bool judge_findings(struct check *c, const json_t *status, const char *wa
 
 		if (!strcmp(level, "note") || (wanted && *service && strcmp(wanted, service)))
 			continue;
-		say(c, strcmp(level, "critical") ? STATE_WARNING : STATE_CRITICAL,
-		    json_sprintf("%s%s%s", field_text(f, "text"), *next ? " -> " : "", next));
+		ctl_check_say(
+			c, strcmp(level, "critical") ? STATE_WARNING : STATE_CRITICAL,
+			json_sprintf("%s%s%s", field_text(f, "text"), *next ? " -> " : "", next));
 	}
 	return json_is_array(findings);
 }
@@ -88,10 +89,11 @@ static void judge_backend(struct check *c, const json_t *service, const json_t *
 	if (left < *least_days)
 		*least_days = left;
 	if (left < c->warning_days || left < c->critical_days)
-		say(c, left < c->critical_days ? STATE_CRITICAL : STATE_WARNING,
-		    json_sprintf("%s/%s certificate %s %lld days", field_text(service, "name"),
-				 name, left < 0 ? "expired for" : "expires in",
-				 left < 0 ? -left : left));
+		ctl_check_say(c, left < c->critical_days ? STATE_CRITICAL : STATE_WARNING,
+			      json_sprintf("%s/%s certificate %s %lld days",
+					   field_text(service, "name"), name,
+					   left < 0 ? "expired for" : "expires in",
+					   left < 0 ? -left : left));
 }
 
 /* Counts servers that are up and not kept out by an operator; drained ones take no mail. */
@@ -117,8 +119,9 @@ static void judge_service(struct check *c, const json_t *service)
 			flows += field_number(backend, "flows");
 			new += field_number(backend, "new");
 		}
-	say(c, STATE_OK,
-	    json_sprintf("%s: %s, %lld of %lld up", name, text_tier(service, tier_text), up, all));
+	ctl_check_say(c, STATE_OK,
+		      json_sprintf("%s: %s, %lld of %lld up", name, text_tier(service, tier_text),
+				   up, all));
 	snprintf(rest, sizeof(rest), ";;;0;%lld", all);
 	figure(c, name, "up", up, rest);
 	figure(c, name, "flows", flows, ";;;0");
@@ -175,7 +178,7 @@ static bool take_days(const char *text, long long initial, long long *days)
 }
 
 /* The status document; NULL: the error is on stderr. */
-static json_t *ask(const struct ctl *ctl)
+static json_t *ctl_check_ask(const struct ctl *ctl)
 {
 	unsigned wait_s = ctl->timeout_s ?: TIMEOUT_S;
 	struct buf reply = {0};
@@ -220,7 +223,7 @@ enum ctl_exit check_run(const struct ctl *ctl, char **args)
 		rc = check_unknown(ctl, "-w and -c expect a number of days");
 		goto out;
 	}
-	status = ask(ctl);
+	status = ctl_check_ask(ctl);
 	if (!status) {
 		rc = check_unknown(ctl, "mxlbd does not answer");
 		goto out;

@@ -15,7 +15,7 @@ struct names {
 	unsigned n;
 };
 
-static void put(struct names *to, const char *kind, const char *name)
+static void ctl_complete_put(struct names *to, const char *kind, const char *name)
 {
 	if (!to->kind) {
 		printf("%s %s\n", kind, name);
@@ -39,12 +39,12 @@ static void put_tier(struct names *to, const char *service, const json_t *tier)
 	size_t i;
 
 	snprintf(name, sizeof(name), "%s %lld", service, field_number(tier, "preference"));
-	put(to, "tier", name);
+	ctl_complete_put(to, "tier", name);
 	json_array_foreach (tier_servers(tier), i, backend) {
 		if (!text_is_name(field_text(backend, "name")))
 			continue;
 		snprintf(name, sizeof(name), "%s/%s", service, field_text(backend, "name"));
-		put(to, "backend", name);
+		ctl_complete_put(to, "backend", name);
 	}
 }
 
@@ -62,7 +62,7 @@ static void put_all(struct names *to, const struct ctl *ctl)
 
 		if (!text_is_name(name))
 			continue;
-		put(to, "service", name);
+		ctl_complete_put(to, "service", name);
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
 			put_tier(to, name, tier);
 	}

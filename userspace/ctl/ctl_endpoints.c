@@ -29,7 +29,8 @@ static unsigned least(const struct prefixes *p, unsigned whole)
 	return len;
 }
 
-static enum ctl_exit complain(const struct ctl *ctl, const char *file, const char *why)
+static enum ctl_exit ctl_endpoints_complain(const struct ctl *ctl, const char *file,
+					    const char *why)
 {
 	char line[ENDPOINTS_WHY_SIZE + 256];
 
@@ -38,7 +39,8 @@ static enum ctl_exit complain(const struct ctl *ctl, const char *file, const cha
 }
 
 /* False: `why` says it. */
-static bool read_list(const char *file, struct list *out, char why[ENDPOINTS_WHY_SIZE])
+static bool ctl_endpoints_read_list(const char *file, struct list *out,
+				    char why[ENDPOINTS_WHY_SIZE])
 {
 	bool exposed;
 	int err;
@@ -53,7 +55,7 @@ static bool read_list(const char *file, struct list *out, char why[ENDPOINTS_WHY
 	return !err;
 }
 
-static void add_all(json_t *ips, const struct prefixes *p, unsigned whole)
+static void ctl_endpoints_add_all(json_t *ips, const struct prefixes *p, unsigned whole)
 {
 	for (unsigned i = 0; i < p->n; i++) {
 		char text[ADDR_TEXT_SIZE];
@@ -67,8 +69,8 @@ static void print_list(const struct list *l)
 {
 	json_t *ips = json_array();
 
-	add_all(ips, &l->v4, 32);
-	add_all(ips, &l->v6, 128);
+	ctl_endpoints_add_all(ips, &l->v4, 32);
+	ctl_endpoints_add_all(ips, &l->v6, 128);
 	ips = json_pack("[{s:i, s:s, s:s, s:o}]", "id", 1, "serviceArea", "Exchange", "tcpPorts",
 			"25", "ips", ips);
 	ctl_print_json(ips);
@@ -88,13 +90,13 @@ enum ctl_exit endpoints_run(const struct ctl *ctl, char **args)
 	const char *refused;
 	enum ctl_exit rc = CTL_DONE;
 
-	if (!read_list(args[0], &is, why))
-		rc = complain(ctl, args[0], why);
-	else if (args[1] && !read_list(args[1], &was, why))
-		rc = complain(ctl, args[1], why);
+	if (!ctl_endpoints_read_list(args[0], &is, why))
+		rc = ctl_endpoints_complain(ctl, args[0], why);
+	else if (args[1] && !ctl_endpoints_read_list(args[1], &was, why))
+		rc = ctl_endpoints_complain(ctl, args[1], why);
 	refused = rc ? NULL : endpoints_refuse(&is.size, args[1] ? &was.size : NULL, text);
 	if (refused)
-		rc = complain(ctl, args[0], refused);
+		rc = ctl_endpoints_complain(ctl, args[0], refused);
 	if (!rc)
 		print_list(&is);
 	free_list(&is);

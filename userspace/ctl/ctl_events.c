@@ -14,11 +14,11 @@
 #define POLL_MS	  250
 #define LINE_SIZE 2048
 
-struct place {
+struct events_place {
 	long long run, next; /* 0: nothing was read yet */
 };
 
-static void show(const struct ctl *ctl, const json_t *event)
+static void ctl_events_show(const struct ctl *ctl, const json_t *event)
 {
 	char line[LINE_SIZE], fit[LINE_SIZE];
 
@@ -34,18 +34,18 @@ static void show(const struct ctl *ctl, const json_t *event)
 	       text_colour_end(field_text(event, "level")));
 }
 
-static void take(const struct ctl *ctl, const json_t *event, struct place *p)
+static void ctl_events_take(const struct ctl *ctl, const json_t *event, struct events_place *p)
 {
 	long long run = field_number(event, "run"), seq = field_number(event, "seq");
 
 	if (p->run && p->run == run && seq > p->next)
 		fprintf(stderr, "mxlbctl: missed %lld events\n", seq - p->next);
-	show(ctl, event);
-	*p = (struct place){run, seq < LLONG_MAX ? seq + 1 : seq};
+	ctl_events_show(ctl, event);
+	*p = (struct events_place){run, seq < LLONG_MAX ? seq + 1 : seq};
 }
 
 /* Each line of the reply. */
-static enum ctl_exit take_all(const struct ctl *ctl, char *text, struct place *p)
+static enum ctl_exit take_all(const struct ctl *ctl, char *text, struct events_place *p)
 {
 	char *rest = NULL;
 
@@ -56,14 +56,14 @@ static enum ctl_exit take_all(const struct ctl *ctl, char *text, struct place *p
 			json_decref(event);
 			return ctl_refused(ctl, line);
 		}
-		take(ctl, event, p);
+		ctl_events_take(ctl, event, p);
 		json_decref(event);
 	}
 	return CTL_DONE;
 }
 
 /* 0 or -errno: the daemon could not be asked. */
-static int look(const struct ctl *ctl, struct place *p, enum ctl_exit *rc)
+static int ctl_events_look(const struct ctl *ctl, struct events_place *p, enum ctl_exit *rc)
 {
 	char command[96] = "show events json";
 	struct buf reply = {0};
@@ -88,17 +88,17 @@ static bool may_come_back(int err)
 enum ctl_exit events_list(const struct ctl *ctl, char **args)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
-	struct place place = {0};
+	struct events_place place = {0};
 	enum ctl_exit rc;
 	bool gone = false;
-	int err = look(ctl, &place, &rc);
+	int err = ctl_events_look(ctl, &place, &rc);
 
 	(void)args;
 	if (err)
 		return link_complain(ctl->socket, err, LINK_WAIT_S);
 	while (ctl->follow && !rc && !fflush(stdout) && !ferror(stdout)) {
 		nanosleep(&pause, NULL);
-		err = look(ctl, &place, &rc);
+		err = ctl_events_look(ctl, &place, &rc);
 		if (err && !may_come_back(err))
 			return link_complain(ctl->socket, err, LINK_WAIT_S);
 		if (err && !gone)

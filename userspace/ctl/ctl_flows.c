@@ -8,7 +8,7 @@
 #include <string.h>
 #include "ctl/pinned.h"
 
-static bool is_word(const char *arg)
+static bool ctl_flows_is_word(const char *arg)
 {
 	for (const char *p = arg; *p; p++)
 		if (*p <= ' ' || *p > '~' || *p == ';')
@@ -30,7 +30,7 @@ static enum ctl_exit print_document(const struct ctl *ctl, const struct buf *rep
 }
 
 /* A reply of text begins with '#'; any other is a sentence about what is wrong. */
-static enum ctl_exit ask(const struct ctl *ctl, const char *command, const char *args)
+static enum ctl_exit ctl_flows_ask(const struct ctl *ctl, const char *command, const char *args)
 {
 	struct buf line = {0}, reply = {0};
 	bool stopped = false;
@@ -61,7 +61,8 @@ static enum ctl_exit refuse_words(void)
 
 enum ctl_exit flows_list(const struct ctl *ctl, char **args)
 {
-	return is_word(args[0]) ? ask(ctl, "show flows", args[0]) : refuse_words();
+	return ctl_flows_is_word(args[0]) ? ctl_flows_ask(ctl, "show flows", args[0])
+					  : refuse_words();
 }
 
 enum ctl_exit flows_rejected(const struct ctl *ctl, char **args)
@@ -69,12 +70,13 @@ enum ctl_exit flows_rejected(const struct ctl *ctl, char **args)
 	struct buf words = {0};
 	enum ctl_exit rc;
 
-	if (args[0] && !is_word(args[0]))
+	if (args[0] && !ctl_flows_is_word(args[0]))
 		return refuse_words();
 	buf_printf(&words, "%s", args[0] ? args[0] : "");
 	if (ctl->count)
 		buf_printf(&words, " %u", ctl->count);
-	rc = words.failed ? ctl_failed(ctl, "no memory\n") : ask(ctl, "show rejected", words.data);
+	rc = words.failed ? ctl_failed(ctl, "no memory\n")
+			  : ctl_flows_ask(ctl, "show rejected", words.data);
 	buf_free(&words);
 	return rc;
 }
@@ -84,10 +86,11 @@ enum ctl_exit flows_explain(const struct ctl *ctl, char **args)
 	struct buf words = {0};
 	enum ctl_exit rc;
 
-	if (!is_word(args[0]) || !is_word(args[1]))
+	if (!ctl_flows_is_word(args[0]) || !ctl_flows_is_word(args[1]))
 		return refuse_words();
 	buf_printf(&words, "%s %s", args[0], args[1]);
-	rc = words.failed ? ctl_failed(ctl, "no memory\n") : ask(ctl, "explain", words.data);
+	rc = words.failed ? ctl_failed(ctl, "no memory\n")
+			  : ctl_flows_ask(ctl, "explain", words.data);
 	buf_free(&words);
 	return rc;
 }

@@ -12,7 +12,7 @@
 #define LINE_SIZE 1024
 
 /* Its event's number. */
-static enum ctl_exit begin(const struct ctl *ctl, long long *seq)
+static enum ctl_exit ctl_notify_begin(const struct ctl *ctl, long long *seq)
 {
 	struct buf reply = {0};
 	enum ctl_exit rc = link_ask(ctl->socket, "test notify", &reply);
@@ -54,7 +54,7 @@ static enum ctl_exit wait_for_end(const struct ctl *ctl, long long seq, json_t *
 	}
 }
 
-static enum ctl_exit report(const struct ctl *ctl, const json_t *notify)
+static enum ctl_exit ctl_notify_report(const struct ctl *ctl, const json_t *notify)
 {
 	const json_t *last = json_object_get(notify, "last");
 	bool failed = field_true(last, "failed");
@@ -75,13 +75,13 @@ enum ctl_exit notify_test_run(const struct ctl *ctl, char **args)
 {
 	json_t *status = NULL;
 	long long seq;
-	enum ctl_exit rc = begin(ctl, &seq);
+	enum ctl_exit rc = ctl_notify_begin(ctl, &seq);
 
 	(void)args;
 	if (!rc)
 		rc = wait_for_end(ctl, seq, &status);
 	if (!rc)
-		rc = report(ctl, json_object_get(status, "notify"));
+		rc = ctl_notify_report(ctl, json_object_get(status, "notify"));
 	json_decref(status);
 	return rc;
 }

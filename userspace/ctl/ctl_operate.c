@@ -22,7 +22,7 @@
 #define PART_SIZE 128 /* a service's name, or a backend's */
 #define NAME_SIZE (2 * PART_SIZE)
 
-struct seen { /* of one backend, at one time */
+struct flows_seen { /* of one backend, at one time */
 	char name[NAME_SIZE];
 	char service[PART_SIZE], state[24];
 	char admin[16];
@@ -54,7 +54,8 @@ static enum ctl_exit refuse_many(const struct ctl *ctl, const struct ctl_found *
 }
 
 /* wanted may be out->name, because it is not needed after that is written. */
-static enum ctl_exit look(const struct ctl *ctl, const char *wanted, struct seen *out)
+static enum ctl_exit ctl_operate_look(const struct ctl *ctl, const char *wanted,
+				      struct flows_seen *out)
 {
 	struct ctl_found found[CTL_FOUND_MAX];
 	char name[PART_SIZE];
@@ -82,7 +83,7 @@ static enum ctl_exit look(const struct ctl *ctl, const char *wanted, struct seen
 	return rc;
 }
 
-static void report(const struct ctl *ctl, const struct seen *s)
+static void ctl_operate_report(const struct ctl *ctl, const struct flows_seen *s)
 {
 	json_t *json;
 
@@ -108,7 +109,7 @@ static void progress(const char *text)
 		fprintf(stderr, "%-78.78s\r", text);
 }
 
-static void progress_seen(const struct seen *s, long long waited_ms)
+static void progress_seen(const struct flows_seen *s, long long waited_ms)
 {
 	char line[NAME_SIZE + 64], age[TEXT_SHORT_SIZE];
 
@@ -126,7 +127,7 @@ static void pause_ms(long long ms)
 }
 
 /* Ends by the same signal, so that the shell sees it. */
-static void end_interrupted(const struct seen *s)
+static void end_interrupted(const struct flows_seen *s)
 {
 	progress("");
 	fprintf(stderr, "mxlbctl: stopped waiting: %s stays in %s, with %lld flows\n", s->name,
@@ -135,7 +136,8 @@ static void end_interrupted(const struct seen *s)
 	raise(interrupted);
 }
 
-static enum ctl_exit stop_waiting(const struct ctl *ctl, const struct seen *s, const char *why)
+static enum ctl_exit stop_waiting(const struct ctl *ctl, const struct flows_seen *s,
+				  const char *why)
 {
 	char line[NAME_SIZE + 128];
 
@@ -145,12 +147,12 @@ static enum ctl_exit stop_waiting(const struct ctl *ctl, const struct seen *s, c
 }
 
 /* Rules 1 and 2. s: the last state seen. */
-static enum ctl_exit wait_for_last(const struct ctl *ctl, const char *state, struct seen *s)
+static enum ctl_exit wait_for_last(const struct ctl *ctl, const char *state, struct flows_seen *s)
 {
 	long long start = (long long)clock_ms(), limit = ctl->timeout_s * 1000LL;
 
 	for (;;) {
-		enum ctl_exit rc = look(ctl, s->name, s);
+		enum ctl_exit rc = ctl_operate_look(ctl, s->name, s);
 		long long waited = (long long)clock_ms() - start;
 		bool late = limit && waited >= limit;
 
@@ -188,7 +190,7 @@ static enum ctl_exit order(const struct ctl *ctl, const char *words)
 	return rc;
 }
 
-static enum ctl_exit set_state(const struct ctl *ctl, const struct seen *s, const char *state)
+static enum ctl_exit set_state(const struct ctl *ctl, const struct flows_seen *s, const char *state)
 {
 	char words[NAME_SIZE + 64];
 
@@ -200,8 +202,8 @@ static enum ctl_exit set_state(const struct ctl *ctl, const struct seen *s, cons
 static enum ctl_exit operate(const struct ctl *ctl, const char *wanted, const char *state)
 {
 	struct sigaction act = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
-	struct seen s;
-	enum ctl_exit rc = look(ctl, wanted, &s);
+	struct flows_seen s;
+	enum ctl_exit rc = ctl_operate_look(ctl, wanted, &s);
 
 	if (!rc)
 		rc = set_state(ctl, &s, state);
@@ -210,10 +212,10 @@ static enum ctl_exit operate(const struct ctl *ctl, const char *wanted, const ch
 		rc = wait_for_last(ctl, state, &s);
 		progress("");
 	} else if (!rc) {
-		rc = look(ctl, s.name, &s);
+		rc = ctl_operate_look(ctl, s.name, &s);
 	}
 	if (!rc)
-		report(ctl, &s);
+		ctl_operate_report(ctl, &s);
 	return rc;
 }
 
@@ -251,7 +253,7 @@ static void report_tier(const struct ctl *ctl, const json_t *service)
 	       text_tier(service, line));
 }
 
-static bool is_word(const char *text)
+static bool ctl_operate_is_word(const char *text)
 {
 	return *text && strlen(text) < PART_SIZE && !strpbrk(text, " \t\r\n;");
 }
@@ -265,13 +267,13 @@ enum ctl_exit operate_tier(const struct ctl *ctl, char **args)
 	size_t i;
 
 	if (automatic ? args[2] || ctl->for_s
-		      : strcmp(args[1], "force") || !args[2] || !is_word(args[2])) {
+		      : strcmp(args[1], "force") || !args[2] || !ctl_operate_is_word(args[2])) {
 		fputs("usage: mxlbctl tier SERVICE force N [--for T]\n"
 		      "       mxlbctl tier SERVICE auto\n",
 		      stderr);
 		return CTL_USAGE;
 	}
-	if (!is_word(args[0]))
+	if (!ctl_operate_is_word(args[0]))
 		return ctl_refused(ctl, "No such service.\n");
 	snprintf(words, sizeof(words), "tier %s %s%s%s", args[0], args[1], automatic ? "" : " ",
 		 automatic ? "" : args[2]);

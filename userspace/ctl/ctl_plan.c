@@ -60,7 +60,7 @@ static void print_lines(const struct ctl *ctl, char *lines)
 }
 
 /* The first line says which: "plan", or "refused" and why. */
-static enum ctl_exit show(const struct ctl *ctl, char *reply)
+static enum ctl_exit ctl_plan_show(const struct ctl *ctl, char *reply)
 {
 	char *lines = strchr(reply, '\n');
 
@@ -86,7 +86,7 @@ enum ctl_exit plan_ask(const struct ctl *ctl, const char *file, const struct buf
 	rc = link_ask_with(ctl->socket, command, fd, &reply);
 	close(fd);
 	if (!rc)
-		rc = show(ctl, reply.data);
+		rc = ctl_plan_show(ctl, reply.data);
 	buf_free(&reply);
 	return rc;
 }

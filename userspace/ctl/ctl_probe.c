@@ -35,7 +35,7 @@ static const char *const depths[] = {"connect", "banner", "ehlo", "starttls", "m
 static const char *const policies[] = {
 	"none", "encryption-only", "certificate-validation", "domain-validation", "dane", NULL};
 
-static enum ctl_exit show(const struct ctl *ctl, const json_t *report)
+static enum ctl_exit ctl_probe_show(const struct ctl *ctl, const json_t *report)
 {
 	if (!report)
 		return ctl_failed(ctl, "no memory\n");
@@ -78,7 +78,7 @@ static bool take_text(const char *text, char *out, size_t size)
 }
 
 /* The host's own name, like mxlbd's default; a short name is better than none. */
-static void default_helo(char helo[CONFIG_TEXT_SIZE])
+static void ctl_probe_default_helo(char helo[CONFIG_TEXT_SIZE])
 {
 	if (gethostname(helo, CONFIG_TEXT_SIZE - 1) || !helo[0])
 		strcpy(helo, "localhost");
@@ -134,7 +134,7 @@ static enum ctl_exit take_options(const struct ctl *ctl, struct probe_conf *conf
 	    strpbrk(conf->sender, "<>"))
 		return usage("not a sender address:", o->sender);
 	if (!conf->helo[0])
-		default_helo(conf->helo);
+		ctl_probe_default_helo(conf->helo);
 	conf->depth = (enum probe_depth)depth;
 	conf->tls = (enum tls_policy)tls;
 	if (ctl->bundle && strlen(ctl->bundle) < sizeof(conf->ca_file))
@@ -178,7 +178,7 @@ static bool take_port(const char *text, uint16_t *port)
 }
 
 /* The first address that the resolver gives; a link-local one would need its interface too. */
-static bool resolve(const char *host, struct addr *out, const char **why)
+static bool ctl_probe_resolve(const char *host, struct addr *out, const char **why)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *found;
 	int err = getaddrinfo(host, NULL, &hints, &found);
@@ -200,14 +200,14 @@ static bool resolve(const char *host, struct addr *out, const char **why)
 	return true;
 }
 
-static void on_note(void *ctx, const struct probe_note *n)
+static void on_ctl_probe_note(void *ctx, const struct probe_note *n)
 {
 	struct watching *w = ctx;
 
 	report_note(&w->report, n);
 }
 
-static void on_result(void *ctx, const struct probe_result *r)
+static void on_ctl_probe_result(void *ctx, const struct probe_result *r)
 {
 	struct watching *w = ctx;
 
@@ -216,10 +216,11 @@ static void on_result(void *ctx, const struct probe_result *r)
 }
 
 /* Runs the probe to its end. 0 or -errno. */
-static int watch(struct watching *w, const struct prober_job *job)
+static int ctl_probe_watch(struct watching *w, const struct prober_job *job)
 {
 	static const struct prober_callbacks none;
-	struct prober_audience who = {.on_note = on_note, .on_result = on_result, .ctx = w};
+	struct prober_audience who = {
+		.on_note = on_ctl_probe_note, .on_result = on_ctl_probe_result, .ctx = w};
 	struct prober *prober = NULL;
 	uint32_t id;
 	int err;
@@ -295,13 +296,13 @@ static enum ctl_exit probe_from_here(const struct ctl *ctl, const char *wanted)
 	if (strlen(wanted) >= sizeof(target) || !split_target(target, &host, &port) ||
 	    !take_port(port, &job.port))
 		return usage("expects HOST, HOST:PORT, [IPV6] or [IPV6]:PORT, not", wanted);
-	if (!resolve(host, &job.address, &why)) {
+	if (!ctl_probe_resolve(host, &job.address, &why)) {
 		snprintf(line, sizeof(line), "%.256s: %s\n", host, why);
 		return ctl_failed(ctl, line);
 	}
 	log_init("mxlbctl", LOG_LEVEL_ERROR);
 	report_begin(&w.report, time(NULL), conf.tls);
-	err = watch(&w, &job);
+	err = ctl_probe_watch(&w, &job);
 	if (err) {
 		report_drop(&w.report);
 		snprintf(line, sizeof(line), "the probe did not start: %s\n", strerror(-err));
@@ -310,7 +311,7 @@ static enum ctl_exit probe_from_here(const struct ctl *ctl, const char *wanted)
 	report = report_end(&w.report, &job.address, job.port, &w.result);
 	if (report)
 		explain_own_vip(ctl, report);
-	rc = show(ctl, report);
+	rc = ctl_probe_show(ctl, report);
 	json_decref(report);
 	return rc;
 }
@@ -329,7 +330,7 @@ static enum ctl_exit probe_by_daemon(const struct ctl *ctl, const char *target)
 	if (!rc) {
 		report = json_loadb(reply.data, reply.len, JSON_REJECT_DUPLICATES, NULL);
 		rc = json_is_object(report)
-			     ? show(ctl, report)
+			     ? ctl_probe_show(ctl, report)
 			     : ctl_refused(ctl, reply.len ? reply.data : "mxlbd sent no report\n");
 	}
 	json_decref(report);

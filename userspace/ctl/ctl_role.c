@@ -53,7 +53,7 @@ static void print_role(const json_t *role, time_t now)
 	printf("  digest      %s\n", field_text(role, "digest"));
 }
 
-static enum ctl_exit show(const struct ctl *ctl)
+static enum ctl_exit ctl_role_show(const struct ctl *ctl)
 {
 	json_t *document;
 	enum ctl_exit rc = ctl_status(ctl, &document);
@@ -84,7 +84,7 @@ enum ctl_exit role_run(const struct ctl *ctl, char **args)
 		return CTL_USAGE;
 	}
 	if (!args[0])
-		return show(ctl);
+		return ctl_role_show(ctl);
 	if (ctl->for_s)
 		snprintf(until, sizeof(until), " for %u", ctl->for_s);
 	snprintf(command, sizeof(command), "set role %s%s%s", args[0], ctl->force ? " force" : "",
@@ -93,7 +93,7 @@ enum ctl_exit role_run(const struct ctl *ctl, char **args)
 	if (!rc && reply.len)
 		rc = ctl_refused(ctl, reply.data);
 	buf_free(&reply);
-	return rc ? rc : show(ctl);
+	return rc ? rc : ctl_role_show(ctl);
 }
 
 /* keepalived waits for its script; one line says why it counts as failed. */

@@ -22,7 +22,7 @@
 #define TCP_HEADER  20
 #define MTU_DEFAULT 1500
 
-struct value {
+struct setup_value {
 	const char *word;
 	char text[2 * VALUE_SIZE];
 };
@@ -30,7 +30,7 @@ struct value {
 #define VALUES_MAX 24
 
 struct setup {
-	struct value values[VALUES_MAX];
+	struct setup_value values[VALUES_MAX];
 	size_t n;
 	bool tunnel, vip_v4, outer_v4;
 };
@@ -117,7 +117,7 @@ static bool set_tunnel(struct setup *s, const json_t *tunnel)
 }
 
 /* f: the server, or the first of the service where none is named. False: something can't be said in a script. */
-static bool fill(struct setup *s, const struct ctl_found *f, const char *whose)
+static bool setup_fill(struct setup *s, const struct ctl_found *f, const char *whose)
 {
 	const char *service = field_text(f->service, "name"),
 		   *server = field_text(f->backend, "name");
@@ -191,7 +191,7 @@ static const char *find_any(const json_t *status, const char *name, struct ctl_f
 	return why;
 }
 
-static const char *find(const json_t *status, const char *whose, struct ctl_found *out)
+static const char *ctl_setup_find(const json_t *status, const char *whose, struct ctl_found *out)
 {
 	struct ctl_found found[CTL_FOUND_MAX];
 
@@ -242,10 +242,10 @@ enum ctl_exit setup_run(const struct ctl *ctl, char **args)
 	rc = ctl_status(ctl, &status);
 	if (rc)
 		return rc;
-	why = find(status, args[1], &found);
+	why = ctl_setup_find(status, args[1], &found);
 	if (why) {
 		rc = ctl_refused(ctl, why);
-	} else if (!fill(&s, &found, args[1])) {
+	} else if (!setup_fill(&s, &found, args[1])) {
 		rc = ctl_refused(ctl, "mxlbd has not resolved this server's next hop yet\n");
 	} else {
 		systems[i].write(&s, &script);

@@ -31,7 +31,7 @@ static void drop(struct looks *l)
 }
 
 /* 0 or -errno; -EBADMSG: the reply is not a status document. */
-static int look(const struct ctl *ctl, struct looks *l)
+static int ctl_top_look(const struct ctl *ctl, struct looks *l)
 {
 	struct buf reply = {0};
 	json_t *status = NULL;
@@ -134,7 +134,8 @@ static void add_attack(struct buf *out, const struct looks *l, const json_t *ser
 }
 
 /* HEAD lines, then each service with its backends. */
-static void add_all(struct buf *out, const struct looks *l, const json_t *rates, bool screen)
+static void ctl_top_add_all(struct buf *out, const struct looks *l, const json_t *rates,
+			    bool screen)
 {
 	char time[40], up[TEXT_SHORT_SIZE];
 	const json_t *service, *row;
@@ -155,7 +156,7 @@ static void add_all(struct buf *out, const struct looks *l, const json_t *rates,
 	}
 }
 
-static void print_json(const struct looks *l, const json_t *rates)
+static void ctl_top_print_json(const struct looks *l, const json_t *rates)
 {
 	json_t *attacks = json_object(), *json;
 	const json_t *service;
@@ -178,9 +179,9 @@ static void render(const struct ctl *ctl, const struct looks *l, bool screen, st
 	json_t *rates = rates_of(l->earlier, l->status, l->seconds);
 
 	if (ctl->json)
-		print_json(l, rates);
+		ctl_top_print_json(l, rates);
 	else
-		add_all(out, l, rates, screen);
+		ctl_top_add_all(out, l, rates, screen);
 	json_decref(rates);
 }
 
@@ -190,7 +191,7 @@ static enum ctl_exit batch(const struct ctl *ctl, struct looks *l)
 
 	for (unsigned i = 1;; i++) {
 		struct buf text = {0};
-		int err = look(ctl, l);
+		int err = ctl_top_look(ctl, l);
 
 		if (err == -EBADMSG)
 			return ctl_refused(ctl, "mxlbd sent no status document\n");
@@ -241,7 +242,7 @@ static enum ctl_exit on_screen(const struct ctl *ctl, struct looks *l)
 		double until = ((double)clock_ms() / 1e3) + (ctl->delay_s ? ctl->delay_s : DELAY_S);
 		struct buf text = {0};
 
-		if (look(ctl, l))
+		if (ctl_top_look(ctl, l))
 			buf_printf(&text, "mxlbd is not running: %s\nWaiting for it; q quits.\n",
 				   ctl->socket);
 		else

@@ -20,7 +20,7 @@ union message {
 	char bytes[32768]; /* a link with many virtual functions is long */
 };
 
-static void *start(union message *m, uint16_t type, uint16_t flags, size_t header)
+static void *nl_start(union message *m, uint16_t type, uint16_t flags, size_t header)
 {
 	memset(m, 0, sizeof(*m));
 	mnl_nlmsg_put_header(m);
@@ -30,7 +30,7 @@ static void *start(union message *m, uint16_t type, uint16_t flags, size_t heade
 }
 
 /* Sends what is in m and hands every answer to cb. m is overwritten. */
-static int ask(union message *m, mnl_cb_t cb, void *arg)
+static int nl_ask(union message *m, mnl_cb_t cb, void *arg)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	struct timeval wait = {.tv_sec = 2};
@@ -87,7 +87,7 @@ static int link_attribute(const struct nlattr *a, void *arg)
 	return MNL_CB_OK;
 }
 
-static int on_link(const struct nlmsghdr *h, void *arg)
+static int on_nl_link(const struct nlmsghdr *h, void *arg)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
 	struct nl_link *out = arg;
@@ -105,9 +105,9 @@ int nl_link(const char *name, struct nl_link *out)
 	union message m;
 
 	memset(out, 0, sizeof(*out));
-	start(&m, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
+	nl_start(&m, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(&m.h, IFLA_IFNAME, name);
-	return ask(&m, on_link, out);
+	return nl_ask(&m, on_nl_link, out);
 }
 
 struct slaves {
@@ -147,9 +147,9 @@ unsigned nl_slaves(int bond, char names[NL_SLAVES_MAX][IF_NAMESIZE])
 	struct slaves s = {names, 0};
 	union message m;
 
-	start(&m, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
+	nl_start(&m, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
 	mnl_attr_put_u32(&m.h, IFLA_MASTER, (uint32_t)bond); /* the kernel leaves the others out */
-	ask(&m, on_slave, &s);
+	nl_ask(&m, on_slave, &s);
 	return s.n;
 }
 
@@ -179,7 +179,7 @@ static int on_route(const struct nlmsghdr *h, void *arg)
 static int find_route(const struct addr *to, struct found_route *found)
 {
 	union message m;
-	struct rtmsg *r = start(&m, RTM_GETROUTE, 0, sizeof(*r));
+	struct rtmsg *r = nl_start(&m, RTM_GETROUTE, 0, sizeof(*r));
 	uint8_t bytes[16];
 	size_t len = addr_to_bytes(to, bytes);
 	int err;
@@ -188,7 +188,7 @@ static int find_route(const struct addr *to, struct found_route *found)
 	r->rtm_family = len == 4 ? AF_INET : AF_INET6;
 	r->rtm_dst_len = (unsigned char)(8 * len);
 	mnl_attr_put(&m.h, RTA_DST, len, bytes);
-	err = ask(&m, on_route, found);
+	err = nl_ask(&m, on_route, found);
 	return err == -ENETUNREACH || err == -EHOSTUNREACH ? 0 : err;
 }
 
@@ -245,12 +245,12 @@ int nl_host_route(const struct addr *to, uint32_t table, bool *there)
 {
 	struct wanted_route w = {.to = to, .table = table};
 	union message m;
-	struct rtmsg *r = start(&m, RTM_GETROUTE, NLM_F_DUMP, sizeof(*r));
+	struct rtmsg *r = nl_start(&m, RTM_GETROUTE, NLM_F_DUMP, sizeof(*r));
 	int err;
 
 	r->rtm_family = addr_is_v4(to) ? AF_INET : AF_INET6;
 	mnl_attr_put_u32(&m.h, RTA_TABLE, table);
-	err = ask(&m, on_host_route, &w);
+	err = nl_ask(&m, on_host_route, &w);
 	*there = w.there;
 	return err;
 }
@@ -276,13 +276,13 @@ int nl_filter(int ifindex, uint16_t priority, uint32_t handle, bool *there)
 {
 	struct wanted_filter w = {.priority = priority, .handle = handle};
 	union message m;
-	struct tcmsg *t = start(&m, RTM_GETTFILTER, NLM_F_DUMP, sizeof(*t));
+	struct tcmsg *t = nl_start(&m, RTM_GETTFILTER, NLM_F_DUMP, sizeof(*t));
 	int err;
 
 	t->tcm_family = AF_UNSPEC;
 	t->tcm_ifindex = ifindex;
 	t->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
-	err = ask(&m, on_filter, &w);
+	err = nl_ask(&m, on_filter, &w);
 	*there = w.there;
 	return err == -EINVAL || err == -ENOENT ? 0 : err; /* no such hook */
 }

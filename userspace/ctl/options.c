@@ -141,7 +141,7 @@ static void make_tables(struct option longs[ROWS + 1], char letters[2 * ROWS + 1
 	*letters = '\0';
 }
 
-static const struct row *row_of(int value)
+static const struct row *options_row_of(int value)
 {
 	if (value >= FIRST)
 		return &rows[value - FIRST];
@@ -179,7 +179,7 @@ static bool take_count(const char *text, unsigned *count)
 }
 
 /* False: the value is invalid. */
-static bool store(const struct row *row, void *field)
+static bool options_store(const struct row *row, void *field)
 {
 	unsigned *s = field;
 
@@ -216,9 +216,9 @@ enum options_end options_take(struct ctl *ctl, unsigned *given, int argc, char *
 	make_tables(longs, letters);
 	*given = 0;
 	while ((value = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
-		const struct row *row = row_of(value);
+		const struct row *row = options_row_of(value);
 
-		if (!row || !store(row, (char *)ctl + row->offset)) {
+		if (!row || !options_store(row, (char *)ctl + row->offset)) {
 			wrong = true; /* further, so that the command is found */
 			continue;
 		}

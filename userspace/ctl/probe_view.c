@@ -17,7 +17,7 @@ static const char *safe(const char *text, char buf[LINE_SIZE])
 	return text_fit(text, LINE_SIZE - 1, buf, LINE_SIZE);
 }
 
-static void print_field(const char *label, const char *text)
+static void probe_view_print_field(const char *label, const char *text)
 {
 	char buf[LINE_SIZE];
 
@@ -53,7 +53,7 @@ static void print_thumbprint(const char *sha1)
 	safe(sha1, text);
 	for (char *p = text; *p; p++)
 		*p = (char)toupper((unsigned char)*p);
-	print_field("thumbprint", text);
+	probe_view_print_field("thumbprint", text);
 }
 
 static void print_certificate(const json_t *c, size_t n, size_t of)
@@ -63,17 +63,17 @@ static void print_certificate(const json_t *c, size_t n, size_t of)
 	size_t i;
 
 	printf("\ncertificate %zu of %zu\n", n, of);
-	print_field("subject", field_text(c, "subject"));
-	print_field("issuer", field_text(c, "issuer"));
+	probe_view_print_field("subject", field_text(c, "subject"));
+	probe_view_print_field("issuer", field_text(c, "issuer"));
 	json_array_foreach (json_object_get(c, "names"), i, name)
 		if (json_is_string(name))
-			print_field("name", json_string_value(name));
+			probe_view_print_field("name", json_string_value(name));
 	snprintf(line, sizeof(line), "%s to %s (%lld days left)", field_text(c, "not_before"),
 		 field_text(c, "not_after"), field_number(c, "days_left"));
-	print_field("valid", line);
+	probe_view_print_field("valid", line);
 	print_thumbprint(field_text(c, "sha1"));
 	snprintf(line, sizeof(line), "3 1 1 %s", field_text(c, "spki_sha256"));
-	print_field("tlsa", line);
+	probe_view_print_field("tlsa", line);
 }
 
 static void print_policies(const json_t *policies)
@@ -123,18 +123,18 @@ static void print_verdict(const json_t *report)
 		 field_text(report, "stage"), field_text(report, "meaning"));
 	puts(healthy ? ": every stage passed" : line);
 	if (!healthy && *text)
-		print_field("words", text);
+		probe_view_print_field("words", text);
 	snprintf(line, sizeof(line), "connect %lld, greeting %lld, tls %lld, total %lld ms",
 		 field_number(report, "connect_ms"), field_number(report, "greeting_ms"),
 		 field_number(report, "tls_ms"), field_number(report, "total_ms"));
-	print_field("times", line);
+	probe_view_print_field("times", line);
 	snprintf(line, sizeof(line), "%s%s",
 		 healthy	      ? "would deliver"
 		 : !*code	      ? "is not affected: the cause is this box or the probe"
 		 : is_refusal(report) ? "would defer the mail if it is refused too, with 450 "
 				      : "would defer the mail with 450 ",
 		 healthy ? "" : code);
-	print_field("Exchange Online", line);
+	probe_view_print_field("Exchange Online", line);
 }
 
 void transcript_print(const json_t *report)

@@ -38,8 +38,8 @@ static json_t *rate(const json_t *was, const json_t *is, const char *key, double
 	return was && n >= 0 && seconds > 0 ? json_real((double)n * factor / seconds) : json_null();
 }
 
-static json_t *row(const json_t *earlier, const json_t *service, const json_t *tier,
-		   const json_t *backend, double seconds)
+static json_t *rates_row(const json_t *earlier, const json_t *service, const json_t *tier,
+			 const json_t *backend, double seconds)
 {
 	const json_t *was = before(earlier, service, backend);
 	const json_t *probe = json_object_get(backend, "last_probe");
@@ -67,7 +67,8 @@ json_t *rates_of(const json_t *earlier, const json_t *status, double seconds)
 	json_array_foreach (json_object_get(status, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
 			json_array_foreach (tier_servers(tier), n, backend) {
-				if (json_array_append_new(list, row(same ? earlier : NULL, service,
+				if (json_array_append_new(list,
+							  rates_row(same ? earlier : NULL, service,
 								    tier, backend, seconds))) {
 					json_decref(list);
 					return NULL;

@@ -141,8 +141,8 @@ static int exchange(const char *socket_path, const char *command, int passed, un
 	return rc;
 }
 
-static enum ctl_exit ask(const char *socket_path, const char *command, int passed, unsigned wait_s,
-			 struct buf *reply)
+static enum ctl_exit socket_ask(const char *socket_path, const char *command, int passed,
+				unsigned wait_s, struct buf *reply)
 {
 	int rc = exchange(socket_path, command, passed, wait_s, reply);
 
@@ -157,13 +157,13 @@ int link_try(const char *socket_path, const char *command, struct buf *reply)
 enum ctl_exit link_ask_within(const char *socket_path, const char *command, unsigned wait_s,
 			      struct buf *reply)
 {
-	return ask(socket_path, command, -1, wait_s, reply);
+	return socket_ask(socket_path, command, -1, wait_s, reply);
 }
 
 enum ctl_exit link_ask_with(const char *socket_path, const char *command, int passed,
 			    struct buf *reply)
 {
-	return ask(socket_path, command, passed, LINK_WAIT_S, reply);
+	return socket_ask(socket_path, command, passed, LINK_WAIT_S, reply);
 }
 
 enum ctl_exit link_ask(const char *socket_path, const char *command, struct buf *reply)

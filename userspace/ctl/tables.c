@@ -35,7 +35,7 @@ static const char *vip_text(const json_t *service, char *buf, size_t size)
  * Wraps text over several lines, because the remedy is at its end. The first line begins at column `at`, the others at
  * `margin`.
  */
-static void print_wrapped(const char *text, int margin, int at)
+static void tables_print_wrapped(const char *text, int margin, int at)
 {
 	int column = at;
 	bool first = true;
@@ -78,7 +78,7 @@ static void print_allow(const json_t *allow, time_t now)
 		 of_file,
 		 strcmp(field_text(allow, "mode"), "observe") ? "" : "; observed, not enforced");
 	printf("   ");
-	print_wrapped(line, 5, 3);
+	tables_print_wrapped(line, 5, 3);
 }
 
 static void print_service(const json_t *service, time_t now)
@@ -124,7 +124,7 @@ static void print_reason(const json_t *backend)
 	snprintf(line, sizeof(line), "%s%s%s%s%s%s", field_text(backend, "reason"),
 		 *code ? " (" : "", code, *code ? ")" : "", *text ? ": " : "", text);
 	printf("%*s", REASON_MARGIN - 2, "");
-	print_wrapped(line, REASON_MARGIN, REASON_MARGIN - 2);
+	tables_print_wrapped(line, REASON_MARGIN, REASON_MARGIN - 2);
 }
 
 /* What to do about it: mxlbd's diagnosis. */
@@ -138,7 +138,7 @@ static void print_steps(const json_t *document, const char *service, const char 
 		    strcmp(field_text(f, "server"), backend) || !*field_text(f, "next"))
 			continue;
 		printf("%*s-> ", REASON_MARGIN - 2, "");
-		print_wrapped(field_text(f, "next"), REASON_MARGIN + 1, REASON_MARGIN + 1);
+		tables_print_wrapped(field_text(f, "next"), REASON_MARGIN + 1, REASON_MARGIN + 1);
 	}
 }
 
@@ -179,12 +179,12 @@ static void print_findings(const json_t *document)
 		printf("%s",
 		       note ? "" : text_colour(strcmp(level, "critical") ? "warning" : "error"));
 		snprintf(line, sizeof(line), "%s: %s", level, field_text(f, "text"));
-		print_wrapped(line, 2, 0);
+		tables_print_wrapped(line, 2, 0);
 		printf("%s", text_colour_end("error"));
 		if (!*next)
 			continue;
 		printf("  -> ");
-		print_wrapped(next, 5, 5);
+		tables_print_wrapped(next, 5, 5);
 	}
 }
 
@@ -214,7 +214,7 @@ static void print_daemon(const json_t *document, time_t now)
 		 field_text(document, "version"), field_number(document, "pid"),
 		 text_age(uptime, up), field_text(config, "file"), /* read just before the start */
 		 loaded ? text_age(now - loaded < uptime ? now - loaded : uptime, age) : "?");
-	print_wrapped(line, 2, 0);
+	tables_print_wrapped(line, 2, 0);
 	if (strchr(error, '\n') &&
 	    strchr(error, '\n')[1]) { /* the finding has the first one only */
 		puts("The last reload failed with these errors:");
@@ -249,7 +249,7 @@ void tables_status(const json_t *document)
 }
 
 /* One "label  text" line, its text made safe but never cut: a subject is to be pasted elsewhere. */
-static void print_field(const char *label, const char *text)
+static void tables_print_field(const char *label, const char *text)
 {
 	char safe[LINE_SIZE];
 
@@ -263,22 +263,22 @@ static void print_tls(const json_t *tls)
 	size_t i;
 
 	if (!json_is_object(tls)) {
-		print_field("tls", "not used");
+		tables_print_field("tls", "not used");
 		return;
 	}
 	snprintf(line, sizeof(line), "%s %s", field_text(tls, "version"),
 		 field_text(tls, "cipher"));
-	print_field("tls", line);
-	print_field("subject", field_text(tls, "subject"));
-	print_field("issuer", field_text(tls, "issuer"));
+	tables_print_field("tls", line);
+	tables_print_field("subject", field_text(tls, "subject"));
+	tables_print_field("issuer", field_text(tls, "issuer"));
 	json_array_foreach (json_object_get(tls, "names"), i, name)
 		if (json_is_string(name))
-			print_field("name", json_string_value(name));
+			tables_print_field("name", json_string_value(name));
 	snprintf(line, sizeof(line), "%s (%lld days)", field_text(tls, "not_after"),
 		 field_number(tls, "days_left"));
-	print_field("expires", line);
-	print_field("thumbprint", field_text(tls, "sha1"));
-	print_field("tlsa 3 1 1", field_text(tls, "spki_sha256"));
+	tables_print_field("expires", line);
+	tables_print_field("thumbprint", field_text(tls, "sha1"));
+	tables_print_field("tlsa 3 1 1", field_text(tls, "spki_sha256"));
 }
 
 static void print_last_probe(const json_t *probe)
@@ -286,7 +286,7 @@ static void print_last_probe(const json_t *probe)
 	char line[LINE_SIZE];
 
 	if (!json_is_object(probe)) {
-		print_field("last probe", "never");
+		tables_print_field("last probe", "never");
 		return;
 	}
 	snprintf(line, sizeof(line),
@@ -294,7 +294,7 @@ static void print_last_probe(const json_t *probe)
 		 field_text(probe, "at"), field_text(probe, "stage"),
 		 field_number(probe, "connect_ms"), field_number(probe, "greeting_ms"),
 		 field_number(probe, "tls_ms"), field_number(probe, "total_ms"));
-	print_field("last probe", line);
+	tables_print_field("last probe", line);
 }
 
 static void print_tunnel(const json_t *tunnel)
@@ -307,7 +307,7 @@ static void print_tunnel(const json_t *tunnel)
 	snprintf(line, sizeof(line), "from %s to %s, MTU %lld",
 		 *source ? source : "(not known yet)", field_text(tunnel, "target"),
 		 field_number(tunnel, "mtu"));
-	print_field("tunnel", line);
+	tables_print_field("tunnel", line);
 }
 
 void tables_backend(const json_t *service, const json_t *tier, const json_t *backend, time_t now)
@@ -325,39 +325,39 @@ void tables_backend(const json_t *service, const json_t *tier, const json_t *bac
 		 field_text(backend, "address"), field_number(tier, "preference"),
 		 field_true(tier, "active") ? " (active)" : "", field_number(backend, "weight"),
 		 field_text(backend, "forward"));
-	print_field("address", line);
-	print_field("service", vip_text(service, vip, sizeof(vip)));
+	tables_print_field("address", line);
+	tables_print_field("service", vip_text(service, vip, sizeof(vip)));
 	snprintf(line, sizeof(line), "%s since %s (%s), %s", field_text(backend, "verdict"),
 		 field_text(backend, "since"), text_age(now - field_time(backend, "since"), age),
 		 field_true(backend, "in_ring") ? "takes new connections"
 						: "takes no new connections");
-	print_field("verdict", line);
+	tables_print_field("verdict", line);
 	snprintf(line, sizeof(line), "%s%s%s", field_text(backend, "reason"),
 		 *code ? "; Exchange Online would say " : "", code);
-	print_field("reason", line);
-	print_field("text", field_text(backend, "text"));
+	tables_print_field("reason", line);
+	tables_print_field("text", field_text(backend, "text"));
 	if (json_is_object(warning)) {
 		snprintf(line, sizeof(line), "%s: %s: %s", field_text(warning, "reason"),
 			 field_text(warning, "meaning"), field_text(warning, "text"));
-		print_field("warning", line);
+		tables_print_field("warning", line);
 	}
 	snprintf(line, sizeof(line), "%s%s", field_text(backend, "admin"),
 		 text_order(json_object_get(backend, "admin_order"), order));
-	print_field("admin", line);
+	tables_print_field("admin", line);
 	snprintf(line, sizeof(line), "%s%s%s%s", field_text(neighbour, "state"), *mac ? ", " : "",
 		 mac, field_true(neighbour, "routed") ? ", a router" : "");
-	print_field("next hop", line);
+	tables_print_field("next hop", line);
 	print_tunnel(json_object_get(backend, "tunnel"));
 	print_last_probe(json_object_get(backend, "last_probe"));
 	print_tls(json_object_get(backend, "tls"));
 	snprintf(line, sizeof(line), "%lld flows, %lld new, %lld packets, %lld bytes",
 		 field_number(backend, "flows"), field_number(backend, "new"),
 		 field_number(backend, "packets"), field_number(backend, "bytes"));
-	print_field("traffic", line);
+	tables_print_field("traffic", line);
 	snprintf(line, sizeof(line),
 		 "%lld promoted, %lld misses, %lld retransmits, %lld evicted, %lld unplaced",
 		 field_number(table, "promoted"), field_number(table, "misses"),
 		 field_number(table, "retransmits"), field_number(table, "evicted"),
 		 field_number(table, "unplaced"));
-	print_field("flow table", line);
+	tables_print_field("flow table", line);
 }

@@ -35,7 +35,7 @@ static bool must_quote(const char *text)
 	       strchr(text, ':');
 }
 
-static int emit(yaml_emitter_t *e, yaml_event_t *event, int made)
+static int yaml_emit(yaml_emitter_t *e, yaml_event_t *event, int made)
 {
 	return made && yaml_emitter_emit(e, event) ? 0 : -EINVAL;
 }
@@ -44,10 +44,11 @@ static int scalar(yaml_emitter_t *e, const char *text, bool quoted)
 {
 	yaml_event_t event;
 
-	return emit(e, &event,
-		    yaml_scalar_event_initialize(
-			    &event, NULL, NULL, (yaml_char_t *)text, (int)strlen(text), 1, 1,
-			    quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE));
+	return yaml_emit(e, &event,
+			 yaml_scalar_event_initialize(&event, NULL, NULL, (yaml_char_t *)text,
+						      (int)strlen(text), 1, 1,
+						      quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE
+							     : YAML_PLAIN_SCALAR_STYLE));
 }
 
 static bool is_line(const json_t *object, unsigned depth)
@@ -70,11 +71,11 @@ static int mapping(yaml_emitter_t *e, const json_t *json, unsigned depth)
 	yaml_event_t event;
 	const char *key;
 	json_t *value;
-	int err = emit(e, &event,
-		       yaml_mapping_start_event_initialize(&event, NULL, NULL, 1,
-							   is_line(json, depth)
-								   ? YAML_FLOW_MAPPING_STYLE
-								   : YAML_BLOCK_MAPPING_STYLE));
+	int err = yaml_emit(
+		e, &event,
+		yaml_mapping_start_event_initialize(
+			&event, NULL, NULL, 1,
+			is_line(json, depth) ? YAML_FLOW_MAPPING_STYLE : YAML_BLOCK_MAPPING_STYLE));
 
 	json_object_foreach ((json_t *)json, key, value) {
 		/* a tier's key is a number, and plain */
@@ -83,7 +84,7 @@ static int mapping(yaml_emitter_t *e, const json_t *json, unsigned depth)
 		if (!err)
 			err = value_of(e, value, depth + 1);
 	}
-	return err ?: emit(e, &event, yaml_mapping_end_event_initialize(&event));
+	return err ?: yaml_emit(e, &event, yaml_mapping_end_event_initialize(&event));
 }
 
 static int sequence(yaml_emitter_t *e, const json_t *json, unsigned depth)
@@ -91,13 +92,13 @@ static int sequence(yaml_emitter_t *e, const json_t *json, unsigned depth)
 	yaml_event_t event;
 	json_t *value;
 	size_t i;
-	int err = emit(e, &event,
-		       yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
-							    YAML_FLOW_SEQUENCE_STYLE));
+	int err = yaml_emit(e, &event,
+			    yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
+								 YAML_FLOW_SEQUENCE_STYLE));
 
 	json_array_foreach (json, i, value)
 		err = err ?: value_of(e, value, depth + 1);
-	return err ?: emit(e, &event, yaml_sequence_end_event_initialize(&event));
+	return err ?: yaml_emit(e, &event, yaml_sequence_end_event_initialize(&event));
 }
 
 static int value_of(yaml_emitter_t *e, const json_t *json, unsigned depth)
@@ -135,12 +136,12 @@ int yaml_print(const json_t *json, FILE *to)
 	yaml_emitter_set_output_file(&e, to);
 	yaml_emitter_set_unicode(&e, 1);
 	yaml_emitter_set_width(&e, LINE_WIDTH);
-	err = emit(&e, &event, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING)) ?:
-	      emit(&e, &event,
+	err = yaml_emit(&e, &event, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING)) ?:
+	      yaml_emit(&e, &event,
 		   yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1)) ?:
 	      value_of(&e, json, 0) ?:
-	      emit(&e, &event, yaml_document_end_event_initialize(&event, 1)) ?:
-	      emit(&e, &event, yaml_stream_end_event_initialize(&event));
+	      yaml_emit(&e, &event, yaml_document_end_event_initialize(&event, 1)) ?:
+	      yaml_emit(&e, &event, yaml_stream_end_event_initialize(&event));
 	yaml_emitter_delete(&e);
 	return err ?: ferror(to) ? -EIO : 0;
 }

@@ -8,7 +8,7 @@
 #include "daemon/zones.h"
 #include "util/clock.h"
 
-static void on_refresh(void *ctx, struct control_info *info)
+static void on_answers_refresh(void *ctx, struct control_info *info)
 {
 	struct daemon *d = ctx;
 
@@ -114,24 +114,26 @@ static void on_changed(void *ctx)
 	daemon_changed(ctx);
 }
 
-static bool on_each_flow(void *ctx, uint64_t first, uint64_t n,
-			 void (*row)(void *row_ctx, const struct flow_row *r), void *row_ctx)
+static bool on_answers_each_flow(void *ctx, uint64_t first, uint64_t n,
+				 void (*row)(void *row_ctx, const struct flow_row *r),
+				 void *row_ctx)
 {
 	struct daemon *d = ctx;
 
 	return datapath_each_flow(d->datapath, first, n, row, row_ctx);
 }
 
-static void on_each_rejected(void *ctx, void (*row)(void *row_ctx, const struct rejected_row *r),
-			     void *row_ctx)
+static void on_answers_each_rejected(void *ctx,
+				     void (*row)(void *row_ctx, const struct rejected_row *r),
+				     void *row_ctx)
 {
 	struct daemon *d = ctx;
 
 	datapath_each_rejected(d->datapath, row, row_ctx);
 }
 
-static int on_explain(void *ctx, const struct service *s, const struct addr *client, uint16_t port,
-		      struct flow_place *out)
+static int on_answers_explain(void *ctx, const struct service *s, const struct addr *client,
+			      uint16_t port, struct flow_place *out)
 {
 	struct daemon *d = ctx;
 
@@ -141,7 +143,7 @@ static int on_explain(void *ctx, const struct service *s, const struct addr *cli
 int answers_start(struct daemon *d)
 {
 	struct control_callbacks asking = {
-		.refresh = on_refresh,
+		.refresh = on_answers_refresh,
 		.reload = on_reload,
 		.plan = on_plan,
 		.config = on_config,
@@ -152,9 +154,9 @@ int answers_start(struct daemon *d)
 		.zone_accept = on_zone_accept,
 		.zone_held = on_zone_held,
 		.changed = on_changed,
-		.each_flow = on_each_flow,
-		.explain = on_explain,
-		.each_rejected = on_each_rejected,
+		.each_flow = on_answers_each_flow,
+		.explain = on_answers_explain,
+		.each_rejected = on_answers_each_rejected,
 		.probe = asked_probe,
 		.probe_stop = asked_stop,
 		.ctx = d,

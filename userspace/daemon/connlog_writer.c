@@ -33,7 +33,7 @@ struct connlog {
 	uint64_t unlogged[2], told_ms; /* without data, with */
 };
 
-static void say(struct connlog *c, const struct connlog_news *news)
+static void connlog_say(struct connlog *c, const struct connlog_news *news)
 {
 	const struct connlog_seen *of = &news->of;
 	char client[ADDR_TEXT_SIZE], backend[RENDER_BACKEND_SIZE], time[RENDER_TIME_SIZE];
@@ -85,7 +85,7 @@ static void on_place(void *ctx, uint64_t place, const struct flow_row *row)
 	n = connlog_look(seen, row, row && is_reset(c, row), row && c->fresh[row->service_id],
 			 c->now.mono_ms, news);
 	for (unsigned i = 0; i < n; i++)
-		say(c, &news[i]);
+		connlog_say(c, &news[i]);
 }
 
 static void tell_unlogged(struct connlog *c)
@@ -100,7 +100,7 @@ static void tell_unlogged(struct connlog *c)
 	c->told_ms = c->now.mono_ms;
 }
 
-static void look(struct connlog *c, uint64_t n)
+static void connlog_scan(struct connlog *c, uint64_t n)
 {
 	struct model *m = c->daemon->model;
 
@@ -112,7 +112,7 @@ static void look(struct connlog *c, uint64_t n)
 	c->at += n;
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_connlog_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct connlog *c = timer->data;
 	uint64_t n = datapath_places(c->daemon->datapath);
@@ -123,7 +123,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 		c->at = 0;
 		tell_unlogged(c);
 	}
-	look(c, n / SLICES + 1);
+	connlog_scan(c, n / SLICES + 1);
 }
 
 /* Scans the whole table at once (about 10 ms), so that everything that appears later has begun later. */
@@ -138,7 +138,7 @@ static void look_first(struct connlog *c, const bool wanted[MXLB_MAX_SERVICES])
 	}
 	c->at = 0;
 	if (any)
-		look(c, datapath_places(c->daemon->datapath));
+		connlog_scan(c, datapath_places(c->daemon->datapath));
 	memset(c->fresh, 0, sizeof(c->fresh));
 }
 
@@ -154,7 +154,7 @@ static struct connlog *make(struct daemon *d)
 		return NULL;
 	}
 	c->daemon = d;
-	ev_timer_init(&c->look, on_look, 0, SLICE_S);
+	ev_timer_init(&c->look, on_connlog_look, 0, SLICE_S);
 	c->look.data = c;
 	ev_timer_again(d->loop, &c->look);
 	return c;

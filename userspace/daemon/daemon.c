@@ -201,7 +201,7 @@ static void start_loop(struct daemon *d)
 	}
 }
 
-static void stop(struct daemon *d)
+static void daemon_stop(struct daemon *d)
 {
 	messenger_free(d->messenger, LAST_WORDS_S);
 	control_free(d->control);
@@ -282,6 +282,6 @@ enum exit_code daemon_run(const char *file, struct config *config)
 	note_stop(d);
 	code = EXIT_CLEAN;
 out:
-	stop(d);
+	daemon_stop(d);
 	return code;
 }

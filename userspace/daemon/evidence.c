@@ -78,7 +78,8 @@ static bool is_fresh(struct evidence *e, uint64_t place, uint32_t units)
 	       e->was[e->next].units != units;
 }
 
-static void add(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s, uint32_t units)
+static void evidence_add(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
+			 uint32_t units)
 {
 	struct daemon *d = ctx;
 	struct evidence *e = &d->evidence;
@@ -94,7 +95,7 @@ static void add(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
 		passive_add(v, units);
 }
 
-static void add_all(struct passive_volumes *to, const struct passive_volumes *from)
+static void evidence_add_all(struct passive_volumes *to, const struct passive_volumes *from)
 {
 	to->n += from->n;
 	for (unsigned i = 0; i <= PASSIVE_UNIT_CAP; i++)
@@ -117,7 +118,7 @@ static void choose_places(struct daemon *d)
 	e->left = datapath_family_places(d->datapath, v4, v6);
 }
 
-static void begin(struct daemon *d)
+static void evidence_begin(struct daemon *d)
 {
 	struct evidence *e = &d->evidence;
 	uint64_t now_ms = clock_now().mono_ms, since_ms;
@@ -143,7 +144,7 @@ static void begin(struct daemon *d)
 	e->running = e->n_slots;
 }
 
-static void forget(struct watch *w)
+static void evidence_forget(struct watch *w)
 {
 	free(w->refused);
 	w->refused = NULL;
@@ -178,7 +179,8 @@ static void carry_out(struct watch *w, struct probe_result *r, enum blame_act ac
 }
 
 /* Connections that ended between two scans count at once, without the doubtful second; so does a run of them. */
-static enum passive_finding find(const struct watch *w, struct passive_flows *f, bool waited)
+static enum passive_finding evidence_find(const struct watch *w, struct passive_flows *f,
+					  bool waited)
 {
 	struct refusal *refused = w->refused;
 	struct passive_volumes *fresh = &refused->fresh;
@@ -188,10 +190,10 @@ static enum passive_finding find(const struct watch *w, struct passive_flows *f,
 		doubt = refusal_names_server(refused->result.text) ? PASSIVE_EXPECTED
 								   : PASSIVE_OPEN;
 
-	add_all(&f->since, &f->now); /* what has just ended also ended since the refusal */
+	evidence_add_all(&f->since, &f->now); /* what has just ended also ended since the refusal */
 	if (!refused->looked) {
 		refused->before = f->usual;
-		add_all(&refused->before, &f->since);
+		evidence_add_all(&refused->before, &f->since);
 	}
 	refused->looked = true;
 	if (!passive_is_known(&f->usual))
@@ -205,7 +207,7 @@ static enum passive_finding find(const struct watch *w, struct passive_flows *f,
 }
 
 /* Returns when to scan again, in ms; 0: not for this server. */
-static uint64_t judge(struct daemon *d, struct evidence_slot *s)
+static uint64_t evidence_judge(struct daemon *d, struct evidence_slot *s)
 {
 	struct watch *w = &d->watches[s->id];
 	uint64_t now_ms = clock_now().mono_ms;
@@ -218,14 +220,14 @@ static uint64_t judge(struct daemon *d, struct evidence_slot *s)
 		return 0;
 	r = w->refused->result;
 	if (w->refused->suspect_ms) {
-		find(w, &s->flows, false);
+		evidence_find(w, &s->flows, false);
 		if (now_ms - w->refused->suspect_ms < SUSPECT_MS)
 			return AGAIN_MS;
-		forget(w);
+		evidence_forget(w);
 		return 0;
 	}
 	seen = (struct clients_seen){
-		.passive = find(w, &s->flows, waited),
+		.passive = evidence_find(w, &s->flows, waited),
 		.coming = w->opened_ms && now_ms - w->opened_ms < COMING_MS,
 		.waited = waited,
 	};
@@ -235,18 +237,18 @@ static uint64_t judge(struct daemon *d, struct evidence_slot *s)
 		return AGAIN_MS;
 	if (act == BLAME_WARNS || act == BLAME_UP) /* its clients may be refused too */
 		return waited ? WATCHED_MS : AGAIN_MS;
-	forget(w);
+	evidence_forget(w);
 	return 0;
 }
 
-static void end(struct daemon *d)
+static void evidence_end(struct daemon *d)
 {
 	struct evidence *e = &d->evidence;
 	uint64_t next_ms = 0;
 
 	e->running = false;
 	for (unsigned i = 0; i < e->n_slots; i++) {
-		uint64_t ms = judge(d, &e->slots[i]);
+		uint64_t ms = evidence_judge(d, &e->slots[i]);
 
 		if (ms && (!next_ms || ms < next_ms))
 			next_ms = ms;
@@ -266,15 +268,15 @@ static void on_evidence(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	if (!e->running)
-		begin(d);
+		evidence_begin(d);
 	if (!e->running)
 		return;
-	datapath_each_ended(d->datapath, e->left.first, PART, add, d);
+	datapath_each_ended(d->datapath, e->left.first, PART, evidence_add, d);
 	e->left.first += PART;
 	if (e->left.first < e->left.end)
 		in_ms(d, (uint64_t)(PAUSE_S * 1000));
 	else
-		end(d);
+		evidence_end(d);
 }
 
 static void look_now(struct daemon *d)
@@ -321,7 +323,7 @@ void evidence_suspect(struct daemon *d, struct watch *w)
 
 void evidence_drop(struct watch *w)
 {
-	forget(w);
+	evidence_forget(w);
 	w->refused_ms = 0;
 }
 
@@ -338,7 +340,7 @@ int evidence_start(struct daemon *d)
 void evidence_stop(struct daemon *d)
 {
 	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++)
-		forget(&d->watches[id]);
+		evidence_forget(&d->watches[id]);
 	free(d->evidence.slots);
 	free(d->evidence.was);
 	free(d->evidence.is);

@@ -45,7 +45,7 @@ static void survey_step(struct daemon *d)
 }
 
 /* Works for this long at most; the rest is done in later turns. */
-static void survey(struct daemon *d, uint64_t most_ms)
+static void flow_jobs_survey(struct daemon *d, uint64_t most_ms)
 {
 	uint64_t until_ms = clock_now().mono_ms + most_ms;
 
@@ -62,7 +62,7 @@ static void on_more(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
 	(void)events;
-	survey(timer->data, LATER_MS);
+	flow_jobs_survey(timer->data, LATER_MS);
 }
 
 static void begin_survey(struct daemon *d)
@@ -75,19 +75,19 @@ static void begin_survey(struct daemon *d)
 	datapath_sweep_start(d->datapath);
 }
 
-static void count(struct daemon *d)
+static void flow_jobs_count(struct daemon *d)
 {
 	uint64_t now_ms = clock_now().mono_ms;
 
 	if (d->flows_ms && now_ms - d->flows_ms < COUNTED_MS)
 		return;
 	begin_survey(d);
-	survey(d, AT_ONCE_MS);
+	flow_jobs_survey(d, AT_ONCE_MS);
 }
 
 void table_refresh(struct daemon *d)
 {
-	count(d);
+	flow_jobs_count(d);
 	for (unsigned i = 0; i < d->model->n_services; i++)
 		for (unsigned j = 0; j < d->model->services[i].n_backends; j++) {
 			struct backend *b = &d->model->services[i].backends[j];
@@ -106,7 +106,7 @@ static void step_epoch(struct daemon *d)
 static void sweep(struct daemon *d)
 {
 	begin_survey(d);
-	survey(d, LATER_MS);
+	flow_jobs_survey(d, LATER_MS);
 	d->settling.turn_max_ms[1] = d->settling.turn_max_ms[0];
 	d->settling.turn_max_ms[0] = 0;
 }

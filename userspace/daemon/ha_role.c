@@ -55,8 +55,8 @@ static bool follows(const struct role_keeper *k)
 	return conf_of(k)->role == HA_ROLE_KEEPALIVED;
 }
 
-static void note(struct role_keeper *k, enum event_kind kind, const char *from, const char *to,
-		 const char *user, const char *cause)
+static void ha_role_note(struct role_keeper *k, enum event_kind kind, const char *from,
+			 const char *to, const char *user, const char *cause)
 {
 	struct event *e = daemon_event(k->daemon, kind);
 
@@ -68,7 +68,7 @@ static void note(struct role_keeper *k, enum event_kind kind, const char *from, 
 
 /* --- the datapath's word --- */
 
-static void write_word(struct role_keeper *k)
+static void ha_role_write_word(struct role_keeper *k)
 {
 	struct datapath *dp = k->daemon->datapath;
 	uint64_t was = datapath_role(dp), now = clock_ns();
@@ -112,7 +112,7 @@ static int replace(const char *path, int number)
 	return err;
 }
 
-static void write_priority(struct role_keeper *k)
+static void ha_role_write_priority(struct role_keeper *k)
 {
 	const struct ha_conf *conf = conf_of(k);
 	int err;
@@ -202,7 +202,7 @@ static void cause_text(const struct role_keeper *k, char *text, size_t size)
 	}
 }
 
-static void decide(struct role_keeper *k)
+static void ha_role_decide(struct role_keeper *k)
 {
 	struct daemon *d = k->daemon;
 	enum role was = k->state.role;
@@ -210,16 +210,16 @@ static void decide(struct role_keeper *k)
 
 	if (role_decide(&k->state, conf_of(k), causes(d), clock_now())) {
 		cause_text(k, why, sizeof(why));
-		note(k, EVENT_ROLE, role_name(was), role_name(k->state.role),
-		     k->state.source == ROLE_FROM_OPERATOR ? k->state.order.who : "", why);
-		write_word(k);
+		ha_role_note(k, EVENT_ROLE, role_name(was), role_name(k->state.role),
+			     k->state.source == ROLE_FROM_OPERATOR ? k->state.order.who : "", why);
+		ha_role_write_word(k);
 		if (k->state.role == ROLE_ACTIVE) {
 			model_restart_holds(d->model, clock_now());
 			daemon_changed(d);
 			daemon_announce(d);
 		}
 	}
-	write_priority(k);
+	ha_role_write_priority(k);
 	viproutes_update(d);
 	set_due(k);
 }
@@ -227,7 +227,7 @@ static void decide(struct role_keeper *k)
 void role_update(struct daemon *d)
 {
 	if (d->role && d->config->ha.given)
-		decide(d->role);
+		ha_role_decide(d->role);
 }
 
 void role_give_order(struct daemon *d, enum role_order wanted, const char *who, uint64_t for_ms)
@@ -235,7 +235,7 @@ void role_give_order(struct daemon *d, enum role_order wanted, const char *who, 
 	if (!d->role)
 		return;
 	role_order_give(&d->role->state, wanted, who, for_ms, clock_now());
-	decide(d->role);
+	ha_role_decide(d->role);
 	orders_save(d);
 }
 
@@ -246,17 +246,18 @@ static void set_lost(struct role_keeper *k, bool lost)
 	if (k->state.lost == lost)
 		return;
 	k->state.lost = lost;
-	note(k, EVENT_ROLE_SOURCE, lost ? "keepalived" : "lost", lost ? "lost" : "keepalived", "",
-	     lost ? "ha.fifo has no writer: systemctl status keepalived" : "");
+	ha_role_note(k, EVENT_ROLE_SOURCE, lost ? "keepalived" : "lost",
+		     lost ? "lost" : "keepalived", "",
+		     lost ? "ha.fifo has no writer: systemctl status keepalived" : "");
 	own_problem(
 		k->daemon, "keepalived_lost", "", false,
 		lost ? "keepalived does not run, so the roles of the machines do not change; systemctl status keepalived"
 		     : NULL);
-	decide(k);
+	ha_role_decide(k);
 }
 
 /* True: it says something of the instance. */
-static bool take_line(struct role_keeper *k)
+static bool ha_role_take_line(struct role_keeper *k)
 {
 	uint64_t now = clock_now().mono_ms;
 	enum vrrp_state state;
@@ -272,14 +273,14 @@ static bool take_line(struct role_keeper *k)
 }
 
 /* Decides once: keepalived's BACKUP and MASTER may both have waited for a mxlbd that starts. */
-static void take_bytes(struct role_keeper *k, const char *bytes, size_t n)
+static void ha_role_take_bytes(struct role_keeper *k, const char *bytes, size_t n)
 {
 	bool heard = false;
 
 	for (size_t i = 0; i < n; i++) {
 		if (bytes[i] == '\n') {
 			if (!k->skip)
-				heard |= take_line(k);
+				heard |= ha_role_take_line(k);
 			k->skip = false;
 			k->len = 0;
 		} else if (k->len + 1 < sizeof(k->line)) {
@@ -291,7 +292,7 @@ static void take_bytes(struct role_keeper *k, const char *bytes, size_t n)
 	if (heard && k->state.lost)
 		set_lost(k, false);
 	else if (heard)
-		decide(k);
+		ha_role_decide(k);
 }
 
 /* The last lines of an overflowing FIFO may be missing, so none of it is used. */
@@ -307,8 +308,8 @@ static void discard_backlog(struct role_keeper *k)
 			break;
 	k->len = 0;
 	k->skip = true; /* skip to the next line */
-	note(k, EVENT_ROLE_SOURCE, "", "keepalived", "",
-	     "a full FIFO was discarded: the role stays until keepalived's next change");
+	ha_role_note(k, EVENT_ROLE_SOURCE, "", "keepalived", "",
+		     "a full FIFO was discarded: the role stays until keepalived's next change");
 }
 
 enum fifo { FIFO_WRITTEN, FIFO_WITHOUT_WRITER, FIFO_BROKEN };
@@ -319,7 +320,7 @@ static enum fifo read_some(struct role_keeper *k)
 	ssize_t n = read(k->fd, bytes, sizeof(bytes));
 
 	if (n > 0)
-		take_bytes(k, bytes, (size_t)n);
+		ha_role_take_bytes(k, bytes, (size_t)n);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return FIFO_BROKEN;
 	return n ? FIFO_WRITTEN : FIFO_WITHOUT_WRITER;
@@ -355,7 +356,7 @@ static void has_none(struct role_keeper *k)
 	ev_timer_again(k->daemon->loop, &k->poll);
 }
 
-static void look(struct role_keeper *k)
+static void ha_role_look(struct role_keeper *k)
 {
 	enum fifo fifo = k->fd < 0 ? FIFO_WITHOUT_WRITER : read_some(k);
 
@@ -405,21 +406,21 @@ static bool fifo_moved(const struct role_keeper *k)
 		there.st_dev != open_one.st_dev);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+static void on_ha_role_readable(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop;
 	(void)events;
-	look(io->data);
+	ha_role_look(io->data);
 }
 
 static void on_poll(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
 	(void)events;
-	look(timer->data);
+	ha_role_look(timer->data);
 }
 
-static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_ha_role_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct role_keeper *k = timer->data;
 
@@ -432,19 +433,19 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 			close_fifo(k);
 		if (k->fd < 0) {
 			open_fifo(k);
-			look(k);
+			ha_role_look(k);
 		}
 	}
-	write_word(k);
-	write_priority(k);
+	ha_role_write_word(k);
+	ha_role_write_priority(k);
 	viproutes_update(k->daemon);
 }
 
-static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_ha_role_due(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
 	(void)events;
-	decide(timer->data);
+	ha_role_decide(timer->data);
 }
 
 /* Switches forget MAC addresses, in particular after a split has healed. */
@@ -493,7 +494,7 @@ static void start_timers(struct role_keeper *k)
 	}
 	if (follows(k) && k->fd < 0) {
 		open_fifo(k);
-		look(k);
+		ha_role_look(k);
 	}
 }
 
@@ -507,11 +508,11 @@ static enum role kept_role(const struct daemon *d)
 
 static void init_watchers(struct role_keeper *k)
 {
-	ev_init(&k->tick, on_tick);
-	ev_init(&k->due, on_due);
+	ev_init(&k->tick, on_ha_role_tick);
+	ev_init(&k->due, on_ha_role_due);
 	ev_init(&k->refresh, on_refresh_timer);
 	ev_timer_init(&k->poll, on_poll, 0, POLL_S);
-	ev_init(&k->readable, on_readable);
+	ev_init(&k->readable, on_ha_role_readable);
 	k->tick.data = k->due.data = k->refresh.data = k->poll.data = k->readable.data = k;
 }
 
@@ -529,7 +530,7 @@ int role_start(struct daemon *d)
 	role_init(&k->state, &d->config->ha, kept_role(d), clock_now());
 	if (d->config->ha.given)
 		orders_restore_role(d, &k->state);
-	write_word(k);
+	ha_role_write_word(k);
 	viproutes_start(d);
 	start_timers(k);
 	return 0;
@@ -549,8 +550,8 @@ void role_reload(struct daemon *d)
 		k->state.lost = false;
 	}
 	start_timers(k);
-	decide(k);
-	write_word(k);
+	ha_role_decide(k);
+	ha_role_write_word(k);
 }
 
 void role_stop(struct daemon *d)

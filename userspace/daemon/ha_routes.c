@@ -49,7 +49,7 @@ uint64_t viproutes_next_ms(const struct daemon *d)
 	return drains(d) ? d->role_state->since_ms + ROUTE_DRAIN_MS : 0;
 }
 
-static enum route_state wanted(const struct daemon *d, const struct service *s)
+static enum route_state ha_routes_wanted(const struct daemon *d, const struct service *s)
 {
 	if (s->conf.advertise != ADVERTISE_ROUTE || !vip_takes_connections(d, &s->conf.address))
 		return ROUTE_WITHDRAWN;
@@ -89,7 +89,7 @@ static int route_again(struct daemon *d, const struct service *s, uint32_t metri
 	return err ?: route_add(d, s, metric);
 }
 
-static int route_set(struct daemon *d, const struct service *s, enum route_state is)
+static int ha_routes_route_set(struct daemon *d, const struct service *s, enum route_state is)
 {
 	int err = is == ROUTE_WITHDRAWN ? 0 : route_add(d, s, metric_of(d, is));
 	bool any_removed = false, removed;
@@ -106,7 +106,7 @@ static int route_set(struct daemon *d, const struct service *s, enum route_state
 }
 
 /* If the interface is down, the kernel has removed the route. That is not an error; it is added again with the link. */
-static void complain(struct daemon *d, const struct service *s, int err)
+static void ha_routes_complain(struct daemon *d, const struct service *s, int err)
 {
 	if (err && err != -ENETDOWN && err != -ENODEV && err != d->route_err)
 		log_error(
@@ -116,8 +116,8 @@ static void complain(struct daemon *d, const struct service *s, int err)
 	d->route_err = err;
 }
 
-static void note(struct daemon *d, const struct service *s, enum route_state from,
-		 enum route_state to)
+static void ha_routes_note(struct daemon *d, const struct service *s, enum route_state from,
+			   enum route_state to)
 {
 	struct event *e = daemon_event(d, EVENT_ROUTE);
 
@@ -133,13 +133,13 @@ void viproutes_update(struct daemon *d)
 {
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		const struct service *s = &d->model->services[i];
-		enum route_state *was = &d->routes[s->id], is = wanted(d, s);
+		enum route_state *was = &d->routes[s->id], is = ha_routes_wanted(d, s);
 
 		if (s->conf.advertise != ADVERTISE_ROUTE && *was == ROUTE_WITHDRAWN)
 			continue;
-		complain(d, s, route_set(d, s, is));
+		ha_routes_complain(d, s, ha_routes_route_set(d, s, is));
 		if (is != *was)
-			note(d, s, *was, is);
+			ha_routes_note(d, s, *was, is);
 		*was = is;
 		d->route_states[s->id] = route_state_name(is);
 	}

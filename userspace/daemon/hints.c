@@ -39,7 +39,7 @@ static void look_at(struct daemon *d, uint32_t first)
 	}
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_hints_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;
 	double began_s = ((double)clock_thread_cpu_us() / 1e6), next_s;
@@ -58,7 +58,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 
 void hints_start(struct daemon *d)
 {
-	ev_timer_init(&d->look, on_look, 0, 0);
+	ev_timer_init(&d->look, on_hints_look, 0, 0);
 	d->look.data = d;
 	ev_timer_start(d->loop, &d->look);
 }

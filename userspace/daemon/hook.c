@@ -71,7 +71,7 @@ static void split(char *text, char *argv[WORDS_MAX + 3])
 }
 
 /* 0 or -errno. */
-static int run(struct messenger *m, const struct buf *event)
+static int hook_run(struct messenger *m, const struct buf *event)
 {
 	char *const envp[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 			      NULL};
@@ -111,7 +111,7 @@ static void note_end(struct messenger *m, bool failed, const char *how, const ch
 }
 
 /* What it said first, up to the end of a line, and quoted. */
-static void note_failure(struct messenger *m, const char *how)
+static void hook_note_failure(struct messenger *m, const char *how)
 {
 	char said[OUTPUT_SHOWN], quoted[2 * OUTPUT_SHOWN];
 	ssize_t n = pread(m->output, said, sizeof(said), 0);
@@ -125,7 +125,7 @@ static void note_failure(struct messenger *m, const char *how)
 }
 
 /* It has ended, or is to. */
-static void reap(struct messenger *m)
+static void hook_reap(struct messenger *m)
 {
 	siginfo_t info = {0};
 	char how[48];
@@ -138,7 +138,7 @@ static void reap(struct messenger *m)
 	if (m->late)
 		snprintf(how, sizeof(how), "%s", m->late);
 	if (strcmp(how, "exit 0"))
-		note_failure(m, how);
+		hook_note_failure(m, how);
 	else
 		note_end(m, false, how, "");
 	ev_io_stop(m->loop, &m->ended);
@@ -186,7 +186,7 @@ static void start_next(struct messenger *m)
 		return;
 	}
 	m->seq = m->seqs[m->first];
-	err = *m->command ? run(m, event) : 0;
+	err = *m->command ? hook_run(m, event) : 0;
 	buf_free(event);
 	m->first = (m->first + 1) % MESSENGER_QUEUE;
 	m->n--;
@@ -205,15 +205,15 @@ static void on_refill(struct ev_loop *loop, ev_timer *timer, int events)
 	start_next(timer->data);
 }
 
-static void on_ended(struct ev_loop *loop, ev_io *io, int events)
+static void on_hook_ended(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop;
 	(void)events;
-	reap(io->data);
+	hook_reap(io->data);
 	start_next(io->data);
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_hook_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct messenger *m = timer->data;
 
@@ -276,8 +276,8 @@ int messenger_new(struct ev_loop *loop, struct messenger **out)
 	m->state.command = m->command;
 	m->tokens = MESSENGER_BURST;
 	m->filled_at = ev_now(loop);
-	ev_io_init(&m->ended, on_ended, -1, EV_READ);
-	ev_timer_init(&m->deadline, on_deadline, 0, 0);
+	ev_io_init(&m->ended, on_hook_ended, -1, EV_READ);
+	ev_timer_init(&m->deadline, on_hook_deadline, 0, 0);
 	ev_timer_init(&m->refill, on_refill, 0, 0);
 	m->ended.data = m->deadline.data = m->refill.data = m;
 	*out = m;
@@ -296,7 +296,7 @@ void messenger_free(struct messenger *m, double grace_s)
 
 		if (poll(&ended, 1, left > 0 ? (int)(left * 1000) : 0) != 1)
 			m->late = "killed because mxlbd stopped";
-		reap(m);
+		hook_reap(m);
 		if (left > 0)
 			start_next(m);
 	}
@@ -314,7 +314,7 @@ static void limit(int what, rlim_t most)
 }
 
 /* Runs as mxlbd's user, but unless that is root without any capability. */
-static void drop_capabilities(void)
+static void hook_drop_capabilities(void)
 {
 	cap_t caps = cap_get_proc();
 
@@ -358,7 +358,7 @@ int messenger_child_main(char *const argv[])
 	limit(RLIMIT_FSIZE, 1 << 20);
 	limit(RLIMIT_NOFILE, 256);
 	limit(RLIMIT_AS, 1 << 30);
-	drop_capabilities();
+	hook_drop_capabilities();
 	alarm((unsigned)MESSENGER_TIMEOUT_S); /* in case mxlbd no longer runs to kill it */
 	err = refuse_bpf();
 	if (err) {

@@ -14,7 +14,7 @@
 #include "util/statefile.h"
 #include "util/clock.h"
 
-static void add(json_t *list, const struct order *o, json_t *what)
+static void kept_add(json_t *list, const struct order *o, json_t *what)
 {
 	json_object_set_new(what, "who", json_string(o->who));
 	json_object_set_new(what, "since", json_integer(o->since_wall_ms));
@@ -29,23 +29,24 @@ static json_t *orders_json(const struct daemon *d)
 	json_t *list = json_array();
 
 	if (r && r->wanted != ROLE_ORDER_AUTO)
-		add(list, &r->order, json_pack("{s:s}", "role", role_order_name(r->wanted)));
+		kept_add(list, &r->order, json_pack("{s:s}", "role", role_order_name(r->wanted)));
 	for (unsigned i = 0; i < m->n_services; i++) {
 		const struct service *s = &m->services[i];
 
 		if (s->has_forced)
-			add(list, &s->order,
-			    json_pack("{s:s, s:i}", "service", s->conf.name, "tier", s->forced));
+			kept_add(list, &s->order,
+				 json_pack("{s:s, s:i}", "service", s->conf.name, "tier",
+					   s->forced));
 		for (unsigned k = 0; k < s->n_backends; k++) {
 			const struct backend *b = &s->backends[k];
 			char address[ADDR_TEXT_SIZE];
 
 			if (b->admin != ADMIN_READY || b->order.until_wall_ms)
-				add(list, &b->order,
-				    json_pack("{s:s, s:s, s:s, s:i, s:i}", "service", s->conf.name,
-					      "server", b->conf.name, "address",
-					      addr_text(&b->conf.address, address), "state",
-					      b->admin, "after", b->admin_after));
+				kept_add(list, &b->order,
+					 json_pack("{s:s, s:s, s:s, s:i, s:i}", "service",
+						   s->conf.name, "server", b->conf.name, "address",
+						   addr_text(&b->conf.address, address), "state",
+						   b->admin, "after", b->admin_after));
 		}
 	}
 	return list;

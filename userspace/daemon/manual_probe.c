@@ -18,7 +18,7 @@ struct asked {
 	void *done_ctx;
 };
 
-static void on_note(void *ctx, const struct probe_note *n)
+static void on_manual_probe_note(void *ctx, const struct probe_note *n)
 {
 	struct asked *a = ctx;
 
@@ -44,7 +44,8 @@ int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, con
 	struct service *s;
 	const struct backend *b = model_backend(d->model, backend_id, &s);
 	struct asked *a = calloc(1, sizeof(*a));
-	struct prober_audience who = {.on_note = on_note, .on_result = on_asked_result, .ctx = a};
+	struct prober_audience who = {
+		.on_note = on_manual_probe_note, .on_result = on_asked_result, .ctx = a};
 	struct prober_job job;
 	int err;
 

@@ -45,7 +45,7 @@ static void read_counters(struct stopped *s)
 		}
 }
 
-static void on_refresh(void *ctx, struct control_info *info)
+static void on_pinned_refresh(void *ctx, struct control_info *info)
 {
 	struct stopped *s = ctx;
 
@@ -67,24 +67,25 @@ static void on_refresh(void *ctx, struct control_info *info)
 	}
 }
 
-static bool on_each_flow(void *ctx, uint64_t first, uint64_t n,
-			 void (*row)(void *row_ctx, const struct flow_row *r), void *row_ctx)
+static bool on_pinned_each_flow(void *ctx, uint64_t first, uint64_t n,
+				void (*row)(void *row_ctx, const struct flow_row *r), void *row_ctx)
 {
 	struct stopped *s = ctx;
 
 	return datapath_each_flow(s->datapath, first, n, row, row_ctx);
 }
 
-static int on_explain(void *ctx, const struct service *service, const struct addr *client,
-		      uint16_t port, struct flow_place *out)
+static int on_pinned_explain(void *ctx, const struct service *service, const struct addr *client,
+			     uint16_t port, struct flow_place *out)
 {
 	struct stopped *s = ctx;
 
 	return datapath_explain(s->datapath, service->id, client, port, out);
 }
 
-static void on_each_rejected(void *ctx, void (*row)(void *row_ctx, const struct rejected_row *r),
-			     void *row_ctx)
+static void on_pinned_each_rejected(void *ctx,
+				    void (*row)(void *row_ctx, const struct rejected_row *r),
+				    void *row_ctx)
 {
 	struct stopped *s = ctx;
 
@@ -134,13 +135,13 @@ static bool is_answered(const char *command)
 	return false;
 }
 
-static void answer(struct stopped *s, char *command)
+static void pinned_answer(struct stopped *s, char *command)
 {
 	const struct command_env env = {.model = s->model,
-					.cb = {.refresh = on_refresh,
-					       .each_flow = on_each_flow,
-					       .explain = on_explain,
-					       .each_rejected = on_each_rejected,
+					.cb = {.refresh = on_pinned_refresh,
+					       .each_flow = on_pinned_each_flow,
+					       .explain = on_pinned_explain,
+					       .each_rejected = on_pinned_each_rejected,
 					       .ctx = s}};
 	struct caller caller = {.fd = -1};
 	struct buf out = {0};
@@ -156,7 +157,7 @@ static void answer(struct stopped *s, char *command)
 	buf_free(&out);
 }
 
-static enum exit_code complain(const struct config *config, int err)
+static enum exit_code pinned_complain(const struct config *config, int err)
 {
 	fprintf(stderr, "mxlbd: %s: %s\n", config->datapath.pin,
 		err == -ENOENT
@@ -184,10 +185,10 @@ enum exit_code daemon_answer_stopped(const char *file, struct config *config, ch
 	if (!err)
 		err = make_model(s);
 	if (err) {
-		code = complain(config, err);
+		code = pinned_complain(config, err);
 		goto out;
 	}
-	answer(s, command);
+	pinned_answer(s, command);
 	code = fflush(stdout) ? EXIT_SYSTEM : EXIT_CLEAN;
 out:
 	if (s) {

@@ -31,7 +31,7 @@ static const char *const names[OWN_KINDS] = {
 };
 
 /* Rule 3. */
-static void put_back(struct daemon *d, enum own_kind kind, unsigned n)
+static void put_back_put_back(struct daemon *d, enum own_kind kind, unsigned n)
 {
 	struct own_told *told = &d->own_told[kind];
 	uint64_t now_ms = clock_now().mono_ms;
@@ -52,7 +52,7 @@ void on_put_back(void *ctx, enum own_kind kind, unsigned n)
 	struct daemon *d = ctx;
 
 	if (d->model && !d->detached)
-		put_back(d, kind, n);
+		put_back_put_back(d, kind, n);
 }
 
 static void keep_filters(struct daemon *d)
@@ -61,7 +61,7 @@ static void keep_filters(struct daemon *d)
 
 	if (n)
 		d->filters_gone_ms = clock_now().mono_ms;
-	put_back(d, OWN_FILTERS, n);
+	put_back_put_back(d, OWN_FILTERS, n);
 }
 
 void on_filter_gone(void *ctx)
@@ -231,7 +231,7 @@ static void look_at_pins(struct daemon *d)
 	own_problem(d, "pins", "", true, trouble ? text : NULL);
 }
 
-static void look(struct daemon *d)
+static void put_back_look(struct daemon *d)
 {
 	look_at_pins(d);
 	look_at_files(d);
@@ -250,21 +250,21 @@ void on_address(void *ctx)
 	struct daemon *d = ctx;
 
 	if (d->model && !d->detached)
-		look(d);
+		put_back_look(d);
 }
 
 static void keep_and_report(struct daemon *d)
 {
 	keep_filters(d);
-	look(d);
+	put_back_look(d);
 	for (int kind = 0; kind < OWN_KINDS; kind++)
-		put_back(d, (enum own_kind)kind, 0);
+		put_back_put_back(d, (enum own_kind)kind, 0);
 }
 
 void own_start(struct daemon *d)
 {
 	conf_keep_copies(d->config);
-	look(d);
+	put_back_look(d);
 	periodic_start(&d->own, d, keep_and_report, LOOK_S);
 }
 

@@ -25,7 +25,7 @@ void rejected_sum(struct rejected_summary *all, const struct datapath_counts *co
 	rejected_count(&all[MXLB_MAX_SERVICES], none);
 }
 
-static void add(void *ctx, const struct rejected_row *row)
+static void rejected_log_add(void *ctx, const struct rejected_row *row)
 {
 	rejected_add(ctx, row);
 }
@@ -33,10 +33,10 @@ static void add(void *ctx, const struct rejected_row *row)
 void rejected_refresh(struct daemon *d)
 {
 	rejected_sum(d->rejected, &d->counts);
-	datapath_each_rejected(d->datapath, add, d->rejected);
+	datapath_each_rejected(d->datapath, rejected_log_add, d->rejected);
 }
 
-static const char *service_name(const struct daemon *d, uint32_t id)
+static const char *rejected_log_service_name(const struct daemon *d, uint32_t id)
 {
 	for (unsigned i = 0; i < d->model->n_services; i++)
 		if (d->model->services[i].id == id)
@@ -44,11 +44,12 @@ static const char *service_name(const struct daemon *d, uint32_t id)
 	return "";
 }
 
-static void tell(struct daemon *d, unsigned service, enum rejected_kind kind, uint64_t now_ms)
+static void rejected_log_tell(struct daemon *d, unsigned service, enum rejected_kind kind,
+			      uint64_t now_ms)
 {
 	const struct rejected_summary *s = &d->rejected[service];
 	struct rejected_told *told = &d->rejected_told[service][kind];
-	const char *name = service_name(d, service);
+	const char *name = rejected_log_service_name(d, service);
 	char last[ADDR_TEXT_SIZE] = "";
 
 	if (s->packets[kind] <= told->packets || (told->at_ms && now_ms - told->at_ms < TOLD_MS))
@@ -72,7 +73,7 @@ static void look(struct daemon *d)
 	rejected_refresh(d);
 	for (unsigned i = 0; i <= MXLB_MAX_SERVICES; i++)
 		for (unsigned kind = 0; kind < REJECTED_KINDS; kind++)
-			tell(d, i, kind, now_ms);
+			rejected_log_tell(d, i, kind, now_ms);
 }
 
 void rejected_start(struct daemon *d)

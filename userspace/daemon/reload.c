@@ -201,7 +201,7 @@ static void log_lines(enum log_level level, const char *name, const struct buf *
 }
 
 /* The first reason; the log's next lines have all. */
-static void note_failure(struct daemon *d, const char *who)
+static void reload_note_failure(struct daemon *d, const char *who)
 {
 	struct event *e = daemon_event(d, EVENT_RELOAD_FAILED);
 
@@ -265,7 +265,7 @@ int daemon_reload(struct daemon *d, const char *who, struct buf *errors)
 			buf_printf(errors, "%s: %s\n", d->file, strerror(-err));
 		snprintf(d->last_error, sizeof(d->last_error), "%s",
 			 errors->data ? errors->data : "");
-		note_failure(d, who);
+		reload_note_failure(d, who);
 		log_lines(LOG_LEVEL_ERROR, "config_error", errors);
 	} else {
 		d->last_error[0] = 0;

@@ -61,7 +61,7 @@ static void resets_in(struct daemon *d, double s)
 }
 
 /* Counts what is left after the last round. */
-static void tell(struct daemon *d, uint32_t id, const struct reset_rounds *r)
+static void rounds_tell(struct daemon *d, uint32_t id, const struct reset_rounds *r)
 {
 	char name[RENDER_BACKEND_SIZE];
 
@@ -76,7 +76,7 @@ static void begin_round(struct daemon *d, uint32_t id)
 	char name[RENDER_BACKEND_SIZE];
 
 	if (r->left == 1) {
-		tell(d, id, r);
+		rounds_tell(d, id, r);
 		r->left = 0;
 		return;
 	}

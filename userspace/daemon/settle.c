@@ -77,7 +77,7 @@ static void set_tick(struct daemon *d)
 }
 
 /* Applies what has changed; runs before the loop sleeps. */
-static void settle(struct daemon *d)
+static void settle_settle(struct daemon *d)
 {
 	uint64_t ready = ready_services(d->model);
 
@@ -101,7 +101,7 @@ static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
 
 	(void)loop;
 	(void)events;
-	settle(d);
+	settle_settle(d);
 	turn_ms = d->settling.woken_ms ? clock_now().mono_ms - d->settling.woken_ms : 0;
 	if (turn_ms > d->settling.turn_max_ms[0])
 		d->settling.turn_max_ms[0] = (uint32_t)turn_ms;
@@ -124,7 +124,7 @@ static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
 	daemon_changed(timer->data);
 }
 
-static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_settle_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;
 
@@ -139,7 +139,7 @@ void settle_init(struct daemon *d)
 {
 	struct settling *s = &d->settling;
 
-	ev_init(&s->tick, on_tick);
+	ev_init(&s->tick, on_settle_tick);
 	ev_init(&s->again, on_again);
 	ev_prepare_init(&s->settle, on_settle);
 	ev_check_init(&s->woken, on_woken);

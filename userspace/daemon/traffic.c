@@ -84,7 +84,7 @@ static void measure_idle(struct daemon *d, uint64_t now_ms)
 }
 
 /* The flows are those that were last counted, at most ten seconds ago: counting them all each second would cost a CPU 2 %. */
-static void measure(struct daemon *d)
+static void measure_traffic(struct daemon *d)
 {
 	uint64_t now_ms = clock_now().mono_ms, all_flows = 0, all_fresh = 0;
 
@@ -113,6 +113,6 @@ static void measure(struct daemon *d)
 void traffic_start(struct daemon *d)
 {
 	d->second.idle_pct = 100;
-	measure(d);
-	periodic_start(&d->second.timer, d, measure, 1);
+	measure_traffic(d);
+	periodic_start(&d->second.timer, d, measure_traffic, 1);
 }

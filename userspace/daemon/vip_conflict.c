@@ -10,7 +10,7 @@
 #define LOOK_S	    3.0
 #define QUIET_LOOKS 2 /* without a claim before the end of the conflict is reported */
 
-static void tell(struct daemon *d, const char *from, const char *to, const char *cause)
+static void vip_conflict_tell(struct daemon *d, const char *from, const char *to, const char *cause)
 {
 	struct event *e = daemon_event(d, EVENT_VIP_CONFLICT);
 
@@ -27,24 +27,25 @@ static uint64_t claims_counted(struct daemon *d)
 	return counts.total[MXLB_COUNT_vip_conflict];
 }
 
-static void look(struct daemon *d)
+static void vip_conflict_look(struct daemon *d)
 {
 	uint64_t claims = claims_counted(d);
 
 	if (claims > d->claims && daemon_is_active(d)) {
 		if (!d->claimed)
-			tell(d, "none", "claimed",
-			     "another host answers ARP for a VIP, so mail may bypass this box: on servers set "
-			     "net.ipv4.conf.all.arp_ignore=1; mxlbctl doctor shows which host it is");
+			vip_conflict_tell(
+				d, "none", "claimed",
+				"another host answers ARP for a VIP, so mail may bypass this box: on servers set "
+				"net.ipv4.conf.all.arp_ignore=1; mxlbctl doctor shows which host it is");
 		d->claimed = QUIET_LOOKS;
 	} else if (d->claimed && !--d->claimed) {
-		tell(d, "claimed", "none", "");
+		vip_conflict_tell(d, "claimed", "none", "");
 	}
 	d->claims = claims;
 }
 
 /* On a standby box the owner is the active one. */
-static void ask(struct daemon *d)
+static void vip_conflict_ask(struct daemon *d)
 {
 	if (!daemon_is_active(d))
 		return;
@@ -59,8 +60,8 @@ static void ask(struct daemon *d)
 
 static void look_and_ask(struct daemon *d)
 {
-	look(d);
-	ask(d);
+	vip_conflict_look(d);
+	vip_conflict_ask(d);
 }
 
 void owners_start(struct daemon *d)

@@ -27,7 +27,7 @@
 #define SUSPECT_APART_MS \
 	5000 /* examining the connections that end takes a fifth of a CPU meanwhile */
 
-static void take(struct daemon *d, uint32_t id, const struct probe_result *r)
+static void watch_take(struct daemon *d, uint32_t id, const struct probe_result *r)
 {
 	if (model_probe_result(d->model, id, r, clock_now()))
 		daemon_changed(d);
@@ -115,7 +115,7 @@ static void local_failure(struct watch *w, const char *text)
 	struct probe_result r = {.reason = REASON_local_error, .stage = STAGE_CONNECT};
 
 	snprintf(r.text, sizeof(r.text), "%s", text);
-	take(w->daemon, w->id, &r);
+	watch_take(w->daemon, w->id, &r);
 }
 
 struct prober_job watch_job(const struct daemon *d, const struct service *s,
@@ -186,13 +186,13 @@ static void unreachable(struct watch *w, const struct service *s, const struct b
 	blame_way(w, s, b, &r);
 	evidence_drop(w);
 	prober_cancel(w->daemon->prober, w->id);
-	take(w->daemon, w->id, &r);
+	watch_take(w->daemon, w->id, &r);
 	reach(w, &(struct reach_input){.event = REACH_TOLD, .reason = r.reason, .gone = b->gone});
 	probe_next(w, s, b);
 }
 
 /* Also reprobes the next hop if the probe was caused by a hint. */
-static void begin(struct watch *w, const struct service *s, const struct backend *b)
+static void watch_begin(struct watch *w, const struct service *s, const struct backend *b)
 {
 	const char *trouble;
 	int err;
@@ -209,7 +209,7 @@ static void begin(struct watch *w, const struct service *s, const struct backend
 	probe_next(w, s, b);
 }
 
-static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_watch_due(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct watch *w = timer->data;
 	struct service *s;
@@ -230,7 +230,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 		w->began_ms = now_ms;
 		unreachable(w, s, b);
 	} else {
-		begin(w, s, b);
+		watch_begin(w, s, b);
 	}
 }
 
@@ -259,7 +259,7 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 	blame_path_to(d, b, &r);
 	blame_way(w, s, b, &r);
 	if (!evidence_take(d, w, b, &r))
-		take(d, backend_id, &r);
+		watch_take(d, backend_id, &r);
 	reach(w, &(struct reach_input){.event = REACH_ENDS,
 				       .raw = result->reason,
 				       .reason = r.reason,
@@ -496,7 +496,7 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 	w->greeted_ms = 0;
 	w->warned = NULL;
 	w->began_ms = 0;
-	ev_timer_init(&w->due, on_due, 0, 0);
+	ev_timer_init(&w->due, on_watch_due, 0, 0);
 	w->due.data = w;
 	err = netlink_watch(d->netlink, b->id, &b->conf.address);
 	if (err)

@@ -18,7 +18,7 @@
 #include "util/log.h"
 #include "zone/zone_store.h"
 
-static void free_entry(struct zone_entry *e)
+static void zones_free_entry(struct zone_entry *e)
 {
 	if (e)
 		lookup_cancel(e->round);
@@ -70,7 +70,7 @@ void zones_commit(struct daemon *d, struct zones_draft *draft, zones_replace_fn 
 	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
 		if (!is_kept(d->zones->entries[i], (void *const *)draft->entries,
 			     MXLB_MAX_SERVICES))
-			free_entry(d->zones->entries[i]);
+			zones_free_entry(d->zones->entries[i]);
 	for (unsigned i = 0; i < CONFIG_MAX_PROBES; i++)
 		if (!is_kept(d->zones->tlsa[i], (void *const *)draft->tlsa, CONFIG_MAX_PROBES))
 			free_tlsa(d->zones->tlsa[i]);
@@ -179,8 +179,8 @@ static bool make_view(struct daemon *d, struct zone_entry *e, struct zone_view *
 }
 
 /* One of zone.c's decisions. a NULL: without an answer; who NULL: not an operator's. */
-static unsigned decide(struct daemon *d, struct zone_entry *e, const struct zone_answer *a,
-		       const char *who)
+static unsigned zones_decide(struct daemon *d, struct zone_entry *e, const struct zone_answer *a,
+			     const char *who)
 {
 	struct backend_conf takers[ZONE_MAX_SERVERS];
 	enum zone_state was = e->zone.state;
@@ -211,13 +211,13 @@ static void on_looked_up(void *ctx, const struct zone_answer *a)
 	e->round = NULL;
 	e->zone.due_ms =
 		clock_now().mono_ms + d->config->dns.refresh_min_ms; /* if it cannot be judged */
-	decide(d, e, a, NULL);
+	zones_decide(d, e, a, NULL);
 	zones_schedule(d);
 }
 
 /* ---- time ---- */
 
-static void look_up(struct daemon *d, unsigned i)
+static void zones_look_up(struct daemon *d, unsigned i)
 {
 	struct zone_entry *e = d->zones->entries[i];
 
@@ -241,7 +241,7 @@ void zones_schedule(struct daemon *d)
 		struct zone_entry *e = d->zones->entries[i];
 
 		if (e && !e->round && e->zone.due_ms <= now)
-			look_up(d, i);
+			zones_look_up(d, i);
 		if (e && !e->round)
 			earlier(&first, e->zone.due_ms);
 		if (e && e->zone.again_ms)
@@ -274,7 +274,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 		struct zone_entry *e = d->zones->entries[i];
 
 		if (e && e->zone.again_ms && e->zone.again_ms <= now)
-			decide(d, e, NULL, NULL);
+			zones_decide(d, e, NULL, NULL);
 	}
 	zones_schedule(d);
 }
@@ -349,7 +349,7 @@ int zones_accept(struct daemon *d, const char *service, const char *who)
 
 	if (!e)
 		return -ENOENT;
-	if (!(decide(d, e, NULL, who) & ZONE_APPLY))
+	if (!(zones_decide(d, e, NULL, who) & ZONE_APPLY))
 		return -EAGAIN;
 	zones_schedule(d);
 	return 0;

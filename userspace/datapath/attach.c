@@ -63,8 +63,8 @@ static bool mode_fits(enum xdp_mode wanted, int attached)
  * Returns the fd of this interface's pinned link, with this program in it, or -errno. -ENOENT: there is none, or it
  * was removed because of its mode; then *was is the mode that was attached, or XDP_ATTACHED_NONE.
  */
-static int take_over(struct datapath *dp, const char *pin, const struct interface_conf *conf,
-		     int ifindex, int *was)
+static int attach_take_over(struct datapath *dp, const char *pin, const struct interface_conf *conf,
+			    int ifindex, int *was)
 {
 	int prog = bpf_program__fd(dp->skel->progs.mxlb), fd, err;
 
@@ -91,7 +91,7 @@ static int take_over(struct datapath *dp, const char *pin, const struct interfac
 }
 
 /* Restores the previous mode, so that packets pass; the request for the other one is refused nevertheless. */
-static void put_back(struct datapath *dp, const char *pin, int ifindex, int was)
+static void attach_put_back(struct datapath *dp, const char *pin, int ifindex, int was)
 {
 	int prog = bpf_program__fd(dp->skel->progs.mxlb), fd;
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
@@ -124,8 +124,8 @@ static int create_link(struct datapath *dp, const struct interface_conf *conf, i
 }
 
 /* Once per cause, however often it is tried. */
-static int explain(struct datapath *dp, unsigned interface, const struct interface_conf *conf,
-		   int err)
+static int attach_explain(struct datapath *dp, unsigned interface,
+			  const struct interface_conf *conf, int err)
 {
 	int ifindex = dp->ports[interface].ifindex, before = dp->ports[interface].err;
 	char advice[256] = "see the system's log";
@@ -217,7 +217,7 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 	}
 	forget_link(dp, interface);
 	fetch_link(dp, ifindex, pins_of_link(dp, ifindex, pin));
-	fd = take_over(dp, pin, conf, ifindex, &was);
+	fd = attach_take_over(dp, pin, conf, ifindex, &was);
 	dp->ports[interface].fresh = fd == -ENOENT && was == XDP_ATTACHED_NONE;
 	if (fd == -ENOENT) {
 		fd = create_link(dp, conf, ifindex);
@@ -228,10 +228,10 @@ int datapath_attach(struct datapath *dp, unsigned interface, const struct interf
 			fd = err;
 		}
 		if (fd < 0)
-			put_back(dp, pin, ifindex, was);
+			attach_put_back(dp, pin, ifindex, was);
 	}
 	if (fd < 0)
-		return explain(dp, interface, conf, fd);
+		return attach_explain(dp, interface, conf, fd);
 	dp->ports[interface].err = 0;
 	dp->ports[interface].link_fd = fd;
 	dp->ports[interface].attached = ifindex;

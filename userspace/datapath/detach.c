@@ -15,7 +15,7 @@
 #include "util/log.h"
 #include "util/names.h"
 
-static int trouble(const char *what, int err)
+static int detach_trouble(const char *what, int err)
 {
 	if (err)
 		log_error("event=detach_failed what=\"%s\" error=\"%s\"", what, strerror(-err));
@@ -30,15 +30,15 @@ static int detach_link(const char *pin)
 	int fd = bpf_obj_get(pin), err;
 
 	if (fd < 0)
-		return trouble(pin, -errno);
+		return detach_trouble(pin, -errno);
 	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.xdp.ifindex)
-		trouble("probes' filter", probetunnel_remove(info.xdp.ifindex));
+		detach_trouble("probes' filter", probetunnel_remove(info.xdp.ifindex));
 	err = bpf_link_detach(fd) ? -errno : 0;
 	close(fd);
 	if (!err)
 		log_info("event=detached interface=%s cause=detach",
 			 names_interface((int)info.xdp.ifindex, (char[NAMES_SIZE]){0}));
-	return trouble(pin, err);
+	return detach_trouble(pin, err);
 }
 
 /* Removes the pins of one layout. What cannot be detached stays pinned, so that it can be retried. */
@@ -50,19 +50,19 @@ static int detach_layout(const char *path)
 	int err = 0, one;
 
 	if (!dir)
-		return trouble(path, -errno);
+		return detach_trouble(path, -errno);
 	while ((entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' || offload_restore(path, entry->d_name))
 			continue;
 		snprintf(pin, sizeof(pin), "%s/%s", path, entry->d_name);
 		one = strncmp(entry->d_name, "link_", 5) ? 0 : detach_link(pin);
 		if (!one && unlink(pin))
-			one = trouble(pin, -errno);
+			one = detach_trouble(pin, -errno);
 		err = err ?: one;
 	}
 	closedir(dir);
 	if (!err && rmdir(path))
-		err = trouble(path, -errno);
+		err = detach_trouble(path, -errno);
 	return err;
 }
 
@@ -75,7 +75,7 @@ static int detach_layouts(const char *pins)
 	unsigned layout;
 
 	if (!dir)
-		return trouble(pins, -errno);
+		return detach_trouble(pins, -errno);
 	while ((entry = readdir(dir))) {
 		if (!pins_layout(entry->d_name, &layout))
 			continue;
@@ -104,7 +104,7 @@ static int detach_interfaces(struct datapath *dp, const struct netlink *n)
 	for (unsigned i = 0; (link = netlink_link(n, i)); i++) {
 		int one = link->ifindex ? probetunnel_remove(link->ifindex) : 0;
 
-		err = err ?: trouble("probes' filter", one);
+		err = err ?: detach_trouble("probes' filter", one);
 	}
 	return err;
 }
@@ -115,6 +115,6 @@ int datapath_detach(struct datapath *dp, struct netlink *n)
 
 	one = detach_interfaces(dp, n);
 	err = err ?: one;
-	one = trouble("probes' rules and tables", netlink_detach_all(n));
+	one = detach_trouble("probes' rules and tables", netlink_detach_all(n));
 	return err ?: one;
 }

@@ -167,8 +167,8 @@ static void client_of(struct datapath *dp, uint64_t i, struct flow_row *flow)
 }
 
 /* What entry i, at that address, is. False: it is free, or being written. */
-static bool row_of(struct datapath *dp, union mxlb_entry *at, uint64_t i, uint16_t epoch,
-		   struct flow_row *flow)
+static bool flow_table_row_of(struct datapath *dp, union mxlb_entry *at, uint64_t i, uint16_t epoch,
+			      struct flow_row *flow)
 {
 	union mxlb_entry e = entry_load(at);
 
@@ -195,7 +195,7 @@ bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
 	struct flow_row flow;
 
 	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++)
-		if (row_of(dp, at, i, epoch, &flow))
+		if (flow_table_row_of(dp, at, i, epoch, &flow))
 			fn(ctx, &flow);
 	return first + n < datapath_places(dp);
 }
@@ -263,7 +263,7 @@ void datapath_look(struct datapath *dp, uint64_t first, uint64_t n,
 	struct flow_row flow;
 
 	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++)
-		if (row_of(dp, at, i, epoch, &flow))
+		if (flow_table_row_of(dp, at, i, epoch, &flow))
 			fn(ctx, i, &flow);
 		else if (!entry_load(at).backend)
 			fn(ctx, i, NULL);

@@ -18,7 +18,7 @@
 #include "datapath/datapath_internal.h"
 #include "util/log.h"
 
-static int refuse(int err, const char *what, const char *advice)
+static int load_refuse(int err, const char *what, const char *advice)
 {
 	log_error("event=refused what=\"%s\" error=\"%s\" advice=\"%s\"", what, strerror(-err),
 		  advice);
@@ -33,22 +33,23 @@ static int lock_pins(struct datapath *dp)
 
 	if (mkdir(pin, 0700) && errno != EEXIST && errno != ENOENT && errno != EACCES &&
 	    errno != EPERM)
-		return refuse(-errno, pin, "give datapath.pin a directory on a bpf file system");
+		return load_refuse(-errno, pin,
+				   "give datapath.pin a directory on a bpf file system");
 	if (statfs(pin, &fs))
-		return refuse(-errno, pin,
-			      errno == ENOENT
-				      ? "mount a bpf file system: mount -t bpf bpf /sys/fs/bpf"
-				      : "run mxlbd as root, or give it the pin directory");
+		return load_refuse(-errno, pin,
+				   errno == ENOENT
+					   ? "mount a bpf file system: mount -t bpf bpf /sys/fs/bpf"
+					   : "run mxlbd as root, or give it the pin directory");
 	if (fs.f_type != BPF_FS_MAGIC) {
 		rmdir(pin); /* only if it is empty, as a new one is */
-		return refuse(-ENOTDIR, pin,
-			      "this is no bpf file system: mount -t bpf bpf /sys/fs/bpf");
+		return load_refuse(-ENOTDIR, pin,
+				   "this is no bpf file system: mount -t bpf bpf /sys/fs/bpf");
 	}
 	dp->lock_fd = open(pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dp->lock_fd < 0)
-		return refuse(-errno, pin, "run mxlbd as root, or give it the pin directory");
+		return load_refuse(-errno, pin, "run mxlbd as root, or give it the pin directory");
 	if (flock(dp->lock_fd, LOCK_EX | LOCK_NB))
-		return refuse(
+		return load_refuse(
 			errno == EWOULDBLOCK ? -EBUSY : -errno, pin,
 			"another mxlbd runs with this datapath.pin; stop it first or give each its own");
 	return 0;
@@ -57,7 +58,8 @@ static int lock_pins(struct datapath *dp)
 static int make_dir(struct datapath *dp)
 {
 	if (mkdir(dp->dir, 0700) && errno != EEXIST)
-		return refuse(-errno, dp->dir, "run mxlbd as root, or give it the pin directory");
+		return load_refuse(-errno, dp->dir,
+				   "run mxlbd as root, or give it the pin directory");
 	return 0;
 }
 
@@ -127,7 +129,7 @@ int pins_map_all(struct datapath *dp, int protection)
 		*at = mmap(NULL, mapped_len(map), protection, MAP_SHARED, bpf_map__fd(map), 0);
 		if (*at == MAP_FAILED) {
 			*at = NULL;
-			return refuse(-errno, bpf_map__name(map), "give this box more memory");
+			return load_refuse(-errno, bpf_map__name(map), "give this box more memory");
 		}
 	}
 	return 0;
@@ -299,13 +301,13 @@ static int open_program(struct datapath *dp, const struct datapath_conf *conf)
 {
 	dp->skel = mxlb_bpf__open();
 	if (!dp->skel)
-		return refuse(-errno, "open the BPF object", "report this");
+		return load_refuse(-errno, "open the BPF object", "report this");
 	dp->skel->rodata->probe_mark = conf->mark;
 	dp->skel->rodata->probe_mask = conf->mark_mask;
 	return size_flows(dp, conf->flows);
 }
 
-static int load(struct datapath *dp, const struct datapath_conf *conf)
+static int load_load(struct datapath *dp, const struct datapath_conf *conf)
 {
 	int err = refusal_capabilities();
 
@@ -399,7 +401,7 @@ int datapath_open(const struct datapath_conf *conf, struct datapath **out)
 	if (!err)
 		err = migrate_begin(dp);
 	if (!err)
-		err = load(dp, conf);
+		err = load_load(dp, conf);
 	if (!err)
 		err = map_all(dp);
 	if (!err)

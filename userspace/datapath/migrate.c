@@ -103,7 +103,7 @@ static int find_others(struct datapath *dp)
 	return n;
 }
 
-static int refuse(const struct datapath *dp, const char *why)
+static int migrate_refuse(const struct datapath *dp, const char *why)
 {
 	log_error(
 		"event=refused what=\"take over from %s\" error=\"%s\" advice=\"start the mxlbd that "
@@ -136,7 +136,8 @@ static int go_on(const struct datapath *dp)
 		if (theirs >= 0)
 			close(theirs);
 	}
-	return same ? 0 : refuse(dp, "two layouts are in force, each with flows of its own");
+	return same ? 0
+		    : migrate_refuse(dp, "two layouts are in force, each with flows of its own");
 }
 
 /* Rule 2. */
@@ -149,14 +150,14 @@ static int pin_kept(const struct datapath *dp)
 		int fd = get_kept(dp->old, pins_kept[i]);
 
 		if (fd < 0)
-			return refuse(dp, fd == -ENOENT ? "its flows have another format"
-							: strerror(-fd));
+			return migrate_refuse(dp, fd == -ENOENT ? "its flows have another format"
+								: strerror(-fd));
 		snprintf(pin, sizeof(pin), "%s/%s_%d", dp->dir, pins_kept[i], MXLB_KEPT);
 		if (bpf_obj_pin(fd, pin))
 			err = -errno;
 		close(fd);
 	}
-	return err ? refuse(dp, strerror(-err)) : 0;
+	return err ? migrate_refuse(dp, strerror(-err)) : 0;
 }
 
 int migrate_begin(struct datapath *dp)
@@ -166,7 +167,7 @@ int migrate_begin(struct datapath *dp)
 	if (n <= 0)
 		return n;
 	if (n > 1)
-		return refuse(dp, "more than one other layout is in force");
+		return migrate_refuse(dp, "more than one other layout is in force");
 	if (has_links(dp->dir))
 		return go_on(dp);
 	err = empty_dir(dp->dir);
@@ -187,10 +188,10 @@ int migrate_keys(struct datapath *dp)
 		return 0;
 	fd = get_kept(dp->old, "control");
 	if (fd < 0)
-		return refuse(dp, "its keys are not there");
+		return migrate_refuse(dp, "its keys are not there");
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.value_size != sizeof(old) ||
 	    bpf_map_lookup_elem(fd, &key, &old))
-		err = refuse(dp, "its keys can't be read");
+		err = migrate_refuse(dp, "its keys can't be read");
 	close(fd);
 	if (err)
 		return err;

@@ -49,7 +49,7 @@ static __u32 own_id(const struct datapath *dp)
 		       : info.id;
 }
 
-static int put(const struct datapath *dp, int ifindex)
+static int probetunnel_put(const struct datapath *dp, int ifindex)
 {
 	struct bpf_tc_hook hook = hook_of(ifindex);
 	struct bpf_tc_opts opts = filter();
@@ -92,7 +92,7 @@ static void set(struct datapath *dp, unsigned port, bool wanted)
 
 	if (!ifindex)
 		return;
-	err = wanted ? put(dp, ifindex) : probetunnel_remove(ifindex);
+	err = wanted ? probetunnel_put(dp, ifindex) : probetunnel_remove(ifindex);
 	if (err && err != -ENODEV && err != t->err)
 		log_error(
 			"event=probe_tunnel_failed interface=%s error=\"%s\" advice=\"probes can't take the "

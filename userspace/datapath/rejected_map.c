@@ -6,7 +6,8 @@
 #include "util/clock.h"
 
 /* False: it is free, or two CPUs were filling it at a time. */
-static bool row_of(const struct datapath *dp, uint32_t slot, uint64_t now, struct rejected_row *row)
+static bool rejected_map_row_of(const struct datapath *dp, uint32_t slot, uint64_t now,
+				struct rejected_row *row)
 {
 	struct mxlb_rejected r;
 	uint32_t v4;
@@ -36,6 +37,6 @@ void datapath_each_rejected(const struct datapath *dp,
 	struct rejected_row row;
 
 	for (uint32_t i = 0; dp->rejected && i < MXLB_REJECTED; i++)
-		if (row_of(dp, i, now, &row))
+		if (rejected_map_row_of(dp, i, now, &row))
 			fn(ctx, &row);
 }

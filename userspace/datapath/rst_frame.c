@@ -63,7 +63,7 @@ static uint32_t sum(const void *at, size_t len, uint32_t from)
 	return from;
 }
 
-static uint16_t fold(uint32_t s)
+static uint16_t rst_frame_fold(uint32_t s)
 {
 	while (s >> 16)
 		s = (s & 0xffff) + (s >> 16);
@@ -114,8 +114,8 @@ static int syn4(int fd, const struct addr *vip, const struct addr *client, struc
 
 	memcpy(&p.ip.saddr, vip->b + 12, sizeof(p.ip.saddr));
 	memcpy(&p.ip.daddr, client->b + 12, sizeof(p.ip.daddr));
-	p.tcp.check =
-		fold(sum(&p.tcp, sizeof(p.tcp), sum(&p.ip.saddr, 8, IPPROTO_TCP + sizeof(p.tcp))));
+	p.tcp.check = rst_frame_fold(
+		sum(&p.tcp, sizeof(p.tcp), sum(&p.ip.saddr, 8, IPPROTO_TCP + sizeof(p.tcp))));
 	return send_to(fd, &p, sizeof(p),
 		       client); /* the kernel fills in the IP checksum (raw(7)) */
 }
@@ -133,7 +133,7 @@ static int syn6(int fd, const struct addr *vip, const struct addr *client, struc
 	p.ip.ip6_hlim = FORGE_TTL;
 	memcpy(&p.ip.ip6_src, vip->b, sizeof(p.ip.ip6_src));
 	memcpy(&p.ip.ip6_dst, client->b, sizeof(p.ip.ip6_dst));
-	p.tcp.check = fold(
+	p.tcp.check = rst_frame_fold(
 		sum(&p.tcp, sizeof(p.tcp), sum(&p.ip.ip6_src, 32, IPPROTO_TCP + sizeof(p.tcp))));
 	return send_to(fd, &p, sizeof(p), client);
 }

@@ -86,7 +86,7 @@ void verify_freed(struct datapath *dp, uint32_t backend_id)
 }
 
 /* Word by word, as the program reads. */
-static bool put_back(const struct region *r)
+static bool verify_put_back(const struct region *r)
 {
 	bool differs = false;
 
@@ -100,7 +100,7 @@ static bool put_back(const struct region *r)
 }
 
 /* Each time is counted, and logged unless the same was a moment ago. kind: VERIFIED_*, or the region's number. */
-static void complain(struct datapath *dp, const char *what, unsigned kind)
+static void verify_complain(struct datapath *dp, const char *what, unsigned kind)
 {
 	dp->maps_changed++;
 	if (!log_seldom(&dp->verified->said_ms[kind]))
@@ -135,11 +135,11 @@ void verify_restore(struct datapath *dp)
 		return;
 	if (dp->control->front != v->front_index) {
 		__atomic_store_n(&dp->control->front, v->front_index, __ATOMIC_RELEASE);
-		complain(dp, "front", VERIFIED_FRONT);
+		verify_complain(dp, "front", VERIFIED_FRONT);
 	}
 	for (unsigned i = 0; region(dp, i, &r); i++)
-		if (put_back(&r))
-			complain(dp, r.what, i);
+		if (verify_put_back(&r))
+			verify_complain(dp, r.what, i);
 }
 
 /* Empties a bucket that will be full again later than any burst explains. unit_bits: of its time, in ns. */
@@ -172,12 +172,12 @@ static void restore_others(struct datapath *dp)
 	if (dp->role_set)
 		datapath_set_role(dp, dp->role_word);
 	if (dp->foreign_role)
-		complain(dp, "role", VERIFIED_ROLE);
+		verify_complain(dp, "role", VERIFIED_ROLE);
 	dp->foreign_role = false;
 	if (buckets_put_back(dp))
-		complain(dp, "buckets", VERIFIED_BUCKETS);
+		verify_complain(dp, "buckets", VERIFIED_BUCKETS);
 	if (dp->foreign_flows)
-		complain(dp, "flows", VERIFIED_FLOWS);
+		verify_complain(dp, "flows", VERIFIED_FLOWS);
 	dp->foreign_flows = 0;
 }
 
@@ -188,12 +188,12 @@ bool datapath_verify(struct datapath *dp)
 	verify_restore(dp);
 	restore_others(dp);
 	if (log_seldom(&dp->verified->allow_ms) && !allow_is_sound(dp)) {
-		complain(dp, "allow", VERIFIED_ALLOW);
+		verify_complain(dp, "allow", VERIFIED_ALLOW);
 		return false;
 	}
 	if (rings_are_sound(dp))
 		return true;
-	complain(dp, "ring", VERIFIED_RING);
+	verify_complain(dp, "ring", VERIFIED_RING);
 	return false;
 }
 

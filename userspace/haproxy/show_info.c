@@ -26,7 +26,7 @@ static void release_date(char *text, size_t size)
 		snprintf(text, size, "0000/00/00");
 }
 
-static struct traffic sum_traffic(const struct model *m, unsigned *n_backends)
+static struct traffic show_info_sum_traffic(const struct model *m, unsigned *n_backends)
 {
 	struct traffic sum = {0};
 
@@ -50,8 +50,8 @@ struct printer {
 	bool any;
 };
 
-static void put(struct printer *p, unsigned pos, const char *name, const char *tags,
-		struct typed_value v)
+static void show_info_put(struct printer *p, unsigned pos, const char *name, const char *tags,
+			  struct typed_value v)
 {
 	struct typed_field f = {pos, name, tags};
 
@@ -68,16 +68,16 @@ static void put(struct printer *p, unsigned pos, const char *name, const char *t
 	p->any = true;
 }
 
-static void put_text(struct printer *p, unsigned pos, const char *name, const char *tags,
-		     const char *text)
+static void show_info_put_text(struct printer *p, unsigned pos, const char *name, const char *tags,
+			       const char *text)
 {
-	put(p, pos, name, tags, (struct typed_value){.kind = TYPED_TEXT, .text = text});
+	show_info_put(p, pos, name, tags, (struct typed_value){.kind = TYPED_TEXT, .text = text});
 }
 
-static void put_number(struct printer *p, unsigned pos, const char *name, const char *tags,
-		       uint64_t n)
+static void show_info_put_number(struct printer *p, unsigned pos, const char *name,
+				 const char *tags, uint64_t n)
 {
-	put(p, pos, name, tags, (struct typed_value){.kind = TYPED_U64, .n = n});
+	show_info_put(p, pos, name, tags, (struct typed_value){.kind = TYPED_U64, .n = n});
 }
 
 /* Rule 2. */
@@ -89,7 +89,7 @@ void render_dialect(const struct control_info *info, char *text, size_t size)
 }
 
 /* Fields that mxlb does not have, so 0: HAProxy's clients read them without checking whether they exist. */
-static void put_zeros(struct printer *p, unsigned first, unsigned last)
+static void show_info_put_zeros(struct printer *p, unsigned first, unsigned last)
 {
 	static const struct {
 		unsigned pos;
@@ -126,19 +126,19 @@ static void put_zeros(struct printer *p, unsigned first, unsigned last)
 
 	for (size_t i = 0; i < sizeof(zeros) / sizeof(zeros[0]); i++)
 		if (zeros[i].pos >= first && zeros[i].pos <= last)
-			put_number(p, zeros[i].pos, zeros[i].name, zeros[i].tags, 0);
+			show_info_put_number(p, zeros[i].pos, zeros[i].name, zeros[i].tags, 0);
 }
 
 static void put_rates(struct printer *p, const struct tally_rate *r)
 {
 	uint64_t now = r ? r->now : 0, max = r ? r->max : 0;
 
-	put_number(p, 26, "ConnRate", "MRP", now);
-	put_zeros(p, 27, 27);
-	put_number(p, 28, "MaxConnRate", "MMP", max);
-	put_number(p, 29, "SessRate", "MRP", now);
-	put_zeros(p, 30, 30);
-	put_number(p, 31, "MaxSessRate", "MMP", max);
+	show_info_put_number(p, 26, "ConnRate", "MRP", now);
+	show_info_put_zeros(p, 27, 27);
+	show_info_put_number(p, 28, "MaxConnRate", "MMP", max);
+	show_info_put_number(p, 29, "SessRate", "MRP", now);
+	show_info_put_zeros(p, 30, 30);
+	show_info_put_number(p, 31, "MaxSessRate", "MMP", max);
 }
 
 /* HAProxy's, at their places in its list (2.6). */
@@ -157,31 +157,31 @@ static void put_haproxys(struct printer *p, const struct model *m, const struct 
 	render_dialect(info, version, sizeof(version));
 	snprintf(about, sizeof(about), "mxlb %s (%s)", info->version ? info->version : "0",
 		 info->build ? info->build : "?");
-	put_text(p, 0, "Name", "POS", "HAProxy"); /* rule 1 */
-	put_text(p, 1, "Version", "POS", version);
-	put_text(p, 2, "Release_date", "POS", date);
-	put_number(p, 3, "Nbthread", "CGS", 1);
-	put_number(p, 4, "Nbproc", "CGS", 1);
-	put_number(p, 5, "Process_num", "KGP", 1);
-	put_number(p, 6, "Pid", "SGP", info->pid);
-	put_text(p, 7, "Uptime", "MDP", uptime);
-	put_number(p, 8, "Uptime_sec", "MDP", up);
-	put_zeros(p, 9, 12);
-	put_number(p, 15, "Maxconn", "CLP", m->config->datapath.flows);
-	put_number(p, 16, "Hard_maxconn", "CLP", m->config->datapath.flows);
-	put_number(p, 17, "CurrConns", "MGP", sum->flows);
-	put_number(p, 18, "CumConns", "MCP", sum->new_flows);
-	put_number(p, 19, "CumReq", "MCP", sum->new_flows);
-	put_zeros(p, 20, 25);
+	show_info_put_text(p, 0, "Name", "POS", "HAProxy"); /* rule 1 */
+	show_info_put_text(p, 1, "Version", "POS", version);
+	show_info_put_text(p, 2, "Release_date", "POS", date);
+	show_info_put_number(p, 3, "Nbthread", "CGS", 1);
+	show_info_put_number(p, 4, "Nbproc", "CGS", 1);
+	show_info_put_number(p, 5, "Process_num", "KGP", 1);
+	show_info_put_number(p, 6, "Pid", "SGP", info->pid);
+	show_info_put_text(p, 7, "Uptime", "MDP", uptime);
+	show_info_put_number(p, 8, "Uptime_sec", "MDP", up);
+	show_info_put_zeros(p, 9, 12);
+	show_info_put_number(p, 15, "Maxconn", "CLP", m->config->datapath.flows);
+	show_info_put_number(p, 16, "Hard_maxconn", "CLP", m->config->datapath.flows);
+	show_info_put_number(p, 17, "CurrConns", "MGP", sum->flows);
+	show_info_put_number(p, 18, "CumConns", "MCP", sum->new_flows);
+	show_info_put_number(p, 19, "CumReq", "MCP", sum->new_flows);
+	show_info_put_zeros(p, 20, 25);
 	put_rates(p, info->rate);
-	put_zeros(p, 32, 44);
-	put_number(p, 47, "Tasks", "MGP", n_backends);
-	put_zeros(p, 48, 48);
-	put_number(p, 49, "Idle_pct", "MaP", info->idle_pct);
-	put_text(p, 50, "node", "COS", host.nodename);
-	put_text(p, 51, "description", "COS", about);
-	put_zeros(p, 52, 52);
-	put_number(p, 70, "Start_time_sec", "MDP", (uint64_t)(now_wall_ms / 1000) - up);
+	show_info_put_zeros(p, 32, 44);
+	show_info_put_number(p, 47, "Tasks", "MGP", n_backends);
+	show_info_put_zeros(p, 48, 48);
+	show_info_put_number(p, 49, "Idle_pct", "MaP", info->idle_pct);
+	show_info_put_text(p, 50, "node", "COS", host.nodename);
+	show_info_put_text(p, 51, "description", "COS", about);
+	show_info_put_zeros(p, 52, 52);
+	show_info_put_number(p, 70, "Start_time_sec", "MDP", (uint64_t)(now_wall_ms / 1000) - up);
 }
 
 #define OWN 1000 /* the first of mxlb's own fields */
@@ -191,25 +191,25 @@ static void put_own(struct printer *p, const struct model *m, const struct contr
 {
 	bool failed = info->config_last_error && *info->config_last_error;
 
-	put_text(p, OWN - 2, "Mxlb_version", "POS", info->version ? info->version : "0");
-	put_text(p, OWN - 1, "Mxlb_build", "POS", info->build ? info->build : "?");
-	put_number(p, OWN, "Services", "MGP", m->n_services);
-	put_number(p, OWN + 1, "Backends", "MGP", n_backends);
-	put_text(p, OWN + 2, "Reload", "SGP", failed ? "failed" : "ok");
-	put_number(p, OWN + 3, "Probe_child_restarts", "MCP", info->probe_child_restarts);
-	put_number(p, OWN + 4, "Probes", "MCP", info->probes);
-	put_number(p, OWN + 5, "Probes_hinted", "MCP", info->probes_hinted);
-	put_number(p, OWN + 6, "Probe_late_p50_ms", "MDP", info->probe_late_p50_ms);
-	put_number(p, OWN + 7, "Probe_late_p99_ms", "MDP", info->probe_late_p99_ms);
-	put_number(p, OWN + 8, "Probe_late_max_ms", "MMP", info->probe_late_max_ms);
-	put_number(p, OWN + 9, "Turn_max_ms", "MMP", info->turn_max_ms);
-	put_number(p, OWN + 10, "Maps_changed", "MCP", info->maps_changed);
+	show_info_put_text(p, OWN - 2, "Mxlb_version", "POS", info->version ? info->version : "0");
+	show_info_put_text(p, OWN - 1, "Mxlb_build", "POS", info->build ? info->build : "?");
+	show_info_put_number(p, OWN, "Services", "MGP", m->n_services);
+	show_info_put_number(p, OWN + 1, "Backends", "MGP", n_backends);
+	show_info_put_text(p, OWN + 2, "Reload", "SGP", failed ? "failed" : "ok");
+	show_info_put_number(p, OWN + 3, "Probe_child_restarts", "MCP", info->probe_child_restarts);
+	show_info_put_number(p, OWN + 4, "Probes", "MCP", info->probes);
+	show_info_put_number(p, OWN + 5, "Probes_hinted", "MCP", info->probes_hinted);
+	show_info_put_number(p, OWN + 6, "Probe_late_p50_ms", "MDP", info->probe_late_p50_ms);
+	show_info_put_number(p, OWN + 7, "Probe_late_p99_ms", "MDP", info->probe_late_p99_ms);
+	show_info_put_number(p, OWN + 8, "Probe_late_max_ms", "MMP", info->probe_late_max_ms);
+	show_info_put_number(p, OWN + 9, "Turn_max_ms", "MMP", info->turn_max_ms);
+	show_info_put_number(p, OWN + 10, "Maps_changed", "MCP", info->maps_changed);
 	for (unsigned i = 0; i < m->config->n_interfaces && i < MXLB_MAX_PORTS; i++) {
 		char name[sizeof("Xdp_") + IF_NAMESIZE];
 
 		snprintf(name, sizeof(name), "Xdp_%s", m->config->interfaces[i].name);
 		if (info->xdp_mode[i])
-			put_text(p, OWN + 100 + i, name, "SGP", info->xdp_mode[i]);
+			show_info_put_text(p, OWN + 100 + i, name, "SGP", info->xdp_mode[i]);
 	}
 }
 
@@ -218,7 +218,7 @@ void render_info(const struct model *m, const struct control_info *info, int64_t
 {
 	struct printer p = {.out = out, .format = format};
 	unsigned n_backends;
-	struct traffic sum = sum_traffic(m, &n_backends);
+	struct traffic sum = show_info_sum_traffic(m, &n_backends);
 
 	put_haproxys(&p, m, info, now_wall_ms, n_backends, &sum);
 	put_own(&p, m, info, n_backends);

@@ -45,7 +45,7 @@ static void print_typed(struct buf *out, const struct stat_row *r)
 	}
 }
 
-static void print_json(struct buf *out, const struct stat_row *r, bool first)
+static void show_stat_print_json(struct buf *out, const struct stat_row *r, bool first)
 {
 	static const char *const types[] = {"Frontend", "Backend", "Server"};
 	const char *before = first ? "[" : ",[";
@@ -77,7 +77,7 @@ static bool wants(const struct filter *f, const struct stat_row *r)
 	return !f->no_maint || strcmp(status, "MAINT") != 0;
 }
 
-struct listing {
+struct stat_listing {
 	struct request *r;
 	struct filter filter;
 	struct control_info info;
@@ -85,7 +85,7 @@ struct listing {
 	bool any;
 };
 
-static void list_row(struct listing *l, const struct stat_row *row)
+static void list_row(struct stat_listing *l, const struct stat_row *row)
 {
 	struct buf *out = l->r->out;
 
@@ -96,11 +96,11 @@ static void list_row(struct listing *l, const struct stat_row *row)
 	else if (l->filter.format == FORMAT_TYPED)
 		print_typed(out, row);
 	else
-		print_json(out, row, !l->any);
+		show_stat_print_json(out, row, !l->any);
 	l->any = true;
 }
 
-static void list_service(struct listing *l, const struct service *s)
+static void list_service(struct stat_listing *l, const struct service *s)
 {
 	struct stat_row row;
 
@@ -114,7 +114,7 @@ static void list_service(struct listing *l, const struct service *s)
 	list_row(l, &row);
 }
 
-static const struct service *find_service(const struct model *m, const char *name)
+static const struct service *show_stat_find_service(const struct model *m, const char *name)
 {
 	for (unsigned i = 0; i < m->n_services; i++)
 		if (!strcmp(m->services[i].conf.name, name))
@@ -133,7 +133,7 @@ static bool take_place(struct request *r, unsigned at, struct filter *f)
 		return true;
 	iid = strtol(r->args[at], &end, 10);
 	if (*end) {
-		s = find_service(r->env->model, r->args[at]);
+		s = show_stat_find_service(r->env->model, r->args[at]);
 		if (!s) {
 			command_error(r, "No such proxy.\n");
 			return false;
@@ -165,7 +165,8 @@ static bool take_filter(struct request *r, struct filter *f)
 
 void statlist_run(struct request *r)
 {
-	struct listing l = {.r = r, .filter = {.types = UINT_MAX, .sid = -1}, .now = clock_now()};
+	struct stat_listing l = {
+		.r = r, .filter = {.types = UINT_MAX, .sid = -1}, .now = clock_now()};
 	struct model *m = r->env->model;
 	bool json;
 
@@ -210,7 +211,7 @@ static void server_state(struct buf *out, const struct service *s, const struct 
 void statlist_servers(struct request *r)
 {
 	const struct model *m = r->env->model;
-	const struct service *only = r->n_args ? find_service(m, r->args[0]) : NULL;
+	const struct service *only = r->n_args ? show_stat_find_service(m, r->args[0]) : NULL;
 
 	if (r->n_args && !only) {
 		command_error(r, "Can't find backend.\n");

@@ -19,7 +19,7 @@ const struct typed_field stat_columns[STAT_COUNT] = {
 #undef UNKNOWN
 };
 
-static void put_text(struct stat_row *r, enum stat_column c, const char *text)
+static void stat_row_put_text(struct stat_row *r, enum stat_column c, const char *text)
 {
 	r->v[c] = (struct typed_value){.kind = TYPED_TEXT, .text = text};
 }
@@ -60,7 +60,7 @@ static const enum stat_column zeros_server[] = {
 	STAT_ttime_max,	    STAT_eint,	       STAT_idle_conn_cur, STAT_safe_conn_cur,
 	STAT_used_conn_cur, STAT_need_conn_est};
 
-static void put_zeros(struct stat_row *r)
+static void stat_row_put_zeros(struct stat_row *r)
 {
 	static const struct {
 		const enum stat_column *columns;
@@ -81,21 +81,21 @@ uint32_t stat_iid(const struct service *s)
 	return s->id + 1;
 }
 
-static void begin(struct stat_row *r, const struct service *s, enum stat_type of, const char *name,
-		  uint32_t sid)
+static void stat_row_begin(struct stat_row *r, const struct service *s, enum stat_type of,
+			   const char *name, uint32_t sid)
 {
 	memset(r, 0, sizeof(*r));
 	r->of = of;
 	r->iid = stat_iid(s);
 	r->sid = sid;
-	put_text(r, STAT_pxname, s->conf.name);
-	put_text(r, STAT_svname, name);
-	put_text(r, STAT_mode, "tcp");
+	stat_row_put_text(r, STAT_pxname, s->conf.name);
+	stat_row_put_text(r, STAT_svname, name);
+	stat_row_put_text(r, STAT_mode, "tcp");
 	put_u32(r, STAT_pid, 1); /* the number of the process, as HAProxy's */
 	put_u32(r, STAT_iid, r->iid);
 	put_u32(r, STAT_sid, sid);
 	put_u32(r, STAT_type, of);
-	put_zeros(r);
+	stat_row_put_zeros(r);
 }
 
 static void put_rate(struct stat_row *r, const struct tally_rate *rate, uint64_t now_ms)
@@ -128,7 +128,7 @@ static void put_traffic(struct stat_row *r, const struct traffic *t)
 	put_u64(r, STAT_wretr, t->retransmits);
 }
 
-static struct traffic sum_traffic(const struct service *s)
+static struct traffic stat_row_sum_traffic(const struct service *s)
 {
 	struct traffic sum = {0};
 
@@ -159,15 +159,16 @@ static void put_drops(struct stat_row *r, const uint64_t *drops)
 void stat_frontend(const struct model *m, const struct service *s, const struct control_info *info,
 		   struct now now, struct stat_row *r)
 {
-	struct traffic sum = sum_traffic(s);
+	struct traffic sum = stat_row_sum_traffic(s);
 
-	begin(r, s, STAT_FRONTEND, "FRONTEND", 0);
+	stat_row_begin(r, s, STAT_FRONTEND, "FRONTEND", 0);
 	put_traffic(r, &sum);
 	put_rate(r, &s->tally.rate, now.mono_ms);
 	put_u32(r, STAT_slim, m->config->datapath.flows);
-	put_text(r, STAT_status,
-		 s->tier.state == SERVICE_NOT_READY || s->tier.state == SERVICE_BLIND ? "STOP"
-										      : "OPEN");
+	stat_row_put_text(r, STAT_status,
+			  s->tier.state == SERVICE_NOT_READY || s->tier.state == SERVICE_BLIND
+				  ? "STOP"
+				  : "OPEN");
 	if (info->service_drops && s->id < MXLB_MAX_SERVICES)
 		put_drops(r, info->service_drops[s->id]);
 }
@@ -179,14 +180,15 @@ static void put_check(struct stat_row *r, const struct service *s, const struct 
 
 	if (b->admin == ADMIN_MAINT)
 		return;
-	put_text(r, STAT_check_status, stat_check_name(c));
-	put_text(r, STAT_check_desc, stat_check_text(c));
+	stat_row_put_text(r, STAT_check_status, stat_check_name(c));
+	stat_row_put_text(r, STAT_check_desc, stat_check_text(c));
 	put_u32(r, STAT_check_rise, s->probe.rise);
 	put_u32(r, STAT_check_fall, s->probe.fall);
 	put_u32(r, STAT_check_health, stat_health(s, b));
 	if (!b->last_wall_ms)
 		return;
-	put_text(r, STAT_last_chk, b->last.text[0] ? b->last.text : reason_text(b->last.reason));
+	stat_row_put_text(r, STAT_last_chk,
+			  b->last.text[0] ? b->last.text : reason_text(b->last.reason));
 	put_u64(r, STAT_check_duration, b->last.total_ms);
 	if (b->last.smtp_code)
 		put_u32(r, STAT_check_code, b->last.smtp_code);
@@ -197,11 +199,11 @@ void stat_server(const struct service *s, const struct backend *b, struct now no
 {
 	bool backup = stat_is_backup(s, b);
 
-	begin(r, s, STAT_SERVER, b->conf.name, b->id);
+	stat_row_begin(r, s, STAT_SERVER, b->conf.name, b->id);
 	put_traffic(r, &b->traffic);
 	put_rate(r, &b->tally.rate, now.mono_ms);
-	put_text(r, STAT_status, stat_status(s, b, r->status, sizeof(r->status)));
-	put_text(r, STAT_addr, addr_port_text(&b->conf.address, s->conf.port, r->addr));
+	stat_row_put_text(r, STAT_status, stat_status(s, b, r->status, sizeof(r->status)));
+	stat_row_put_text(r, STAT_addr, addr_port_text(&b->conf.address, s->conf.port, r->addr));
 	put_u32(r, STAT_weight, b->weight);
 	put_u32(r, STAT_uweight, b->weight);
 	put_u32(r, STAT_act, !backup);
@@ -225,10 +227,10 @@ void stat_backend(const struct model *m, const struct service *s, const struct c
 {
 	bool served = s->tier.state != SERVICE_DOWN && s->tier.state != SERVICE_NOT_READY &&
 		      s->tier.state != SERVICE_BLIND;
-	struct traffic sum = sum_traffic(s);
+	struct traffic sum = stat_row_sum_traffic(s);
 	uint32_t act = 0, bck = 0, weight = 0;
 
-	begin(r, s, STAT_BACKEND, "BACKEND", 0);
+	stat_row_begin(r, s, STAT_BACKEND, "BACKEND", 0);
 	for (unsigned i = 0; i < s->n_backends; i++) {
 		const struct backend *b = &s->backends[i];
 
@@ -243,8 +245,8 @@ void stat_backend(const struct model *m, const struct service *s, const struct c
 		put_u32(r, c, 0);
 	if (info->service_drops && s->id < MXLB_MAX_SERVICES)
 		put_denied(r, info->service_drops[s->id]);
-	put_text(r, STAT_status, served ? "UP" : "DOWN");
-	put_text(r, STAT_algo, "maglev");
+	stat_row_put_text(r, STAT_status, served ? "UP" : "DOWN");
+	stat_row_put_text(r, STAT_algo, "maglev");
 	put_u32(r, STAT_weight, weight);
 	put_u32(r, STAT_uweight, weight);
 	put_u32(r, STAT_act, act);

@@ -88,7 +88,7 @@ void netlink_drain(struct netlink *n)
 	}
 }
 
-static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
+static void on_netlink_readable(struct ev_loop *loop, struct ev_io *w, int revents)
 {
 	(void)loop;
 	(void)revents;
@@ -138,7 +138,7 @@ static void on_soon(struct ev_loop *loop, struct ev_timer *w, int revents)
 	netlink_settle(w->data);
 }
 
-static void on_tick(struct ev_loop *loop, struct ev_timer *w, int revents)
+static void on_netlink_tick(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct netlink *n = w->data;
 
@@ -179,9 +179,9 @@ static int events_open(int *out)
 
 static void follow(struct netlink *n)
 {
-	ev_io_init(&n->readable, on_readable, n->events, EV_READ);
+	ev_io_init(&n->readable, on_netlink_readable, n->events, EV_READ);
 	ev_timer_init(&n->soon, on_soon, 0., 0.);
-	ev_timer_init(&n->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
+	ev_timer_init(&n->tick, on_netlink_tick, TICK_SECONDS, TICK_SECONDS);
 	n->readable.data = n->soon.data = n->tick.data = n;
 	ev_io_start(n->loop, &n->readable);
 	ev_timer_start(n->loop, &n->tick);

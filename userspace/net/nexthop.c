@@ -249,7 +249,7 @@ int netlink_is_local(struct netlink *n, const struct addr *a, bool *local)
 }
 
 /* Logs why a server has no next hop, once per cause. */
-static void trouble(struct followed *w, const char *why)
+static void nexthop_trouble(struct followed *w, const char *why)
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -305,8 +305,9 @@ static bool take_route(struct netlink *n, struct followed *w, int type, const st
 	int port = type == RTN_UNICAST ? port_by_ifindex(n, r->ifindex) : -1;
 
 	if (type == RTN_UNICAST && is_detour(n, w, r)) {
-		trouble(w, "the route to it now leads elsewhere (ip rule, ip route get); mail "
-			   "goes on to where it was found");
+		nexthop_trouble(w,
+				"the route to it now leads elsewhere (ip rule, ip route get); mail "
+				"goes on to where it was found");
 		return true;
 	}
 	if (port < 0) {
@@ -314,9 +315,9 @@ static bool take_route(struct netlink *n, struct followed *w, int type, const st
 		w->nh.state = NEXTHOP_UNRESOLVED;
 		if (type == RTN_UNICAST || type == RTN_LOCAL)
 			w->nh.has_mac = false; /* elsewhere; without a route it may return */
-		trouble(w, type == RTN_UNICAST ? undeclared(n, r->ifindex)
-			   : type == RTN_LOCAL ? "an address of this box"
-					       : "no route");
+		nexthop_trouble(w, type == RTN_UNICAST ? undeclared(n, r->ifindex)
+				   : type == RTN_LOCAL ? "an address of this box"
+						       : "no route");
 		return false;
 	}
 	if (w->ifindex != r->ifindex || !addr_equal(&w->via, &r->via)) {
@@ -328,11 +329,11 @@ static bool take_route(struct netlink *n, struct followed *w, int type, const st
 		w->install = w->check = w->has_vip;
 	}
 	take_tunnel(w, r, port_ip(&n->ports[port]));
-	trouble(w, NULL);
+	nexthop_trouble(w, NULL);
 	return true;
 }
 
-static int ask(struct netlink *n, struct followed *w)
+static int nexthop_ask_one(struct netlink *n, struct followed *w)
 {
 	struct neigh e;
 	struct route r;
@@ -432,7 +433,7 @@ static void settle_one(struct netlink *n, struct followed *w)
 
 	if (w->ask) {
 		w->ask = false;
-		err = ask(n, w);
+		err = nexthop_ask_one(n, w);
 		if (err)
 			log_failure(n, w, "ask", err);
 		w->answered |= !err;

@@ -61,8 +61,8 @@ static int rule_send(struct netlink *n, uint16_t type, uint16_t flags, uint8_t f
 	return request_send(n, &m.h, NULL, NULL);
 }
 
-static void route_start(struct netlink *n, union netlink_msg *m, uint8_t type,
-			const struct followed *w)
+static void proberoute_route_start(struct netlink *n, union netlink_msg *m, uint8_t type,
+				   const struct followed *w)
 {
 	struct rtmsg *msg =
 		request_start(m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*msg));
@@ -79,7 +79,7 @@ static int route_forbid(struct netlink *n, const struct followed *w)
 {
 	union netlink_msg m;
 
-	route_start(n, &m, RTN_PROHIBIT, w);
+	proberoute_route_start(n, &m, RTN_PROHIBIT, w);
 	mnl_attr_put_u32(&m.h, RTA_PRIORITY, UINT32_MAX);
 	return request_send(n, &m.h, NULL, NULL);
 }
@@ -103,7 +103,7 @@ static void route_put_mtu(union netlink_msg *m, uint32_t mtu)
 	mnl_attr_nest_end(&m->h, metrics);
 }
 
-static int route_set(struct netlink *n, const struct followed *w, const struct addr *via)
+static int proberoute_route_set(struct netlink *n, const struct followed *w, const struct addr *via)
 {
 	union netlink_msg m;
 	struct rtmsg *msg;
@@ -112,7 +112,7 @@ static int route_set(struct netlink *n, const struct followed *w, const struct a
 		uint8_t addr[16];
 	} v6 = {.family = AF_INET6};
 
-	route_start(n, &m, RTN_UNICAST, w);
+	proberoute_route_start(n, &m, RTN_UNICAST, w);
 	msg = mnl_nlmsg_get_payload(&m.h);
 	msg->rtm_flags = RTNH_F_ONLINK; /* known to be on-link, from the kernel */
 	mnl_attr_put_u32(&m.h, RTA_OIF, w->ifindex);
@@ -146,7 +146,7 @@ int proberoute_install(struct netlink *n, struct followed *w)
 	}
 	if (!err) {
 		what = "route";
-		err = route_set(n, w, v4 ? &w->via : &e.address);
+		err = proberoute_route_set(n, w, v4 ? &w->via : &e.address);
 	}
 	if (!err) { /* last, because the rule without the route would send the probe elsewhere */
 		what = "rule";
@@ -254,7 +254,7 @@ struct collector {
 	const struct kind *kind;
 };
 
-static void collect(const struct nlmsghdr *h, void *arg)
+static void proberoute_collect(const struct nlmsghdr *h, void *arg)
 {
 	struct collector *c = arg;
 
@@ -296,7 +296,7 @@ static int purge_kind(struct netlink *n, const struct kind *k, struct purge *p)
 		if (p->id)
 			mnl_attr_put_u32(&m.h, RTA_TABLE, n->table + p->id);
 	}
-	err = request_send(n, &m.h, collect, &c);
+	err = request_send(n, &m.h, proberoute_collect, &c);
 	if (err == -ENOENT || err == -EOPNOTSUPP || err == -EAFNOSUPPORT)
 		err = 0; /* no such table yet, or no such family */
 	if (!err)

@@ -72,7 +72,7 @@ static bool stand_in_is_right(struct netlink *n, const struct followed *w, const
 }
 
 /* Rule 1. */
-static enum probe_way ask(struct netlink *n, const struct followed *w, struct route *r)
+static enum probe_way probeway_ask(struct netlink *n, const struct followed *w, struct route *r)
 {
 	bool v4 = addr_is_v4(&w->vip);
 	struct addr via = v4 ? w->via : proberoute_stand_in(n, w->id);
@@ -99,12 +99,12 @@ void probeway_check(struct netlink *n, struct followed *w)
 	struct route r;
 
 	w->check = false;
-	w->way = has_way(w) ? ask(n, w, &r) : PROBE_WAY_WHOLE;
+	w->way = has_way(w) ? probeway_ask(n, w, &r) : PROBE_WAY_WHOLE;
 	if (w->way == PROBE_WAY_ASTRAY) {
 		n->lost[OWN_ROUTES] += !w->install && was == PROBE_WAY_WHOLE;
 		proberoute_install(n, w);
 		w->disturbed_ms = clock_ms();
-		w->way = ask(n, w, &r);
+		w->way = probeway_ask(n, w, &r);
 	}
 	if (w->way != PROBE_WAY_WHOLE)
 		w->disturbed_ms = clock_ms();

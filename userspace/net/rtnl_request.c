@@ -108,14 +108,14 @@ static int take_error(struct netlink *n, const struct nlmsghdr *h)
 	return e->error;
 }
 
-struct answer { /* being collected */
+struct rtnl_answer { /* being collected */
 	netlink_reader *reader;
 	void *arg;
 	bool done, interrupted;
 	int err;
 };
 
-static void take_datagram(struct netlink *n, const char *buf, int len, struct answer *a)
+static void take_datagram(struct netlink *n, const char *buf, int len, struct rtnl_answer *a)
 {
 	const struct nlmsghdr *h = (const struct nlmsghdr *)buf;
 
@@ -139,7 +139,7 @@ static int send_once(struct netlink *n, struct nlmsghdr *h, netlink_reader *read
 {
 	static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	_Alignas(struct nlmsghdr) char buf[ANSWER_SIZE];
-	struct answer a = {.reader = reader, .arg = arg};
+	struct rtnl_answer a = {.reader = reader, .arg = arg};
 	ssize_t len;
 
 	h->nlmsg_seq = ++n->seq;

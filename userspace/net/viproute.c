@@ -13,8 +13,9 @@
 #include "util/buf.h"
 #include "util/log.h"
 
-static void route_start(union netlink_msg *m, uint16_t type, uint16_t flags,
-			const struct ha_route_conf *conf, const struct addr *vip, uint32_t metric)
+static void viproute_route_start(union netlink_msg *m, uint16_t type, uint16_t flags,
+				 const struct ha_route_conf *conf, const struct addr *vip,
+				 uint32_t metric)
 {
 	struct rtmsg *msg = request_start(m, type, flags, sizeof(*msg));
 
@@ -39,7 +40,7 @@ int netlink_vip_route_add(struct netlink *n, const struct ha_route_conf *conf, u
 	ifindex = port_ip(&n->ports[interface])->ifindex;
 	if (!ifindex)
 		return -ENODEV;
-	route_start(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, conf, vip, metric);
+	viproute_route_start(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, conf, vip, metric);
 	mnl_attr_put_u32(&m.h, RTA_OIF, (uint32_t)ifindex);
 	err = request_send(n, &m.h, NULL, NULL);
 	return err == -EEXIST ? 0 : err;
@@ -51,7 +52,7 @@ int netlink_vip_route_del(struct netlink *n, const struct ha_route_conf *conf,
 	union netlink_msg m;
 	int err;
 
-	route_start(&m, RTM_DELROUTE, 0, conf, vip, metric);
+	viproute_route_start(&m, RTM_DELROUTE, 0, conf, vip, metric);
 	err = request_send(n, &m.h, NULL, NULL);
 	if (removed)
 		*removed = !err;
@@ -80,16 +81,16 @@ bool netlink_frr_imports(struct netlink *n, const struct addr *vip)
 }
 
 /* A clean-up: routes of this table and protocol. */
-struct found {
+struct viproute_found {
 	const struct ha_route_conf *conf;
 	struct buf routes;
 };
 
-static void collect(const struct nlmsghdr *h, void *arg)
+static void viproute_collect(const struct nlmsghdr *h, void *arg)
 {
 	const struct rtmsg *msg = mnl_nlmsg_get_payload(h);
 	const struct nlattr *tb[RTA_TABLE + 1];
-	struct found *f = arg;
+	struct viproute_found *f = arg;
 
 	if (h->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(h) < sizeof(*msg))
 		return;
@@ -99,7 +100,7 @@ static void collect(const struct nlmsghdr *h, void *arg)
 		buf_append(&f->routes, h, NLMSG_ALIGN(h->nlmsg_len));
 }
 
-static int remove_all(struct netlink *n, struct found *f)
+static int remove_all(struct netlink *n, struct viproute_found *f)
 {
 	struct nlmsghdr *h = (struct nlmsghdr *)f->routes.data;
 	int left = (int)f->routes.len, err = f->routes.failed ? -ENOMEM : 0;
@@ -121,7 +122,7 @@ int netlink_vip_routes_purge(struct netlink *n, const struct ha_route_conf *conf
 	int err = 0;
 
 	for (size_t i = 0; i < sizeof(families); i++) {
-		struct found f = {.conf = conf};
+		struct viproute_found f = {.conf = conf};
 		union netlink_msg m;
 		struct rtmsg *msg = request_start(&m, RTM_GETROUTE, NLM_F_DUMP, sizeof(*msg));
 		int one;
@@ -130,7 +131,7 @@ int netlink_vip_routes_purge(struct netlink *n, const struct ha_route_conf *conf
 		msg->rtm_protocol =
 			(uint8_t)conf->protocol; /* filtered by the kernel, Linux 4.20 */
 		mnl_attr_put_u32(&m.h, RTA_TABLE, conf->table);
-		one = request_send(n, &m.h, collect, &f);
+		one = request_send(n, &m.h, viproute_collect, &f);
 		if (one == -ENOENT || one == -EAFNOSUPPORT || one == -EOPNOTSUPP)
 			one = 0; /* no such table yet, or no such family */
 		else if (!one)

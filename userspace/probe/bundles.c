@@ -11,7 +11,7 @@
 #include "util/log.h"
 
 /* All zero if there is no file. */
-static struct bundle look(const char *path)
+static struct bundle bundles_look(const char *path)
 {
 	struct bundle b = {0};
 	struct stat st;
@@ -25,7 +25,7 @@ static struct bundle look(const char *path)
 	return b;
 }
 
-static bool is_same(const struct bundle *a, const struct bundle *b)
+static bool bundles_is_same(const struct bundle *a, const struct bundle *b)
 {
 	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
 	       a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec;
@@ -58,7 +58,7 @@ void bundles_init(struct bundles *b, const struct probe_conf *probes, unsigned n
 		if (!path[0] || bundles_index(b, path) != WIRE_NO_BUNDLE)
 			continue;
 		strcpy(b->paths[b->n], path);
-		b->list[b->n] = look(b->paths[b->n]);
+		b->list[b->n] = bundles_look(b->paths[b->n]);
 		b->list[b->n].bad = !loads(b->paths[b->n]);
 		b->n++;
 	}
@@ -74,9 +74,9 @@ bool bundles_changed(struct bundles *b)
 	bool changed = false;
 
 	for (unsigned i = 0; i < b->n; i++) {
-		struct bundle now = look(b->paths[i]);
+		struct bundle now = bundles_look(b->paths[i]);
 
-		if (is_same(&now, &b->list[i]))
+		if (bundles_is_same(&now, &b->list[i]))
 			continue;
 		now.bad = !loads(b->paths[i]);
 		b->list[i] = now;

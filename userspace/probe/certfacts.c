@@ -16,12 +16,12 @@
 #include "util/utf8.h"
 
 /* A text of fixed size under construction: what does not fit is cut. */
-struct line {
+struct certfacts_line {
 	char *text;
 	size_t len, size;
 };
 
-static void put(struct line *l, const char *text)
+static void certfacts_put(struct certfacts_line *l, const char *text)
 {
 	size_t n = strlen(text);
 
@@ -35,16 +35,16 @@ static void put(struct line *l, const char *text)
 	l->text[l->len] = '\0';
 }
 
-static void put_byte(struct line *l, unsigned char c)
+static void put_byte(struct certfacts_line *l, unsigned char c)
 {
 	char text[8];
 
 	snprintf(text, sizeof(text), c >= ' ' && c <= '~' ? "%c" : "\\x%02x", c);
-	put(l, text);
+	certfacts_put(l, text);
 }
 
 /* Appends one character, or one byte that is not part of one. Returns the number of bytes. */
-static int put_character(struct line *l, const unsigned char *v, int len)
+static int put_character(struct certfacts_line *l, const unsigned char *v, int len)
 {
 	size_t n = utf8_printable((const char *)v, (size_t)len);
 	char text[8];
@@ -54,29 +54,29 @@ static int put_character(struct line *l, const unsigned char *v, int len)
 		return 1;
 	}
 	snprintf(text, sizeof(text), "%.*s", (int)n, (const char *)v);
-	put(l, text);
+	certfacts_put(l, text);
 	return (int)n;
 }
 
-static void put_attribute(struct line *l, const ASN1_OBJECT *type)
+static void put_attribute(struct certfacts_line *l, const ASN1_OBJECT *type)
 {
 	const char *name;
 	char oid[80];
 
 	OBJ_obj2txt(oid, sizeof(oid), type, 1);
 	name = certname_type(oid);
-	put(l, name ? name : "OID.");
-	put(l, name ? "" : oid);
+	certfacts_put(l, name ? name : "OID.");
+	certfacts_put(l, name ? "" : oid);
 }
 
-static bool is_blank(unsigned char c)
+static bool certfacts_is_blank(unsigned char c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 static bool needs_quotes(const unsigned char *v, int len)
 {
-	if (len > 0 && (is_blank(v[0]) || is_blank(v[len - 1])))
+	if (len > 0 && (certfacts_is_blank(v[0]) || certfacts_is_blank(v[len - 1])))
 		return true;
 	for (int i = 0; i < len; i++)
 		if (v[i] && strchr(",+=\"\n<>#;", v[i]))
@@ -92,30 +92,30 @@ static bool misleads(const unsigned char *v, int len, int i, bool quoted)
 	return i + 3 < len && v[i + 1] == 'x' && isxdigit(v[i + 2]) && isxdigit(v[i + 3]);
 }
 
-static void put_value(struct line *l, const ASN1_STRING *value)
+static void put_value(struct certfacts_line *l, const ASN1_STRING *value)
 {
 	unsigned char *v = NULL;
 	int len = ASN1_STRING_to_UTF8(&v, value); /* < 0: no string at all, printed as nothing */
 	const char *quote = needs_quotes(v, len) ? "\"" : "";
 
-	put(l, quote);
+	certfacts_put(l, quote);
 	for (int i = 0, n = 1; i < len; i += n) {
 		n = 1;
 		if (v[i] == '"')
-			put(l, "\"");
+			certfacts_put(l, "\"");
 		if (v[i] == '\\' && misleads(v, len, i, *quote))
-			put(l, "\\x5c");
+			certfacts_put(l, "\\x5c");
 		else
 			n = put_character(l, v + i, len - i);
 	}
-	put(l, quote);
+	certfacts_put(l, quote);
 	OPENSSL_free(v);
 }
 
 /* The entries of one RDN are adjacent and share its number; they keep their order while the RDNs are reversed. */
 void certfacts_name(const X509_NAME *name, char *out, size_t size)
 {
-	struct line l = {.text = out, .size = size};
+	struct certfacts_line l = {.text = out, .size = size};
 	int end = X509_NAME_entry_count(name), start;
 
 	out[0] = '\0';
@@ -128,9 +128,9 @@ void certfacts_name(const X509_NAME *name, char *out, size_t size)
 		for (int i = start; i < end; i++) {
 			const X509_NAME_ENTRY *e = X509_NAME_get_entry(name, i);
 
-			put(&l, i > start ? " + " : l.len ? ", " : "");
+			certfacts_put(&l, i > start ? " + " : l.len ? ", " : "");
 			put_attribute(&l, X509_NAME_ENTRY_get_object(e));
-			put(&l, "=");
+			certfacts_put(&l, "=");
 			put_value(&l, X509_NAME_ENTRY_get_data(e));
 		}
 	}
@@ -142,7 +142,8 @@ static void describe_names(X509 *cert, struct tls_info *info)
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(names) && info->n_names < TLS_NAMES_MAX; i++) {
 		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
-		struct line l = {.text = info->names[info->n_names], .size = TLS_NAME_SIZE};
+		struct certfacts_line l = {.text = info->names[info->n_names],
+					   .size = TLS_NAME_SIZE};
 
 		if (n->type != GEN_DNS)
 			continue;

@@ -91,10 +91,10 @@ struct judgement {
 };
 
 /* Returns false, as the result of the rule that failed. */
-static bool find(const struct judgement *j, enum reason reason, const char *format, ...)
+static bool certpolicy_find(const struct judgement *j, enum reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static bool find(const struct judgement *j, enum reason reason, const char *format, ...)
+static bool certpolicy_find(const struct judgement *j, enum reason reason, const char *format, ...)
 {
 	va_list args;
 
@@ -123,18 +123,18 @@ static bool is_within_dates(const struct judgement *j)
 	char text[32];
 
 	if (j->q->now_s > i->not_after)
-		return find(j, REASON_certificate_expired, "%.*s: expired %s", SAY_DN, i->subject,
-			    date(i->not_after, text));
+		return certpolicy_find(j, REASON_certificate_expired, "%.*s: expired %s", SAY_DN,
+				       i->subject, date(i->not_after, text));
 	if (j->q->now_s < i->not_before)
-		return find(j, REASON_certificate_not_yet_valid, "%.*s: valid from %s", SAY_DN,
-			    i->subject, date(i->not_before, text));
+		return certpolicy_find(j, REASON_certificate_not_yet_valid, "%.*s: valid from %s",
+				       SAY_DN, i->subject, date(i->not_before, text));
 	if (sk_X509_num(j->chain) > CERTPOLICY_CHAIN_MAX)
-		return find(j, REASON_certificate_path_length, "a chain of %d certificates",
-			    sk_X509_num(j->chain));
+		return certpolicy_find(j, REASON_certificate_path_length,
+				       "a chain of %d certificates", sk_X509_num(j->chain));
 	return true;
 }
 
-static enum reason reason_of(int error)
+static enum reason certpolicy_reason_of(int error)
 {
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (errors[i].error == error)
@@ -166,13 +166,13 @@ static void usages(X509 *cert, char *text, size_t size)
  * If a chain ended too early and the server sent more than its own certificate, the authority is unknown rather than
  * an intermediate missing.
  */
-static bool explain(const struct judgement *j, X509_STORE_CTX *ctx)
+static bool certpolicy_explain(const struct judgement *j, X509_STORE_CTX *ctx)
 {
 	int error = X509_STORE_CTX_get_error(ctx),
 	    built = sk_X509_num(X509_STORE_CTX_get0_chain(ctx));
 	X509 *at = X509_STORE_CTX_get_current_cert(ctx);
 	char subject[SAY_DN] = "?", issuer[SAY_DN] = "?";
-	enum reason reason = reason_of(error);
+	enum reason reason = certpolicy_reason_of(error);
 
 	if (at) {
 		certfacts_name(X509_get_subject_name(at), subject, sizeof(subject));
@@ -180,13 +180,15 @@ static bool explain(const struct judgement *j, X509_STORE_CTX *ctx)
 	}
 	if (reason == REASON_certificate_wrong_purpose && at) {
 		usages(at, issuer, sizeof(issuer));
-		return find(j, reason, "%s: not for a TLS server, %s", subject, issuer);
+		return certpolicy_find(j, reason, "%s: not for a TLS server, %s", subject, issuer);
 	}
 	if (reason != REASON_certificate_incomplete_chain)
-		return find(j, reason, "%s: %s", subject, X509_verify_cert_error_string(error));
+		return certpolicy_find(j, reason, "%s: %s", subject,
+				       X509_verify_cert_error_string(error));
 	if (built > 1)
-		return find(j, REASON_certificate_untrusted, "%s is not in the CA bundle", issuer);
-	return find(j, reason, "%s is neither sent nor in the CA bundle", issuer);
+		return certpolicy_find(j, REASON_certificate_untrusted,
+				       "%s is not in the CA bundle", issuer);
+	return certpolicy_find(j, reason, "%s is neither sent nor in the CA bundle", issuer);
 }
 
 static int purpose_of(X509 *cert)
@@ -206,7 +208,7 @@ static bool is_trusted(const struct judgement *j, X509_STORE *anchors, STACK_OF(
 
 	if (!ctx || !X509_STORE_CTX_init(ctx, anchors, j->cert, chain)) {
 		X509_STORE_CTX_free(ctx);
-		return find(j, REASON_local_error, "no memory");
+		return certpolicy_find(j, REASON_local_error, "no memory");
 	}
 	param = X509_STORE_CTX_get0_param(ctx);
 	X509_VERIFY_PARAM_set_purpose(param, purpose_of(j->cert));
@@ -214,7 +216,7 @@ static bool is_trusted(const struct judgement *j, X509_STORE *anchors, STACK_OF(
 	X509_VERIFY_PARAM_set_depth(param, DEPTH_MAX);
 	X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
 	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
-	ok = X509_verify_cert(ctx) == 1 || explain(j, ctx);
+	ok = X509_verify_cert(ctx) == 1 || certpolicy_explain(j, ctx);
 	X509_STORE_CTX_free(ctx);
 	return ok;
 }
@@ -241,7 +243,7 @@ static bool is_path_trusted(void *ctx, X509 *const *path, unsigned n)
 static bool is_in_bundle(const struct judgement *j)
 {
 	if (!j->q->bundle)
-		return find(j, REASON_local_error, "the CA bundle could not be loaded");
+		return certpolicy_find(j, REASON_local_error, "the CA bundle could not be loaded");
 	if (is_trusted(j, j->q->bundle, j->chain))
 		return true;
 	if (!certpath_find(j->q->bundle, j->cert, j->chain, is_path_trusted, (void *)j))
@@ -295,12 +297,13 @@ static bool is_for_domain(const struct judgement *j)
 
 	if (any_dns_name_matches(j->cert, domain) || any_common_name_matches(j->cert, domain))
 		return true;
-	return find(j, REASON_certificate_wrong_name, "for %.80s%s, not for %.80s",
-		    i->n_names ? i->names[0] : i->subject, i->n_names > 1 ? " and others" : "",
-		    domain);
+	return certpolicy_find(j, REASON_certificate_wrong_name, "for %.80s%s, not for %.80s",
+			       i->n_names ? i->names[0] : i->subject,
+			       i->n_names > 1 ? " and others" : "", domain);
 }
 
-static bool digest(const struct tlsa *t, const unsigned char *der, int len, uint8_t out[64])
+static bool certpolicy_digest(const struct tlsa *t, const unsigned char *der, int len,
+			      uint8_t out[64])
 {
 	if (len <= 0)
 		return false;
@@ -319,7 +322,7 @@ static bool tlsa_matches(const struct tlsa *t, X509 *cert)
 	int len = t->selector == TLSA_SELECTOR_SPKI
 			  ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der)
 			  : i2d_X509(cert, &der);
-	bool matches = digest(t, der, len, found) && !memcmp(found, t->digest, size);
+	bool matches = certpolicy_digest(t, der, len, found) && !memcmp(found, t->digest, size);
 
 	OPENSSL_free(der);
 	return matches;
@@ -346,7 +349,7 @@ static bool is_in_dane(const struct judgement *j)
 		return true;
 	anchors = X509_STORE_new();
 	if (!anchors)
-		return find(j, REASON_local_error, "no memory");
+		return certpolicy_find(j, REASON_local_error, "no memory");
 	for (int i = 0; i < sk_X509_num(j->chain); i++) {
 		X509 *higher = sk_X509_value(j->chain, i);
 
@@ -356,8 +359,8 @@ static bool is_in_dane(const struct judgement *j)
 	if (n)
 		ok = is_trusted(j, anchors, j->chain) && is_for_domain(j);
 	else
-		find(j, REASON_tlsa_mismatch, "%.*s: none of %u records matches", SAY_DN,
-		     j->info->subject, j->q->conf->n_tlsa);
+		certpolicy_find(j, REASON_tlsa_mismatch, "%.*s: none of %u records matches", SAY_DN,
+				j->info->subject, j->q->conf->n_tlsa);
 	X509_STORE_free(anchors);
 	return ok;
 }
@@ -393,7 +396,7 @@ static bool is_name(const X509_NAME *name, const struct certname *want)
 }
 
 /* From the issuer's or the subject's tag on, as it was configured. */
-static const char *wanted(const char *name, char tag)
+static const char *certpolicy_wanted(const char *name, char tag)
 {
 	for (const char *at = strchr(name, '<'); at; at = strchr(at + 1, '<'))
 		if (tolower((unsigned char)at[1]) == tag && at[2] == '>')
@@ -410,15 +413,17 @@ static bool is_as_named(const struct judgement *j)
 	if (!j->q->conf->name[0])
 		return true;
 	if (certname_parse_pair(j->q->conf->name, &want, why))
-		return find(j, REASON_local_error, "tls-certificate-name: %s", why);
+		return certpolicy_find(j, REASON_local_error, "tls-certificate-name: %s", why);
 	if (!is_name(X509_get_subject_name(j->cert), &want.subject))
-		return find(j, REASON_certificate_wrong_subject,
-			    "the subject is %.*s, wanted is %.*s", SAY_WANTED, j->info->subject,
-			    SAY_WANTED, wanted(j->q->conf->name, 's'));
+		return certpolicy_find(j, REASON_certificate_wrong_subject,
+				       "the subject is %.*s, wanted is %.*s", SAY_WANTED,
+				       j->info->subject, SAY_WANTED,
+				       certpolicy_wanted(j->q->conf->name, 's'));
 	if (want.issuer.n && !is_name(X509_get_issuer_name(j->cert), &want.issuer))
-		return find(j, REASON_certificate_wrong_issuer,
-			    "the issuer is %.*s, wanted is %.*s", SAY_WANTED, j->info->issuer,
-			    SAY_WANTED, wanted(j->q->conf->name, 'i'));
+		return certpolicy_find(j, REASON_certificate_wrong_issuer,
+				       "the issuer is %.*s, wanted is %.*s", SAY_WANTED,
+				       j->info->issuer, SAY_WANTED,
+				       certpolicy_wanted(j->q->conf->name, 'i'));
 	return true;
 }
 
@@ -435,7 +440,8 @@ void certpolicy_judge(const struct cert_question *q, X509 *cert, STACK_OF(X509) 
 
 	*out = (struct cert_finding){.reason = REASON_ok};
 	if (!cert) {
-		find(&j, REASON_certificate_untrusted, "the server showed no certificate");
+		certpolicy_find(&j, REASON_certificate_untrusted,
+				"the server showed no certificate");
 		return;
 	}
 	if (q->policy > TLS_ENCRYPTION_ONLY)

@@ -28,7 +28,7 @@ struct child {
 	int status;
 };
 
-static void stop(struct child *c, int status)
+static void child_stop(struct child *c, int status)
 {
 	c->status = status;
 	ev_break(c->host.loop, EVBREAK_ALL);
@@ -40,10 +40,10 @@ static void send_answer(struct session_host *h, const struct wire_answer *a)
 	int err = wire_send_answer(c->fd, a);
 
 	if (err)
-		stop(c, err == -EPIPE ? 0 : 1);
+		child_stop(c, err == -EPIPE ? 0 : 1);
 }
 
-static void refuse(struct child *c, const struct wire_request *req, const char *why)
+static void child_refuse(struct child *c, const struct wire_request *req, const char *why)
 {
 	struct wire_answer no = {
 		.magic = WIRE_MAGIC,
@@ -65,10 +65,10 @@ static void start_session(struct child *c, const struct wire_request *req, int s
 	if (!err)
 		return;
 	close(socket);
-	refuse(c, req, "too many probes at once");
+	child_refuse(c, req, "too many probes at once");
 }
 
-static void on_request(struct ev_loop *loop, struct ev_io *w, int revents)
+static void on_child_request(struct ev_loop *loop, struct ev_io *w, int revents)
 {
 	struct child *c = w->data;
 
@@ -80,11 +80,11 @@ static void on_request(struct ev_loop *loop, struct ev_io *w, int revents)
 		if (err == -EAGAIN)
 			return;
 		if (err == -EMFILE) {
-			refuse(c, &req, strerror(EMFILE));
+			child_refuse(c, &req, strerror(EMFILE));
 			continue;
 		}
 		if (err) {
-			stop(c, err == -EPIPE ? 0 : 1);
+			child_stop(c, err == -EPIPE ? 0 : 1);
 			return;
 		}
 		start_session(c, &req, socket);
@@ -130,7 +130,7 @@ static int prepare(struct child *c, int fd, char *const *bundles)
 	load_bundles(&c->host, bundles);
 	start_wallclock(&c->host.wallclock);
 	stall_start(&c->host.stall, c->host.loop);
-	ev_io_init(&c->io, on_request, fd, EV_READ);
+	ev_io_init(&c->io, on_child_request, fd, EV_READ);
 	c->io.data = c;
 	ev_io_start(c->host.loop, &c->io);
 	return 0;

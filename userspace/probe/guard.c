@@ -39,7 +39,7 @@ static struct run *culprit(const struct helper *h, uint32_t wire_id)
 	return r && r->helper == h && (wire_id & ~ID_FALLBACK) == r->req.id ? r : NULL;
 }
 
-static void watch(struct helper *h, uint32_t limit_ms)
+static void guard_watch(struct helper *h, uint32_t limit_ms)
 {
 	struct prober *p = h->prober;
 	char why[LEAVING_WHY_SIZE];
@@ -65,11 +65,11 @@ static void on_guard(struct ev_loop *loop, struct ev_timer *w, int revents)
 	struct prober *p = w->data;
 
 	(void)loop, (void)revents;
-	watch(p->child, p->cpu_ms);
+	guard_watch(p->child, p->cpu_ms);
 	if (p->old)
-		watch(p->old, p->cpu_ms);
+		guard_watch(p->old, p->cpu_ms);
 	for (struct helper *h = p->apart; h < p->apart + QUARANTINE_CHILDREN; h++)
-		watch(h, quarantine_cpu_ms(p));
+		guard_watch(h, quarantine_cpu_ms(p));
 }
 
 void guard_start(struct prober *p)

@@ -203,7 +203,7 @@ void helper_failed(struct helper *h, const char *why, int grace_ms)
 }
 
 /* The guard against a child that hangs: the child has earlier deadlines of its own. */
-static void on_sweep(struct ev_loop *loop, struct ev_timer *w, int revents)
+static void on_helpers_sweep(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct prober *p = w->data;
 	struct run *r;
@@ -251,7 +251,7 @@ int helpers_start(struct prober *p)
 		return err;
 	aim_writes(p);
 	ev_timer_init(&p->restart, on_restart, 0, 0);
-	ev_timer_init(&p->sweep, on_sweep, 0, SWEEP_MS / 1000.0);
+	ev_timer_init(&p->sweep, on_helpers_sweep, 0, SWEEP_MS / 1000.0);
 	p->restart.data = p->sweep.data = p;
 	stall_start(&p->stall, p->loop);
 	ev_timer_again(p->loop, &p->sweep);

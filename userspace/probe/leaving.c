@@ -15,7 +15,7 @@ struct leaver {
 	int next_ms;
 };
 
-static void reap(struct leaver *v, char *how, size_t size)
+static void leaving_reap(struct leaver *v, char *how, size_t size)
 {
 	ev_io_stop(v->all->loop, &v->ended);
 	ev_timer_stop(v->all->loop, &v->deadline);
@@ -23,18 +23,18 @@ static void reap(struct leaver *v, char *how, size_t size)
 	spawn_reap(&v->proc, how, size);
 }
 
-static void on_ended(struct ev_loop *loop, struct ev_io *w, int revents)
+static void on_leaving_ended(struct ev_loop *loop, struct ev_io *w, int revents)
 {
 	struct leaver *v = w->data;
 	char how[32];
 
 	(void)loop, (void)revents;
-	reap(v, how, sizeof(how));
+	leaving_reap(v, how, sizeof(how));
 	v->all->on_gone(v->all->ctx, v->why, how, v->next_ms);
 	free(v);
 }
 
-static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
+static void on_leaving_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct leaver *v = w->data;
 
@@ -58,8 +58,8 @@ void leaving_add(struct leaving *l, struct spawned *c, int grace_ms, const char 
 	v->proc = *c;
 	v->next_ms = next_ms;
 	snprintf(v->why, sizeof(v->why), "%s", why);
-	ev_io_init(&v->ended, on_ended, c->pidfd, EV_READ);
-	ev_timer_init(&v->deadline, on_deadline, grace_ms / 1000.0, 0);
+	ev_io_init(&v->ended, on_leaving_ended, c->pidfd, EV_READ);
+	ev_timer_init(&v->deadline, on_leaving_deadline, grace_ms / 1000.0, 0);
 	v->ended.data = v->deadline.data = v;
 	ev_io_start(l->loop, &v->ended);
 	if (grace_ms)
@@ -79,7 +79,7 @@ void leaving_end(struct leaving *l, int grace_ms)
 
 		if (poll(&ended, 1, grace_ms) != 1)
 			spawn_kill(&v->proc);
-		reap(v, how, sizeof(how));
+		leaving_reap(v, how, sizeof(how));
 		free(v);
 	}
 }

@@ -23,7 +23,7 @@
 #define LEAVING_MS	1000 /* for a child that is ending by itself */
 #define APART_GRACE_MS	20000
 
-static void forget(struct prober *p, struct run *r)
+static void prober_forget(struct prober *p, struct run *r)
 {
 	TAILQ_REMOVE(r->helper	? &r->helper->sent
 		     : r->apart ? &p->apart_queued
@@ -72,7 +72,7 @@ static void finish(struct prober *p, struct run *r)
 {
 	struct helper *apart = r->apart ? r->helper : NULL;
 
-	forget(p, r);
+	prober_forget(p, r);
 	charge(p, r);
 	if (r->shortened && r->result.reason == REASON_ok)
 		say_shortened(p, r);
@@ -443,8 +443,8 @@ static void limit_reach(struct prober *p, struct run *r, const struct prober_job
 		r->req.dialog.depth = depths[r->reach];
 }
 
-static int start(struct prober *p, uint32_t id, const struct prober_job *job,
-		 const struct prober_audience *who)
+static int prober_start_run(struct prober *p, uint32_t id, const struct prober_job *job,
+			    const struct prober_audience *who)
 {
 	struct run *r;
 
@@ -475,7 +475,8 @@ static int start(struct prober *p, uint32_t id, const struct prober_job *job,
 
 int prober_start(struct prober *p, const struct prober_job *job)
 {
-	return job->backend_id < WATCHED_FIRST ? start(p, job->backend_id, job, NULL) : -EINVAL;
+	return job->backend_id < WATCHED_FIRST ? prober_start_run(p, job->backend_id, job, NULL)
+					       : -EINVAL;
 }
 
 int prober_watch(struct prober *p, const struct prober_job *job, const struct prober_audience *who,
@@ -485,7 +486,7 @@ int prober_watch(struct prober *p, const struct prober_job *job, const struct pr
 		if (p->runs[i])
 			continue;
 		*id = i;
-		return start(p, i, job, who);
+		return prober_start_run(p, i, job, who);
 	}
 	return -EBUSY;
 }
@@ -496,7 +497,7 @@ void prober_cancel(struct prober *p, uint32_t id)
 
 	if (!r)
 		return;
-	forget(p, r);
+	prober_forget(p, r);
 	if (r->apart)
 		ev_feed_event(p->loop, &p->dispatch, 0);
 	free(r);

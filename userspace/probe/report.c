@@ -64,7 +64,7 @@ static int64_t days_between(int64_t from, int64_t to)
 }
 
 /* A failed append leaves NULL behind, and so the whole document fails. */
-static void append(json_t **array, json_t *item)
+static void report_append(json_t **array, json_t *item)
 {
 	if (!json_array_append_new(*array, item))
 		return;
@@ -77,7 +77,7 @@ static json_t *certificate_json(const struct tls_info *c, int64_t now_s)
 	json_t *names = json_array();
 
 	for (unsigned i = 0; i < c->n_names; i++)
-		append(&names, json_string(c->names[i]));
+		report_append(&names, json_string(c->names[i]));
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o}", "subject", c->subject,
 			 "issuer", c->issuer, "names", names, "not_before",
 			 time_json(c->not_before), "not_after", time_json(c->not_after),
@@ -90,21 +90,22 @@ void report_note(struct probe_report *r, const struct probe_note *n)
 {
 	switch (n->kind) {
 	case NOTE_CERTIFICATE:
-		append(&r->chain, certificate_json(&n->certificate, r->now_s));
+		report_append(&r->chain, certificate_json(&n->certificate, r->now_s));
 		return;
 	case NOTE_JUDGEMENT:
-		append(&r->policies,
-		       json_pack("{s:s, s:s, s:b, s:s, s:s}", "policy",
-				 policies[n->judgement.policy], "reason",
-				 reason_name(n->judgement.reason), "ok",
-				 n->judgement.reason == REASON_ok, "exo_code",
-				 reason_exo_code(n->judgement.reason, n->judgement.policy), "text",
-				 n->judgement.text[0] ? n->judgement.text
-						      : reason_text(n->judgement.reason)));
+		report_append(&r->policies,
+			      json_pack("{s:s, s:s, s:b, s:s, s:s}", "policy",
+					policies[n->judgement.policy], "reason",
+					reason_name(n->judgement.reason), "ok",
+					n->judgement.reason == REASON_ok, "exo_code",
+					reason_exo_code(n->judgement.reason, n->judgement.policy),
+					"text",
+					n->judgement.text[0] ? n->judgement.text
+							     : reason_text(n->judgement.reason)));
 		return;
 	default:
-		append(&r->dialogue, json_pack("{s:i, s:s, s:s}", "ms", (int)n->at_ms, "who",
-					       who[n->kind], "text", n->text));
+		report_append(&r->dialogue, json_pack("{s:i, s:s, s:s}", "ms", (int)n->at_ms, "who",
+						      who[n->kind], "text", n->text));
 	}
 }
 

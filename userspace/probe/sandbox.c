@@ -96,7 +96,7 @@ static int limit_resources(const struct limit *limits, size_t n)
 	return 0;
 }
 
-static bool may(cap_value_t cap)
+static bool sandbox_may(cap_value_t cap)
 {
 	cap_flag_value_t set = CAP_CLEAR;
 	cap_t caps = cap_get_proc();
@@ -110,7 +110,7 @@ static bool may(cap_value_t cap)
 /* Root changes to an unprivileged user if possible. Otherwise it keeps its uid without any capability. */
 static int become_nobody(void)
 {
-	if (geteuid() || !may(CAP_SETUID) || !may(CAP_SETGID))
+	if (geteuid() || !sandbox_may(CAP_SETUID) || !sandbox_may(CAP_SETGID))
 		return 0;
 	if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
 	    setresuid(NOBODY, NOBODY, NOBODY))
@@ -118,7 +118,7 @@ static int become_nobody(void)
 	return 0;
 }
 
-static int drop_capabilities(void)
+static int sandbox_drop_capabilities(void)
 {
 	cap_t none = cap_init();
 	int err = 0;
@@ -131,7 +131,7 @@ static int drop_capabilities(void)
 
 static void drop_bounding_set(void)
 {
-	if (!may(CAP_SETPCAP))
+	if (!sandbox_may(CAP_SETPCAP))
 		return; /* no_new_privs makes the set irrelevant; it is emptied anyway */
 	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++)
 		cap_drop_bound(cap);
@@ -199,7 +199,7 @@ int sandbox_drop(const struct sandbox *s)
 	if (!err && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
 		err = -errno;
 	if (!err)
-		err = drop_capabilities();
+		err = sandbox_drop_capabilities();
 	return err ?: limit_resources(limits, sizeof(limits) / sizeof(limits[0]));
 }
 

@@ -110,7 +110,7 @@ static void take_times(struct session *s)
 		s->deadline_ms = s->host->stall.served_ms + FAREWELL_MS;
 }
 
-static void watch(struct session *s)
+static void session_watch(struct session *s)
 {
 	int events = s->connecting || s->out.len ? EV_READ | EV_WRITE : EV_READ;
 
@@ -148,7 +148,7 @@ static uint32_t at_ms(const struct session *s)
 	return now > s->began_ms ? (uint32_t)(now - s->began_ms) : 0;
 }
 
-static void on_note(void *ctx, const struct probe_note *n)
+static void on_session_note(void *ctx, const struct probe_note *n)
 {
 	struct session *s = ctx;
 	struct wire_answer a = {
@@ -157,7 +157,7 @@ static void on_note(void *ctx, const struct probe_note *n)
 	s->host->answer(s->host, &a);
 }
 
-static void say(struct session *s)
+static void session_say(struct session *s)
 {
 	transcript_said(&s->transcript, at_ms(s), s->dialog.out, s->dialog.out_len);
 	if (!s->tls)
@@ -229,7 +229,7 @@ static void tell_session(struct session *s, const struct tls_info *info)
 	for (int i = 0; i < sk_X509_num(chain) && i < TRANSCRIPT_CHAIN_MAX; i++) {
 		n = (struct probe_note){.kind = NOTE_CERTIFICATE, .at_ms = at_ms(s)};
 		certfacts_describe(sk_X509_value(chain, i), &n.certificate);
-		on_note(s, &n);
+		on_session_note(s, &n);
 	}
 	for (enum tls_policy p = TLS_NONE; p <= TLS_DANE; p++) {
 		struct cert_finding found;
@@ -241,7 +241,7 @@ static void tell_session(struct session *s, const struct tls_info *info)
 		n.judgement.policy = p;
 		n.judgement.reason = found.reason;
 		memcpy(n.judgement.text, found.text, sizeof(n.judgement.text));
-		on_note(s, &n);
+		on_session_note(s, &n);
 	}
 }
 
@@ -308,18 +308,18 @@ static void act(struct session *s, enum dialog_want want)
 	if (want == DIALOG_START_TLS) {
 		start_tls(s);
 	} else if (want == DIALOG_WRITE) {
-		say(s);
+		session_say(s);
 		flush(s);
 	} else if (want == DIALOG_CLOSE && !s->closing) {
 		s->closing = true;
-		say(s);
+		session_say(s);
 		if (s->tls)
 			tls_shutdown(s->tls);
 		flush(s);
 	}
 }
 
-static void read_peer(struct session *s)
+static void session_read_peer(struct session *s)
 {
 	static const char no_reply[] = "too much TLS without a reply in it";
 	static const char lost[] = "the server no longer acknowledges what is sent to it";
@@ -392,7 +392,7 @@ static void free_session(struct session *s)
 	free(s);
 }
 
-static void report(struct session *s)
+static void session_report(struct session *s)
 {
 	struct probe_result *r = &s->answer.result;
 
@@ -424,7 +424,7 @@ static uint64_t connect_deadline(const struct session *s)
 	return s->since_ms + s->req.connect_timeout_ms;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
+static uint64_t session_earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
@@ -434,22 +434,22 @@ static void arm_timer(struct session *s)
 	uint64_t now = s->host->stall.served_ms, at = s->deadline_ms;
 
 	if (s->connecting)
-		at = earlier(at, connect_deadline(s));
+		at = session_earlier(at, connect_deadline(s));
 	if (may_hint(s))
-		at = earlier(at, slow_at(s));
+		at = session_earlier(at, slow_at(s));
 	s->timer.repeat = ms_since(now, at) / 1000.0;
 	ev_timer_again(s->host->loop, &s->timer);
 }
 
 /* After every event: the end of the session, or what it waits for next. */
-static void settle(struct session *s)
+static void session_settle(struct session *s)
 {
 	if (s->closing) {
-		report(s);
+		session_report(s);
 		free_session(s);
 		return;
 	}
-	watch(s);
+	session_watch(s);
 	arm_timer(s);
 }
 
@@ -475,7 +475,7 @@ static void end_step(struct session *s)
 	act(s, dialog_fail(&s->dialog, REASON_expensive, text, (size_t)len));
 }
 
-static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
+static void on_session_io(struct ev_loop *loop, struct ev_io *w, int revents)
 {
 	struct session *s = w->data;
 
@@ -488,10 +488,10 @@ static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
 		if (revents & EV_WRITE)
 			flush(s);
 		if (revents & EV_READ && !s->closing)
-			read_peer(s);
+			session_read_peer(s);
 	}
 	end_step(s);
-	settle(s);
+	session_settle(s);
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
@@ -508,7 +508,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 	}
 	if (now >= s->deadline_ms || (s->connecting && now >= connect_deadline(s)))
 		act(s, dialog_timeout(&s->dialog));
-	settle(s);
+	session_settle(s);
 }
 
 int session_start(struct session_host *h, const struct wire_request *req, int socket)
@@ -534,8 +534,8 @@ int session_start(struct session_host *h, const struct wire_request *req, int so
 	s->answer.id = req->id;
 	dialog_init(&s->dialog, &req->dialog);
 	if (req->watched)
-		s->transcript = (struct transcript){.emit = on_note, .ctx = s};
-	ev_init(&s->io, on_io);
+		s->transcript = (struct transcript){.emit = on_session_note, .ctx = s};
+	ev_init(&s->io, on_session_io);
 	ev_init(&s->timer, on_timer);
 	s->io.data = s->timer.data = s;
 	TAILQ_INSERT_TAIL(&h->running, s, link);
@@ -543,7 +543,7 @@ int session_start(struct session_host *h, const struct wire_request *req, int so
 	s->connecting = true; /* by the parent; when it is done, the socket can be written to */
 	if (req->connect_error)
 		connect_failed(s, req->connect_error, true);
-	settle(s);
+	session_settle(s);
 	return 0;
 }
 

@@ -30,7 +30,7 @@ static void on_check(struct ev_loop *loop, struct ev_check *w, int revents)
 	s->awake_ms += gap;
 }
 
-static void on_tick(struct ev_loop *loop, struct ev_timer *w, int revents)
+static void on_stall_tick(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	(void)loop, (void)w, (void)revents; /* to have woken is all */
 }
@@ -43,7 +43,7 @@ void stall_start(struct stall *s, struct ev_loop *loop)
 	ev_set_priority(&s->check, EV_MAXPRI);
 	s->check.data = s;
 	ev_check_start(loop, &s->check);
-	ev_timer_init(&s->tick, on_tick, 0, TICK_MS / 1000.0);
+	ev_timer_init(&s->tick, on_stall_tick, 0, TICK_MS / 1000.0);
 	ev_timer_again(loop, &s->tick);
 }
 

@@ -7,8 +7,8 @@
 #include "probe/transcript.h"
 #include "util/log.h"
 
-static void emit(struct transcript *t, enum note_kind kind, uint32_t at_ms, const char *bytes,
-		 size_t len)
+static void transcript_emit(struct transcript *t, enum note_kind kind, uint32_t at_ms,
+			    const char *bytes, size_t len)
 {
 	struct probe_note n = {.kind = kind, .at_ms = at_ms};
 	static const char more[] = "more lines follow, which are not shown";
@@ -30,22 +30,22 @@ static size_t without_crlf(const char *line, size_t len)
 	return len >= 2 && !memcmp(line + len - 2, "\r\n", 2) ? len - 2 : len;
 }
 
-static void end_line(struct transcript *t, uint32_t at_ms)
+static void transcript_end_line(struct transcript *t, uint32_t at_ms)
 {
-	emit(t, NOTE_HEARD, at_ms, t->line, without_crlf(t->line, t->line_len));
+	transcript_emit(t, NOTE_HEARD, at_ms, t->line, without_crlf(t->line, t->line_len));
 	t->line_len = 0;
 }
 
 void transcript_event(struct transcript *t, uint32_t at_ms, const char *text)
 {
 	if (t->emit)
-		emit(t, NOTE_EVENT, at_ms, text, strlen(text));
+		transcript_emit(t, NOTE_EVENT, at_ms, text, strlen(text));
 }
 
 void transcript_said(struct transcript *t, uint32_t at_ms, const char *bytes, size_t len)
 {
 	if (t->emit && len)
-		emit(t, NOTE_SAID, at_ms, bytes, without_crlf(bytes, len));
+		transcript_emit(t, NOTE_SAID, at_ms, bytes, without_crlf(bytes, len));
 }
 
 /* A full line holds as many bytes as a note's text, so log_quote() shows that it was cut. */
@@ -55,12 +55,12 @@ void transcript_heard(struct transcript *t, uint32_t at_ms, const char *bytes, s
 		if (t->line_len < sizeof(t->line))
 			t->line[t->line_len++] = bytes[i];
 		if (bytes[i] == '\n')
-			end_line(t, at_ms);
+			transcript_end_line(t, at_ms);
 	}
 }
 
 void transcript_end(struct transcript *t, uint32_t at_ms)
 {
 	if (t->emit && t->line_len)
-		end_line(t, at_ms);
+		transcript_end_line(t, at_ms);
 }

@@ -15,7 +15,7 @@
 /* A probe lasts minutes at most: a longer time is invalid. */
 #define WIRE_MS_MAX  (24u * 3600 * 1000)
 
-union control {
+union ancillary {
 	struct cmsghdr align;
 	char bytes[CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
 };
@@ -101,7 +101,7 @@ static int send_error(void)
 int wire_send_request(int fd, const struct wire_request *req, int socket)
 {
 	struct iovec iov = {.iov_base = (void *)req, .iov_len = sizeof(*req)};
-	union control control = {0};
+	union ancillary control = {0};
 	struct msghdr msg = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -139,7 +139,7 @@ static int take_descriptor(struct msghdr *msg)
 int wire_recv_request(int fd, struct wire_request *req, int *socket)
 {
 	struct iovec iov = {.iov_base = req, .iov_len = sizeof(*req)};
-	union control control;
+	union ancillary control;
 	struct msghdr msg = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,

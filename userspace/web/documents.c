@@ -187,7 +187,7 @@ static bool has_room(const struct documents *d, size_t len)
 	return d->live ? len <= LIVE_MAX && d->live <= LIVE_MAX - len : len <= ONE_MAX;
 }
 
-static void refuse(struct documents *d, const char *path, const struct buf *text)
+static void documents_refuse(struct documents *d, const char *path, const struct buf *text)
 {
 	if (!log_seldom(&d->refused_ms))
 		return;
@@ -209,7 +209,7 @@ static struct MHD_Response *make_response(struct documents *d, const struct docu
 		return NULL;
 	b->documents = d;
 	if (doc->render(d, &b->text) || b->text.failed || !has_room(d, b->text.len)) {
-		refuse(d, *doc->path ? doc->path : "/metrics", &b->text);
+		documents_refuse(d, *doc->path ? doc->path : "/metrics", &b->text);
 		buf_free(&b->text);
 		free(b);
 		return NULL;
@@ -239,8 +239,8 @@ static struct MHD_Response *get_document(struct documents *d, size_t i)
 	return m->response;
 }
 
-static enum MHD_Result say(struct documents *d, struct MHD_Connection *connection, unsigned status,
-			   const char *sentence)
+static enum MHD_Result documents_say(struct documents *d, struct MHD_Connection *connection,
+				     unsigned status, const char *sentence)
 {
 	struct MHD_Response *r = MHD_create_response_from_buffer(strlen(sentence), (void *)sentence,
 								 MHD_RESPMEM_PERSISTENT);
@@ -292,17 +292,19 @@ enum MHD_Result documents_answer(struct documents *d, struct MHD_Connection *con
 	size_t i;
 
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
-		return say(d, connection, MHD_HTTP_METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
+		return documents_say(d, connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+				     "Only GET and HEAD.\n");
 	if (d->local && host && !means_this_box(host))
-		return say(d, connection, MHD_HTTP_MISDIRECTED_REQUEST,
-			   "Host: must be this box's address or localhost.\n");
+		return documents_say(d, connection, MHD_HTTP_MISDIRECTED_REQUEST,
+				     "Host: must be this box's address or localhost.\n");
 	i = find_document(connection, path);
 	if (i == DOCUMENTS)
-		return say(d, connection, MHD_HTTP_NOT_FOUND,
-			   "There are: / /metrics /status.json /events.json /history.json\n");
+		return documents_say(
+			d, connection, MHD_HTTP_NOT_FOUND,
+			"There are: / /metrics /status.json /events.json /history.json\n");
 	r = get_document(d, i);
 	if (!r)
-		return say(d, connection, MHD_HTTP_SERVICE_UNAVAILABLE, "Not now.\n");
+		return documents_say(d, connection, MHD_HTTP_SERVICE_UNAVAILABLE, "Not now.\n");
 	return MHD_queue_response(connection, MHD_HTTP_OK, r);
 }
 

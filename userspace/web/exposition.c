@@ -37,7 +37,7 @@ struct line {
 	size_t len;
 };
 
-static void put(struct line *l, const char *text)
+static void exposition_put(struct line *l, const char *text)
 {
 	size_t len = strlen(text);
 
@@ -48,14 +48,14 @@ static void put(struct line *l, const char *text)
 }
 
 /* In decimal, with zeros before it up to `digits`. */
-static void put_number(struct line *l, uint64_t value, unsigned digits)
+static void exposition_put_number(struct line *l, uint64_t value, unsigned digits)
 {
 	char text[24], *p = text + sizeof(text) - 1;
 
 	*p = '\0';
 	for (; value || digits; value /= 10, digits -= digits > 0)
 		*--p = (char)('0' + value % 10);
-	put(l, p);
+	exposition_put(l, p);
 }
 
 static void write_sample(struct exposition *e, const char *suffix, const char *labels,
@@ -63,20 +63,20 @@ static void write_sample(struct exposition *e, const char *suffix, const char *l
 {
 	struct line l = {.len = 0};
 
-	put(&l, e->family->name);
-	put(&l, suffix);
+	exposition_put(&l, e->family->name);
+	exposition_put(&l, suffix);
 	if (*labels) {
-		put(&l, "{");
-		put(&l, labels);
-		put(&l, "}");
+		exposition_put(&l, "{");
+		exposition_put(&l, labels);
+		exposition_put(&l, "}");
 	}
-	put(&l, " ");
-	put_number(&l, ms ? value / 1000 : value, 1);
+	exposition_put(&l, " ");
+	exposition_put_number(&l, ms ? value / 1000 : value, 1);
 	if (ms) {
-		put(&l, ".");
-		put_number(&l, value % 1000, 3);
+		exposition_put(&l, ".");
+		exposition_put_number(&l, value % 1000, 3);
 	}
-	put(&l, "\n");
+	exposition_put(&l, "\n");
 	buf_append(e->out, l.text, l.len);
 }
 

@@ -91,7 +91,7 @@ static unsigned count_peers(const struct http *h, const struct addr *of)
 	return n;
 }
 
-static void make_room(struct http *h, const struct addr *from)
+static void http_make_room(struct http *h, const struct addr *from)
 {
 	struct peer *victim = NULL;
 
@@ -132,7 +132,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **re
 		p->since = ev_now(h->loop);
 }
 
-static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_http_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct http *h = timer->data;
 	bool any = false;
@@ -152,9 +152,9 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* --- the loop --- */
 
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path,
-				  const char *method, const char *version, const char *body,
-				  size_t *body_len, void **request)
+static enum MHD_Result on_http_request(void *ctx, struct MHD_Connection *connection,
+				       const char *path, const char *method, const char *version,
+				       const char *body, size_t *body_len, void **request)
 {
 	struct http *h = ctx;
 
@@ -183,7 +183,7 @@ static void turn(struct http *h)
 	ev_timer_start(h->loop, &h->turn);
 }
 
-static void on_io(struct ev_loop *loop, ev_io *io, int events)
+static void on_http_io(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop;
 	(void)events;
@@ -208,7 +208,7 @@ static int take_peer(struct http *h)
 	if (fd < 0)
 		return -errno;
 	addr_from_sockaddr(&from, &address);
-	make_room(h, &address);
+	http_make_room(h, &address);
 	p = find_peer(h, -1);
 	if (!p) {
 		close(fd);
@@ -220,7 +220,7 @@ static int take_peer(struct http *h)
 	return 0;
 }
 
-static void on_accept(struct ev_loop *loop, ev_io *io, int events)
+static void on_http_accept(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct http *h = io->data;
 	int rc = 0;
@@ -289,7 +289,7 @@ static void try_to_listen(struct http *h)
 	ev_io_start(h->loop, &h->accept);
 }
 
-static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_http_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct http *h = timer->data;
 
@@ -305,14 +305,14 @@ static int start_mhd(struct http *h)
 	const union MHD_DaemonInfo *info;
 
 	h->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
-				  on_request, h, MHD_OPTION_CONNECTION_LIMIT, PEERS_MAX,
+				  on_http_request, h, MHD_OPTION_CONNECTION_LIMIT, PEERS_MAX,
 				  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_SIZE,
 				  MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
 				  MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_END);
 	info = h->mhd ? MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info)
 		return -ENOMEM;
-	ev_io_init(&h->io, on_io, info->epoll_fd, EV_READ);
+	ev_io_init(&h->io, on_http_io, info->epoll_fd, EV_READ);
 	h->io.data = h;
 	ev_io_start(h->loop, &h->io);
 	return 0;
@@ -343,10 +343,10 @@ int http_new(struct ev_loop *loop, const struct control_conf *conf, struct model
 	h->fd = -1;
 	for (unsigned i = 0; i < PEERS_MAX; i++)
 		h->peers[i].fd = -1;
-	timer_init(&h->retry, h, on_retry, 0);
+	timer_init(&h->retry, h, on_http_retry, 0);
 	timer_init(&h->turn, h, on_turn, 0);
-	timer_init(&h->sweep, h, on_sweep, SWEEP_S);
-	ev_init(&h->accept, on_accept);
+	timer_init(&h->sweep, h, on_http_sweep, SWEEP_S);
+	ev_init(&h->accept, on_http_accept);
 	h->accept.data = h;
 	if (documents_new(loop, model, cb, is_loopback(&h->conf.address), &h->documents) ||
 	    start_mhd(h))

@@ -30,7 +30,7 @@ static const struct family numbers[NUMBERS] = {
 				"Changes of the pinned maps by another program."),
 };
 
-static void take_numbers(const struct control_info *info, uint64_t v[NUMBERS])
+static void metrics_take_numbers(const struct control_info *info, uint64_t v[NUMBERS])
 {
 	v[UPTIME] = info->uptime_s;
 	v[LOADED] = info->config_loaded_wall_ms > 0 ? (uint64_t)info->config_loaded_wall_ms
@@ -46,7 +46,7 @@ static void write_numbers(struct exposition *e)
 {
 	uint64_t values[NUMBERS];
 
-	take_numbers(e->info, values);
+	metrics_take_numbers(e->info, values);
 	for (unsigned i = 0; i < NUMBERS; i++) {
 		exposition_family(e, &numbers[i]);
 		exposition_sample(e, "", values[i]);
@@ -135,7 +135,7 @@ static void write_lateness(struct exposition *e)
 	}
 }
 
-static void write_interfaces(struct exposition *e)
+static void metrics_write_interfaces(struct exposition *e)
 {
 	static const struct family family =
 		FAMILY("mxlb_interface_xdp_mode", GAUGE,
@@ -195,7 +195,7 @@ void metrics_render(const struct model *m, const struct control_info *info, stru
 	write_reloads(&e);
 	write_notify(&e);
 	write_lateness(&e);
-	write_interfaces(&e);
+	metrics_write_interfaces(&e);
 	write_problems(&e);
 	metrics_ha(&e);
 	metrics_zone(&e);

@@ -13,7 +13,7 @@ static const char *name_of_source(unsigned i)
 	return role_source_name(i);
 }
 
-static void number(struct exposition *e, const struct family *f, uint64_t value)
+static void metrics_ha_number(struct exposition *e, const struct family *f, uint64_t value)
 {
 	exposition_family(e, f);
 	exposition_sample(e, "", value);
@@ -33,7 +33,7 @@ static void write_role(struct exposition *e, const struct role_state *r)
 }
 
 /* A penalty makes the number negative, which a uint64_t cannot hold: written as text. */
-static void write_priority(struct exposition *e, int priority)
+static void metrics_ha_write_priority(struct exposition *e, int priority)
 {
 	static const struct family family = FAMILY(
 		"mxlb_vrrp_priority", GAUGE,
@@ -97,11 +97,11 @@ void metrics_ha(struct exposition *e)
 	if (!e->info->role || !e->info->ha || !e->info->ha->given)
 		return;
 	write_role(e, e->info->role);
-	number(e, &changes, e->info->role->changes);
+	metrics_ha_number(e, &changes, e->info->role->changes);
 	if (e->info->ha->role == HA_ROLE_KEEPALIVED)
-		write_priority(e, e->info->role->priority);
-	number(e, &announcements, e->info->announcements);
-	number(e, &expired, e->info->leases_expired);
+		metrics_ha_write_priority(e, e->info->role->priority);
+	metrics_ha_number(e, &announcements, e->info->announcements);
+	metrics_ha_number(e, &expired, e->info->leases_expired);
 	write_routes(e);
 	write_digests(e);
 }

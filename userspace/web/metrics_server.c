@@ -64,7 +64,8 @@ static uint64_t some(int64_t when)
 	return when > 0 ? (uint64_t)when : METRIC_NONE;
 }
 
-static void take_numbers(const struct backend *b, struct now now, uint64_t v[NUMBERS])
+static void metrics_server_take_numbers(const struct backend *b, struct now now,
+					uint64_t v[NUMBERS])
 {
 	const struct traffic *t = &b->traffic;
 	bool spoke_tls = b->last_wall_ms && b->last.tls.version[0];
@@ -106,7 +107,7 @@ static void write_number(struct exposition *e, const struct service *s, const st
 	uint64_t values[NUMBERS];
 
 	(void)s;
-	take_numbers(b, e->now, values);
+	metrics_server_take_numbers(b, e->now, values);
 	exposition_sample(e, labels, values[e->family - numbers]);
 }
 
@@ -143,15 +144,15 @@ static void write_warning(struct exposition *e, const struct service *s, const s
 	exposition_sample(e, labels, 1);
 }
 
-static void write_probes(struct exposition *e, const struct service *s, const struct backend *b,
-			 char labels[LABELS_SIZE])
+static void metrics_server_write_probes(struct exposition *e, const struct service *s,
+					const struct backend *b, char labels[LABELS_SIZE])
 {
 	(void)s;
 	exposition_counts(e, labels, "result", name_verdict, VERDICT_COUNT, b->tally.results);
 }
 
-static void write_changes(struct exposition *e, const struct service *s, const struct backend *b,
-			  char labels[LABELS_SIZE])
+static void metrics_server_write_changes(struct exposition *e, const struct service *s,
+					 const struct backend *b, char labels[LABELS_SIZE])
 {
 	(void)s;
 	exposition_counts(e, labels, "verdict", name_verdict, VERDICT_COUNT, b->tally.became);
@@ -185,9 +186,9 @@ static const struct {
 		"1: it refuses the probe for this reason, and keeps its verdict."),
 	 write_warning},
 	{FAMILY("mxlb_backend_probes", COUNTER, "Finished probes, by the verdict of their result."),
-	 write_probes},
+	 metrics_server_write_probes},
 	{FAMILY("mxlb_backend_verdict_changes", COUNTER, "Changes of its verdict, by new verdict."),
-	 write_changes},
+	 metrics_server_write_changes},
 	{FAMILY("mxlb_backend_probe_duration_seconds", HISTOGRAM,
 		"Duration of the completed stages of its probes.", .unit = "seconds"),
 	 write_durations},

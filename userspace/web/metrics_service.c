@@ -17,7 +17,8 @@ static void write_state(struct exposition *e, const struct service *s, char labe
 	exposition_state(e, labels, "state", name_state, SERVICE_STATE_COUNT, s->tier.state);
 }
 
-static void write_changes(struct exposition *e, const struct service *s, char labels[LABELS_SIZE])
+static void metrics_service_write_changes(struct exposition *e, const struct service *s,
+					  char labels[LABELS_SIZE])
 {
 	exposition_counts(e, labels, "state", name_state, SERVICE_STATE_COUNT, s->tally.became);
 }
@@ -139,7 +140,7 @@ static const struct {
 } families[] = {
 	{FAMILY("mxlb_service_state", GAUGE, "1 for the state that it is in."), write_state},
 	{FAMILY("mxlb_service_state_changes", COUNTER, "Changes of its state, by new state."),
-	 write_changes},
+	 metrics_service_write_changes},
 	{FAMILY("mxlb_service_downtime_seconds", COUNTER,
 		"Time during which no server took its mail, since mxlbd started.",
 		.unit = "seconds", .ms = true),

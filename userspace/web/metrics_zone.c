@@ -64,7 +64,7 @@ static void dnssec(struct exposition *e, const char *labels, const struct zone *
 	exposition_state(e, labels, "status", name_of_dnssec, 4, dnssec_of(z));
 }
 
-static void write_tlsa(struct exposition *e)
+static void metrics_zone_write_tlsa(struct exposition *e)
 {
 	static const struct family records =
 		FAMILY("mxlb_tlsa_records", GAUGE, "TLSA records of DNS in force.");
@@ -106,5 +106,5 @@ void metrics_zone(struct exposition *e)
 	write_zones(e, &times, answered);
 	write_zones(e, &results, lookups);
 	write_zones(e, &statuses, dnssec);
-	write_tlsa(e);
+	metrics_zone_write_tlsa(e);
 }

@@ -37,7 +37,7 @@ static void take_ttl(struct zone_answer *out, uint32_t ttl_s)
 		out->ttl_s = ttl_s;
 }
 
-static void fail(struct zone_answer *out, enum dns_result r, const char *why)
+static void lookup_fail(struct zone_answer *out, enum dns_result r, const char *why)
 {
 	out->mx = r;
 	out->set.n = 0;
@@ -79,12 +79,12 @@ void lookup_read_mx(const struct dns_answer *a, enum dnssec policy, struct zone_
 		if (!*mx.exchanger)
 			null_mx = true;
 		else if (!add_exchanger(&out->set, &mx))
-			fail(out, DNS_SERVFAIL, "more than 64 exchangers");
+			lookup_fail(out, DNS_SERVFAIL, "more than 64 exchangers");
 	}
 	if (out->mx == DNS_OK && !out->set.n && null_mx)
-		fail(out, DNS_NULL_MX, "");
+		lookup_fail(out, DNS_NULL_MX, "");
 	else if (out->mx == DNS_OK && !out->set.n)
-		fail(out, DNS_SERVFAIL, "no MX record is well formed");
+		lookup_fail(out, DNS_SERVFAIL, "no MX record is well formed");
 	zone_sort(&out->set);
 }
 
@@ -107,7 +107,7 @@ void lookup_read_addresses(const struct dns_answer *a, enum dnssec policy, enum 
 			e->addresses[e->n++] = (struct zone_address){.addr = addr};
 }
 
-static void finish(struct lookup_round *l)
+static void lookup_finish(struct lookup_round *l)
 {
 	if (l->pending)
 		return;
@@ -116,7 +116,7 @@ static void finish(struct lookup_round *l)
 	lookup_free(l);
 }
 
-static void on_address(void *ctx, const struct dns_answer *a, const char *why)
+static void on_lookup_address(void *ctx, const struct dns_answer *a, const char *why)
 {
 	struct address_lookup *one = ctx;
 	struct lookup_round *l = one->round;
@@ -125,7 +125,7 @@ static void on_address(void *ctx, const struct dns_answer *a, const char *why)
 	lookup_read_addresses(a, l->policy, one->type, &l->answer.set.list[one->exchanger],
 			      &l->answer);
 	l->pending--;
-	finish(l);
+	lookup_finish(l);
 }
 
 static void ask_address(struct lookup_round *l, unsigned i, enum dns_type type, unsigned slot)
@@ -134,7 +134,7 @@ static void ask_address(struct lookup_round *l, unsigned i, enum dns_type type, 
 	struct zone_exchanger *e = &l->answer.set.list[i];
 
 	*one = (struct address_lookup){l, i, type};
-	if (resolver_ask(l->resolver, e->name, type, on_address, one))
+	if (resolver_ask(l->resolver, e->name, type, on_lookup_address, one))
 		e->result = DNS_SERVFAIL;
 	else
 		l->pending++;
@@ -164,11 +164,11 @@ static void on_mx(void *ctx, const struct dns_answer *a, const char *why)
 	if (a)
 		lookup_read_mx(a, l->policy, &l->answer);
 	else
-		fail(&l->answer, DNS_TIMEOUT, why);
+		lookup_fail(&l->answer, DNS_TIMEOUT, why);
 	if (l->answer.mx == DNS_OK && l->done)
 		ask_addresses(l);
 	l->pending--;
-	finish(l);
+	lookup_finish(l);
 }
 
 int lookup_start(struct resolver *r, const struct service_conf *conf, enum dnssec policy,

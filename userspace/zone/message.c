@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-static bool text_ok(const char *text, size_t size)
+static bool message_text_ok(const char *text, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {
 		if (!text[i])
@@ -21,7 +21,8 @@ static bool header_ok(const struct message_header *h, size_t len)
 	return len >= sizeof(*h) && len <= MESSAGE_MAX && h->magic == MESSAGE_MAGIC &&
 	       h->has_data <= 1 && h->nxdomain <= 1 && h->secure <= 1 && h->bogus <= 1 &&
 	       h->n <= DNS_RECORDS_MAX && h->rcode < 4096 &&
-	       text_ok(h->canonical, sizeof(h->canonical)) && text_ok(h->why, sizeof(h->why));
+	       message_text_ok(h->canonical, sizeof(h->canonical)) &&
+	       message_text_ok(h->why, sizeof(h->why));
 }
 
 int message_read(const struct message_answer *a, size_t len, struct dns_answer *out)

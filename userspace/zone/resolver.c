@@ -53,8 +53,8 @@ struct resolver {
 	struct dns_answer parsed;
 };
 
-static int send_request(struct resolver *r, uint32_t kind, uint32_t id, uint32_t type,
-			const char *text)
+static int resolver_send_request(struct resolver *r, uint32_t kind, uint32_t id, uint32_t type,
+				 const char *text)
 {
 	struct message_request req = {.magic = MESSAGE_MAGIC, .kind = kind, .id = id, .type = type};
 
@@ -71,7 +71,7 @@ static int send_forward(struct resolver *r, const char *address, unsigned port)
 	char text[ADDR_TEXT_SIZE + 8];
 
 	snprintf(text, sizeof(text), "%s@%u", address, port);
-	return send_request(r, MESSAGE_FORWARD, 0, 0, text);
+	return resolver_send_request(r, MESSAGE_FORWARD, 0, 0, text);
 }
 
 /* The name servers of resolv.conf(5). */
@@ -118,7 +118,7 @@ static int send_anchors_of(struct resolver *r, const char *path, unsigned *n)
 		line[strcspn(line, ";\r\n")] = '\0';
 		if (line[strspn(line, " \t")] == '\0')
 			continue;
-		err = send_request(r, MESSAGE_ANCHOR, 0, 0, line);
+		err = resolver_send_request(r, MESSAGE_ANCHOR, 0, 0, line);
 		(*n)++;
 	}
 	if (f)
@@ -148,16 +148,16 @@ static int send_settings(struct resolver *r)
 	int err = send_forwards(r);
 
 	for (unsigned i = 0; i < r->conf.n_insecure && !err; i++)
-		err = send_request(r, MESSAGE_INSECURE, 0, 0, r->conf.insecure[i]);
+		err = resolver_send_request(r, MESSAGE_INSECURE, 0, 0, r->conf.insecure[i]);
 	if (!err)
 		err = send_anchors(r);
-	return err ?: send_request(r, MESSAGE_START, 0, 0, "");
+	return err ?: resolver_send_request(r, MESSAGE_START, 0, 0, "");
 }
 
 /* ---- a round ---- */
 
-static void finish(struct resolver *r, struct lookup *l, const struct dns_answer *a,
-		   const char *why)
+static void resolver_finish(struct resolver *r, struct lookup *l, const struct dns_answer *a,
+			    const char *why)
 {
 	r->n--;
 	l->done(l->ctx, a, why);
@@ -175,7 +175,7 @@ static void end_child(struct resolver *r)
 }
 
 /* Everything that was asked of this child has no answer; what the callbacks ask for is for the next one. */
-static void fail(struct resolver *r, const char *why)
+static void resolver_fail(struct resolver *r, const char *why)
 {
 	struct lookups lost;
 	struct lookup *l;
@@ -187,7 +187,7 @@ static void fail(struct resolver *r, const char *why)
 	r->n_sent = 0;
 	while ((l = TAILQ_FIRST(&lost))) {
 		TAILQ_REMOVE(&lost, l, link);
-		finish(r, l, NULL, why);
+		resolver_finish(r, l, NULL, why);
 	}
 }
 
@@ -196,7 +196,7 @@ static void send_queued(struct resolver *r)
 	struct lookup *l;
 
 	while (r->ready && r->n_sent < RESOLVER_OPEN_MAX && (l = TAILQ_FIRST(&r->queued))) {
-		if (send_request(r, MESSAGE_LOOKUP, l->id, l->type, l->name))
+		if (resolver_send_request(r, MESSAGE_LOOKUP, l->id, l->type, l->name))
 			return; /* the child does not read; the deadline of the others ends it */
 		TAILQ_REMOVE(&r->queued, l, link);
 		TAILQ_INSERT_TAIL(&r->sent, l, link);
@@ -205,11 +205,11 @@ static void send_queued(struct resolver *r)
 	}
 }
 
-static void go_on(struct resolver *r)
+static void resolver_go_on(struct resolver *r)
 {
 	send_queued(r);
 	if (r->ready && r->n && !r->n_sent)
-		fail(r, "the resolver child takes no lookups");
+		resolver_fail(r, "the resolver child takes no lookups");
 	if (r->n)
 		return;
 	end_child(r);
@@ -225,10 +225,10 @@ static void take_ready(struct resolver *r)
 		return;
 	}
 	snprintf(why, sizeof(why), "the resolver child failed: %s", r->parsed.why);
-	fail(r, why);
+	resolver_fail(r, why);
 }
 
-static void take_answer(struct resolver *r, uint32_t id)
+static void resolver_take_answer(struct resolver *r, uint32_t id)
 {
 	struct lookup *l;
 
@@ -239,7 +239,7 @@ static void take_answer(struct resolver *r, uint32_t id)
 		return; /* after its deadline */
 	TAILQ_REMOVE(&r->sent, l, link);
 	r->n_sent--;
-	finish(r, l, &r->parsed, "");
+	resolver_finish(r, l, &r->parsed, "");
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -251,14 +251,14 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0)
-		fail(r, "the resolver child ended");
+		resolver_fail(r, "the resolver child ended");
 	else if (message_read(&r->answer, (size_t)n, &r->parsed))
-		fail(r, "the resolver child sent an invalid answer");
+		resolver_fail(r, "the resolver child sent an invalid answer");
 	else if (!r->answer.header.id)
 		take_ready(r);
 	else
-		take_answer(r, r->answer.header.id);
-	go_on(r);
+		resolver_take_answer(r, r->answer.header.id);
+	resolver_go_on(r);
 }
 
 static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
@@ -269,16 +269,16 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop, (void)events;
 	if (r->proc.fd >= 0 && !r->ready && now_ms > r->ready_by_ms)
-		fail(r, "the resolver child did not start");
+		resolver_fail(r, "the resolver child did not start");
 	while ((l = TAILQ_FIRST(&r->sent)) && now_ms > l->deadline_ms) {
 		TAILQ_REMOVE(&r->sent, l, link);
 		r->n_sent--;
-		finish(r, l, NULL, "no answer within 5 s");
+		resolver_finish(r, l, NULL, "no answer within 5 s");
 	}
-	go_on(r);
+	resolver_go_on(r);
 }
 
-static int start_child(struct resolver *r)
+static int resolver_start_child(struct resolver *r)
 {
 	char *argv[] = {"mxlbd", "--resolver-child", NULL};
 	int err = spawn_program(argv, -1, &r->proc);
@@ -298,13 +298,13 @@ static void on_begin(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop, (void)events;
 	if (r->proc.fd < 0 && r->n)
-		err = start_child(r);
+		err = resolver_start_child(r);
 	ev_timer_again(r->loop, &r->sweep);
 	if (err == -ENOENT)
-		fail(r, "no resolver: " RESOLV_CONF " names none; set dns.resolvers");
+		resolver_fail(r, "no resolver: " RESOLV_CONF " names none; set dns.resolvers");
 	else if (err)
-		fail(r, "the resolver child could not be started");
-	go_on(r);
+		resolver_fail(r, "the resolver child could not be started");
+	resolver_go_on(r);
 }
 
 int resolver_ask(struct resolver *r, const char *name, enum dns_type type, resolver_done_fn *done,
@@ -334,7 +334,7 @@ void resolver_set(struct resolver *r, const struct dns_conf *conf)
 }
 
 /* A killed one was slow to leave; more is worth a line. */
-static void on_gone(void *ctx, const char *why, const char *how, int next_ms)
+static void on_resolver_gone(void *ctx, const char *why, const char *how, int next_ms)
 {
 	(void)ctx, (void)why, (void)next_ms;
 	if (strcmp(how, "exit 0") && strcmp(how, "exit 1") && strcmp(how, "signal 9"))
@@ -351,7 +351,7 @@ int resolver_new(struct ev_loop *loop, struct resolver **out)
 	r->proc.fd = -1;
 	TAILQ_INIT(&r->queued);
 	TAILQ_INIT(&r->sent);
-	r->leaving = (struct leaving){.loop = loop, .on_gone = on_gone, .ctx = r};
+	r->leaving = (struct leaving){.loop = loop, .on_gone = on_resolver_gone, .ctx = r};
 	TAILQ_INIT(&r->leaving.list);
 	ev_io_init(&r->readable, on_readable, -1, EV_READ);
 	ev_timer_init(&r->sweep, on_sweep, 0, SWEEP_S);

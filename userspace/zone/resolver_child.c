@@ -41,7 +41,7 @@ static struct {
 	const char *(*error)(int err);
 } ub;
 
-static struct child {
+static struct resolver_child {
 	struct ub_ctx *ctx;
 	int fd;
 	bool ready;
@@ -91,7 +91,7 @@ static void put_text(char *to, size_t size, const char *from)
 	to[n] = '\0';
 }
 
-static void send_answer(size_t len)
+static void resolver_child_send(size_t len)
 {
 	ssize_t n;
 
@@ -116,7 +116,7 @@ static void say(uint32_t id, uint16_t rcode, const char *why)
 
 	child.answer.header.rcode = rcode;
 	put_text(child.answer.header.why, sizeof(child.answer.header.why), why);
-	send_answer(len);
+	resolver_child_send(len);
 }
 
 static void on_answer(void *ctx, int err, struct ub_result *r)
@@ -141,7 +141,7 @@ static void on_answer(void *ctx, int err, struct ub_result *r)
 	for (size_t i = 0; r->havedata && r->data && r->data[i] && fits; i++)
 		fits = message_add(&child.answer, &len, r->data[i], (size_t)r->len[i]);
 	if (fits)
-		send_answer(len);
+		resolver_child_send(len);
 	else
 		say(id, SERVFAIL, "the answer has too many records");
 	ub.free_result(r);
@@ -156,7 +156,7 @@ static void on_first(void *ctx, int err, struct ub_result *r)
 }
 
 /* False: mxlbd closed the pair, or sent something else. */
-static bool receive(struct message_request *req)
+static bool resolver_child_receive(struct message_request *req)
 {
 	ssize_t n;
 
@@ -169,7 +169,7 @@ static bool receive(struct message_request *req)
 	return true;
 }
 
-static int set(const struct message_request *req)
+static int resolver_child_set(const struct message_request *req)
 {
 	switch (req->kind) {
 	case MESSAGE_FORWARD:
@@ -198,11 +198,11 @@ static int take_settings(void)
 		ub.set_option(child.ctx, options[i][0],
 			      options[i][1]); /* an older one lacks some */
 	while (!err) {
-		if (!receive(&req))
+		if (!resolver_child_receive(&req))
 			_exit(0);
 		if (req.kind == MESSAGE_START)
 			return 0;
-		err = set(&req);
+		err = resolver_child_set(&req);
 	}
 	return err;
 }
@@ -225,7 +225,7 @@ static const char *start_thread(void)
 	return err ? ub.error(err) : NULL;
 }
 
-static const char *prepare(void)
+static const char *resolver_child_prepare(void)
 {
 	const char *why;
 	int err;
@@ -260,7 +260,7 @@ static void serve(void)
 			return;
 		if (!p[0].revents)
 			continue;
-		if (!receive(&req) || req.kind != MESSAGE_LOOKUP)
+		if (!resolver_child_receive(&req) || req.kind != MESSAGE_LOOKUP)
 			return;
 		if (ub.resolve_async(child.ctx, req.text, (int)req.type, CLASS_IN,
 				     (void *)(uintptr_t)req.id, on_answer, NULL))
@@ -273,7 +273,7 @@ int resolver_child_main(int fd)
 	const char *why;
 
 	child.fd = fd;
-	why = prepare();
+	why = resolver_child_prepare();
 	say(0, 0, why);
 	if (!why)
 		serve();

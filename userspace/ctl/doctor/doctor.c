@@ -46,7 +46,7 @@ static void run_check(struct doctor *d, const struct doctor_check *check)
 }
 
 /* Words up to the line's end; the next lines begin at the margin. */
-static void print_wrapped(const char *text, int column)
+static void doctor_print_wrapped(const char *text, int column)
 {
 	while (*text) {
 		int word = (int)strcspn(text, " ");
@@ -75,10 +75,10 @@ static void print_finding(const json_t *finding)
 
 	printf("%s%-12s%s %-15s ", text_colour(level), level, text_colour_end(level),
 	       field_text(finding, "check"));
-	print_wrapped(field_text(finding, "text"), MARGIN);
+	doctor_print_wrapped(field_text(finding, "text"), MARGIN);
 	if (*advice) {
 		printf("%*s-> ", MARGIN - 3, "");
-		print_wrapped(advice, MARGIN);
+		doctor_print_wrapped(advice, MARGIN);
 	}
 }
 
@@ -105,7 +105,7 @@ static void print_not_checked(const struct doctor *d)
 		json_t *text = json_sprintf("%s: %s", json_string_value(names), reason);
 
 		printf("%-*s", MARGIN, doctor_level_names[DOCTOR_NOT_CHECKED]);
-		print_wrapped(json_string_value(text), MARGIN);
+		doctor_print_wrapped(json_string_value(text), MARGIN);
 		json_decref(text);
 	}
 	json_decref(reasons);
@@ -146,7 +146,7 @@ static enum ctl_exit gather(struct doctor *d)
 	return rc;
 }
 
-static void print_json(const struct doctor *d)
+static void doctor_print_json(const struct doctor *d)
 {
 	json_t *document =
 		json_pack("{s:O, s:i, s:i, s:i, s:i}", "findings", d->findings, "errors",
@@ -166,7 +166,7 @@ enum ctl_exit doctor_run(const struct ctl *ctl, char **args)
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		for (const struct doctor_check *check = tables[i]; check->name; check++)
 			run_check(&d, check);
-	(ctl->json ? print_json : print_all)(&d);
+	(ctl->json ? doctor_print_json : print_all)(&d);
 	if (!rc && d.counts[DOCTOR_ERROR])
 		rc = CTL_REFUSED;
 	json_decref(d.findings);

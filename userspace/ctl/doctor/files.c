@@ -75,7 +75,7 @@ static bool in_group(const struct who *who, gid_t gid)
 }
 
 /* bits: of "others" (4: read, 1: search). As generic_permission() of the kernel's fs/namei.c has it, without ACLs. */
-static bool may(const struct who *who, const char *path, mode_t bits)
+static bool files_may(const struct who *who, const char *path, mode_t bits)
 {
 	struct stat st;
 
@@ -96,11 +96,11 @@ static bool may_read(const struct who *who, const char *file)
 	snprintf(path, sizeof(path), "%s", file);
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (!may(who, path, 1))
+		if (!files_may(who, path, 1))
 			return false;
 		*slash = '/';
 	}
-	return may(who, path, 4);
+	return files_may(who, path, 4);
 }
 
 static void check_readable(struct doctor *d, const char *file, const char *what)
@@ -273,7 +273,7 @@ static void check_socket(struct doctor *d)
 }
 
 /* Counts the certificates and those that the clock says are of another time. */
-static unsigned count_certificates(FILE *f, unsigned *expired)
+static unsigned files_count_certificates(FILE *f, unsigned *expired)
 {
 	unsigned n = 0;
 	X509 *cert;
@@ -301,7 +301,7 @@ static void judge_bundle(struct doctor *d, const char *file)
 			json_string("apt-get install ca-certificates, or correct ca-file."));
 		return;
 	}
-	n = count_certificates(f, &expired);
+	n = files_count_certificates(f, &expired);
 	fclose(f);
 	if (!n)
 		doctor_find(d, DOCTOR_ERROR, json_sprintf("%s has no certificate (PEM)", file),

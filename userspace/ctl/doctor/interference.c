@@ -123,7 +123,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(base(a), base(b));
 }
 
-static bool has_name(const struct dropins *all, const char *name)
+static bool process_has_name(const struct dropins *all, const char *name)
 {
 	for (unsigned i = 0; i < all->n; i++)
 		if (!strcmp(base(all->paths[i]), name))
@@ -144,7 +144,7 @@ static void find_dropins(const char *folder, struct dropins *all)
 		size_t len = strlen(entry->d_name);
 
 		if (len > 5 && !strcmp(entry->d_name + len - 5, ".conf") &&
-		    !has_name(all, entry->d_name) && strlen(path) + len + 2 <= PATH_SIZE)
+		    !process_has_name(all, entry->d_name) && strlen(path) + len + 2 <= PATH_SIZE)
 			snprintf(all->paths[all->n++], PATH_SIZE, "%.255s/%.255s", path,
 				 entry->d_name);
 	}

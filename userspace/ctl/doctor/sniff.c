@@ -43,7 +43,7 @@ struct claim { /* an address for which hosts may answer */
 	struct mac returned_by, called_by;
 };
 
-struct port {
+struct sniff_port {
 	const char *name;
 	struct nl_link link;
 	int fd;
@@ -53,7 +53,7 @@ struct wire {
 	struct doctor *d;
 	struct claim *claims;
 	unsigned n_claims;
-	struct port ports[MXLB_MAX_PORTS];
+	struct sniff_port ports[MXLB_MAX_PORTS];
 	unsigned n_ports;
 };
 
@@ -63,7 +63,7 @@ static void open_ports(struct wire *w)
 	json_t *conf;
 
 	json_object_foreach (json_object_get(w->d->config, "interfaces"), name, conf) {
-		struct port *p = &w->ports[w->n_ports];
+		struct sniff_port *p = &w->ports[w->n_ports];
 		struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 
 		if (w->n_ports == MXLB_MAX_PORTS || json_object_get(conf, "vlan") ||
@@ -127,7 +127,7 @@ static void add_claims(struct wire *w)
 static void ask_all(const struct wire *w)
 {
 	for (unsigned i = 0; i < w->n_claims; i++) {
-		const struct port *p = &w->ports[w->claims[i].at];
+		const struct sniff_port *p = &w->ports[w->claims[i].at];
 		uint8_t bytes[FRAME_MAX];
 		size_t len = frame_question(&w->claims[i].address, &p->link.mac, bytes);
 

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core/dns.c and tlsaset.c: each row of their tables in docs/zone.md. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "core/tlsaset.h"
+
+#define REFRESH_MIN_MS 30000
+
+static const struct dns_conf dns = {.refresh_min_ms = REFRESH_MIN_MS,
+				    .refresh_max_ms = 120 * REFRESH_MIN_MS};
+
+static int name_of(const char *bytes, size_t len, char out[DNS_NAME_SIZE])
+{
+	return dns_name((const uint8_t *)bytes, len, out);
+}
+
+static void names_in_wire_form_are_exact(void **state)
+{
+	static const uint8_t good[] = "\2MX\7Example\3net";
+	char out[DNS_NAME_SIZE], long_name[300];
+
+	(void)state;
+	assert_int_equal(dns_name(good, sizeof(good), out), 0);
+	assert_string_equal(out, "mx.example.net");
+	for (size_t len = 0; len < sizeof(good); len++)
+		assert_int_not_equal(dns_name(good, len, out), 0);
+	assert_int_equal(name_of("\0", 1, out), 0);
+	assert_string_equal(out, "");
+	assert_int_equal(name_of("\3a.b\0", 5, out), 0);
+	assert_string_equal(out, "a?b");
+	assert_int_not_equal(name_of("\300\14", 2, out), 0); /* compression */
+	assert_int_not_equal(name_of("\1a\0\0", 4, out), 0);
+	for (size_t i = 0; i < sizeof(long_name); i += 2)
+		memcpy(long_name + i, "\1a", 2);
+	long_name[254] = '\0';
+	assert_int_equal(name_of(long_name, 255, out), 0); /* 127 labels */
+	assert_int_equal(strlen(out), 253);
+	memcpy(long_name + 254, "\1a", 2);
+	long_name[256] = '\0';
+	assert_int_not_equal(name_of(long_name, 257, out), 0);
+}
+
+static void an_answer_is_judged_bogus_first(void **state)
+{
+	static const struct {
+		struct dns_answer a;
+		enum dns_result prefer, require;
+	} rows[] = {
+		{{.has_data = true, .n = 1, .secure = true}, DNS_OK, DNS_OK},
+		{{.has_data = true, .n = 1}, DNS_OK, DNS_UNSIGNED},
+		{{.has_data = true, .n = 1, .bogus = true}, DNS_BOGUS, DNS_BOGUS},
+		{{.rcode = 2}, DNS_SERVFAIL, DNS_SERVFAIL},
+		{{.rcode = 5}, DNS_SERVFAIL, DNS_SERVFAIL},
+		{{.rcode = 3, .nxdomain = true, .secure = true}, DNS_NXDOMAIN, DNS_NXDOMAIN},
+		{{.rcode = 3, .nxdomain = true}, DNS_NXDOMAIN, DNS_UNSIGNED},
+		{{.secure = true}, DNS_NODATA, DNS_NODATA},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		assert_int_equal(dns_judge(&rows[i].a, DNSSEC_PREFER), rows[i].prefer);
+		assert_int_equal(dns_judge(&rows[i].a, DNSSEC_REQUIRE), rows[i].require);
+	}
+}
+
+static uint8_t tlsa_data[3][35];
+
+static struct dns_answer tlsa_answer(bool secure, const char *kinds)
+{
+	struct dns_answer a = {.secure = secure, .has_data = *kinds, .ttl_s = 60};
+
+	for (; *kinds; kinds += 3, a.n++) {
+		memset(tlsa_data[a.n], 7 + (int)a.n, sizeof(tlsa_data[0]));
+		for (unsigned k = 0; k < 3; k++)
+			tlsa_data[a.n][k] = (uint8_t)(kinds[k] - '0');
+		a.records[a.n] = (struct dns_record){tlsa_data[a.n], sizeof(tlsa_data[0])};
+	}
+	return a;
+}
+
+static void tlsa_records_are_judged_as_exchange_online_does(void **state)
+{
+	static const struct {
+		const char *kinds;
+		bool secure, bogus, timeout;
+		uint16_t rcode;
+		enum tlsaset_state state;
+		unsigned n;
+		bool warn;
+	} rows[] = {
+		{"311", true, .state = TLSASET_CURRENT, .n = 1},
+		{"311311", true, .state = TLSASET_CURRENT, .n = 2},
+		{"211", true, .state = TLSASET_CURRENT, .n = 1},
+		{"111311", true, .state = TLSASET_CURRENT, .n = 1},
+		{"011111", true, .state = TLSASET_NONE, .warn = true},
+		{"319", true, .state = TLSASET_NONE, .warn = true},
+		{"312", true, .state = TLSASET_NONE,
+		 .warn = true}, /* its length is not SHA-512's */
+		{"311", false, .state = TLSASET_NONE},
+		{"", true, .state = TLSASET_NONE},
+		{"", true, .rcode = 3, .state = TLSASET_NONE},
+		{"311", true, .bogus = true, .state = TLSASET_KEPT},
+		{"", false, .rcode = 2, .state = TLSASET_KEPT},
+		{"", false, .timeout = true, .state = TLSASET_KEPT},
+	};
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct dns_answer a = tlsa_answer(rows[i].secure, rows[i].kinds);
+		struct tlsaset s = {.state = TLSASET_KEPT};
+
+		a.bogus = rows[i].bogus;
+		a.rcode = rows[i].rcode;
+		tlsaset_answered(&s, rows[i].timeout ? NULL : &a, rows[i].timeout, &v);
+		assert_int_equal(s.state, rows[i].state);
+		assert_int_equal(s.n, rows[i].n);
+		assert_int_equal(s.warn, rows[i].warn);
+	}
+}
+
+static void a_bogus_answer_keeps_the_last_good_records(void **state)
+{
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
+	struct dns_answer good = tlsa_answer(true, "311"), bogus = good;
+	struct tlsaset s = {.state = TLSASET_KEPT};
+
+	(void)state;
+	bogus.bogus = true;
+	assert_true(tlsaset_answered(&s, &good, false, &v));
+	assert_false(tlsaset_answered(&s, &good, false, &v));
+	assert_true(tlsaset_answered(&s, &bogus, false, &v));
+	assert_int_equal(s.n, 1);
+	assert_int_equal(s.due_ms, 1000 + REFRESH_MIN_MS / 6);
+}
+
+static void a_key_is_compared_where_it_can_be(void **state)
+{
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
+	struct dns_answer one = tlsa_answer(true, "311");
+	struct tlsaset s = {.state = TLSASET_KEPT};
+	struct tls_info tls = {.version = "TLSv1.3"};
+
+	(void)state;
+	tlsaset_answered(&s, &one, false, &v);
+	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_NO_MATCH);
+	memset(tls.spki_sha256, 7, sizeof(tls.spki_sha256));
+	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_MATCH);
+	tls.version[0] = '\0';
+	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_UNKNOWN);
+	tls.version[0] = 'T';
+	s.list[0].selector = TLSA_SELECTOR_CERT;
+	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_UNKNOWN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_in_wire_form_are_exact),
+		cmocka_unit_test(an_answer_is_judged_bogus_first),
+		cmocka_unit_test(tlsa_records_are_judged_as_exchange_online_does),
+		cmocka_unit_test(a_bogus_answer_keeps_the_last_good_records),
+		cmocka_unit_test(a_key_is_compared_where_it_can_be),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
