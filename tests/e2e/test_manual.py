@@ -12,7 +12,7 @@ from lab import ROOT, command
 MAN = ROOT / "userspace/man"
 PAGES = sorted(MAN.iterdir())
 SECTIONS = {"top": "SECTIONS", "interface": "INTERFACES", "datapath": "DATAPATH", "control": "CONTROL", "probe": "PROBES",
-            "service": "SERVICES", "backend": "BACKENDS", "decap": "DECAP", "ha": "HA", "route": "ROUTE",
+            "service": "SERVICES", "backend": "TIERS", "decap": "DECAP", "ha": "HA", "route": "ROUTE",
             "dns": "DNS", "zone_server": "SERVERS"}
 
 
@@ -64,7 +64,7 @@ def test_each_key_has_its_default_and_its_words(table):
 
 
 def test_each_command_of_mxlbctl_is_described_and_no_other():
-    text = section("mxlbctl.8", "Looking") + section("mxlbctl.8", "Operating") + section("mxlbctl.8", "Probing")
+    text = section("mxlbctl.8", "Querying") + section("mxlbctl.8", "Operating") + section("mxlbctl.8", "Probing")
     described = {re.match(r"[a-z-]+", line)[0] for line in re.findall(r"^\.It Cm (.*)$", text, re.M)}
     assert described == set(sources.ctl_commands())
 
