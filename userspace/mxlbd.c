@@ -32,9 +32,9 @@ static const char usage_text[] =
 	"  -h, --help         print this and exit\n"
 	"\n"
 	"mxlbd stays in the foreground and logs to stderr. Signals: HUP reloads, TERM and INT stop; the kernel\n"
-	"goes on forwarding. Exit: 0 stopped, 1 bad configuration or usage, 2 an error that may pass (an\n"
+	"continues to forward. Exit: 0 stopped, 1 bad configuration or usage, 2 an error that may pass (an\n"
 	"interface, memory, another mxlbd), 3 this kernel cannot load the BPF program or a capability is\n"
-	"missing: waiting does not help.\n";
+	"missing: retrying does not help.\n";
 
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},

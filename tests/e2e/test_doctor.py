@@ -299,7 +299,7 @@ def test_an_interface_that_lost_its_program_and_one_with_anothers(lab, balancer)
     assert "xdp" not in {f[1] for f in examine(lab, *asked, status=3)}
     link, = lab.pin.glob("v*/link_*")
     lab.within("lb", "/usr/sbin/bpftool", "link", "detach", "pinned", str(link))
-    assert any(f[:2] == ("error", "xdp") and "carries no XDP program" in f[2] for f in examine(lab, *asked, status=3))
+    assert any(f[:2] == ("error", "xdp") and "has no XDP program" in f[2] for f in examine(lab, *asked, status=3))
     with commands(lab, "lb", f"/usr/sbin/bpftool net attach xdpgeneric pinned {lab.pin}-pass dev eth0",
                   "/usr/sbin/bpftool net detach xdpgeneric dev eth0"):
         assert any(f[:2] == ("error", "xdp") and "not mxlb's" in f[2] for f in examine(lab, *asked, status=3))

@@ -201,7 +201,7 @@ static void states_without_a_server_up_say_what_is_done(void **state)
 		 "servers: a certificate has expired",
 		 "renew it, and assign it to SMTP (Enable-ExchangeCertificate)"},
 		{REASON_vip_missing, "service_down", "not on the VIP",
-		 "put the VIP on its loopback and listen on it: mxlbctl server-setup linux|windows "
+		 "put the VIP on its loopback interface and listen on it: mxlbctl server-setup linux|windows "
 		 "hybrid-mail/oxford-a"},
 	};
 	struct bench *b = *state;
@@ -291,7 +291,7 @@ static void what_is_wrong_with_the_box_comes_in_order_of_weight(void **state)
 	assert_string_equal(d->list[0].text, "hybrid-mail: the VIP is an address of this box");
 	assert_string_equal(d->list[1].code, "interface_detached");
 	assert_string_equal(d->list[2].text,
-			    "the last reload failed, the configuration before it is in force: "
+			    "the last reload failed, so the earlier configuration is in force: "
 			    "mxlb.yaml:1:1: x: unknown key");
 	assert_int_equal(d->list[2].level, FINDING_WARNING);
 }

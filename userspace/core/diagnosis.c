@@ -29,7 +29,7 @@ static const struct {
 	{"local_clock", "this box's clock is wrong: mxlbctl doctor checks it"},
 	{"local_", "this box could not probe: see its interfaces (mxlbctl doctor) and mxlbd's log"},
 	{"expensive",
-	 "see what is unusual in its certificates and key exchange: mxlbctl probe %s; mxlbd(8), \"Expensive servers\""},
+	 "look for what is unusual in its certificates and key exchange: mxlbctl probe %s; mxlbd(8), \"Expensive servers\""},
 	{"per_source_limit", "exempt this box's address from the server's connection limits"},
 	{"sender_refused",
 	 "set `sender` in the probe to an address that the server accepts (default: the null sender)"},
@@ -44,29 +44,29 @@ static const struct {
 	{"proxy_expected",
 	 "switch the PROXY protocol off on the server: senders connect to it directly"},
 	{"unreachable",
-	 "check that the host runs and is connected; mxlbctl doctor asks for its address"},
+	 "check that the host runs and is connected; mxlbctl doctor checks whether its address answers"},
 	{"refused", "start the mail server there, and have it listen on the VIP too"},
 	{"connect_timeout",
-	 "look for a firewall there or on the way back, and check that its answers to this box's "
-	 "address come back here"},
+	 "look for a firewall on the server or on the return path, and check that its replies to "
+	 "this box's address arrive here"},
 	{"not_on_link",
 	 "use forward: ipip for it (docs/dr-site.md), or give this box an address in its network"},
 	{"tunnel_silent",
-	 "see on the server whether replies leave (tcpdump -ni any src host VIP): if none, put the VIP on "
-	 "it and let it take the tunnel (mxlbctl server-setup linux %s); if they leave, its provider "
-	 "drops them (BCP 38): ask it to accept the VIP as a source"},
+	 "see on the server whether replies leave (tcpdump -ni any src host VIP): if none do, put the VIP "
+	 "on it and let it unpack the tunnel (mxlbctl server-setup linux %s); if they leave, its "
+	 "provider drops them (BCP 38): ask it to accept the VIP as a source"},
 	{"vip_missing",
-	 "put the VIP on its loopback and listen on it: mxlbctl server-setup linux|windows %s"},
+	 "put the VIP on its loopback interface and listen on it: mxlbctl server-setup linux|windows %s"},
 	{"greeting_silent",
-	 "it accepts and sends nothing: look for overload, or for a filter that delays greetings"},
+	 "it accepts connections but sends nothing: look for overload, or for a filter that delays greetings"},
 	{"closed_early",
-	 "it hangs up: look for a limit or filter there that catches this box's address"},
+	 "it closes the connection: look for a limit or filter there that applies to this box's address"},
 	{"no_starttls",
 	 "it has lost its certificate (Exchange: event 12014), or its connector lacks TLS"},
 	{"starttls_", "see the dialogue: mxlbctl probe %s"},
 	{"tls_",
 	 "see the dialogue: mxlbctl probe %s; Schannel's or OpenSSL's log on the server has the cause"},
-	{"certificate_incomplete_chain", "have it send the intermediate certificate too"},
+	{"certificate_incomplete_chain", "have it send the intermediate certificate as well"},
 	{"certificate_not_yet_valid",
 	 "check this box's clock (mxlbctl doctor), or wait until the certificate is valid"},
 	{"certificate_self_signed",
@@ -77,7 +77,7 @@ static const struct {
 	 "have it issued with the usage 'Server Authentication', and assign that one to SMTP"},
 	{"certificate_expired", "renew it, and assign it to SMTP (Enable-ExchangeCertificate)"},
 	{"certificate_", "compare its certificate with the policy: mxlbctl probe %s"},
-	{"tlsa_", "publish the TLSA record of the new key, or put the old key back"},
+	{"tlsa_", "publish the TLSA record of the new key, or restore the old key"},
 	{"ehlo_4",
 	 "end the maintenance, back pressure or filter there; if it takes mail from others, permit "
 	 "this box's address (Exchange: RemoteIPRanges); see mxlbctl probe %s"},
@@ -306,7 +306,7 @@ static void judge_state(struct diagnosis *d, const struct service *s)
 	if (state == SERVICE_DOWN)
 		TEXT(f, s->conf.all_down == ALL_DOWN_RESET ? "are refused" : "get no answer");
 	if (state == SERVICE_BLIND) {
-		NEXT(f, "mxlbctl doctor says which device hides it (sight)");
+		NEXT(f, "mxlbctl doctor names the device that hides it (check \"sight\")");
 		return;
 	}
 	if (state == SERVICE_PANIC) {
@@ -435,7 +435,7 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 		TEXT(f,
 		     "mxlbd is not running: the kernel forwards by the last verdicts, and a server "
 		     "that fails now keeps getting mail");
-		NEXT(f, "systemctl start mxlb; journalctl -u mxlb says why it stopped");
+		NEXT(f, "systemctl start mxlb; journalctl -u mxlb shows why it stopped");
 	}
 	for (unsigned i = 0; i < m->problems.n; i++) {
 		const struct problem *p = &m->problems.list[i];
@@ -451,16 +451,16 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 		f = diagnosis_add(d, FINDING_CRITICAL, "interface_detached", NULL, NULL);
 		if (!f)
 			continue;
-		TEXT(f, "%s carries no XDP program: mail that arrives there is not forwarded",
+		TEXT(f, "%s has no XDP program: mail that arrives there is not forwarded",
 		     m->config->interfaces[i].name);
-		NEXT(f, "see mxlbd's log for what removed it, then systemctl restart mxlb");
+		NEXT(f, "look in mxlbd's log for what removed it, then systemctl restart mxlb");
 	}
 	if (!box->last_error || !*box->last_error)
 		return;
 	f = diagnosis_add(d, FINDING_WARNING, "reload_failed", NULL, NULL);
 	if (!f)
 		return;
-	TEXT(f, "the last reload failed, the configuration before it is in force: %.*s",
+	TEXT(f, "the last reload failed, so the earlier configuration is in force: %.*s",
 	     (int)strcspn(box->last_error, "\n"), box->last_error);
 	NEXT(f, "correct the file (mxlbd -t), then mxlbctl reload");
 }
@@ -522,8 +522,9 @@ static void judge_allow_file(struct diagnosis *d, const struct service *s,
 	     "since then %s",
 	     s->conf.name, s->conf.allow_file, (long long)days,
 	     s->conf.allow_mode == ALLOW_OBSERVE ? "counts as would_deny" : "is denied");
-	NEXT(f, "systemctl enable --now mxlb-endpoints.timer (mxlb-endpoints(8)), or see why it "
-		"fails: systemctl status mxlb-endpoints");
+	NEXT(f,
+	     "systemctl enable --now mxlb-endpoints.timer (mxlb-endpoints(8)), or find out why it "
+	     "fails: systemctl status mxlb-endpoints");
 }
 
 void diagnose(const struct model *m, const struct diagnosis_box *box, struct diagnosis *out)

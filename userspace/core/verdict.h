@@ -51,7 +51,7 @@ enum effect { EFFECT_COUNT, EFFECT_NOW, EFFECT_NONE };
 	R(not_on_link, DOWN, COUNT, "4.4.315",                                                     \
 	  "the server is behind a router, where forward: l2 cannot reach it")                      \
 	R(tunnel_silent, DOWN, COUNT, "4.4.315",                                                   \
-	  "the host answers on its own address, but nothing comes back through its tunnel")        \
+	  "the host answers on its own address, but not to packets sent through its tunnel")       \
 	R(greeting_silent, DOWN, COUNT, "4.4.315", "connected, but received no greeting in time")  \
 	R(greeting_5xx, DOWN, NOW, "4.4.317", "the greeting was a permanent refusal")              \
 	R(timeout, DOWN, COUNT, "4.4.315", "the dialogue did not finish in time")                  \

@@ -57,7 +57,8 @@ enum ctl_exit pinned_ask(const struct ctl *ctl, const char *command, struct buf 
 
 	*stopped = false;
 	if (ctl->file && !socket_of(file, of_file, sizeof(of_file))) {
-		fprintf(stderr, "mxlbctl: %s: no valid configuration: mxlbd -t -c %s says why\n",
+		fprintf(stderr,
+			"mxlbctl: %s: no valid configuration: mxlbd -t -c %s shows the errors\n",
 			file, file);
 		return CTL_REFUSED;
 	}
@@ -71,13 +72,14 @@ enum ctl_exit pinned_ask(const struct ctl *ctl, const char *command, struct buf 
 	    (!socket_of(file, of_file, sizeof(of_file)) || strcmp(asked, of_file) != 0))
 		return link_complain(asked, err, LINK_WAIT_S);
 	if (geteuid()) {
-		fputs("mxlbctl: as root this shows what the kernel goes on with\n", stderr);
+		fputs("mxlbctl: run as root, this shows how the kernel continues to forward\n",
+		      stderr);
 		return link_complain(asked, err, LINK_WAIT_S);
 	}
 	if (ask_pinned(file, command, reply))
 		return link_complain(asked, err, LINK_WAIT_S);
 	fputs("mxlbctl: mxlbd is not running: this is read from the kernel. Connections and\n"
-	      "  counters are as of now, verdicts as of its end; systemctl start mxlb\n",
+	      "  counters are current, verdicts are those of its end; systemctl start mxlb\n",
 	      stderr);
 	*stopped = true;
 	return CTL_DONE;

@@ -111,7 +111,7 @@ static int check(struct daemon *d, const struct config *config, struct buf *erro
 	if (fixed) {
 		buf_printf(
 			errors,
-			"%s: %s: cannot change while running; restart mxlbd (the kernel goes on forwarding)\n",
+			"%s: %s: cannot change while running; restart mxlbd (the kernel continues to forward)\n",
 			config->file, fixed);
 		return -EBUSY;
 	}

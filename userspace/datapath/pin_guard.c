@@ -123,11 +123,11 @@ static void look_at_mount(struct datapath *dp)
 const char *datapath_pins_trouble(const struct datapath *dp)
 {
 	if (dp->unmounted)
-		return "the file system of the pins was unmounted outside of mxlbd: mail goes on, but ends "
-		       "when mxlbd stops, and open connections with it";
+		return "the file system of the pins was unmounted outside of mxlbd: mail flows, but stops when "
+		       "mxlbd stops, as do open connections";
 	if (dp->keep_err)
-		return "the pins can't be put back: mail goes on, but ends when mxlbd stops, and open "
-		       "connections with it";
+		return "the pins can't be restored: mail flows, but stops when mxlbd stops, as do open "
+		       "connections";
 	return NULL;
 }
 

@@ -17,9 +17,9 @@ static const struct family numbers[NUMBERS] = {
 	[LOADED] = FAMILY("mxlb_config_loaded_timestamp_seconds", GAUGE,
 			  "Time at which the configuration in force was read.", .unit = "seconds",
 			  .ms = true),
-	[LOAD_OK] =
-		FAMILY("mxlb_config_last_load_successful", GAUGE,
-		       "0 if the last reload failed, so that the file is not what is in force."),
+	[LOAD_OK] = FAMILY(
+		"mxlb_config_last_load_successful", GAUGE,
+		"0 if the last reload failed, so that an earlier configuration is in force."),
 	[CHILD_RESTARTS] =
 		FAMILY("mxlb_probe_child_restarts", COUNTER, "Restarts of the probe process."),
 	[PROBES] = FAMILY("mxlb_probes_begun", COUNTER, "Probes started."),
@@ -67,8 +67,7 @@ static void write_build(struct exposition *e)
 static void write_problems(struct exposition *e)
 {
 	static const struct family family =
-		FAMILY("mxlb_problem", GAUGE,
-		       "1 for each problem of this box itself that mxlbd knows of now.");
+		FAMILY("mxlb_problem", GAUGE, "1 for each current problem of this box itself.");
 
 	exposition_family(e, &family);
 	for (unsigned i = 0; i < e->model->problems.n; i++) {
@@ -90,9 +89,9 @@ static void write_notify(struct exposition *e)
 {
 	static const struct family runs =
 		FAMILY("mxlb_notify_runs", COUNTER, "Runs of the notify program, by their result.");
-	static const struct family dropped =
-		FAMILY("mxlb_notify_dropped_events", COUNTER,
-		       "Events that the notify program was not told, because too many waited.");
+	static const struct family dropped = FAMILY(
+		"mxlb_notify_dropped_events", COUNTER,
+		"Events that were not passed to the notify program, because too many were queued.");
 	const struct notify_state *s = e->info->notify;
 	const uint64_t counts[] = {s ? s->ok : 0, s ? s->failed : 0};
 	bool wanted = s && *s->command;
@@ -139,7 +138,7 @@ static void metrics_write_interfaces(struct exposition *e)
 {
 	static const struct family family =
 		FAMILY("mxlb_interface_xdp_mode", GAUGE,
-		       "1 for how the program is attached to the interface.");
+		       "1 for the mode in which the program is attached to the interface.");
 	static const char *const modes[] = {"native", "generic", "detached"};
 
 	exposition_family(e, &family);

@@ -24,7 +24,7 @@ static void write_role(struct exposition *e, const struct role_state *r)
 	static const struct family role =
 		FAMILY("mxlb_role", GAUGE, "1 for the role of this machine.");
 	static const struct family source =
-		FAMILY("mxlb_role_source", GAUGE, "1 for what decided the role.");
+		FAMILY("mxlb_role_source", GAUGE, "1 for the source of the role.");
 
 	exposition_family(e, &role);
 	exposition_state(e, "", "role", name_of_role, ROLE_ACTIVE + 1, r->role);
@@ -37,7 +37,7 @@ static void metrics_ha_write_priority(struct exposition *e, int priority)
 {
 	static const struct family family = FAMILY(
 		"mxlb_vrrp_priority", GAUGE,
-		"What this machine adds to its VRRP priority: its bonus plus its largest penalty.");
+		"The number that is added to this machine's VRRP priority: its bonus plus its largest penalty.");
 
 	exposition_family(e, &family);
 	buf_printf(e->out, "mxlb_vrrp_priority %d\n", priority);
@@ -68,7 +68,7 @@ static void write_digests(struct exposition *e)
 {
 	static const struct family family = FAMILY(
 		"mxlb_config_digest", GAUGE,
-		"1, with the digest of the service's configuration, the same on all machines.");
+		"1, with the digest of the service's configuration, which is equal on machines that agree.");
 
 	exposition_family(e, &family);
 	for (unsigned i = 0; i < e->model->n_services; i++) {

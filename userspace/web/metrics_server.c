@@ -175,15 +175,14 @@ static const struct {
 	struct family family;
 	write_fn *write;
 } others[] = {
-	{FAMILY("mxlb_backend_verdict", GAUGE, "1 for what the last probes say of it."),
-	 write_verdict},
-	{FAMILY("mxlb_backend_admin_state", GAUGE, "1 for what the operator says of it."),
+	{FAMILY("mxlb_backend_verdict", GAUGE, "1 for the server's verdict."), write_verdict},
+	{FAMILY("mxlb_backend_admin_state", GAUGE, "1 for the server's administrative state."),
 	 write_admin},
 	{FAMILY("mxlb_backend_reason", GAUGE,
-		"1: why its verdict is what it is, and the code that Exchange Online would report."),
+		"1 for the reason of its verdict, with the code that Exchange Online would report."),
 	 write_reason},
 	{FAMILY("mxlb_backend_warning", GAUGE,
-		"1: it refuses the probe for this reason, and keeps its verdict."),
+		"1 for the reason why it refuses the probe, although it keeps its verdict."),
 	 write_warning},
 	{FAMILY("mxlb_backend_probes", COUNTER, "Finished probes, by the verdict of their result."),
 	 metrics_server_write_probes},

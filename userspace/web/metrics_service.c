@@ -138,7 +138,7 @@ static const struct {
 	struct family family;
 	write_fn *write;
 } families[] = {
-	{FAMILY("mxlb_service_state", GAUGE, "1 for the state that it is in."), write_state},
+	{FAMILY("mxlb_service_state", GAUGE, "1 for the state of the service."), write_state},
 	{FAMILY("mxlb_service_state_changes", COUNTER, "Changes of its state, by new state."),
 	 metrics_service_write_changes},
 	{FAMILY("mxlb_service_downtime_seconds", COUNTER,
@@ -151,13 +151,12 @@ static const struct {
 		"Packets to it that were not forwarded (dropped or answered by mxlb), by reason."),
 	 write_drops},
 	{FAMILY("mxlb_service_rejected_clients", GAUGE,
-		"Clients that were turned away in the last hour, as far as they are remembered."),
+		"Clients that were turned away in the last hour (of the 1,024 that are remembered)."),
 	 write_rejected},
 	{FAMILY("mxlb_service_allow_prefixes", GAUGE,
-		"Prefixes that may connect, of allow and allow-file; 0: everyone may."),
+		"Prefixes in allow and allow-file that may connect; 0: everyone may."),
 	 write_prefixes},
-	{FAMILY("mxlb_service_allow_file_prefixes", GAUGE,
-		"Those of them that are of the allow-file."),
+	{FAMILY("mxlb_service_allow_file_prefixes", GAUGE, "Prefixes in the allow-file."),
 	 write_file_prefixes},
 	{FAMILY("mxlb_service_allow_file_timestamp_seconds", GAUGE,
 		"When the allow-file was last written, or found to be up to date.",
@@ -165,9 +164,10 @@ static const struct {
 	 write_file_time},
 	{FAMILY("mxlb_tier_active", GAUGE, "1 for the tier that takes new connections."),
 	 write_active},
-	{FAMILY("mxlb_tier_forced", GAUGE, "1 for the tier that the operator made the active one."),
+	{FAMILY("mxlb_tier_forced", GAUGE, "1 for the tier that an operator has forced."),
 	 write_forced},
-	{FAMILY("mxlb_tier_backends_up", GAUGE, "Its servers with the verdict up."), write_up},
+	{FAMILY("mxlb_tier_backends_up", GAUGE, "Servers of the tier with the verdict up."),
+	 write_up},
 };
 
 void metrics_services(struct exposition *e)

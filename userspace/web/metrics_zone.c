@@ -67,7 +67,7 @@ static void dnssec(struct exposition *e, const char *labels, const struct zone *
 static void metrics_zone_write_tlsa(struct exposition *e)
 {
 	static const struct family records =
-		FAMILY("mxlb_tlsa_records", GAUGE, "TLSA records of DNS in force.");
+		FAMILY("mxlb_tlsa_records", GAUGE, "TLSA records from DNS that are in force.");
 	static const struct family states =
 		FAMILY("mxlb_tlsa_state", GAUGE, "1 for the state of the probe's TLSA records.");
 
@@ -91,9 +91,9 @@ void metrics_zone(struct exposition *e)
 {
 	static const struct family states =
 		FAMILY("mxlb_zone_state", GAUGE, "1 for the state of the service's zone.");
-	static const struct family times =
-		FAMILY("mxlb_zone_answer_timestamp_seconds", GAUGE,
-		       "When DNS last gave MX records for the service; 0: not since the start.");
+	static const struct family times = FAMILY(
+		"mxlb_zone_answer_timestamp_seconds", GAUGE,
+		"Time of the last answer with MX records for the service; 0: none since the start.");
 	static const struct family results =
 		FAMILY("mxlb_zone_lookups", COUNTER,
 		       "Lookups of the service's MX records, by their result.");

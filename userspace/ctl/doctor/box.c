@@ -195,7 +195,7 @@ static const char *kernel_does(const struct doctor *d)
 	rc = glob(pattern, GLOB_NOSORT, NULL, &found);
 	globfree(&found);
 	return rc ? "nothing is pinned in the kernel: no mail is forwarded"
-		  : "the kernel goes on forwarding as before, without probes and failover";
+		  : "the kernel continues to forward as before, without probes and failover";
 }
 
 static void check_daemon(struct doctor *d)

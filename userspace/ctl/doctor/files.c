@@ -233,7 +233,7 @@ static void check_pins(struct doctor *d)
 			json_sprintf("%s is not in a BPF file system: mxlbd can't pin its maps",
 				     pin),
 			json_string(
-				"mount -t bpf bpf /sys/fs/bpf, and in /etc/fstab; seen from ip netns exec it is always so: take nsenter --net."));
+				"mount -t bpf bpf /sys/fs/bpf, and add it to /etc/fstab. (Inside ip netns exec this always fails: use nsenter --net.)"));
 }
 
 static void check_socket(struct doctor *d)
@@ -247,10 +247,10 @@ static void check_socket(struct doctor *d)
 		doctor_find(
 			d, DOCTOR_WARNING,
 			json_sprintf(
-				"there is no group %s: only root and mxlbd's user can ask mxlbd",
+				"there is no group %s: only root and mxlbd's user can use mxlbd's socket",
 				name),
 			json_sprintf(
-				"groupadd --system %s, add the users who may read to it, restart mxlbd.",
+				"groupadd --system %s, add the users who may read the state to it, and restart mxlbd.",
 				name));
 	if (!d->status)
 		return;

@@ -103,9 +103,9 @@ static void check_route(struct doctor *d)
 const struct doctor_check doctor_ha_checks[] = {
 	{"fifo", "keepalived's FIFO is there and has a writer, or none is needed", NEEDS_CONFIG,
 	 check_fifo},
-	{"priority-file", "what keepalived compares is there, or is not needed", NEEDS_CONFIG,
-	 check_priority_file},
-	{"route", "what BIRD or FRR announce is in the table, or nothing is", NEEDS_CONFIG,
+	{"priority-file", "the number that keepalived compares is there, or is not needed",
+	 NEEDS_CONFIG, check_priority_file},
+	{"route", "the routes for BIRD or FRR are in their table, or there are none", NEEDS_CONFIG,
 	 check_route},
 	{.name = NULL},
 };

@@ -123,22 +123,20 @@ static void judge_xdp(struct doctor *d, const char *name, const json_t *conf,
 
 	if (link->xdp == XDP_ATTACHED_NONE && (d->status || ours))
 		doctor_find(d, DOCTOR_ERROR,
-			    json_sprintf("%s carries no XDP program: no mail passes", name),
+			    json_sprintf("%s has no XDP program: no mail passes", name),
 			    json_string("Restart mxlbd: it attaches."));
 	else if (link->xdp == XDP_ATTACHED_NONE)
-		doctor_find(
-			d, DOCTOR_WARNING,
-			json_sprintf("%s carries no XDP program: mxlbd has not been started", name),
-			json_string("systemctl start mxlb"));
+		doctor_find(d, DOCTOR_WARNING,
+			    json_sprintf("%s has no XDP program: mxlbd has not been started", name),
+			    json_string("systemctl start mxlb"));
 	else if (!d->root || !pins_are_seen(d))
 		judge_mode(d, name, conf, link);
 	else if (link->xdp_program != ours)
 		doctor_find(
 			d, DOCTOR_ERROR,
-			json_sprintf(
-				"%s carries an XDP program (id %u) that is not mxlb's: no mail "
-				"passes",
-				name, link->xdp_program),
+			json_sprintf("%s has an XDP program (id %u) that is not mxlb's: no mail "
+				     "passes",
+				     name, link->xdp_program),
 			json_sprintf(
 				"Find its owner (bpftool prog show id %u), remove it (ip link set %s xdp off; if that is "
 				"refused: bpftool link list, bpftool link detach id ID), and restart mxlbd.",

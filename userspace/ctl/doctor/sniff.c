@@ -287,7 +287,7 @@ static void judge_claim(struct wire *w, const struct claim *c)
 			       "Remove the VIP there; on a server keep it on lo only, with arp_ignore=1 and "
 			       "arp_announce=2: mxlbctl server-setup."));
 	if (!c->is_vip && c->n_macs > 1)
-		accuse(w, c, "several hosts have this server's address, one of them is",
+		accuse(w, c, "several hosts have this server's address; one of them is",
 		       &c->macs[1],
 		       json_string("Change the address of one of them, or switch off proxy ARP."));
 	if (c->returned)
@@ -331,8 +331,8 @@ static void check_wire(struct doctor *d)
 
 const struct doctor_check doctor_wire_checks[] = {
 	{"wire",
-	 "one box at most answers for the VIPs, servers' addresses are unique, and no replies from a VIP "
-	 "pass here (asked the network and listened)",
+	 "at most one box answers for the VIPs, servers' addresses are unique, and no replies from a VIP "
+	 "pass this box (asked the network and listened)",
 	 NEEDS_CONFIG | NEEDS_ROOT, check_wire},
 	{.name = NULL},
 };

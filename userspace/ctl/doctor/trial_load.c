@@ -35,7 +35,7 @@ void doctor_check_load(struct doctor *d)
 		doctor_find(
 			d, DOCTOR_NOT_CHECKED,
 			json_string(
-				"mxlbd is not beside mxlbctl, so its BPF program was not loaded"),
+				"mxlbd is not in the directory of mxlbctl, so its BPF program was not loaded"),
 			json_string("Run: mxlbd --check-load"));
 		return;
 	}
