@@ -72,7 +72,7 @@ CONTROL  = control.c listen.c client.c operators.c commands.c request.c cmd_admi
 CONTROL += render_values.c
 DAEMON   = daemon.c periodic.c settle.c announcer.c answers.c traffic.c interfaces.c vip_conflict.c put_back.c watch.c evidence.c hints.c flow_jobs.c reload.c events.c hook.c sdnotify.c manual_probe.c detach_all.c connlog_writer.c
 
-CORE    += resets.c diagnosis.c
+CORE    += resets.c diagnosis.c zone_finding.c
 DAEMON  += reset_rounds.c kept_overrides.c
 
 DATAPATH += sight.c offload.c

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What an operator sees of servers from DNS: status, doctor, check, plan, events, the page's data, and their agreement."""
 import json
+import subprocess
+from pathlib import Path
 
-from lab import wait_until
+from lab import ROOT, wait_until
 from test_zone import RECORDS, by_zone, dns, tiers, zone  # noqa: F401
 
 
@@ -25,3 +27,55 @@ def test_a_change_of_the_zone_is_told_once_and_ends_no_operators_weight(balancer
     assert balancer.status()["config"] == before
     assert balancer.backend("oxford-a")["weight"] == 7
     assert zone(balancer)["state"] == "current"
+
+
+def finding(balancer, code, service="hybrid-mail"):
+    return next((f for f in balancer.status()["diagnosis"] if f["code"] == code and f["service"] == service), None)
+
+
+def assert_all_views_agree(lab, balancer, found):
+    """Status, doctor, check and `zone` have what the diagnosis says; the log has its next step."""
+    words = found["next"]
+    assert found["text"] in " ".join(lab("ctl", "status").split())
+    told = [f for f in json.loads(lab("ctl", "doctor", "--json", status=None))["findings"] if f["check"] == "zone"]
+    assert (found["text"], words) in [(f["text"], f["advice"]) for f in told], told
+    line = lab("ctl", "check", "hybrid-mail", status=1)
+    assert line.startswith("MXLB WARNING") and found["text"] in line and words in line, line
+    lab("ctl", "zone", "hybrid-mail", status=1)
+    wait_until(lambda: any(words in entry for entry in balancer.log().splitlines() if "event=zone " in entry), 10, "the log has it")
+
+
+def start_without_library(balancer):
+    """In a mount namespace in which the library is an empty file."""
+    library = next(Path("/usr/lib").glob("*/libunbound.so.8")).resolve()
+    with balancer.log_file.open("w") as log:
+        balancer.process = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null "$1" && shift && exec "$@"', "sh", str(library),
+             str(ROOT / "scripts/lab"), "mxlbd"], env=balancer.lab.env, stdin=subprocess.DEVNULL, stderr=log)
+    wait_until(balancer.answers, 20, "mxlbd answers")
+
+
+def test_without_the_library_mxlbd_runs_and_names_the_package(lab, balancer, dns):
+    by_zone(balancer, dns)
+    start_without_library(balancer)
+    kept = lambda: finding(balancer, "zone_kept") or {"text": ""}
+    wait_until(lambda: "libunbound.so.8 is missing" in kept()["text"], 20, "the cause")
+    assert kept()["next"] == "install libunbound8, then mxlbctl zone hybrid-mail read"
+    ready = finding(balancer, "service_not_ready")
+    assert ready["level"] == "critical" and ready["next"] == kept()["next"]
+    assert zone(balancer)["exchange_online"] == "not known", "this box is at fault"
+    assert "libunbound8" in balancer.log()
+    assert lab("ctl", "check", status=2).startswith("MXLB CRITICAL")
+
+
+def test_dead_dns_and_an_empty_zone_are_told_alike_everywhere(lab, balancer, dns):
+    by_zone(balancer, dns)
+    balancer.start()
+    balancer.wait_all_up()
+    wait_until(lambda: lab("ctl", "check", "hybrid-mail", status=None).startswith("MXLB OK"), 20, "all is well")
+    assert lab("ctl", "zone", "hybrid-mail") and not finding(balancer, "zone_kept")
+    dns.change([r for r in RECORDS if " MX " not in r])
+    assert_all_views_agree(lab, balancer, wait_until(lambda: finding(balancer, "zone_refused"), 30, "the zone is refused"))
+    dns.stop()
+    wait_until(lambda: finding(balancer, "zone_kept"), 60, "the zone is kept")
+    assert_all_views_agree(lab, balancer, finding(balancer, "zone_kept"))

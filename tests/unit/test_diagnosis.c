@@ -14,6 +14,7 @@ static struct now later = {.mono_ms = 100000, .wall_ms = 1767225700000};
 
 static const struct rejected_summary *rejected; /* the sources that the datapath has recorded */
 static bool stopped;
+static const struct zone_report *report; /* what comes from DNS */
 
 static struct diagnosis *diagnosed(struct bench *b, const char *last_error, const char *mode)
 {
@@ -22,6 +23,7 @@ static struct diagnosis *diagnosed(struct bench *b, const char *last_error, cons
 	const struct diagnosis_box box = {.last_error = last_error,
 					  .xdp_modes = modes,
 					  .rejected = rejected,
+					  .zones = report,
 					  .stopped = stopped};
 
 	diagnose(b->model, &box, &d);
@@ -332,6 +334,178 @@ static void an_allow_file_that_nobody_renews_is_a_warning_after_two_weeks(void *
 	}
 }
 
+/* ---- DNS ---- */
+
+static struct zone zone;
+static struct zone_map map;
+static struct tlsaset tlsaset;
+static struct zone_report from_dns;
+
+/* The service's servers are those of a zone that was answered, and nothing is wrong. */
+static void serve_by_zone(struct bench *b)
+{
+	static const char *const names[] = {"oxford-a.example.net", "oxford-b.example.net",
+					    "nuneaton.example.net"};
+
+	memset(&map, 0, sizeof(map));
+	zone = (struct zone){.state = ZONE_CURRENT, .has_set = true, .has_answer = true};
+	for (unsigned i = 0; i < 3; i++)
+		strcpy(zone.in_force.list[zone.in_force.n++].name, names[i]);
+	tlsaset = (struct tlsaset){.state = TLSASET_NONE};
+	from_dns = (struct zone_report){.zones = {&zone}, .maps = {&map}};
+	strcpy(b->model->services[0].conf.zone.mx, "example.net");
+	report = &from_dns;
+	probe_all(b, REASON_ok);
+}
+
+static const struct {
+	enum zone_state state;
+	enum dns_result last;
+	const char *why;
+	enum finding_level level;
+	const char *code, *text, *next;
+} zone_rows[] = {
+	{ZONE_KEPT, DNS_OK, "no answer since the start", FINDING_WARNING, "zone_kept",
+	 "hybrid-mail: the last servers from DNS stay in force: no answer since the start",
+	 "wait for the first lookup: mxlbctl zone hybrid-mail shows it"},
+	{ZONE_KEPT, DNS_TIMEOUT, "example.net: the resolver did not answer within 5 s",
+	 FINDING_WARNING, "zone_kept", "example.net: the resolver did not answer within 5 s",
+	 "check that this box reaches its resolvers (dns.resolvers, else "
+	 "/etc/resolv.conf); then mxlbctl zone hybrid-mail read"},
+	{ZONE_KEPT, DNS_SERVFAIL, "example.net: the resolver could not answer", FINDING_WARNING,
+	 "zone_kept", "could not answer",
+	 "check the zone's name servers, and the resolvers (dns.resolvers, else "
+	 "/etc/resolv.conf); then mxlbctl zone hybrid-mail read"},
+	{ZONE_KEPT, DNS_BOGUS, "example.net: bogus", FINDING_WARNING, "zone_kept", "bogus",
+	 "check the zone's signatures and DS record, dns.trust-anchors and this box's "
+	 "clock; if the zone is not to be validated, list it in dns.insecure; then "
+	 "mxlbctl zone hybrid-mail read"},
+	{ZONE_KEPT, DNS_UNSIGNED, "example.net: not signed", FINDING_WARNING, "zone_kept",
+	 "not signed", "sign the zone, or set dnssec: prefer; then mxlbctl zone hybrid-mail read"},
+	{ZONE_KEPT, DNS_LOCAL,
+	 "example.net: this box could not ask: the resolver child does not start: "
+	 "libunbound.so.8 is missing; install libunbound8",
+	 FINDING_WARNING, "zone_kept", "does not start: libunbound.so.8 is missing",
+	 "install libunbound8, then mxlbctl zone hybrid-mail read"},
+	{ZONE_KEPT, DNS_LOCAL, "example.net: this box could not ask: no memory", FINDING_WARNING,
+	 "zone_kept", "no memory", "see mxlbd's log; then mxlbctl zone hybrid-mail read"},
+	{ZONE_REFUSED, DNS_NODATA, "example.net: the name has no MX records", FINDING_ERROR,
+	 "zone_refused",
+	 "hybrid-mail: the zone has no servers, the last ones stay in force: example.net: "
+	 "the name has no MX records",
+	 "publish its MX records, or correct mx; then mxlbctl zone hybrid-mail read"},
+	{ZONE_REFUSED, DNS_NULL_MX, "example.net: null MX", FINDING_ERROR, "zone_refused",
+	 "null MX", "replace the null MX by MX records; then mxlbctl zone hybrid-mail read"},
+	{ZONE_HELD, DNS_OK, "only 1 of 3 exchangers are left in the zone", FINDING_WARNING,
+	 "zone_held",
+	 "hybrid-mail: a change of the zone is held back: only 1 of 3 exchangers are left in "
+	 "the zone",
+	 "see what it would change: mxlbctl zone hybrid-mail; if that is intended: mxlbctl "
+	 "zone hybrid-mail accept"},
+};
+
+static void the_zones_states_have_their_cause_and_next_step(void **state)
+{
+	struct bench *b = *state;
+
+	serve_by_zone(b);
+	assert_int_equal(diagnosed(b, "", "native")->n, 0);
+	for (size_t i = 0; i < sizeof(zone_rows) / sizeof(*zone_rows); i++) {
+		zone.state = zone_rows[i].state;
+		zone.last = zone_rows[i].last;
+		strcpy(zone.why, zone_rows[i].why);
+		expect(b, 0, zone_rows[i].level, zone_rows[i].code, zone_rows[i].text,
+		       zone_rows[i].next);
+		assert_int_equal(diagnosed(b, "", "native")->n, 1);
+	}
+	report = NULL;
+}
+
+static void what_is_not_in_force_yet_and_what_gets_no_mail_is_named(void **state)
+{
+	struct bench *b = *state;
+
+	serve_by_zone(b);
+	zone.again_ms = 1;
+	expect(b, 0, FINDING_WARNING, "zone_pending", "the zone has changed again",
+	       "wait, or see mxlbctl zone hybrid-mail");
+	zone.in_force.list[0].absent.lookups = 1;
+	zone.in_force.list[1].n = 1;
+	zone.in_force.list[1].addresses[0].absent.lookups = 1;
+	expect(b, 0, FINDING_WARNING, "zone_pending",
+	       "hybrid-mail: oxford-a.example.net, an address of oxford-b.example.net left the "
+	       "zone: mail still goes there until that is certain",
+	       "wait, or see mxlbctl zone hybrid-mail");
+	serve_by_zone(b);
+	strcpy(map.unmapped[2], "resolves to the VIP 203.0.113.25; set its address below servers:");
+	zone.in_force.list[1].alias = true;
+	expect(b, 0, FINDING_WARNING, "zone_unmapped",
+	       "hybrid-mail: nuneaton.example.net resolves to the VIP 203.0.113.25",
+	       "set its address below servers:");
+	expect(b, 1, FINDING_WARNING, "zone_alias",
+	       "hybrid-mail: MX records name aliases (RFC 2181 section 10.3): oxford-b.example.net",
+	       "name the host itself in the MX record");
+	report = NULL;
+}
+
+static void a_service_without_servers_of_dns_says_why(void **state)
+{
+	struct bench *b = *state;
+	struct service *s = &b->model->services[0];
+
+	serve_by_zone(b);
+	s->n_backends = 0;
+	zone.has_set = zone.has_answer = false;
+	zone.in_force.n = 0;
+	zone.state = ZONE_KEPT;
+	zone.last = DNS_TIMEOUT;
+	expect(b, 0, FINDING_CRITICAL, "service_not_ready",
+	       "hybrid-mail: it has no server, so the VIP does not answer: example.net has not "
+	       "given any yet",
+	       "check that this box reaches its resolvers (dns.resolvers, else "
+	       "/etc/resolv.conf); then mxlbctl zone hybrid-mail read");
+	report = NULL; /* not known */
+	expect(b, 0, FINDING_CRITICAL, "service_not_ready", "has not given any yet", "");
+	serve_by_zone(b);
+	s->n_backends = 0;
+	strcpy(map.unmapped[0], "resolves to the VIP 203.0.113.25; set its address below servers:");
+	expect(b, 0, FINDING_CRITICAL, "service_not_ready",
+	       "does not answer: oxford-a.example.net resolves to the VIP 203.0.113.25",
+	       "set its address below servers:");
+	s->n_backends = 3;
+	report = NULL;
+}
+
+static void tlsa_records_that_would_stop_mail_are_told(void **state)
+{
+	struct bench *b = *state;
+
+	serve_by_zone(b);
+	from_dns.tlsasets[0] = &tlsaset;
+	assert_int_equal(diagnosed(b, "", "native")->n, 0); /* none at all */
+	tlsaset.state = TLSASET_KEPT;
+	assert_int_equal(diagnosed(b, "", "native")->n, 0); /* not asked yet */
+	tlsaset.failures = 1;
+	tlsaset.last = DNS_BOGUS;
+	strcpy(tlsaset.why, "the answer is bogus");
+	expect(b, 0, FINDING_ERROR, "tlsa_kept", "none is in force: the answer is bogus",
+	       "check the zone's signatures and DS record, dns.trust-anchors and this box's "
+	       "clock; if the zone is not to be validated, list it in dns.insecure; then mxlbctl "
+	       "zone hybrid-mail read");
+	tlsaset = (struct tlsaset){.state = TLSASET_CURRENT, .n = 1};
+	from_dns.tlsa_unmatched[0] = true;
+	expect(b, 0, FINDING_WARNING, "tlsa_unmatched",
+	       "no server of the best tier has a key that matches",
+	       "publish the record of the new key beside the old one, or put the old key back "
+	       "(docs/zone.md)");
+	from_dns.tlsa_unmatched[0] = false;
+	tlsaset = (struct tlsaset){.state = TLSASET_NONE, .warn = true};
+	strcpy(tlsaset.why, "none of its 1 records is usable for SMTP; publish usage 3 or 2");
+	expect(b, 0, FINDING_WARNING, "tlsa_unusable", "none of its 1 records is usable for SMTP",
+	       "publish usage 3 or 2");
+	report = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +520,10 @@ int main(void)
 		BENCH_TEST(
 			senders_that_were_turned_away_are_a_note_with_their_number_and_the_last_one),
 		BENCH_TEST(what_is_wrong_with_the_box_comes_in_order_of_weight),
+		BENCH_TEST(the_zones_states_have_their_cause_and_next_step),
+		BENCH_TEST(what_is_not_in_force_yet_and_what_gets_no_mail_is_named),
+		BENCH_TEST(a_service_without_servers_of_dns_says_why),
+		BENCH_TEST(tlsa_records_that_would_stop_mail_are_told),
 		BENCH_TEST(an_allow_file_that_nobody_renews_is_a_warning_after_two_weeks),
 	};
 

@@ -86,7 +86,8 @@ static void tlsa_records_are_judged_as_exchange_online_does(void **state)
 {
 	static const struct {
 		const char *kinds;
-		bool secure, bogus, timeout;
+		bool secure, bogus;
+		const char *none; /* there is no answer; "": in time */
 		uint16_t rcode;
 		enum tlsaset_state state;
 		unsigned n;
@@ -105,7 +106,8 @@ static void tlsa_records_are_judged_as_exchange_online_does(void **state)
 		{"", true, .rcode = 3, .state = TLSASET_NONE},
 		{"311", true, .bogus = true, .state = TLSASET_KEPT},
 		{"", false, .rcode = 2, .state = TLSASET_KEPT},
-		{"", false, .timeout = true, .state = TLSASET_KEPT},
+		{"", false, .none = "", .state = TLSASET_KEPT},
+		{"", false, .none = "no library", .state = TLSASET_KEPT},
 	};
 	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
 
@@ -116,11 +118,26 @@ static void tlsa_records_are_judged_as_exchange_online_does(void **state)
 
 		a.bogus = rows[i].bogus;
 		a.rcode = rows[i].rcode;
-		tlsaset_answered(&s, rows[i].timeout ? NULL : &a, rows[i].timeout, &v);
+		tlsaset_answered(&s, rows[i].none ? NULL : &a, rows[i].none, &v);
 		assert_int_equal(s.state, rows[i].state);
 		assert_int_equal(s.n, rows[i].n);
 		assert_int_equal(s.warn, rows[i].warn);
 	}
+}
+
+static void what_this_box_could_not_ask_says_nothing_of_the_zone(void **state)
+{
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
+	struct tlsaset s = {.state = TLSASET_KEPT};
+
+	(void)state;
+	assert_string_equal(tlsaset_exchange_online(&s), "not known"); /* not asked yet */
+	tlsaset_answered(&s, NULL, "no library; install it", &v);
+	assert_string_equal(s.why, "this box could not ask: no library; install it");
+	assert_string_equal(tlsaset_exchange_online(&s), "not known");
+	tlsaset_answered(&s, NULL, "", &v);
+	assert_string_equal(s.why, "the resolver did not answer within 5 s");
+	assert_string_equal(tlsaset_exchange_online(&s), "defers with 5.7.324");
 }
 
 static void a_bogus_answer_keeps_the_last_good_records(void **state)
@@ -131,9 +148,9 @@ static void a_bogus_answer_keeps_the_last_good_records(void **state)
 
 	(void)state;
 	bogus.bogus = true;
-	assert_true(tlsaset_answered(&s, &good, false, &v));
-	assert_false(tlsaset_answered(&s, &good, false, &v));
-	assert_true(tlsaset_answered(&s, &bogus, false, &v));
+	assert_true(tlsaset_answered(&s, &good, "", &v));
+	assert_false(tlsaset_answered(&s, &good, "", &v));
+	assert_true(tlsaset_answered(&s, &bogus, "", &v));
 	assert_int_equal(s.n, 1);
 	assert_int_equal(s.due_ms, 1000 + REFRESH_MIN_MS / 6);
 }
@@ -146,7 +163,7 @@ static void a_key_is_compared_where_it_can_be(void **state)
 	struct tls_info tls = {.version = "TLSv1.3"};
 
 	(void)state;
-	tlsaset_answered(&s, &one, false, &v);
+	tlsaset_answered(&s, &one, "", &v);
 	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_NO_MATCH);
 	memset(tls.spki_sha256, 7, sizeof(tls.spki_sha256));
 	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_MATCH);
@@ -163,6 +180,7 @@ int main(void)
 		cmocka_unit_test(names_in_wire_form_are_exact),
 		cmocka_unit_test(an_answer_is_judged_bogus_first),
 		cmocka_unit_test(tlsa_records_are_judged_as_exchange_online_does),
+		cmocka_unit_test(what_this_box_could_not_ask_says_nothing_of_the_zone),
 		cmocka_unit_test(a_bogus_answer_keeps_the_last_good_records),
 		cmocka_unit_test(a_key_is_compared_where_it_can_be),
 	};

@@ -400,10 +400,10 @@ static void excluded_addresses_are_named_with_the_remedy(void **state)
 		const char *address, *why;
 	} rows[] = {
 		{"203.0.113.25",
-		 "resolves to the VIP 203.0.113.25: set its address below servers:"},
+		 "resolves to the VIP 203.0.113.25; set its address below servers:"},
 		{"203.0.113.5", "resolves to 203.0.113.5, an address of this box"},
 		{"198.51.100.1",
-		 "resolves to 198.51.100.1, which is outside within: set its address below servers:, or within:"},
+		 "resolves to 198.51.100.1, which is outside within; set its address below servers:, or within:"},
 		{"127.0.0.1", "resolves to 127.0.0.1, which is no host's address"},
 		{"224.0.0.1", "resolves to 224.0.0.1, which is no host's address"},
 		{"2001:db8::1", "has no IPv4 address"},
@@ -422,6 +422,16 @@ static void excluded_addresses_are_named_with_the_remedy(void **state)
 		assert_string_equal(map.unmapped[0], rows[i].why);
 		assert_string_equal(map.unmapped[1], "");
 	}
+}
+
+static void a_server_that_also_registers_the_vip_is_asked_about_its_loopback_adapter(void **state)
+{
+	(void)state;
+	begin(NULL);
+	start("a 10 203.0.113.11,203.0.113.25; b 20 203.0.113.12");
+	assert_string_equal(servers(), "a 10 11, b 20 12");
+	assert_non_null(strstr(map.unmapped[0], "resolves to the VIP 203.0.113.25, too; is "
+						"\"Register this connection's addresses in DNS\""));
 }
 
 static struct zone_server_conf *set_server(const char *exchanger, const char *address)
@@ -540,6 +550,7 @@ int main(void)
 		T(a_second_address_renames_nobody),
 		T(the_jitter_only_shortens),
 		T(excluded_addresses_are_named_with_the_remedy),
+		T(a_server_that_also_registers_the_vip_is_asked_about_its_loopback_adapter),
 		T(an_address_of_the_configuration_wins),
 		T(within_is_in_place_of_the_networks),
 		T(the_other_family_only_by_tunnel_and_without_the_own),

@@ -387,6 +387,7 @@ static json_t *json_diagnosis(const struct model *m, const struct control_info *
 					  .allow_changed_wall_ms = info->allow_changed_wall_ms,
 					  .now_wall_ms = now.wall_ms,
 					  .rejected = info->rejected,
+					  .zones = info->zones,
 					  .stopped = info->stopped};
 	struct diagnosis *d = malloc(sizeof(*d));
 	json_t *list = json_array();

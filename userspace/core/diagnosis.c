@@ -13,9 +13,11 @@
  *      program, a failed reload.
  *   6. A server that refuses the probe alone is a warning; the reason decides the next step.
  *   7. An allow-file that was not renewed for two weeks is a warning: senders from new prefixes will be denied.
- *   8. Senders that were turned away within the last hour are a note, with their number and the last one's address.
+ *   8. What comes from DNS: core/zone_finding.c. A service with `mx` that has no server names the zone's fault.
+ *   9. Senders that were turned away within the last hour are a note, with their number and the last one's address.
  */
 #include "core/diagnosis.h"
+#include "core/zone_finding.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -269,6 +271,12 @@ static void put_reasons(struct finding *f, const struct service *s, unsigned bel
 	put_advice(f, s, first);
 }
 
+/* Rule 8: judge_zone() says why. */
+static bool is_without_servers(const struct service *s)
+{
+	return !s->n_backends && s->conf.zone.mx[0];
+}
+
 /* Rule 1. */
 static void judge_state(struct diagnosis *d, const struct service *s)
 {
@@ -297,7 +305,7 @@ static void judge_state(struct diagnosis *d, const struct service *s)
 	enum service_state state = s->tier.state;
 	struct finding *f;
 
-	if (state == SERVICE_UP)
+	if (state == SERVICE_UP || is_without_servers(s))
 		return;
 	f = diagnosis_add(d, FINDING_CRITICAL, states[state].code, s, NULL);
 	if (!f)
@@ -465,7 +473,7 @@ static void judge_box(struct diagnosis *d, const struct model *m, const struct d
 	NEXT(f, "correct the file (mxlbd -t), then mxlbctl reload");
 }
 
-/* Rule 8. Of an unknown service the packets were malformed: forgers and broken stacks. */
+/* Rule 9. Of an unknown service the packets were malformed: forgers and broken stacks. */
 static void judge_rejected(struct diagnosis *d, const struct service *s,
 			   const struct rejected_summary *r)
 {
@@ -527,6 +535,28 @@ static void judge_allow_file(struct diagnosis *d, const struct service *s,
 	     "fails: systemctl status mxlb-endpoints");
 }
 
+/* Rule 8. */
+static void judge_zone(struct diagnosis *d, const struct model *m, unsigned i,
+		       const struct zone_report *r)
+{
+	const struct service *s = &m->services[i];
+	struct finding list[ZONE_FINDINGS], *f;
+	unsigned n = r ? zone_findings(r, m->config, i, list) : 0;
+
+	f = is_without_servers(s) ? diagnosis_add(d, FINDING_CRITICAL, "service_not_ready", s, NULL)
+				  : NULL;
+	if (f)
+		zone_no_servers(r ? r->zones[i] : NULL, r ? r->maps[i] : NULL, s->conf.name,
+				s->conf.zone.mx, f);
+	for (unsigned k = 0; k < n; k++) {
+		f = diagnosis_add(d, list[k].level, list[k].code, s, NULL);
+		if (!f)
+			continue;
+		TEXT(f, "%s", list[k].text);
+		NEXT(f, "%s", list[k].next);
+	}
+}
+
 void diagnose(const struct model *m, const struct diagnosis_box *box, struct diagnosis *out)
 {
 	out->n = out->n_more = 0;
@@ -537,6 +567,7 @@ void diagnose(const struct model *m, const struct diagnosis_box *box, struct dia
 		judge_state(out, s);
 		judge_tier(out, s);
 		judge_allow_file(out, s, box);
+		judge_zone(out, m, i, box->zones);
 		for (unsigned k = 0; k < s->n_backends; k++)
 			judge_server(out, s, &s->backends[k]);
 		if (box->rejected && s->id < MXLB_MAX_SERVICES)

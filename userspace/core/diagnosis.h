@@ -6,27 +6,12 @@
 #ifndef MXLB_DIAGNOSIS_H
 #define MXLB_DIAGNOSIS_H
 
+#include "core/finding.h"
 #include "core/model.h"
 #include "core/rejected.h"
+#include "core/zone_report.h"
 
-#define DIAGNOSIS_MAX	    128
-#define DIAGNOSIS_TEXT_SIZE 512
-#define DIAGNOSIS_NEXT_SIZE 320
-
-enum finding_level {
-	FINDING_CRITICAL, /* mail does not flow, or to servers that should get none */
-	FINDING_ERROR,	  /* a server or a file is broken; mail flows */
-	FINDING_WARNING,  /* mail flows, and not as configured */
-	FINDING_NOTE, /* no fault: an override that does no harm, senders that were turned away */
-};
-
-struct finding {
-	enum finding_level level;
-	const char *code; /* "service_down", "server_down", "override" ...: for programs */
-	const char *service, *server;	/* borrowed from the model; "": the box, no server */
-	char text[DIAGNOSIS_TEXT_SIZE]; /* object and cause; printable UTF-8 */
-	char next[DIAGNOSIS_NEXT_SIZE]; /* what to do; may be empty */
-};
+#define DIAGNOSIS_MAX 128
 
 struct diagnosis {
 	struct finding list[DIAGNOSIS_MAX]; /* the worst first */
@@ -41,7 +26,8 @@ struct diagnosis_box {			      /* input that the model does not have */
 	const int64_t *allow_changed_wall_ms; /* of allow-files, by service.id; NULL: not known */
 	int64_t now_wall_ms;
 	const struct rejected_summary *rejected; /* MXLB_MAX_SERVICES + 1; NULL: not known */
-	bool stopped;				 /* no mxlbd runs */
+	const struct zone_report *zones; /* NULL: nothing comes from DNS, or it is not known */
+	bool stopped;			 /* no mxlbd runs */
 };
 
 void diagnose(const struct model *m, const struct diagnosis_box *box, struct diagnosis *out);

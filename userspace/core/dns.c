@@ -13,12 +13,29 @@
 static const char *const names[] = {
 	[DNS_OK] = "ok",	   [DNS_NODATA] = "nodata",	[DNS_NXDOMAIN] = "nxdomain",
 	[DNS_NULL_MX] = "null_mx", [DNS_SERVFAIL] = "servfail", [DNS_TIMEOUT] = "timeout",
-	[DNS_BOGUS] = "bogus",	   [DNS_UNSIGNED] = "unsigned",
+	[DNS_BOGUS] = "bogus",	   [DNS_UNSIGNED] = "unsigned", [DNS_LOCAL] = "local",
 };
 
 const char *dns_result_name(enum dns_result r)
 {
 	return (unsigned)r < DNS_RESULTS ? names[r] : "?";
+}
+
+const char *dns_result_text(enum dns_result r)
+{
+	static const char *const texts[] = {
+		[DNS_OK] = "",
+		[DNS_NODATA] = "the name has no MX records",
+		[DNS_NXDOMAIN] = "the name does not exist",
+		[DNS_NULL_MX] = "the name has a null MX: it accepts no mail",
+		[DNS_SERVFAIL] = "the resolver could not answer",
+		[DNS_TIMEOUT] = "the resolver did not answer within 5 s",
+		[DNS_BOGUS] = "the answer is bogus: DNSSEC validation failed",
+		[DNS_UNSIGNED] = "the answer is not signed, and dnssec is require",
+		[DNS_LOCAL] = "this box could not ask",
+	};
+
+	return (unsigned)r < DNS_RESULTS ? texts[r] : "?";
 }
 
 enum dns_result dns_judge(const struct dns_answer *a, enum dnssec policy)

@@ -28,6 +28,7 @@ enum dns_result {
 	DNS_TIMEOUT,
 	DNS_BOGUS,
 	DNS_UNSIGNED, /* with dnssec: require */
+	DNS_LOCAL,    /* this box could not ask: no library, no resolver, no child */
 	DNS_RESULTS,
 };
 
@@ -53,6 +54,7 @@ struct dns_mx {
 };
 
 const char *dns_result_name(enum dns_result r); /* "ok", "servfail" */
+const char *dns_result_text(enum dns_result r); /* in words; DNS_OK: "" */
 /* Bogus comes first, because bogus answers have data. */
 enum dns_result dns_judge(const struct dns_answer *a, enum dnssec policy);
 

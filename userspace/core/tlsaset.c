@@ -40,20 +40,19 @@ static enum tlsaset_state tlsaset_read_records(const struct dns_answer *a, struc
 	}
 	if (*n)
 		return TLSASET_CURRENT;
-	snprintf(why, size, "none of its %u records is usable for SMTP: publish usage 3 or 2",
+	snprintf(why, size, "none of its %u records is usable for SMTP; publish usage 3 or 2",
 		 a->n);
 	return TLSASET_NONE;
 }
 
-static enum tlsaset_state judge(const struct dns_answer *a, bool timeout, struct tlsa *list,
-				unsigned *n, char *why, size_t size)
+static enum tlsaset_state judge(const struct dns_answer *a, enum dns_result r, const char *none,
+				struct tlsa *list, unsigned *n, char *why, size_t size)
 {
-	enum dns_result r = timeout ? DNS_TIMEOUT : dns_judge(a, DNSSEC_PREFER);
+	const char *words = a ? a->why : none;
 
 	*n = 0;
 	if (r > DNS_NXDOMAIN) { /* rule 4 */
-		snprintf(why, size, "%s%s%s", dns_result_name(r), timeout || !*a->why ? "" : ": ",
-			 timeout ? "" : a->why);
+		snprintf(why, size, "%s%s%s", dns_result_text(r), *words ? ": " : "", words);
 		return TLSASET_KEPT;
 	}
 	if (a->secure && r == DNS_OK)
@@ -79,7 +78,7 @@ static uint64_t due(struct tlsaset *s, enum tlsaset_state state, const struct tl
 	return v->now_ms + ms - v->random % (ms / 10 + 1);
 }
 
-bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, bool timeout,
+bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, const char *none,
 		      const struct tlsaset_view *v)
 {
 	struct tlsa list[CONFIG_MAX_TLSA];
@@ -89,9 +88,10 @@ bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, bool timeou
 	bool changed;
 
 	memset(list, 0, sizeof(list));
-	s->lookups[timeout ? DNS_TIMEOUT : dns_judge(a, DNSSEC_PREFER)]++;
-	state = judge(a, timeout, list, &n, why, sizeof(why));
-	s->due_ms = due(s, state, v, timeout ? 0 : a->ttl_s);
+	s->last = a ? dns_judge(a, DNSSEC_PREFER) : *none ? DNS_LOCAL : DNS_TIMEOUT;
+	s->lookups[s->last]++;
+	state = judge(a, s->last, none, list, &n, why, sizeof(why));
+	s->due_ms = due(s, state, v, a ? a->ttl_s : 0);
 	changed = state != s->state || strcmp(why, s->why);
 	if (state != TLSASET_KEPT) {
 		changed |= n != s->n || memcmp(list, s->list, n * sizeof(*list));
@@ -108,7 +108,7 @@ bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, bool timeou
 const char *tlsaset_exchange_online(const struct tlsaset *s)
 {
 	if (s->state == TLSASET_KEPT)
-		return "defers with 5.7.324";
+		return s->last == DNS_LOCAL || !s->failures ? "not known" : "defers with 5.7.324";
 	if (s->state == TLSASET_NONE)
 		return s->warn ? "TLS without authentication" : "opportunistic TLS";
 	return "a record must match, else 5.7.323; no STARTTLS: 5.7.321; expired: 5.7.322";

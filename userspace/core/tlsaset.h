@@ -19,6 +19,7 @@ struct tlsaset {
 	struct tlsa list[CONFIG_MAX_TLSA];
 	unsigned n;	     /* in force; 0: TLS without authentication */
 	int64_t set_wall_ms; /* of the last good answer; 0: none */
+	enum dns_result last;
 	uint64_t lookups[DNS_RESULTS];
 	unsigned failures;
 	uint64_t due_ms;
@@ -34,8 +35,8 @@ struct tlsaset_view {
 };
 
 const char *tlsaset_state_name(enum tlsaset_state s);
-/* timeout: there is no answer, a is not looked at. True: the state or the set changed. */
-bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, bool timeout,
+/* a NULL: there is none; why: as resolver_done_fn() has it. True: the state or the set changed. */
+bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, const char *why,
 		      const struct tlsaset_view *v);
 const char *tlsaset_exchange_online(const struct tlsaset *s);
 /* Does a server's certificate, as last seen, match one? Only digests of the key by SHA-256 can be compared. */

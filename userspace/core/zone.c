@@ -296,19 +296,8 @@ static uint64_t next_try(const struct zone_view *v, unsigned failures)
 
 static const char *reason(const struct zone_answer *a, const char *mx, char why[ZONE_WHY_SIZE])
 {
-	static const char *const texts[] = {
-		[DNS_OK] = "",
-		[DNS_NODATA] = "the name has no MX records",
-		[DNS_NXDOMAIN] = "the name does not exist",
-		[DNS_NULL_MX] = "the name has a null MX: it accepts no mail",
-		[DNS_SERVFAIL] = "the resolver could not answer",
-		[DNS_TIMEOUT] = "the resolver did not answer",
-		[DNS_BOGUS] = "the answer is bogus: DNSSEC validation failed",
-		[DNS_UNSIGNED] = "the answer is not signed, and dnssec is require",
-	};
-
-	snprintf(why, ZONE_WHY_SIZE, "%.100s: %s%s%s", mx, texts[a->mx], a->why[0] ? ": " : "",
-		 a->why);
+	snprintf(why, ZONE_WHY_SIZE, "%.100s: %s%s%s", mx, dns_result_text(a->mx),
+		 a->why[0] ? ": " : "", a->why);
 	return why;
 }
 
@@ -358,6 +347,7 @@ const char *zone_exchange_online(const struct zone *z)
 		[DNS_TIMEOUT] = "defers with 4.4.312",
 		[DNS_BOGUS] = "defers with 5.7.324 where it validates, else with 4.4.312",
 		[DNS_UNSIGNED] = "delivers by preference; it needs no signature",
+		[DNS_LOCAL] = "not known",
 	};
 
 	if (z->state == ZONE_HELD)

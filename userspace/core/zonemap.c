@@ -87,14 +87,14 @@ static bool may_use(const struct mapping *m, unsigned e, const struct addr *a)
 
 	addr_text(a, text);
 	if (zonemap_holds(m->box->vips, m->box->n_vips, a))
-		SAY(e, "resolves to the VIP %s: set its address below servers:", text);
+		SAY(e, "resolves to the VIP %s; set its address below servers:", text);
 	else if (addr_is_martian(a) || addr_is_zero(a))
 		SAY(e, "resolves to %s, which is no host's address", text);
 	else if (zonemap_holds(m->box->locals, m->box->n_locals, a))
 		SAY(e, "resolves to %s, an address of this box", text);
 	else if (!is_within(m, a))
 		SAY(e,
-		    "resolves to %s, which is outside within: set its address below servers:, or within:",
+		    "resolves to %s, which is outside within; set its address below servers:, or within:",
 		    text);
 	else
 		return true;
@@ -156,6 +156,21 @@ static void name_address(struct zone_exchanger *e, struct zone_address *a)
 		a->naming = first ? ZONE_BARE : ZONE_SUFFIXED;
 }
 
+/* A server that has other addresses of its own has registered its loopback adapter's. */
+static void ask_about_vip(const struct mapping *m, unsigned i)
+{
+	const struct zone_exchanger *e = &m->set->list[i];
+	struct zone_map *out = m->out;
+	char text[ADDR_TEXT_SIZE];
+
+	for (unsigned k = 0; k < e->n; k++)
+		if (zonemap_holds(m->box->vips, m->box->n_vips, &e->addresses[k].addr))
+			SAY(i,
+			    "resolves to the VIP %s, too; is \"Register this connection's addresses in "
+			    "DNS\" ticked on its loopback adapter?",
+			    addr_text(&e->addresses[k].addr, text));
+}
+
 static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
 {
 	struct zone_exchanger *e = &m->set->list[i];
@@ -183,6 +198,8 @@ static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
 		name_address(e, a);
 		add(m, i, a, fixed);
 	}
+	if (out->n > before)
+		ask_about_vip(m, i);
 	if (out->n == before && !out->unmapped[i][0] && !absent && !e->absent.lookups)
 		SAY(i, "has no %s address%s%s", v4 ? "IPv4" : "IPv6",
 		    e->result == DNS_OK ? "" : ": ",

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include "core/diff.h"
+#include "core/zone_finding.h"
 #include "daemon/zones_parts.h"
 #include "util/log.h"
 #include "zone/zone_store.h"
@@ -121,13 +122,16 @@ static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_st
 		      const char *who)
 {
 	struct event *ev = daemon_event(d, EVENT_ZONE);
+	char next[FINDING_NEXT_SIZE];
 	size_t at;
 
 	snprintf(ev->service, sizeof(ev->service), "%s", e->service);
 	snprintf(ev->from, sizeof(ev->from), "%s", zone_state_name(was));
 	snprintf(ev->to, sizeof(ev->to), "%s", zone_state_name(e->zone.state));
 	snprintf(ev->user, sizeof(ev->user), "%s", who);
-	at = (size_t)snprintf(ev->cause, sizeof(ev->cause), "%s", e->zone.why);
+	zone_next_step(&e->zone, e->service, next);
+	at = (size_t)snprintf(ev->cause, sizeof(ev->cause), "%s%s%s", e->zone.why,
+			      *next ? "; " : "", next);
 	for (unsigned i = 0; i < e->zone.in_force.n && at < sizeof(ev->cause); i++)
 		if (e->map.unmapped[i][0]) {
 			snprintf(ev->reason, sizeof(ev->reason), "unmapped");

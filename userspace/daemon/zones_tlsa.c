@@ -66,13 +66,12 @@ static void on_tlsa(void *ctx, const struct dns_answer *a, const char *why)
 	enum tlsaset_state was = e->set.state;
 	bool unmatched = e->unmatched, changed;
 
-	(void)why;
 	e->asked = false;
 	if (e->orphan) {
 		free(e);
 		return;
 	}
-	changed = tlsaset_answered(&e->set, a, !a,
+	changed = tlsaset_answered(&e->set, a, why,
 				   &(struct tlsaset_view){.dns = &d->config->dns,
 							  .now_ms = clock_now().mono_ms,
 							  .wall_ms = clock_now().wall_ms,

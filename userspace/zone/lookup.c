@@ -164,7 +164,7 @@ static void on_mx(void *ctx, const struct dns_answer *a, const char *why)
 	if (a)
 		lookup_read_mx(a, l->policy, &l->answer);
 	else
-		lookup_fail(&l->answer, DNS_TIMEOUT, why);
+		lookup_fail(&l->answer, *why ? DNS_LOCAL : DNS_TIMEOUT, why);
 	if (l->answer.mx == DNS_OK && l->done)
 		ask_addresses(l);
 	l->pending--;

@@ -224,7 +224,7 @@ static void take_ready(struct resolver *r)
 		r->ready = true;
 		return;
 	}
-	snprintf(why, sizeof(why), "the resolver child failed: %s", r->parsed.why);
+	snprintf(why, sizeof(why), "the resolver child does not start: %s", r->parsed.why);
 	resolver_fail(r, why);
 }
 
@@ -273,7 +273,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	while ((l = TAILQ_FIRST(&r->sent)) && now_ms > l->deadline_ms) {
 		TAILQ_REMOVE(&r->sent, l, link);
 		r->n_sent--;
-		resolver_finish(r, l, NULL, "no answer within 5 s");
+		resolver_finish(r, l, NULL, "");
 	}
 	resolver_go_on(r);
 }
@@ -301,7 +301,7 @@ static void on_begin(struct ev_loop *loop, ev_timer *timer, int events)
 		err = resolver_start_child(r);
 	ev_timer_again(r->loop, &r->sweep);
 	if (err == -ENOENT)
-		resolver_fail(r, "no resolver: " RESOLV_CONF " names none; set dns.resolvers");
+		resolver_fail(r, RESOLV_CONF " names no resolver; set dns.resolvers");
 	else if (err)
 		resolver_fail(r, "the resolver child could not be started");
 	resolver_go_on(r);

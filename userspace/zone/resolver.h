@@ -16,7 +16,10 @@
 
 struct resolver;
 
-/* a NULL: no answer within RESOLVER_TIMEOUT_MS, or no child; why: in words. May ask for more. */
+/*
+ * a NULL: there is no answer. why: "": none came within RESOLVER_TIMEOUT_MS; else why this box could not ask, and behind
+ * the last "; " the remedy. May ask for more.
+ */
 typedef void resolver_done_fn(void *ctx, const struct dns_answer *a, const char *why);
 
 int resolver_new(struct ev_loop *loop, struct resolver **out);

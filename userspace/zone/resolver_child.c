@@ -231,7 +231,7 @@ static const char *resolver_child_prepare(void)
 	int err;
 
 	if (!load_library())
-		return LIBRARY " is missing: install libunbound8";
+		return LIBRARY " is missing; install libunbound8";
 	child.ctx = ub.create();
 	if (!child.ctx)
 		return "no memory";

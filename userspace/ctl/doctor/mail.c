@@ -9,20 +9,19 @@
 #define MTU_V4_MIN  576 /* RFC 791: what every host takes */
 #define MTU_FULL    1500
 
-/* mxlbd's findings (core/diagnosis.c) of a service, or of its servers. */
-static void show_findings(struct doctor *d, bool of_servers)
+/* mxlbd's findings (core/diagnosis.c) whose code begins with one of these; NULL: those of servers. */
+static void show_findings(struct doctor *d, const char *const *codes)
 {
 	json_t *f;
 	size_t i;
 
 	json_array_foreach (json_object_get(d->status, "diagnosis"), i, f) {
-		const char *level = field_text(f, "level"), *code = field_text(f, "code"),
-			   *next = field_text(f, "next");
-		bool of_service = !strncmp(code, "service_", 8) || !strncmp(code, "tier_", 5) ||
-				  !strncmp(code, "allow_file_old", 14);
+		const char *level = field_text(f, "level"), *next = field_text(f, "next");
+		bool wanted = !codes && *field_text(f, "server");
 
-		if (!strcmp(level, "note") ||
-		    (of_servers ? !*field_text(f, "server") : !of_service))
+		for (size_t k = 0; codes && codes[k] && !wanted; k++)
+			wanted = !strncmp(field_text(f, "code"), codes[k], strlen(codes[k]));
+		if (!wanted || !strcmp(level, "note"))
 			continue;
 		doctor_find(d, strcmp(level, "warning") ? DOCTOR_ERROR : DOCTOR_WARNING,
 			    json_string(field_text(f, "text")), *next ? json_string(next) : NULL);
@@ -31,7 +30,16 @@ static void show_findings(struct doctor *d, bool of_servers)
 
 static void check_services(struct doctor *d)
 {
-	show_findings(d, false);
+	static const char *const codes[] = {"service_", "tier_", "allow_file_old", NULL};
+
+	show_findings(d, codes);
+}
+
+static void check_zone(struct doctor *d)
+{
+	static const char *const codes[] = {"zone_", "tlsa_", NULL};
+
+	show_findings(d, codes);
 }
 
 /* No fault of this box: shown, and not counted as one. */
@@ -50,7 +58,7 @@ static void check_rejected(struct doctor *d)
 
 static void check_servers(struct doctor *d)
 {
-	show_findings(d, true);
+	show_findings(d, NULL);
 }
 
 static void judge_certificate(struct doctor *d, const struct ctl_found *f)
@@ -166,6 +174,8 @@ const struct doctor_check doctor_mail_checks[] = {
 	{"services", "mail goes to the best tier of each service", NEEDS_STATUS, check_services},
 	{"servers", "all accept mail on the VIP, over the path that mail takes", NEEDS_STATUS,
 	 check_servers},
+	{"zone", "the servers and TLSA records from DNS are in force, if there are any",
+	 NEEDS_STATUS, check_zone},
 	{"rejected", "no sender was turned away in the last hour", NEEDS_STATUS, check_rejected},
 	{"certificates", "none expires within three weeks", NEEDS_STATUS, check_certificates},
 	{"neighbours", "all next hops answer, each with its own MAC address", NEEDS_STATUS,
