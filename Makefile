@@ -237,10 +237,11 @@ unit: $(UNIT:%=$(B)/unit/test_%)
 	$(Q)tests/run unit $^
 
 # Fuzz targets (libFuzzer, so clang): tests/fuzz/fuzz_X.c and tests/fuzz/corpus/X/, with the real .c files, under the sanitizers.
-FUZZ = certname reply dialog wire
+FUZZ = certname reply dialog wire dns
 fuzz_srcs_certname = $(unit_srcs_certname)
 fuzz_srcs_reply  = $(call core,reply)
 fuzz_srcs_dialog = $(unit_srcs_dialog)
+fuzz_srcs_dns    = $(SRC_util) $(call core,dns zone zonemap tlsaset tlsa verdict) $(patsubst %,userspace/zone/%.c,message lookup)
 fuzz_srcs_wire   = userspace/util/addr.c userspace/util/utf8.c $(call core,verdict) $(patsubst %,userspace/probe/%.c,wire report)
 FUZZ_SAN = -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
