@@ -35,6 +35,7 @@ static int begin(void **state)
 	memset(&service, 0, sizeof(service));
 	memset(&zone, 0, sizeof(zone));
 	memset(&view, 0, sizeof(view));
+	memset(&map, 0, sizeof(map));
 	strcpy(service.name, "mail");
 	strcpy(service.zone.mx, "h.example.net");
 	service.address = vips[0] = ip("203.0.113.25");
@@ -357,6 +358,40 @@ static void a_renamed_exchanger_is_another_server_once_it_takes_mail(void **stat
 	assert_string_equal(servers(), "c 10 14, b 20 12");
 }
 
+/* While both names are in the set in force, the address is that of the name which is in the zone. */
+static void a_name_that_comes_back_has_its_address_again(void **state)
+{
+	const char *renamed =
+		"oxford-a 10 203.0.113.11; oxford-d 10 203.0.113.12; nuneaton 20 203.0.113.13";
+
+	(void)state;
+	start(ARTICLE);
+	assert_int_equal(give(answer(renamed), M), ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(), "oxford-a 10 11, oxford-d 10 12, nuneaton 20 13");
+	assert_int_equal(give(answer(ARTICLE), 2 * M), ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(), ARTICLE_);
+}
+
+static void what_gets_no_mail_is_reported_once(void **state)
+{
+	const char *with_vip = ARTICLE "; lost 10 203.0.113.25";
+	struct zone_answer *a;
+
+	(void)state;
+	start(ARTICLE);
+	assert_int_equal(give(answer(with_vip), M), ZONE_TELL);
+	assert_string_equal(servers(), ARTICLE_);
+	assert_int_equal(give(answer(with_vip), M), 0);
+	assert_int_equal(give(answer(ARTICLE "; lost 10 203.0.113.5"), M), 0);
+	assert_int_equal(give(answer(ARTICLE "; lost 10 203.0.113.5"), 4 * M), ZONE_TELL);
+	assert_int_equal(give(answer(ARTICLE), M), 0);
+	for (unsigned k = 0; k < 2; k++) {
+		a = answer(ARTICLE);
+		a->set.list[0].alias = true;
+		assert_int_equal(give(a, M), k ? 0 : ZONE_TELL);
+	}
+}
+
 static void a_second_address_renames_nobody(void **state)
 {
 	(void)state;
@@ -547,6 +582,8 @@ int main(void)
 		T(what_is_held_ends_when_the_answer_is_another_one),
 		T(a_change_that_leaves_no_server_that_takes_mail_is_held),
 		T(a_renamed_exchanger_is_another_server_once_it_takes_mail),
+		T(a_name_that_comes_back_has_its_address_again),
+		T(what_gets_no_mail_is_reported_once),
 		T(a_second_address_renames_nobody),
 		T(the_jitter_only_shortens),
 		T(excluded_addresses_are_named_with_the_remedy),

@@ -41,7 +41,7 @@ enum event_kind {
 	EVENT_ROLE_SOURCE, /* to: "keepalived", "lost" */
 	EVENT_NOTIFY_TEST, /* `mxlbctl notify-test` runs the program */
 	EVENT_ROUTE,	   /* from, to: "advertised", "draining", "withdrawn" */
-	EVENT_ZONE,	   /* from, to: states of zone.h; reason: "unmapped" */
+	EVENT_ZONE,	   /* from, to: states of zone.h; reason: "unmapped", "alias" */
 	EVENT_TLSA,	   /* from, to: states of tlsaset.h; reason: "unmatched", "unusable" */
 };
 

@@ -11,7 +11,8 @@
  *   5. An answer that has fewer than half of the exchangers in force, or a change that would remove every server that
  *      takes mail now, is held back (`held`) until an operator accepts it or the answer is another one.
  *   6. The first set is applied as it is.
- *   7. The next lookup is due at the lowest TTL, between m and refresh-max, and up to 10 % earlier.
+ *   7. An exchanger that gets no mail, or is an alias, is reported when that is new.
+ *   8. The next lookup is due at the lowest TTL, between m and refresh-max, and up to 10 % earlier.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,6 +225,23 @@ static void servers_of(struct zone_set *s, const struct zone_view *v, struct zon
 	zone_servers(s, v->service, v->box, v->room, out);
 }
 
+/* Rule 7. `was` is of the set in force, `is` of the next one. */
+static bool has_news(const struct zone *z, const struct zone_map *was, const struct zone_set *next,
+		     const struct zone_map *is)
+{
+	for (unsigned i = 0; i < next->n; i++) {
+		const struct zone_exchanger *e = &next->list[i],
+					    *known = zone_find(&z->in_force, e->name);
+		const char *before = known ? was->unmapped[known - z->in_force.list] : "";
+
+		if (!e->absent.lookups &&
+		    ((is->unmapped[i][0] && strcmp(is->unmapped[i], before)) ||
+		     (e->alias && (!known || !known->alias))))
+			return true;
+	}
+	return false;
+}
+
 static unsigned zone_decide(struct zone *z, const struct zone_view *v, struct zone_set *next,
 			    struct zone_map *was, struct zone_map *map)
 {
@@ -231,7 +249,7 @@ static unsigned zone_decide(struct zone *z, const struct zone_view *v, struct zo
 	char why[ZONE_WHY_SIZE];
 	const char *no;
 
-	servers_of(&z->in_force, v, was);
+	*was = *map;
 	servers_of(next, v, map);
 	if (!z->has_set)
 		return zone_apply(z, v, next, was, map, true); /* rule 6 */
@@ -241,10 +259,12 @@ static unsigned zone_decide(struct zone *z, const struct zone_view *v, struct zo
 		return zone_set_state(z, ZONE_HELD, no, v);
 	}
 	if (zone_same_servers(was, map)) {
+		unsigned news = has_news(z, was, next, map) ? ZONE_TELL : 0;
+
 		z->in_force = *next;
 		z->set_wall_ms = v->wall_ms;
 		z->again_ms = absence_ends(&z->in_force, v);
-		return zone_set_state(z, ZONE_CURRENT, "", v);
+		return zone_set_state(z, ZONE_CURRENT, "", v) | news;
 	}
 	if (z->changed_ms && v->now_ms < at) {
 		*map = *was;
@@ -261,9 +281,7 @@ unsigned zone_consider(struct zone *z, const struct zone_view *v, struct zone_ma
 	unsigned act = 0;
 
 	z->again_ms = 0;
-	if (!next || !was || !z->has_answer || z->state == ZONE_KEPT || z->state == ZONE_REFUSED) {
-		servers_of(&z->in_force, v, map);
-	} else {
+	if (next && was && z->has_answer && z->state != ZONE_KEPT && z->state != ZONE_REFUSED) {
 		merge(z, v, next);
 		act = zone_decide(z, v, next, was, map);
 	}
@@ -272,7 +290,7 @@ unsigned zone_consider(struct zone *z, const struct zone_view *v, struct zone_ma
 	return act;
 }
 
-/* Rule 7. */
+/* Rule 8. */
 static uint64_t next_lookup(const struct zone_view *v, uint32_t ttl_s)
 {
 	uint64_t ms = ttl_s * 1000ull;
@@ -323,7 +341,6 @@ unsigned zone_answered(struct zone *z, const struct zone_answer *a, const struct
 		}
 		return zone_consider(z, v, map);
 	}
-	servers_of(&z->in_force, v, map);
 	z->again_ms = 0;
 	if (a->mx == DNS_NODATA || a->mx == DNS_NXDOMAIN || a->mx == DNS_NULL_MX) {
 		z->due_ms = v->now_ms + v->dns->refresh_min_ms; /* rule 2 */
@@ -369,7 +386,6 @@ unsigned zone_accept(struct zone *z, const struct zone_view *v, struct zone_map 
 	struct zone_map *was = malloc(sizeof(*was));
 	unsigned act = 0;
 
-	servers_of(&z->in_force, v, map);
 	if (next && was && zone_held(z, next)) {
 		*was = *map;
 		servers_of(next, v, map);

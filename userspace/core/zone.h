@@ -106,7 +106,10 @@ enum zone_act {
 const char *zone_state_name(enum zone_state s);
 enum log_level zone_state_level(enum zone_state s);
 
-/* An answer has come. Flags of enum zone_act; *map: the servers of the set that is in force from now on. */
+/*
+ * An answer has come. Flags of enum zone_act; *map: the servers in force, then those from now on. They are not made from the
+ * set again, because which exchanger has an address that two of them share depends on what is missing by now.
+ */
 unsigned zone_answered(struct zone *z, const struct zone_answer *a, const struct zone_view *v,
 		       struct zone_map *map);
 /* .again_ms is there. */

@@ -118,11 +118,28 @@ static unsigned find_takers(const struct daemon *d, const char *name,
 	return n;
 }
 
+/* What is wrong with an exchanger of the zone; "": nothing. */
+static const char *trouble_of(const struct zone_entry *e, unsigned i, struct event *ev)
+{
+	const char *unmapped = e->map.unmapped[i];
+
+	if (e->zone.in_force.list[i].absent.lookups)
+		return "";
+	if (*unmapped)
+		snprintf(ev->reason, sizeof(ev->reason), "unmapped");
+	else if (e->zone.in_force.list[i].alias && !*ev->reason)
+		snprintf(ev->reason, sizeof(ev->reason), "alias");
+	return *unmapped			? unmapped
+	       : e->zone.in_force.list[i].alias ? "is an alias (RFC 2181 section 10.3)"
+						: "";
+}
+
 static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_state was,
 		      const char *who)
 {
 	struct event *ev = daemon_event(d, EVENT_ZONE);
 	char next[FINDING_NEXT_SIZE];
+	const char *trouble;
 	size_t at;
 
 	snprintf(ev->service, sizeof(ev->service), "%s", e->service);
@@ -132,13 +149,13 @@ static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_st
 	zone_next_step(&e->zone, e->service, next);
 	at = (size_t)snprintf(ev->cause, sizeof(ev->cause), "%s%s%s", e->zone.why,
 			      *next ? "; " : "", next);
-	for (unsigned i = 0; i < e->zone.in_force.n && at < sizeof(ev->cause); i++)
-		if (e->map.unmapped[i][0]) {
-			snprintf(ev->reason, sizeof(ev->reason), "unmapped");
+	for (unsigned i = 0; i < e->zone.in_force.n && at < sizeof(ev->cause); i++) {
+		trouble = trouble_of(e, i, ev);
+		if (*trouble)
 			at += (size_t)snprintf(ev->cause + at, sizeof(ev->cause) - at, "%s%s %s",
 					       at ? "; " : "", e->zone.in_force.list[i].name,
-					       e->map.unmapped[i]);
-		}
+					       trouble);
+	}
 }
 
 /* Rule 2. */
