@@ -1,225 +1,205 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Servers from DNS (docs/zone.md): the article's zone (10, 10, 20), signed by knot and asked through unbound, under mail."""
-import contextlib
-import json
-import os
-import shutil
-import signal
-import subprocess
+"""Servers from DNS (docs/zone.md): what each answer does to the article's zone (10, 10, 20) under mail. mxlbd runs on from
+test to test."""
 import time
-from pathlib import Path
 
 import pytest
 
-from lab import OXFORD, Traffic, children, command, wait_until
+from games import Sessions
+from lab import OXFORD, VIP6, wait_until
+from zones import ARTICLE, MX, RECORDS, exchanger, running, zone_of
 
-ZONE = "hybrid.example.net"
-ROUTER = "203.0.113.1"  # where unbound answers
-RECORDS = ("@ MX 10 oxford-a", "@ MX 10 oxford-b", "@ MX 20 nuneaton",
-           *(f"{name} A 203.0.113.{number}\n{name} AAAA 2001:db8:113::{number}"
-             for name, number in (("oxford-a", 11), ("oxford-b", 12), ("nuneaton", 13))))
-HEAD = "$TTL 2\n@ SOA ns hostmaster {serial} 60 60 3600 2\n@ NS ns\nns A 203.0.113.1\n"
-KNOT = """server:
-  rundir: {at}
-  listen: 127.0.0.1@5353
-control:
-  listen: {at}/knot.sock
-database:
-  storage: {at}
-log:
-  - target: stderr
-    any: warning
-template:
-  - id: default
-    storage: {at}
-    file: "%s.zone"
-    zonefile-sync: -1
-    zonefile-load: difference-no-serial
-    journal-content: all
-    dnssec-signing: on
-zone:
-  - domain: hybrid.example.net
-"""
-UNBOUND = """server:
-  directory: "{at}"
-  chroot: ""
-  username: ""
-  pidfile: ""
-  use-syslog: no
-  interface: 203.0.113.1
-  access-control: 203.0.113.0/24 allow
-  do-not-query-localhost: no
-  trust-anchor-file: {at}/anchor
-  cache-max-ttl: 1
-  cache-max-negative-ttl: 1
-stub-zone:
-  name: hybrid.example.net
-  stub-addr: 127.0.0.1@5353
-"""
+ANOTHER = "203.0.113.14"  # a second address of nuneaton, where a test needs another server
 
 
-class Dns:
-    """knot and unbound on the router."""
-
-    def __init__(self, lab):
-        self.lab, self.at, self.serial, self.processes = lab, lab.run / "dns", 1, []
-        shutil.rmtree(self.at, ignore_errors=True)
-        self.at.mkdir()
-        (self.at / "knot.conf").write_text(KNOT.format(at=self.at))
-        (self.at / "unbound.conf").write_text(UNBOUND.format(at=self.at))
-        self.write(RECORDS)
-        self.start()
-
-    def write(self, records):
-        (self.at / f"{ZONE}.zone").write_text(HEAD.format(serial=self.serial) + "\n".join(records) + "\n")
-        self.serial += 1
-
-    @staticmethod
-    def program(name, package):
-        """Installed, or as install-deps unpacked it."""
-        return next((str(p) for p in (Path("/usr/sbin") / name, Path("/var/cache/mxlb-lab") / package / "usr/sbin" / name)
-                     if p.exists()), None)
-
-    def run(self, *argv):
-        with (self.at / "log").open("a") as log:
-            self.processes.append(subprocess.Popen([*self.lab.nsenter("router"), *argv], stdout=log, stderr=log))
-
-    def knotc(self, *words, status=0):
-        return self.lab.within("router", self.program("knotc", "knot"), "-s", str(self.at / "knot.sock"), *words, status=status)
-
-    def start(self):
-        self.run(self.program("knotd", "knot"), "-c", str(self.at / "knot.conf"))
-        wait_until(lambda: ZONE in self.knotc("zone-status", ZONE, status=None), 20, "knot answers")
-        keys = lambda: command(self.program("keymgr", "knot"), "-c", str(self.at / "knot.conf"), ZONE, "ds", status=None)
-        anchor = wait_until(lambda: "DS" in keys() and keys(), 20, "knot has made its keys")
-        (self.at / "anchor").write_text(anchor)
-        (self.at / "anchor").chmod(0o644)
-        self.run(self.program("unbound", "unbound"), "-d", "-c", str(self.at / "unbound.conf"))
-        wait_until(lambda: f"{ROUTER}:53" in self.lab.within("router", "ss", "-Hlun"), 20, "unbound answers")
-
-    def change(self, records):
-        self.write(records)
-        self.knotc("-b", "zone-reload", ZONE)
-
-    def stop(self):
-        for process in self.processes:
-            process.terminate()
-            process.wait(10)
-        self.processes = []
+@pytest.fixture(scope="module")
+def running_site(lab):
+    with running(lab) as one:
+        yield one
 
 
 @pytest.fixture
-def dns(lab):
-    for program, package in (("knotd", "knot"), ("unbound", "unbound")):
-        if not Dns.program(program, package):
-            pytest.skip(f"{program} is missing: scripts/install-deps test")
-    one = Dns(lab)
-    yield one
-    one.stop()
+def site(running_site):
+    yield running_site
+    running_site.lab.mend()
+    running_site.settle()
 
 
-def by_zone(balancer, dns, **more):
-    """The lab's configuration with `mx` in place of tiers."""
-    text = balancer.lab("config", "auto")
-    kept, inside = [], False
-    for line in text.splitlines():
-        if line == "    tiers:":
-            inside = True
-            kept.append(f"    mx: {ZONE}")
-        elif not (inside and line.startswith("      ")):
-            inside = False
-            kept.append(line)
-    settings = {"resolvers": f"[{ROUTER}]", "trust-anchors": f"[{dns.at}/anchor]", "refresh-min": "1s", "refresh-max": "2s", **more}
-    kept += ["dns:", *(f"  {key}: {value}" for key, value in settings.items())]
-    balancer.lab.config_file.write_text("\n".join(kept) + "\n")
+def give_another(lab):
+    """Makes a server of that address; it has no IPv6 address, and is down there."""
+    lab.undo.callback(lab.within, "nuneaton", "ip", "address", "del", f"{ANOTHER}/24", "dev", "eth0", status=None)
+    lab.within("nuneaton", "ip", "address", "add", f"{ANOTHER}/24", "dev", "eth0")
 
 
-def zone(balancer, service="hybrid-mail"):
-    return json.loads(balancer.ask(f"show zone {service}"))[service]
+def without(records, word):
+    return [record for record in records if word not in record]
 
 
-def tiers(balancer):
-    service = balancer.service("hybrid-mail")
-    return {tier["preference"]: sorted(b["name"] for b in tier["backends"]) for tier in service["tiers"]}
-
-
-def test_the_articles_zone_is_the_configuration_and_its_preferences_move_mail(lab, balancer, dns, measured):
-    """10, 10 and 20 from a signed zone; a new preference moves mail at once, and nothing is refused."""
-    by_zone(balancer, dns)
-    balancer.start()
-    balancer.wait_all_up()
-    assert tiers(balancer) == {10: ["oxford-a", "oxford-b"], 20: ["nuneaton"]}
-    assert zone(balancer)["secure"] is True
-    with Traffic(lab) as traffic:
+def test_the_articles_zone_is_the_configuration_and_its_preferences_move_mail(site, measured):
+    """10, 10 and 20 from a signed zone, for both VIPs; a new preference moves mail at once, and nothing is refused."""
+    assert site.tiers("hybrid-mail6") == site.tiers() == ARTICLE
+    assert site.zone()["secure"] is True and site.zone("hybrid-mail6")["secure"] is True
+    swapped = {10: ["nuneaton"], 20: list(OXFORD)}
+    with site.mail() as traffic, Sessions(site.lab, VIP6) as sessions:
+        sessions.open(2, 2, 5)
         traffic.wait_seen(OXFORD)
         since = time.monotonic()
-        dns.change(("@ MX 10 nuneaton", *(r.replace("MX 10", "MX 20") for r in RECORDS if "MX 20" not in r)))
-        wait_until(lambda: tiers(balancer) == {10: ["nuneaton"], 20: ["oxford-a", "oxford-b"]}, 30, "the new preferences")
+        site.dns.write(zone_of(("nuneaton", 10), ("oxford-a", 20), ("oxford-b", 20)))
+        site.wait_tiers(swapped)
         took = time.monotonic() - since
         traffic.wait_seen(["nuneaton"])
-    assert [a for a in traffic.attempts() if not a.server] == []
-    measured(f"a new preference was in force {took:.1f} s after it was in the zone; 0 of {len(traffic.attempts())} connections refused")
+        assert [s.error for s in sessions.quit()] == [""] * 4, "connections stay with their servers"
+    with site.mail(VIP6) as traffic:
+        traffic.wait_seen(["nuneaton"])
+    assert site.said("nuneaton: tier 10, was 20")
+    measured(f"new preferences were in force {took:.1f} s after they were in the zone")
 
 
-def test_without_dns_the_last_good_set_stays_also_over_a_restart(lab, balancer, dns):
-    by_zone(balancer, dns)
-    balancer.start()
-    balancer.wait_all_up()
-    dns.stop()
-    with Traffic(lab) as traffic:
+def test_an_exchanger_more_gets_mail_once_its_probes_pass_and_leaves_when_it_is_gone_for_good(site, measured):
+    with site.mail() as traffic:
+        site.dns.write(RECORDS + exchanger("oxford-c", 10, 14))
+        site.wait_tiers({10: [*OXFORD, "oxford-c"], 20: ["nuneaton"]})
+        since = time.monotonic()
+        site.balancer.wait_for({"oxford-c": "down"}, 30)
+        assert traffic.seen(since) <= set(OXFORD), "there is nothing at its address yet"
+        give_another(site.lab)
+        traffic.wait_seen([*OXFORD, "nuneaton"], 30)
+        site.dns.write(RECORDS)
+        since = time.monotonic()
+        wait_until(lambda: site.exchangers()["oxford-c"]["zone_preference"] is None, 30, "it is missing")
+        assert "oxford-c" in site.tiers()[10], "missing once is not gone"
+        assert site.zone()["differs"]
+        with Sessions(site.lab, "203.0.113.25") as sessions:
+            held = sessions.open(24, 0)
+            site.wait_tiers(ARTICLE)
+            took = time.monotonic() - since
+            traffic.wait_seen(OXFORD)
+            assert {s.server for s in held} == {*OXFORD, "nuneaton"}
+            assert {s.error for s in sessions.quit()} == {""}, "its connections stay"
+    assert took > 3.5, "4 times refresh-min"
+    assert site.said("added oxford-c") and site.said("removed oxford-c")
+    measured(f"an exchanger was removed {took:.1f} s after it had left the zone (refresh-min 1 s)")
+
+
+def test_an_exchanger_with_another_name_is_another_server_at_the_same_address(site):
+    with site.mail() as traffic:
+        site.dns.write(zone_of(("oxford-a", 10), ("oxford-d", 10, 12), ("nuneaton", 20)))
+        site.wait_tiers({10: ["oxford-a", "oxford-d"], 20: ["nuneaton"]})
+        site.balancer.wait_for({"oxford-d": "up"}, 30)
         traffic.wait_seen(OXFORD)
-        wait_until(lambda: zone(balancer)["state"] == "kept", 60, "the zone is kept")
-        assert "kept" in lab("ctl", "zone", status=1), "the set in force differs from the zone"
-        balancer.process.terminate()
-        assert balancer.process.wait(10) == 0
-        balancer.start()
-        balancer.wait_all_up()
+    assert site.said("added oxford-d", "removed oxford-b")
+
+
+def test_what_would_leave_less_than_half_is_held_back_until_it_is_accepted(site):
+    with site.mail() as traffic:
+        site.dns.write(zone_of(("nuneaton", 20)))
+        site.wait_state("held")
         traffic.wait_seen(OXFORD)
-    assert [a for a in traffic.attempts() if not a.server] == []
-    assert tiers(balancer) == {10: ["oxford-a", "oxford-b"], 20: ["nuneaton"]}
-
-
-def test_an_empty_zone_empties_no_service(lab, balancer, dns):
-    by_zone(balancer, dns)
-    balancer.start()
-    balancer.wait_all_up()
-    with Traffic(lab) as traffic:
-        dns.change([r for r in RECORDS if " MX " not in r])
-        wait_until(lambda: zone(balancer)["state"] == "refused", 30, "the zone is refused")
+        assert site.tiers() == ARTICLE
+        shown = site.lab("ctl", "zone", "hybrid-mail", status=1)
+        assert "only 1 of 3 exchangers" in shown and "held back: " in shown
+        site.lab("ctl", "zone", "hybrid-mail", "accept")
+        site.wait_tiers({20: ["nuneaton"]}, ["hybrid-mail"])
+        traffic.wait_seen(["nuneaton"])
+        assert site.tiers("hybrid-mail6") == ARTICLE, "each service has its own set"
+        site.dns.write(RECORDS)
+        site.wait_tiers(ARTICLE)
+        site.balancer.wait_all_up()
         traffic.wait_seen(OXFORD)
-    assert [a for a in traffic.attempts() if not a.server] == []
-    assert "event=zone" in balancer.log()
+    assert site.said("user=root", "removed oxford-a, removed oxford-b")
+    assert "Nothing is held back" in site.lab("ctl", "zone", "hybrid-mail", "accept", status=1)
 
 
-def resolver_child(balancer):
-    with contextlib.suppress(FileNotFoundError):
-        return next((pid for pid in children(balancer.process.pid)
-                     if b"--resolver-child" in Path(f"/proc/{pid}/cmdline").read_bytes()), None)
+def test_what_would_remove_every_server_that_takes_mail_is_held_back(site):
+    with site.mail() as traffic:
+        site.dns.write(zone_of(("oxford-a", 10, 16), ("oxford-b", 10, 17), ("nuneaton", 20)))
+        site.wait_state("held", ["hybrid-mail"])
+        traffic.wait_seen(OXFORD)
+    assert "none of the 2 servers that take mail" in site.zone()["why"]
 
 
-def test_the_child_of_a_slow_resolver_has_no_rights_and_its_death_moves_nothing(balancer, dns):
-    """It lives for one round of lookups: a resolver that stands still holds it."""
-    by_zone(balancer, dns)
-    balancer.start()
-    balancer.wait_all_up()
-    os.kill(dns.processes[1].pid, signal.SIGSTOP)
-    try:
-        child = wait_until(lambda: resolver_child(balancer), 30, "a lookup is under way")
-        walls = ("NoNewPrivs:\t1", "Seccomp:\t2", *(f"{kept}:\t{0:016x}" for kept in ("CapInh", "CapPrm", "CapEff", "CapAmb")))
-        status = Path(f"/proc/{child}/status")
-        wait_until(lambda: all(wall in status.read_text() for wall in walls), 5, "the child is in its sandbox")
-        os.kill(child, signal.SIGKILL)
-        wait_until(lambda: zone(balancer)["state"] == "kept", 30, "the answer that never came is kept's cause")
-    finally:
-        os.kill(dns.processes[1].pid, signal.SIGCONT)
-    wait_until(lambda: zone(balancer)["state"] == "current", 60, "it answers again")
-    assert set(balancer.verdicts().values()) == {"up"}
-    assert tiers(balancer) == {10: ["oxford-a", "oxford-b"], 20: ["nuneaton"]}
+def test_an_alias_is_followed_with_a_warning(site):
+    with site.mail() as traffic:
+        site.dns.write(without(RECORDS, "oxford-a.hybrid A") +
+                       ["oxford-a.hybrid CNAME real", "real A 203.0.113.11", "real AAAA 2001:db8:113::11"])
+        wait_until(lambda: site.exchangers()["oxford-a"]["alias"], 30, "the alias is known")
+        assert site.tiers() == ARTICLE
+        traffic.wait_seen(OXFORD)
+    assert "an alias" in site.lab("ctl", "zone", "hybrid-mail")
+    assert site.said("oxford-a.hybrid.example.net is an alias")
 
 
-def test_without_mx_and_dane_there_is_no_child_and_no_library(balancer):
-    balancer.start()
-    balancer.wait_all_up()
-    assert len(children(balancer.process.pid)) == 1, "the probe child alone"
-    assert "libunbound" not in Path(f"/proc/{balancer.process.pid}/maps").read_text()
-    assert json.loads(balancer.ask("show zone")) == {} or set(json.loads(balancer.ask("show zone")).values()) == {None}
+@pytest.mark.parametrize("records, why", [
+    (without(RECORDS, " MX "), "has no MX records"),
+    ([*without(RECORDS, " MX "), "hybrid MX 0 ."], "null MX"),
+    (["mail A 203.0.113.25"], "does not exist"),
+], ids=("no MX", "null MX", "no such name"))
+def test_an_empty_zone_empties_no_service(site, records, why):
+    with site.mail() as traffic:
+        site.dns.write(records)
+        site.wait_state("refused")
+        traffic.wait_seen(OXFORD)
+    assert why in site.zone()["why"] and site.tiers() == ARTICLE
+    assert site.lab("ctl", "zone", status=1)
+
+
+@pytest.mark.parametrize("anchor, why", [("other", "bogus"), ("none", "not signed")])
+def test_bogus_answers_and_unsigned_ones_change_nothing(site, anchor, why):
+    """dnssec: require. The zone has other preferences meanwhile."""
+    site.dns.trust(anchor)
+    with site.mail() as traffic:
+        site.wait_state("kept")
+        site.dns.write(zone_of(("nuneaton", 10), ("oxford-a", 20), ("oxford-b", 20)))
+        before = site.balancer.log().count("event=reloaded")
+        traffic.wait_seen(OXFORD)
+        assert why in site.zone()["why"] and site.tiers() == ARTICLE
+        site.dns.write(RECORDS)
+    assert site.balancer.log().count("event=reloaded") == before
+
+
+def test_an_exchanger_whose_address_lookup_fails_keeps_its_address_and_the_others_change(site):
+    """nuneaton is delegated to nobody."""
+    with site.mail() as traffic:
+        site.dns.write([*zone_of(("oxford-a", 10), ("oxford-b", 20)), "hybrid MX 20 nuneaton.hybrid",
+                        "nuneaton.hybrid NS ns.nuneaton.hybrid", "ns.nuneaton.hybrid A 127.0.0.1"])
+        site.wait_tiers({10: ["oxford-a"], 20: ["nuneaton", "oxford-b"]})
+        traffic.wait_seen(["oxford-a"])
+        assert site.exchangers()["nuneaton"]["lookup"] in ("servfail", "timeout")
+        assert site.exchangers()["nuneaton"]["addresses"] == ["203.0.113.13"]
+        assert site.state() == "current" and site.balancer.verdicts()["nuneaton"] == "up"
+
+
+def test_a_second_address_is_another_server_and_operators_orders_stay(site):
+    lab = site.lab
+    give_another(lab)
+    with site.mail() as traffic:
+        lab("ctl", "drain", "hybrid-mail/oxford-a")
+        lab.undo.callback(lab, "ctl", "ready", "hybrid-mail/oxford-a")
+        traffic.wait_seen(["oxford-b"])
+        site.dns.write([*RECORDS, f"oxford-a.hybrid A {ANOTHER}"])
+        both = ["oxford-a", f"oxford-a.{ANOTHER.replace('.', '-')}", "oxford-b"]
+        site.wait_tiers({10: both, 20: ["nuneaton"]}, ["hybrid-mail"])
+        assert site.balancer.backend("oxford-a")["address"] == "203.0.113.11"
+        site.balancer.wait_for({both[1]: "up"}, 30)
+        traffic.wait_seen(["oxford-b", "nuneaton"])  # its new address is nuneaton's
+        assert site.balancer.backend("oxford-a")["admin"] != "ready"
+        site.dns.write(RECORDS)
+        site.wait_tiers(ARTICLE)
+        traffic.wait_seen(["oxford-b"])
+
+
+def test_addresses_that_are_no_servers_get_no_mail_and_a_reason(site):
+    wrong = {"own": ("203.0.113.5", "an address of this box"), "vip": ("203.0.113.25", "resolves to the VIP 203.0.113.25: set its address"),
+             "far": ("198.51.100.77", "outside within"), "loop": ("127.0.0.9", "no host's address"),
+             "group": ("224.0.0.9", "no host's address"), "twin": ("203.0.113.11", "has the same address as oxford-a")}
+    with site.mail() as traffic:
+        site.dns.write(RECORDS + [record for name, (address, _) in wrong.items()
+                                  for record in (f"hybrid MX 10 {name}.hybrid", f"{name}.hybrid A {address}")])
+        wait_until(lambda: set(site.exchangers()) >= set(wrong), 30, "they are in the answer")
+        wait_until(lambda: all(site.exchangers()[name]["unmapped"] != "not in force yet" for name in wrong), 30, "they are judged")
+        for name, (_, why) in wrong.items():
+            assert why in site.exchangers()[name]["unmapped"], name
+        assert site.tiers() == ARTICLE
+        traffic.wait_seen(OXFORD)
+    assert f"vip.{MX}" in site.lab("ctl", "zone", "hybrid-mail", status=None)
+    assert site.said(f"far.{MX} resolves to 198.51.100.77")

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The lab's zone (scripts/lab-zone: Knot DNS signs it, Unbound is the resolver) and mxlbd with its servers from there. Times are
+compressed by refresh-min: 1s; with it the longest wait before a retry is 2 s, as is the least time between two changes, and
+what is missing stays for 4 s."""
+import json
+import re
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab import OXFORD, ROOT, VIP, Balancer, Traffic, command, wait_until
+
+MX = "hybrid.example.net"
+SERVICES = ("hybrid-mail", "hybrid-mail6")
+NUMBERS = {"oxford-a": 11, "oxford-b": 12, "nuneaton": 13}
+ARTICLE = {10: list(OXFORD), 20: ["nuneaton"]}
+SETTLE_S = 30
+
+
+def exchanger(name, preference, number=None):
+    """The records of an exchanger below hybrid.example.net, in both families."""
+    number = number or NUMBERS[name]
+    return [f"hybrid MX {preference} {name}.hybrid", f"{name}.hybrid A 203.0.113.{number}",
+            f"{name}.hybrid AAAA 2001:db8:113::{number}"]
+
+
+def zone_of(*exchangers):
+    """(name, preference[, number])... as records."""
+    return [record for one in exchangers for record in exchanger(*one)]
+
+
+RECORDS = zone_of(("oxford-a", 10), ("oxford-b", 10), ("nuneaton", 20))
+
+
+class Zone:
+    """As scripts/lab serves it."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        for program, package in (("knotd", "knot"), ("unbound", "unbound")):
+            if not shutil.which(program, path="/usr/sbin:/usr/bin"):
+                pytest.skip(f"{program} is missing: scripts/install-deps test")
+        self.anchor = lab.run / "zone/anchor"
+        self.start()
+
+    def start(self, signed="on"):
+        command(str(ROOT / "scripts/lab"), "zone", "start", env={**self.lab.env, "MXLB_LAB_SIGNED": signed})
+        self.own_anchor = self.anchor.read_text()
+        self.has_resolver = True
+
+    def write(self, records):
+        self.lab("zone", "write", input="\n".join(records) + "\n")
+
+    def resolver(self, on):
+        """Nobody answers when it is off: what is sent there is refused by ICMP."""
+        if on != self.has_resolver:
+            self.lab("zone", "resolver", "start" if on else "stop")
+        self.has_resolver = on
+
+    def resolver_pid(self):
+        return next(int(file.name) for file in (self.lab.run / "pids").iterdir()
+                    if (comm := Path(f"/proc/{file.name}/comm")).exists() and comm.read_text() == "unbound\n")
+
+    def trust(self, how="own"):
+        """The trust anchor, which mxlbd reads before each lookup: with the one of another key every answer is bogus, with none
+        every answer counts as not signed."""
+        self.anchor.write_text({"own": self.own_anchor, "none": "",
+                                "other": re.sub(r"[0-9a-fA-F]{64}", "00" * 32, self.own_anchor)}[how])
+
+    def forget(self):
+        """Empties the resolver's cache."""
+        self.resolver(False)
+        self.resolver(True)
+
+    def stop(self):
+        self.lab("zone", "stop")
+
+
+class Site:
+    """A lab with a zone, and mxlbd by it."""
+
+    def __init__(self, lab, zone, balancer):
+        self.lab, self.dns, self.balancer = lab, zone, balancer
+
+    def begin(self):
+        self.balancer.start()
+        self.wait_tiers(ARTICLE)
+        self.balancer.wait_all_up()
+
+    def zone(self, service="hybrid-mail"):
+        return json.loads(self.balancer.ask(f"show zone {service}"))[service]
+
+    def state(self, service="hybrid-mail"):
+        return self.zone(service)["state"]
+
+    def exchangers(self, service="hybrid-mail"):
+        return {e["name"].removesuffix(f".{MX}"): e for e in self.zone(service)["exchangers"]}
+
+    def tiers(self, service="hybrid-mail"):
+        return {tier["preference"]: sorted(b["name"] for b in tier["backends"])
+                for tier in self.balancer.service(service)["tiers"]}
+
+    def wait_tiers(self, expected, services=SERVICES):
+        for service in services:
+            self.wait(service, lambda: self.tiers(service) == expected, f"{service} has {expected}")
+
+    def wait_state(self, expected, services=SERVICES):
+        for service in services:
+            self.wait(service, lambda: self.state(service) == expected, f"{service} is {expected}")
+
+    def wait(self, service, condition, what):
+        try:
+            wait_until(condition, SETTLE_S, what)
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {self.tiers(service)}, {self.zone(service)}\n{self.balancer.log()}") from None
+
+    def settle(self):
+        """The article's zone, in force and up."""
+        self.dns.trust()
+        self.dns.resolver(True)
+        self.dns.write(RECORDS)
+        self.wait_tiers(ARTICLE)
+        self.wait_state("current")
+        for service in SERVICES:
+            self.wait(service, lambda: not self.zone(service)["differs"], "nothing is missing any more")
+        self.balancer.wait_all_up()
+
+    def said(self, *words):
+        """Of the event `zone`, in mxlbd's log: the lines with all of these words."""
+        return [line for line in self.balancer.log().splitlines() if "event=zone " in line and all(w in line for w in words)]
+
+    @contextmanager
+    def mail(self, address=VIP):
+        """Connections to the VIP; each has to be greeted."""
+        with Traffic(self.lab, address) as traffic:
+            yield traffic
+        refused = [a for a in traffic.attempts() if not a.server]
+        assert refused == [], f"{len(refused)} of {len(traffic.attempts())} connections"
+
+
+@contextmanager
+def running(lab, replace=None):
+    """mxlbd by the article's zone; all of it ends with the context."""
+    dns = Zone(lab)
+    balancer = Balancer(lab)
+    try:
+        balancer.configure(replace=replace)
+        site = Site(lab, dns, balancer)
+        site.begin()
+        yield site
+    finally:
+        balancer.end()
+        lab.mend()
+        dns.stop()
