@@ -218,6 +218,10 @@ def test_rules_and_dashboard_ask_only_for_metrics_and_labels_that_are_there(lab,
         labels.setdefault(name, {})
     own = "".join(path.read_text() for path in (ROOT / "userspace/daemon").glob("*.c"))
     labels["mxlb_problem"] = {"name": set(re.findall(r'own_problem\(\s*d, "(\w+)"', own)), "service": set()}
+    for kind, source in (("zone", "zone.c"), ("tlsa", "tlsaset.c")):  # there are none without `mx` and `tlsa-name`
+        states = re.findall(r'^\t\[\w+\] = "(\w+)"', (ROOT / "userspace/core" / source).read_text(), re.M)
+        labels[f"mxlb_{kind}_state"] = {"service" if kind == "zone" else "probe": set(), "state": set(states)}
+    labels["mxlb_tlsa_unmatched"] = {"probe": set()}
     dashboard = json.loads(DASHBOARD.read_text())
     queries = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
     queries += [v["query"]["query"] for v in dashboard["templating"]["list"] if v["type"] == "query"]

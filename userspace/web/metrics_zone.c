@@ -64,27 +64,33 @@ static void dnssec(struct exposition *e, const char *labels, const struct zone *
 	exposition_state(e, labels, "status", name_of_dnssec, 4, dnssec_of(z));
 }
 
-static void metrics_zone_write_tlsa(struct exposition *e)
+static void write_of_probes(struct exposition *e, const struct family *f,
+			    void (*one)(struct exposition *e, const char *labels, unsigned probe))
 {
-	static const struct family records =
-		FAMILY("mxlb_tlsa_records", GAUGE, "TLSA records from DNS that are in force.");
-	static const struct family states =
-		FAMILY("mxlb_tlsa_state", GAUGE, "1 for the state of the probe's TLSA records.");
+	exposition_family(e, f);
+	for (unsigned i = 0; i < e->model->config->n_probes; i++) {
+		char labels[LABELS_SIZE] = "";
 
-	for (int pass = 0; pass < 2; pass++) {
-		exposition_family(e, pass ? &states : &records);
-		for (unsigned i = 0; i < e->model->config->n_probes; i++) {
-			const struct tlsaset *t = e->info->zones->tlsasets[i];
-			char labels[LABELS_SIZE] = "";
-
-			labels_add(labels, "probe", e->model->config->probes[i].name);
-			if (t && pass)
-				exposition_state(e, labels, "state", name_of_tlsa, TLSASET_STATES,
-						 t->state);
-			else if (t)
-				exposition_sample(e, labels, t->n);
-		}
+		labels_add(labels, "probe", e->model->config->probes[i].name);
+		if (e->info->zones->tlsasets[i])
+			one(e, labels, i);
 	}
+}
+
+static void tlsa_records(struct exposition *e, const char *labels, unsigned probe)
+{
+	exposition_sample(e, labels, e->info->zones->tlsasets[probe]->n);
+}
+
+static void tlsa_state(struct exposition *e, const char *labels, unsigned probe)
+{
+	exposition_state(e, labels, "state", name_of_tlsa, TLSASET_STATES,
+			 e->info->zones->tlsasets[probe]->state);
+}
+
+static void tlsa_unmatched(struct exposition *e, const char *labels, unsigned probe)
+{
+	exposition_sample(e, labels, e->info->zones->tlsa_unmatched[probe]);
 }
 
 void metrics_zone(struct exposition *e)
@@ -100,11 +106,21 @@ void metrics_zone(struct exposition *e)
 	static const struct family statuses =
 		FAMILY("mxlb_zone_dnssec", GAUGE, "1 for the DNSSEC status of the last lookup.");
 
+	static const struct family records =
+		FAMILY("mxlb_tlsa_records", GAUGE, "TLSA records from DNS that are in force.");
+	static const struct family tlsa_states =
+		FAMILY("mxlb_tlsa_state", GAUGE, "1 for the state of the probe's TLSA records.");
+	static const struct family unmatched = FAMILY(
+		"mxlb_tlsa_unmatched", GAUGE,
+		"1: no server of the best tier has a key that the probe's TLSA records name.");
+
 	if (!e->info->zones)
 		return;
 	write_zones(e, &states, state);
 	write_zones(e, &times, answered);
 	write_zones(e, &results, lookups);
 	write_zones(e, &statuses, dnssec);
-	metrics_zone_write_tlsa(e);
+	write_of_probes(e, &records, tlsa_records);
+	write_of_probes(e, &tlsa_states, tlsa_state);
+	write_of_probes(e, &unmatched, tlsa_unmatched);
 }
