@@ -44,7 +44,7 @@ def test_the_articles_zone_is_the_configuration_and_its_preferences_move_mail(si
         sessions.open(2, 2, 5)
         traffic.wait_seen(OXFORD)
         since = time.monotonic()
-        site.dns.write(zone_of(("nuneaton", 10), ("oxford-a", 20), ("oxford-b", 20)))
+        site.dns.change(zone_of(("nuneaton", 10), ("oxford-a", 20), ("oxford-b", 20)))
         site.wait_tiers(swapped)
         took = time.monotonic() - since
         traffic.wait_seen(["nuneaton"])
@@ -57,14 +57,14 @@ def test_the_articles_zone_is_the_configuration_and_its_preferences_move_mail(si
 
 def test_an_exchanger_more_gets_mail_once_its_probes_pass_and_leaves_when_it_is_gone_for_good(site, measured):
     with site.mail() as traffic:
-        site.dns.write(RECORDS + exchanger("oxford-c", 10, 14))
+        site.dns.change(RECORDS + exchanger("oxford-c", 10, 14))
         site.wait_tiers({10: [*OXFORD, "oxford-c"], 20: ["nuneaton"]})
         since = time.monotonic()
         site.balancer.wait_for({"oxford-c": "down"}, 30)
         assert traffic.seen(since) <= set(OXFORD), "there is nothing at its address yet"
         give_another(site.lab)
         traffic.wait_seen([*OXFORD, "nuneaton"], 30)
-        site.dns.write(RECORDS)
+        site.dns.change(RECORDS)
         since = time.monotonic()
         wait_until(lambda: site.exchangers()["oxford-c"]["zone_preference"] is None, 30, "it is missing")
         assert "oxford-c" in site.tiers()[10], "missing once is not gone"
@@ -83,7 +83,7 @@ def test_an_exchanger_more_gets_mail_once_its_probes_pass_and_leaves_when_it_is_
 
 def test_an_exchanger_with_another_name_is_another_server_at_the_same_address(site):
     with site.mail() as traffic:
-        site.dns.write(zone_of(("oxford-a", 10), ("oxford-d", 10, 12), ("nuneaton", 20)))
+        site.dns.change(zone_of(("oxford-a", 10), ("oxford-d", 10, 12), ("nuneaton", 20)))
         site.wait_tiers({10: ["oxford-a", "oxford-d"], 20: ["nuneaton"]})
         site.balancer.wait_for({"oxford-d": "up"}, 30)
         traffic.wait_seen(OXFORD)
@@ -92,7 +92,7 @@ def test_an_exchanger_with_another_name_is_another_server_at_the_same_address(si
 
 def test_what_would_leave_less_than_half_is_held_back_until_it_is_accepted(site):
     with site.mail() as traffic:
-        site.dns.write(zone_of(("nuneaton", 20)))
+        site.dns.change(zone_of(("nuneaton", 20)))
         site.wait_state("held")
         traffic.wait_seen(OXFORD)
         assert site.tiers() == ARTICLE
@@ -102,7 +102,7 @@ def test_what_would_leave_less_than_half_is_held_back_until_it_is_accepted(site)
         site.wait_tiers({20: ["nuneaton"]}, ["hybrid-mail"])
         traffic.wait_seen(["nuneaton"])
         assert site.tiers("hybrid-mail6") == ARTICLE, "each service has its own set"
-        site.dns.write(RECORDS)
+        site.dns.change(RECORDS)
         site.wait_tiers(ARTICLE)
         site.balancer.wait_all_up()
         traffic.wait_seen(OXFORD)
@@ -112,7 +112,7 @@ def test_what_would_leave_less_than_half_is_held_back_until_it_is_accepted(site)
 
 def test_what_would_remove_every_server_that_takes_mail_is_held_back(site):
     with site.mail() as traffic:
-        site.dns.write(zone_of(("oxford-a", 10, 16), ("oxford-b", 10, 17), ("nuneaton", 20)))
+        site.dns.change(zone_of(("oxford-a", 10, 16), ("oxford-b", 10, 17), ("nuneaton", 20)))
         site.wait_state("held", ["hybrid-mail"])
         traffic.wait_seen(OXFORD)
     assert "none of the 2 servers that take mail" in site.zone()["why"]
@@ -120,7 +120,7 @@ def test_what_would_remove_every_server_that_takes_mail_is_held_back(site):
 
 def test_an_alias_is_followed_with_a_warning(site):
     with site.mail() as traffic:
-        site.dns.write(without(RECORDS, "oxford-a.hybrid A") +
+        site.dns.change(without(RECORDS, "oxford-a.hybrid A") +
                        ["oxford-a.hybrid CNAME real", "real A 203.0.113.11", "real AAAA 2001:db8:113::11"])
         wait_until(lambda: site.exchangers()["oxford-a"]["alias"], 30, "the alias is known")
         assert site.tiers() == ARTICLE
@@ -136,7 +136,7 @@ def test_an_alias_is_followed_with_a_warning(site):
 ], ids=("no MX", "null MX", "no such name"))
 def test_an_empty_zone_empties_no_service(site, records, why):
     with site.mail() as traffic:
-        site.dns.write(records)
+        site.dns.change(records)
         site.wait_state("refused")
         traffic.wait_seen(OXFORD)
     assert why in site.zone()["why"] and site.tiers() == ARTICLE
@@ -149,18 +149,18 @@ def test_bogus_answers_and_unsigned_ones_change_nothing(site, anchor, why):
     site.dns.trust(anchor)
     with site.mail() as traffic:
         site.wait_state("kept")
-        site.dns.write(zone_of(("nuneaton", 10), ("oxford-a", 20), ("oxford-b", 20)))
+        site.dns.change(zone_of(("nuneaton", 10), ("oxford-a", 20), ("oxford-b", 20)))
         before = site.balancer.log().count("event=reloaded")
         traffic.wait_seen(OXFORD)
         assert why in site.zone()["why"] and site.tiers() == ARTICLE
-        site.dns.write(RECORDS)
+        site.dns.change(RECORDS)
     assert site.balancer.log().count("event=reloaded") == before
 
 
 def test_an_exchanger_whose_address_lookup_fails_keeps_its_address_and_the_others_change(site):
     """nuneaton is delegated to nobody."""
     with site.mail() as traffic:
-        site.dns.write([*zone_of(("oxford-a", 10), ("oxford-b", 20)), "hybrid MX 20 nuneaton.hybrid",
+        site.dns.change([*zone_of(("oxford-a", 10), ("oxford-b", 20)), "hybrid MX 20 nuneaton.hybrid",
                         "nuneaton.hybrid NS ns.nuneaton.hybrid", "ns.nuneaton.hybrid A 127.0.0.1"])
         site.wait_tiers({10: ["oxford-a"], 20: ["nuneaton", "oxford-b"]})
         traffic.wait_seen(["oxford-a"])
@@ -176,14 +176,14 @@ def test_a_second_address_is_another_server_and_operators_orders_stay(site):
         lab("ctl", "drain", "hybrid-mail/oxford-a")
         lab.undo.callback(lab, "ctl", "ready", "hybrid-mail/oxford-a")
         traffic.wait_seen(["oxford-b"])
-        site.dns.write([*RECORDS, f"oxford-a.hybrid A {ANOTHER}"])
+        site.dns.change([*RECORDS, f"oxford-a.hybrid A {ANOTHER}"])
         both = ["oxford-a", f"oxford-a.{ANOTHER.replace('.', '-')}", "oxford-b"]
         site.wait_tiers({10: both, 20: ["nuneaton"]}, ["hybrid-mail"])
         assert site.balancer.backend("oxford-a")["address"] == "203.0.113.11"
         site.balancer.wait_for({both[1]: "up"}, 30)
         traffic.wait_seen(["oxford-b", "nuneaton"])  # its new address is nuneaton's
         assert site.balancer.backend("oxford-a")["admin"] != "ready"
-        site.dns.write(RECORDS)
+        site.dns.change(RECORDS)
         site.wait_tiers(ARTICLE)
         traffic.wait_seen(["oxford-b"])
 
@@ -193,7 +193,7 @@ def test_addresses_that_are_no_servers_get_no_mail_and_a_reason(site):
              "far": ("198.51.100.77", "outside within"), "loop": ("127.0.0.9", "no host's address"),
              "group": ("224.0.0.9", "no host's address"), "twin": ("203.0.113.11", "has the same address as oxford-a")}
     with site.mail() as traffic:
-        site.dns.write(RECORDS + [record for name, (address, _) in wrong.items()
+        site.dns.change(RECORDS + [record for name, (address, _) in wrong.items()
                                   for record in (f"hybrid MX 10 {name}.hybrid", f"{name}.hybrid A {address}")])
         wait_until(lambda: set(site.exchangers()) >= set(wrong), 30, "they are in the answer")
         wait_until(lambda: all(site.exchangers()[name]["unmapped"] != "not in force yet" for name in wrong), 30, "they are judged")

@@ -26,7 +26,7 @@ def site(lab, dns):
     """mxlbd is not started."""
     dns.trust()
     dns.resolver(True)
-    dns.write(RECORDS)
+    dns.change(RECORDS)
     one = Site(lab, dns, Balancer(lab))
     one.balancer.configure()
     yield one
@@ -73,7 +73,7 @@ def test_without_dns_and_without_a_stored_set_mxlbd_runs_and_waits(site):
 
 def test_a_zone_whose_names_are_the_vip_gives_order_and_the_configuration_addresses(site):
     """The public MX: without `servers` nothing is mapped, and each exchanger says what to do. Orders come by a reload."""
-    site.dns.write(PUBLIC)
+    site.dns.change(PUBLIC)
     site.dns.forget()
     site.balancer.start()
     site.wait_state("current")
@@ -88,7 +88,7 @@ def test_a_zone_whose_names_are_the_vip_gives_order_and_the_configuration_addres
     site.balancer.wait_for({name: "up" for name in SERVERS}, 30)
     with site.mail() as traffic:
         traffic.wait_seen(OXFORD)
-        site.dns.write([r.replace("MX 10 oxford-a", "MX 30 oxford-a") for r in PUBLIC])
+        site.dns.change([r.replace("MX 10 oxford-a", "MX 30 oxford-a") for r in PUBLIC])
         site.wait_tiers({10: ["oxford-b"], 20: ["nuneaton"], 30: ["oxford-a"]}, ["hybrid-mail"])
         traffic.wait_seen(["oxford-b"])
     assert site.tiers("hybrid-mail6") == {}
@@ -103,7 +103,7 @@ def farend(lab):
 
 def test_the_mixed_zone_has_near_addresses_and_a_tunnel_to_the_far_one(site, farend):
     """nuneaton's name is outside `within`, and the configuration has its address and the tunnel."""
-    site.dns.write([r for r in RECORDS if not r.startswith("nuneaton")] + ["nuneaton.hybrid A 198.51.100.99"])
+    site.dns.change([r for r in RECORDS if not r.startswith("nuneaton")] + ["nuneaton.hybrid A 198.51.100.99"])
     text = site.lab.config_file.read_text()
     own = "\n    within: [203.0.113.0/28]\n    servers: {nuneaton: {address: 203.0.113.13, forward: ipip}}"
     site.lab.config_file.write_text(text.replace("    mx: hybrid.example.net", f"    mx: hybrid.example.net{own}", 1))
@@ -113,7 +113,7 @@ def test_the_mixed_zone_has_near_addresses_and_a_tunnel_to_the_far_one(site, far
     assert site.balancer.backend("nuneaton")["forward"] == "ipip"
     with site.mail() as traffic:
         traffic.wait_seen(OXFORD)
-        site.dns.write([r.replace("MX 20 nuneaton", "MX 5 nuneaton") for r in RECORDS])
+        site.dns.change([r.replace("MX 20 nuneaton", "MX 5 nuneaton") for r in RECORDS])
         wait_until(lambda: 5 in site.tiers(), 30, "nuneaton is the best")
         wait_until(lambda: site.balancer.service()["active_tier"] == 5, 30, "its tier is active")
         traffic.wait_seen(["nuneaton"])

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from lab import ROOT, wait_until
-from test_zone import RECORDS, by_zone, dns, tiers, zone  # noqa: F401
+from zones import RECORDS, by_zone, dns, tiers, zone  # noqa: F401
 
 
 def events(balancer):

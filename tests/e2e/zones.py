@@ -50,7 +50,7 @@ class Zone:
         self.own_anchor = self.anchor.read_text()
         self.has_resolver = True
 
-    def write(self, records):
+    def change(self, records):
         self.lab("zone", "write", input="\n".join(records) + "\n")
 
     def resolver(self, on):
@@ -78,11 +78,33 @@ class Zone:
         self.lab("zone", "stop")
 
 
+def zone(balancer, service="hybrid-mail"):
+    return json.loads(balancer.ask(f"show zone {service}"))[service]
+
+
+def tiers(balancer, service="hybrid-mail"):
+    return {tier["preference"]: sorted(b["name"] for b in tier["backends"]) for tier in balancer.service(service)["tiers"]}
+
+
+@pytest.fixture
+def dns(lab):
+    """For one test."""
+    one = Zone(lab)
+    yield one
+    one.stop()
+
+
+def by_zone(balancer, dns):
+    """The lab's configuration, once there is a zone."""
+    assert dns.anchor.exists()
+    balancer.configure()
+
+
 class Site:
     """A lab with a zone, and mxlbd by it."""
 
-    def __init__(self, lab, zone, balancer):
-        self.lab, self.dns, self.balancer = lab, zone, balancer
+    def __init__(self, lab, served, balancer):
+        self.lab, self.dns, self.balancer = lab, served, balancer
 
     def begin(self):
         self.balancer.start()
@@ -90,7 +112,7 @@ class Site:
         self.balancer.wait_all_up()
 
     def zone(self, service="hybrid-mail"):
-        return json.loads(self.balancer.ask(f"show zone {service}"))[service]
+        return zone(self.balancer, service)
 
     def state(self, service="hybrid-mail"):
         return self.zone(service)["state"]
@@ -99,8 +121,7 @@ class Site:
         return {e["name"].removesuffix(f".{MX}"): e for e in self.zone(service)["exchangers"]}
 
     def tiers(self, service="hybrid-mail"):
-        return {tier["preference"]: sorted(b["name"] for b in tier["backends"])
-                for tier in self.balancer.service(service)["tiers"]}
+        return tiers(self.balancer, service)
 
     def wait_tiers(self, expected, services=SERVICES):
         for service in services:
@@ -120,7 +141,7 @@ class Site:
         """The article's zone, in force and up."""
         self.dns.trust()
         self.dns.resolver(True)
-        self.dns.write(RECORDS)
+        self.dns.change(RECORDS)
         self.wait_tiers(ARTICLE)
         self.wait_state("current")
         for service in SERVICES:
@@ -143,14 +164,14 @@ class Site:
 @contextmanager
 def running(lab, replace=None):
     """mxlbd by the article's zone; all of it ends with the context."""
-    dns = Zone(lab)
+    served = Zone(lab)
     balancer = Balancer(lab)
     try:
         balancer.configure(replace=replace)
-        site = Site(lab, dns, balancer)
+        site = Site(lab, served, balancer)
         site.begin()
         yield site
     finally:
         balancer.end()
         lab.mend()
-        dns.stop()
+        served.stop()
