@@ -22,7 +22,8 @@ _mxlbctl_argument() { # COMMAND PLACE SERVICE BEFORE: what may stand there
 	case $1$2 in
 	show1 | drain1 | maint1 | ready1) _mxlbctl_backends ;;
 	flows1 | probe1) _mxlbctl_words service && _mxlbctl_words backend ;;
-	tier1 | explain1 | rejected1 | check1) _mxlbctl_words service ;;
+	tier1 | explain1 | rejected1 | check1 | zone1) _mxlbctl_words service ;;
+	zone2) printf '%s\n' read accept ;;
 	tier2) printf '%s\n' force auto ;;
 	tier3) [ "$4" != force ] || _mxlbctl_words tier "$3" ;;
 	server-setup1) printf '%s\n' windows linux ;;

@@ -293,6 +293,8 @@ def test_completion_offers_commands_options_and_what_mxlbd_knows(lab, running):
     assert completed(lab, *here, "tier", "hybrid-mail", "") == {"force", "auto"}
     assert completed(lab, *here, "tier", "hybrid-mail", "force", "") == {"10", "20"}
     assert completed(lab, *here, "tier", "hybrid-mail", "force", "10", "") == set()
+    assert completed(lab, *here, "zone", "") == {"hybrid-mail", "hybrid-mail6"}
+    assert completed(lab, *here, "zone", "hybrid-mail", "") == {"read", "accept"}
     assert completed(lab, *here, "drain", "--w") == {"--wait"}
     assert completed(lab, "events", "--f") == {"--follow"}
     assert completed(lab, "--color", "=", "al") == {"always"}

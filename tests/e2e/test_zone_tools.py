@@ -4,8 +4,10 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from lab import ROOT, wait_until
-from zones import RECORDS, by_zone, dns, tiers, zone  # noqa: F401
+from zones import MX, RECORDS, by_zone, dns, exchanger, tiers, zone, zone_of  # noqa: F401
 
 
 def events(balancer):
@@ -76,6 +78,49 @@ def test_dead_dns_and_an_empty_zone_are_told_alike_everywhere(lab, balancer, dns
     assert lab("ctl", "zone", "hybrid-mail") and not finding(balancer, "zone_kept")
     dns.change([r for r in RECORDS if " MX " not in r])
     assert_all_views_agree(lab, balancer, wait_until(lambda: finding(balancer, "zone_refused"), 30, "the zone is refused"))
-    dns.stop()
+    dns.resolver(False)
     wait_until(lambda: finding(balancer, "zone_kept"), 60, "the zone is kept")
     assert_all_views_agree(lab, balancer, finding(balancer, "zone_kept"))
+
+
+def test_zone_read_waits_for_the_answer_and_status_names_the_zone(lab, balancer, dns):
+    balancer.configure(replace={"refresh-min: 1s": "refresh-min: 1h", "refresh-max: 60s": "refresh-max: 1h"})
+    balancer.start()
+    balancer.wait_all_up()
+    assert f"mx {MX}: current, secure" in lab("ctl", "status")
+    dns.change([*RECORDS, *exchanger("oxford-c", 10, 11)])
+    dns.forget()
+    said = lab("ctl", "zone", "hybrid-mail", "read")
+    assert "oxford-c" in said and "has the same address as oxford-a" in said, said
+    assert json.loads(lab("ctl", "zone", "hybrid-mail", "read", "--json"))["hybrid-mail"]["lookups"] == 3
+    assert "no such service" in lab("ctl", "zone", "nobody", "read", status=1).lower()
+
+
+def plan(lab, text, tmp_path):
+    (tmp_path / "new.yaml").write_text(text)
+    return lab("ctl", "plan", "--config", str(tmp_path / "new.yaml"))
+
+
+@pytest.fixture
+def tiered(balancer):
+    """With the servers in the file, before there is a zone."""
+    balancer.configure()
+    balancer.start()
+    balancer.wait_all_up()
+
+
+def test_plan_says_what_is_not_known_and_what_is_held_back(lab, balancer, tiered, dns, tmp_path):
+    by_zone(balancer, dns)
+    text = lab.config_file.read_text()
+    assert f"service hybrid-mail: mx {MX}: its servers are not known, because it was never looked up; it keeps" in plan(lab, text, tmp_path)
+    lab("ctl", "reload")
+    wait_until(lambda: zone(balancer)["state"] == "current", 30, "DNS has answered")
+    assert "nothing would change" in plan(lab, text, tmp_path)
+    other = plan(lab, text.replace(f"mx: {MX}", f"mx: other.{MX}", 1), tmp_path)
+    assert f"mx other.{MX}: its servers are not known" in other
+    dns.change(zone_of(("nuneaton", 20)))
+    wait_until(lambda: zone(balancer)["state"] == "held", 30, "the change is held back")
+    said = plan(lab, text, tmp_path)
+    assert f"service hybrid-mail: mx {MX}: a change is held back: only 1 of 3 exchangers" in said, said
+    assert "if it is accepted: server hybrid-mail/oxford-a (203.0.113.11): removed" in said, said
+    assert "zone_held" in [f["code"] for f in balancer.status()["diagnosis"]]

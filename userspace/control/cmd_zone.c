@@ -65,11 +65,15 @@ json_t *render_zone(const struct model *m, const struct control_info *info, unsi
 {
 	const struct service_conf *s = &m->config->services[service];
 	const struct zone *z = info->zones ? info->zones->zones[service] : NULL;
+	uint64_t lookups = 0;
 
 	if (!z)
 		return json_null();
-	return json_pack("{s:o, s:s, s:o, s:b, s:o, s:o, s:o, s:s, s:o, s:o}", "mx",
-			 render_json_text(s->zone.mx), "state", zone_state_name(z->state), "why",
+	for (unsigned r = 0; r < DNS_RESULTS; r++)
+		lookups += z->lookups[r];
+	return json_pack("{s:o, s:I, s:s, s:o, s:b, s:o, s:o, s:o, s:s, s:o, s:o}", "mx",
+			 render_json_text(s->zone.mx), "lookups", (json_int_t)lookups, "state",
+			 zone_state_name(z->state), "why",
 			 render_json_text(z->state == ZONE_CURRENT ? "" : z->why), "differs",
 			 zone_differs(z), "secure",
 			 z->has_answer ? json_boolean(z->secure) : json_null(), "answered",

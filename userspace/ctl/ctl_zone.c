@@ -4,7 +4,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "ctl/text.h"
+#include "util/clock.h"
+
+#define POLL_MS 100
+#define READ_S	20 /* the resolver's child starts, then two rounds of lookups of 5 s each */
 
 static void print_exchanger(const json_t *e)
 {
@@ -61,22 +66,29 @@ static void print_zone(const char *service, const json_t *z)
 	print_tlsa(json_object_get(z, "tlsa"));
 }
 
-static enum ctl_exit show(const struct ctl *ctl, const char *service)
+/* The document of `show zone`. */
+static enum ctl_exit ask_zones(const struct ctl *ctl, const char *service, json_t **all)
 {
 	char command[256];
 	struct buf reply = {0};
-	json_t *all = NULL, *z;
-	bool differs = false, any = false;
-	const char *name;
 	enum ctl_exit rc;
 
 	snprintf(command, sizeof(command), "show zone %.200s", service ? service : "");
 	rc = link_ask(ctl->socket, command, &reply);
-	if (!rc)
-		all = json_loads(reply.data ? reply.data : "", 0, NULL);
-	if (!rc && !all)
+	*all = rc ? NULL : json_loads(reply.data ? reply.data : "", 0, NULL);
+	if (!rc && !*all)
 		rc = ctl_refused(ctl, reply.data ? reply.data : "no answer");
-	if (!rc && ctl->json)
+	buf_free(&reply);
+	return rc;
+}
+
+static enum ctl_exit print_zones(const struct ctl *ctl, json_t *all)
+{
+	bool differs = false, any = false;
+	const char *name;
+	json_t *z;
+
+	if (ctl->json)
 		ctl_print_json(all);
 	json_object_foreach (all, name, z) {
 		if (!json_is_object(z))
@@ -86,29 +98,63 @@ static enum ctl_exit show(const struct ctl *ctl, const char *service)
 		if (!ctl->json)
 			print_zone(name, z);
 	}
-	if (!rc && !any && !ctl->json)
+	if (!any && !ctl->json)
 		puts("no service has its servers from DNS (mx)");
-	json_decref(all);
-	buf_free(&reply);
-	return rc ? rc : differs ? CTL_REFUSED : CTL_DONE;
+	return differs ? CTL_REFUSED : CTL_DONE;
 }
 
-enum ctl_exit zone_run(const struct ctl *ctl, char **args)
+static enum ctl_exit zone_send(const struct ctl *ctl, const char *service, const char *word)
 {
 	char command[256];
 	struct buf reply = {0};
 	enum ctl_exit rc;
 
-	if (!args[0] || !args[1])
-		return show(ctl, args[0]);
-	if (strcmp(args[1], "read") && strcmp(args[1], "accept")) {
-		fputs("usage: mxlbctl zone [SERVICE [read | accept]]\n", stderr);
-		return CTL_USAGE;
-	}
-	snprintf(command, sizeof(command), "zone %.200s %s", args[0], args[1]);
+	snprintf(command, sizeof(command), "zone %.200s %s", service, word);
 	rc = link_ask(ctl->socket, command, &reply);
 	if (!rc && reply.len)
 		rc = ctl_refused(ctl, reply.data);
 	buf_free(&reply);
+	return rc;
+}
+
+/* Waits until one more lookup has ended. *all: what is known then. */
+static enum ctl_exit zone_read(const struct ctl *ctl, const char *service, json_t **all)
+{
+	long long limit = (ctl->timeout_s ? ctl->timeout_s : READ_S) * 1000LL, before, begin;
+	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+	enum ctl_exit rc = ask_zones(ctl, service, all);
+
+	before = field_number(json_object_get(*all, service), "lookups");
+	begin = (long long)clock_ms();
+	if (!rc)
+		rc = zone_send(ctl, service, "read");
+	while (!rc && field_number(json_object_get(*all, service), "lookups") == before) {
+		if ((long long)clock_ms() - begin > limit)
+			return ctl_failed(ctl,
+					  "the lookup has begun and has not ended in time: see "
+					  "mxlbctl zone later\n");
+		nanosleep(&pause, NULL);
+		json_decref(*all);
+		rc = ask_zones(ctl, service, all);
+	}
+	return rc;
+}
+
+enum ctl_exit zone_run(const struct ctl *ctl, char **args)
+{
+	bool read = args[0] && args[1] && !strcmp(args[1], "read");
+	json_t *all = NULL;
+	enum ctl_exit rc;
+
+	if (args[0] && args[1] && !read && strcmp(args[1], "accept")) {
+		fputs("usage: mxlbctl zone [SERVICE [read | accept]]\n", stderr);
+		return CTL_USAGE;
+	}
+	if (args[0] && args[1] && !read)
+		return zone_send(ctl, args[0], "accept");
+	rc = read ? zone_read(ctl, args[0], &all) : ask_zones(ctl, args[0], &all);
+	if (!rc)
+		rc = print_zones(ctl, all);
+	json_decref(all);
 	return rc;
 }

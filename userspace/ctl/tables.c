@@ -81,6 +81,22 @@ static void print_allow(const json_t *allow, time_t now)
 	tables_print_wrapped(line, 5, 3);
 }
 
+/* Where its servers come from; what is wrong with it is a finding. */
+static void tables_print_zone(const json_t *zone)
+{
+	const json_t *secure = json_object_get(zone, "secure");
+	char line[LINE_SIZE];
+
+	if (!json_is_object(zone))
+		return;
+	snprintf(line, sizeof(line), "   mx %s: %s, %s", field_text(zone, "mx"),
+		 field_text(zone, "state"),
+		 json_is_true(secure)	 ? "secure"
+		 : json_is_false(secure) ? "not signed"
+					 : "not answered since the start");
+	print_fit(line);
+}
+
 static void print_service(const json_t *service, time_t now)
 {
 	const json_t *active = json_object_get(service, "active_tier");
@@ -105,6 +121,7 @@ static void print_service(const json_t *service, time_t now)
 		puts(text_fit(why, sizeof(why) - 1, safe, sizeof(safe)));
 	}
 	print_allow(json_object_get(service, "allow"), now);
+	tables_print_zone(json_object_get(service, "zone"));
 }
 
 /* Why a server is not up, in the words of the server or of this box; and why its probe is refused. */

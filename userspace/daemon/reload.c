@@ -238,6 +238,7 @@ int daemon_plan(struct daemon *d, const char *name, const struct buf *text, stru
 	if (!err) {
 		compare_others(d->config, config, out);
 		err = compare_config(d->model, config, clock_now(), out);
+		zones_plan(d, zones, config, out);
 	}
 	zones_drop(zones);
 	config_free(config);

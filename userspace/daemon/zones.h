@@ -23,6 +23,9 @@ int zones_draft(struct daemon *d, struct config *config, struct zones_draft **ou
 typedef int zones_replace_fn(struct daemon *d, const char *who, struct config *config);
 void zones_commit(struct daemon *d, struct zones_draft *draft, zones_replace_fn *replace);
 void zones_drop(struct zones_draft *draft);
+/* What a plan cannot know or what is held back, line by line: of the draft's services with `mx`. */
+void zones_plan(struct daemon *d, const struct zones_draft *draft, const struct config *config,
+		struct buf *out);
 
 void zones_start(struct daemon *d); /* lookups begin; the model is there */
 void zones_stop(struct daemon *d);
