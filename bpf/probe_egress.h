@@ -14,7 +14,7 @@
 #include "maps.h"
 #include "parse.h"
 
-/* A probe's mark is probe_mark | backend; the bits outside probe_mask are the server's. */
+/* A probe's mark is probe_mark | server; the bits outside probe_mask are the server's. */
 const volatile __u32 probe_mark = ~0U;
 const volatile __u32 probe_mask = ~0U;
 

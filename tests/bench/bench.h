@@ -65,7 +65,7 @@ struct cost {
 	double share, unplaced;
 };
 
-#define RING_STEPS 3 /* 2, 100, 1,000 backends */
+#define RING_STEPS 3 /* 2, 100, 1,000 servers */
 
 struct ring_time {
 	unsigned backends;

@@ -13,12 +13,12 @@ struct forgery_flow {
 	struct flowmodel_tuple tuple; /* the caller's, all else is not */
 	uint32_t next;		      /* of its sequence */
 	uint32_t backend;
-	bool lost; /* went on at another backend than it had begun at */
+	bool lost; /* went on at another server than it had begun at */
 };
 
 struct forgery_world {
 	uint32_t (*send)(
-		const struct flowmodel_segment *segment); /* the backend that gets it, 0: none */
+		const struct flowmodel_segment *segment); /* the server that gets it, 0: none */
 	void (*second)(void);				  /* one passes */
 	void (*ring)(
 		unsigned

@@ -30,7 +30,7 @@ extern const uint8_t our_mac[6], router_mac[6], backend_mac[16][6];
 struct outcome {
 	int action;
 	struct frame out;
-	int counter;	      /* the one that rose; -1: a backend's traffic */
+	int counter;	      /* the one that rose; -1: a server's traffic */
 	uint32_t backend;     /* whose traffic rose; 0: nobody's */
 	uint64_t syns, bytes; /* of that rise */
 };
@@ -39,12 +39,12 @@ int bench_up(void **state);
 int bench_down(void **state);
 struct datapath *bench_datapath(void);
 /* The site of the tests: VIPs 203.0.113.25:25 and [2001:db8:113::25]:25 (A, B), :2525 nobody (reset), :2526 nobody
- * (drop), :2527 cold start, :2528 a backend without MAC. */
+ * (drop), :2527 cold start, :2528 a server without MAC. */
 void bench_plan(void);
 /* How A and B are reached from now on: 0 at layer 2, 4 or 6 through a tunnel of that family and of this MTU. */
 #define TUNNEL_MTU 1500
 void bench_forward(int outer);
-/* Makes *b (its .id set) such a backend: from 203.0.113.5 to 192.0.2.ID, or from 2001:db8:113::5 to 2001:db8:2::ID. */
+/* Makes *b (its .id set) such a server: from 203.0.113.5 to 192.0.2.ID, or from 2001:db8:113::5 to 2001:db8:2::ID. */
 void bench_backend(struct plan_backend *b, int outer);
 /* Puts a plan in force, waiting out what datapath_apply() asks for. */
 void bench_apply(const struct plan *plan);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A control socket in a directory of its own, on a model of one service and three backends, and a client that
+ * A control socket in a directory of its own, on a model of one service and three servers, and a client that
  * turns the loop while it waits. Every wait ends at a deadline, which fails the test.
  */
 #ifndef MXLB_TESTS_CONTROL_BENCH_H
@@ -40,7 +40,7 @@ struct bench {
 	/* the running probe: .probe_done is set from its start to its end */
 	void (*probe_done)(void *ctx, const char *report);
 	void *probe_ctx;
-	uint32_t probed; /* the backend's id */
+	uint32_t probed; /* the server's id */
 	unsigned probes, probe_stops;
 	int probe_rc;
 	struct addr asked;

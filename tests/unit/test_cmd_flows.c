@@ -270,7 +270,7 @@ static void explain_tells_entry_from_ring(void **state)
 	assert_non_null(
 		strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 		       "by its flow table entry; idle 12 s, closed, without its beginning\n"));
-	b->place.entry_backend = 4000; /* its backend was removed, the flow is kept */
+	b->place.entry_backend = 4000; /* its server was removed, the flow is kept */
 	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 			       "goes to: #4000, by its flow table entry;"));
 }

@@ -155,7 +155,7 @@ static void rows_that_make_no_sense_are_passed_over(void **state)
 		adopted("oxford-b", 12, 8, VERDICT_UP, REASON_ok),
 		adopted("nuneaton", 13, 8, VERDICT_UP, REASON_ok), /* an id taken already */
 		adopted("oxford-b", 12, 10, VERDICT_DOWN,
-			REASON_refused), /* a backend adopted already */
+			REASON_refused), /* a server adopted already */
 		adopted("oxford-a", 11, 6, VERDICT_UP, REASON_ok),
 	};
 	struct config *c = oxford();

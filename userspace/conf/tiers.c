@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A service's tiers and their backends, into one array: by preference, then as in the file.
+ * A service's tiers and their servers, into one array: by preference, then as in the file.
  */
 #include <stdlib.h>
 #include <string.h>

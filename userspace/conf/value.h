@@ -33,7 +33,7 @@ value_fn value_address;	   /* struct addr; not martian */
 value_fn value_listen;	   /* struct listen_conf: any address, and a port; may be empty */
 value_fn value_prefix;	   /* struct prefix; any, in its only form */
 value_fn value_mark;	   /* uint32_t[2]: mark, mask; 0x6d780000/0xffff0000 */
-value_fn value_name;	   /* of services, backends, probes: [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
+value_fn value_name;	   /* of services, servers, probes: [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
 value_fn value_interface;  /* as Linux names them */
 value_fn value_account;	   /* a user's or group's name */
 value_fn value_host;	   /* a domain name or an address literal; may be empty */

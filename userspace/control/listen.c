@@ -34,7 +34,7 @@ static int fail_directory(const char *dir, int err)
 	log_quote(dir, strlen(dir), quoted, sizeof(quoted));
 	log_error(
 		"event=refused what=\"directory %s of the control socket\" error=\"cannot be made: %s\" "
-		"advice=\"mkdir -p %s, or give control.socket another place\"",
+		"advice=\"mkdir -p %s, or set control.socket to another path\"",
 		quoted, strerror(err), quoted);
 	return -err;
 }

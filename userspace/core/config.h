@@ -13,7 +13,7 @@
 #include "mxlb/limits.h"
 #include "util/addr.h"
 
-#define CONFIG_NAME_SIZE     64	 /* names of services, backends, probes, with NUL */
+#define CONFIG_NAME_SIZE     64	 /* names of services, servers, probes, with NUL */
 #define CONFIG_TEXT_SIZE     256 /* HELO, SNI, TLS domain */
 #define CONFIG_PATH_SIZE     256
 #define CONFIG_SOCKET_SIZE   108  /* sun_path */
@@ -58,8 +58,8 @@ struct datapath_conf {
 	char pin[CONFIG_PATH_SIZE];
 	uint32_t flows; /* established flows per address family */
 	char hash_key[CONFIG_TEXT_SIZE];
-	uint32_t mark, mark_mask; /* a probe's socket mark is mark | backend id */
-	uint32_t table;		  /* a probe's routing table is table + backend id */
+	uint32_t mark, mark_mask; /* a probe's socket mark is mark | server id */
+	uint32_t table;		  /* a probe's routing table is table + server id */
 	uint32_t priority;	  /* of the probes' rules */
 };
 

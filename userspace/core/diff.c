@@ -123,7 +123,7 @@ static void compare_backends(const struct service *was, const struct service *is
 	}
 }
 
-/* Rule 4. The backends' ids by slot, or what is done instead. */
+/* Rule 4. The servers' ids by slot, or what is done instead. */
 static int fill(const struct model *m, uint32_t service_id, uint16_t *slots)
 {
 	struct plan plan;

@@ -26,7 +26,7 @@ struct health_conf {
 	uint32_t fall, rise;
 };
 
-/* A fresh backend: unknown, not_probed. */
+/* A fresh server: unknown, not_probed. */
 void health_init(struct health *h, uint64_t now_ms);
 /* Carries a verdict over from an earlier mxlbd. */
 void health_adopt(struct health *h, enum verdict v, enum reason r, uint64_t now_ms);

@@ -35,7 +35,7 @@ struct plan_service {
 };
 
 struct plan_backend {
-	uint32_t id;	    /* 1 to MXLB_MAX_BACKENDS - 1, stable while the backend lives */
+	uint32_t id;	    /* 1 to MXLB_MAX_BACKENDS - 1, stable while the server lives */
 	struct mac mac;	    /* zero: not known, never forwarded to */
 	unsigned interface; /* index into config.interfaces: where its next hop is */
 	bool reset_flows;   /* unreachable and on-unreachable: reset */

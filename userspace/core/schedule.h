@@ -14,7 +14,7 @@
 	500 /* the same, if the hint is that clients are silent or leave early */
 #define SCHEDULE_HINT_CONNECT_MS 500 /* connect timeout of a probe caused by a hint */
 
-struct schedule { /* of one backend */
+struct schedule { /* of one server */
 	uint64_t due_ms;
 	uint32_t id, round;
 };

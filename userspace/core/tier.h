@@ -13,7 +13,7 @@ enum admin_state { ADMIN_READY, ADMIN_DRAIN, ADMIN_MAINT };
 
 enum service_state {
 	SERVICE_NOT_READY,     /* cold start: not answered, not served */
-	SERVICE_UP,	       /* the active tier has up backends */
+	SERVICE_UP,	       /* the active tier has up servers */
 	SERVICE_DRAINING_ONLY, /* no server up: the draining ones of the best tier that has any */
 	SERVICE_FAIL_OPEN, /* none up or draining: those that are down only because of their certificate */
 	SERVICE_DOWN,  /* none at all: all-down decides */
@@ -23,7 +23,7 @@ enum service_state {
 
 #define SERVICE_STATE_COUNT (SERVICE_PANIC + 1)
 
-struct tier_view { /* one backend, in the order of service_conf.backends (best preference first) */
+struct tier_view { /* one server, in the order of service_conf.backends (best preference first) */
 	uint16_t preference;
 	uint16_t weight;
 	enum verdict verdict; /* health_effective() */

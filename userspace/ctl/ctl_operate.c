@@ -19,10 +19,10 @@
 
 #define SETTLE_MS 3000
 #define POLL_MS	  1000
-#define PART_SIZE 128 /* a service's name, or a backend's */
+#define PART_SIZE 128 /* a service's name, or a server's */
 #define NAME_SIZE (2 * PART_SIZE)
 
-struct flows_seen { /* of one backend, at one time */
+struct flows_seen { /* of one server, at one time */
 	char name[NAME_SIZE];
 	char service[PART_SIZE], state[24];
 	char admin[16];

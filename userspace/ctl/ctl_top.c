@@ -133,7 +133,7 @@ static void add_attack(struct buf *out, const struct looks *l, const json_t *ser
 	json_decref(rates);
 }
 
-/* HEAD lines, then each service with its backends. */
+/* HEAD lines, then each service with its servers. */
 static void ctl_top_add_all(struct buf *out, const struct looks *l, const json_t *rates,
 			    bool screen)
 {

@@ -15,7 +15,7 @@ static const json_t *named(const json_t *list, const char *key, const char *name
 	return NULL;
 }
 
-/* The same backend in the earlier status; NULL: it was not there. */
+/* The same server in the earlier status; NULL: it was not there. */
 static const json_t *before(const json_t *earlier, const json_t *service, const json_t *backend)
 {
 	const json_t *was =

@@ -7,9 +7,9 @@
 
 #include <jansson.h>
 
-/* Everything: a block for each service, a line for each backend, a second one where something is wrong. */
+/* Everything: a block for each service, a line for each server, a second one where something is wrong. */
 void tables_status(const json_t *document);
-/* One backend in full. now: the document's "time". */
+/* One server in full. now: the document's "time". */
 void tables_backend(const json_t *service, const json_t *tier, const json_t *backend, time_t now);
 
 #endif

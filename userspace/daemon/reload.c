@@ -174,7 +174,7 @@ int daemon_replace_config(struct daemon *d, const char *who, struct config *conf
 	d->config = config;
 	zones_commit(d, zones, daemon_replace_config);
 	conf_keep_copies(config);
-	d->refreshed_ms = 0; /* new backends have no counts yet */
+	d->refreshed_ms = 0; /* new servers have no counts yet */
 	messenger_set_command(d->messenger, config->notify);
 	prober_reload(d->prober, config->probes, config->n_probes);
 	viproutes_reload(d, old);

@@ -44,15 +44,17 @@ int datapath_try(void (*fn)(void *ctx, const struct datapath_program *p), void *
 int datapath_open(const struct datapath_conf *conf, struct datapath **out);
 /* Only locks, which suffices for datapath_detach() and datapath_close(). As above. */
 int datapath_lock(const struct datapath_conf *conf, struct datapath **out);
-/* The pinned maps, to read only, while no mxlbd runs: enough for the counters, flows, records and rings. 0, or -errno, and nothing
- * is logged: -ENOENT: there are none, of this layout; -EACCES. */
+/*
+ * Opens the pinned maps read-only, while no mxlbd runs: the counters, flows, records and rings. 0 or -errno, not
+ * logged; -ENOENT: no maps of this layout are pinned.
+ */
 int datapath_view(const struct datapath_conf *conf, struct datapath **out);
 /* Is the program on that interface, by the pinned link? */
 bool datapath_view_attached(const struct datapath *dp, int ifindex);
 /* The servers that get new connections of a service, by the ring in force. False: none. */
 bool datapath_ring_members(const struct datapath *dp, uint32_t service_id,
 			   bool members[MXLB_MAX_BACKENDS]);
-/* Nobody does: because the service has just started (it is silent), or else as all-down says. */
+/* If no server does: true if the service has just started, so that it does not answer; false if all-down applies. */
 bool datapath_is_not_ready(const struct datapath *dp, uint32_t service_id);
 /* Unlocks; everything stays in force. NULL is fine. */
 void datapath_close(struct datapath *dp);
@@ -74,7 +76,7 @@ bool datapath_declare_slaves(struct datapath *dp, unsigned interface, const int 
  * XDP program is attached. Otherwise -errno; logged, once per cause.
  */
 int datapath_attach(struct datapath *dp, unsigned interface, const struct interface_conf *conf);
-/* Whether the program is still attached; others may have detached it. */
+/* Whether the program is still attached; another process may have detached it. */
 bool datapath_is_attached(const struct datapath *dp, unsigned interface);
 /*
  * Every second: restores pins that were removed, and the lock with their directory, because without them the kernel
@@ -88,7 +90,7 @@ const char *datapath_pins_trouble(const struct datapath *dp);
  * again.
  */
 bool datapath_verify(struct datapath *dp);
-/* How often that was found; each map once a look. */
+/* How often that was found; each map counts once per check. */
 uint64_t datapath_maps_changed(const struct datapath *dp);
 /* Whether another layout's links will be adopted: then a plan must be applied before the first is attached. */
 bool datapath_migrates(const struct datapath *dp);
@@ -150,13 +152,14 @@ bool datapath_was_there(const struct datapath *dp);
 void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b);
 
 /*
- * The flow table, read through memory: it may have a hundred million bytes, so it is gone through in parts, `n` places from
- * `first` on; true: there are more behind them. A turn of the loop stands still for one part.
+ * The flow table, read through mapped memory. It may have a hundred million bytes, so each call handles one part, `n`
+ * places from `first` on, and blocks the loop for as long; true: there are more places.
  *
- * datapath_count adds to counts, of MXLB_MAX_BACKENDS, the flows of every backend (rule 7: not closed, used within 15
- * minutes), and to empty the open ones whose client has sent no data. A sweep is begun, counts the whole table, decides, and if that is true frees the entries of those backends
- * that the plan no longer names and of which none counts, and ends. held[id] says that flows still name that id, so it must
- * not be given to another backend. datapath_flows and datapath_sweep do all of it at once.
+ * datapath_count() adds the flows of each server to counts (rule 7: not closed, used within 15 minutes), and the open
+ * ones whose client has sent no data to empty; both have MXLB_MAX_BACKENDS elements. A sweep frees the entries of
+ * removed servers: _start, a count of the whole table, _decide and, if that returned true, _free in parts and _end.
+ * held[id]: flows still refer to that id, so no other server may get it. datapath_flows() and datapath_sweep() do all
+ * of this at once.
  */
 bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
 		    uint32_t counts[MXLB_MAX_BACKENDS], uint32_t empty[MXLB_MAX_BACKENDS]);
@@ -169,11 +172,11 @@ void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS]);
 void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS]);
 /* Steps the epoch: once per second, never more often to catch up. */
 void datapath_step_epoch(struct datapath *dp);
-/* mxlbd runs: kept for datapath_pulse(), which says when it last did; 0: not known. */
+/* Records that mxlbd runs; datapath_pulse() returns when it last did, 0: unknown. */
 void datapath_set_pulse(struct datapath *dp, int64_t now_wall_ms);
 int64_t datapath_pulse(const struct datapath *dp);
 
-/* Calls fn for each client that was turned away, as far as they are remembered. */
+/* Calls fn for each of the clients that were turned away and are remembered. */
 void datapath_each_rejected(const struct datapath *dp,
 			    void (*fn)(void *ctx, const struct rejected_row *row), void *ctx);
 
@@ -181,22 +184,21 @@ void datapath_each_rejected(const struct datapath *dp,
 bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
 			void (*fn)(void *ctx, const struct flow_row *row), void *ctx);
 /*
- * Calls fn for each flow in these places that was opened here and has ended: its backend, seconds since, and what the
+ * Calls fn for each flow in these places that was opened here and has ended: its server, seconds since, and what the
  * client sent, in units of 256 bytes.
  */
 void datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
 			 void (*fn)(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
 				    uint32_t units),
 			 void *ctx);
-/* The number of places; they are numbered. */
+/* The number of places of both families' tables; places are numbered from 0. */
 uint64_t datapath_places(const struct datapath *dp);
 /* The places of one family's flows, or of both families'; neither: none. */
 struct flow_places {
 	uint64_t first, end;
 };
 struct flow_places datapath_family_places(const struct datapath *dp, bool v4, bool v6);
-/* Calls fn for the n places from first on, as far as there are any; flow NULL: there is none. Not for one that
- * is being written. */
+/* Calls fn for up to n places from first on, except those that are being written; flow NULL: the place is free. */
 void datapath_look(struct datapath *dp, uint64_t first, uint64_t n,
 		   void (*fn)(void *ctx, uint64_t place, const struct flow_row *flow), void *ctx);
 /* Where this client's packets go. 0 or -ENOENT: no such service. */
@@ -212,7 +214,7 @@ struct datapath_counts { /* packets that were not forwarded */
 
 /* Sums over CPUs. What can't be read counts as zero. */
 void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out);
-/* The same of the n <= DATAPATH_BATCH backends from first on, by one system call. 0 or -errno. */
+/* The same of the n <= DATAPATH_BATCH servers from first on, by one system call. 0 or -errno. */
 int datapath_traffic_batch(struct datapath *dp, uint32_t first, uint32_t n, struct traffic *out);
 void datapath_counts(struct datapath *dp, struct datapath_counts *out);
 

@@ -180,7 +180,7 @@ void verify_restore(struct datapath *dp);
 /* A plan is wholly in force; one is being brought into force. */
 void verify_note(struct datapath *dp);
 void verify_forget(struct datapath *dp);
-/* The next hop of a removed backend was cleared. Only that is noted: what others wrote meanwhile must still be found. */
+/* The next hop of a removed server was cleared. Only that is noted: what others wrote meanwhile must still be found. */
 void verify_freed(struct datapath *dp, uint32_t backend_id);
 uint64_t verify_sum(const struct mxlb_ring *ring);
 

@@ -205,8 +205,8 @@ static int set_keys(struct datapath *dp, const char *text)
 		memcpy(keys, asked, sizeof(asked));
 	else if (memcmp(keys, asked, sizeof(asked)))
 		log_warn(
-			"event=hash_key_kept advice=\"open connections are found by the old one: the "
-			"key changes when the datapath is detached and started again\"");
+			"event=hash_key_kept advice=\"the earlier key stays in use, because open connections "
+			"are found by it; a new one takes effect after mxlbctl detach and a start\"");
 	return 0;
 }
 
@@ -285,8 +285,8 @@ static int size_flows(struct datapath *dp, uint32_t flows)
 		lines *= 2;
 	if (pinned && pinned != lines && !(pinned & (pinned - 1))) {
 		log_warn(
-			"event=flows_kept entries=%u asked=%u advice=\"the table changes its size when "
-			"the datapath is detached and started again\"",
+			"event=flows_kept entries=%u asked=%u advice=\"another size takes effect after "
+			"mxlbctl detach and a start\"",
 			pinned * MXLB_LINE_PLACES, flows);
 		lines = pinned;
 	}

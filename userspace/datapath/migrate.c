@@ -106,8 +106,8 @@ static int find_others(struct datapath *dp)
 static int migrate_refuse(const struct datapath *dp, const char *why)
 {
 	log_error(
-		"event=refused what=\"take over from %s\" error=\"%s\" advice=\"start the mxlbd that "
-		"made it again, it still forwards; or, when its connections may break: mxlbctl "
+		"event=refused what=\"take over from %s\" error=\"%s\" advice=\"start the earlier "
+		"mxlbd again (its program still forwards) or, if its connections may break, run mxlbctl "
 		"detach, then start this one\"",
 		dp->old, why);
 	return -EEXIST;

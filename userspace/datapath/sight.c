@@ -94,7 +94,7 @@ static void sight_open(struct sight *s, int ifindex)
 	if (err && err != s->err)
 		log_warn(
 			"event=sight_unknown interface=%s error=\"%s\" advice=\"give mxlbd CAP_NET_RAW; "
-			"till then it can't tell whether its program sees what arrives\"",
+			"until then it can't tell whether its program sees arriving packets\"",
 			names_interface(ifindex, (char[NAMES_SIZE]){0}), strerror(-err));
 	s->err = err;
 }

@@ -101,8 +101,8 @@ static void announce_outcome(struct port *p, int err)
 			"event=announce_failed interface=%s error=\"%s\" advice=\"%s\"", p->name,
 			strerror(-err),
 			err == -EPERM
-				? "give mxlbd CAP_NET_RAW; till then routers learn late that a VIP moved"
-				: "routers learn a VIP's move when they next ask");
+				? "give mxlbd CAP_NET_RAW; until then routers learn late that a VIP has moved"
+				: "routers learn that a VIP has moved only when they next resolve it");
 	p->announce_err = err;
 }
 

@@ -45,7 +45,7 @@ enum own_kind {
 
 struct netlink_callbacks {
 	void (*on_link)(void *ctx, unsigned interface, const struct netlink_link *link);
-	/* anything of a backend's next hop changed */
+	/* anything of a server's next hop changed */
 	void (*on_nexthop)(void *ctx, uint32_t backend_id, const struct nexthop *nh);
 	/* a router on the path to a tunnel's far end reports that packets do not arrive; may be forged */
 	void (*on_unreachable)(void *ctx, uint32_t backend_id);
@@ -104,8 +104,8 @@ void netlink_follow_mtu(struct netlink *n, bool follow);
 int netlink_reprobe(struct netlink *n, uint32_t backend_id);
 
 /*
- * The probe's own way: rule "fwmark mark/mask lookup table" and, in the table, a route to vip by the backend's
- * next hop (IPv4: via the backend; IPv6: via a permanent link-local neighbour with its MAC). Idempotent:
+ * The probe's own way: rule "fwmark mark/mask lookup table" and, in the table, a route to vip by the server's
+ * next hop (IPv4: via the server; IPv6: via a permanent link-local neighbour with its MAC). Idempotent:
  * adopts what is there. Then kept up by itself: follows the next hop, its MAC and the interface, and is put back when
  * somebody removes it. tunnel: its packets get an outer header on the way (probetunnel.c), so the route's MTU is smaller. 0 or -errno (-ENOENT: not watched; -ENETUNREACH: next hop not known yet, installed when it is).
  * Behind the route a "prohibit" keeps a probe from straying when the route goes with its link: connect() gets EACCES.

@@ -33,7 +33,7 @@ struct port { /* one of config.interfaces */
 	int fast[N_NEIGH_TABLES]; /* the ifindex where it was fast when last looked at */
 };
 
-struct followed { /* one followed backend */
+struct followed { /* one followed server */
 	uint32_t id;
 	struct addr address;
 	struct addr via; /* the gateway, or address itself */
@@ -227,7 +227,7 @@ uint32_t proberoute_stand_in_id(const struct netlink *n, const struct addr *a);
 
 /* probeway.c */
 
-/* Somebody else removed or changed something of this backend's way. */
+/* Somebody else removed or changed something of this server's way. */
 void probeway_lost(struct netlink *n, struct followed *w, enum own_kind kind);
 void probeway_rule_event(struct netlink *n, const struct nlmsghdr *h);
 void probeway_neigh_event(struct netlink *n, const struct nlmsghdr *h, const struct neigh *e);

@@ -158,11 +158,12 @@ static void pmtu_open(struct netlink *n)
 			ev_io_set(&n->pmtu.readable[i], n->pmtu.fds[i], EV_READ);
 	}
 	if (err && !n->pmtu.failed)
-		log_warn("event=mtu_not_followed error=\"%s\" advice=\"%s\"", strerror(-err),
-			 err == -EPERM
-				 ? "give mxlbd CAP_NET_RAW; till then large mail through a tunnel "
-				   "with a narrower link on its way gets stuck"
-				 : "tried again every second");
+		log_warn(
+			"event=mtu_not_followed error=\"%s\" advice=\"%s\"", strerror(-err),
+			err == -EPERM
+				? "give mxlbd CAP_NET_RAW; until then large messages hang in a tunnel "
+				  "whose path has a smaller MTU"
+				: "mxlbd retries every second");
 	n->pmtu.failed = err;
 }
 

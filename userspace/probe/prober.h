@@ -16,7 +16,7 @@ struct prober;
 
 struct prober_job {
 	uint32_t backend_id; /* of prober_start() */
-	struct addr address; /* the VIP, or the backend's own address (target: real) */
+	struct addr address; /* the VIP, or the server's own address (target: real) */
 	uint16_t port;
 	uint32_t mark;		       /* SO_MARK; 0: none */
 	const struct probe_conf *conf; /* copied */
@@ -68,7 +68,7 @@ int prober_start(struct prober *p, const struct prober_job *job);
  */
 int prober_watch(struct prober *p, const struct prober_job *job, const struct prober_audience *who,
 		 uint32_t *id);
-void prober_cancel(struct prober *p, uint32_t id); /* a backend's, or prober_watch()'s */
+void prober_cancel(struct prober *p, uint32_t id); /* a server's, or prober_watch()'s */
 uint64_t prober_child_restarts(const struct prober *p);
 /* A CA file that cannot be loaded now, or NULL: its last good version is in use. */
 const char *prober_bad_bundle(const struct prober *p);

@@ -15,12 +15,12 @@
 #include "probe/stall.h"
 #include "probe/wire.h"
 
-/* A run's id on the wire: its backend (or watched probe), whether it is the fallback's connect, and a number against old answers. */
+/* A run's id on the wire: its server (or watched probe), whether it is the fallback's connect, and a number against old answers. */
 #define ID_BACKEND    0x1fffu
 #define ID_FALLBACK   0x2000u
 #define ID_SEQUENCE   0x4000u
 
-/* Ids beyond the backends' are watched probes. */
+/* Ids beyond the servers' are watched probes. */
 #define WATCHED_FIRST (MXLB_MAX_BACKENDS + 1)
 #define RUNS	      (WATCHED_FIRST + PROBER_WATCHED_MAX)
 _Static_assert(RUNS - 1 <= ID_BACKEND, "an id does not fit");
@@ -83,7 +83,7 @@ struct prober {
 	struct run_list apart_queued;
 	struct ev_prepare
 		dispatch; /* never started: only fed, so that prober_start() makes no callback */
-	struct cost costs[WATCHED_FIRST];    /* by backend ... */
+	struct cost costs[WATCHED_FIRST];    /* by server ... */
 	struct addr costs_of[WATCHED_FIRST]; /* ... and whose they are: ids come again */
 	uint32_t cpu_ms;		     /* that a probe may take */
 	struct leaving leaving;

@@ -56,7 +56,7 @@ static void write_rejected(struct exposition *e, const struct service *s, char l
 	exposition_counts(e, labels, "kind", kind_name, REJECTED_KINDS, clients);
 }
 
-/* Backends are in order of preference. */
+/* Servers are in order of preference. */
 static bool begins_tier(const struct service *s, unsigned i)
 {
 	return !i || s->backends[i].conf.preference != s->backends[i - 1].conf.preference;
