@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "control/client.h"
 #include "control/render.h"
 #include "ctl/text.h"
 
@@ -258,6 +259,46 @@ static void days_left_is_rounded_down_and_null_for_dates_without_a_calendar(void
 	}
 }
 
+/* Both names of their list fit into a reply for 1,000 servers, and one name for the most there can be. */
+static void show_status_of_many_servers_fits_into_a_reply(void **state)
+{
+	static const struct {
+		unsigned n;
+		bool both;
+	} rows[] = {{1000, true}, {1001, false}, {MXLB_MAX_BACKENDS - 1, false}};
+	struct bench *b = *state;
+	static struct config config;
+	struct service_conf *service = &config.services[0];
+	struct control_info info = {0};
+
+	config = b->config;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf out = {.cap = CLIENT_UNREAD_MAX};
+		struct model *m;
+		json_t *json, *tier;
+
+		service->n_backends = rows[i].n;
+		service->backends = calloc(rows[i].n, sizeof(*service->backends));
+		for (unsigned k = 0; k < rows[i].n; k++) {
+			service->backends[k] = b->backends[0];
+			snprintf(service->backends[k].name, CONFIG_NAME_SIZE, "server-%u", k);
+		}
+		assert_int_equal(model_create(&config, NULL, 0, bench_start, &m), 0);
+		assert_int_equal(render_status(m, &info, bench_start, &out), 0);
+		assert_false(out.failed);
+		json = json_loadb(out.data, out.len, 0, NULL);
+		tier = at(at(json, "services", 0), "tiers", 0);
+		assert_int_equal(json_array_size(json_object_get(tier, "backends")), rows[i].n);
+		assert_int_equal(json_array_size(json_object_get(tier, "servers")),
+				 rows[i].both ? rows[i].n : 0);
+		assert_int_equal(json_array_size(tier_servers(tier)), rows[i].n);
+		json_decref(json);
+		buf_free(&out);
+		model_free(m);
+		free(service->backends);
+	}
+}
+
 static void show_status_has_the_models_counts(void **state)
 {
 	static const struct service_tally service = {.became = {1, 2, 3, 4, 5},
@@ -458,6 +499,7 @@ int main(void)
 		BENCH_TEST(show_status_says_what_the_model_knows),
 		BENCH_TEST(the_code_is_danes_where_the_probe_asks_for_dane),
 		BENCH_TEST(days_left_is_rounded_down_and_null_for_dates_without_a_calendar),
+		BENCH_TEST(show_status_of_many_servers_fits_into_a_reply),
 		BENCH_TEST(show_status_has_the_models_counts),
 		BENCH_TEST(show_info_has_all_that_hatop_asks_for),
 		BENCH_TEST(show_events_lists_from_the_number_asked_for),

@@ -224,26 +224,23 @@ static json_t *render_json_backend(const struct backend *b, enum tls_policy poli
 	return json;
 }
 
-/*
- * Servers are in order of preference: a tier is a run of them, from `first`. "backends" is the earlier name of
- * "servers", here and in other documents as "backend", and stays for one release.
- */
+/* Servers are in order of preference: a tier is a run of them, from `first`. */
 static json_t *json_tier(const struct service *s, unsigned first, unsigned *next, struct now now)
 {
 	uint16_t preference = s->backends[first].conf.preference;
-	json_t *servers = json_array();
+	json_t *backends = json_array();
 	unsigned i, up = 0;
 
 	for (i = first; i < s->n_backends && s->backends[i].conf.preference == preference; i++) {
 		up += s->backends[i].health.verdict == VERDICT_UP;
-		servers = render_json_append(
-			servers,
+		backends = render_json_append(
+			backends,
 			render_json_backend(&s->backends[i], config_policy(&s->probe), now));
 	}
 	*next = i;
-	return json_pack("{s:i, s:b, s:i, s:O, s:o}", "preference", preference, "active",
-			 s->tier.has_active && s->tier.active == preference, "up", up, "servers",
-			 servers, "backends", servers);
+	return json_pack("{s:i, s:b, s:i, s:o}", "preference", preference, "active",
+			 s->tier.has_active && s->tier.active == preference, "up", up, "backends",
+			 backends);
 }
 
 /* NULL counts as zeros: the reasons are listed in any case. */
@@ -409,11 +406,25 @@ static json_t *json_diagnosis(const struct model *m, const struct control_info *
 	return list;
 }
 
+#define BOTH_NAMES_MAX 1000 /* servers; more of them twice would exceed the limit of a reply */
+
+/* "servers" is "backends" by its new name; the earlier one, here and in other documents, stays for one release. */
+static void add_servers(json_t *services)
+{
+	json_t *service, *tier;
+	size_t i, k;
+
+	json_array_foreach (services, i, service)
+		json_array_foreach (json_object_get(service, "tiers"), k, tier)
+			json_object_set(tier, "servers", json_object_get(tier, "backends"));
+}
+
 int render_status(const struct model *m, const struct control_info *info, struct now now,
 		  struct buf *out)
 {
 	json_t *services = json_array(), *json, *fates = json_fates(info->counters);
 	struct utsname host = {.nodename = "localhost"};
+	unsigned n_servers = 0;
 	int rc;
 
 	uname(&host);
@@ -422,7 +433,10 @@ int render_status(const struct model *m, const struct control_info *info, struct
 
 		json_object_set_new(service, "zone", render_zone(m, info, i));
 		services = render_json_append(services, service);
+		n_servers += m->services[i].n_backends;
 	}
+	if (n_servers <= BOTH_NAMES_MAX)
+		add_servers(services);
 	json = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
 			 render_json_text(info->version), "build", render_json_text(info->build),
 			 "node", render_json_text(host.nodename), "pid", (json_int_t)info->pid,

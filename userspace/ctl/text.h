@@ -46,7 +46,7 @@ char *text_until(const json_t *order, char buf[TEXT_TIER_SIZE]);
 /* " by root since 2026-... until 2026-...", of an order in the status; "" where there is none. */
 char *text_order(const json_t *order, char buf[TEXT_TIER_SIZE]);
 
-/* A tier's servers. An mxlbd from before an upgrade that still runs calls them "backends". */
+/* A tier's servers: "backends" in a status of more than 1,000, or of an earlier mxlbd that still runs. */
 json_t *tier_servers(const json_t *tier);
 const char *field_text(const json_t *object, const char *key); /* never NULL */
 long long field_number(const json_t *object, const char *key); /* 0 when missing */

@@ -139,7 +139,10 @@ function drawChart(chart, name, per) {
   attribute(svg, "aria-label", `${words}, now ${perSecond(per)}`);
 }
 
-/* --- backends, tiers, services --- */
+/* --- servers, tiers, services --- */
+
+// With more than 1,000 servers the document has only the earlier name.
+const serversOf = (tier) => tier.servers ?? tier.backends;
 
 const FIGURES = ["Certificate", "Sessions", "New/s", "Probe"];
 
@@ -220,8 +223,8 @@ function updateTier(e, tier, now, rates, nextOf) {
   say(name, `Tier ${tier.preference}`);
   say(tag, tier.active ? "active" : "");
   tag.hidden = !tier.active;
-  say(count, `${tier.up} of ${tier.servers.length} up`);
-  each(e.lastChild, tier.servers, (b) => b.name, makeBackend, (row, b) => updateBackend(row, b, now, rates.get(b), nextOf(b)));
+  say(count, `${tier.up} of ${serversOf(tier).length} up`);
+  each(e.lastChild, serversOf(tier), (b) => b.name, makeBackend, (row, b) => updateBackend(row, b, now, rates.get(b), nextOf(b)));
 }
 
 function makeService(s) {
@@ -271,7 +274,7 @@ function updateDetails(more, s, backends) {
 }
 
 function updateService(card, s, now, status) {
-  const backends = s.tiers.flatMap((t) => t.servers), rates = new Map();
+  const backends = s.tiers.flatMap(serversOf), rates = new Map();
   const nextOf = (b) => status.diagnosis.filter((f) => f.service === s.name && f.server === b.name && f.next).map((f) => f.next);
   for (const b of backends) rates.set(b, rate(`${s.name}/${b.name}`, b.new, now));
   const [head, tiers, more] = card.children, [title, vip, state, note] = head.firstChild.children;
@@ -291,7 +294,7 @@ function updateService(card, s, now, status) {
 /* --- the whole --- */
 
 function summary(status) {
-  const all = status.services.flatMap((s) => s.tiers.flatMap((t) => t.servers));
+  const all = status.services.flatMap((s) => s.tiers.flatMap(serversOf));
   const worst = findings(status), overridden = status.diagnosis.filter((f) => f.code === "override").length;
   const more = worst.length > 1 ? ` (and ${plural(worst.length - 1, "other finding")})` : "";
   if (!status.services.length && !worst.length) return "No services: this box is the far end of tunnels.";
