@@ -177,6 +177,11 @@ int main(int argc, char **argv)
 	if (a.pinned)
 		return daemon_answer_stopped(a.file, config, a.pinned);
 	if (a.test) {
+		if (config_needs_dns(config) && !resolver_has_library())
+			fprintf(stderr,
+				"%s: warning: mx and tlsa-name: no name can be looked up on this "
+				"machine: install libunbound8\n",
+				a.file);
 		printf("%s: configuration is valid\n", a.file);
 		fflush(stdout);
 		config_free(config);

@@ -47,14 +47,28 @@ def assert_all_views_agree(lab, balancer, found):
     wait_until(lambda: any(words in entry for entry in balancer.log().splitlines() if "event=zone " in entry), 10, "the log has it")
 
 
-def start_without_library(balancer):
+def without_library(*argv):
     """In a mount namespace in which the library is an empty file."""
     library = next(Path("/usr/lib").glob("*/libunbound.so.8")).resolve()
+    return ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null "$1" && shift && exec "$@"', "sh", str(library), *map(str, argv)]
+
+
+def start_without_library(balancer):
     with balancer.log_file.open("w") as log:
-        balancer.process = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null "$1" && shift && exec "$@"', "sh", str(library),
-             str(ROOT / "scripts/lab"), "mxlbd"], env=balancer.lab.env, stdin=subprocess.DEVNULL, stderr=log)
+        balancer.process = subprocess.Popen(without_library(ROOT / "scripts/lab", "mxlbd"), env=balancer.lab.env,
+                                            stdin=subprocess.DEVNULL, stderr=log)
     wait_until(balancer.answers, 20, "mxlbd answers")
+
+
+def test_a_test_of_the_configuration_names_the_package_that_is_missing(lab, balancer, dns, build):
+    by_zone(balancer, dns)
+    test = [build / "mxlbd", "-t", "-c", lab.config_file]
+    assert subprocess.run(test, capture_output=True, text=True, check=True).stderr == ""
+    said = subprocess.run(without_library(*test), capture_output=True, text=True, check=True)
+    assert "warning" in said.stderr and "install libunbound8" in said.stderr
+    lab.config_file.write_text(lab.config_file.read_text().replace(f"trust-anchors: [{dns.anchor}]", "trust-anchors: [/no/such/file]"))
+    said = subprocess.run(test, capture_output=True, text=True, check=False)
+    assert said.returncode == 1 and "/no/such/file" in said.stderr
 
 
 def test_without_the_library_mxlbd_runs_and_names_the_package(lab, balancer, dns):

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "conf/digest.h"
 #include "conf/schema.h"
 #include "conf_bench.h"
 #include "ctl/yaml.h"
@@ -254,9 +255,36 @@ static void secrets_are_left_out_with_a_note(void **state)
 	config_free(c);
 }
 
+/* Peers need not have the same answers of DNS at the same time. */
+static void the_digest_of_a_service_from_dns_is_that_of_its_mx(void **state)
+{
+	static const uint8_t key[16] = {1};
+	struct config *c = load_all(),
+		      *other = load_changed("mx: h.example.net", "mx: g.example.net");
+	struct backend_conf *answer = calloc(1, sizeof(*answer));
+	char before[DIGEST_TEXT_SIZE], after[DIGEST_TEXT_SIZE], others[DIGEST_TEXT_SIZE];
+	unsigned zone = c->n_services - 1;
+
+	(void)state;
+	assert_string_equal(c->services[zone].zone.mx, "h.example.net");
+	assert_int_equal(digest_service(c, zone, key, before), 0);
+	assert_int_equal(digest_service(other, zone, key, others), 0);
+	assert_string_not_equal(before, others);
+	strcpy(answer->name, "a");
+	answer->address = c->services[zone].address;
+	c->services[zone].backends = answer;
+	c->services[zone].n_backends = 1;
+	c->probes[c->services[zone].probe].cert.n_tlsa = 1;
+	assert_int_equal(digest_service(c, zone, key, after), 0);
+	assert_string_equal(before, after);
+	config_free(c);
+	config_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_digest_of_a_service_from_dns_is_that_of_its_mx),
 		cmocka_unit_test(every_key_of_the_tables_is_written),
 		cmocka_unit_test(sections_are_compared_by_their_contents),
 		cmocka_unit_test(a_written_configuration_reads_back_the_same),

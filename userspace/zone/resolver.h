@@ -30,6 +30,8 @@ void resolver_set(struct resolver *r, const struct dns_conf *conf);
 int resolver_ask(struct resolver *r, const char *name, enum dns_type type, resolver_done_fn *done,
 		 void *ctx);
 
+/* Can the child find the library? Loads it: for a process that ends soon. */
+bool resolver_has_library(void);
 /* The child's life; never returns. */
 int resolver_child_main(int fd) __attribute__((noreturn));
 

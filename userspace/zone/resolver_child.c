@@ -81,6 +81,15 @@ static bool load_library(void)
 	return true;
 }
 
+bool resolver_has_library(void)
+{
+	void *library = dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL);
+
+	if (library)
+		dlclose(library);
+	return library;
+}
+
 /* Printable, and terminated. */
 static void put_text(char *to, size_t size, const char *from)
 {
