@@ -17,6 +17,7 @@ SERVICES = ("hybrid-mail", "hybrid-mail6")
 NUMBERS = {"oxford-a": 11, "oxford-b": 12, "nuneaton": 13}
 ARTICLE = {10: list(OXFORD), 20: ["nuneaton"]}
 SETTLE_S = 30
+ROUTER = "203.0.113.1"  # where the resolver is
 
 
 def exchanger(name, preference, number=None):
@@ -137,16 +138,20 @@ class Site:
         except AssertionError as late:
             raise AssertionError(f"{late}: {self.tiers(service)}, {self.zone(service)}\n{self.balancer.log()}") from None
 
-    def settle(self):
+    def settle(self, records=RECORDS):
         """The article's zone, in force and up."""
         self.dns.trust()
         self.dns.resolver(True)
-        self.dns.change(RECORDS)
+        self.dns.change(records)
         self.wait_tiers(ARTICLE)
         self.wait_state("current")
         for service in SERVICES:
             self.wait(service, lambda: not self.zone(service)["differs"], "nothing is missing any more")
         self.balancer.wait_all_up()
+
+    def events(self, kind):
+        told = [json.loads(line) for line in self.balancer.ask("show events json").splitlines() if line]
+        return [e for e in told if e["event"] == kind]
 
     def said(self, *words):
         """Of the event `zone`, in mxlbd's log: the lines with all of these words."""
@@ -162,11 +167,13 @@ class Site:
 
 
 @contextmanager
-def running(lab, replace=None):
+def running(lab, replace=None, records=RECORDS):
     """mxlbd by the article's zone; all of it ends with the context."""
     served = Zone(lab)
     balancer = Balancer(lab)
     try:
+        served.change(records)
+        served.forget()
         balancer.configure(replace=replace)
         site = Site(lab, served, balancer)
         site.begin()

@@ -8,6 +8,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
@@ -282,6 +283,8 @@ int resolver_child_main(int fd)
 	const char *why;
 
 	child.fd = fd;
+	/* One heap for both threads: that of a thread grows by mprotect(), which the walls do not allow. */
+	mallopt(M_ARENA_MAX, 1);
 	why = resolver_child_prepare();
 	say(0, 0, why);
 	if (!why)
