@@ -138,6 +138,11 @@ class Site:
         except AssertionError as late:
             raise AssertionError(f"{late}: {self.tiers(service)}, {self.zone(service)}\n{self.balancer.log()}") from None
 
+    def read(self):
+        """Both zones are looked up at once; `mxlbctl zone S read` would wait for the answer."""
+        for service in SERVICES:
+            assert not self.balancer.ask(f"zone {service} read").strip()
+
     def settle(self, records=RECORDS):
         """The article's zone, in force and up."""
         self.dns.trust()
