@@ -15,7 +15,7 @@
 
 #define NO_SERVICE MXLB_MAX_SERVICES
 
-/* What a step returns if the packet goes on to the next one; else its fate or the reason to drop it, which are not negative. */
+/* Returned by a step if the packet proceeds to the next one. Other results are its fate or the reason to drop it. */
 enum { GO_ON = -1 };
 
 /* packet.why, in addition to enum mxlb_ring_word: the source exceeds syn-limit; the source is an address of this box */

@@ -4,7 +4,7 @@
  * slot for each service and reason. Another client takes a slot over once it has been idle for a second, so that a
  * flood from forged addresses writes to each slot at most once a second.
  *
- * Two CPUs may fill one slot at a time: whoever reads it checks that the client belongs there (mxlb_rejected_slot).
+ * Two CPUs may fill one slot at a time: the reader checks that the client belongs there (mxlb_rejected_slot).
  */
 #ifndef MXLB_REJECTED_H
 #define MXLB_REJECTED_H

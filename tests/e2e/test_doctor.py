@@ -246,7 +246,7 @@ DEFECTS = [
         (vip_missing, "error", "servers", ["oxford-a", "vip_missing"]),
         (socket_closed, "error", "socket", ["group mxlb"]),
         (config_unreadable, "error", "config-file", ["may not read"]),
-        (pins_open, "error", "pins", ["anybody may write"]),
+        (pins_open, "error", "pins", ["every user may write"]),
         (bundle_gone, "error", "ca-store", ["No such file"]),
         (rival, "warning", "processes", ["keepalived"]),
         (mtu_small, "warning", "interfaces", ["1400"]),

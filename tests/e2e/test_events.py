@@ -93,7 +93,7 @@ def test_each_transition_is_one_line_of_the_log_and_one_entry_with_cause_reason_
     assert [e["to"] for e in events if e["event"] == "link"] == ["up", "no-carrier", "up"]
     assert "mxlb.yaml" in find(events, "started")["cause"]
     assert balancer.stop() == 0
-    assert "SIGTERM; the datapath goes on forwarding" in logged(balancer)[-1]
+    assert "SIGTERM; the datapath continues to forward" in logged(balancer)[-1]
 
 
 def test_a_follower_sees_each_event_once_over_a_kill_and_a_restart(lab, balancer):

@@ -121,7 +121,7 @@ def test_the_page_shows_at_once_that_mxlbd_is_gone_and_when_it_is_back(balancer,
     lost = "return !document.getElementById('lost').hidden && document.getElementById('lost').textContent"
     os.kill(balancer.info("Pid"), how)
     text, _ = page.wait(lost, 5, "the loss is shown")  # a second to the next question, two for its answer
-    assert text.startswith("No connection to mxlbd since") and "goes on forwarding" in text
+    assert text.startswith("No connection to mxlbd since") and "continues to forward" in text
     assert page.run("return document.title").startswith("⚠")
     if how == signal.SIGKILL:
         balancer.process.wait()

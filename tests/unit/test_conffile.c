@@ -199,7 +199,7 @@ static void a_file_that_anybody_may_write_draws_a_warning(void **state)
 	(void)state;
 	bench_write(LEAST, strlen(LEAST));
 	assert_int_equal(chmod(bench_file, 0666), 0);
-	expect_file(0, "1:1: warning: anybody may write this file\n");
+	expect_file(0, "1:1: warning: every user may write this file\n");
 }
 
 static void a_name_that_is_too_long_is_refused(void **state)

@@ -277,7 +277,7 @@ static void a_file_that_anybody_may_write_draws_a_warning(void **state)
 	write_text(endpoints);
 	assert_int_equal(chmod(json_file, 0666), 0);
 	bench_expect("0666", with_file(""), 0,
-		     "10:17: warning: services.a.allow-file: anybody may write this file\n");
+		     "10:17: warning: services.a.allow-file: every user may write this file\n");
 	remove(json_file);
 }
 

@@ -22,7 +22,7 @@ _Static_assert(ENDPOINTS_WHY_SIZE >= VALUE_WHY_SIZE, "the reasons of value_fn fi
  */
 int endpoints_parse(const struct buf *text, bool v4, struct prefixes *out,
 		    char why[ENDPOINTS_WHY_SIZE]);
-/* The same of a file. *exposed becomes true when anybody may write it. */
+/* The same of a file. *exposed becomes true if every user may write it. */
 int endpoints_read(const char *path, bool v4, struct prefixes *out, bool *exposed,
 		   char why[ENDPOINTS_WHY_SIZE]);
 

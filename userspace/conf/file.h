@@ -9,11 +9,11 @@
 #include "conf/value.h"
 #include "util/buf.h"
 
-#define FILE_EXPOSED "anybody may write this file" /* what to say where *exposed was set */
+#define FILE_EXPOSED "every user may write this file" /* the warning if *exposed was set */
 
 /*
  * Appends what the file holds, at most max bytes (a whole number of MiB) and without UTF-8's byte order mark.
- * 0, -ENOMEM, or -EINVAL and in `why` the reason. *exposed becomes true when anybody may write the file.
+ * 0, -ENOMEM, or -EINVAL and in `why` the reason. *exposed becomes true if every user may write the file.
  */
 int file_read(const char *path, size_t max, struct buf *text, bool *exposed,
 	      char why[VALUE_WHY_SIZE]);

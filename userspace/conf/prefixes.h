@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A growing list of prefixes of one family. Whoever declared it frees .list.
+ * A growing list of prefixes of one family. The code that declares it frees .list.
  */
 #ifndef MXLB_CONF_PREFIXES_H
 #define MXLB_CONF_PREFIXES_H

@@ -20,7 +20,7 @@
 
 #define DIGITS	    "0123456789"
 #define LETTERS	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS_MAX  10 /* as UINT32_MAX has; so many days in ms fit 64 bits */
+#define DIGITS_MAX  10 /* as UINT32_MAX has; this number of days in ms fits into 64 bits */
 #define QUOTE_SIZE  80
 #define ACCOUNT_MAX 32 /* useradd(8) */
 

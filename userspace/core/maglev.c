@@ -2,7 +2,7 @@
 /*
  * Maglev consistent hashing with weights: the layout of the ring. Which members it has is decided by tier.c. Source:
  * Eisenbud et al., "Maglev", NSDI 2016, section 3.4: each member visits all slots in an order of its own, offset + i *
- * skip modulo a prime, and takes the next free one when it is its turn.
+ * skip modulo a prime, and takes the next free one in its turn.
  *
  *   1. Offset and skip depend on the name and the key only.
  *   2. Turns are ordered by weight, then by name, so the order in which members are given does not matter.

@@ -2,8 +2,8 @@
 /*
  * Which idle flows of unreachable servers are reset next. Pure: places of the flow table in, places out.
  *
- *  1. Only flows whose client has sent data. The SYN that resets a flow (daemon/reset_rounds.c) goes to an address that anybody can
- *     forge; nothing is sent to one that never moved data.
+ *  1. Only flows whose client has sent data. The SYN that resets a flow (daemon/reset_rounds.c) goes to an address
+ *     that can be forged; nothing is sent to one that never sent data.
  *  2. The flows used last are reset first. A round has no upper limit: every flow of the server is in it, however many were
  *     forged.
  *  3. No prefix (/24, /64) gets more than RESETS_PREFIX_MAX packets a second. What exceeds it waits, and lets others pass.

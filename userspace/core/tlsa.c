@@ -90,7 +90,7 @@ int tlsa_parse(const char *text, struct tlsa *out, char why[TLSA_WHY_SIZE])
 	if (matching < 0)
 		return SAY(why, "is not a TLSA record like \"3 1 1 <hex>\"");
 	len = take_hex(text, data);
-	/* what is wrong with the numbers is told first */
+	/* errors in the numbers are reported first */
 	if (len <= 0 &&
 	    !tlsa_make(usage, selector, TLSA_MATCHING_FULL, (const uint8_t *)"", 1, out, why) &&
 	    matching <= TLSA_MATCHING_SHA512)

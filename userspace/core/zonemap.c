@@ -7,7 +7,7 @@
  *   2. Without an address it is unmapped: it gets no mail, and the reason is given.
  *   3. An address that two exchangers have is that of the better preference; one that is no longer in the zone comes last.
  *   4. Its name: without ".MX", else the whole name. Of several addresses the first one in use has that name, the others
- *      the address behind it: "oxford-a.10-1-0-11". A name once given stays, so that a second address renames nobody.
+ *      the address behind it: "oxford-a.10-1-0-11". A name that has been given stays, so that a second address does not rename a server.
  *   5. The preference is the tier; the weight is 1 unless it is set.
  */
 #include <stdio.h>

@@ -67,7 +67,7 @@ enum ctl_exit pinned_ask(const struct ctl *ctl, const char *command, struct buf 
 	err = link_try(asked, command, reply);
 	if (err != -ENOENT && err != -ECONNREFUSED)
 		return err ? link_complain(asked, err, LINK_WAIT_S) : CTL_DONE;
-	/* an answering mxlbd is not kept waiting for a file that nobody has named */
+	/* a file that was not given is read only if mxlbd does not answer */
 	if (!ctl->file &&
 	    (!socket_of(file, of_file, sizeof(of_file)) || strcmp(asked, of_file) != 0))
 		return link_complain(asked, err, LINK_WAIT_S);

@@ -170,6 +170,6 @@ void note_stop(struct daemon *d)
 
 	snprintf(e->cause, sizeof(e->cause), "%s; the datapath %s",
 		 d->stopped_by ? d->stopped_by : "detach",
-		 d->detached ? "is detached" : "goes on forwarding");
+		 d->detached ? "is detached" : "continues to forward");
 	notes_log(d);
 }

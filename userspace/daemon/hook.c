@@ -325,9 +325,10 @@ static void hook_drop_capabilities(void)
 }
 
 /*
- * The pinned maps are mxlbd's user's, and kernels from 5.19 on let whoever may open a pin write the map without any capability
- * (kernel.unprivileged_bpf_disabled is about making maps). So the program may call neither bpf() nor what would make another
- * process of that user call it. Root's program is root: it has other ways, and may need to gain a group (postdrop).
+ * The pinned maps belong to mxlbd's user, and from Linux 5.19 on a process that may open a pin may write the map without
+ * any capability (kernel.unprivileged_bpf_disabled concerns the creation of maps only). So the program may call neither
+ * bpf() nor what would make another process of that user call it. If mxlbd is root, the program is root: it has other
+ * ways, and may need to gain a group (postdrop).
  */
 static int refuse_bpf(void)
 {

@@ -5,7 +5,7 @@
  * The pins: <pin>/v<MXLB_LAYOUT>/ holds every map under its name ("control" is the program's globals; maps that
  * survive a change of layout have _<MXLB_KEPT> appended) and link_<ifindex> for each interface. flock() on <pin> keeps
  * a second mxlbd out, whatever its layout. The holder of the lock adopts existing maps, loads its own program and puts
- * it into the links in place of the old one. Nothing is unpinned at exit: the kernel goes on forwarding.
+ * it into the links in place of the old one. Nothing is unpinned at exit: the kernel continues to forward.
  */
 #ifndef MXLB_DATAPATH_H
 #define MXLB_DATAPATH_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What load.c, attach.c, pin_guard.c, apply.c, vip_table.c, probetunnel.c and counters.c share. Nobody else includes this. */
+/* What load.c, attach.c, pin_guard.c, apply.c, vip_table.c, probetunnel.c and counters.c share. Other folders do not include this. */
 #ifndef MXLB_DATAPATH_INTERNAL_H
 #define MXLB_DATAPATH_INTERNAL_H
 
@@ -197,7 +197,7 @@ bool offload_restore(const char *dir, const char *entry);
 /* The same for devices that need it no longer; the marks of another layout's directory are kept in ours. */
 void offload_tidy(struct datapath *dp);
 
-/* The plan must be applied again in so many ms; the longest time of its parts holds. */
+/* The plan must be applied again in this many ms; of several parts the longest time counts. */
 static inline void again_in(uint64_t *again_ms, uint64_t ms)
 {
 	if (ms > *again_ms)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The one offload that hides mail from the program: an interface that strips VLAN tags (rxvlan) although mail arrives
- * with a tag. It is switched off, and a mark is pinned beside the maps, so that whoever detaches, this process or
+ * with a tag. It is switched off, and a mark is pinned beside the maps, so that the process that detaches, this one or
  * another, switches it on again. The program of a bond runs on its slaves, so this applies to them too.
  */
 #include <dirent.h>

@@ -106,9 +106,10 @@ int netlink_reprobe(struct netlink *n, uint32_t backend_id);
 /*
  * The probe's own way: rule "fwmark mark/mask lookup table" and, in the table, a route to vip by the server's
  * next hop (IPv4: via the server; IPv6: via a permanent link-local neighbour with its MAC). Idempotent:
- * adopts what is there. Then kept up by itself: follows the next hop, its MAC and the interface, and is put back when
- * somebody removes it. tunnel: its packets get an outer header on the way (probetunnel.c), so the route's MTU is smaller. 0 or -errno (-ENOENT: not watched; -ENETUNREACH: next hop not known yet, installed when it is).
- * Behind the route a "prohibit" keeps a probe from straying when the route goes with its link: connect() gets EACCES.
+ * adopts what is there. From then on it follows the next hop, its MAC and the interface, and is restored if another
+ * program removes it. tunnel: its packets get an outer header (probetunnel.c), so the route's MTU is smaller. 0 or
+ * -errno (-ENOENT: not watched; -ENETUNREACH: next hop not known yet, installed when it is). If the route disappears
+ * with its link, the "prohibit" behind it keeps a probe from taking another path: connect() fails with EACCES.
  */
 int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip,
 			bool tunnel);

@@ -227,7 +227,7 @@ uint32_t proberoute_stand_in_id(const struct netlink *n, const struct addr *a);
 
 /* probeway.c */
 
-/* Somebody else removed or changed something of this server's way. */
+/* Another program removed or changed a part of this server's probe path. */
 void probeway_lost(struct netlink *n, struct followed *w, enum own_kind kind);
 void probeway_rule_event(struct netlink *n, const struct nlmsghdr *h);
 void probeway_neigh_event(struct netlink *n, const struct nlmsghdr *h, const struct neigh *e);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guard against endless computations: a child in one cannot charge anybody. Its pulse shows for which server it
+ * The guard against endless computations: a child that is in one cannot charge the cost to a server. Its pulse shows for which server it
  * works, and the kernel how much CPU time it has had. This decides when to kill it. Wall time does not count, because
  * a machine that gives the child no CPU is not the server's fault.
  */

@@ -17,7 +17,7 @@ struct stall {
 	uint64_t
 		awake_ms; /* the same without the stalls: for deadlines that a stall must not bring nearer */
 	uint64_t
-		served_ms; /* now_ms without long computations of our own: nobody else's deadline comes nearer by them */
+		served_ms; /* now_ms without long computations of our own: they shorten no other deadline */
 	uint64_t cpu_us; /* this thread's, when the turn began */
 	uint32_t count;	 /* stalls so far */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A growing text buffer with a cap. Owner: whoever declared it; buf_free() ends it. After any failed
+ * A growing text buffer with a cap. The code that declares it owns it and calls buf_free(). After any failed
  * append (no memory, over the cap) the buffer stays valid, .failed is set and later appends do nothing,
  * so that callers check once at the end.
  */

@@ -168,7 +168,7 @@ static void check_config_file(struct doctor *d)
 		return;
 	}
 	if (st.st_mode & S_IWOTH)
-		doctor_find(d, DOCTOR_ERROR, json_sprintf("anybody may write %s", file),
+		doctor_find(d, DOCTOR_ERROR, json_sprintf("every user may write %s", file),
 			    json_sprintf("chmod o-w %s", file));
 	if (!*error && st.st_mtime > field_time(config, "loaded_at") + 1)
 		doctor_find(
@@ -190,7 +190,8 @@ static void judge_pin(struct doctor *d, const char *path, unsigned *left)
 	if (st.st_mode & S_IWOTH)
 		doctor_find(
 			d, DOCTOR_ERROR,
-			json_sprintf("anybody may write %s, and with it say where mail goes", path),
+			json_sprintf("every user may write %s, and thereby decide where mail goes",
+				     path),
 			json_sprintf("chmod -R go-rwx %s", path));
 }
 
@@ -262,7 +263,7 @@ static void check_socket(struct doctor *d)
 		return;
 	}
 	if (st.st_mode & S_IRWXO)
-		doctor_find(d, DOCTOR_ERROR, json_sprintf("anybody may ask mxlbd at %s", path),
+		doctor_find(d, DOCTOR_ERROR, json_sprintf("every user may use the socket %s", path),
 			    json_sprintf("chmod o-rwx %s", path));
 	if (group && (st.st_gid != group->gr_gid || !(st.st_mode & S_IWGRP)))
 		doctor_find(d, DOCTOR_ERROR,

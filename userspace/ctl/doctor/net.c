@@ -84,7 +84,7 @@ static __u32 pinned_program(const struct doctor *d, int ifindex)
 	return err || info.type != BPF_LINK_TYPE_XDP ? 0 : info.prog_id;
 }
 
-/* Not in a mount namespace of one's own, such as `ip netns exec` makes. */
+/* Not in another mount namespace, such as the one that `ip netns exec` creates. */
 static bool pins_are_seen(const struct doctor *d)
 {
 	struct statfs fs;

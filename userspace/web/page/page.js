@@ -347,7 +347,7 @@ let heard = null, headline = "", pastAt = 0;
 function lost() {
   document.body.classList.add("stale");
   $("lost").hidden = false;
-  say($("lost"), `No connection to mxlbd${heard ? ` since ${heard.toLocaleTimeString("en-GB")}; the data below is outdated` : ""}. The kernel goes on forwarding.`);
+  say($("lost"), `No connection to mxlbd${heard ? ` since ${heard.toLocaleTimeString("en-GB")}; the data below is outdated` : ""}. The kernel continues to forward.`);
   document.title = "⚠ mxlb · no connection";
   if (heard) say($("summary"), `Last heard: ${headline}`);
 }
