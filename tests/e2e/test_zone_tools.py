@@ -138,3 +138,16 @@ def test_plan_says_what_is_not_known_and_what_is_held_back(lab, balancer, tiered
     assert f"service hybrid-mail: mx {MX}: a change is held back: only 1 of 3 exchangers" in said, said
     assert "if it is accepted: server hybrid-mail/oxford-a (203.0.113.11): removed" in said, said
     assert "zone_held" in [f["code"] for f in balancer.status()["diagnosis"]]
+
+
+def test_while_mxlbd_is_stopped_the_stored_servers_are_shown(lab, balancer, dns):
+    by_zone(balancer, dns)
+    balancer.start()
+    balancer.wait_all_up()
+    argv = [str(lab.run / "bin/mxlbctl"), "-c", str(lab.config_file), "--json", "status"]
+    balancer.stop()
+    for state, expected in ((lab.run / "state-lb", {"oxford-a": "up", "oxford-b": "up", "nuneaton": "up"}), (lab.run / "none", {})):
+        said = lab.within("lb", "env", f"STATE_DIRECTORY={state}", *argv, status=3)
+        status = json.loads(said[said.index("{"):])
+        assert {b["name"]: b["verdict"] for t in status["services"][0]["tiers"] for b in t["servers"]} == expected
+        assert [f["code"] for f in status["diagnosis"]] == ["mxlbd_stopped"], "nothing is said of what is not known"

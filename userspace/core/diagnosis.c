@@ -537,14 +537,15 @@ static void judge_allow_file(struct diagnosis *d, const struct service *s,
 
 /* Rule 8. */
 static void judge_zone(struct diagnosis *d, const struct model *m, unsigned i,
-		       const struct zone_report *r)
+		       const struct diagnosis_box *box)
 {
 	const struct service *s = &m->services[i];
-	struct finding list[ZONE_FINDINGS], *f;
+	const struct zone_report *r = box->zones;
+	struct finding list[ZONE_FINDINGS], *f = NULL;
 	unsigned n = r ? zone_findings(r, m->config, i, list) : 0;
 
-	f = is_without_servers(s) ? diagnosis_add(d, FINDING_CRITICAL, "service_not_ready", s, NULL)
-				  : NULL;
+	if (is_without_servers(s) && !box->stopped) /* then they are not known */
+		f = diagnosis_add(d, FINDING_CRITICAL, "service_not_ready", s, NULL);
 	if (f)
 		zone_no_servers(r ? r->zones[i] : NULL, r ? r->maps[i] : NULL, s->conf.name,
 				s->conf.zone.mx, f);
@@ -567,7 +568,7 @@ void diagnose(const struct model *m, const struct diagnosis_box *box, struct dia
 		judge_state(out, s);
 		judge_tier(out, s);
 		judge_allow_file(out, s, box);
-		judge_zone(out, m, i, box->zones);
+		judge_zone(out, m, i, box);
 		for (unsigned k = 0; k < s->n_backends; k++)
 			judge_server(out, s, &s->backends[k]);
 		if (box->rejected && s->id < MXLB_MAX_SERVICES)

@@ -42,7 +42,7 @@ static const char *own_remedy(const char *why)
 	return found;
 }
 
-static int len_of_cause(const char *why)
+int zone_cause_len(const char *why)
 {
 	const char *remedy = own_remedy(why);
 
@@ -118,7 +118,7 @@ static void put_state(const struct zone *z, const char *service, struct finding 
 						 : "DNS has not given any servers yet: ");
 	zone_next_step(z, service, f->next);
 	if (z->state != ZONE_CURRENT) {
-		TEXT(f, "%.*s", len_of_cause(z->why), z->why);
+		TEXT(f, "%.*s", zone_cause_len(z->why), z->why);
 		return;
 	}
 	if (!put_absent(z, f))
@@ -135,7 +135,7 @@ static unsigned put_unmapped(const struct zone *z, const struct zone_map *map, s
 		if (!map->unmapped[i][0] || ++n > NAMED)
 			continue;
 		TEXT(f, "%s%s %.*s", n > 1 ? "; " : "", z->in_force.list[i].name,
-		     len_of_cause(map->unmapped[i]), map->unmapped[i]);
+		     zone_cause_len(map->unmapped[i]), map->unmapped[i]);
 		snprintf(f->next, sizeof(f->next), "%s",
 			 own_remedy(map->unmapped[i]) ?: "correct the zone");
 	}
@@ -156,28 +156,39 @@ static unsigned put_aliases(const struct zone *z, struct finding *f)
 	return n;
 }
 
+char *tlsa_next_step(const struct tlsaset *t, bool unmatched, const char *service,
+		     char out[FINDING_NEXT_SIZE])
+{
+	out[0] = '\0';
+	if (t->state == TLSASET_KEPT)
+		put_step(t->last, t->why, service, out);
+	else if (unmatched)
+		snprintf(out, FINDING_NEXT_SIZE,
+			 "publish the record of the new key beside the old one, or put the old key "
+			 "back (docs/zone.md)");
+	else if (t->state == TLSASET_NONE && t->warn)
+		snprintf(out, FINDING_NEXT_SIZE, "%s", own_remedy(t->why) ?: "");
+	return out;
+}
+
 /* Rule 3. False: nothing is wrong. */
 static bool put_tlsa(const struct tlsaset *t, bool unmatched, const char *name, const char *service,
 		     struct finding *f)
 {
 	*f = (struct finding){.level = FINDING_WARNING, .code = "tlsa_unmatched"};
 	TEXT(f, "%s: TLSA records of %.253s: ", service, name);
+	tlsa_next_step(t, unmatched, service, f->next);
 	if (t->state == TLSASET_KEPT && t->failures) {
 		f->level = FINDING_ERROR;
 		f->code = "tlsa_kept";
 		TEXT(f, "%s in force: %.*s", t->n ? "the last ones stay" : "none is",
-		     len_of_cause(t->why), t->why);
-		put_step(t->last, t->why, service, f->next);
+		     zone_cause_len(t->why), t->why);
 	} else if (unmatched) {
 		TEXT(f, "no server of the best tier has a key that matches: senders that validate "
 			"them will not deliver");
-		snprintf(f->next, sizeof(f->next),
-			 "publish the record of the new key beside the old one, or put the old key "
-			 "back (docs/zone.md)");
 	} else if (t->state == TLSASET_NONE && t->warn) {
 		f->code = "tlsa_unusable";
-		TEXT(f, "%.*s", len_of_cause(t->why), t->why);
-		snprintf(f->next, sizeof(f->next), "%s", own_remedy(t->why) ?: "");
+		TEXT(f, "%.*s", zone_cause_len(t->why), t->why);
 	} else {
 		return false;
 	}

@@ -16,5 +16,9 @@ void zone_no_servers(const struct zone *z, const struct zone_map *map, const cha
 		     const char *mx, struct finding *f);
 /* What to do about the state; "": nothing. Returns out. */
 char *zone_next_step(const struct zone *z, const char *service, char out[FINDING_NEXT_SIZE]);
+/* The length of a cause without its own remedy, which is a next step. */
+int zone_cause_len(const char *why);
+char *tlsa_next_step(const struct tlsaset *t, bool unmatched, const char *service,
+		     char out[FINDING_NEXT_SIZE]);
 
 #endif

@@ -15,6 +15,7 @@
 
 #define DEFAULT_FILE "/etc/mxlb/mxlb.yaml"
 #define REPLY_MAX    (64 * 1024 * 1024)
+#define STATE_DIR    "/var/lib/mxlb" /* of the unit: servers from DNS are there */
 
 /* By the file: its socket. False: it can't be read. */
 static bool socket_of(const char *file, char *path, size_t size)
@@ -38,6 +39,7 @@ static int ask_pinned(const char *file, const char *command, struct buf *reply)
 	int rc = -1;
 
 	reply->cap = REPLY_MAX;
+	setenv("STATE_DIRECTORY", STATE_DIR, 0);
 	if (words && name && mxlbd_path(path))
 		rc = mxlbd_run(path, argv, environ, STDOUT_FILENO, reply);
 	free(words);

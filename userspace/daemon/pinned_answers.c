@@ -11,6 +11,7 @@
 #include <string.h>
 #include "control/commands.h"
 #include "daemon/daemon.h"
+#include "daemon/zones.h"
 #include "util/clock.h"
 
 static const char *const answered[] = {"show status", "show flows", "show rejected", "explain"};
@@ -110,6 +111,18 @@ static void correct_service(const struct datapath *dp, struct service *s)
 		s->tier.state = SERVICE_PANIC;
 }
 
+/* Servers and records from DNS: those that mxlbd has stored, because they are what it had put into force. */
+static int fill_from_store(struct config *config)
+{
+	struct daemon *nobody = calloc(1, sizeof(*nobody)); /* nothing is in force here */
+	struct zones_draft *draft = NULL;
+	int err = nobody ? zones_draft(nobody, config, &draft) : -ENOMEM;
+
+	zones_drop(draft);
+	free(nobody);
+	return err;
+}
+
 static int make_model(struct stopped *s)
 {
 	struct model_adopted *adopted;
@@ -182,6 +195,8 @@ enum exit_code daemon_answer_stopped(const char *file, struct config *config, ch
 	s->file = file;
 	s->config = config;
 	err = datapath_view(&config->datapath, &s->datapath);
+	if (!err && config_needs_dns(config))
+		err = fill_from_store(config);
 	if (!err)
 		err = make_model(s);
 	if (err) {

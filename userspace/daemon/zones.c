@@ -147,8 +147,8 @@ static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_st
 	snprintf(ev->to, sizeof(ev->to), "%s", zone_state_name(e->zone.state));
 	snprintf(ev->user, sizeof(ev->user), "%s", who);
 	zone_next_step(&e->zone, e->service, next);
-	at = (size_t)snprintf(ev->cause, sizeof(ev->cause), "%s%s%s", e->zone.why,
-			      *next ? "; " : "", next);
+	at = (size_t)snprintf(ev->cause, sizeof(ev->cause), "%.*s%s%s", zone_cause_len(e->zone.why),
+			      e->zone.why, *next ? "; " : "", next);
 	for (unsigned i = 0; i < e->zone.in_force.n && at < sizeof(ev->cause); i++) {
 		trouble = trouble_of(e, i, ev);
 		if (*trouble)

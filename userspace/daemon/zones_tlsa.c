@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/zone_finding.h"
 #include "daemon/zones_parts.h"
 #include "util/clock.h"
 #include "zone/zone_store.h"
@@ -28,19 +29,30 @@ static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e)
 	return any_miss && !any_match;
 }
 
+/* "": none has this probe. */
+static const char *service_with(const struct daemon *d, const char *probe)
+{
+	for (unsigned i = 0; i < d->config->n_services; i++)
+		if (!strcmp(d->config->probes[d->config->services[i].probe].name, probe))
+			return d->config->services[i].name;
+	return "";
+}
+
 static void tell_tlsa(struct daemon *d, const struct tlsa_entry *e, enum tlsaset_state was)
 {
 	struct event *ev = daemon_event(d, EVENT_TLSA);
-	char cause[1024];
+	char cause[1024], next[FINDING_NEXT_SIZE];
 
 	snprintf(ev->from, sizeof(ev->from), "%s", tlsaset_state_name(was));
 	snprintf(ev->to, sizeof(ev->to), "%s", tlsaset_state_name(e->set.state));
 	if (e->unmatched || e->set.warn)
 		snprintf(ev->reason, sizeof(ev->reason), "%s",
 			 e->unmatched ? "unmatched" : "unusable");
-	snprintf(cause, sizeof(cause), "probe %s: %s: %u records in force%s%s%s", e->probe, e->name,
-		 e->set.n, *e->set.why ? "; " : "", e->set.why,
-		 e->unmatched ? "; no server of the best tier has a key that matches" : "");
+	tlsa_next_step(&e->set, e->unmatched, service_with(d, e->probe), next);
+	snprintf(cause, sizeof(cause), "probe %s: %s: %u records in force%s%.*s%s%s%s", e->probe,
+		 e->name, e->set.n, *e->set.why ? "; " : "", zone_cause_len(e->set.why), e->set.why,
+		 e->unmatched ? "; no server of the best tier has a key that matches" : "",
+		 *next ? "; " : "", next);
 	snprintf(ev->cause, sizeof(ev->cause), "%.*s", (int)sizeof(ev->cause) - 1, cause);
 }
 
