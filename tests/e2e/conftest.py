@@ -8,6 +8,9 @@ import pytest
 
 from lab import ROOT, Balancer, Lab, command
 
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # tests/run: each worker has a lab of its own
+    os.environ["MXLB_LAB"] = f"{worker}x{os.environ['PYTEST_XDIST_TESTRUNUID'][:6]}"
+
 TRAFFIC = {f"test_{name}" for name in ("allow", "failover", "faults_packets", "flows", "hints", "icmp", "mail", "own", "trouble")}
 
 
@@ -24,11 +27,6 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker("lab")
         if item.path.stem in TRAFFIC:
             item.add_marker("traffic")
-    if share := os.environ.get("MXLB_SHARE"):  # "1/3": of the files that use the lab every third, from the second on
-        first, step = map(int, share.split("/"))
-        files = sorted({item.path for item in items if item.get_closest_marker("lab") and not item.get_closest_marker("traffic")})
-        config.hook.pytest_deselected(items=[item for item in items if item.path not in files[first::step]])
-        items[:] = [item for item in items if item.path in files[first::step]]
 
 
 # A clean Debian of its own: make deb-check.
@@ -118,3 +116,14 @@ def measured(request):
 def pytest_terminal_summary(terminalreporter):
     for line in MEASURED:
         terminalreporter.write_line(f"measured  {line}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """A worker of pytest-xdist has ended: its figures."""
+    MEASURED.extend(getattr(node, "workeroutput", {}).get("measured", ()))
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["measured"] = MEASURED
