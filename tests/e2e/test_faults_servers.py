@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from games import forget_probes
 from mishaps import PATIENCE_S, Mail, greet_late, lose
 from lab import OXFORD, Traffic, wait_until
 from netlink_net import ARP_ANNOUNCEMENT
@@ -109,6 +110,7 @@ def test_of_links_that_lose_packets_no_server_is_down(lab, balancer, measured):
 def test_a_server_that_greets_too_late_is_down_and_its_probes_do_not_pile_up(lab, balancer):
     """B6: a server that greets within the limit is up: test_trouble.py."""
     greet_late(lab, "oxford-a", 2)
+    forget_probes(lab)
     balancer.configure(replace={"timeout: 10s": "timeout: 1500ms", "interval: 1s": "interval: 250ms"})
     balancer.start()
     open_at_once = []
