@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import ROOT, wait_until
+from watching import OPEN, URL, fetch, parse_open, promtool, samples
 from zones import MX, RECORDS, by_zone, dns, exchanger, tiers, zone, zone_of  # noqa: F401
 
 
@@ -151,3 +152,22 @@ def test_while_mxlbd_is_stopped_the_stored_servers_are_shown(lab, balancer, dns)
         status = json.loads(said[said.index("{"):])
         assert {b["name"]: b["verdict"] for t in status["services"][0]["tiers"] for b in t["servers"]} == expected
         assert [f["code"] for f in status["diagnosis"]] == ["mxlbd_stopped"], "nothing is said of what is not known"
+
+
+def test_the_page_and_the_metrics_show_the_state_too(lab, balancer, dns, browser):
+    by_zone(balancer, dns)
+    balancer.start()
+    balancer.wait_all_up()
+    state = lambda name: ("mxlb_zone_state", frozenset({"service": "hybrid-mail", "state": name}.items()))
+    now = lambda: samples(fetch(lab, "/metrics"))
+    assert now()[state("current")] == 1 and now()[state("refused")] == 0
+    browser.open(URL + "/")
+    browser.wait("return document.querySelectorAll('.backend[data-verdict=up]').length == 6", 20, "all are up on the page")
+    dns.change([r for r in RECORDS if " MX " not in r])
+    wait_until(lambda: now()[state("refused")] == 1, 30, "the metrics have it")
+    found = finding(balancer, "zone_refused")
+    shown = lambda: browser.run("return document.body.innerText")
+    wait_until(lambda: found["text"].removeprefix("hybrid-mail: ")[1:] in shown() and found["next"] in shown(), 20, "the page has it")
+    assert promtool("check", "metrics", text=fetch(lab, "/metrics")) == (0, "")
+    assert {f.name for f in parse_open(fetch(lab, "/metrics", *OPEN))} >= {"mxlb_zone_lookups", "mxlb_zone_dnssec"}
+    assert now()["mxlb_zone_lookups_total", frozenset({"service": "hybrid-mail", "result": "nodata"}.items())] >= 1
