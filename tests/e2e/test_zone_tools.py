@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What an operator sees of servers from DNS: status, doctor, check, plan, events, the page's data, and their agreement."""
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from lab import ROOT, wait_until
+from lab import ROOT, command, wait_until
 from watching import OPEN, URL, fetch, parse_open, promtool, samples
 from zones import MX, RECORDS, by_zone, dns, exchanger, tiers, zone, zone_of  # noqa: F401
 
@@ -171,3 +172,34 @@ def test_the_page_and_the_metrics_show_the_state_too(lab, balancer, dns, browser
     assert promtool("check", "metrics", text=fetch(lab, "/metrics")) == (0, "")
     assert {f.name for f in parse_open(fetch(lab, "/metrics", *OPEN))} >= {"mxlb_zone_lookups", "mxlb_zone_dnssec"}
     assert now()["mxlb_zone_lookups_total", frozenset({"service": "hybrid-mail", "result": "nodata"}.items())] >= 1
+
+
+@pytest.fixture
+def tiers_text(lab):
+    """The configuration before there is a zone."""
+    return lab("config", "auto")
+
+
+def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(lab, balancer, tiers_text, dns):
+    digest = command("sh", "-c", f"openssl pkey -in {lab.run / 'key.pem'} -pubout -outform der | openssl dgst -sha256 -r").split()[0]
+    record = f"_25._tcp.mail TLSA 3 1 1 {digest}"
+    dns.change([*RECORDS, record])
+    dns.forget()
+    text = tiers_text.replace("tls: encryption-only", "tls: dane\n    tlsa-name: mail.example.net")
+    assert text != tiers_text
+    section = re.search(r"^dns:\n(?:  .*\n)+", lab("config", "auto"), re.M)[0].replace("refresh-min: 1s", "refresh-min: 1h").replace("60s", "1h")
+    lab.config_file.write_text(text + section)
+    balancer.start()
+    balancer.wait_all_up()
+    known = lambda: wait_until(lambda: (t := zone(balancer)["tlsa"])["state"] == "current" and t, 20, "the records are known")
+    assert known()["records"] == 1 and zone(balancer)["mx"] is None
+    said = lab("ctl", "zone", "hybrid-mail")
+    assert "servers of the file" in said and "1 records in force" in said, said
+    dns.change([*RECORDS, record.replace(digest, "00" * 32)])
+    dns.forget()
+    assert "no server of the best tier" in lab("ctl", "zone", "hybrid-mail", "read")
+    found = finding(balancer, "tlsa_unmatched")
+    assert found["next"].startswith("publish the record of the new key beside the old one")
+    assert found["text"] in lab("ctl", "check", "hybrid-mail", status=None)
+    assert found["next"] in next(line for line in balancer.log().splitlines() if "event=tlsa" in line and "no server of the best tier" in line)
+    assert samples(fetch(lab, "/metrics"))["mxlb_tlsa_unmatched", frozenset({("probe", "exo")})] == 1

@@ -95,6 +95,23 @@ static json_t *lines(const struct buf *text)
 	return list;
 }
 
+/* A service with tiers may have its probe's keys from DNS. null: it has nothing from there. */
+static json_t *show_one(const struct model *m, const struct control_info *info, unsigned service)
+{
+	unsigned probe = m->config->services[service].probe;
+	const struct tlsaset *t = info->zones ? info->zones->tlsasets[probe] : NULL;
+	json_t *zone = render_zone(m, info, service);
+	uint64_t lookups = 0;
+
+	if (!json_is_null(zone) || !t)
+		return zone;
+	json_decref(zone);
+	for (unsigned r = 0; r < DNS_RESULTS; r++)
+		lookups += t->lookups[r];
+	return json_pack("{s:n, s:I, s:b, s:o}", "mx", "lookups", (json_int_t)lookups, "differs",
+			 t->state == TLSASET_KEPT, "tlsa", render_tlsa(m, info, probe));
+}
+
 void zone_show(struct request *r)
 {
 	const struct control_callbacks *cb = &r->env->cb;
@@ -108,7 +125,7 @@ void zone_show(struct request *r)
 	}
 	for (unsigned i = 0; i < m->config->n_services; i++) {
 		const char *name = m->config->services[i].name;
-		json_t *zone = render_zone(m, &info, i);
+		json_t *zone = show_one(m, &info, i);
 		struct buf held = {0};
 
 		if (json_is_object(zone)) {
@@ -140,7 +157,8 @@ void zone_set(struct request *r)
 	err = read ? cb->zone_read(cb->ctx, r->args[0])
 		   : cb->zone_accept(cb->ctx, r->args[0], r->caller->who);
 	if (err == -ENOENT)
-		command_error(r, "Service %s has tiers and no mx.\n", r->args[0]);
+		command_error(r, "Service %s has nothing from DNS: no mx and no tlsa-name.\n",
+			      r->args[0]);
 	else if (err)
 		command_error(r, "Nothing is held back of the zone of service %s.\n", r->args[0]);
 }

@@ -48,6 +48,11 @@ static void print_zone(const char *service, const json_t *z)
 	const json_t *e, *secure = json_object_get(z, "secure");
 	size_t i;
 
+	if (json_is_null(json_object_get(z, "mx"))) {
+		printf("%s  servers of the file\n", service);
+		print_tlsa(json_object_get(z, "tlsa"));
+		return;
+	}
 	printf("%s  mx %s  %s%s%s\n", service, field_text(z, "mx"), field_text(z, "state"),
 	       *field_text(z, "why") ? ": " : "", field_text(z, "why"));
 	printf("  answered %s, %s; in force as of %s\n",
@@ -99,7 +104,7 @@ static enum ctl_exit print_zones(const struct ctl *ctl, json_t *all)
 			print_zone(name, z);
 	}
 	if (!any && !ctl->json)
-		puts("no service has its servers from DNS (mx)");
+		puts("no service has anything from DNS (mx, tlsa-name)");
 	return differs ? CTL_REFUSED : CTL_DONE;
 }
 

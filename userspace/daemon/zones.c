@@ -352,16 +352,20 @@ static struct zone_entry *entry_named(struct daemon *d, const char *service)
 
 int zones_read(struct daemon *d, const char *service)
 {
-	struct zone_entry *e = entry_named(d, service);
+	for (unsigned i = 0; d->zones && i < d->config->n_services; i++) {
+		struct zone_entry *e = d->zones->entries[i];
+		struct tlsa_entry *t = d->zones->tlsa[d->config->services[i].probe];
 
-	if (!e)
-		return -ENOENT;
-	e->zone.due_ms = 0;
-	for (unsigned i = 0; i < d->config->n_services; i++) /* its probe's records, too */
-		if (d->zones->entries[i] == e && d->zones->tlsa[d->config->services[i].probe])
-			d->zones->tlsa[d->config->services[i].probe]->set.due_ms = 0;
-	zones_schedule(d);
-	return 0;
+		if (strcmp(d->config->services[i].name, service) || (!e && !t))
+			continue;
+		if (e)
+			e->zone.due_ms = 0;
+		if (t) /* its probe's records, too */
+			t->set.due_ms = 0;
+		zones_schedule(d);
+		return 0;
+	}
+	return -ENOENT;
 }
 
 int zones_accept(struct daemon *d, const char *service, const char *who)

@@ -30,7 +30,7 @@ void zones_plan(struct daemon *d, const struct zones_draft *draft, const struct 
 void zones_start(struct daemon *d); /* lookups begin; the model is there */
 void zones_stop(struct daemon *d);
 const struct zone_report *zones_report(struct daemon *d); /* NULL: nothing comes from DNS */
-/* 0, -ENOENT: the service has no zone; zones_accept() -EAGAIN: nothing is held back. */
+/* 0, -ENOENT: the service has nothing from DNS; zones_accept() -EAGAIN: nothing is held back. */
 int zones_read(struct daemon *d, const char *service);
 int zones_accept(struct daemon *d, const char *service, const char *who);
 /* What zones_accept() would change, line by line. */
