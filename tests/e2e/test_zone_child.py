@@ -2,22 +2,43 @@
 """The resolver child: it lives for one round of lookups, has no rights, and its death moves nothing."""
 import contextlib
 import os
+import platform
+import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from lab import OXFORD, children, wait_until
+from test_child import FORBIDDEN, LIFE, make_it_call
 from zones import ARTICLE, running
 
-WALLS = ("NoNewPrivs:\t1", "Seccomp:\t2", *(f"{kept}:\t{0:016x}" for kept in ("CapInh", "CapPrm", "CapEff", "CapAmb")))
+WALLS = ("NoNewPrivs:\t1", *(f"{kept}:\t{0:016x}" for kept in ("CapInh", "CapPrm", "CapEff", "CapAmb")))
+
+# The library's thread and the main one talk by a pipe; sockets are of the internet.
+NETWORK = {"socket", "bind", "connect", "sendmsg", "read", "writev", "setsockopt", "getsockname", "poll", "ppoll", "getpeername", "fcntl",
+           "eventfd2", "rt_sigprocmask", "sched_yield", "epoll_pwait2"}
+NOT_ITS_OWN = {name: call for name, call in FORBIDDEN.items() if name not in ("socket", "connect", "bind", "sendto an address", "sendmsg")}
+SOCKETS = {f"socket of family {n}": (41, (n, 2, 0)) for n in (1, 16, 17, 38, 40)}  # local, netlink, packets, crypto, virtual machines
 
 
 @pytest.fixture(scope="module")
 def site(lab):
     with running(lab) as one:
         yield one
+
+
+def filters(status):
+    return int(re.search(r"^Seccomp_filters:\t(\d+)", status.read_text(), re.M)[1])
+
+
+def is_walled(site, child):
+    """mxlbd has filters of its own unit, which the child inherits; the child's own is the last wall, and holds its thread, too."""
+    status, own = Path(f"/proc/{child}/status"), filters(Path(f"/proc/{site.balancer.process.pid}/status"))
+    return all(wall in status.read_text() for wall in WALLS) and all(
+        filters(task / "status") > own for task in Path(f"/proc/{child}/task").iterdir())
 
 
 def resolver_child(balancer):
@@ -40,10 +61,8 @@ def slow_resolver(site):
 def test_the_child_of_a_slow_resolver_has_no_rights_and_its_death_moves_nothing(site):
     with slow_resolver(site):
         child = wait_until(lambda: resolver_child(site.balancer), 30, "a lookup is under way")
-        status = Path(f"/proc/{child}/status")
-        wait_until(lambda: all(wall in status.read_text() for wall in WALLS), 5, "the child is in its sandbox")
-        for task in Path(f"/proc/{child}/task").iterdir():
-            assert "Seccomp:\t2" in (task / "status").read_text(), "the library's thread, too"
+        wait_until(lambda: is_walled(site, child), 5, "the child is in its sandbox")
+        assert len(list(Path(f"/proc/{child}/task").iterdir())) == 2, "with the library's thread"
         os.kill(child, signal.SIGKILL)
         site.wait_state("kept")
     site.wait_state("current")
@@ -59,6 +78,8 @@ def test_the_child_is_killed_at_any_moment_and_no_mail_moves(site, measured):
         def kill_one():
             nonlocal killed
             child = resolver_child(site.balancer)
+            if not child:
+                site.read()
             age = time.monotonic() - born.setdefault(child, time.monotonic())
             with contextlib.suppress(ProcessLookupError):
                 if child and age >= 0.003 * (killed % 8):
@@ -70,3 +91,40 @@ def test_the_child_is_killed_at_any_moment_and_no_mail_moves(site, measured):
     site.wait_state("current")
     assert site.tiers() == ARTICLE
     measured(f"{killed} resolver children were killed")
+
+
+def sandboxed_child(site):
+    site.read()
+    child = wait_until(lambda: resolver_child(site.balancer), 30, "a lookup is under way")
+    wait_until(lambda: is_walled(site, child), 5, "the child is in its sandbox")
+    return child
+
+
+def test_the_child_opens_and_runs_nothing_behind_its_walls(site, tmp_path):
+    """A whole round of lookups under strace, with its thread."""
+    log = tmp_path / "strace"
+    with slow_resolver(site):
+        child = sandboxed_child(site)
+        tasks = [int(task.name) for task in Path(f"/proc/{child}/task").iterdir()]
+        tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", log, "-p", str(child)])
+        wait_until(lambda: all(f"TracerPid:\t{tracer.pid}\n" in Path(f"/proc/{child}/task/{task}/status").read_text() for task in tasks),
+                   10, "strace follows both threads")
+    assert tracer.wait(30) == 0
+    life = log.read_text()
+    calls = set(re.findall(r"^\d+ +(\w+)\(", life, re.M))
+    assert {"sendto", "recvfrom", "exit_group"} <= calls and len(life.splitlines()) > 50, life
+    assert calls <= LIFE | NETWORK, calls - LIFE - NETWORK
+    assert not re.search("PROT_EXEC|socket\\((?!AF_INET)", life)
+    site.wait_state("current")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the registers are those of x86-64")
+def test_any_other_call_kills_the_child_and_nothing_else(site):
+    with slow_resolver(site), site.mail() as traffic:
+        for n, (name, call) in enumerate({**NOT_ITS_OWN, **SOCKETS}.items(), 1):
+            child = sandboxed_child(site)
+            make_it_call(child, *call)
+            wait_until(lambda: site.balancer.log().count("killed by SIGSYS") == n, 10, f"{name} kills the child")
+        traffic.wait_seen(OXFORD)
+    site.wait_state("current")
+    assert site.tiers() == ARTICLE

@@ -3,6 +3,7 @@
 compressed by refresh-min: 1s; with it the longest wait before a retry is 2 s, as is the least time between two changes, and
 what is missing stays for 4 s."""
 import json
+import os
 import re
 import shutil
 from contextlib import contextmanager
@@ -61,8 +62,10 @@ class Zone:
         self.has_resolver = on
 
     def resolver_pid(self):
+        """One that has ended may still wait to be reaped."""
         return next(int(file.name) for file in (self.lab.run / "pids").iterdir()
-                    if (comm := Path(f"/proc/{file.name}/comm")).exists() and comm.read_text() == "unbound\n")
+                    if (comm := Path(f"/proc/{file.name}/comm")).exists() and comm.read_text() == "unbound\n"
+                    and os.path.exists(f"/proc/{file.name}/exe"))
 
     def trust(self, how="own"):
         """The trust anchor, which mxlbd reads before each lookup: with the one of another key every answer is bogus, with none

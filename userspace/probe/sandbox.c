@@ -165,6 +165,8 @@ static int filter_calls(const struct sandbox *s)
 	if (!filter)
 		return err;
 	err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, s->internet); /* its thread, too */
+	if (!err) /* by default that of another ABI ends only the thread */
+		err = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (!err)
 		err = allow(filter, CALLS_COMMON);
 	if (!err)
