@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""TLSA records from DNS (tls: dane, tlsa-name) with the certificates of real Postfix servers, under mail: rollovers in every
+order, and what each answer does to verdicts. The column Exchange Online of `mxlbctl zone` is what it does by the same answer."""
+import re
+import subprocess
+
+import pytest
+
+from lab import OXFORD, SERVERS, wait_until
+from pki import Pki
+from zones import MX, RECORDS, running
+
+DANE = {"tls: encryption-only": "tls: dane\n    tlsa-name: mail.example.net", "dnssec: require": "dnssec: prefer"}
+RULES = "a record must match, else 5.7.323; no STARTTLS: 5.7.321; expired: 5.7.322"
+
+
+class Key:
+    """A key with its certificate, and its TLSA record."""
+
+    def __init__(self, folder, days=(-1, 90)):
+        folder.mkdir()
+        pki = Pki(folder)
+        self.certificate, self.key = pki.certificate("mail", "/CN=mail.contoso.com", days=days), folder / "key.pem"
+        self.record = f"_25._tcp.mail TLSA 3 1 1 {pki.spki_sha256()}"
+
+
+class LabKey:
+    """The one that all servers of the lab begin with."""
+
+    def __init__(self, lab):
+        self.certificate, self.key = lab.run / "cert.pem", lab.run / "key.pem"
+        digest = subprocess.run(["sh", "-c", f"openssl pkey -in {self.key} -pubout -outform der | openssl dgst -sha256 -r"],
+                                check=True, capture_output=True, text=True, timeout=60).stdout.split()[0]
+        self.record = f"_25._tcp.mail TLSA 3 1 1 {digest}"
+
+
+@pytest.fixture(scope="module")
+def old(lab):
+    return LabKey(lab)
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory):
+    return Key(tmp_path_factory.mktemp("new") / "pki")
+
+
+@pytest.fixture(scope="module")
+def running_site(lab, old):
+    with running(lab, DANE, [*RECORDS, old.record]) as one:
+        yield one
+
+
+@pytest.fixture
+def site(running_site, old):
+    yield running_site
+    running_site.lab.mend()
+    running_site.settle([*RECORDS, old.record])
+    wait_tlsa(running_site, "current", 1)
+
+
+def set_mail(lab, host, **settings):
+    """Of Postfix's main.cf; undone after the test."""
+    file = lab.run / host / "etc/main.cf"
+    before = file.read_text()
+    lab.undo.callback(lambda: (file.write_text(before), lab("server", "reload", host)))
+    text = before
+    for key, value in settings.items():
+        text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.M)
+    assert text != before
+    file.write_text(text)
+    lab("server", "reload", host)
+
+
+def install(lab, host, key):
+    set_mail(lab, host, smtpd_tls_cert_file=key.certificate, smtpd_tls_key_file=key.key)
+
+
+def tlsa(site):
+    return site.zone()["tlsa"]
+
+
+def wait_tlsa(site, state, records):
+    wait_until(lambda: (tlsa(site)["state"], tlsa(site)["records"]) == (state, records), 30, f"{records} records, {state}")
+
+
+def wait_probed(site, hosts=SERVERS):
+    """Each of these servers was probed twice from now on."""
+    for _ in range(2):
+        before = {host: site.balancer.backend(host)["last_probe"]["at"] for host in hosts}
+        wait_until(lambda: all(site.balancer.backend(host)["last_probe"]["at"] != before[host] for host in hosts), 30, "probes")
+
+
+def verdict_lines(site):
+    return [line for line in site.balancer.log().splitlines() if "event=backend_verdict" in line]
+
+
+def test_a_rollover_with_old_and_new_side_by_side_changes_no_verdict(site, old, new):
+    """Records first, then each server's certificate, then only the new record."""
+    assert tlsa(site)["name"] == "mail.example.net" and tlsa(site)["exchange_online"] == RULES
+    before = verdict_lines(site)
+    with site.mail() as traffic:
+        site.dns.change([*RECORDS, old.record, new.record])
+        wait_tlsa(site, "current", 2)
+        for host in SERVERS:
+            install(site.lab, host, new)
+            wait_probed(site, [host])
+        site.dns.change([*RECORDS, new.record])
+        wait_tlsa(site, "current", 1)
+        wait_probed(site)
+        assert verdict_lines(site) == before and not tlsa(site)["unmatched"]
+        traffic.wait_seen(OXFORD)
+    assert verdict_lines(site) == before
+
+
+def test_a_certificate_before_its_record_takes_only_this_server_out(site, old, new):
+    """The wrong order: the server is down by 5.7.323 until both records are there."""
+    with site.mail() as traffic:
+        install(site.lab, "oxford-a", new)
+        site.balancer.wait_for({"oxford-a": "down", "oxford-b": "up"}, 30)
+        failed = site.balancer.backend("oxford-a")
+        assert (failed["reason"], failed["exo_code"]) == ("tlsa_mismatch", "5.7.323")
+        traffic.wait_seen(["oxford-b"])
+        assert not tlsa(site)["unmatched"], "oxford-b has the key"
+        site.dns.change([*RECORDS, old.record, new.record])
+        site.balancer.wait_for({"oxford-a": "up"}, 30)
+        traffic.wait_seen(OXFORD)
+        site.dns.change([*RECORDS, old.record])
+        wait_tlsa(site, "current", 1)
+        install(site.lab, "oxford-a", old)
+
+
+def test_a_record_that_replaces_the_old_one_before_the_certificates_is_told_before_a_probe_fails(site, old, new):
+    """The other wrong order. Mail still goes to these servers, because there are no others."""
+    since = len(site.balancer.log())
+    with site.mail():
+        site.dns.change([*RECORDS, new.record])
+        site.balancer.wait_for({host: "down" for host in SERVERS}, 30)
+        log = site.balancer.log()[since:]
+        assert 0 <= log.index("no server of the best tier") < log.index("tlsa_mismatch"), log
+        assert tlsa(site)["unmatched"]
+        assert [e["level"] for e in site.events("tlsa") if e["reason"] == "unmatched"][-1:] == ["warning"]
+        for host in SERVERS:
+            install(site.lab, host, new)
+        site.balancer.wait_for({host: "up" for host in SERVERS}, 30)
+        wait_until(lambda: not tlsa(site)["unmatched"], 30, "the keys match")
+        site.dns.change([*RECORDS, old.record, new.record])
+        wait_tlsa(site, "current", 2)
+        for host in SERVERS:
+            install(site.lab, host, old)
+            wait_probed(site, [host])
+
+
+@pytest.mark.parametrize("records, anchor, state, exchange_online", [
+    ([], "own", "none", "opportunistic TLS"),
+    (["_25._tcp.mail TLSA 3 1 1 " + "00" * 32], "none", "none", "opportunistic TLS"),
+    (["_25._tcp.mail TLSA 0 0 1 " + "00" * 32, "_25._tcp.mail TLSA 1 1 1 " + "00" * 32], "own", "none", "TLS without authentication"),
+], ids=("absent", "not signed", "usages 0 and 1"))
+def test_without_a_usable_record_encryption_is_enough(site, records, anchor, state, exchange_online):
+    """At first no server has the key."""
+    with site.mail():
+        site.dns.change([*RECORDS, "_25._tcp.mail TLSA 3 1 1 " + "11" * 32])
+        site.balancer.wait_for({host: "down" for host in SERVERS}, 30)
+        site.dns.trust(anchor)
+        site.dns.change([*RECORDS, *records])
+        wait_tlsa(site, state, 0)
+        site.balancer.wait_for({host: "up" for host in SERVERS}, 30)
+    assert tlsa(site)["exchange_online"] == exchange_online
+    shown = site.lab("ctl", "zone", "hybrid-mail", status=None)
+    assert f"Exchange Online: {exchange_online}" in shown, shown
+
+
+def test_a_bogus_answer_keeps_the_records_and_changes_no_verdict(site, new):
+    before = verdict_lines(site)
+    with site.mail() as traffic:
+        site.dns.trust("other")
+        site.dns.change([*RECORDS, new.record])
+        wait_tlsa(site, "kept", 1)
+        wait_probed(site)
+        traffic.wait_seen(OXFORD)
+    assert verdict_lines(site) == before
+    assert tlsa(site)["exchange_online"] == "defers with 5.7.324" and "bogus" in tlsa(site)["why"]
+    assert site.state() == "kept" and site.zone()["exchange_online"].startswith("defers with 5.7.324")
+    assert "defers with 5.7.324" in site.lab("ctl", "zone", "hybrid-mail", status=1)
+
+
+def test_each_fault_has_the_code_of_exchange_online(site, old, new, tmp_path):
+    expired = Key(tmp_path / "pki", days=(-50, -1))
+    with site.mail():
+        site.dns.change([*RECORDS, old.record, expired.record])
+        wait_tlsa(site, "current", 2)
+        set_mail(site.lab, "oxford-a", smtpd_tls_security_level="none")
+        install(site.lab, "oxford-b", expired)
+        install(site.lab, "nuneaton", new)
+        site.balancer.wait_for({host: "down" for host in SERVERS}, 30)
+        found = {host: (b["reason"], b["exo_code"]) for host in SERVERS for b in [site.balancer.backend(host)]}
+    assert found == {"oxford-a": ("no_starttls", "5.7.321"), "oxford-b": ("certificate_expired", "5.7.322"),
+                     "nuneaton": ("tlsa_mismatch", "5.7.323")}
+
+
+def test_what_exchange_online_does_is_a_column_of_each_state_of_the_zone(site, old):
+    def column():
+        return site.zone()["exchange_online"]
+    assert column() == "delivers by preference; among equals at random"
+    keys = [old.record]
+    for records, state, says in (
+            ([r for r in RECORDS if " MX " not in r], "refused", "uses the name's own address"),
+            ([*[r for r in RECORDS if " MX " not in r], "hybrid MX 0 ."], "refused", "accepts no mail"),
+            (["hybrid MX 20 nuneaton.hybrid", "nuneaton.hybrid A 203.0.113.13"], "held", "held back here"),
+            (["other A 203.0.113.25"], "refused", "defers with 4.4.312")):
+        site.dns.change([*records, *keys])
+        wait_until(lambda: site.state() == state and says in column(), 30, f"{state}: {says}")
+        assert says in site.lab("ctl", "zone", "hybrid-mail", status=1)
+    site.dns.resolver(False)
+    wait_until(lambda: site.state() == "kept" and "4.4.312" in column(), 30, "no answer")
+    assert MX in site.lab("ctl", "zone", "hybrid-mail", status=1)
