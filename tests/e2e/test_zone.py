@@ -190,6 +190,21 @@ def test_a_second_address_is_another_server_and_operators_orders_stay(site):
         traffic.wait_seen(["oxford-b"])
 
 
+def test_a_zone_of_64_exchangers_is_read_and_one_more_is_refused(site):
+    """Their signed answers are large: they come by TCP, and the child needs memory for them."""
+    more = [record for n in range(62) for record in (f"hybrid MX {100 + n} x{n}.hybrid", f"x{n}.hybrid A 203.0.113.25",
+                                                     f"x{n}.hybrid AAAA 2001:db8:113::25")]
+    with site.mail() as traffic:
+        site.dns.change(RECORDS + more)
+        site.wait_state("kept")
+        assert "more than 64 exchangers" in site.zone()["why"] and site.tiers() == ARTICLE
+        site.dns.change(RECORDS + more[:-3])
+        wait_until(lambda: len(site.exchangers()) == 64, 30, "64 exchangers")
+        site.wait_state("current")
+        traffic.wait_seen(OXFORD)
+    assert "resolver_child_ended" not in site.balancer.log() and site.tiers() == ARTICLE
+
+
 def test_addresses_that_are_no_servers_get_no_mail_and_a_reason(site):
     wrong = {"own": ("203.0.113.5", "an address of this box"), "vip": ("203.0.113.25", "resolves to the VIP 203.0.113.25: set its address"),
              "far": ("198.51.100.77", "outside within"), "loop": ("127.0.0.9", "no host's address"),
