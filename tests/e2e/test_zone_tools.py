@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import ROOT, command, wait_until
+from lab import CLIENT, ROOT, command, wait_until
 from watching import OPEN, URL, fetch, parse_open, promtool, samples
 from zones import MX, RECORDS, by_zone, dns, exchanger, tiers, zone, zone_of  # noqa: F401
 
@@ -203,3 +203,12 @@ def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(l
     assert found["text"] in lab("ctl", "check", "hybrid-mail", status=None)
     assert found["next"] in next(line for line in balancer.log().splitlines() if "event=tlsa" in line and "no server of the best tier" in line)
     assert samples(fetch(lab, "/metrics"))["mxlb_tlsa_unmatched", frozenset({("probe", "exo")})] == 1
+
+
+def test_doctor_checks_servers_from_dns_as_those_of_the_file(lab, balancer, dns):
+    balancer.configure(replace={f"mx: {MX}": f"mx: {MX}\n    servers: {{oxford-b: {{address: {CLIENT}}}}}"})
+    balancer.start()
+    balancer.wait_for({"oxford-a": "up", "oxford-b": "down"}, 30)
+    told = json.loads(lab("ctl", "doctor", "--json", status=1))["findings"]
+    assert [f["level"] for f in told if f["check"] == "on-link" and f"hybrid-mail/oxford-b ({CLIENT})" in f["text"]] == ["error"], told
+    assert f"set in the configuration: {CLIENT}" in lab("ctl", "zone", "hybrid-mail")

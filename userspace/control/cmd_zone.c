@@ -16,28 +16,37 @@ static json_t *addresses(const struct zone_exchanger *e)
 	return list;
 }
 
-static json_t *exchanger(const struct zone *z, const struct zone_exchanger *e, const char *unmapped)
+static json_t *exchanger(const struct zone *z, const struct zone_conf *conf,
+			 const struct zone_exchanger *e, const char *unmapped)
 {
 	const struct zone_exchanger *in_zone = zone_find(&z->answer, e->name);
+	const struct zone_server_conf *fixed = zone_server_conf(conf, e->name);
+	char text[ADDR_TEXT_SIZE];
 
-	return json_pack("{s:o, s:i, s:o, s:o, s:b, s:s, s:o}", "name", render_json_text(e->name),
-			 "preference", e->preference, "zone_preference",
+	return json_pack("{s:o, s:o, s:i, s:o, s:o, s:b, s:s, s:o}", "configured",
+			 fixed && !addr_is_zero(&fixed->address)
+				 ? json_string(addr_text(&fixed->address, text))
+				 : json_null(),
+			 "name", render_json_text(e->name), "preference", e->preference,
+			 "zone_preference",
 			 in_zone ? json_integer(in_zone->preference) : json_null(), "addresses",
 			 addresses(e), "alias", e->alias, "lookup", dns_result_name(e->result),
 			 "unmapped", *unmapped ? render_json_text(unmapped) : json_null());
 }
 
 /* Those in force, and those of the zone that are not. */
-static json_t *exchangers(const struct zone *z, const struct zone_map *map)
+static json_t *exchangers(const struct zone *z, const struct zone_conf *conf,
+			  const struct zone_map *map)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < z->in_force.n; i++)
-		json_array_append_new(list, exchanger(z, &z->in_force.list[i], map->unmapped[i]));
+		json_array_append_new(list,
+				      exchanger(z, conf, &z->in_force.list[i], map->unmapped[i]));
 	for (unsigned i = 0; z->has_answer && i < z->answer.n; i++)
 		if (!zone_find(&z->in_force, z->answer.list[i].name))
-			json_array_append_new(list,
-					      exchanger(z, &z->answer.list[i], "not in force yet"));
+			json_array_append_new(
+				list, exchanger(z, conf, &z->answer.list[i], "not in force yet"));
 	return list;
 }
 
@@ -79,7 +88,7 @@ json_t *render_zone(const struct model *m, const struct control_info *info, unsi
 			 z->has_answer ? json_boolean(z->secure) : json_null(), "answered",
 			 time_or_null(z->answer_wall_ms), "in_force_at",
 			 time_or_null(z->set_wall_ms), "exchange_online", zone_exchange_online(z),
-			 "exchangers", exchangers(z, info->zones->maps[service]), "tlsa",
+			 "exchangers", exchangers(z, &s->zone, info->zones->maps[service]), "tlsa",
 			 render_tlsa(m, info, s->probe));
 }
 

@@ -19,6 +19,8 @@ static void print_exchanger(const json_t *e)
 	printf("  %5lld  %-40s", field_number(e, "preference"), field_text(e, "name"));
 	json_array_foreach (json_object_get(e, "addresses"), i, address)
 		printf("%s%s", i ? ", " : " ", json_string_value(address));
+	if (*field_text(e, "configured"))
+		printf(" set in the configuration: %s", field_text(e, "configured"));
 	if (json_is_null(zone))
 		printf("  no longer in the zone");
 	else if (json_integer_value(zone) != field_number(e, "preference"))
@@ -27,7 +29,7 @@ static void print_exchanger(const json_t *e)
 		printf("  an alias (RFC 2181 section 10.3)");
 	putchar('\n');
 	if (json_is_string(json_object_get(e, "unmapped")))
-		printf("         no mail: %s\n", field_text(e, "unmapped"));
+		printf("         not used: %s\n", field_text(e, "unmapped"));
 }
 
 static void print_tlsa(const json_t *t)

@@ -124,6 +124,26 @@ static void print_all(const struct doctor *d)
 	       d->counts[DOCTOR_WARNING], d->counts[DOCTOR_OK], d->counts[DOCTOR_NOT_CHECKED]);
 }
 
+/* The configuration of a service with `mx` has no servers: those in force take the place of its tiers. */
+static void add_servers_of_dns(struct doctor *d)
+{
+	json_t *services = json_object_get(d->config, "services");
+	struct ctl_found f;
+	size_t i, k, n;
+
+	json_array_foreach (json_object_get(d->status, "services"), i, f.service) {
+		json_t *conf = json_object_get(services, field_text(f.service, "name"));
+		json_t *servers = json_object();
+
+		json_array_foreach (json_object_get(f.service, "tiers"), k, f.tier)
+			json_array_foreach (json_object_get(f.tier, "backends"), n, f.backend)
+				json_object_set(servers, field_text(f.backend, "name"), f.backend);
+		if (json_is_object(conf) && !json_is_object(json_object_get(conf, "tiers")))
+			json_object_set_new(conf, "tiers", json_pack("{s:O}", "mx", servers));
+		json_decref(servers);
+	}
+}
+
 /* Fills config and status as far as available. Returns the result of asking mxlbd. */
 static enum ctl_exit gather(struct doctor *d)
 {
@@ -136,6 +156,7 @@ static enum ctl_exit gather(struct doctor *d)
 		rc = link_is_dead(d->ctl->socket) ? CTL_NO_DAEMON : ctl_status(d->ctl, &d->status);
 	if (d->status)
 		rc = config_ask(d->ctl, &d->config);
+	add_servers_of_dns(d);
 	if (d->status || (rc && rc != CTL_NO_DAEMON))
 		return rc;
 	if (!conf_load(file, NULL, &config, &d->refused)) {
