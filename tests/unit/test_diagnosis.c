@@ -437,7 +437,7 @@ static void what_is_not_in_force_yet_and_what_gets_no_mail_is_named(void **state
 	       "zone: mail still goes there until that is certain",
 	       "wait, or see mxlbctl zone hybrid-mail");
 	serve_by_zone(b);
-	strcpy(map.unmapped[2], "resolves to the VIP 203.0.113.25; set its address below servers:");
+	strcpy(map.unmapped[2], "resolves to the VIP 203.0.113.25: set its address below servers:");
 	zone.in_force.list[1].alias = true;
 	expect(b, 0, FINDING_WARNING, "zone_unmapped",
 	       "hybrid-mail: nuneaton.example.net resolves to the VIP 203.0.113.25",
@@ -468,7 +468,7 @@ static void a_service_without_servers_of_dns_says_why(void **state)
 	expect(b, 0, FINDING_CRITICAL, "service_not_ready", "has not given any yet", "");
 	serve_by_zone(b);
 	s->n_backends = 0;
-	strcpy(map.unmapped[0], "resolves to the VIP 203.0.113.25; set its address below servers:");
+	strcpy(map.unmapped[0], "resolves to the VIP 203.0.113.25: set its address below servers:");
 	expect(b, 0, FINDING_CRITICAL, "service_not_ready",
 	       "does not answer: oxford-a.example.net resolves to the VIP 203.0.113.25",
 	       "set its address below servers:");

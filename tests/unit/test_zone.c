@@ -435,10 +435,10 @@ static void excluded_addresses_are_named_with_the_remedy(void **state)
 		const char *address, *why;
 	} rows[] = {
 		{"203.0.113.25",
-		 "resolves to the VIP 203.0.113.25; set its address below servers:"},
+		 "resolves to the VIP 203.0.113.25: set its address below servers:"},
 		{"203.0.113.5", "resolves to 203.0.113.5, an address of this box"},
 		{"198.51.100.1",
-		 "resolves to 198.51.100.1, which is outside within; set its address below servers:, or within:"},
+		 "resolves to 198.51.100.1, which is outside within: set its address below servers:, or within:"},
 		{"127.0.0.1", "resolves to 127.0.0.1, which is no host's address"},
 		{"224.0.0.1", "resolves to 224.0.0.1, which is no host's address"},
 		{"2001:db8::1", "has no IPv4 address"},

@@ -4,7 +4,7 @@
  *   2. Exchangers without a usable address, and aliases, are warnings: the first ones are named, the others counted.
  *   3. TLSA records that could not be looked up, that no server of the best tier matches or that are unusable. None at
  *      all is no fault.
- *   4. A cause that has its own remedy has it behind its last "; " (resolver.h).
+ *   4. A cause that has its own remedy has it behind its last "; " (resolver.h), an exchanger's behind ": set ".
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,8 +35,10 @@ static const char *const steps[] = {
 /* Rule 4. NULL: the cause has none. */
 static const char *own_remedy(const char *why)
 {
-	const char *found = NULL;
+	const char *found = strstr(why, ": set ");
 
+	if (found)
+		return found + 2;
 	for (const char *at = why; (at = strstr(at, "; ")); at += 2)
 		found = at + 2;
 	return found;

@@ -87,14 +87,14 @@ static bool may_use(const struct mapping *m, unsigned e, const struct addr *a)
 
 	addr_text(a, text);
 	if (zonemap_holds(m->box->vips, m->box->n_vips, a))
-		SAY(e, "resolves to the VIP %s; set its address below servers:", text);
+		SAY(e, "resolves to the VIP %s: set its address below servers:", text);
 	else if (addr_is_martian(a) || addr_is_zero(a))
 		SAY(e, "resolves to %s, which is no host's address", text);
 	else if (zonemap_holds(m->box->locals, m->box->n_locals, a))
 		SAY(e, "resolves to %s, an address of this box", text);
 	else if (!is_within(m, a))
 		SAY(e,
-		    "resolves to %s, which is outside within; set its address below servers:, or within:",
+		    "resolves to %s, which is outside within: set its address below servers:, or within:",
 		    text);
 	else
 		return true;
