@@ -426,7 +426,7 @@ kernels-build:
 	$(Q)+layout=$$(awk '/define MXLB_LAYOUT/ {print $$3 + 1}' include/mxlb/abi.h) && \
 		$(MAKE) --no-print-directory B=$(VMS)/layout$$layout CPPFLAGS=-DMXLB_LAYOUT=$$layout all
 	$(Q)rm -rf $(VMS)/deb
-	$(Q)DEB_BUILD_OPTIONS=noautodbgsym scripts/make-deb $(VMS)/deb >/dev/null
+	$(Q)MAKEFLAGS= DEB_BUILD_OPTIONS=noautodbgsym scripts/make-deb $(VMS)/deb >/dev/null
 
 check-kernels:
 	$(Q)scripts/install-deps build lab test deb vm
