@@ -78,8 +78,7 @@ def test_a_zone_whose_names_are_the_vip_gives_order_and_the_configuration_addres
     site.balancer.start()
     site.wait_state("current")
     assert site.tiers() == {} and site.balancer.service()["state"] == "not-ready"
-    assert {e["unmapped"] for e in site.exchangers().values()} == {
-        "resolves to the VIP 203.0.113.25: set its address below servers:"}
+    assert all("set its address below servers" in e["unmapped"] for e in site.exchangers().values())
     servers = "\n    servers: {" + ", ".join(f"{name}: {{address: 203.0.113.{11 + i}}}" for i, name in enumerate(SERVERS)) + "}"
     text = site.lab.config_file.read_text()
     site.lab.config_file.write_text(text.replace("    mx: hybrid.example.net", f"    mx: hybrid.example.net{servers}", 1))

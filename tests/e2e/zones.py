@@ -6,12 +6,13 @@ import json
 import os
 import re
 import shutil
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from lab import OXFORD, ROOT, VIP, Balancer, Traffic, command, wait_until
+from lab import OXFORD, ROOT, SERVERS, VIP, Balancer, Traffic, command, wait_until
 
 MX = "hybrid.example.net"
 SERVICES = ("hybrid-mail", "hybrid-mail6")
@@ -104,6 +105,21 @@ def by_zone(balancer, dns):
     balancer.configure()
 
 
+class Mail(Traffic):
+    def wait_seen(self, servers, seconds=SETTLE_S):
+        """Waits until these servers and no others greet a dozen connections in a row."""
+        since = time.monotonic()
+
+        def met():
+            nonlocal since
+            attempts = self.attempts(since)
+            seen = {a.server for a in attempts}
+            if seen - set(servers):
+                since = time.monotonic()
+            return len(attempts) > 12 and seen == set(servers)
+        wait_until(met, seconds, f"greetings from {servers} and no others")
+
+
 class Site:
     """A lab with a zone, and mxlbd by it."""
 
@@ -141,6 +157,16 @@ class Site:
         except AssertionError as late:
             raise AssertionError(f"{late}: {self.tiers(service)}, {self.zone(service)}\n{self.balancer.log()}") from None
 
+    def shrink_to_article(self, n):
+        """From n exchangers, which are so many more that the way back has to be accepted."""
+        self.dns.change(RECORDS)
+        for service in SERVICES:
+            self.wait(service, lambda: f"only 3 of {n} " in self.zone(service)["why"], "the way back is held")
+            assert not self.balancer.ask(f"zone {service} accept").strip()
+
+    def is_settled(self, service):
+        return set(self.exchangers(service)) == set(SERVERS) and self.state(service) == "current" and not self.zone(service)["differs"]
+
     def read(self):
         """Both zones are looked up at once; `mxlbctl zone S read` would wait for the answer."""
         for service in SERVICES:
@@ -151,10 +177,9 @@ class Site:
         self.dns.trust()
         self.dns.resolver(True)
         self.dns.change(records)
-        self.wait_tiers(ARTICLE)
-        self.wait_state("current")
         for service in SERVICES:
-            self.wait(service, lambda: not self.zone(service)["differs"], "nothing is missing any more")
+            self.wait(service, lambda: self.is_settled(service), "all is as in the article")
+        self.wait_tiers(ARTICLE)
         self.balancer.wait_all_up()
 
     def events(self, kind):
@@ -168,7 +193,7 @@ class Site:
     @contextmanager
     def mail(self, address=VIP):
         """Connections to the VIP; each has to be greeted."""
-        with Traffic(self.lab, address) as traffic:
+        with Mail(self.lab, address) as traffic:
             yield traffic
         refused = [a for a in traffic.attempts() if not a.server]
         assert refused == [], f"{len(refused)} of {len(traffic.attempts())} connections"
