@@ -150,6 +150,14 @@ static void a_bogus_answer_keeps_the_last_good_records(void **state)
 	bogus.bogus = true;
 	assert_true(tlsaset_answered(&s, &good, "", &v));
 	assert_false(tlsaset_answered(&s, &good, "", &v));
+	good = tlsa_answer(true, "311301");
+	assert_true(tlsaset_answered(&s, &good, "", &v));
+	good.records[2] = good.records[0]; /* name servers rotate them */
+	good.records[0] = good.records[1];
+	good.records[1] = good.records[2];
+	assert_false(tlsaset_answered(&s, &good, "", &v));
+	good = tlsa_answer(true, "311");
+	assert_true(tlsaset_answered(&s, &good, "", &v));
 	assert_true(tlsaset_answered(&s, &bogus, "", &v));
 	assert_int_equal(s.n, 1);
 	assert_int_equal(s.due_ms, 1000 + REFRESH_MIN_MS / 6);

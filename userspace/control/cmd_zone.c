@@ -84,7 +84,7 @@ json_t *render_zone(const struct model *m, const struct control_info *info, unsi
 			 render_json_text(s->zone.mx), "lookups", (json_int_t)lookups, "state",
 			 zone_state_name(z->state), "why",
 			 render_json_text(z->state == ZONE_CURRENT ? "" : z->why), "differs",
-			 zone_differs(z), "secure",
+			 zone_differs(z) || info->zones->unapplied, "secure",
 			 z->has_answer ? json_boolean(z->secure) : json_null(), "answered",
 			 time_or_null(z->answer_wall_ms), "in_force_at",
 			 time_or_null(z->set_wall_ms), "exchange_online", zone_exchange_online(z),

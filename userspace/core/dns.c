@@ -40,7 +40,7 @@ const char *dns_result_text(enum dns_result r)
 
 enum dns_result dns_judge(const struct dns_answer *a, enum dnssec policy)
 {
-	if (a->bogus)
+	if (a->bogus && policy != DNSSEC_OFF)
 		return DNS_BOGUS;
 	if (a->rcode != RCODE_NOERROR && a->rcode != RCODE_NXDOMAIN)
 		return DNS_SERVFAIL;

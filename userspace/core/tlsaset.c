@@ -7,6 +7,7 @@
  *   5. More usable records than fit are an error, because leaving one out could fail the server that has its key.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "core/tlsaset.h"
 #include "core/zone.h"
@@ -78,6 +79,11 @@ static uint64_t due(struct tlsaset *s, enum tlsaset_state state, const struct tl
 	return v->now_ms + ms - v->random % (ms / 10 + 1);
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct tlsa));
+}
+
 bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, const char *none,
 		      const struct tlsaset_view *v)
 {
@@ -91,6 +97,7 @@ bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, const char 
 	s->last = a ? dns_judge(a, DNSSEC_PREFER) : *none ? DNS_LOCAL : DNS_TIMEOUT;
 	s->lookups[s->last]++;
 	state = judge(a, s->last, none, list, &n, why, sizeof(why));
+	qsort(list, n, sizeof(*list), by_bytes); /* name servers rotate records */
 	s->due_ms = due(s, state, v, a ? a->ttl_s : 0);
 	changed = state != s->state || strcmp(why, s->why);
 	if (state != TLSASET_KEPT) {

@@ -8,9 +8,9 @@
  *   3. If the address lookups of an exchanger fail, its last addresses stay; the rest of the answer counts.
  *   4. What is added or has another preference is applied at once, but at most one change in 2m. What is missing stays
  *      until it was missing in two answers in a row and for 4m.
- *   5. An answer that has fewer than half of the exchangers in force, or a change that would remove every server that
- *      takes mail now, is held back (`held`) until an operator accepts it or the answer is another one.
- *   6. The first set is applied as it is.
+ *   5. An answer that has fewer than half of the exchangers in force, or a change that would leave no server, or none of
+ *      those that take mail now, is held back (`held`) until an operator accepts it or the answer is another one.
+ *   6. The first set of a service that has no servers yet is applied as it is. One that replaces `tiers` is a change.
  *   7. An exchanger that gets no mail, or is an alias, is reported when that is new.
  *   8. The next lookup is due at the lowest TTL, between m and refresh-max, and up to 10 % earlier.
  */
@@ -153,6 +153,10 @@ static const char *objection(const struct zone *z, const struct zone_view *v,
 {
 	unsigned left = 0;
 
+	if (!next->n && v->service->n_backends) {
+		snprintf(why, ZONE_WHY_SIZE, "no exchanger has an address that can be used");
+		return why;
+	}
 	for (unsigned i = 0; i < z->in_force.n; i++)
 		left += zone_find(&z->answer, z->in_force.list[i].name) != NULL;
 	if (2 * left < z->in_force.n) {
@@ -251,13 +255,13 @@ static unsigned zone_decide(struct zone *z, const struct zone_view *v, struct zo
 
 	*was = *map;
 	servers_of(next, v, map);
-	if (!z->has_set)
-		return zone_apply(z, v, next, was, map, true); /* rule 6 */
-	no = objection(z, v, map, why);
+	no = objection(z, v, map, why); /* rule 6: also to the first set */
 	if (no) {
 		*map = *was;
 		return zone_set_state(z, ZONE_HELD, no, v);
 	}
+	if (!z->has_set)
+		return zone_apply(z, v, next, was, map, true);
 	if (zone_same_servers(was, map)) {
 		unsigned news = has_news(z, was, next, map) ? ZONE_TELL : 0;
 

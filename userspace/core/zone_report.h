@@ -11,6 +11,7 @@ struct zone_report {
 	const struct zone_map *maps[MXLB_MAX_SERVICES];
 	const struct tlsaset *tlsasets[CONFIG_MAX_PROBES]; /* NULL: it has no tlsa-name */
 	bool tlsa_unmatched[CONFIG_MAX_PROBES];		   /* no server of the best tier matches */
+	bool unapplied; /* what was decided could not be applied yet */
 };
 
 #endif

@@ -11,7 +11,7 @@
 #define POLL_MS 100
 #define READ_S	20 /* the resolver's child starts, then two rounds of lookups of 5 s each */
 
-static void print_exchanger(const json_t *e)
+static void print_exchanger(const json_t *e, bool answered)
 {
 	const json_t *zone = json_object_get(e, "zone_preference"), *address;
 	size_t i;
@@ -21,7 +21,9 @@ static void print_exchanger(const json_t *e)
 		printf("%s%s", i ? ", " : " ", json_string_value(address));
 	if (*field_text(e, "configured"))
 		printf(" set in the configuration: %s", field_text(e, "configured"));
-	if (json_is_null(zone))
+	if (!answered)
+		; /* what the zone says is not known */
+	else if (json_is_null(zone))
 		printf("  no longer in the zone");
 	else if (json_integer_value(zone) != field_number(e, "preference"))
 		printf("  in the zone: %lld", (long long)json_integer_value(zone));
@@ -66,7 +68,7 @@ static void print_zone(const char *service, const json_t *z)
 	       json_is_null(json_object_get(z, "in_force_at")) ? "never"
 							       : field_text(z, "in_force_at"));
 	json_array_foreach (json_object_get(z, "exchangers"), i, e)
-		print_exchanger(e);
+		print_exchanger(e, json_is_string(json_object_get(z, "answered")));
 	printf("  Exchange Online: %s\n", field_text(z, "exchange_online"));
 	json_array_foreach (json_object_get(z, "held"), i, e)
 		printf("  held back: %s\n", json_string_value(e));

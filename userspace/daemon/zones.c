@@ -19,6 +19,8 @@
 #include "util/log.h"
 #include "zone/zone_store.h"
 
+#define ADDRESSES_MS 1000
+
 static void zones_free_entry(struct zone_entry *e)
 {
 	if (e)
@@ -43,6 +45,23 @@ static bool is_kept(const void *entry, void *const *list, unsigned n)
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events);
+
+/* The file was read again: what a lookup under way was begun with may be another than it says now. */
+static void look_up_all_again(struct daemon *d)
+{
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
+		struct zone_entry *e = d->zones->entries[i];
+
+		if (!e)
+			continue;
+		lookup_cancel(e->round);
+		e->round = NULL;
+		e->zone.due_ms = 0;
+	}
+	for (unsigned i = 0; i < CONFIG_MAX_PROBES; i++)
+		if (d->zones->tlsa[i])
+			d->zones->tlsa[i]->set.due_ms = 0;
+}
 
 static bool make_zones(struct daemon *d)
 {
@@ -81,9 +100,14 @@ void zones_commit(struct daemon *d, struct zones_draft *draft, zones_replace_fn 
 	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
 		if (draft->maps[i])
 			d->zones->entries[i]->map = *draft->maps[i];
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
+		if (draft->sets[i])
+			d->zones->entries[i]->zone.in_force = *draft->sets[i]; /* with names */
 	memset(draft->new_entry, 0, sizeof(draft->new_entry));
 	memset(draft->new_tlsa, 0, sizeof(draft->new_tlsa));
 	zones_drop(draft);
+	if (!d->config->from_zone)
+		look_up_all_again(d);
 	resolver_set(d->zones->resolver, &d->config->dns);
 	if (d->model)
 		zones_schedule(d);
@@ -209,8 +233,11 @@ static unsigned zones_decide(struct daemon *d, struct zone_entry *e, const struc
 	struct zone_box *box;
 	unsigned act;
 
-	if (!make_view(d, e, &v, &box, takers))
+	if (!make_view(d, e, &v, &box, takers)) {
+		if (e->zone.again_ms)
+			e->zone.again_ms = clock_now().mono_ms + d->config->dns.refresh_min_ms;
 		return 0;
+	}
 	act = who ? zone_accept(&e->zone, &v, &e->map)
 	      : a ? zone_answered(&e->zone, a, &v, &e->map)
 		  : zone_consider(&e->zone, &v, &e->map);
@@ -253,6 +280,42 @@ static void earlier(uint64_t *first, uint64_t at)
 		*first = at;
 }
 
+/*
+ * A set that gives no server, as at a boot before the interfaces have addresses: then everything is outside `within`.
+ * Looked at again until it gives one, because there may be no answer for long.
+ */
+static bool waits_for_addresses(const struct zone_entry *e)
+{
+	return e && e->zone.has_set && e->zone.in_force.n && !e->map.n;
+}
+
+static bool any_waits_for_addresses(const struct daemon *d)
+{
+	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
+		if (waits_for_addresses(d->zones->entries[i]))
+			return true;
+	return false;
+}
+
+static bool has_addresses_now(const struct daemon *d, unsigned i)
+{
+	const struct zone_entry *e = d->zones->entries[i];
+	struct zone_set *set = malloc(sizeof(*set));
+	struct zone_map *map = malloc(sizeof(*map));
+	struct zone_box *box = zone_box_make(d->config);
+	bool has = false;
+
+	if (set && map && box) {
+		*set = e->zone.in_force;
+		zone_servers(set, &d->config->services[i], box, zones_room_for(d->config, i), map);
+		has = map->n;
+	}
+	free(set);
+	free(map);
+	zone_box_free(box);
+	return has;
+}
+
 /* When the timer is due; looks up what is due now. */
 void zones_schedule(struct daemon *d)
 {
@@ -278,6 +341,8 @@ void zones_schedule(struct daemon *d)
 	}
 	if (d->zones->unapplied)
 		earlier(&first, now + d->config->dns.refresh_min_ms);
+	if (any_waits_for_addresses(d))
+		earlier(&first, now + ADDRESSES_MS);
 	ev_timer_stop(d->loop, &d->zones->tick);
 	ev_timer_set(&d->zones->tick, first > now ? (double)(first - now) / 1000.0 : 0, 0);
 	ev_timer_start(d->loop, &d->zones->tick);
@@ -294,6 +359,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	for (unsigned i = 0; i < d->config->n_services; i++) {
 		struct zone_entry *e = d->zones->entries[i];
 
+		if (waits_for_addresses(e) && has_addresses_now(d, i))
+			zones_bring_into_force(d, "zone");
 		if (e && e->zone.again_ms && e->zone.again_ms <= now)
 			zones_decide(d, e, NULL, NULL);
 	}
@@ -339,6 +406,7 @@ const struct zone_report *zones_report(struct daemon *d)
 		z->report.tlsasets[i] = z->tlsa[i] ? &z->tlsa[i]->set : NULL;
 		z->report.tlsa_unmatched[i] = z->tlsa[i] && z->tlsa[i]->unmatched;
 	}
+	z->report.unapplied = z->unapplied;
 	return &z->report;
 }
 

@@ -48,11 +48,14 @@ static int fill_service(struct daemon *d, struct config *c, unsigned i, struct z
 
 	if (e->zone.has_set) {
 		draft->maps[i] = calloc(1, sizeof(*draft->maps[i]));
-		if (!draft->maps[i])
+		draft->sets[i] = malloc(sizeof(*draft->sets[i]));
+		if (!draft->maps[i] || !draft->sets[i])
 			return -ENOMEM;
-		zone_servers(&e->zone.in_force, s, box, zones_room_for(c, i), draft->maps[i]);
-		return zones_set_backends(s, draft->maps[i]->servers, draft->maps[i]->n);
-	}
+		*draft->sets[i] = e->zone.in_force;
+		zone_servers(draft->sets[i], s, box, zones_room_for(c, i), draft->maps[i]);
+		if (draft->maps[i]->n || !was || !was->n_backends)
+			return zones_set_backends(s, draft->maps[i]->servers, draft->maps[i]->n);
+	} /* servers are not given up for none */
 	if (was && was != s && addr_equal(&was->address, &s->address)) /* rule 3 */
 		return zones_set_backends(s, was->backends, was->n_backends);
 	return 0;
@@ -184,6 +187,6 @@ void zones_drop(struct zones_draft *draft)
 		if (draft->new_tlsa[i])
 			free(draft->tlsa[i]);
 	for (unsigned i = 0; draft && i < MXLB_MAX_SERVICES; i++)
-		free(draft->maps[i]);
+		free(draft->maps[i]), free(draft->sets[i]);
 	free(draft);
 }

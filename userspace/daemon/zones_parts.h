@@ -40,6 +40,7 @@ struct zones_draft {
 	struct tlsa_entry *tlsa[CONFIG_MAX_PROBES];
 	struct zone_map
 		*maps[MXLB_MAX_SERVICES]; /* the entries' own, once committed; NULL: as before */
+	struct zone_set *sets[MXLB_MAX_SERVICES]; /* the sets of those maps, with names */
 	bool new_entry[MXLB_MAX_SERVICES], new_tlsa[CONFIG_MAX_PROBES];
 };
 

@@ -88,6 +88,13 @@ void lookup_read_mx(const struct dns_answer *a, enum dnssec policy, struct zone_
 	zone_sort(&out->set);
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct zone_address *x = a, *y = b;
+
+	return memcmp(&x->addr, &y->addr, sizeof(x->addr));
+}
+
 void lookup_read_addresses(const struct dns_answer *a, enum dnssec policy, enum dns_type type,
 			   struct zone_exchanger *e, struct zone_answer *out)
 {
@@ -97,6 +104,8 @@ void lookup_read_addresses(const struct dns_answer *a, enum dnssec policy, enum 
 	/* two families: what could not be looked up counts, then what has addresses */
 	if (r > DNS_NXDOMAIN || (e->result <= DNS_NXDOMAIN && !e->n))
 		e->result = r;
+	if (r > DNS_NXDOMAIN)
+		out->ttl_s = 0; /* soon again */
 	if (!a)
 		return;
 	out->secure &= a->secure;
@@ -105,6 +114,8 @@ void lookup_read_addresses(const struct dns_answer *a, enum dnssec policy, enum 
 	for (unsigned i = 0; r == DNS_OK && i < a->n && e->n < ZONE_MAX_ADDRESSES; i++)
 		if (!dns_address(type, &a->records[i], &addr))
 			e->addresses[e->n++] = (struct zone_address){.addr = addr};
+	qsort(e->addresses, e->n, sizeof(*e->addresses),
+	      by_address); /* name servers rotate records */
 }
 
 static void lookup_finish(struct lookup_round *l)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include "probe/leaving.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -24,6 +25,7 @@
 #define ANCHORS_MAX   64 /* records in all files */
 #define GRACE_MS      200
 #define WHY_SIZE      200
+#define NO_ANCHOR     "no trust anchor; install dns-root-data, or set dns.trust-anchors"
 
 struct lookup {
 	TAILQ_ENTRY(lookup) link;
@@ -47,7 +49,8 @@ struct resolver {
 	ev_timer sweep, begin;
 	struct leaving leaving;
 	struct lookups queued, sent;
-	unsigned n, n_sent;
+	unsigned n, n_sent, n_anchors; /* lookups; records sent to this child */
+	char why[WHY_SIZE];	       /* of -ENODATA */
 	uint32_t last_id;
 	struct message_answer answer;
 	struct dns_answer parsed;
@@ -107,39 +110,54 @@ static int send_forwards(struct resolver *r)
 	return err;
 }
 
-/* Each line that is neither empty nor a comment is a record. */
-static int send_anchors_of(struct resolver *r, const char *path, unsigned *n)
+/* Each line that is neither empty nor a comment is a record. -ENODATA: there is none, and .why reports it. */
+static int send_anchors_of(struct resolver *r, const char *path)
 {
+	unsigned before = r->n_anchors;
 	FILE *f = fopen(path, "re");
 	char line[MESSAGE_TEXT_SIZE];
 	int err = 0;
 
-	while (f && !err && *n < ANCHORS_MAX && fgets(line, sizeof(line), f)) {
+	while (f && !err && r->n_anchors < ANCHORS_MAX && fgets(line, sizeof(line), f)) {
 		line[strcspn(line, ";\r\n")] = '\0';
 		if (line[strspn(line, " \t")] == '\0')
 			continue;
 		err = resolver_send_request(r, MESSAGE_ANCHOR, 0, 0, line);
-		(*n)++;
+		r->n_anchors++;
+	}
+	if (!f || (!err && r->n_anchors == before)) {
+		snprintf(r->why, sizeof(r->why), "trust anchor %.140s: %s", path,
+			 f ? "it has no record" : strerror(errno));
+		err = -ENODATA;
 	}
 	if (f)
 		fclose(f);
-	else
-		log_warn("event=trust_anchor_unreadable file=%s error=\"%s\"", path,
-			 strerror(errno));
 	return err;
+}
+
+static bool wants_tlsa(const struct resolver *r)
+{
+	const struct lookup *l;
+
+	TAILQ_FOREACH (l, &r->queued, link)
+		if (l->type == DNS_TLSA)
+			return true;
+	return false;
 }
 
 static int send_anchors(struct resolver *r)
 {
-	unsigned n = 0;
 	int err = 0;
 
-	if (r->conf.dnssec == DNSSEC_OFF)
+	r->n_anchors = 0;
+	if (r->conf.dnssec == DNSSEC_OFF && !wants_tlsa(r))
 		return 0;
+	if (!r->conf.n_anchors && access(SYSTEM_ANCHOR, F_OK))
+		return 0; /* unsigned zones need none; for TLSA records see send_queued() */
 	if (!r->conf.n_anchors)
-		return send_anchors_of(r, SYSTEM_ANCHOR, &n);
+		return send_anchors_of(r, SYSTEM_ANCHOR);
 	for (unsigned i = 0; i < r->conf.n_anchors && !err; i++)
-		err = send_anchors_of(r, r->conf.anchors[i], &n);
+		err = send_anchors_of(r, r->conf.anchors[i]);
 	return err;
 }
 
@@ -196,6 +214,11 @@ static void send_queued(struct resolver *r)
 	struct lookup *l;
 
 	while (r->ready && r->n_sent < RESOLVER_OPEN_MAX && (l = TAILQ_FIRST(&r->queued))) {
+		if (l->type == DNS_TLSA && !r->n_anchors) { /* no answer could be secure */
+			TAILQ_REMOVE(&r->queued, l, link);
+			resolver_finish(r, l, NULL, NO_ANCHOR);
+			continue;
+		}
 		if (resolver_send_request(r, MESSAGE_LOOKUP, l->id, l->type, l->name))
 			return; /* the child does not read; the deadline of the others ends it */
 		TAILQ_REMOVE(&r->queued, l, link);
@@ -302,6 +325,8 @@ static void on_begin(struct ev_loop *loop, ev_timer *timer, int events)
 	ev_timer_again(r->loop, &r->sweep);
 	if (err == -ENOENT)
 		resolver_fail(r, RESOLV_CONF " names no resolver; set dns.resolvers");
+	else if (err == -ENODATA)
+		resolver_fail(r, r->why);
 	else if (err)
 		resolver_fail(r, "the resolver child could not be started");
 	resolver_go_on(r);

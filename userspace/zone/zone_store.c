@@ -10,6 +10,8 @@
 #include "util/statefile.h"
 #include "zone/zone_store.h"
 
+#define FILE_MAX (1 << 20) /* bytes */
+
 static bool path_of(const char *folder, const char *name, bool make, char path[STATEFILE_PATH_SIZE])
 {
 	const char *dir = statefile_dir();
@@ -69,13 +71,20 @@ void store_zone(const char *service, const char *mx, const struct zone *z)
 static json_t *read_json(const char *folder, const char *name, const char *key, const char *of)
 {
 	char path[STATEFILE_PATH_SIZE];
-	json_t *json = path_of(folder, name, false, path)
-			       ? json_load_file(path, JSON_REJECT_DUPLICATES, NULL)
-			       : NULL;
-	const char *is = json_string_value(json_object_get(json, key));
+	json_error_t error = {.text = "larger than 1 MiB"};
+	json_t *json = NULL;
+	struct stat st;
+	const char *is;
 
+	if (!path_of(folder, name, false, path) || stat(path, &st))
+		return NULL;
+	if (st.st_size <= FILE_MAX)
+		json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+	is = json_string_value(json_object_get(json, key));
 	if (is && !strcmp(is, of))
 		return json;
+	if (!json)
+		log_warn("event=zone_file_unreadable file=%s error=\"%s\"", path, error.text);
 	json_decref(json);
 	return NULL;
 }
