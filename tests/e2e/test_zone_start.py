@@ -93,6 +93,54 @@ def test_a_zone_whose_names_are_the_vip_gives_order_and_the_configuration_addres
     assert site.tiers("hybrid-mail6") == {}
 
 
+def test_a_change_from_tiers_to_a_zone_that_gives_no_server_is_held(site):
+    """Every exchanger resolves to the VIP. Mail goes on by the servers that the tiers had."""
+    site.dns.change(PUBLIC)
+    site.dns.forget()
+    by_zone = site.lab.config_file.read_text()
+    tiers = "\n".join(f"      {preference}:\n" + "\n".join(f"        {name}: {{address: 203.0.113.{11 + SERVERS.index(name)}}}" for name in names)
+                      for preference, names in ARTICLE.items())
+    site.lab.config_file.write_text(by_zone.replace("    mx: hybrid.example.net", f"    tiers:\n{tiers}", 1))
+    site.balancer.start()
+    site.balancer.wait_for({name: "up" for name in SERVERS}, 30)
+    with site.mail() as traffic:
+        traffic.wait_seen(OXFORD)
+        site.lab.config_file.write_text(by_zone)
+        site.lab("ctl", "reload")
+        site.wait_state("held", ["hybrid-mail"])
+        assert "no exchanger has an address that can be used" in site.lab("ctl", "zone", "hybrid-mail", status=1)
+        assert site.tiers() == ARTICLE
+        traffic.wait_seen(OXFORD)
+
+
+def test_a_start_before_the_interface_has_its_address_has_servers_once_it_has_one(site):
+    """A boot: everything in the stored set is outside `within`, and DNS is dead."""
+    site.begin()
+    site.dns.resolver(False)
+    assert site.balancer.stop() == 0
+    site.lab.undo.callback(site.lab.within, "lb", "ip", "route", "replace", "default", "via", "203.0.113.1")
+    site.lab.undo.callback(site.lab.within, "lb", "ip", "addr", "replace", "203.0.113.5/24", "dev", "eth0")
+    site.lab.within("lb", "ip", "addr", "del", "203.0.113.5/24", "dev", "eth0")
+    site.balancer.start()
+    site.wait_state("kept")
+    assert site.tiers() == {} and site.tiers("hybrid-mail6") == ARTICLE
+    site.lab.within("lb", "ip", "addr", "add", "203.0.113.5/24", "dev", "eth0")
+    site.lab.within("lb", "ip", "route", "replace", "default", "via", "203.0.113.1")
+    site.wait_tiers(ARTICLE, ["hybrid-mail"])
+    site.balancer.wait_all_up()
+    assert site.state() == "kept"
+
+
+def test_a_trust_anchor_without_a_record_is_an_error_that_names_the_file(site):
+    site.begin()
+    site.dns.trust("empty")
+    site.wait_state("kept")
+    assert f"trust anchor {site.dns.anchor}: it has no record" in site.zone()["why"]
+    assert site.tiers() == ARTICLE and site.lab("ctl", "zone", status=1)
+    site.dns.trust()
+    site.wait_state("current")
+
+
 @pytest.fixture
 def farend(lab):
     lab.farend("nuneaton")

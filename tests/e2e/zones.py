@@ -70,8 +70,8 @@ class Zone:
 
     def trust(self, how="own"):
         """The trust anchor, which mxlbd reads before each lookup: with the one of another key every answer is bogus, with none
-        every answer counts as not signed."""
-        self.anchor.write_text({"own": self.own_anchor, "none": f"elsewhere.example. DS 1 13 2 {1:064}\n",
+        every answer counts as not signed, and a file without a record is an error."""
+        self.anchor.write_text({"own": self.own_anchor, "empty": "; nothing\n", "none": f"elsewhere.example. DS 1 13 2 {1:064}\n",
                                 "other": re.sub(r"[0-9a-fA-F]{64}", "00" * 32, self.own_anchor)}[how])
 
     def forget(self):
