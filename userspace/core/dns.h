@@ -55,7 +55,7 @@ struct dns_mx {
 
 const char *dns_result_name(enum dns_result r); /* "ok", "servfail" */
 const char *dns_result_text(enum dns_result r); /* in words; DNS_OK: "" */
-/* Bogus comes first, because bogus answers have data. */
+/* Bogus comes first, because bogus answers have data. With DNSSEC_OFF they count as any other. */
 enum dns_result dns_judge(const struct dns_answer *a, enum dnssec policy);
 
 /*

@@ -19,7 +19,8 @@
 #include "util/log.h"
 #include "zone/zone_store.h"
 
-#define ADDRESSES_MS 1000
+#define ADDRESSES_MS \
+	1000 /* between two looks for addresses of the interfaces, while a set gives no server */
 
 static void zones_free_entry(struct zone_entry *e)
 {
@@ -46,7 +47,15 @@ static bool is_kept(const void *entry, void *const *list, unsigned n)
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events);
 
-/* The file was read again: what a lookup under way was begun with may be another than it says now. */
+static bool wants_tlsa(const struct config *c)
+{
+	for (unsigned i = 0; i < c->n_probes; i++)
+		if (c->probes[i].tlsa_name[0])
+			return true;
+	return false;
+}
+
+/* The file was read again. A lookup under way was begun with the settings of the old one. */
 static void look_up_all_again(struct daemon *d)
 {
 	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
@@ -108,7 +117,7 @@ void zones_commit(struct daemon *d, struct zones_draft *draft, zones_replace_fn 
 	zones_drop(draft);
 	if (!d->config->from_zone)
 		look_up_all_again(d);
-	resolver_set(d->zones->resolver, &d->config->dns);
+	resolver_set(d->zones->resolver, &d->config->dns, wants_tlsa(d->config));
 	if (d->model)
 		zones_schedule(d);
 }

@@ -53,10 +53,11 @@ static int fill_service(struct daemon *d, struct config *c, unsigned i, struct z
 			return -ENOMEM;
 		*draft->sets[i] = e->zone.in_force;
 		zone_servers(draft->sets[i], s, box, zones_room_for(c, i), draft->maps[i]);
-		if (draft->maps[i]->n || !was || !was->n_backends)
+		if (draft->maps[i]->n)
 			return zones_set_backends(s, draft->maps[i]->servers, draft->maps[i]->n);
-	} /* servers are not given up for none */
-	if (was && was != s && addr_equal(&was->address, &s->address)) /* rule 3 */
+	}
+	/* Rule 3, and servers in force are not given up for a set that gives none. */
+	if (was && was != s && addr_equal(&was->address, &s->address))
 		return zones_set_backends(s, was->backends, was->n_backends);
 	return 0;
 }
@@ -186,7 +187,9 @@ void zones_drop(struct zones_draft *draft)
 	for (unsigned i = 0; draft && i < CONFIG_MAX_PROBES; i++)
 		if (draft->new_tlsa[i])
 			free(draft->tlsa[i]);
-	for (unsigned i = 0; draft && i < MXLB_MAX_SERVICES; i++)
-		free(draft->maps[i]), free(draft->sets[i]);
+	for (unsigned i = 0; draft && i < MXLB_MAX_SERVICES; i++) {
+		free(draft->maps[i]);
+		free(draft->sets[i]);
+	}
 	free(draft);
 }

@@ -42,6 +42,7 @@ TAILQ_HEAD(lookups, lookup);
 struct resolver {
 	struct ev_loop *loop;
 	struct dns_conf conf;
+	bool tlsa; /* TLSA records are looked up, too: validated whatever .conf.dnssec is */
 	struct spawned proc; /* .fd -1: there is none */
 	bool ready;
 	uint64_t ready_by_ms;
@@ -135,22 +136,12 @@ static int send_anchors_of(struct resolver *r, const char *path)
 	return err;
 }
 
-static bool wants_tlsa(const struct resolver *r)
-{
-	const struct lookup *l;
-
-	TAILQ_FOREACH (l, &r->queued, link)
-		if (l->type == DNS_TLSA)
-			return true;
-	return false;
-}
-
 static int send_anchors(struct resolver *r)
 {
 	int err = 0;
 
 	r->n_anchors = 0;
-	if (r->conf.dnssec == DNSSEC_OFF && !wants_tlsa(r))
+	if (r->conf.dnssec == DNSSEC_OFF && !r->tlsa)
 		return 0;
 	if (!r->conf.n_anchors && access(SYSTEM_ANCHOR, F_OK))
 		return 0; /* unsigned zones need none; for TLSA records see send_queued() */
@@ -353,9 +344,10 @@ int resolver_ask(struct resolver *r, const char *name, enum dns_type type, resol
 	return 0;
 }
 
-void resolver_set(struct resolver *r, const struct dns_conf *conf)
+void resolver_set(struct resolver *r, const struct dns_conf *conf, bool tlsa)
 {
 	r->conf = *conf;
+	r->tlsa = tlsa;
 }
 
 /* A killed one was slow to leave; more is worth a line. */

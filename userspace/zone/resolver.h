@@ -24,8 +24,8 @@ typedef void resolver_done_fn(void *ctx, const struct dns_answer *a, const char 
 
 int resolver_new(struct ev_loop *loop, struct resolver **out);
 void resolver_free(struct resolver *r); /* without callbacks; NULL is fine */
-/* The settings of the next child: copied. */
-void resolver_set(struct resolver *r, const struct dns_conf *conf);
+/* The settings of the next child: copied. tlsa: it is to validate, whatever .dnssec is, because only secure records count. */
+void resolver_set(struct resolver *r, const struct dns_conf *conf, bool tlsa);
 /* The callback is called once, never from within. 0 or -ENOMEM. */
 int resolver_ask(struct resolver *r, const char *name, enum dns_type type, resolver_done_fn *done,
 		 void *ctx);
