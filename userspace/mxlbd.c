@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,22 @@ static enum exit_code test_load(void)
 	return code;
 }
 
+/* What is valid, but not on this machine, or not yet. */
+static void print_warnings(const char *file, const struct config *c)
+{
+	if (config_needs_dns(c) && !resolver_has_library())
+		fprintf(stderr,
+			"%s: warning: mx and tlsa-name: no name can be looked up on this "
+			"machine: install libunbound8\n",
+			file);
+	for (unsigned i = 0; i < c->n_interfaces; i++)
+		if (!if_nametoindex(c->interfaces[i].name))
+			fprintf(stderr,
+				"%s: warning: interface %s does not exist on this machine: mxlbd "
+				"will not start without it\n",
+				file, c->interfaces[i].name);
+}
+
 int main(int argc, char **argv)
 {
 	struct config *config = NULL;
@@ -177,11 +194,7 @@ int main(int argc, char **argv)
 	if (a.pinned)
 		return daemon_answer_stopped(a.file, config, a.pinned);
 	if (a.test) {
-		if (config_needs_dns(config) && !resolver_has_library())
-			fprintf(stderr,
-				"%s: warning: mx and tlsa-name: no name can be looked up on this "
-				"machine: install libunbound8\n",
-				a.file);
+		print_warnings(a.file, config);
 		printf("%s: configuration is valid\n", a.file);
 		fflush(stdout);
 		config_free(config);

@@ -97,6 +97,15 @@ def test_a_reload_brings_a_changed_configuration_into_force(lab, balancer):
         traffic.wait_seen({"oxford-a"})
 
 
+def test_an_interface_that_this_machine_lacks_is_a_warning_before_the_start_refuses_it(lab, balancer):
+    balancer.configure(replace={"eth0": "eth7"})
+    told = lab("mxlbd", "-t")
+    assert "warning: interface eth7 does not exist" in told and "is valid" in told
+    assert "interface eth7" in lab("mxlbd", status=2)
+    balancer.configure()
+    assert "warning" not in lab("mxlbd", "-t")
+
+
 def test_a_reload_of_an_invalid_file_changes_nothing_and_gives_the_reason(lab, balancer):
     balancer.start()
     balancer.wait_all_up()
