@@ -13,7 +13,7 @@
  *      not take mail.
  *   6. Without proof, a refusal (RST) is a definite answer, and so is a host that answers but not on the VIP. But if
  *      clients connected within CLIENTS_MS before it, they have REFUSED_MS to prove the opposite; meanwhile they get
- *      the server's own RST.
+ *      the server's own RST. With the delay of the next call and BGP's own the route is withdrawn within a second.
  *   7. Without proof, if any server is refuted, the servers are at fault.
  *   8. Otherwise no client is trying. The ring is kept until one does; nothing is refused that would not be refused
  *      anyway.
@@ -23,7 +23,7 @@
 #include "core/panic.h"
 
 #define TRIED_MS   500
-#define REFUSED_MS 1000
+#define REFUSED_MS 700
 #define CLIENTS_MS 5000
 
 static bool is_connect_level(enum reason r)
