@@ -55,14 +55,14 @@ struct mxlb_control control;
 MAP_ARRAY(fronts, MXLB_FRONTS, struct mxlb_front);
 MAP_ARRAY(services, MXLB_MAX_SERVICES, struct mxlb_service);
 MAP_ARRAY(rings, MXLB_RINGS, struct mxlb_ring);
-MAP_ARRAY(backends, MXLB_MAX_BACKENDS, struct mxlb_backend);
+MAP_ARRAY(backends, MXLB_MAX_SERVERS, struct mxlb_backend);
 /* Sized at load time. The number of lines is a power of two; line_mask is one less. */
 const volatile __u32 line_mask = 1;
 MAP_ARRAY(flows4, 2, struct mxlb_line4);
 MAP_ARRAY(flows6, 2, struct mxlb_line6);
 MAP_ARRAY(buckets, MXLB_BUCKETS, __u64);
 MAP_ARRAY(syn_buckets, MXLB_BUCKETS, __u64);
-MAP_ARRAY(records, MXLB_MAX_BACKENDS, struct mxlb_record);
+MAP_ARRAY(records, MXLB_MAX_SERVERS, struct mxlb_record);
 /*
  * Until when this box answers for its VIPs: 0 always, 1 never, else a CLOCK_MONOTONIC time in ns. Read by ARP and
  * neighbour discovery only.
@@ -78,7 +78,7 @@ MAP_PERCPU(scratch, 1, struct packet);
  * them with what the kernel received there (datapath/sight.c). Not pinned: each mxlbd counts from zero.
  */
 MAP_PERCPU(sights, MXLB_MAX_PORTS, __u64);
-MAP_PERCPU(traffic, MXLB_MAX_BACKENDS, struct mxlb_traffic);
+MAP_PERCPU(traffic, MXLB_MAX_SERVERS, struct mxlb_traffic);
 MAP_PERCPU(counts, (MXLB_MAX_SERVICES + 1) * MXLB_COUNT_STRIDE, __u64);
 
 /* Has room for two generations of all prefixes, so that a new list is complete before the old one is deleted. */

@@ -67,11 +67,11 @@ static enum ctl_exit run_status(const struct ctl *ctl, char **args)
 static void show_one(const struct ctl_found *f, time_t now, json_t *list)
 {
 	if (list) {
-		json_object_set(f->backend, "service", json_object_get(f->service, "name"));
-		json_object_set(f->backend, "preference", json_object_get(f->tier, "preference"));
-		json_array_append(list, f->backend);
+		json_object_set(f->server, "service", json_object_get(f->service, "name"));
+		json_object_set(f->server, "preference", json_object_get(f->tier, "preference"));
+		json_array_append(list, f->server);
 	} else {
-		tables_backend(f->service, f->tier, f->backend, now);
+		tables_server(f->service, f->tier, f->server, now);
 	}
 }
 

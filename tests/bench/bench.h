@@ -68,7 +68,7 @@ struct cost {
 #define RING_STEPS 3 /* 2, 100, 1,000 servers */
 
 struct ring_time {
-	unsigned backends;
+	unsigned servers;
 	double build_ms, apply_ms; /* maglev_fill(); datapath_apply(), which calls it */
 };
 

@@ -70,8 +70,8 @@ static unsigned goals_list(const struct bench_results *r, struct goal goals[GOAL
 		for (unsigned i = 0; i < AIMS; i++)
 			if (aims[i].step < r->steps)
 				goals[n++] = goal_of(r, &aims[i], family);
-	goals[n++] = (struct goal){"ring of 1,000 backends built and published", "ms",
-				   ring->apply_ms, 5};
+	goals[n++] =
+		(struct goal){"ring of 1,000 servers built and published", "ms", ring->apply_ms, 5};
 	goals[n++] = (struct goal){"maps by default", "MiB", r->map_bytes / 1048576.0, 64};
 	return n;
 }
@@ -123,9 +123,8 @@ void report_table(const struct bench_results *r, FILE *to)
 	print_costs(r, to);
 	print_shares(r, to);
 	for (unsigned i = 0; i < RING_STEPS && !r->instruction_ns; i++)
-		fprintf(to,
-			"ring of %4u backends: %.2f ms to build, %.2f ms to build and publish\n",
-			r->ring[i].backends, r->ring[i].build_ms, r->ring[i].apply_ms);
+		fprintf(to, "ring of %4u servers: %.2f ms to build, %.2f ms to build and publish\n",
+			r->ring[i].servers, r->ring[i].build_ms, r->ring[i].apply_ms);
 	for (unsigned i = 0; i < n && !r->instruction_ns; i++)
 		fprintf(to, "goal %-46s %6.2f of %5.2f %-12s %s\n", goals[i].what, goals[i].value,
 			goals[i].limit, goals[i].unit,
@@ -163,7 +162,7 @@ static json_t *rings_json(const struct bench_results *r)
 
 	for (unsigned i = 0; i < RING_STEPS; i++)
 		json_array_append_new(all,
-				      json_pack("{si sf sf}", "backends", (int)r->ring[i].backends,
+				      json_pack("{si sf sf}", "backends", (int)r->ring[i].servers,
 						"build_ms", r->ring[i].build_ms, "apply_ms",
 						r->ring[i].apply_ms));
 	return all;

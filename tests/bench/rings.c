@@ -24,7 +24,7 @@ static int build_time(unsigned n, double *least)
 	double start, took;
 
 	for (unsigned i = 0; i < n; i++) {
-		snprintf(names[i], sizeof(names[i]), "backend-%u", i);
+		snprintf(names[i], sizeof(names[i]), "server-%u", i);
 		members[i] = (struct maglev_member){names[i], i + 1, 1};
 	}
 	*least = 1e9;
@@ -86,7 +86,7 @@ int rings_measure(struct bench_results *r)
 	if (!dp)
 		return -EPERM;
 	for (unsigned i = 0; i < RING_STEPS && !err; i++) {
-		r->ring[i].backends = steps[i];
+		r->ring[i].servers = steps[i];
 		err = build_time(steps[i], &r->ring[i].build_ms);
 		if (!err)
 			err = apply_time(dp, steps[i], &r->ring[i].apply_ms);

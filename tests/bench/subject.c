@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include "bench.h"
 
-#define BACKENDS_MAX 1000
+#define SERVERS_MAX 1000
 
 const uint8_t subject_mac[6] = {0x02, 0, 0, 0, 0, 0x05};
 static uint64_t now_ms = 1000; /* the datapath's clock, as fast as the caller likes */
@@ -96,9 +96,9 @@ static int allow_list(int family, struct prefix list[ALLOW])
 	return 0;
 }
 
-static int backend_fill(struct plan_backend *b, unsigned i, int outer)
+static int server_fill(struct plan_server *b, unsigned i, int outer)
 {
-	*b = (struct plan_backend){.id = i + 1, .mac = {{2, 0, 0, 1, i >> 8, i}}};
+	*b = (struct plan_server){.id = i + 1, .mac = {{2, 0, 0, 1, i >> 8, i}}};
 	if (!outer)
 		return 0;
 	b->tunnel = true;
@@ -133,22 +133,22 @@ static int service_fill(struct plan_service *s, unsigned id, struct maglev_membe
 
 int subject_plan(struct datapath *dp, const struct subject_shape *shape)
 {
-	static char names[BACKENDS_MAX][16];
-	static struct maglev_member members[BACKENDS_MAX];
-	static struct plan_backend backends[BACKENDS_MAX];
+	static char names[SERVERS_MAX][16];
+	static struct maglev_member members[SERVERS_MAX];
+	static struct plan_server servers[SERVERS_MAX];
 	struct plan_service s[2];
 	struct plan plan = {
-		.services = s, .n_services = 2, .backends = backends, .n_backends = shape->n};
+		.services = s, .n_services = 2, .servers = servers, .n_servers = shape->n};
 	uint64_t again_ms = 1;
 	int err = 0;
 
-	if (shape->n > BACKENDS_MAX || service_fill(&s[0], 0, members, shape) ||
+	if (shape->n > SERVERS_MAX || service_fill(&s[0], 0, members, shape) ||
 	    service_fill(&s[1], 1, members, shape))
 		return -EINVAL;
 	for (unsigned i = 0; i < shape->n; i++) {
-		snprintf(names[i], sizeof(names[i]), "backend-%u", i);
+		snprintf(names[i], sizeof(names[i]), "server-%u", i);
 		members[i] = (struct maglev_member){names[i], i + 1, i ? 1 : shape->weight};
-		if (backend_fill(&backends[i], i, shape->outer))
+		if (server_fill(&servers[i], i, shape->outer))
 			return -EINVAL;
 	}
 	for (now_ms += 1000; again_ms && !err; now_ms += again_ms)

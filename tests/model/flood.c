@@ -46,7 +46,7 @@ static uint32_t send(const struct forgery_world *w, struct forgery_flow *f, bool
 static void begin(const struct forgery_world *w, struct forgery_flow *f)
 {
 	f->next = draw();
-	f->backend = send(w, f, true, 0);
+	f->server = send(w, f, true, 0);
 	send(w, f, false, 0);
 	send(w, f, false, SAID);
 	send(w, f, false, SAID);
@@ -108,7 +108,7 @@ unsigned flood_play(const struct forgery_world *w, const struct flood_plan *plan
 	flood(w, plan->kind, &flows[0].tuple, plan->seconds, plan->packets);
 	w->ring(1);
 	for (unsigned i = 0; i < n; i++) {
-		flows[i].lost = send(w, &flows[i], false, SAID) != flows[i].backend;
+		flows[i].lost = send(w, &flows[i], false, SAID) != flows[i].server;
 		lost += flows[i].lost;
 	}
 	return lost;

@@ -162,20 +162,20 @@ static struct flowmodel_entry *make_room(struct flowmodel_line *line,
 	return NULL;
 }
 
-static void fill(struct flowmodel_entry *e, const struct flowmodel_segment *s, uint32_t backend,
+static void fill(struct flowmodel_entry *e, const struct flowmodel_segment *s, uint32_t server,
 		 uint32_t now, bool by_miss)
 {
 	memset(e, 0, sizeof(*e));
 	e->used = true;
 	e->tuple = s->tuple;
-	e->backend = backend;
+	e->server = server;
 	e->block = block_behind(s);
 	e->epoch = now;
 	e->by_miss = by_miss;
 	e->closed = s->fin || s->rst;
 }
 
-static bool usable(const struct flowmodel_backend *b)
+static bool usable(const struct flowmodel_server *b)
 {
 	return b->next_hop && !b->down;
 }
@@ -190,7 +190,7 @@ static bool tuple_has_live(const struct flowmodel_line *line, const struct flowm
 }
 
 static void note_write(struct flowmodel_note *note, const struct flowmodel_segment *s,
-		       uint32_t backend, struct flowmodel_result *r)
+		       uint32_t server, struct flowmodel_result *r)
 {
 	if (note->used && !same_tuple(&note->tuple, &s->tuple))
 		did(r, FLOWMODEL_DID_noted_over);
@@ -199,7 +199,7 @@ static void note_write(struct flowmodel_note *note, const struct flowmodel_segme
 	did(r, s->data ? FLOWMODEL_DID_noted_data : FLOWMODEL_DID_noted);
 	note->used = true;
 	note->tuple = s->tuple;
-	note->backend = backend;
+	note->server = server;
 	note->expect = s->seq + 1;
 	note->data = s->data;
 }
@@ -210,11 +210,11 @@ static bool is_late(const struct flowmodel_entry *own, const struct flowmodel_wo
 {
 	if (!own || own->closed || !is_same(own, s))
 		return false;
-	if (!usable(&w->backends[own->backend])) {
+	if (!usable(&w->servers[own->server])) {
 		did(r, FLOWMODEL_DID_late_down);
 		return false;
 	}
-	did(r, own->backend == w->ring ? FLOWMODEL_DID_late : FLOWMODEL_DID_late_changed);
+	did(r, own->server == w->ring ? FLOWMODEL_DID_late : FLOWMODEL_DID_late_changed);
 	return true;
 }
 
@@ -230,14 +230,13 @@ static uint32_t take_syn(struct flowmodel_line *line, const struct flowmodel_ent
 	r->kind = again ? FLOWMODEL_RETRANSMIT : FLOWMODEL_SYN;
 	if (tuple_has_live(line, &s->tuple))
 		did(r, FLOWMODEL_DID_syn_beside);
-	if (again && usable(&w->backends[note->backend])) {
-		did(r,
-		    note->backend == w->ring ? FLOWMODEL_DID_again : FLOWMODEL_DID_again_changed);
-		return note->backend;
+	if (again && usable(&w->servers[note->server])) {
+		did(r, note->server == w->ring ? FLOWMODEL_DID_again : FLOWMODEL_DID_again_changed);
+		return note->server;
 	}
 	if (!again && is_late(own, w, s, r)) {
 		r->kind = FLOWMODEL_RETRANSMIT;
-		return own->backend;
+		return own->server;
 	}
 	if (!w->ring) {
 		did(r, again ? FLOWMODEL_DID_again_nobody : FLOWMODEL_DID_syn_nobody);
@@ -281,7 +280,7 @@ static void promote(struct flowmodel_line *line, const struct flowmodel_world *w
 		did(r, FLOWMODEL_DID_promoted_data);
 	if (!place)
 		return;
-	fill(place, s, line->note.backend, w->epoch, false);
+	fill(place, s, line->note.server, w->epoch, false);
 	place->used = false; /* temporarily, to search the others */
 	place->beside = tuple_has_live(line, &s->tuple);
 	place->used = true;
@@ -295,7 +294,7 @@ static uint32_t take_note(struct flowmodel_line *line, struct flowmodel_entry *o
 			  struct flowmodel_result *r)
 {
 	const struct flowmodel_note *note = &line->note;
-	uint32_t backend = note->backend, behind = s->seq - note->expect;
+	uint32_t server = note->server, behind = s->seq - note->expect;
 
 	if (!note->used || !same_tuple(&note->tuple, &s->tuple))
 		return 0;
@@ -304,13 +303,13 @@ static uint32_t take_note(struct flowmodel_line *line, struct flowmodel_entry *o
 			did(r, FLOWMODEL_DID_note_flags);
 		return 0;
 	}
-	if (own && own->backend == backend && is_same(own, s)) {
+	if (own && own->server == server && is_same(own, s)) {
 		did(r, own->closed ? FLOWMODEL_DID_own_closed : FLOWMODEL_DID_own);
 		return 0;
 	}
 	if (behind <= note->data) {
 		promote(line, w, s, r);
-		return backend;
+		return server;
 	}
 	if (behind > NOTE_BYTES) {
 		did(r, FLOWMODEL_DID_note_beyond);
@@ -325,7 +324,7 @@ static uint32_t take_note(struct flowmodel_line *line, struct flowmodel_entry *o
 	else
 		did(r, own->closed ? FLOWMODEL_DID_note_closed : FLOWMODEL_DID_note_far);
 	r->kind = FLOWMODEL_HIT;
-	return backend;
+	return server;
 }
 
 /*
@@ -335,7 +334,7 @@ static uint32_t take_note(struct flowmodel_line *line, struct flowmodel_entry *o
 static void mark(struct flowmodel_entry *e, const struct flowmodel_world *w,
 		 const struct flowmodel_segment *s, struct flowmodel_result *r)
 {
-	bool answered = w->backends[e->backend].reset;
+	bool answered = w->servers[e->server].reset;
 
 	if (s->data && !s->fin && !s->rst && is_near(e, s)) {
 		if (!e->data)
@@ -395,12 +394,12 @@ static uint32_t take_entry(struct flowmodel_line *line, struct flowmodel_entry *
 {
 	r->kind = FLOWMODEL_HIT;
 	did(r, FLOWMODEL_DID_hit);
-	if (e->backend != w->ring)
+	if (e->server != w->ring)
 		did(r, FLOWMODEL_DID_hit_changed);
 	if (w->epoch - e->epoch >= RESTING_S && distance(e, s) > RESUME_BLOCKS &&
 	    !(w->without & FLOWMODEL_WITHOUT_REST)) {
 		did(r, FLOWMODEL_DID_resting);
-		return e->backend;
+		return e->server;
 	}
 	mark(e, w, s, r);
 	if (!is_near(e, s)) {
@@ -411,7 +410,7 @@ static uint32_t take_entry(struct flowmodel_line *line, struct flowmodel_entry *
 	}
 	settle(line, e, w, r);
 	e->epoch = w->epoch;
-	return e->backend;
+	return e->server;
 }
 
 /* Rule 4: nobody's. */
@@ -470,7 +469,7 @@ static void turn_away(const struct flowmodel_world *w, const struct flowmodel_se
 static void send(const struct flowmodel_world *w, const struct flowmodel_segment *s,
 		 struct flowmodel_result *r)
 {
-	const struct flowmodel_backend *b = &w->backends[r->backend];
+	const struct flowmodel_server *b = &w->servers[r->server];
 	bool of_a_flow = r->kind == FLOWMODEL_HIT || r->kind == FLOWMODEL_PROMOTED;
 
 	if (b->reset && of_a_flow && s->rst) {
@@ -500,14 +499,13 @@ void flowmodel_run(struct flowmodel *m, const struct flowmodel_world *w,
 	memset(r, 0, sizeof(*r));
 	own = find(line, s, is_any, r);
 	if (s->syn && !s->ack && !s->rst && !s->fin) {
-		r->backend = take_syn(line, own, w, s, r);
+		r->server = take_syn(line, own, w, s, r);
 	} else {
-		r->backend = take_note(line, own, w, s, r);
-		if (!r->backend)
-			r->backend =
-				own ? take_entry(line, own, w, s, r) : take_miss(line, w, s, r);
+		r->server = take_note(line, own, w, s, r);
+		if (!r->server)
+			r->server = own ? take_entry(line, own, w, s, r) : take_miss(line, w, s, r);
 	}
-	if (r->backend)
+	if (r->server)
 		send(w, s, r);
 	else
 		turn_away(w, s, r);

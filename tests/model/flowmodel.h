@@ -31,7 +31,7 @@ struct flowmodel_tuple {
 struct flowmodel_entry {
 	bool used;
 	struct flowmodel_tuple tuple;
-	uint32_t backend;
+	uint32_t server;
 	uint32_t block; /* of 256 bytes: that of the number behind the segment last seen */
 	uint32_t epoch; /* when it was last used */
 	bool closed, by_miss;
@@ -43,7 +43,7 @@ struct flowmodel_entry {
 struct flowmodel_note {
 	bool used;
 	struct flowmodel_tuple tuple;
-	uint32_t backend;
+	uint32_t server;
 	uint32_t expect; /* ISN + 1 */
 	uint32_t data;	 /* bytes on the SYN */
 };
@@ -64,7 +64,7 @@ struct flowmodel_segment {
 	uint32_t data; /* bytes */
 };
 
-struct flowmodel_backend {
+struct flowmodel_server {
 	bool next_hop; /* its MAC address is known */
 	bool down;     /* down, in maint or unreachable */
 	bool reset;    /* unreachable, and its flows are to be reset */
@@ -88,8 +88,8 @@ struct flowmodel_world {
 	uint32_t line;	/* of the tuple */
 	uint32_t ring;	/* the server that the ring gives the tuple; 0: none */
 	enum flowmodel_nobody nobody;
-	const struct flowmodel_backend *backends; /* by index */
-	unsigned without;			  /* of enum flowmodel_without */
+	const struct flowmodel_server *servers; /* by index */
+	unsigned without;			/* of enum flowmodel_without */
 };
 
 /* name, the rule's number and what happened: for the tests to show that all of it did */
@@ -115,11 +115,11 @@ struct flowmodel_world {
 	X(syn_nobody, "1  a SYN that nobody takes")                                             \
 	X(again, "2  a SYN again follows its note")                                             \
 	X(again_changed, "2  a SYN again follows its note against the ring")                    \
-	X(again_down, "2  a SYN again whose backend is down is placed again")                   \
-	X(again_nobody, "2  a SYN again whose backend is down, and nobody else is up")          \
+	X(again_down, "2  a SYN again whose server is down is placed again")                    \
+	X(again_nobody, "2  a SYN again whose server is down, and nobody else is up")           \
 	X(late, "2  a late copy of a SYN follows its flow's entry")                             \
 	X(late_changed, "2  a late copy of a SYN follows its flow's entry against the ring")    \
-	X(late_down, "2  a late copy of a SYN whose backend is down is like any SYN")           \
+	X(late_down, "2  a late copy of a SYN whose server is down is like any SYN")            \
 	X(own, "3  a segment of the note's flow, which has its entry: follows it")              \
 	X(own_closed, "3  a segment of the note's flow, whose entry is closed: follows it")     \
 	X(promoted, "3  a note becomes an entry by rule 5")                                     \
@@ -157,7 +157,7 @@ struct flowmodel_world {
 	X(refused_rst, "R  a RST to nobody: silence")                                           \
 	X(silent, "R  nobody: silence")                                                         \
 	X(not_ready, "R  cold start: silence")                                                  \
-	X(no_next_hop, "F  the backend's next hop is not known")
+	X(no_next_hop, "F  the server's next hop is not known")
 
 enum flowmodel_rule {
 #define X(name, text) FLOWMODEL_DID_##name,
@@ -179,7 +179,7 @@ enum flowmodel_kind {
 
 struct flowmodel_result {
 	enum flowmodel_action action;
-	uint32_t backend;	   /* FORWARD: to whom */
+	uint32_t server;	   /* FORWARD: to whom */
 	enum mxlb_counter counter; /* not FORWARD: the reason */
 	uint32_t seq, ack_seq;	   /* RESET: the RST's numbers */
 	bool ack;		   /* RESET: RST+ACK */

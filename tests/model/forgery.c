@@ -32,7 +32,7 @@ static uint32_t send_ack(const struct forgery_world *w, const struct forgery_flo
 static void begin(const struct forgery_world *w, struct forgery_flow *f)
 {
 	f->next = draw();
-	f->backend = send_syn(w, f, f->next++);
+	f->server = send_syn(w, f, f->next++);
 	send_ack(w, f, f->next, 0);
 	send_ack(w, f, f->next, DATA);
 	f->next += DATA;
@@ -80,7 +80,7 @@ unsigned forgery_play(const struct forgery_world *w, struct forgery_flow *flows,
 	}
 	w->ring(ring);
 	for (unsigned i = 0; i < n; i++) {
-		flows[i].lost = send_ack(w, &flows[i], flows[i].next, DATA) != flows[i].backend;
+		flows[i].lost = send_ack(w, &flows[i], flows[i].next, DATA) != flows[i].server;
 		lost += flows[i].lost;
 	}
 	return lost;

@@ -12,7 +12,7 @@
 struct forgery_flow {
 	struct flowmodel_tuple tuple; /* the caller's, all else is not */
 	uint32_t next;		      /* of its sequence */
-	uint32_t backend;
+	uint32_t server;
 	bool lost; /* went on at another server than it had begun at */
 };
 

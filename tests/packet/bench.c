@@ -13,10 +13,10 @@
 
 const uint8_t our_mac[6] = {0x02, 0, 0, 0, 0, 0x05};
 const uint8_t router_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
-const uint8_t backend_mac[16][6] = {
-	[BACKEND_A] = {0x02, 0, 0, 0, 0, 0x11},
-	[BACKEND_B] = {0x02, 0, 0, 0, 0, 0x12},
-	[BACKEND_DR] = {0x02, 0, 0, 0, 0, 0x13},
+const uint8_t server_mac[16][6] = {
+	[SERVER_A] = {0x02, 0, 0, 0, 0, 0x11},
+	[SERVER_B] = {0x02, 0, 0, 0, 0, 0x12},
+	[SERVER_DR] = {0x02, 0, 0, 0, 0, 0x13},
 };
 
 const struct addr *bench_peers;
@@ -89,11 +89,11 @@ void bench_apply(const struct plan *plan)
 		assert_int_equal(datapath_apply(dp, plan, now_ms, &again_ms), 0);
 }
 
-void bench_backend(struct plan_backend *b, int family)
+void bench_server(struct plan_server *b, int family)
 {
 	char target[ADDR_TEXT_SIZE];
 
-	memcpy(b->mac.b, backend_mac[b->id], 6);
+	memcpy(b->mac.b, server_mac[b->id], 6);
 	if (!family)
 		return;
 	snprintf(target, sizeof(target), family == 4 ? "192.0.2.%u" : "2001:db8:2::%x", b->id);
@@ -112,16 +112,16 @@ void bench_forward(int family)
 
 void bench_plan(void)
 {
-	struct maglev_member two[] = {{"a", BACKEND_A, 1}, {"b", BACKEND_B, 1}};
-	struct maglev_member lost[] = {{"no-mac", BACKEND_NO_MAC, 1}};
-	struct plan_backend backends[] = {{.id = BACKEND_A, .interface = bench_exit},
-					  {.id = BACKEND_B, .interface = bench_exit},
-					  {.id = BACKEND_NO_MAC}};
+	struct maglev_member two[] = {{"a", SERVER_A, 1}, {"b", SERVER_B, 1}};
+	struct maglev_member lost[] = {{"no-mac", SERVER_NO_MAC, 1}};
+	struct plan_server servers[] = {{.id = SERVER_A, .interface = bench_exit},
+					{.id = SERVER_B, .interface = bench_exit},
+					{.id = SERVER_NO_MAC}};
 	struct plan_service s[6];
 	struct plan plan = {.services = s,
 			    .n_services = 6,
-			    .backends = backends,
-			    .n_backends = 3,
+			    .servers = servers,
+			    .n_servers = 3,
 			    .peers = bench_peers,
 			    .n_peers = bench_n_peers};
 
@@ -134,7 +134,7 @@ void bench_plan(void)
 	for (int i = 0; i < 2; i++) {
 		s[i].members = two;
 		s[i].n_members = 2;
-		bench_backend(&backends[i], outer);
+		bench_server(&servers[i], outer);
 	}
 	s[5].members = lost;
 	s[5].n_members = 1;
@@ -159,7 +159,7 @@ static void what_rose(const struct sums *before, const struct sums *after, struc
 	uint64_t rises = 0;
 
 	o->counter = -1;
-	o->backend = 0;
+	o->server = 0;
 	for (int c = 0; c < MXLB_COUNT_FATES; c++) {
 		uint64_t rise = after->counts.total[c] - before->counts.total[c];
 
@@ -173,7 +173,7 @@ static void what_rose(const struct sums *before, const struct sums *after, struc
 		rises += rise;
 		if (!rise)
 			continue;
-		o->backend = i;
+		o->server = i;
 		o->syns = after->traffic[i].new_flows - before->traffic[i].new_flows;
 		o->bytes = after->traffic[i].bytes - before->traffic[i].bytes;
 	}
@@ -315,7 +315,7 @@ void frame_syn(struct frame *f, int family, uint16_t dport, uint32_t client)
 }
 
 /* Checks the header of the tunnel, and takes it off. Its flow label is any. */
-static void take_outer(const struct frame *in, uint32_t backend, struct frame *f)
+static void take_outer(const struct frame *in, uint32_t server, struct frame *f)
 {
 	int is_ipv4 = in->b[12] == 0x08;
 	unsigned head = outer == 4 ? 20 : 40;
@@ -328,7 +328,7 @@ static void take_outer(const struct frame *in, uint32_t backend, struct frame *f
 		want.b[15] = tos;
 		put16(&want, 16, len + head);
 		want.b[23] = is_ipv4 ? 4 : 41;
-		want.b[33] = backend;
+		want.b[33] = server;
 		frame_fix_ip_checksum(&want);
 	} else {
 		frame_set(&want, 12,
@@ -339,7 +339,7 @@ static void take_outer(const struct frame *in, uint32_t backend, struct frame *f
 		memcpy(want.b + 16, f->b + 16, 2);
 		put16(&want, 18, len);
 		want.b[20] = is_ipv4 ? 4 : 41;
-		want.b[53] = backend;
+		want.b[53] = server;
 	}
 	assert_int_equal(f->len, in->len + head);
 	assert_memory_equal(f->b + 12, want.b + 12, 2 + head);
@@ -354,8 +354,8 @@ void expect_forwarded(const struct frame *in, const struct outcome *o)
 	int is_ipv4 = in->b[12] == 0x08;
 	uint32_t sum = frame_get16(in, 24);
 
-	assert_in_range(o->backend, BACKEND_A, BACKEND_B);
-	memcpy(want.b, backend_mac[o->backend], 6);
+	assert_in_range(o->server, SERVER_A, SERVER_B);
+	memcpy(want.b, server_mac[o->server], 6);
 	memcpy(want.b + 6, our_mac, 6);
 	want.b[is_ipv4 ? 22 : 21]--;
 	if (is_ipv4) { /* the checksum grows by what the TTL's word shrank */
@@ -365,7 +365,7 @@ void expect_forwarded(const struct frame *in, const struct outcome *o)
 		want.b[25] = sum;
 	}
 	if (outer)
-		take_outer(in, o->backend, &got);
+		take_outer(in, o->server, &got);
 	assert_int_equal(got.len, in->len);
 	assert_memory_equal(got.b, want.b, in->len);
 	assert_int_equal(o->bytes, in->len);

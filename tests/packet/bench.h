@@ -22,16 +22,16 @@ struct frame {
 	unsigned len;
 };
 
-enum { BACKEND_A = 11, BACKEND_B = 12, BACKEND_DR = 13, BACKEND_NO_MAC = 14 };
+enum { SERVER_A = 11, SERVER_B = 12, SERVER_DR = 13, SERVER_NO_MAC = 14 };
 
-extern const uint8_t our_mac[6], router_mac[6], backend_mac[16][6];
+extern const uint8_t our_mac[6], router_mac[6], server_mac[16][6];
 
 /* What a test run left behind, against what was there before it. */
 struct outcome {
 	int action;
 	struct frame out;
 	int counter;	      /* the one that rose; -1: a server's traffic */
-	uint32_t backend;     /* whose traffic rose; 0: nobody's */
+	uint32_t server;      /* whose traffic rose; 0: nobody's */
 	uint64_t syns, bytes; /* of that rise */
 };
 
@@ -45,7 +45,7 @@ void bench_plan(void);
 #define TUNNEL_MTU 1500
 void bench_forward(int outer);
 /* Makes *b (its .id set) such a server: from 203.0.113.5 to 192.0.2.ID, or from 2001:db8:113::5 to 2001:db8:2::ID. */
-void bench_backend(struct plan_backend *b, int outer);
+void bench_server(struct plan_server *b, int outer);
 /* Puts a plan in force, waiting out what datapath_apply() asks for. */
 void bench_apply(const struct plan *plan);
 /* A second mxlbd takes over the maps; it has no plan yet. */

@@ -20,7 +20,7 @@
 #define REFILL_EVERY 256 /* answers; a source may have 512 at once */
 #define BUCKETS_SIZE (MXLB_BUCKETS * sizeof(uint64_t))
 
-const uint32_t flowbench_backend_id[FLOWBENCH_BACKENDS] = {1, 2, 255, 256, 1000, 4095};
+const uint32_t flowbench_server_id[FLOWBENCH_SERVERS] = {1, 2, 255, 256, 1000, 4095};
 
 static const struct {
 	const char *name, *vip;
@@ -37,7 +37,7 @@ static struct {
 	char pin[64];
 	uint64_t *buckets;
 	struct flowmodel model;
-	struct flowmodel_backend backends[MXLB_MAX_BACKENDS];
+	struct flowmodel_server servers[MXLB_MAX_SERVERS];
 	uint32_t epoch;
 	unsigned ring[FLOWBENCH_SERVICES];
 	unsigned answers;
@@ -46,22 +46,22 @@ static struct {
 	uint64_t seed;
 } fb;
 
-static void mac_of(uint32_t backend, uint8_t mac[6])
+static void mac_of(uint32_t server, uint8_t mac[6])
 {
-	const uint8_t all[6] = {0x02, 0, 0, 1, backend >> 8, backend};
+	const uint8_t all[6] = {0x02, 0, 0, 1, server >> 8, server};
 
 	memcpy(mac, all, 6);
 }
 
 static void apply(void)
 {
-	struct maglev_member member = {"any", flowbench_backend_id[0], 1};
-	struct plan_backend backends[FLOWBENCH_BACKENDS] = {0};
+	struct maglev_member member = {"any", flowbench_server_id[0], 1};
+	struct plan_server servers[FLOWBENCH_SERVERS] = {0};
 	struct plan_service s[FLOWBENCH_SERVICES];
 	struct plan plan = {.services = s,
 			    .n_services = FLOWBENCH_SERVICES,
-			    .backends = backends,
-			    .n_backends = FLOWBENCH_BACKENDS};
+			    .servers = servers,
+			    .n_servers = FLOWBENCH_SERVERS};
 	uint64_t now_ms = 1000;
 
 	for (unsigned i = 0; i < FLOWBENCH_SERVICES; i++) {
@@ -73,9 +73,9 @@ static void apply(void)
 					     .n_members = 1};
 		assert_int_equal(addr_parse(services[i].vip, &s[i].vip), 0);
 	}
-	for (unsigned i = 0; i < FLOWBENCH_BACKENDS; i++) {
-		backends[i].id = flowbench_backend_id[i];
-		mac_of(backends[i].id, backends[i].mac.b);
+	for (unsigned i = 0; i < FLOWBENCH_SERVERS; i++) {
+		servers[i].id = flowbench_server_id[i];
+		mac_of(servers[i].id, servers[i].mac.b);
 	}
 	for (uint64_t again_ms = 1; again_ms; now_ms += again_ms)
 		assert_int_equal(datapath_apply(fb.dp, &plan, now_ms, &again_ms), 0);
@@ -85,10 +85,10 @@ static void fill_rings(void)
 {
 	for (unsigned r = 0; r < FLOWBENCH_RINGS; r++)
 		for (uint32_t slot = 0; slot < MXLB_RING_SLOTS; slot++) {
-			unsigned other = mxlb_mix(slot * 64 + r) % (FLOWBENCH_BACKENDS - 1);
+			unsigned other = mxlb_mix(slot * 64 + r) % (FLOWBENCH_SERVERS - 1);
 
 			fb.dp->rings[FIRST_RING + r].slot[slot] =
-				flowbench_backend_id[(r + 1 + other) % FLOWBENCH_BACKENDS];
+				flowbench_server_id[(r + 1 + other) % FLOWBENCH_SERVERS];
 		}
 }
 
@@ -141,8 +141,8 @@ void flowbench_clear(uint32_t epoch)
 	memset(fb.dp->flows6, 0, FLOWBENCH_LINES * sizeof(*fb.dp->flows6));
 	fb.epoch = epoch;
 	fb.dp->control->epoch = epoch;
-	for (unsigned i = 0; i < FLOWBENCH_BACKENDS; i++)
-		flowbench_backend(i, FLOWBENCH_UP);
+	for (unsigned i = 0; i < FLOWBENCH_SERVERS; i++)
+		flowbench_server(i, FLOWBENCH_UP);
 	for (unsigned i = 0; i < FLOWBENCH_SERVICES; i++)
 		flowbench_ring(i, 0);
 }
@@ -160,10 +160,10 @@ void flowbench_ring(unsigned service, unsigned ring)
 							       : word[ring - FLOWBENCH_RINGS];
 }
 
-void flowbench_backend(unsigned backend, enum flowbench_state s)
+void flowbench_server(unsigned server, enum flowbench_state s)
 {
-	uint32_t id = flowbench_backend_id[backend];
-	struct flowmodel_backend *b = &fb.backends[id];
+	uint32_t id = flowbench_server_id[server];
+	struct flowmodel_server *b = &fb.servers[id];
 	union mxlb_way way = {.word = 0};
 
 	b->next_hop = s != FLOWBENCH_LOST && s != FLOWBENCH_STARTING;
@@ -241,7 +241,7 @@ static void differ(const char *what, const struct flowmodel_segment *s,
 		    s->syn ? " SYN" : "", s->ack ? " ACK" : "", s->rst ? " RST" : "",
 		    s->fin ? " FIN" : "", s->seq, s->ack_seq, s->data, at,
 		    flowbench_placed(&s->tuple));
-	print_error("model: %s, backend %" PRIu32 "\n", action[r->action], r->backend);
+	print_error("model: %s, server %" PRIu32 "\n", action[r->action], r->server);
 	for (unsigned i = 0; i < FLOWMODEL_RULE_COUNT; i++)
 		if (r->rules >> i & 1)
 			print_error("  rule %s\n", flowmodel_rule_text(i));
@@ -264,8 +264,8 @@ static const char *check_frame(int action, const struct frame *out,
 		return "the action";
 	if (r->action == FLOWMODEL_RESET)
 		return flowframe_is_reset(out, r) ? NULL : "the RST";
-	mac_of(r->backend, mac);
-	return memcmp(out->b, mac, 6) ? "the backend" : NULL;
+	mac_of(r->server, mac);
+	return memcmp(out->b, mac, 6) ? "the server" : NULL;
 }
 
 /* No answer may be suppressed by a rate limit here, because its time depends on the clock. */
@@ -285,7 +285,7 @@ void flowbench_run(const struct flowmodel_segment *s, unsigned pad, struct flowm
 		.epoch = fb.epoch,
 		.line = flowbench_line(&s->tuple),
 		.ring = flowbench_placed(&s->tuple),
-		.backends = fb.backends,
+		.servers = fb.servers,
 	};
 	struct flowmodel_line *line = flowmodel_line(&fb.model, s->tuple.family, world.line);
 	struct flowmodel_line before = *line, program;

@@ -10,7 +10,7 @@
 #include "../model/flowmodel.h"
 
 #define FLOWBENCH_LINES	   16
-#define FLOWBENCH_BACKENDS 6
+#define FLOWBENCH_SERVERS  6
 #define FLOWBENCH_RINGS	   6
 #define FLOWBENCH_SERVICES 4 /* IPv4 :25 and :26, IPv6 :25 and :26 */
 #define FLOWBENCH_DATA_MAX 1400
@@ -18,7 +18,7 @@
 	60000 /* between two calls of flowbench_clear(), because the program's epochs have 16 bits */
 
 /* Indices of servers: those with one byte set, or with all bits. */
-extern const uint32_t flowbench_backend_id[FLOWBENCH_BACKENDS];
+extern const uint32_t flowbench_server_id[FLOWBENCH_SERVERS];
 
 enum flowbench_state {
 	FLOWBENCH_UP,
@@ -32,12 +32,12 @@ enum flowbench_state {
 int flowbench_up(void **state);
 int flowbench_down(void **state);
 
-/* Both tables are empty, all backends up, each service on ring 0, the epoch as given. */
+/* Both tables are empty, all servers up, each service on ring 0, the epoch as given. */
 void flowbench_clear(uint32_t epoch);
-/* ring: 0 to FLOWBENCH_RINGS - 1; or FLOWBENCH_RINGS plus an enum flowmodel_nobody. Ring r gives nothing to backend r. */
+/* ring: 0 to FLOWBENCH_RINGS - 1; or FLOWBENCH_RINGS plus an enum flowmodel_nobody. Ring r gives nothing to server r. */
 void flowbench_ring(unsigned service, unsigned ring);
-void flowbench_backend(unsigned backend,
-		       enum flowbench_state s); /* backend: 0 to FLOWBENCH_BACKENDS - 1 */
+void flowbench_server(unsigned server,
+		      enum flowbench_state s); /* server: 0 to FLOWBENCH_SERVERS - 1 */
 void flowbench_epochs(uint32_t steps);
 uint32_t flowbench_epoch(void);
 

@@ -12,49 +12,49 @@ static void a_SYN_is_placed_by_the_ring_and_makes_no_entry(int family)
 
 	assert_int_equal(syn(&t, ISN), flowbench_placed(&t));
 	assert_int_equal(entries_of(&t), 0);
-	ring_away(&t, last.backend);
+	ring_away(&t, last.server);
 	assert_int_equal(syn(&t, ISN + 1), flowbench_placed(&t)); /* another ISN: another SYN */
 }
 
 static void a_SYN_changes_no_entry_of_its_tuple(int family)
 {
 	struct flowmodel_tuple t = client(family, 0);
-	uint32_t backend = establish(&t, ISN);
+	uint32_t server = establish(&t, ISN);
 	struct flowmodel_entry before = *entry_of(&t);
 
 	flowbench_epochs(1);
-	ring_away(&t, backend);
+	ring_away(&t, server);
 	assert_int_equal(syn(&t, FAR), flowbench_placed(&t));
 	assert_memory_equal(&before, entry_of(&t), sizeof(before));
-	assert_int_equal(segment(&t, ACK, ISN + 1, 100), backend);
+	assert_int_equal(segment(&t, ACK, ISN + 1, 100), server);
 }
 
 static void a_SYN_again_follows_its_note_after_a_ring_change(int family)
 {
 	struct flowmodel_tuple t = client(family, 0);
-	uint32_t backend = syn(&t, ISN);
+	uint32_t server = syn(&t, ISN);
 
-	ring_away(&t, backend);
-	assert_int_equal(syn(&t, ISN), backend);
+	ring_away(&t, server);
+	assert_int_equal(syn(&t, ISN), server);
 	assert_int_equal(last.kind, FLOWMODEL_RETRANSMIT);
-	assert_int_equal(segment(&t, ACK, ISN + 1, 0), backend);
+	assert_int_equal(segment(&t, ACK, ISN + 1, 0), server);
 }
 
-static void a_SYN_again_is_placed_anew_when_its_backend_is_down(int family)
+static void a_SYN_again_is_placed_anew_when_its_server_is_down(int family)
 {
 	static const enum flowbench_state states[] = {FLOWBENCH_DOWN, FLOWBENCH_RESET,
 						      FLOWBENCH_LOST, FLOWBENCH_STARTING};
 
 	for (unsigned i = 0; i < 4; i++) {
 		struct flowmodel_tuple t = client(family, i);
-		uint32_t backend = syn(&t, ISN), other;
+		uint32_t server = syn(&t, ISN), other;
 
-		ring_away(&t, backend);
-		put_state(backend, states[i]);
+		ring_away(&t, server);
+		put_state(server, states[i]);
 		other = syn(&t, ISN);
 		assert_int_equal(other, flowbench_placed(&t));
 		assert_int_equal(last.kind, FLOWMODEL_RETRANSMIT);
-		put_state(backend, FLOWBENCH_UP);
+		put_state(server, FLOWBENCH_UP);
 		assert_int_equal(syn(&t, ISN), other); /* by its half-open entry now */
 		assert_int_equal(segment(&t, ACK, ISN + 1, 0), other);
 	}
@@ -63,25 +63,25 @@ static void a_SYN_again_is_placed_anew_when_its_backend_is_down(int family)
 static void a_SYN_that_nobody_takes_leaves_the_note_of_the_line_alone(int family)
 {
 	struct flowmodel_tuple a = client(family, 0), b = client(family, 1);
-	uint32_t backend = syn(&a, ISN);
+	uint32_t server = syn(&a, ISN);
 
 	flowbench_ring(a.service, FLOWBENCH_RINGS + FLOWMODEL_REFUSE);
 	assert_int_equal(syn(&b, ISN), 0);
 	assert_int_equal(last.action, FLOWMODEL_RESET);
-	assert_int_equal(segment(&a, ACK, ISN + 1, 0), backend);
+	assert_int_equal(segment(&a, ACK, ISN + 1, 0), server);
 }
 
 static void the_segment_behind_the_SYN_promotes_its_note_for_good(int family)
 {
 	struct flowmodel_tuple t = client(family, 0);
-	uint32_t backend = syn(&t, ISN);
+	uint32_t server = syn(&t, ISN);
 
-	ring_away(&t, backend);
-	assert_int_equal(segment(&t, ACK, ISN + 1, 20), backend);
+	ring_away(&t, server);
+	assert_int_equal(segment(&t, ACK, ISN + 1, 20), server);
 	assert_int_equal(last.kind, FLOWMODEL_PROMOTED);
-	assert_int_equal(entry_of(&t)->backend, backend);
+	assert_int_equal(entry_of(&t)->server, server);
 	assert_false(entry_of(&t)->by_miss);
-	assert_int_equal(segment(&t, ACK, ISN + 21, 20), backend);
+	assert_int_equal(segment(&t, ACK, ISN + 21, 20), server);
 	assert_int_equal(last.kind, FLOWMODEL_HIT);
 }
 
@@ -89,13 +89,13 @@ static void a_segment_within_the_data_of_a_SYN_promotes_its_note(int family)
 {
 	for (uint32_t taken = 0; taken <= 100; taken += 50) {
 		struct flowmodel_tuple t = client(family, taken);
-		uint32_t backend = segment(&t, SYN, ISN, 100);
+		uint32_t server = segment(&t, SYN, ISN, 100);
 
-		ring_away(&t, backend);
-		assert_int_equal(segment(&t, ACK, ISN + 1 + 101, 0), backend);
+		ring_away(&t, server);
+		assert_int_equal(segment(&t, ACK, ISN + 1 + 101, 0), server);
 		assert_int_equal(last.kind, FLOWMODEL_HIT);
 		assert_int_equal(entries_of(&t), 0);
-		assert_int_equal(segment(&t, ACK, ISN + 1 + taken, 0), backend);
+		assert_int_equal(segment(&t, ACK, ISN + 1 + taken, 0), server);
 		assert_int_equal(last.kind, FLOWMODEL_PROMOTED);
 	}
 }
@@ -103,11 +103,11 @@ static void a_segment_within_the_data_of_a_SYN_promotes_its_note(int family)
 static void up_to_64_KiB_behind_the_SYN_its_note_is_followed_but_not_promoted(int family)
 {
 	struct flowmodel_tuple t = client(family, 0);
-	uint32_t backend = syn(&t, ISN);
+	uint32_t server = syn(&t, ISN);
 
-	ring_away(&t, backend);
-	assert_int_equal(segment(&t, ACK, ISN + 1 + 1, 100), backend);
-	assert_int_equal(segment(&t, ACK, ISN + 1 + 64 * KIB, 100), backend);
+	ring_away(&t, server);
+	assert_int_equal(segment(&t, ACK, ISN + 1 + 1, 100), server);
+	assert_int_equal(segment(&t, ACK, ISN + 1 + 64 * KIB, 100), server);
 	assert_int_equal(entries_of(&t), 0);
 	assert_int_equal(segment(&t, ACK, ISN + 1 + 64 * KIB + 1, 100), flowbench_placed(&t));
 	assert_int_equal(last.kind, FLOWMODEL_MISS);
@@ -116,9 +116,9 @@ static void up_to_64_KiB_behind_the_SYN_its_note_is_followed_but_not_promoted(in
 static void a_segment_before_the_SYN_is_not_its_notes(int family)
 {
 	struct flowmodel_tuple t = client(family, 0);
-	uint32_t backend = syn(&t, ISN);
+	uint32_t server = syn(&t, ISN);
 
-	ring_away(&t, backend);
+	ring_away(&t, server);
 	assert_int_equal(segment(&t, ACK, ISN, 0), flowbench_placed(&t));
 	assert_int_equal(last.kind, FLOWMODEL_MISS);
 }
@@ -129,9 +129,9 @@ static void what_has_no_ACK_or_has_SYN_or_RST_promotes_nothing(int family)
 
 	for (unsigned i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		struct flowmodel_tuple t = client(family, i);
-		uint32_t backend = syn(&t, ISN);
+		uint32_t server = syn(&t, ISN);
 
-		ring_away(&t, backend);
+		ring_away(&t, server);
 		assert_int_equal(segment(&t, flags[i], ISN + 1, 0), flowbench_placed(&t));
 		assert_int_equal(last.kind, FLOWMODEL_MISS);
 	}
@@ -140,62 +140,61 @@ static void what_has_no_ACK_or_has_SYN_or_RST_promotes_nothing(int family)
 static void a_note_is_followed_where_the_entry_is_closed_or_far(int family)
 {
 	struct flowmodel_tuple closed = client(family, 0), far = client(family, 1);
-	uint32_t backend = establish(&closed, ISN), other;
+	uint32_t server = establish(&closed, ISN), other;
 
 	segment(&closed, FIN | ACK, ISN + 1, 0);
-	ring_away(&closed, backend);
+	ring_away(&closed, server);
 	other = syn(&closed, ISN + 100 * KIB);
 	assert_int_equal(segment(&closed, ACK, ISN + 100 * KIB + 50, 10), other);
 	assert_true(entry_of(&closed)->closed);
 
-	backend = establish(&far, ISN);
-	ring_away(&far, backend);
+	server = establish(&far, ISN);
+	ring_away(&far, server);
 	other = syn(&far, FAR);
 	assert_int_equal(segment(&far, ACK, FAR + 50, 10), other);
-	assert_int_equal(entry_of(&far)->backend, backend);
+	assert_int_equal(entry_of(&far)->server, server);
 }
 
 static void a_note_is_not_followed_where_a_live_entry_is_near(int family)
 {
 	struct flowmodel_tuple t = client(family, 0);
-	uint32_t backend = establish(&t, ISN);
+	uint32_t server = establish(&t, ISN);
 
-	ring_away(&t, backend);
-	assert_int_not_equal(syn(&t, ISN + MIB), backend);
-	assert_int_equal(segment(&t, ACK, ISN + MIB + 50, 10), backend);
-	assert_int_not_equal(syn(&t, ISN + 2 * MIB),
-			     backend); /* the entry is 1 MiB before it now */
-	assert_int_equal(segment(&t, ACK, ISN + 2 * MIB + 50, 10), backend);
-	assert_int_not_equal(syn(&t, ISN + 3 * MIB + 256), backend);
-	assert_int_not_equal(segment(&t, ACK, ISN + 3 * MIB + 256 + 50, 10), backend);
+	ring_away(&t, server);
+	assert_int_not_equal(syn(&t, ISN + MIB), server);
+	assert_int_equal(segment(&t, ACK, ISN + MIB + 50, 10), server);
+	assert_int_not_equal(syn(&t, ISN + 2 * MIB), server); /* the entry is 1 MiB before it now */
+	assert_int_equal(segment(&t, ACK, ISN + 2 * MIB + 50, 10), server);
+	assert_int_not_equal(syn(&t, ISN + 3 * MIB + 256), server);
+	assert_int_not_equal(segment(&t, ACK, ISN + 3 * MIB + 256 + 50, 10), server);
 }
 
 static void forged_segments_of_a_guessed_sequence_change_nothing(int family)
 {
 	static const uint32_t off[] = {FAR - ISN, 2 * MIB, 0U - 2 * MIB, 0x80000000U};
 	struct flowmodel_tuple t = client(family, 0);
-	uint32_t backend = establish(&t, ISN), block;
+	uint32_t server = establish(&t, ISN), block;
 
 	flowbench_epochs(1);
 	segment(&t, ACK, ISN + 1, 100);
 	block = entry_of(&t)->block;
-	ring_away(&t, backend);
+	ring_away(&t, server);
 	for (unsigned i = 0; i < 4; i++) {
 		uint32_t seq = ISN + off[i];
 
-		assert_int_equal(segment(&t, RST, seq, 0), backend);
-		assert_int_equal(segment(&t, RST | ACK, seq, 0), backend);
-		assert_int_equal(segment(&t, FIN | ACK, seq, 0), backend);
-		assert_int_equal(segment(&t, SYN | ACK, seq, 0), backend);
-		assert_int_equal(segment(&t, ACK, seq, 1000), backend);
+		assert_int_equal(segment(&t, RST, seq, 0), server);
+		assert_int_equal(segment(&t, RST | ACK, seq, 0), server);
+		assert_int_equal(segment(&t, FIN | ACK, seq, 0), server);
+		assert_int_equal(segment(&t, SYN | ACK, seq, 0), server);
+		assert_int_equal(segment(&t, ACK, seq, 1000), server);
 		assert_false(entry_of(&t)->closed);
 		assert_int_equal(entry_of(&t)->block, block);
 	}
 	for (unsigned i = 0; i < 4; i++) { /* pairs: their entry is made beside another */
 		establish(&t, ISN + off[i]);
-		assert_int_equal(segment(&t, ACK, ISN + 101, 100), backend);
+		assert_int_equal(segment(&t, ACK, ISN + 101, 100), server);
 	}
-	assert_int_equal(segment(&t, FIN | ACK, ISN + 201, 0), backend);
+	assert_int_equal(segment(&t, FIN | ACK, ISN + 201, 0), server);
 }
 
 static void a_FIN_or_RST_closes_within_512_bytes_only(int family)
@@ -312,7 +311,7 @@ const struct flowcase flowcases_notes[] = {
 	CASE(a_SYN_is_placed_by_the_ring_and_makes_no_entry),
 	CASE(a_SYN_changes_no_entry_of_its_tuple),
 	CASE(a_SYN_again_follows_its_note_after_a_ring_change),
-	CASE(a_SYN_again_is_placed_anew_when_its_backend_is_down),
+	CASE(a_SYN_again_is_placed_anew_when_its_server_is_down),
 	CASE(a_SYN_that_nobody_takes_leaves_the_note_of_the_line_alone),
 	CASE(the_segment_behind_the_SYN_promotes_its_note_for_good),
 	CASE(a_segment_within_the_data_of_a_SYN_promotes_its_note),

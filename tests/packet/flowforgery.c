@@ -9,7 +9,7 @@
 static uint32_t send_one(const struct flowmodel_segment *s)
 {
 	flowbench_run(s, 0, &last);
-	return last.action == FLOWMODEL_FORWARD ? last.backend : 0;
+	return last.action == FLOWMODEL_FORWARD ? last.server : 0;
 }
 
 static void pass_second(void)

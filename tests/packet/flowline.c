@@ -26,7 +26,7 @@ static void read_entry(int family, union mxlb_entry e, const void *key, uint32_t
 		return;
 	out->used = true;
 	read_tuple(family, key, &out->tuple);
-	out->backend = e.marks >> 5 ? ~0u : e.backend;
+	out->server = e.marks >> 5 ? ~0u : e.backend;
 	out->block = e.seq;
 	out->epoch = epoch - (uint16_t)(epoch - e.epoch);
 	out->closed = e.marks & MXLB_MARK_CLOSED;
@@ -42,7 +42,7 @@ static void read_note(int family, union mxlb_note n, const void *key, struct flo
 		return;
 	out->used = true;
 	read_tuple(family, key, &out->tuple);
-	out->backend = n.backend;
+	out->server = n.backend;
 	out->expect = n.expect;
 	out->data = n.len;
 }
@@ -76,7 +76,7 @@ bool flowline_same(const struct flowmodel_line *a, const struct flowmodel_line *
 		if (x->used != y->used)
 			return false;
 		if (x->used &&
-		    (!same_tuple(&x->tuple, &y->tuple) || x->backend != y->backend ||
+		    (!same_tuple(&x->tuple, &y->tuple) || x->server != y->server ||
 		     x->block != y->block || x->epoch != y->epoch || x->closed != y->closed ||
 		     x->by_miss != y->by_miss || x->data != y->data || x->settled != y->settled ||
 		     x->beside != y->beside))
@@ -84,7 +84,7 @@ bool flowline_same(const struct flowmodel_line *a, const struct flowmodel_line *
 	}
 	if (!a->note.used || !b->note.used)
 		return a->note.used == b->note.used;
-	return same_tuple(&a->note.tuple, &b->note.tuple) && a->note.backend == b->note.backend &&
+	return same_tuple(&a->note.tuple, &b->note.tuple) && a->note.server == b->note.server &&
 	       a->note.expect == b->note.expect && a->note.data == b->note.data;
 }
 
@@ -105,9 +105,9 @@ void flowline_print(const char *whose, const struct flowmodel_line *l)
 		print_error("  entry %d: ", i);
 		if (e->used) {
 			flowline_print_tuple(&e->tuple);
-			print_error(" backend %" PRIu32 " block %06" PRIx32 " epoch %" PRIu32
+			print_error(" server %" PRIu32 " block %06" PRIx32 " epoch %" PRIu32
 				    "%s%s%s%s%s",
-				    e->backend, e->block, e->epoch, e->closed ? " closed" : "",
+				    e->server, e->block, e->epoch, e->closed ? " closed" : "",
 				    e->by_miss ? " by-miss" : "", e->data ? " data" : "",
 				    e->settled ? " settled" : "", e->beside ? " beside" : "");
 		}
@@ -116,8 +116,8 @@ void flowline_print(const char *whose, const struct flowmodel_line *l)
 	print_error("  note:    ");
 	if (l->note.used) {
 		flowline_print_tuple(&l->note.tuple);
-		print_error(" backend %" PRIu32 " expect %08" PRIx32 " data %" PRIu32,
-			    l->note.backend, l->note.expect, l->note.data);
+		print_error(" server %" PRIu32 " expect %08" PRIx32 " data %" PRIu32,
+			    l->note.server, l->note.expect, l->note.data);
 	}
 	print_error("\n");
 }

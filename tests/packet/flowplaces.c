@@ -9,13 +9,13 @@
 static void a_miss_makes_an_entry_that_stands_against_the_ring(int family)
 {
 	struct flowmodel_tuple t = client(family, 0);
-	uint32_t backend = segment(&t, ACK, ISN, 100);
+	uint32_t server = segment(&t, ACK, ISN, 100);
 
 	assert_int_equal(last.kind, FLOWMODEL_MISS);
-	assert_int_equal(backend, flowbench_placed(&t));
+	assert_int_equal(server, flowbench_placed(&t));
 	assert_true(entry_of(&t)->by_miss);
-	ring_away(&t, backend);
-	assert_int_equal(segment(&t, ACK, ISN + 100, 100), backend);
+	ring_away(&t, server);
+	assert_int_equal(segment(&t, ACK, ISN + 100, 100), server);
 	assert_int_equal(last.kind, FLOWMODEL_HIT);
 }
 
@@ -238,15 +238,15 @@ static void a_miss_takes_no_place_of_a_flow_that_had_its_handshake(int family)
 	}
 }
 
-static void a_flow_of_a_backend_to_be_reset_draws_RST_and_a_new_SYN_does_not(int family)
+static void a_flow_of_a_server_to_be_reset_draws_RST_and_a_new_SYN_does_not(int family)
 {
 	struct flowmodel_tuple t = client(family, 0), half = client(family, 1);
-	uint32_t backend = establish(&t, ISN);
+	uint32_t server = establish(&t, ISN);
 
-	while (flowbench_placed(&half) != backend)
+	while (flowbench_placed(&half) != server)
 		half = client(family, half.port % 64 + 1);
 	syn(&half, ISN);
-	put_state(backend, FLOWBENCH_RESET);
+	put_state(server, FLOWBENCH_RESET);
 	segment(&t, RST, FAR, 0);
 	assert_int_equal(last.action, FLOWMODEL_DROP); /* never to a RST */
 	segment(&t, ACK, FAR, 100);
@@ -263,7 +263,7 @@ static void a_flow_of_a_backend_to_be_reset_draws_RST_and_a_new_SYN_does_not(int
 	assert_true(last.ack);
 	segment(&half, ACK, ISN + 1, 0);
 	assert_int_equal(last.action, FLOWMODEL_RESET);
-	ring_away(&t, backend);
+	ring_away(&t, server);
 	assert_int_equal(syn(&t, FAR), flowbench_placed(&t));
 	assert_int_equal(segment(&t, ACK, FAR + 1, 0), flowbench_placed(&t));
 }
@@ -271,13 +271,13 @@ static void a_flow_of_a_backend_to_be_reset_draws_RST_and_a_new_SYN_does_not(int
 static void when_nobody_is_there_flows_go_on_and_SYNs_are_turned_away(int family)
 {
 	struct flowmodel_tuple t = client(family, 0), other = client(family, 1);
-	uint32_t backend = establish(&t, ISN);
+	uint32_t server = establish(&t, ISN);
 
 	for (unsigned why = 0; why <= FLOWMODEL_SILENCE; why++) {
 		flowbench_ring(t.service, FLOWBENCH_RINGS + why);
 		assert_int_equal(syn(&other, ISN), 0);
 		assert_int_equal(segment(&other, ACK, ISN + 1, 0), 0);
-		assert_int_equal(segment(&t, ACK, ISN + 1, 100), backend);
+		assert_int_equal(segment(&t, ACK, ISN + 1, 100), server);
 		assert_int_equal(entries_of(&other), 0);
 	}
 }
@@ -332,7 +332,7 @@ const struct flowcase flowcases_places[] = {
 	CASE(what_a_miss_made_settles_as_soon_as_its_client_sends_more),
 	CASE(far_data_shows_nothing),
 	CASE(a_miss_takes_no_place_of_a_flow_that_had_its_handshake),
-	CASE(a_flow_of_a_backend_to_be_reset_draws_RST_and_a_new_SYN_does_not),
+	CASE(a_flow_of_a_server_to_be_reset_draws_RST_and_a_new_SYN_does_not),
 	CASE(when_nobody_is_there_flows_go_on_and_SYNs_are_turned_away),
 	CASE(a_flow_counts_until_closed_or_unused_for_15_minutes),
 	CASE(a_flow_whose_client_has_sent_nothing_counts_for_a_minute),

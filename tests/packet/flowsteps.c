@@ -19,7 +19,7 @@ uint32_t segment(const struct flowmodel_tuple *t, unsigned flags, uint32_t seq, 
 	};
 
 	flowbench_run(&s, 0, &last);
-	return last.action == FLOWMODEL_FORWARD ? last.backend : 0;
+	return last.action == FLOWMODEL_FORWARD ? last.server : 0;
 }
 
 uint32_t syn(const struct flowmodel_tuple *t, uint32_t isn)
@@ -29,11 +29,11 @@ uint32_t syn(const struct flowmodel_tuple *t, uint32_t isn)
 
 uint32_t establish(const struct flowmodel_tuple *t, uint32_t isn)
 {
-	uint32_t backend = syn(t, isn);
+	uint32_t server = syn(t, isn);
 
-	assert_int_equal(segment(t, ACK, isn + 1, 0), backend);
+	assert_int_equal(segment(t, ACK, isn + 1, 0), server);
 	assert_int_equal(last.kind, FLOWMODEL_PROMOTED);
-	return backend;
+	return server;
 }
 
 struct flowmodel_tuple client(int family, unsigned n)
@@ -58,11 +58,11 @@ void ring_away(const struct flowmodel_tuple *t, uint32_t from)
 	fail();
 }
 
-void put_state(uint32_t backend, enum flowbench_state s)
+void put_state(uint32_t server, enum flowbench_state s)
 {
-	for (unsigned i = 0; i < FLOWBENCH_BACKENDS; i++)
-		if (flowbench_backend_id[i] == backend)
-			flowbench_backend(i, s);
+	for (unsigned i = 0; i < FLOWBENCH_SERVERS; i++)
+		if (flowbench_server_id[i] == server)
+			flowbench_server(i, s);
 }
 
 unsigned entries_of(const struct flowmodel_tuple *t)

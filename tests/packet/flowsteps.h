@@ -27,7 +27,7 @@ uint32_t establish(const struct flowmodel_tuple *t, uint32_t isn);
 struct flowmodel_tuple client(int family, unsigned n);
 /* Changes the ring, so that it gives the tuple another server than before. */
 void ring_away(const struct flowmodel_tuple *t, uint32_t from);
-void put_state(uint32_t backend, enum flowbench_state s);
+void put_state(uint32_t server, enum flowbench_state s);
 unsigned entries_of(const struct flowmodel_tuple *t);
 /* The only entry of a tuple. */
 const struct flowmodel_entry *entry_of(const struct flowmodel_tuple *t);

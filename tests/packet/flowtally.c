@@ -6,24 +6,24 @@
 #include "flowtally.h"
 
 static struct {
-	struct traffic traffic[FLOWBENCH_BACKENDS];
+	struct traffic traffic[FLOWBENCH_SERVERS];
 	uint64_t dropped[MXLB_COUNT_FATES];
 } tally;
 
-static unsigned index_of(uint32_t backend)
+static unsigned index_of(uint32_t server)
 {
-	for (unsigned i = 0; i < FLOWBENCH_BACKENDS; i++)
-		if (flowbench_backend_id[i] == backend)
+	for (unsigned i = 0; i < FLOWBENCH_SERVERS; i++)
+		if (flowbench_server_id[i] == server)
 			return i;
-	return FLOWBENCH_BACKENDS;
+	return FLOWBENCH_SERVERS;
 }
 
 void flowtally_start(struct datapath *dp)
 {
 	static struct datapath_counts counts;
 
-	for (unsigned i = 0; i < FLOWBENCH_BACKENDS; i++)
-		datapath_traffic(dp, flowbench_backend_id[i], &tally.traffic[i]);
+	for (unsigned i = 0; i < FLOWBENCH_SERVERS; i++)
+		datapath_traffic(dp, flowbench_server_id[i], &tally.traffic[i]);
 	datapath_counts(dp, &counts);
 	memcpy(tally.dropped, counts.total, sizeof(tally.dropped));
 }
@@ -36,7 +36,7 @@ void flowtally_add(const struct flowmodel_result *r, unsigned bytes)
 		tally.dropped[r->counter]++;
 		return;
 	}
-	t = &tally.traffic[index_of(r->backend)];
+	t = &tally.traffic[index_of(r->server)];
 	t->packets++;
 	t->bytes += bytes;
 	t->new_flows += r->kind == FLOWMODEL_SYN;
@@ -47,18 +47,18 @@ void flowtally_add(const struct flowmodel_result *r, unsigned bytes)
 	t->unplaced += r->unplaced;
 }
 
-static bool same(const char *what, uint32_t backend, uint64_t model, uint64_t program)
+static bool same(const char *what, uint32_t server, uint64_t model, uint64_t program)
 {
 	if (model != program)
-		print_error("%s of backend %" PRIu32 ": model %" PRIu64 ", program %" PRIu64 "\n",
-			    what, backend, model, program);
+		print_error("%s of server %" PRIu32 ": model %" PRIu64 ", program %" PRIu64 "\n",
+			    what, server, model, program);
 	return model == program;
 }
 
 static bool same_traffic(struct datapath *dp, unsigned i)
 {
 	const struct traffic *model = &tally.traffic[i];
-	uint32_t id = flowbench_backend_id[i];
+	uint32_t id = flowbench_server_id[i];
 	struct traffic is;
 
 	datapath_traffic(dp, id, &is);
@@ -91,8 +91,8 @@ static bool same_drops(struct datapath *dp)
 /* Rule 7. */
 static bool same_flows(struct datapath *dp, struct flowmodel *m, uint32_t epoch)
 {
-	static uint32_t is[MXLB_MAX_BACKENDS];
-	uint32_t model[FLOWBENCH_BACKENDS] = {0};
+	static uint32_t is[MXLB_MAX_SERVERS];
+	uint32_t model[FLOWBENCH_SERVERS] = {0};
 
 	for (int family = 4; family <= 6; family += 2)
 		for (uint32_t i = 0; i < FLOWBENCH_LINES * FLOWMODEL_PLACES; i++) {
@@ -101,18 +101,18 @@ static bool same_flows(struct datapath *dp, struct flowmodel *m, uint32_t epoch)
 					 ->entry[i % FLOWMODEL_PLACES];
 
 			if (flowmodel_counts(e, epoch))
-				model[index_of(e->backend)]++;
+				model[index_of(e->server)]++;
 		}
 	datapath_flows(dp, is);
-	for (unsigned i = 0; i < FLOWBENCH_BACKENDS; i++)
-		if (!same("flows", flowbench_backend_id[i], model[i], is[flowbench_backend_id[i]]))
+	for (unsigned i = 0; i < FLOWBENCH_SERVERS; i++)
+		if (!same("flows", flowbench_server_id[i], model[i], is[flowbench_server_id[i]]))
 			return false;
 	return true;
 }
 
 bool flowtally_same(struct datapath *dp, struct flowmodel *m, uint32_t epoch)
 {
-	for (unsigned i = 0; i < FLOWBENCH_BACKENDS; i++)
+	for (unsigned i = 0; i < FLOWBENCH_SERVERS; i++)
 		if (!same_traffic(dp, i))
 			return false;
 	return same_drops(dp) && same_flows(dp, m, epoch);

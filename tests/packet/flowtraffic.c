@@ -274,8 +274,8 @@ static void change_world(void)
 			       draw(6) ? draw(FLOWBENCH_RINGS)
 				       : FLOWBENCH_RINGS + draw(FLOWMODEL_SILENCE + 1));
 	if (!draw(150))
-		flowbench_backend(draw(FLOWBENCH_BACKENDS),
-				  draw(3) ? FLOWBENCH_UP : draw(FLOWBENCH_STATES));
+		flowbench_server(draw(FLOWBENCH_SERVERS),
+				 draw(3) ? FLOWBENCH_UP : draw(FLOWBENCH_STATES));
 }
 
 /* A new table: the epoch's 16 bits start at random, so that they wrap in some runs. */

@@ -269,12 +269,12 @@ void native_up(const struct native_site *s)
 	map_add(&fronts, s->fronts, sizeof(*s->fronts), MXLB_FRONTS);
 	map_add(&services, s->services, sizeof(*s->services), MXLB_MAX_SERVICES);
 	map_add(&rings, s->rings, sizeof(*s->rings), MXLB_RINGS);
-	map_add(&backends, s->backends, sizeof(*s->backends), MXLB_MAX_BACKENDS);
+	map_add(&backends, s->backends, sizeof(*s->backends), MXLB_MAX_SERVERS);
 	scratch_area = map_add(&scratch, NULL, sizeof(*scratch_area), 1);
 	all_counts = map_add(&counts, NULL, sizeof(*all_counts),
 			     (MXLB_MAX_SERVICES + 1) * MXLB_COUNT_STRIDE);
 	all_sights = map_add(&sights, NULL, sizeof(*all_sights), MXLB_MAX_PORTS);
-	all_traffic = map_add(&traffic, NULL, sizeof(*all_traffic), MXLB_MAX_BACKENDS);
+	all_traffic = map_add(&traffic, NULL, sizeof(*all_traffic), MXLB_MAX_SERVERS);
 	lines4 = map_add(&flows4, NULL, sizeof(struct mxlb_line4), s->lines);
 	lines6 = map_add(&flows6, NULL, sizeof(struct mxlb_line6), s->lines);
 	map_add(&role, NULL, sizeof(__u64), 1);
@@ -328,14 +328,14 @@ static void what_rose(struct native_outcome *o)
 {
 	o->fates = 0;
 	o->counter = NATIVE_FORWARDED;
-	o->backend = 0;
+	o->server = 0;
 	for (unsigned i = 0; i < n_counted; i++) {
 		__u64 rise = *(__u64 *)counted[i] - counted_was[i];
 		size_t at = (__u64 *)counted[i] - all_counts;
 
 		if (counted[i] >= (void *)all_traffic &&
-		    counted[i] < (void *)(all_traffic + MXLB_MAX_BACKENDS))
-			o->backend = (struct mxlb_traffic *)counted[i] - all_traffic;
+		    counted[i] < (void *)(all_traffic + MXLB_MAX_SERVERS))
+			o->server = (struct mxlb_traffic *)counted[i] - all_traffic;
 		else if (at % MXLB_COUNT_STRIDE < MXLB_COUNT_FATES)
 			o->counter = at % MXLB_COUNT_STRIDE;
 		else

@@ -27,7 +27,7 @@ struct native_site {
 struct native_outcome {
 	int action;
 	int counter; /* the verdict that was counted, or NATIVE_FORWARDED */
-	uint32_t backend;
+	uint32_t server;
 	unsigned fates; /* the number of verdicts counted: 1, or the program is wrong */
 	unsigned len;
 	const uint8_t *frame; /* the frame afterwards; valid until the next run */

@@ -11,7 +11,7 @@
 #include "nativesite.h"
 #include "ways.h"
 
-enum { BACKEND_FIRST = 11, BACKEND_LOST = BACKEND_FIRST + WAYS };
+enum { SERVER_FIRST = 11, SERVER_LOST = SERVER_FIRST + WAYS };
 
 static struct native_site site;
 static struct mxlb_control control;
@@ -76,23 +76,23 @@ static void front_fill(void)
 
 void nativesite_up(uint32_t lines)
 {
-	site = (struct native_site){
-		.fronts = some(MXLB_FRONTS, sizeof(struct mxlb_front)),
-		.services = some(MXLB_MAX_SERVICES, sizeof(struct mxlb_service)),
-		.rings = some(MXLB_RINGS, sizeof(struct mxlb_ring)),
-		.backends = some(MXLB_MAX_BACKENDS, sizeof(struct mxlb_backend)),
-		.control = &control,
-		.lines = lines,
-		.exits = 3};
+	site = (struct native_site){.fronts = some(MXLB_FRONTS, sizeof(struct mxlb_front)),
+				    .services =
+					    some(MXLB_MAX_SERVICES, sizeof(struct mxlb_service)),
+				    .rings = some(MXLB_RINGS, sizeof(struct mxlb_ring)),
+				    .backends = some(MXLB_MAX_SERVERS, sizeof(struct mxlb_backend)),
+				    .control = &control,
+				    .lines = lines,
+				    .exits = 3};
 	front_fill();
 	for (unsigned i = 0; i < MXLB_RING_SLOTS; i++) {
-		site.rings[0].slot[i] = BACKEND_FIRST + i % WAYS;
-		site.rings[1].slot[i] = BACKEND_LOST;
+		site.rings[0].slot[i] = SERVER_FIRST + i % WAYS;
+		site.rings[1].slot[i] = SERVER_LOST;
 	}
 	for (unsigned i = 0; i < WAYS; i++) {
-		const uint8_t mac[6] = {0x02, 0, 0, 0, 0, BACKEND_FIRST + i};
+		const uint8_t mac[6] = {0x02, 0, 0, 0, 0, SERVER_FIRST + i};
 
-		ways_set(&site.backends[BACKEND_FIRST + i], mac, i);
+		ways_set(&site.backends[SERVER_FIRST + i], mac, i);
 	}
 	native_up(&site);
 }
@@ -113,7 +113,7 @@ static const char *what_is_wrong(const struct ways_trip *t, unsigned linear,
 	if (o->counter == MXLB_COUNT_error)
 		return linear >= t->in_len && t->in_len <= 3400 ? "a helper refused" : NULL;
 	if (o->counter == NATIVE_FORWARDED)
-		return o->action == (t->in_port == t->backend->way.port ? XDP_TX : XDP_REDIRECT)
+		return o->action == (t->in_port == t->server->way.port ? XDP_TX : XDP_REDIRECT)
 			       ? ways_forwarded_wrong(t)
 			       : "forwarded, but by another way";
 	if (o->action == XDP_PASS)
@@ -136,7 +136,7 @@ void nativesite_run(const uint8_t *frame, unsigned len, unsigned linear, bool se
 						  .in_len = len,
 						  .out_len = o->len,
 						  .in_port = second,
-						  .backend = &site.backends[o->backend]},
+						  .server = &site.backends[o->server]},
 			      linear, o);
 	if (wrong)
 		fail(frame, len, linear, wrong);

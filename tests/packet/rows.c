@@ -10,15 +10,14 @@ bool rows_a_is_down;
 void plan_in_force(int to_25, int to_587, const char *allow)
 {
 	static const char *const vips[] = {"203.0.113.25", "2001:db8:113::25"};
-	struct maglev_member both[] = {{"a", BACKEND_A, 1}, {"b", BACKEND_B, 1}};
-	struct plan_backend backends[] = {{.id = BACKEND_A, .down = rows_a_is_down},
-					  {.id = BACKEND_B}};
+	struct maglev_member both[] = {{"a", SERVER_A, 1}, {"b", SERVER_B, 1}};
+	struct plan_server servers[] = {{.id = SERVER_A, .down = rows_a_is_down}, {.id = SERVER_B}};
 	struct plan_service s[4];
 	struct prefix prefix;
-	struct plan plan = {.services = s, .n_services = 4, .backends = backends, .n_backends = 2};
+	struct plan plan = {.services = s, .n_services = 4, .servers = servers, .n_servers = 2};
 
 	for (int i = 0; i < 2; i++)
-		memcpy(backends[i].mac.b, backend_mac[backends[i].id], 6);
+		memcpy(servers[i].mac.b, server_mac[servers[i].id], 6);
 	for (int i = 0; i < 4; i++) {
 		int to = i < 2 ? to_25 : to_587;
 
@@ -62,15 +61,15 @@ uint32_t send_segment(int family, uint16_t port, uint32_t client, unsigned flags
 	bench_run(&f, &o);
 	if (o.counter < 0)
 		expect_forwarded(&f, &o);
-	return o.backend;
+	return o.server;
 }
 
 uint32_t open_flow(int family, uint16_t port, uint32_t client)
 {
-	uint32_t backend = send_segment(family, port, client, SYN, 0);
+	uint32_t server = send_segment(family, port, client, SYN, 0);
 
-	assert_int_equal(send_segment(family, port, client, ACK, 1), backend);
-	return backend;
+	assert_int_equal(send_segment(family, port, client, ACK, 1), server);
+	return server;
 }
 
 int counter_of(const struct frame *f)

@@ -50,7 +50,7 @@ static void test_C32_a_VIPs_packet_in_a_tunnel_is_served_as_if_it_had_come_so(vo
 			frame_tunnel(&wrapped, outer, &in);
 			bench_run(&wrapped, &o);
 			if (o.action != bare.action || o.counter != bare.counter ||
-			    o.backend != bare.backend || o.out.len != bare.out.len ||
+			    o.server != bare.server || o.out.len != bare.out.len ||
 			    memcmp(o.out.b, bare.out.b, o.out.len))
 				fail_msg("%s: action %d, counter %d", rows[i].what, o.action,
 					 o.counter);

@@ -35,7 +35,7 @@ static void test_C14_C15_every_header_length_leads_to_the_same_server_or_to_a_dr
 				assert_int_equal(o.counter, MXLB_COUNT_malformed);
 			} else {
 				expect_forwarded(&f, &o);
-				assert_int_equal(o.backend, plain);
+				assert_int_equal(o.server, plain);
 			}
 		}
 	}

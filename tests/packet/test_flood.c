@@ -85,7 +85,7 @@ static uint32_t entry_of(unsigned i)
 
 	addr_from_bytes(bytes, 4, &client);
 	assert_int_equal(datapath_explain(bench_datapath(), 0, &client, 30000 + i, &place), 0);
-	return place.by_miss ? 0 : place.entry_backend;
+	return place.by_miss ? 0 : place.entry_server;
 }
 
 static void clear_table(void)
@@ -95,7 +95,7 @@ static void clear_table(void)
 	memset(dp->flows4, 0, dp->lines * sizeof(struct mxlb_line4));
 }
 
-static void open_idle(uint32_t backend[IDLE])
+static void open_idle(uint32_t server[IDLE])
 {
 	for (unsigned i = 0; i < IDLE; i++) {
 		uint32_t client = 198u << 24 | 51 << 16 | 100 << 8 | i, seq = i * 1000000;
@@ -103,8 +103,8 @@ static void open_idle(uint32_t backend[IDLE])
 		send_segment(client, 30000 + i, SYN, seq, 0);
 		send_segment(client, 30000 + i, ACK, seq + 1, 0);
 		send_segment(client, 30000 + i, ACK, seq + 1, DATA);
-		backend[i] = entry_of(i);
-		assert_int_not_equal(backend[i], 0);
+		server[i] = entry_of(i);
+		assert_int_not_equal(server[i], 0);
 	}
 }
 
@@ -115,7 +115,7 @@ static void no_flood_takes_the_entry_of_an_idle_connection(void **state)
 	uint64_t packets = PACKETS * dp->lines / DEFAULT_LINES;
 	uint64_t a_second = A_SECOND * dp->lines / DEFAULT_LINES;
 	const char *only = getenv("MXLB_FLOOD"); /* one of the kinds */
-	uint32_t backend[IDLE];
+	uint32_t server[IDLE];
 
 	(void)state;
 	frame_syn(&template, 4, 25, 0);
@@ -125,10 +125,10 @@ static void no_flood_takes_the_entry_of_an_idle_connection(void **state)
 		if (only && strcmp(only, kinds[k]))
 			continue;
 		clear_table();
-		open_idle(backend);
+		open_idle(server);
 		flood(kinds[k], packets, a_second);
 		for (unsigned i = 0; i < IDLE; i++)
-			lost += entry_of(i) != backend[i];
+			lost += entry_of(i) != server[i];
 		print_message("# %-4s %" PRIu64 " packets, %u lines: %u of %u lost\n", kinds[k],
 			      packets, dp->lines, lost, IDLE);
 		assert_int_equal(lost, 0);
@@ -167,12 +167,12 @@ static unsigned sweep(uint32_t step, unsigned most)
 static void who_knows_a_connections_address_and_port_needs_many_packets_to_close_its_entry(
 	void **state)
 {
-	uint32_t backend[IDLE], client = 198u << 24 | 51 << 16 | 100 << 8;
+	uint32_t server[IDLE], client = 198u << 24 | 51 << 16 | 100 << 8;
 	unsigned sent;
 
 	(void)state;
 	clear_table();
-	open_idle(backend);
+	open_idle(server);
 	for (int i = 0; i < 2; i++)
 		datapath_step_epoch(bench_datapath());
 	sent = sweep(1 << 20, 8192);
@@ -181,7 +181,7 @@ static void who_knows_a_connections_address_and_port_needs_many_packets_to_close
 	sent = sweep(1 << 15, 262144);
 	print_message("# closed by %u packets, from half the sequence space away\n", sent);
 	assert_in_range(sent, 130000, 132000);
-	assert_int_equal(entry_of(0), backend[0]); /* the client's packets still follow it */
+	assert_int_equal(entry_of(0), server[0]); /* the client's packets still follow it */
 	for (unsigned i = 1; i < IDLE; i++)
 		assert_false(is_closed(i)); /* those whose port the sender does not know */
 	send_segment(client, 30000, ACK, 1 + DATA, DATA);

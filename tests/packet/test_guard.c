@@ -37,14 +37,14 @@ static struct list list_of(const char *const *text)
 static int apply_list(const struct list *l, bool observe, uint32_t syn_limit)
 {
 	int err = 0;
-	struct maglev_member member = {"a", BACKEND_A, 1};
-	struct plan_backend backend = {.id = BACKEND_A};
+	struct maglev_member member = {"a", SERVER_A, 1};
+	struct plan_server server = {.id = SERVER_A};
 	struct plan_service s[2] = {{0}};
-	struct plan plan = {.services = s, .n_services = 2, .backends = &backend, .n_backends = 1};
+	struct plan plan = {.services = s, .n_services = 2, .servers = &server, .n_servers = 1};
 
 	plan.own[0] = own_address;
 	plan.n_own = !addr_is_zero(&own_address);
-	memcpy(backend.mac.b, backend_mac[BACKEND_A], 6);
+	memcpy(server.mac.b, server_mac[SERVER_A], 6);
 	for (int i = 0; i < 2; i++) {
 		s[i] = (struct plan_service){.id = i,
 					     .name = i ? "mail6" : "mail",

@@ -93,7 +93,7 @@ static uint32_t open_flow(int family, uint32_t client)
 	f.b[family == 4 ? 47 : 67] = 0x10;
 	bench_run(&f, &o);
 	assert_int_equal(o.counter, -1);
-	return o.backend;
+	return o.server;
 }
 
 /* The error about a segment from the VIP to that client, with at most 8 bytes of TCP quoted. */
@@ -143,9 +143,9 @@ static void errors_go_to_the_owner(uint32_t first)
 
 			frame_error(&in, errors[i].family, client, errors[i].head);
 			bench_run(&in, &o);
-			if (o.counter != -1 || o.backend != owner[errors[i].family])
-				fail_msg("%s: counter %d, backend %u", errors[i].what, o.counter,
-					 o.backend);
+			if (o.counter != -1 || o.server != owner[errors[i].family])
+				fail_msg("%s: counter %d, server %u", errors[i].what, o.counter,
+					 o.server);
 			assert_int_equal(o.action, XDP_TX);
 			expect_forwarded(&in, &o);
 		}
@@ -180,7 +180,7 @@ static void test_C11_an_error_about_a_flow_without_entry_goes_by_the_ring(void *
 		assert_int_equal(o.counter, -1);
 		frame_syn(&segment, 4, 25, client);
 		bench_run(&segment, &placed);
-		assert_int_equal(o.backend, placed.backend);
+		assert_int_equal(o.server, placed.server);
 	}
 }
 

@@ -29,7 +29,7 @@
 #define BY_ONE	  30000 /* and this many with a check of the counters after each */
 #define WORLD	  256	/* frames; fewer than a token bucket holds */
 #define SERVICES  6	/* of bench_plan() */
-#define BACKENDS  16
+#define SERVERS	  16
 #define LOOPBACK  1
 
 static struct run {
@@ -72,7 +72,7 @@ static int kernel_run(const struct mutant *m, uint8_t *out, unsigned *out_len)
 /* The counters of the site's services and of no service, and those of its servers, summed over all CPUs. */
 struct tally {
 	uint64_t counts[(SERVICES + 1) * MXLB_COUNT_STRIDE];
-	struct mxlb_traffic traffic[BACKENDS];
+	struct mxlb_traffic traffic[SERVERS];
 };
 
 /* Adds n values of a per-CPU map of words, from a key on, to `sum`. */
@@ -99,7 +99,7 @@ static void kernel_tally(struct tally *t)
 	read_words(skel->maps.counts, 0, SERVICES * MXLB_COUNT_STRIDE, 1, t->counts);
 	read_words(skel->maps.counts, MXLB_MAX_SERVICES * MXLB_COUNT_STRIDE, MXLB_COUNT_STRIDE, 1,
 		   t->counts + SERVICES * MXLB_COUNT_STRIDE);
-	read_words(skel->maps.traffic, 0, BACKENDS, sizeof(struct mxlb_traffic) / 8,
+	read_words(skel->maps.traffic, 0, SERVERS, sizeof(struct mxlb_traffic) / 8,
 		   (uint64_t *)t->traffic);
 }
 
@@ -164,7 +164,7 @@ static void check_outcome(const struct mutant *m, int action, const struct ways_
 			  int counter)
 {
 	if (counter == NATIVE_FORWARDED) {
-		MUST(action == (m->second == t->backend->way.port ? XDP_TX : XDP_REDIRECT));
+		MUST(action == (m->second == t->server->way.port ? XDP_TX : XDP_REDIRECT));
 		MUST_HOLD(ways_forwarded_wrong(t));
 	} else if (action == XDP_PASS) {
 		MUST_HOLD(ways_passed_wrong(t, counter == MXLB_COUNT_decapsulated));
@@ -212,7 +212,7 @@ static void run_one(const struct mutant *m)
 	MUST(native.counter != MXLB_COUNT_error || m->linear < m->len);
 	MUST(action == native.action);
 	MUST(trip.out_len == native.len);
-	trip.backend = &bench_datapath()->backends[native.backend];
+	trip.server = &bench_datapath()->backends[native.server];
 	if (native.counter == NATIVE_FORWARDED)
 		unroll(&trip, out, native.frame);
 	MUST(!memcmp(out, native.frame, trip.out_len));
@@ -280,11 +280,11 @@ static void new_world(uint64_t number)
 	native_fast(number / WORLD % 2);
 	buckets(mutate_roll(&r, 8));
 	dp->control->epoch += mutate_roll(&r, 3);
-	for (int i = BACKEND_A; i <= BACKEND_B; i++)
-		ways_set(&dp->backends[i], backend_mac[i],
+	for (int i = SERVER_A; i <= SERVER_B; i++)
+		ways_set(&dp->backends[i], server_mac[i],
 			 at_layer_2 && mutate_roll(&r, 8) ? 0 : mutate_roll(&r, WAYS));
 	if (!mutate_roll(&r, 4))
-		dp->backends[BACKEND_A].way.flags |= MXLB_BACKEND_RESET | MXLB_BACKEND_DOWN;
+		dp->backends[SERVER_A].way.flags |= MXLB_BACKEND_RESET | MXLB_BACKEND_DOWN;
 	for (int i = 0; i < 2; i++) {
 		dp->services[i].allow_set = set;
 		dp->services[i].allow_observe = observe;
@@ -513,8 +513,8 @@ static void every_truncation_and_every_linear_part_of_every_sound_frame(void **s
 	run = (struct run){0};
 	for (unsigned way = 0; way < WAYS; way += 5) { /* L2 and both families, each interface */
 		new_world(0);
-		for (int i = BACKEND_A; i <= BACKEND_B; i++)
-			ways_set(&bench_datapath()->backends[i], backend_mac[i], way);
+		for (int i = SERVER_A; i <= SERVER_B; i++)
+			ways_set(&bench_datapath()->backends[i], server_mac[i], way);
 		tally_zero(&zero);
 		for (unsigned which = 0; which < 2 * mutate_sound_count(); which++)
 			every_truncation(which / 2, which % 2);

@@ -118,7 +118,7 @@ static const struct row rows[] = {
 	{"C33 nobody: RST", V4, 2525, REFUSE(no_backend)},
 	{"C33 nobody: silence", V4, 2526, DROP(no_backend)},
 	{"C33 cold start", V4, 2527, DROP(not_ready)},
-	{"C34 a backend without MAC address", V4, 2528, DROP(no_next_hop)},
+	{"C34 a server without MAC address", V4, 2528, DROP(no_next_hop)},
 	{"C35 from the VIP itself", V4, 25, {{26, "cb007119"}}, .fix_ip = true, DROP(martian)},
 	{"C35 from 0.0.0.0", V4, 25, {{26, "00000000"}}, .fix_ip = true, DROP(martian)},
 	{"C35 from 127.0.0.1", V4, 25, {{26, "7f000001"}}, .fix_ip = true, DROP(martian)},
@@ -365,7 +365,7 @@ static void test_C37_the_controller_knows_where_the_program_sends_a_flow(void **
 		memcpy(&port, in.b + 34, 2);
 		hash = mxlb_flow_hash(dp->services[0].seed, 0, source, port);
 		bench_run(&in, &o);
-		assert_int_equal(o.backend, dp->rings[ring].slot[mxlb_ring_slot(hash)]);
+		assert_int_equal(o.server, dp->rings[ring].slot[mxlb_ring_slot(hash)]);
 	}
 }
 
@@ -373,7 +373,7 @@ static void test_C06_every_address_of_a_full_front_is_found_and_no_other(void **
 {
 	struct plan_service s[MXLB_MAX_SERVICES] = {0};
 	struct plan plan = {
-		.services = s, .n_services = MXLB_MAX_SERVICES, .backends = NULL, .n_backends = 0};
+		.services = s, .n_services = MXLB_MAX_SERVICES, .servers = NULL, .n_servers = 0};
 	struct mxlb_front *front = malloc(sizeof(*front));
 
 	(void)state;

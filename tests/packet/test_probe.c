@@ -7,7 +7,7 @@
 #include "bench.h"
 #include "util/log.h"
 
-enum { L2_BACKEND = 21, TUNNEL4, TUNNEL6, TUNNEL4_SOURCE_1, TUNNEL6_SOURCE_1 };
+enum { L2_SERVER = 21, TUNNEL4, TUNNEL6, TUNNEL4_SOURCE_1, TUNNEL6_SOURCE_1 };
 
 #define MARK	     0x6d780000 /* as in the bench's configuration */
 #define ETHER_HEADER 14
@@ -48,7 +48,7 @@ static int probe_bench_up(void **state)
 		to_bytes(t->source, b->source[second]);
 		to_bytes(t->target, b->target);
 	}
-	bench_datapath()->backends[L2_BACKEND].way.flags = MXLB_BACKEND_NEXT_HOP;
+	bench_datapath()->backends[L2_SERVER].way.flags = MXLB_BACKEND_NEXT_HOP;
 	return 0;
 }
 
@@ -156,7 +156,7 @@ static void test_dscp_and_ecn_show_outside_as_they_are_inside(void **state)
 		}
 }
 
-static void test_what_is_not_the_probe_of_a_tunnels_backend_is_left_alone(void **state)
+static void test_what_is_not_the_probe_of_a_tunnels_server_is_left_alone(void **state)
 {
 	struct frame f;
 
@@ -168,8 +168,8 @@ static void test_what_is_not_the_probe_of_a_tunnels_backend_is_left_alone(void *
 		expect_same(&f, 0x6d790000 | TUNNEL4);
 		expect_same(&f, 0xed780000 | TUNNEL4);
 		expect_same(&f, MARK);
-		expect_same(&f, MARK | L2_BACKEND);
-		expect_same(&f, MARK | (MXLB_MAX_BACKENDS + 5));
+		expect_same(&f, MARK | L2_SERVER);
+		expect_same(&f, MARK | (MXLB_MAX_SERVERS + 5));
 	}
 }
 
@@ -190,7 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_probes_of_either_family_go_into_tunnels_of_either_family),
 		cmocka_unit_test(test_dscp_and_ecn_show_outside_as_they_are_inside),
-		cmocka_unit_test(test_what_is_not_the_probe_of_a_tunnels_backend_is_left_alone),
+		cmocka_unit_test(test_what_is_not_the_probe_of_a_tunnels_server_is_left_alone),
 		cmocka_unit_test(test_what_has_a_probes_mark_and_cant_be_wrapped_is_lost),
 	};
 

@@ -59,7 +59,7 @@ static void test_C46_a_next_hop_elsewhere_is_reached_with_its_interfaces_address
 		}
 		bench_run(&in, &o);
 		assert_int_equal(o.action, XDP_REDIRECT);
-		assert_int_equal(o.backend, straight.backend);
+		assert_int_equal(o.server, straight.server);
 		assert_int_equal(o.out.len, want.len);
 		assert_memory_equal(o.out.b, want.b, want.len);
 	}

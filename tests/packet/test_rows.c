@@ -13,15 +13,15 @@ static void test_C05_C06_ports_of_one_VIP_have_tables_of_their_own(void **state)
 	plan_in_force(TO_A, TO_B, NULL);
 	for (int family = 4; family <= 6; family += 2) {
 		for (uint32_t client = 20000; client < 20060; client++) {
-			assert_int_equal(open_flow(family, 25, client), BACKEND_A);
-			assert_int_equal(open_flow(family, 587, client), BACKEND_B);
+			assert_int_equal(open_flow(family, 25, client), SERVER_A);
+			assert_int_equal(open_flow(family, 587, client), SERVER_B);
 		}
 	}
 	plan_in_force(TO_B, TO_A, NULL); /* open flows stay, by their own ports */
 	for (int family = 4; family <= 6; family += 2) {
 		for (uint32_t client = 20000; client < 20060; client++) {
-			assert_int_equal(send_segment(family, 25, client, ACK, 1), BACKEND_A);
-			assert_int_equal(send_segment(family, 587, client, ACK, 1), BACKEND_B);
+			assert_int_equal(send_segment(family, 25, client, ACK, 1), SERVER_A);
+			assert_int_equal(send_segment(family, 587, client, ACK, 1), SERVER_B);
 		}
 	}
 	for (int port = 1; port < 1024; port += 51) {
@@ -41,12 +41,11 @@ static void test_C23_a_segment_of_a_known_flow_follows_it_when_the_ring_has_chan
 	for (int family = 4; family <= 6; family += 2) {
 		plan_in_force(TO_A, TO_A, NULL);
 		for (uint32_t client = 5000; client < 5030; client++)
-			assert_int_equal(open_flow(family, 25, client), BACKEND_A);
+			assert_int_equal(open_flow(family, 25, client), SERVER_A);
 		plan_in_force(TO_B, TO_B, NULL);
 		for (uint32_t client = 5000; client < 5030; client++) {
-			assert_int_equal(send_segment(family, 25, client, ACK | PSH, 2), BACKEND_A);
-			assert_int_equal(send_segment(family, 25, client + 1000, SYN, 0),
-					 BACKEND_B);
+			assert_int_equal(send_segment(family, 25, client, ACK | PSH, 2), SERVER_A);
+			assert_int_equal(send_segment(family, 25, client + 1000, SYN, 0), SERVER_B);
 		}
 	}
 }
@@ -55,8 +54,8 @@ static uint64_t misses(void)
 {
 	struct traffic a, b;
 
-	datapath_traffic(bench_datapath(), BACKEND_A, &a);
-	datapath_traffic(bench_datapath(), BACKEND_B, &b);
+	datapath_traffic(bench_datapath(), SERVER_A, &a);
+	datapath_traffic(bench_datapath(), SERVER_B, &b);
 	return a.misses + b.misses;
 }
 
@@ -70,10 +69,10 @@ static void test_C24_a_segment_of_an_unknown_flow_goes_by_the_ring_and_is_counte
 		plan_in_force(TO_BOTH, TO_BOTH, NULL);
 		for (uint32_t client = 7000; client < 7030; client++) {
 			uint64_t before = misses();
-			uint32_t backend = send_segment(family, 25, client, ACK, 77);
+			uint32_t server = send_segment(family, 25, client, ACK, 77);
 
 			assert_int_equal(misses(), before + 1);
-			assert_int_equal(send_segment(family, 25, client, SYN, 0), backend);
+			assert_int_equal(send_segment(family, 25, client, SYN, 0), server);
 		}
 		plan_in_force(TO_NOBODY, TO_NOBODY, NULL);
 		frame_segment(&f, family, 25, 9999, ACK, 1);
@@ -92,12 +91,12 @@ static void test_C25_a_SYN_that_reuses_the_tuple_of_a_dead_servers_flow_goes_to_
 		rows_a_is_down = false;
 		plan_in_force(TO_A, TO_A, NULL);
 		for (uint32_t client = 11000; client < 11030; client++)
-			assert_int_equal(open_flow(family, 25, client), BACKEND_A);
+			assert_int_equal(open_flow(family, 25, client), SERVER_A);
 		rows_a_is_down = true;
 		plan_in_force(TO_B, TO_B, NULL);
 		for (uint32_t client = 11000; client < 11030; client++) {
-			assert_int_equal(send_segment(family, 25, client, SYN, 200), BACKEND_B);
-			assert_int_equal(send_segment(family, 25, client, ACK, 201), BACKEND_B);
+			assert_int_equal(send_segment(family, 25, client, SYN, 200), SERVER_B);
+			assert_int_equal(send_segment(family, 25, client, ACK, 201), SERVER_B);
 		}
 	}
 	rows_a_is_down = false;
@@ -114,16 +113,16 @@ static void test_C26_behind_a_FIN_or_RST_what_still_comes_goes_to_the_same_serve
 
 		plan_in_force(TO_A, TO_A, NULL);
 		for (uint32_t client = 0; client < 20; client++) {
-			assert_int_equal(open_flow(family, 25, 13000 + i * 64 + client), BACKEND_A);
+			assert_int_equal(open_flow(family, 25, 13000 + i * 64 + client), SERVER_A);
 			assert_int_equal(send_segment(family, 25, 13000 + i * 64 + client, end, 1),
-					 BACKEND_A);
+					 SERVER_A);
 		}
 		plan_in_force(TO_B, TO_B, NULL);
 		for (uint32_t client = 0; client < 20; client++) {
 			assert_int_equal(send_segment(family, 25, 13000 + i * 64 + client, end, 1),
-					 BACKEND_A);
+					 SERVER_A);
 			assert_int_equal(send_segment(family, 25, 13000 + i * 64 + client, ACK, 2),
-					 BACKEND_A);
+					 SERVER_A);
 		}
 	}
 }

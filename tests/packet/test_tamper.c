@@ -11,12 +11,12 @@ static union mxlb_entry *write_entry(struct datapath *dp, uint64_t line, union m
 
 static void what_the_program_cannot_have_written_is_taken_out(void **state)
 {
-	static uint32_t counts[MXLB_MAX_BACKENDS], empty[MXLB_MAX_BACKENDS];
+	static uint32_t counts[MXLB_MAX_SERVERS], empty[MXLB_MAX_SERVERS];
 	struct datapath *dp = bench_datapath();
 	uint64_t known = datapath_maps_changed(dp), soon;
 	union mxlb_entry *junk[] = {
 		write_entry(dp, 0, (union mxlb_entry){.word = ~0ULL}),
-		write_entry(dp, 1, (union mxlb_entry){.backend = MXLB_MAX_BACKENDS}),
+		write_entry(dp, 1, (union mxlb_entry){.backend = MXLB_MAX_SERVERS}),
 	};
 	union mxlb_entry *busy = write_entry(dp, 2, (union mxlb_entry){.backend = MXLB_ENTRY_BUSY});
 	struct timespec t;

@@ -109,8 +109,8 @@ static void test_C34_a_tunnel_that_is_not_known_whole_gets_nothing(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 2 * 5; i++) {
-		struct plan_backend whole = backend_a(i % 2 ? 6 : 4), b = whole,
-				    other = backend_a(i % 2 ? 4 : 6);
+		struct plan_server whole = server_a(i % 2 ? 6 : 4), b = whole,
+				   other = server_a(i % 2 ? 4 : 6);
 		struct outcome o;
 		struct frame in;
 
@@ -149,7 +149,7 @@ static void test_C46_a_tunnel_by_another_interface_leaves_there(void **state)
 	assert_int_equal(
 		bpf_map_update_elem(bpf_map__fd(dp->skel->maps.ports), &index, &loopback, 0), 0);
 	for (unsigned i = 0; i < PAIRS; i++) {
-		struct plan_backend b = backend_a(pairs[i].outer);
+		struct plan_server b = server_a(pairs[i].outer);
 		struct outcome o;
 		struct frame in;
 
@@ -159,7 +159,7 @@ static void test_C46_a_tunnel_by_another_interface_leaves_there(void **state)
 		bench_run(&in, &o);
 		assert_int_equal(o.action, XDP_REDIRECT);
 		assert_int_equal(o.counter, -1);
-		assert_memory_equal(o.out.b, backend_mac[BACKEND_A], 6);
+		assert_memory_equal(o.out.b, server_mac[SERVER_A], 6);
 		assert_memory_equal(o.out.b + 6, other_mac, 6);
 		assert_int_equal(o.out.len, in.len + HEAD(pairs[i].outer));
 	}
@@ -169,8 +169,8 @@ static void test_C46_a_tunnel_by_another_interface_leaves_there(void **state)
 
 static void test_a_source_that_a_way_names_is_not_written(void **state)
 {
-	struct mxlb_backend *at = &bench_datapath()->backends[BACKEND_A], before;
-	struct plan_backend b = backend_a(6);
+	struct mxlb_backend *at = &bench_datapath()->backends[SERVER_A], before;
+	struct plan_server b = server_a(6);
 	uint64_t now = 1000000;
 	unsigned named;
 	uint64_t again_ms;
@@ -208,8 +208,8 @@ static void test_a_source_that_a_way_names_is_not_written(void **state)
 
 static void test_a_target_is_written_only_when_no_way_has_named_it_for_a_while(void **state)
 {
-	struct mxlb_backend *at = &bench_datapath()->backends[BACKEND_A], before;
-	struct plan_backend l2 = backend_a(0), four = backend_a(4), six = backend_a(6);
+	struct mxlb_backend *at = &bench_datapath()->backends[SERVER_A], before;
+	struct plan_server l2 = server_a(0), four = server_a(4), six = server_a(6);
 	uint64_t now = 2000000, again_ms;
 
 	(void)state;
@@ -240,16 +240,16 @@ static void test_a_target_is_written_only_when_no_way_has_named_it_for_a_while(v
 
 static void test_the_next_mxlbd_keeps_the_tunnels_that_it_finds_until_it_knows_the_way(void **state)
 {
-	struct plan_backend whole = backend_a(6), blind = whole;
+	struct plan_server whole = server_a(6), blind = whole;
 	struct mxlb_backend before, *at;
 	struct outcome o;
 	struct frame in;
 
 	(void)state;
 	plan_one(&whole, 0, NULL);
-	before = bench_datapath()->backends[BACKEND_A];
+	before = bench_datapath()->backends[SERVER_A];
 	bench_adopt();
-	at = &bench_datapath()->backends[BACKEND_A];
+	at = &bench_datapath()->backends[SERVER_A];
 	blind.mtu = 0; /* the MAC address is in the records */
 	memset(&blind.source, 0, sizeof(blind.source));
 	plan_one(&blind, 0, NULL);
@@ -304,7 +304,7 @@ static uint64_t real_ms(void)
 
 static void test_C45_while_the_source_changes_each_packet_has_one_of_them_whole(void **state)
 {
-	struct plan_backend b = backend_a(6);
+	struct plan_server b = server_a(6);
 	struct race race = {.stop = false};
 	void *wrong = NULL;
 	pthread_t sender;
@@ -338,42 +338,42 @@ static void test_C45_while_the_source_changes_each_packet_has_one_of_them_whole(
 	bench_plan();
 }
 
-static void test_the_next_mxlbd_learns_which_interface_a_backend_was_behind(void **state)
+static void test_the_next_mxlbd_learns_which_interface_a_server_was_behind(void **state)
 {
-	struct plan_backend b = {.id = BACKEND_DR, .interface = 1};
-	struct plan plan = {.backends = &b, .n_backends = 1};
+	struct plan_server b = {.id = SERVER_DR, .interface = 1};
+	struct plan plan = {.servers = &b, .n_servers = 1};
 	struct service s = {.conf.name = "mail"};
-	struct backend known = {.id = BACKEND_DR, .conf.name = "dr"};
+	struct server known = {.id = SERVER_DR, .conf.name = "dr"};
 	struct model_adopted *found;
 	unsigned n;
 
 	(void)state;
-	bench_backend(&b, 4);
+	bench_server(&b, 4);
 	bench_apply(&plan);
 	datapath_remember(bench_datapath(), &s, &known);
 	bench_adopt();
 	assert_int_equal(datapath_adopted(bench_datapath(), &found, &n), 0);
 	assert_int_equal(n, 1);
-	assert_string_equal(found->backend, "dr");
+	assert_string_equal(found->server, "dr");
 	assert_int_equal(found->interface, 1);
 	free(found);
 	bench_plan();
 }
 
-static void test_a_backend_that_is_back_is_not_swept_while_its_plan_waits(void **state)
+static void test_a_server_that_is_back_is_not_swept_while_its_plan_waits(void **state)
 {
-	static bool held[MXLB_MAX_BACKENDS];
+	static bool held[MXLB_MAX_SERVERS];
 	struct datapath *dp = bench_datapath();
-	struct plan_backend b = {.id = BACKEND_DR};
-	struct plan plan = {.backends = &b, .n_backends = 1};
+	struct plan_server b = {.id = SERVER_DR};
+	struct plan plan = {.servers = &b, .n_servers = 1};
 	uint64_t way, again_ms;
 
 	(void)state;
-	bench_backend(&b, 4);
+	bench_server(&b, 4);
 	bench_apply(&plan);
 	plan = (struct plan){.peers = &b.target, .n_peers = 1};
 	bench_apply(&plan);
-	plan = (struct plan){.backends = &b, .n_backends = 1};
+	plan = (struct plan){.servers = &b, .n_servers = 1};
 	assert_int_equal(datapath_apply(dp, &plan, 0, &again_ms), 0);
 	assert_true(again_ms); /* the front map has just been switched */
 	way = dp->backends[b.id].way.word;
@@ -399,8 +399,8 @@ int main(void)
 			test_a_target_is_written_only_when_no_way_has_named_it_for_a_while),
 		cmocka_unit_test(
 			test_the_next_mxlbd_keeps_the_tunnels_that_it_finds_until_it_knows_the_way),
-		cmocka_unit_test(test_the_next_mxlbd_learns_which_interface_a_backend_was_behind),
-		cmocka_unit_test(test_a_backend_that_is_back_is_not_swept_while_its_plan_waits),
+		cmocka_unit_test(test_the_next_mxlbd_learns_which_interface_a_server_was_behind),
+		cmocka_unit_test(test_a_server_that_is_back_is_not_swept_while_its_plan_waits),
 		cmocka_unit_test(
 			test_C45_while_the_source_changes_each_packet_has_one_of_them_whole),
 	};

@@ -117,7 +117,7 @@ static void test_C31_its_own_tag_is_kept_and_all_else_is_as_without(void **state
 		if (untagged.action != XDP_DROP)
 			frame_tag(&want, &untagged.out, PRIORITY | VLAN);
 		if (o.action != untagged.action || o.counter != untagged.counter ||
-		    o.backend != untagged.backend)
+		    o.server != untagged.server)
 			fail_msg("%s: action %d, counter %d", what, o.action, o.counter);
 		if (o.action != XDP_DROP &&
 		    (o.out.len != want.len || memcmp(o.out.b, want.b, want.len)))

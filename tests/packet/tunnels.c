@@ -23,11 +23,11 @@ void frame_data(struct frame *f, int family, uint32_t client, unsigned len)
 		frame_fix_ip_checksum(f);
 }
 
-void plan_one(struct plan_backend *b, uint64_t now_ms, uint64_t *again_ms)
+void plan_one(struct plan_server *b, uint64_t now_ms, uint64_t *again_ms)
 {
-	struct maglev_member member = {"a", BACKEND_A, 1};
+	struct maglev_member member = {"a", SERVER_A, 1};
 	struct plan_service s[2];
-	struct plan plan = {.services = s, .n_services = 2, .backends = b, .n_backends = 1};
+	struct plan plan = {.services = s, .n_services = 2, .servers = b, .n_servers = 1};
 
 	for (int i = 0; i < 2; i++) {
 		s[i] = (struct plan_service){.id = i,
@@ -45,17 +45,17 @@ void plan_one(struct plan_backend *b, uint64_t now_ms, uint64_t *again_ms)
 	assert_int_equal(datapath_apply(bench_datapath(), &plan, now_ms, again_ms), 0);
 }
 
-struct plan_backend backend_a(int outer)
+struct plan_server server_a(int outer)
 {
-	struct plan_backend b = {.id = BACKEND_A};
+	struct plan_server b = {.id = SERVER_A};
 
-	bench_backend(&b, outer);
+	bench_server(&b, outer);
 	return b;
 }
 
 void narrow(int outer, uint16_t mtu)
 {
-	struct plan_backend b = backend_a(outer);
+	struct plan_server b = server_a(outer);
 
 	b.mtu = mtu;
 	plan_one(&b, 0, NULL);

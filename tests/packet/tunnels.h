@@ -16,8 +16,8 @@ void put16(struct frame *f, unsigned at, unsigned value);
 /* A data segment of a client's flow: an IP packet of `len` bytes. IPv4 has DF set. */
 void frame_data(struct frame *f, int family, uint32_t client, unsigned len);
 /* Both services with one server, A, as given. again_ms: of datapath_apply() at now_ms; NULL: wait until it is in force. */
-void plan_one(struct plan_backend *b, uint64_t now_ms, uint64_t *again_ms);
-struct plan_backend backend_a(int outer); /* 0: layer 2 */
-void narrow(int outer, uint16_t mtu);	  /* A with a tunnel of this MTU */
+void plan_one(struct plan_server *b, uint64_t now_ms, uint64_t *again_ms);
+struct plan_server server_a(int outer); /* 0: layer 2 */
+void narrow(int outer, uint16_t mtu);	/* A with a tunnel of this MTU */
 
 #endif

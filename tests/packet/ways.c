@@ -142,9 +142,9 @@ static bool outer6_is_right(const struct inside *p, const uint8_t *ip)
  */
 static bool ethernet_is_right(const struct ways_trip *t, int family)
 {
-	unsigned tci = t->in_port ? get16(t->in + 14) : WAYS_VLAN, port = t->backend->way.port;
+	unsigned tci = t->in_port ? get16(t->in + 14) : WAYS_VLAN, port = t->server->way.port;
 
-	return !memcmp(t->out, t->backend->way.mac, 6) &&
+	return !memcmp(t->out, t->server->way.mac, 6) &&
 	       !memcmp(t->out + 6, port ? WAYS_SECOND_MAC : WAYS_FIRST_MAC, 6) &&
 	       (!port || (get16(t->out + 12) == 0x8100 && get16(t->out + 14) == tci)) &&
 	       get16(t->out + (port ? 16 : 12)) == (family == 4 ? 0x0800 : 0x86dd);
@@ -152,7 +152,7 @@ static bool ethernet_is_right(const struct ways_trip *t, int family)
 
 const char *ways_forwarded_wrong(const struct ways_trip *t)
 {
-	const struct mxlb_backend *b = t->backend;
+	const struct mxlb_backend *b = t->server;
 	bool tunnel = b->way.flags & MXLB_BACKEND_TUNNEL;
 	unsigned at = b->way.port ? 18 : 14, head = tunnel ? head_len(b->family) : 0;
 	struct inside p;
@@ -162,7 +162,7 @@ const char *ways_forwarded_wrong(const struct ways_trip *t)
 	if (t->out_len != at + head + p.room)
 		return "forwarded, but longer or shorter";
 	if (!ethernet_is_right(t, tunnel ? b->family : p.family))
-		return "forwarded, but not from our address to its backend's, as there";
+		return "forwarded, but not from our address to its server's, as there";
 	if (!same_packet(&p, t->out + at + head, 1))
 		return "forwarded, but changed";
 	if (!tunnel)
@@ -192,9 +192,9 @@ const char *ways_passed_wrong(const struct ways_trip *t, int stripped)
 
 unsigned ways_random_outer(const struct ways_trip *t)
 {
-	unsigned at = t->backend->way.port ? 18 : 14;
+	unsigned at = t->server->way.port ? 18 : 14;
 
-	if (!(t->backend->way.flags & MXLB_BACKEND_TUNNEL) || t->backend->family != 4 ||
+	if (!(t->server->way.flags & MXLB_BACKEND_TUNNEL) || t->server->family != 4 ||
 	    t->out_len < at + 20 || get16(t->out + at + 6))
 		return 0;
 	return at;

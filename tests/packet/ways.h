@@ -17,11 +17,11 @@
 #define WAYS		18
 void ways_set(struct mxlb_backend *b, const uint8_t mac[6], unsigned way);
 
-/* One frame before and after; in_port, backend: its origin and destination. */
+/* One frame before and after; in_port, server: its origin and destination. */
 struct ways_trip {
 	const uint8_t *in, *out;
 	unsigned in_len, out_len, in_port;
-	const struct mxlb_backend *backend;
+	const struct mxlb_backend *server;
 };
 
 /* Returns the error in a forwarded frame; NULL: none. */

@@ -74,9 +74,9 @@ static void print(const struct probe_result *r)
 	json_decref(j);
 }
 
-static void start(uint32_t backend_id)
+static void start(uint32_t server_id)
 {
-	once.job.backend_id = backend_id;
+	once.job.server_id = server_id;
 	once.started++;
 	if (prober_start(once.prober, &once.job))
 		abort();
@@ -91,21 +91,21 @@ static void on_line(struct ev_loop *loop, struct ev_io *w, int revents)
 		start(1);
 }
 
-static void on_result(void *ctx, uint32_t backend_id, const struct probe_result *r)
+static void on_result(void *ctx, uint32_t server_id, const struct probe_result *r)
 {
 	(void)ctx;
 	print(r);
 	once.ended++;
 	if (once.started < once.at_once * once.rounds) {
 		if (!once.waits)
-			start(backend_id);
+			start(server_id);
 	} else if (once.ended == once.started)
 		ev_break(once.loop, EVBREAK_ALL);
 }
 
-static void on_slow_connect(void *ctx, uint32_t backend_id)
+static void on_slow_connect(void *ctx, uint32_t server_id)
 {
-	(void)ctx, (void)backend_id;
+	(void)ctx, (void)server_id;
 	once.slow++;
 }
 

@@ -91,8 +91,8 @@ static int on_explain(void *ctx, const struct service *s, const struct addr *cli
 	return b->explain_rc;
 }
 
-static int on_probe(void *ctx, uint32_t backend_id,
-		    void (*done)(void *done_ctx, const char *report), void *done_ctx, void **probe)
+static int on_probe(void *ctx, uint32_t server_id, void (*done)(void *done_ctx, const char *report),
+		    void *done_ctx, void **probe)
 {
 	struct bench *b = ctx;
 
@@ -100,7 +100,7 @@ static int on_probe(void *ctx, uint32_t backend_id,
 		return b->probe_rc;
 	assert_null(b->probe_done);
 	b->probes++;
-	b->probed = backend_id;
+	b->probed = server_id;
 	b->probe_done = done;
 	b->probe_ctx = done_ctx;
 	*probe = b;
@@ -177,16 +177,16 @@ static void make_config(struct bench *b)
 					   .fall = 3,
 					   .rise = 2};
 	for (unsigned i = 0; i < 3; i++) {
-		b->backends[i].preference = rows[i].preference;
-		b->backends[i].weight = 1;
-		snprintf(b->backends[i].name, sizeof(b->backends[i].name), "%s", rows[i].name);
-		assert_int_equal(addr_parse(rows[i].address, &b->backends[i].address), 0);
+		b->servers[i].preference = rows[i].preference;
+		b->servers[i].weight = 1;
+		snprintf(b->servers[i].name, sizeof(b->servers[i].name), "%s", rows[i].name);
+		assert_int_equal(addr_parse(rows[i].address, &b->servers[i].address), 0);
 	}
 	c->services[0] = (struct service_conf){.name = "hybrid-mail",
 					       .port = 25,
 					       .min_up = 1,
-					       .backends = b->backends,
-					       .n_backends = 3};
+					       .servers = b->servers,
+					       .n_servers = 3};
 	assert_int_equal(addr_parse("203.0.113.25", &c->services[0].address), 0);
 }
 

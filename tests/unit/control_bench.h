@@ -18,7 +18,7 @@ struct bench {
 	char dir[64];
 	struct config config;
 	struct service_conf service;
-	struct backend_conf backends[3];
+	struct server_conf servers[3];
 	struct model *model;
 	struct control *control;
 	uint64_t counters[MXLB_COUNT_COUNT];

@@ -34,16 +34,16 @@ static inline struct addr address(uint8_t last)
 	return (struct addr){{[10] = 0xff, [11] = 0xff, 192, 0, 2, last}};
 }
 
-static inline struct backend_conf backend(const char *name, uint8_t last, uint16_t preference)
+static inline struct server_conf server(const char *name, uint8_t last, uint16_t preference)
 {
-	struct backend_conf b = {.address = address(last), .preference = preference, .weight = 1};
+	struct server_conf b = {.address = address(last), .preference = preference, .weight = 1};
 
 	snprintf(b.name, sizeof(b.name), "%s", name);
 	return b;
 }
 
 /* One service with `n` servers; the caller may change it before use. free_config() frees it. */
-static inline struct config *make_config(const struct backend_conf *backends, unsigned n)
+static inline struct config *make_config(const struct server_conf *servers, unsigned n)
 {
 	struct config *c = calloc(1, sizeof(*c));
 	struct service_conf *s;
@@ -62,27 +62,26 @@ static inline struct config *make_config(const struct backend_conf *backends, un
 				   .port = 25,
 				   .min_up = 1,
 				   .failback_hold_ms = 30000,
-				   .n_backends = n};
-	s->backends = calloc(n + 1, sizeof(*s->backends));
-	assert_non_null(s->backends);
-	memcpy(s->backends, backends, n * sizeof(*backends));
+				   .n_servers = n};
+	s->servers = calloc(n + 1, sizeof(*s->servers));
+	assert_non_null(s->servers);
+	memcpy(s->servers, servers, n * sizeof(*servers));
 	return c;
 }
 
 static inline void free_config(struct config *c)
 {
 	for (unsigned i = 0; i < c->n_services; i++)
-		free(c->services[i].backends);
+		free(c->services[i].servers);
 	free(c);
 }
 
 static inline struct config *oxford(void)
 {
-	const struct backend_conf backends[] = {backend("oxford-a", 11, 10),
-						backend("oxford-b", 12, 10),
-						backend("nuneaton", 13, 20)};
+	const struct server_conf servers[] = {
+		server("oxford-a", 11, 10), server("oxford-b", 12, 10), server("nuneaton", 13, 20)};
 
-	return make_config(backends, 3);
+	return make_config(servers, 3);
 }
 
 /* hybrid-mail at port 25, and the same at port 587 as "relay". */
@@ -127,9 +126,9 @@ static inline struct model *running(const struct config *c)
 {
 	struct model *m = create(c, 1000);
 
-	for (uint32_t id = 1; id <= c->services[0].n_backends; id++)
+	for (uint32_t id = 1; id <= c->services[0].n_servers; id++)
 		resolve(m, id, 1001);
-	for (uint32_t id = 1; id <= c->services[0].n_backends; id++)
+	for (uint32_t id = 1; id <= c->services[0].n_servers; id++)
 		result(m, id, REASON_ok, 1100);
 	assert_int_equal(m->services[0].tier.state, SERVICE_UP);
 	return m;
@@ -170,15 +169,15 @@ static inline void check_events(const struct model *m, uint64_t seq, const char 
 }
 
 /* What the plan says of it. */
-static inline struct plan_backend planned(const struct model *m, uint32_t id)
+static inline struct plan_server planned(const struct model *m, uint32_t id)
 {
-	struct plan_backend b = {0};
+	struct plan_server b = {0};
 	struct plan p;
 
 	assert_int_equal(plan_build(m, &p), 0);
-	for (unsigned i = 0; i < p.n_backends; i++) {
-		if (p.backends[i].id == id)
-			b = p.backends[i];
+	for (unsigned i = 0; i < p.n_servers; i++) {
+		if (p.servers[i].id == id)
+			b = p.servers[i];
 	}
 	plan_free(&p);
 	assert_int_equal(b.id, id);
@@ -191,12 +190,12 @@ static inline struct model_adopted adopted(const char *name, uint8_t last, uint3
 	struct model_adopted a = {.service = "hybrid-mail",
 				  .address = address(last),
 				  .service_id = 9,
-				  .backend_id = id,
+				  .server_id = id,
 				  .verdict = v,
 				  .reason = r,
 				  .mac = {{2, 0, 0, 0, 1, last}}};
 
-	snprintf(a.backend, sizeof(a.backend), "%s", name);
+	snprintf(a.server, sizeof(a.server), "%s", name);
 	return a;
 }
 
@@ -204,7 +203,7 @@ static inline struct model_adopted adopted(const char *name, uint8_t last, uint3
 struct snapshot {
 	struct model model;
 	struct service service;
-	struct backend backends[3];
+	struct server servers[3];
 };
 
 static inline struct snapshot *snapshot_take(const struct model *m)
@@ -212,10 +211,10 @@ static inline struct snapshot *snapshot_take(const struct model *m)
 	struct snapshot *s = calloc(1, sizeof(*s));
 
 	assert_non_null(s);
-	assert_int_equal(m->services[0].n_backends, 3);
+	assert_int_equal(m->services[0].n_servers, 3);
 	memcpy(&s->model, m, sizeof(s->model));
 	memcpy(&s->service, m->services, sizeof(s->service));
-	memcpy(s->backends, m->services[0].backends, sizeof(s->backends));
+	memcpy(s->servers, m->services[0].servers, sizeof(s->servers));
 	return s;
 }
 

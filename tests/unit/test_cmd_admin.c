@@ -31,9 +31,9 @@ static const char *say(struct bench *b, const char *who, const char *words)
 	return reply;
 }
 
-static enum admin_state state_of(struct bench *b, const char *backend)
+static enum admin_state state_of(struct bench *b, const char *server)
 {
-	return model_find(b->model, "hybrid-mail", backend)->admin;
+	return model_find(b->model, "hybrid-mail", server)->admin;
 }
 
 /* mxlbctl's commands without --force; HAProxy's own commands never ask. */
@@ -48,7 +48,7 @@ static void the_last_server_that_takes_mail_is_kept_unless_forced(void **state)
 	struct bench *b = *state;
 
 	for (unsigned i = 0; i < 3; i++) {
-		uint32_t id = b->model->services[0].backends[i].id;
+		uint32_t id = b->model->services[0].servers[i].id;
 
 		model_nexthop(b->model, id, &resolved, bench_start);
 		model_probe_result(b->model, id, &good, bench_start);
@@ -199,7 +199,7 @@ static void a_weight_is_a_number_or_a_share_of_the_files(void **state)
 		{"get weight hybrid-mail/x", "No such server.\n\n", 20},
 	};
 	struct bench *b = *state;
-	struct backend *oxford_b = model_find(b->model, "hybrid-mail", "oxford-b");
+	struct server *oxford_b = model_find(b->model, "hybrid-mail", "oxford-b");
 	unsigned was = 10, changes = 0;
 
 	oxford_b->conf.weight = oxford_b->weight = 10;

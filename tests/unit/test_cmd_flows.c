@@ -14,17 +14,17 @@
 
 #define MAX_ROWS 10000
 
-static uint32_t id_of(struct bench *b, const char *backend)
+static uint32_t id_of(struct bench *b, const char *server)
 {
-	return model_find(b->model, "hybrid-mail", backend)->id;
+	return model_find(b->model, "hybrid-mail", server)->id;
 }
 
 static struct flow_row row_of(struct bench *b, const char *client, uint16_t port,
-			      const char *backend)
+			      const char *server)
 {
 	struct flow_row row = {.port = port,
 			       .service_id = b->model->services[0].id,
-			       .backend_id = backend ? id_of(b, backend) : 4000,
+			       .server_id = server ? id_of(b, server) : 4000,
 			       .counts = true};
 
 	assert_int_equal(addr_parse(client, &row.client), 0);
@@ -185,7 +185,7 @@ static void a_full_table_is_no_longer_than_a_reply_may_be(void **state)
 	struct bench *b = *state;
 	size_t n = 3 * MAX_ROWS;
 	struct flow_row *rows = calloc(n, sizeof(*rows));
-	struct backend *longest = model_find(b->model, "hybrid-mail", "oxford-a");
+	struct server *longest = model_find(b->model, "hybrid-mail", "oxford-a");
 	json_t *json;
 
 	for (size_t i = 0; i < n; i++) {
@@ -236,12 +236,12 @@ static void make_serving(struct bench *b)
 	struct service *s = &b->model->services[0];
 
 	s->tier = (struct tier_state){.state = SERVICE_UP, .has_active = true, .active = 10};
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		health_adopt(&s->backends[i].health, VERDICT_UP, REASON_ok, bench_start.mono_ms);
-		s->backends[i].nexthop.has_mac = true;
-		s->backends[i].in_ring = s->backends[i].conf.preference == 10;
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		health_adopt(&s->servers[i].health, VERDICT_UP, REASON_ok, bench_start.mono_ms);
+		s->servers[i].nexthop.has_mac = true;
+		s->servers[i].in_ring = s->servers[i].conf.preference == 10;
 	}
-	b->place = (struct flow_place){.slot = 4711, .ring_backend = id_of(b, "oxford-b")};
+	b->place = (struct flow_place){.slot = 4711, .ring_server = id_of(b, "oxford-b")};
 }
 
 static void explain_tells_entry_from_ring(void **state)
@@ -258,7 +258,7 @@ static void explain_tells_entry_from_ring(void **state)
 		"not oxford-a (tier 10): available, but this client hashes to another server\n"
 		"not nuneaton (tier 20): tier 20 is standby, tier 10 is active\n\n");
 	assert_int_equal(b->asked_port, 40001);
-	b->place.entry_backend = id_of(b, "nuneaton");
+	b->place.entry_server = id_of(b, "nuneaton");
 	b->place.idle_s = 12;
 	bench_assert_begins(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 			    "# 198.51.100.7:40001 to hybrid-mail, 203.0.113.25:25\n"
@@ -270,7 +270,7 @@ static void explain_tells_entry_from_ring(void **state)
 	assert_non_null(
 		strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 		       "by its flow table entry; idle 12 s, closed, without its beginning\n"));
-	b->place.entry_backend = 4000; /* its server was removed, the flow is kept */
+	b->place.entry_server = 4000; /* its server was removed, the flow is kept */
 	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7:40001\n"),
 			       "goes to: #4000, by its flow table entry;"));
 }
@@ -278,10 +278,10 @@ static void explain_tells_entry_from_ring(void **state)
 static void explain_says_when_a_flow_is_reset(void **state)
 {
 	struct bench *b = *state;
-	struct backend *gone = model_find(b->model, "hybrid-mail", "oxford-a");
+	struct server *gone = model_find(b->model, "hybrid-mail", "oxford-a");
 
 	make_serving(b);
-	b->place.entry_backend = gone->id;
+	b->place.entry_server = gone->id;
 	gone->gone = true;
 	gone->in_ring = false;
 	gone->health.verdict = VERDICT_DOWN;
@@ -313,11 +313,11 @@ static void explain_says_what_nobody_means(void **state)
 			       "goes to: no server: dropped (all-down: drop); the flow"));
 }
 
-static void explain_has_a_reason_for_each_backend_that_takes_nothing(void **state)
+static void explain_has_a_reason_for_each_server_that_takes_nothing(void **state)
 {
 	struct bench *b = *state;
 	struct service *s = &b->model->services[0];
-	struct backend *a = model_find(b->model, "hybrid-mail", "oxford-a");
+	struct server *a = model_find(b->model, "hybrid-mail", "oxford-a");
 	static const char line[] = "explain hybrid-mail 198.51.100.7:1\n";
 
 	make_serving(b);
@@ -414,7 +414,7 @@ static void explain_is_there_as_json(void **state)
 	assert_true(field_true(json_array_get(list, 0), "in_ring"));
 	json_decref(json);
 
-	b->place.entry_backend = id_of(b, "nuneaton");
+	b->place.entry_server = id_of(b, "nuneaton");
 	b->place.by_miss = true;
 	b->place.idle_s = 9;
 	json = ask_json(b, "explain hybrid-mail 198.51.100.7:40001 json\n");
@@ -506,7 +506,7 @@ int main(void)
 		BENCH_TEST(explain_tells_entry_from_ring),
 		BENCH_TEST(explain_says_when_a_flow_is_reset),
 		BENCH_TEST(explain_says_what_nobody_means),
-		BENCH_TEST(explain_has_a_reason_for_each_backend_that_takes_nothing),
+		BENCH_TEST(explain_has_a_reason_for_each_server_that_takes_nothing),
 		BENCH_TEST(explain_knows_the_allow_list_and_the_limit),
 		BENCH_TEST(explain_is_there_as_json),
 		BENCH_TEST(explain_wants_an_address_of_the_services_family_and_a_port),

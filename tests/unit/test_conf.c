@@ -37,9 +37,9 @@ static const struct row shown[] = {
 	 "10:11: services.a.port: 025 has a leading zero: write 25 (there is no octal here)\n"},
 	{"dangling probe", LEAST "    probe: exo\n",
 	 "10:12: services.a.probe: no probe is named exo; the probes are: none\n"},
-	{"a backend that is a VIP", LEAST "        z: {address: 203.0.113.25}\n",
+	{"a server that is a VIP", LEAST "        z: {address: 203.0.113.25}\n",
 	 "10:22: services.a.tiers.10.z.address: this is the VIP of service a\n"},
-	{"a backend that is another service's VIP",
+	{"a server that is another service's VIP",
 	 LEAST "  b:\n    address: 203.0.113.11\n    interface: eth0\n"
 	       "    tiers: {10: {z: {address: 203.0.113.13}}}\n",
 	 "8:22: services.a.tiers.10.x.address: this is the VIP of service b\n"},
@@ -203,7 +203,7 @@ static const struct row of_values[] = {
 	 "10:18: datapath.mark: a mark of 0 would be on every packet\n"},
 	{"a mark outside of its mask", LEAST "datapath: {mark: 0x6d781000/0xffff0000}\n",
 	 "10:18: datapath.mark: 0x6d781000 has bits outside of its mask 0xffff0000\n"},
-	{"a mask over the backends' bits", LEAST "datapath: {mark: 0x6d780000/0xfffff800}\n",
+	{"a mask over the servers' bits", LEAST "datapath: {mark: 0x6d780000/0xfffff800}\n",
 	 "10:18: datapath.mark: the mask 0xfffff800 does not leave the low 12 bits to the servers\n"},
 	{"a mark beyond 32 bits", LEAST "datapath: {mark: 0x16d780000/0xffff0000}\n",
 	 "10:18: datapath.mark: \"0x16d780000/0xffff0000\" is not a mark and mask like "

@@ -42,7 +42,7 @@ static bool loads_or_says_why(const char *bytes, size_t len)
 	assert_true(!err || errors.len);
 	assert_places(errors.data);
 	if (!err) {
-		assert_true(c->n_services && c->services[0].n_backends);
+		assert_true(c->n_services && c->services[0].n_servers);
 		config_free(c);
 	}
 	buf_free(&errors);
@@ -263,7 +263,7 @@ static const struct many limits[] = {
 	 "", MXLB_MAX_VIP_PORTS, ": services.s8.address: more than 8 services on one address\n"},
 	{"backends",
 	 "interfaces: {eth0: }\nservices:\n  a: {address: '2001:db9::1', interface: eth0, tiers: {1: {\n",
-	 "    b%1$u: {address: '2001:db8::%1$u'},\n", "    }}}\n", MXLB_MAX_BACKENDS - 1,
+	 "    b%1$u: {address: '2001:db8::%1$u'},\n", "    }}}\n", MXLB_MAX_SERVERS - 1,
 	 ": services.a.tiers.1.b4095: more than 4095 servers in all\n"},
 };
 

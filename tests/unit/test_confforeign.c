@@ -51,15 +51,15 @@ static void json_and_generated_yaml_mean_what_plain_yaml_means(void **state)
 	assert_int_equal(c->datapath.table, 27001);
 	assert_int_equal(c->services[0].port, 25);
 	assert_true(c->services[0].log_connections);
-	assert_int_equal(c->services[0].n_backends, 2);
-	assert_int_equal(c->services[0].backends[0].weight, 3);
-	assert_int_equal(c->services[0].backends[1].preference, 20);
+	assert_int_equal(c->services[0].n_servers, 2);
+	assert_int_equal(c->services[0].servers[0].weight, 3);
+	assert_int_equal(c->services[0].servers[1].preference, 20);
 	config_free(c);
 	c = bench_load_good(generated, "");
 	assert_int_equal(c->services[0].port, 587);
 	assert_int_equal(c->services[0].min_up, 2);
 	assert_false(c->services[0].log_connections);
-	assert_int_equal(c->services[0].backends[1].weight, 256);
+	assert_int_equal(c->services[0].servers[1].weight, 256);
 	config_free(c);
 }
 

@@ -59,12 +59,12 @@ static void expect_default_service(const struct service_conf *s)
 	assert_string_equal(s->allow_file, "");
 	assert_int_equal(s->allow_mode, ALLOW_ENFORCE);
 	assert_int_equal(s->syn_limit, 0);
-	assert_int_equal(s->n_backends, 2);
-	assert_string_equal(s->backends[1].name, "y");
-	assert_address(&s->backends[1].address, "203.0.113.12");
-	assert_int_equal(s->backends[1].preference, 10);
-	assert_int_equal(s->backends[1].weight, 1);
-	assert_int_equal(s->backends[1].forward, FORWARD_L2);
+	assert_int_equal(s->n_servers, 2);
+	assert_string_equal(s->servers[1].name, "y");
+	assert_address(&s->servers[1].address, "203.0.113.12");
+	assert_int_equal(s->servers[1].preference, 10);
+	assert_int_equal(s->servers[1].weight, 1);
+	assert_int_equal(s->servers[1].forward, FORWARD_L2);
 }
 
 static void the_least_has_every_default(void **state)
@@ -151,12 +151,12 @@ static void expect_service_of_everything(const struct service_conf *s)
 	assert_int_equal(s->failback_hold_ms, 0);
 	assert_int_equal(s->all_down, ALL_DOWN_DROP);
 	assert_int_equal(s->on_unreachable, ON_UNREACHABLE_KEEP);
-	assert_int_equal(s->n_backends, N(order));
+	assert_int_equal(s->n_servers, N(order));
 	for (unsigned i = 0; i < N(order); i++) {
-		assert_string_equal(s->backends[i].name, order[i]);
-		assert_int_equal(s->backends[i].preference, preference[i]);
-		assert_int_equal(s->backends[i].weight, weight[i]);
-		assert_int_equal(s->backends[i].forward, i ? FORWARD_L2 : FORWARD_IPIP);
+		assert_string_equal(s->servers[i].name, order[i]);
+		assert_int_equal(s->servers[i].preference, preference[i]);
+		assert_int_equal(s->servers[i].weight, weight[i]);
+		assert_int_equal(s->servers[i].forward, i ? FORWARD_L2 : FORWARD_IPIP);
 	}
 }
 
@@ -302,7 +302,7 @@ static void windows_editors_are_understood(void **state)
 				"");
 
 	(void)state;
-	assert_string_equal(c->services[0].backends[0].name, "b");
+	assert_string_equal(c->services[0].servers[0].name, "b");
 	config_free(c);
 	bench_expect(
 		"a place after the mark and CRLF", "\xef\xbb\xbfx: 1\r\ny: 2\r\n", -EINVAL,
@@ -321,9 +321,9 @@ static void the_example_loads_and_is_the_contracts(void **state)
 	assert_int_equal(errors.len, 0);
 	s = &c->services[0];
 	assert_string_equal(s->name, "hybrid-mail");
-	assert_int_equal(s->n_backends, 3);
-	assert_string_equal(s->backends[2].name, "nuneaton");
-	assert_int_equal(s->backends[2].preference, 20);
+	assert_int_equal(s->n_servers, 3);
+	assert_string_equal(s->servers[2].name, "nuneaton");
+	assert_int_equal(s->servers[2].preference, 20);
 	assert_string_equal(c->probes[s->probe].name, "exo");
 	assert_int_equal(c->probes[s->probe].tls, TLS_ENCRYPTION_ONLY);
 	config_free(c);

@@ -148,7 +148,7 @@ static void every_key_of_the_tables_is_written(void **state)
 	assert_keys(control_keys, AT(json, "control"));
 	assert_keys(probe_keys, AT(json, "probes", "true"));
 	assert_keys(service_keys, AT(json, "services", "0.1"));
-	assert_keys(backend_keys, AT(json, "services", "0.1", "tiers", "20", "c"));
+	assert_keys(server_keys, AT(json, "services", "0.1", "tiers", "20", "c"));
 	assert_keys(decap_keys, AT(json, "decap"));
 	assert_keys(dns_keys, AT(json, "dns"));
 	assert_keys(zone_server_keys, AT(json, "services", "zone", "servers", "a.h.example.net"));
@@ -261,7 +261,7 @@ static void the_digest_of_a_service_from_dns_is_that_of_its_mx(void **state)
 	static const uint8_t key[16] = {1};
 	struct config *c = load_all(),
 		      *other = load_changed("mx: h.example.net", "mx: g.example.net");
-	struct backend_conf *answer = calloc(1, sizeof(*answer));
+	struct server_conf *answer = calloc(1, sizeof(*answer));
 	char before[DIGEST_TEXT_SIZE], after[DIGEST_TEXT_SIZE], others[DIGEST_TEXT_SIZE];
 	unsigned zone = c->n_services - 1;
 
@@ -272,8 +272,8 @@ static void the_digest_of_a_service_from_dns_is_that_of_its_mx(void **state)
 	assert_string_not_equal(before, others);
 	strcpy(answer->name, "a");
 	answer->address = c->services[zone].address;
-	c->services[zone].backends = answer;
-	c->services[zone].n_backends = 1;
+	c->services[zone].servers = answer;
+	c->services[zone].n_servers = 1;
 	c->probes[c->services[zone].probe].cert.n_tlsa = 1;
 	assert_int_equal(digest_service(c, zone, key, after), 0);
 	assert_string_equal(before, after);

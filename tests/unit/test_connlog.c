@@ -21,7 +21,7 @@ struct row {
 
 static struct flow_row entry(char letter)
 {
-	struct flow_row row = {.service_id = 1, .backend_id = 7, .port = 40000};
+	struct flow_row row = {.service_id = 1, .server_id = 7, .port = 40000};
 	char client =
 		strchr("ABirRmMFsS", letter) ? (strchr("ABirRsS", letter) ? 'a' : 'm') : letter;
 

@@ -125,7 +125,7 @@ static void the_ring_keeps_the_last_events_and_their_numbers(void **state)
 static const struct event sample = {
 	.kind = EVENT_BACKEND_VERDICT,
 	.service = "hybrid-mail",
-	.backend = "oxford-a",
+	.server = "oxford-a",
 	.from = "up",
 	.to = "down",
 	.cause = "greeting_5xx: 554 \"no\"\nevent=forged",

@@ -90,7 +90,7 @@ static void await_looks(struct run *r, unsigned n)
 	}
 }
 
-static struct backend *oxford_a(struct bench *b)
+static struct server *oxford_a(struct bench *b)
 {
 	return model_find(b->model, "hybrid-mail", "oxford-a");
 }
@@ -385,13 +385,13 @@ static void flows_and_explain_say_what_the_daemon_says(void **state)
 	struct bench *b = *state;
 	struct flow_row row = {.port = 40001,
 			       .service_id = b->model->services[0].id,
-			       .backend_id = oxford_a(b)->id,
+			       .server_id = oxford_a(b)->id,
 			       .idle_s = 12};
 
 	assert_int_equal(addr_parse("198.51.100.7", &row.client), 0);
 	b->rows = &row;
 	b->n_rows = 1;
-	b->place.entry_backend = row.backend_id;
+	b->place.entry_server = row.server_id;
 	ASSERT_RUN(b, 0, "\n198.51.100.7:40001 oxford-a 12 old\n# 1 shown, 0 left out\n", "flows",
 		   "hybrid-mail");
 	ASSERT_RUN(b, 0, "# 0 shown, 0 left out\n", "flows", "hybrid-mail/oxford-b");

@@ -51,7 +51,7 @@ static void probe_all(struct bench *b, enum reason reason)
 		.state = NEXTHOP_RESOLVED, .has_mac = true, .mac = {{2, 0, 0, 0, 0, 1}}};
 
 	for (unsigned i = 0; i < 3; i++) {
-		struct backend *server = &b->model->services[0].backends[i];
+		struct server *server = &b->model->services[0].servers[i];
 		struct probe_result r = {.reason = reason, .stage = STAGE_DONE};
 
 		model_nexthop(b->model, server->id, &resolved, later);
@@ -165,7 +165,7 @@ static void a_drained_server_is_the_cause_beside_dead_ones(void **state)
 	for (unsigned i = 1; i < 3; i++) {
 		struct probe_result r = {.reason = REASON_refused, .stage = STAGE_CONNECT};
 
-		model_probe_result(b->model, b->model->services[0].backends[i].id, &r, later);
+		model_probe_result(b->model, b->model->services[0].servers[i].id, &r, later);
 	}
 	model_admin(b->model, id_of(b, "oxford-a"), ADMIN_DRAIN, "root", later);
 	expect(b, 0, FINDING_CRITICAL, "service_down", "; oxford-a is drained by root",
@@ -245,7 +245,7 @@ static void a_problem_says_what_to_do_behind_its_last_semicolon(void **state)
 static void every_reason_has_a_next_step(void **state)
 {
 	struct bench *b = *state;
-	struct backend *server = &b->model->services[0].backends[0];
+	struct server *server = &b->model->services[0].servers[0];
 	bool found;
 
 	probe_all(b, REASON_ok);
@@ -454,7 +454,7 @@ static void a_service_without_servers_of_dns_says_why(void **state)
 	struct service *s = &b->model->services[0];
 
 	serve_by_zone(b);
-	s->n_backends = 0;
+	s->n_servers = 0;
 	zone.has_set = zone.has_answer = false;
 	zone.in_force.n = 0;
 	zone.state = ZONE_KEPT;
@@ -467,12 +467,12 @@ static void a_service_without_servers_of_dns_says_why(void **state)
 	report = NULL; /* not known */
 	expect(b, 0, FINDING_CRITICAL, "service_not_ready", "has not given any yet", "");
 	serve_by_zone(b);
-	s->n_backends = 0;
+	s->n_servers = 0;
 	strcpy(map.unmapped[0], "resolves to the VIP 203.0.113.25: set its address below servers:");
 	expect(b, 0, FINDING_CRITICAL, "service_not_ready",
 	       "does not answer: oxford-a.example.net resolves to the VIP 203.0.113.25",
 	       "set its address below servers:");
-	s->n_backends = 3;
+	s->n_servers = 3;
 	report = NULL;
 }
 

@@ -44,12 +44,12 @@ static void each_setting_and_server_that_differs_is_a_line(void **state)
 	(void)state;
 	strcpy(c->probes[0].name, "exo");
 	m = running(c);
-	m->services[0].backends[1].traffic.flows = 12;
+	m->services[0].servers[1].traffic.flows = 12;
 	s->min_up = 2;
 	s->failback_hold_ms = 0;
 	strcpy(next->probes[0].name, "other");
-	s->backends[1] = backend("oxford-b", 99, 10); /* another address: another server */
-	s->backends[2].weight = 7;
+	s->servers[1] = server("oxford-b", 99, 10); /* another address: another server */
+	s->servers[2].weight = 7;
 	assert_string_equal(
 		plan_of(m, next),
 		"service hybrid-mail: min-up changes\n"
@@ -70,7 +70,7 @@ static void services_come_and_go_and_tiers_change(void **state)
 	struct model *m = running(c);
 
 	(void)state;
-	next->services[0].backends[0].preference = next->services[0].backends[1].preference = 10;
+	next->services[0].servers[0].preference = next->services[0].servers[1].preference = 10;
 	next->services[0].port = 587;
 	assert_string_equal(
 		plan_of(m, next),
@@ -78,7 +78,7 @@ static void services_come_and_go_and_tiers_change(void **state)
 		"service hybrid-mail (192.0.2.25, port 587): added, 3 servers\n");
 	free_config(next);
 	next = oxford();
-	next->services[0].backends[2].preference = 5;
+	next->services[0].servers[2].preference = 5;
 	model_free(m);
 	m = running(c);
 	assert_non_null(strstr(plan_of(m, next), "server hybrid-mail/nuneaton: tier 5, now 20\n"));
@@ -90,9 +90,9 @@ static void services_come_and_go_and_tiers_change(void **state)
 /* Removes one of five: its fifth moves, and almost nothing of the others' (NSDI 2016, section 5.3). */
 static void a_removed_server_moves_its_own_share_and_hardly_more(void **state)
 {
-	const struct backend_conf five[] = {backend("a", 11, 10), backend("b", 12, 10),
-					    backend("c", 13, 10), backend("d", 14, 10),
-					    backend("e", 15, 10)};
+	const struct server_conf five[] = {server("a", 11, 10), server("b", 12, 10),
+					   server("c", 13, 10), server("d", 14, 10),
+					   server("e", 15, 10)};
 	struct config *c = make_config(five, 5), *next = make_config(five, 4);
 	struct model *m = running(c);
 	const char *line;

@@ -13,7 +13,7 @@
 
 #define LINES	 FLOWMODEL_MAX_LINES
 #define FLOWS	 32 /* each alone in its line, like 120 in 131,072 */
-#define BACKENDS 6
+#define SERVERS	 6
 #define PACKETS	 54  /* per second: the share of LINES in 131,072 of 110,000 */
 #define SECONDS	 364 /* the time in which the whole flood has 40 million packets */
 #define BEFORE_S 20
@@ -36,9 +36,9 @@ static uint32_t send_one(const struct flowmodel_segment *s)
 	struct flowmodel_result result;
 
 	world.line = hash_of(&s->tuple) % LINES;
-	world.ring = 1 + ((hash_of(&s->tuple) >> 32) + ring_now) % BACKENDS;
+	world.ring = 1 + ((hash_of(&s->tuple) >> 32) + ring_now) % SERVERS;
 	flowmodel_run(&table, &world, s, &result);
-	return result.action == FLOWMODEL_FORWARD ? result.backend : 0;
+	return result.action == FLOWMODEL_FORWARD ? result.server : 0;
 }
 
 static void pass_second(void)
@@ -68,17 +68,17 @@ static unsigned play(const struct flood_kind *kind, const struct flood_kind *bef
 		     unsigned without)
 {
 	static const struct forgery_world game = {send_one, pass_second, change_ring};
-	static struct flowmodel_backend backends[BACKENDS + 1];
+	static struct flowmodel_server servers[SERVERS + 1];
 	struct flood_plan plan = {.kind = kind,
 				  .before = before,
 				  .seconds = SECONDS,
 				  .before_seconds = BEFORE_S,
 				  .packets = PACKETS};
 
-	for (unsigned i = 0; i <= BACKENDS; i++)
-		backends[i] = (struct flowmodel_backend){.next_hop = true};
+	for (unsigned i = 0; i <= SERVERS; i++)
+		servers[i] = (struct flowmodel_server){.next_hop = true};
 	memset(&table, 0, sizeof(table));
-	world = (struct flowmodel_world){.epoch = 100000, .backends = backends, .without = without};
+	world = (struct flowmodel_world){.epoch = 100000, .servers = servers, .without = without};
 	make_flows();
 	return flood_play(&game, &plan, flows, FLOWS, 20261129);
 }
@@ -147,15 +147,15 @@ static void where_all_places_settle_a_flood_shuts_the_table_for_newcomers(void *
 			s.tuple.port = 1024 + n;
 			s.syn = true;
 			s.seq = 1000;
-			f.backend = send_one(&s);
+			f.server = send_one(&s);
 			s.syn = false;
 			s.ack = true;
 			s.seq = 1001;
 			send_one(&s);
 			ring_now++;
-			lost[i] += send_one(&s) != f.backend;
+			lost[i] += send_one(&s) != f.server;
 			s.seq += 1 << 17;
-			lost[i] += send_one(&s) != f.backend;
+			lost[i] += send_one(&s) != f.server;
 		}
 	}
 	print_message("# lost after the flood: %u, and %u if all places settle\n", lost[0],
@@ -170,14 +170,14 @@ static void where_all_places_settle_a_flood_shuts_the_table_for_newcomers(void *
  */
 static unsigned close_known_flows(unsigned without)
 {
-	static struct flowmodel_backend backends[BACKENDS + 1];
+	static struct flowmodel_server servers[SERVERS + 1];
 	struct flowmodel_segment s = {0};
 	unsigned closed = 0;
 
-	for (unsigned i = 0; i <= BACKENDS; i++)
-		backends[i] = (struct flowmodel_backend){.next_hop = true};
+	for (unsigned i = 0; i <= SERVERS; i++)
+		servers[i] = (struct flowmodel_server){.next_hop = true};
 	memset(&table, 0, sizeof(table));
-	world = (struct flowmodel_world){.epoch = 100000, .backends = backends, .without = without};
+	world = (struct flowmodel_world){.epoch = 100000, .servers = servers, .without = without};
 	make_flows();
 	for (unsigned i = 0; i < FLOWS; i++) {
 		s = (struct flowmodel_segment){

@@ -15,7 +15,7 @@
 #define FLOWS	 1000
 #define LOST_MAX 2 /* of those alone in their lines: after enough guesses some succeed */
 #define LINES	 131072
-#define BACKENDS 6
+#define SERVERS	 6
 
 static struct flowmodel parts[FLOWS / FLOWMODEL_MAX_LINES + 1]; /* the lines that have flows */
 static uint64_t line_of[FLOWS];
@@ -47,9 +47,9 @@ static uint32_t send_one(const struct flowmodel_segment *s)
 	struct flowmodel_result result;
 
 	world.line = line % FLOWMODEL_MAX_LINES;
-	world.ring = 1 + ((hash_of(&s->tuple) >> 32) + ring_now) % BACKENDS;
+	world.ring = 1 + ((hash_of(&s->tuple) >> 32) + ring_now) % SERVERS;
 	flowmodel_run(&parts[line / FLOWMODEL_MAX_LINES], &world, s, &result);
-	return result.action == FLOWMODEL_FORWARD ? result.backend : 0;
+	return result.action == FLOWMODEL_FORWARD ? result.server : 0;
 }
 
 static void pass_second(void)
@@ -60,7 +60,7 @@ static void pass_second(void)
 /* Ring 0 is in force only at the beginning: later flows are placed by another. */
 static void change_ring(unsigned n)
 {
-	ring_now = n ? 1 + n % (BACKENDS - 1) : 0;
+	ring_now = n ? 1 + n % (SERVERS - 1) : 0;
 }
 
 static void make_flows(void)
@@ -85,13 +85,13 @@ static bool shares_line(unsigned flow)
 static void a_sender_that_knows_no_sequence_moves_no_flow(void **state)
 {
 	static const struct forgery_world game = {send_one, pass_second, change_ring};
-	struct flowmodel_backend backends[BACKENDS + 1];
+	struct flowmodel_server servers[SERVERS + 1];
 	unsigned shared = 0, lost_shared = 0, lost;
 
 	(void)state;
-	for (unsigned i = 0; i <= BACKENDS; i++)
-		backends[i] = (struct flowmodel_backend){.next_hop = true};
-	world.backends = backends;
+	for (unsigned i = 0; i <= SERVERS; i++)
+		servers[i] = (struct flowmodel_server){.next_hop = true};
+	world.servers = servers;
 	make_flows();
 	lost = forgery_play(&game, flows, FLOWS, 20261123);
 	for (unsigned i = 0; i < FLOWS; i++) {

@@ -41,7 +41,7 @@ static void assert_line(const char *text, const char *line)
 static void make_busy(struct bench *b)
 {
 	struct service *s = &b->model->services[0];
-	struct backend *a = model_find(b->model, "hybrid-mail", "oxford-a");
+	struct server *a = model_find(b->model, "hybrid-mail", "oxford-a");
 
 	a->traffic =
 		(struct traffic){.flows = 7, .new_flows = 11, .bytes = 1ull << 60, .misses = 2};
@@ -225,16 +225,16 @@ static void metrics_at_the_limits_of_the_configuration_fit_what_a_document_may_h
 	for (int i = 0; i < 2; i++) { /* all of them longer by 40 characters */
 		memset(s->conf.name, 'x', 23 + i * 40);
 		s->conf.name[23 + i * 40] = 0;
-		for (unsigned k = 0; k < s->n_backends; k++) {
-			memset(s->backends[k].conf.name, 'a' + k, 23 + i * 40);
-			s->backends[k].conf.name[23 + i * 40] = 0;
+		for (unsigned k = 0; k < s->n_servers; k++) {
+			memset(s->servers[k].conf.name, 'a' + k, 23 + i * 40);
+			s->servers[k].conf.name[23 + i * 40] = 0;
 		}
 		len[i] = strlen(render(b, METRICS_OPENMETRICS));
 	}
 	print_message("# %zu bytes for %u servers, %zu with the longest names: %zu MiB for %d\n",
-		      len[0], s->n_backends, len[1],
-		      len[1] / s->n_backends * MXLB_MAX_BACKENDS >> 20, MXLB_MAX_BACKENDS - 1);
-	assert_true(len[1] / s->n_backends * MXLB_MAX_BACKENDS < 256u << 20);
+		      len[0], s->n_servers, len[1], len[1] / s->n_servers * MXLB_MAX_SERVERS >> 20,
+		      MXLB_MAX_SERVERS - 1);
+	assert_true(len[1] / s->n_servers * MXLB_MAX_SERVERS < 256u << 20);
 }
 
 int main(void)

@@ -127,13 +127,13 @@ static void a_new_model_is_not_ready_and_reports_the_configuration(void **state)
 	assert_string_equal(ring(m), "not-ready");
 	assert_int_equal(m->services[0].id, 0);
 	for (uint32_t id = 1; id <= 3; id++) {
-		assert_ptr_equal(model_backend(m, id, &s), &m->services[0].backends[id - 1]);
+		assert_ptr_equal(model_server(m, id, &s), &m->services[0].servers[id - 1]);
 		assert_ptr_equal(s, &m->services[0]);
 	}
-	assert_null(model_backend(m, 0, NULL));
-	assert_null(model_backend(m, 4, NULL));
-	assert_null(model_backend(m, MXLB_MAX_BACKENDS, NULL));
-	assert_null(model_backend(m, UINT32_MAX, NULL));
+	assert_null(model_server(m, 0, NULL));
+	assert_null(model_server(m, 4, NULL));
+	assert_null(model_server(m, MXLB_MAX_SERVERS, NULL));
+	assert_null(model_server(m, UINT32_MAX, NULL));
 	assert_int_equal(model_find(m, "hybrid-mail", "nuneaton")->id, 3);
 	assert_null(model_find(m, "hybrid-mail", "oxford-c"));
 	assert_null(model_find(m, "other", "nuneaton"));
@@ -160,8 +160,8 @@ static void mail_follows_the_verdicts_and_each_transition_is_recorded_once(void 
 	assert_true(result(m, 1, REASON_refused, 2200));
 	assert_false(result(m, 1, REASON_refused, 2300));
 	assert_string_equal(ring(m), "oxford-b");
-	assert_int_equal(m->services[0].backends[0].since_wall_ms, at(2200).wall_ms);
-	assert_int_equal(m->services[0].backends[0].last_wall_ms, at(2300).wall_ms);
+	assert_int_equal(m->services[0].servers[0].since_wall_ms, at(2200).wall_ms);
+	assert_int_equal(m->services[0].servers[0].last_wall_ms, at(2300).wall_ms);
 	check_events(m, seq,
 		     "event=backend_verdict service=hybrid-mail backend=oxford-a from=up to=down "
 		     "cause=\"refused: words\"\n");
@@ -279,7 +279,7 @@ static void trouble_on_this_side_changes_nothing_for_mail(void **state)
 	for (uint32_t id = 1; id <= 3; id++)
 		assert_true(result(m, id, REASON_local_error, 2000));
 	assert_string_equal(ring(m), "oxford-a oxford-b");
-	assert_int_equal(m->services[0].backends[0].health.verdict, VERDICT_UNKNOWN);
+	assert_int_equal(m->services[0].servers[0].health.verdict, VERDICT_UNKNOWN);
 	model_free(m);
 	free_config(c);
 }
@@ -337,7 +337,7 @@ static void a_cold_start_on_a_blind_interface_ends_blind(void **state)
 	(void)state;
 	assert_false(model_blind(m, 0, true, "eth0", at(1000)));
 	assert_int_equal(m->services[0].tier.state, SERVICE_NOT_READY);
-	for (uint32_t id = 1; id <= c->services[0].n_backends; id++) {
+	for (uint32_t id = 1; id <= c->services[0].n_servers; id++) {
 		resolve(m, id, 1001);
 		result(m, id, REASON_ok, 1100);
 	}
@@ -359,7 +359,7 @@ static void another_reason_for_being_down_is_an_event_of_its_own(void **state)
 	check_events(m, seq,
 		     "event=backend_verdict service=hybrid-mail backend=oxford-a from=down to=down "
 		     "cause=\"unreachable: words\"\n");
-	assert_int_equal(m->services[0].backends[0].since_wall_ms, at(2000).wall_ms);
+	assert_int_equal(m->services[0].servers[0].since_wall_ms, at(2000).wall_ms);
 	model_free(m);
 	free_config(c);
 }
@@ -396,7 +396,7 @@ static void a_result_for_an_unknown_server_changes_nothing(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
-		uint32_t id = (const uint32_t[]){0, 4, MXLB_MAX_BACKENDS, UINT32_MAX}[i];
+		uint32_t id = (const uint32_t[]){0, 4, MXLB_MAX_SERVERS, UINT32_MAX}[i];
 
 		assert_false(result(m, id, REASON_refused, 2000));
 		assert_false(resolve(m, id, 2000));
@@ -455,7 +455,7 @@ static void a_temporary_order_reverts_to_the_last_permanent_one(void **state)
 {
 	struct config *c = oxford();
 	struct model *m = running(c);
-	struct backend *b = &m->services[0].backends[0];
+	struct server *b = &m->services[0].servers[0];
 	uint64_t seq = m->events.next_seq;
 
 	(void)state;
@@ -534,7 +534,7 @@ static void after_maint_only_a_new_probe_counts(void **state)
 	(void)state;
 	model_admin(m, 1, ADMIN_MAINT, "uid=0", at(2000));
 	model_admin(m, 1, ADMIN_READY, "uid=0", at(9000));
-	assert_int_equal(m->services[0].backends[0].health.verdict, VERDICT_UNKNOWN);
+	assert_int_equal(m->services[0].servers[0].health.verdict, VERDICT_UNKNOWN);
 	assert_string_equal(ring(m), "oxford-b");
 	assert_true(result(m, 1, REASON_ok, 9100));
 	assert_string_equal(ring(m), "oxford-a oxford-b");

@@ -70,10 +70,10 @@ static void an_operators_weight_ends_with_a_reload_which_reports_it(void **state
 	assert_false(model_weight(m, 99, 1, "alice", at(2000)));
 	assert_true(model_weight(m, 2, 7, "alice", at(2000)));
 	seq = m->events.next_seq;
-	d->services[0].backends[1].weight = 7; /* now also in the file */
+	d->services[0].servers[1].weight = 7; /* now also in the file */
 	assert_int_equal(model_reload(m, d, at(3000)), 0);
-	assert_int_equal(model_backend(m, 1, NULL)->weight, 1);
-	assert_int_equal(model_backend(m, 2, NULL)->weight, 7);
+	assert_int_equal(model_server(m, 1, NULL)->weight, 1);
+	assert_int_equal(model_server(m, 2, NULL)->weight, 7);
 	check_events(m, seq,
 		     "event=backend_weight service=hybrid-mail backend=oxford-a from=100 to=1 "
 		     "cause=\"reload\"\n"

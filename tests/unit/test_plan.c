@@ -43,12 +43,12 @@ static void a_failed_neighbour_keeps_its_last_mac_and_its_place(void **state)
 
 	(void)state;
 	assert_false(model_nexthop(m, 1, &failed, at(2000)));
-	assert_int_equal(m->services[0].backends[0].nexthop.state, NEXTHOP_FAILED);
+	assert_int_equal(m->services[0].servers[0].nexthop.state, NEXTHOP_FAILED);
 	assert_string_equal(ring(m), "oxford-a oxford-b");
 	assert_int_equal(planned(m, 1).mac.b[5], 1);
 	assert_int_equal(planned(m, 1).interface, 0);
 
-	moved = m->services[0].backends[0].nexthop;
+	moved = m->services[0].servers[0].nexthop;
 	moved.state = NEXTHOP_RESOLVED;
 	moved.mac.b[5] = 99;
 	assert_true(model_nexthop(m, 1, &moved, at(2100)));
@@ -71,7 +71,7 @@ static void a_tunnel_gets_nothing_until_its_source_and_mtu_are_known(void **stat
 	uint64_t seq;
 
 	(void)state;
-	c->services[0].backends[0].forward = FORWARD_IPIP;
+	c->services[0].servers[0].forward = FORWARD_IPIP;
 	m = running(c);
 	assert_string_equal(ring(m), "oxford-b");
 	nh.source = address(5);
@@ -86,7 +86,7 @@ static void a_tunnel_gets_nothing_until_its_source_and_mtu_are_known(void **stat
 	assert_string_equal(ring(m), "oxford-a oxford-b");
 	assert_true(planned(m, 1).tunnel && !planned(m, 2).tunnel);
 	assert_addr(planned(m, 1).source, nh.source);
-	assert_addr(planned(m, 1).target, c->services[0].backends[0].address);
+	assert_addr(planned(m, 1).target, c->services[0].servers[0].address);
 	assert_int_equal(planned(m, 1).mtu, 1500);
 	check_events(m, seq,
 		     "event=backend_nexthop service=hybrid-mail backend=oxford-a from=resolved "
@@ -107,7 +107,7 @@ static void a_tunnel_follows_its_way_and_keeps_the_last_one_without_a_route(void
 	struct model *m;
 
 	(void)state;
-	c->services[0].backends[0].forward = FORWARD_IPIP;
+	c->services[0].servers[0].forward = FORWARD_IPIP;
 	m = running(c);
 	assert_true(model_nexthop(m, 1, &nh, at(2000)));
 	nh.mtu = 1400;
@@ -129,7 +129,7 @@ static void of_a_way_by_layer_2_the_mtu_changes_nothing_and_a_router_is_an_event
 {
 	struct config *c = oxford();
 	struct model *m = running(c);
-	struct nexthop nh = m->services[0].backends[0].nexthop;
+	struct nexthop nh = m->services[0].servers[0].nexthop;
 	uint64_t seq = m->events.next_seq;
 
 	(void)state;
@@ -177,12 +177,12 @@ static void flows_are_reset_only_while_the_host_is_gone_and_the_config_wants_it(
 	free_config(c);
 }
 
-static void flows_of_a_backend_adopted_as_up_are_not_reset_whatever_reason_was_left(void **state)
+static void flows_of_a_server_adopted_as_up_are_not_reset_whatever_reason_was_left(void **state)
 {
 	struct model_adopted row = {.service = "hybrid-mail",
-				    .backend = "oxford-a",
+				    .server = "oxford-a",
 				    .address = address(11),
-				    .backend_id = 1,
+				    .server_id = 1,
 				    .verdict = VERDICT_UP,
 				    .reason = REASON_unreachable};
 	struct config *c = oxford();
@@ -199,9 +199,9 @@ static void flows_of_a_backend_adopted_as_up_are_not_reset_whatever_reason_was_l
 static void an_adopted_mac_is_behind_the_interface_that_it_was_behind(void **state)
 {
 	struct model_adopted row = {.service = "hybrid-mail",
-				    .backend = "oxford-a",
+				    .server = "oxford-a",
 				    .address = address(11),
-				    .backend_id = 1,
+				    .server_id = 1,
 				    .verdict = VERDICT_UP,
 				    .mac = {{2, 0, 0, 0, 0, 1}},
 				    .interface = 1};
@@ -245,12 +245,12 @@ static void a_plan_names_the_vip_and_each_members_weight(void **state)
 	struct plan p;
 
 	(void)state;
-	c->services[0].backends[1].weight = 200;
+	c->services[0].servers[1].weight = 200;
 	c->services[0].advertise = ADVERTISE_NONE;
 	m = running(c);
 	assert_int_equal(plan_build(m, &p), 0);
 	assert_int_equal(p.n_services, 1);
-	assert_int_equal(p.n_backends, 3);
+	assert_int_equal(p.n_servers, 3);
 	assert_string_equal(p.services[0].name, "hybrid-mail");
 	assert_true(addr_equal(&p.services[0].vip, &c->services[0].address));
 	assert_int_equal(p.services[0].port, 25);
@@ -278,7 +278,7 @@ static void a_plan_that_finds_no_memory_leaves_nothing_behind(void **state)
 			break;
 		assert_int_equal(err, -ENOMEM);
 		assert_null(p.services);
-		assert_int_equal(p.n_backends, 0);
+		assert_int_equal(p.n_servers, 0);
 	}
 	assert_int_equal(fail_at, 4); /* services, servers, members; then it fits */
 	fail_at = 0;
@@ -299,7 +299,7 @@ int main(void)
 		cmocka_unit_test(
 			flows_are_reset_only_while_the_host_is_gone_and_the_config_wants_it),
 		cmocka_unit_test(
-			flows_of_a_backend_adopted_as_up_are_not_reset_whatever_reason_was_left),
+			flows_of_a_server_adopted_as_up_are_not_reset_whatever_reason_was_left),
 		cmocka_unit_test(an_adopted_mac_is_behind_the_interface_that_it_was_behind),
 		cmocka_unit_test(without_a_server_up_syns_are_reset_or_dropped_as_configured),
 		cmocka_unit_test(a_plan_names_the_vip_and_each_members_weight),

@@ -20,14 +20,14 @@ static void an_earlier_mxlbds_state_is_in_force_from_the_start(void **state)
 	};
 	struct config *c = oxford();
 	struct model *m;
-	struct backend *b;
+	struct server *b;
 
 	(void)state;
 	rows[2].admin = ADMIN_DRAIN;
 	assert_int_equal(model_create(c, rows, 3, at(1000), &m), 0);
 	assert_int_equal(m->services[0].id, 9);
 	assert_string_equal(ring(m), "oxford-b");
-	b = m->services[0].backends;
+	b = m->services[0].servers;
 	assert_int_equal(b[0].id, 700);
 	assert_int_equal(b[0].health.reason, REASON_refused);
 	assert_int_equal(b[1].id, 4095);
@@ -95,10 +95,10 @@ static void operators_settings_and_the_active_tier_outlive_a_restart_and_a_reloa
 	assert_int_equal(model_create(c, rows, 3, now, &m), 0);
 	assert_string_equal(ring(m),
 			    "nuneaton"); /* failback is manual, and no operator has asked */
-	assert_string_equal(m->services[0].backends[0].order.who, "alice");
+	assert_string_equal(m->services[0].servers[0].order.who, "alice");
 	assert_int_equal(model_next_tick(m), 65000);
 	assert_true(model_tick(m, at(65000)));
-	assert_int_equal(m->services[0].backends[0].admin, ADMIN_READY);
+	assert_int_equal(m->services[0].servers[0].admin, ADMIN_READY);
 	model_free(m);
 
 	/* A forced tier, an expired order of alice, and the record of a server that was absent and has an older order. */
@@ -115,7 +115,7 @@ static void operators_settings_and_the_active_tier_outlive_a_restart_and_a_reloa
 	assert_string_equal(ring(m), "nuneaton");
 	assert_int_equal(model_next_tick(m), 5000);
 	assert_true(model_tick(m, at(5000)));
-	assert_int_equal(m->services[0].backends[0].admin, ADMIN_READY);
+	assert_int_equal(m->services[0].servers[0].admin, ADMIN_READY);
 	rows[1].forced = 10;
 	rows[1].forced_order.since_wall_ms -= 9000;
 	assert_int_equal(model_reload(m, same, at(6000)), 0);
@@ -136,9 +136,9 @@ static void with_ids_alone_adopted_it_is_a_cold_start(void **state)
 	(void)state;
 	assert_int_equal(model_create(c, &row, 1, at(1000), &m), 0);
 	assert_string_equal(ring(m), "not-ready");
-	assert_int_equal(m->services[0].backends[0].id, 1);
-	assert_int_equal(m->services[0].backends[1].id, 77);
-	assert_int_equal(m->services[0].backends[2].id, 2);
+	assert_int_equal(m->services[0].servers[0].id, 1);
+	assert_int_equal(m->services[0].servers[1].id, 77);
+	assert_int_equal(m->services[0].servers[2].id, 2);
 	model_free(m);
 	free_config(c);
 }
@@ -148,7 +148,7 @@ static void rows_that_make_no_sense_are_passed_over(void **state)
 	struct model_adopted rows[] = {
 		adopted("oxford-a", 99, 5, VERDICT_UP, REASON_ok), /* another address */
 		adopted("oxford-a", 11, 0, VERDICT_UP, REASON_ok), /* no id */
-		adopted("oxford-a", 11, MXLB_MAX_BACKENDS, VERDICT_UP, REASON_ok),
+		adopted("oxford-a", 11, MXLB_MAX_SERVERS, VERDICT_UP, REASON_ok),
 		adopted("oxford-a", 11, 6, (enum verdict)77, REASON_ok),
 		adopted("oxford-a", 11, 6, (enum verdict) - 1, REASON_ok),
 		adopted("oxford-a", 11, 6, VERDICT_UP, (enum reason)999),
@@ -167,11 +167,11 @@ static void rows_that_make_no_sense_are_passed_over(void **state)
 	rows[9].admin = (enum admin_state)3;
 	assert_int_equal(model_create(c, rows, sizeof(rows) / sizeof(*rows), at(1000), &m), 0);
 	assert_int_equal(m->services[0].id, 0);
-	assert_int_equal(m->services[0].backends[0].id, 1);
-	assert_int_equal(m->services[0].backends[0].health.verdict, VERDICT_UNKNOWN);
-	assert_int_equal(m->services[0].backends[1].id, 8);
-	assert_int_equal(m->services[0].backends[1].health.verdict, VERDICT_UP);
-	assert_int_equal(m->services[0].backends[2].id, 2);
+	assert_int_equal(m->services[0].servers[0].id, 1);
+	assert_int_equal(m->services[0].servers[0].health.verdict, VERDICT_UNKNOWN);
+	assert_int_equal(m->services[0].servers[1].id, 8);
+	assert_int_equal(m->services[0].servers[1].health.verdict, VERDICT_UP);
+	assert_int_equal(m->services[0].servers[2].id, 2);
 	model_free(m);
 	free_config(c);
 }
@@ -180,19 +180,18 @@ static void rows_that_make_no_sense_are_passed_over(void **state)
 
 static void a_reload_keeps_what_stays_and_applies_what_changed(void **state)
 {
-	const struct backend_conf next[] = {backend("nuneaton", 13, 10),
-					    backend("oxford-c", 14, 10),
-					    backend("oxford-a", 11, 20)};
+	const struct server_conf next[] = {server("nuneaton", 13, 10), server("oxford-c", 14, 10),
+					   server("oxford-a", 11, 20)};
 	struct config *c = oxford(), *d = make_config(next, 3);
 	struct model *m = running(c);
-	struct backend *b;
+	struct server *b;
 	uint64_t seq;
 
 	(void)state;
 	result(m, 1, REASON_refused, 2000);
-	m->services[0].backends[2].traffic.flows = 42;
+	m->services[0].servers[2].traffic.flows = 42;
 	model_admin(m, 3, ADMIN_DRAIN, "uid=0", at(2100));
-	d->services[0].backends[0].weight = 7;
+	d->services[0].servers[0].weight = 7;
 	d->probes[0].fall = 1;
 	strcpy(d->interfaces[0].name, "eth9"); /* eth0 is now the second */
 	strcpy(d->interfaces[1].name, "eth0");
@@ -202,8 +201,8 @@ static void a_reload_keeps_what_stays_and_applies_what_changed(void **state)
 	assert_int_equal(model_reload(m, d, at(3000)), 0);
 	free_config(c);
 
-	b = m->services[0].backends;
-	assert_int_equal(m->services[0].n_backends, 3);
+	b = m->services[0].servers;
+	assert_int_equal(m->services[0].n_servers, 3);
 	assert_string_equal(b[0].conf.name, "nuneaton");
 	assert_int_equal(b[0].id, 3);
 	assert_int_equal(b[0].conf.preference, 10);
@@ -217,8 +216,8 @@ static void a_reload_keeps_what_stays_and_applies_what_changed(void **state)
 	assert_int_equal(b[1].health.verdict, VERDICT_UNKNOWN);
 	assert_int_equal(b[2].id, 1);
 	assert_int_equal(b[2].health.verdict, VERDICT_DOWN);
-	assert_null(model_backend(m, 2, NULL));
-	assert_ptr_equal(model_backend(m, 3, NULL), &b[0]);
+	assert_null(model_server(m, 2, NULL));
+	assert_ptr_equal(model_server(m, 3, NULL), &b[0]);
 	assert_int_equal(m->services[0].probe.fall, 1);
 	assert_string_equal(ring(m), "reset"); /* no second cold start */
 	check_events(
@@ -249,9 +248,8 @@ static void a_reload_of_the_same_file_changes_nothing_but_the_record(void **stat
 
 static void a_change_of_the_zone_keeps_operators_weights_and_is_no_reload(void **state)
 {
-	const struct backend_conf next[] = {backend("oxford-a", 11, 20),
-					    backend("oxford-b", 12, 10),
-					    backend("oxford-c", 14, 10)};
+	const struct server_conf next[] = {server("oxford-a", 11, 20), server("oxford-b", 12, 10),
+					   server("oxford-c", 14, 10)};
 	struct config *c = oxford(), *d = make_config(next, 3), *e = make_config(next, 3);
 	struct model *m = running(c);
 	uint64_t seq;
@@ -260,14 +258,14 @@ static void a_change_of_the_zone_keeps_operators_weights_and_is_no_reload(void *
 	assert_true(model_weight(m, 1, 3, "alice", at(2000)));
 	seq = m->events.next_seq;
 	d->from_zone = true;
-	d->services[0].backends[1].weight = 5; /* nobody set another one */
+	d->services[0].servers[1].weight = 5; /* nobody set another one */
 	assert_int_equal(model_reload(m, d, at(3000)), 0);
-	assert_int_equal(model_backend(m, 1, NULL)->weight, 3);
-	assert_int_equal(model_backend(m, 1, NULL)->conf.preference, 20);
-	assert_int_equal(model_backend(m, 2, NULL)->weight, 5);
+	assert_int_equal(model_server(m, 1, NULL)->weight, 3);
+	assert_int_equal(model_server(m, 1, NULL)->conf.preference, 20);
+	assert_int_equal(model_server(m, 2, NULL)->weight, 5);
 	check_events(m, seq, "");
 	assert_int_equal(model_reload(m, e, at(4000)), 0); /* the file sets it again */
-	assert_int_equal(model_backend(m, 1, NULL)->weight, 1);
+	assert_int_equal(model_server(m, 1, NULL)->weight, 1);
 	model_free(m);
 	free_config(c);
 	free_config(d);
@@ -283,7 +281,7 @@ static void a_next_hop_through_an_interface_that_is_gone_is_forgotten(void **sta
 	strcpy(d->interfaces[0].name, "eth9");
 	assert_int_equal(model_reload(m, d, at(3000)), 0);
 	free_config(c);
-	assert_false(m->services[0].backends[0].nexthop.has_mac);
+	assert_false(m->services[0].servers[0].nexthop.has_mac);
 	assert_string_equal(ring(m), "reset");
 	model_free(m);
 	free_config(d);
@@ -314,7 +312,7 @@ static void a_service_with_another_vip_is_another_service(void **state)
 	free_config(c);
 	assert_string_equal(ring(m), "not-ready");
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(m->services[0].backends[i].id, 4 + i);
+		assert_int_equal(m->services[0].servers[i].id, 4 + i);
 	assert_int_equal(model_next_tick(m), 11000);
 	model_free(m);
 	free_config(d);
@@ -326,7 +324,7 @@ static void a_reload_that_finds_no_memory_leaves_everything_as_it_was(void **sta
 	struct model *m = running(c);
 
 	(void)state;
-	d->services[0].backends[1].address = address(77);
+	d->services[0].servers[1].address = address(77);
 	for (fail_at = 1;; fail_at++) {
 		struct snapshot *before = snapshot_take(m);
 		int err;

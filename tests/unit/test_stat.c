@@ -26,7 +26,7 @@ static const char header[] =
 	"gg_check_status,"
 	"\n";
 
-static struct backend *server(struct bench *b, const char *name)
+static struct server *server(struct bench *b, const char *name)
 {
 	return model_find(b->model, "hybrid-mail", name);
 }
@@ -85,7 +85,7 @@ static void each_state_has_haproxys_word(void **state)
 		{VERDICT_DOWN, ADMIN_MAINT, 0, false, "MAINT", 0},
 	};
 	struct bench *b = *state;
-	struct backend *s = server(b, "oxford-a");
+	struct server *s = server(b, "oxford-a");
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		s->admin = rows[i].admin;
@@ -129,7 +129,7 @@ static void each_reason_is_one_of_haproxys_checks(void **state)
 	};
 	struct bench *b = *state;
 	struct service *s = &b->model->services[0];
-	struct backend *a = server(b, "oxford-a");
+	struct server *a = server(b, "oxford-a");
 
 	assert_string_equal(stat_check_name(stat_check(s, a)), "INI");
 	a->last_wall_ms = 1;
@@ -166,7 +166,7 @@ static const char *row(struct bench *b, const char *words, unsigned n)
 static void rows_have_the_models_numbers(void **state)
 {
 	struct bench *b = *state;
-	struct backend *a = server(b, "oxford-a");
+	struct server *a = server(b, "oxford-a");
 
 	a->traffic = (struct traffic){.flows = 3, .new_flows = 40, .bytes = 5000, .retransmits = 6};
 	a->tally.failed_up = 7;
@@ -265,7 +265,7 @@ static void sessions_a_second_and_the_most_of_them_are_shown(void **state)
 	assert_int_equal(r.v[STAT_rate].n, 5);
 	assert_int_equal(r.v[STAT_rate_max].n, 50);
 	assert_int_equal(r.v[STAT_lastsess].n, 5);
-	stat_server(s, &s->backends[0], (struct now){.mono_ms = 9500}, &r);
+	stat_server(s, &s->servers[0], (struct now){.mono_ms = 9500}, &r);
 	assert_int_equal((int32_t)r.v[STAT_lastsess].n, -1);
 }
 
@@ -309,9 +309,9 @@ static void times_are_in_whole_seconds(void **state)
 	struct now now = {.mono_ms = 20999};
 	struct stat_row r;
 
-	s->backends[0].tally.changed_ms = 15000;
-	s->backends[0].tally.down = (struct downtime){.since_ms = 19000, .past_ms = 2500};
-	stat_server(s, &s->backends[0], now, &r);
+	s->servers[0].tally.changed_ms = 15000;
+	s->servers[0].tally.down = (struct downtime){.since_ms = 19000, .past_ms = 2500};
+	stat_server(s, &s->servers[0], now, &r);
 	assert_int_equal(r.v[STAT_lastchg].n, 5);
 	assert_int_equal(r.v[STAT_downtime].n, 4);
 	s->tally.changed_ms = 1000;
@@ -404,7 +404,7 @@ static void show_servers_state_has_haproxys_numbers(void **state)
 		{VERDICT_DRAINING, REASON_mail_4xx, ADMIN_READY, "3 0 1 1 0 17 4 4 6"},
 	};
 	struct bench *b = *state;
-	struct backend *a = server(b, "oxford-a");
+	struct server *a = server(b, "oxford-a");
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char want[128];

@@ -47,7 +47,7 @@ static json_t *at(json_t *json, const char *key, size_t index)
 static void show_status_has_every_key_and_null_where_nothing_is_known(void **state)
 {
 	json_t *json = get_status(*state), *service = at(json, "services", 0);
-	json_t *tier = at(service, "tiers", 0), *backend = at(tier, "servers", 0);
+	json_t *tier = at(service, "tiers", 0), *server = at(tier, "servers", 0);
 
 	assert_keys(json, KEYS("version", "build", "node", "pid", "uptime_s", "time", "config",
 			       "interfaces", "probing", "ha", "maps_changed", "problems",
@@ -67,16 +67,16 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 				  "failback", "held_back", "tiers", "drops", "counts", "allow",
 				  "digest", "rejected", "zone"));
 	assert_keys(tier, KEYS("preference", "active", "up", "servers", "backends"));
-	assert_keys(backend,
+	assert_keys(server,
 		    KEYS("name", "address", "forward", "weight", "configured_weight", "verdict",
 			 "admin", "reason", "text", "exo_code", "since", "in_ring", "warning",
 			 "admin_order", "last_probe", "tls", "neighbour", "tunnel", "flows", "new",
 			 "packets", "bytes", "flow_table", "counts"));
 	assert_keys(
-		json_object_get(backend, "flow_table"),
+		json_object_get(server, "flow_table"),
 		KEYS("misses", "retransmits", "promoted", "evicted", "unplaced", "without_data"));
-	assert_keys(json_object_get(backend, "neighbour"), KEYS("state", "mac", "routed"));
-	assert_true(json_is_null(json_object_get(backend, "tunnel")));
+	assert_keys(json_object_get(server, "neighbour"), KEYS("state", "mac", "routed"));
+	assert_true(json_is_null(json_object_get(server, "tunnel")));
 	assert_int_equal(json_object_size(json_object_get(service, "drops")), MXLB_DROP_COUNT);
 	assert_string_equal(field_text(json_object_get(json, "config"), "loaded_at"),
 			    "2026-01-01T00:00:00.000Z");
@@ -88,21 +88,21 @@ static void show_status_has_every_key_and_null_where_nothing_is_known(void **sta
 	assert_int_equal(field_number(at(service, "tiers", 1), "preference"), 20);
 	assert_string_equal(field_text(service, "state"), "not-ready");
 	assert_true(json_is_null(json_object_get(service, "active_tier")));
-	assert_true(json_is_null(json_object_get(backend, "last_probe")));
-	assert_true(json_is_null(json_object_get(backend, "tls")));
-	assert_true(json_is_null(json_object_get(json_object_get(backend, "neighbour"), "mac")));
-	assert_string_equal(field_text(backend, "verdict"), "unknown");
-	assert_string_equal(field_text(backend, "reason"), "not_probed");
+	assert_true(json_is_null(json_object_get(server, "last_probe")));
+	assert_true(json_is_null(json_object_get(server, "tls")));
+	assert_true(json_is_null(json_object_get(json_object_get(server, "neighbour"), "mac")));
+	assert_string_equal(field_text(server, "verdict"), "unknown");
+	assert_string_equal(field_text(server, "reason"), "not_probed");
 	json_decref(json);
 }
 
 static void show_status_says_from_where_to_where_a_tunnel_leads(void **state)
 {
 	struct bench *b = *state;
-	struct backend *backend = model_find(b->model, "hybrid-mail", "oxford-a");
+	struct server *server = model_find(b->model, "hybrid-mail", "oxford-a");
 	json_t *json, *tunnel;
 
-	backend->conf.forward = FORWARD_IPIP;
+	server->conf.forward = FORWARD_IPIP;
 	json = get_status(b);
 	tunnel = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "servers", 0),
 				 "tunnel");
@@ -110,9 +110,9 @@ static void show_status_says_from_where_to_where_a_tunnel_leads(void **state)
 	assert_true(json_is_null(json_object_get(tunnel, "source")));
 	assert_true(json_is_null(json_object_get(tunnel, "mtu")));
 	json_decref(json);
-	backend->nexthop.routed = true;
-	backend->nexthop.mtu = 1400;
-	assert_int_equal(addr_parse("2001:db8::5", &backend->nexthop.source), 0);
+	server->nexthop.routed = true;
+	server->nexthop.mtu = 1400;
+	assert_int_equal(addr_parse("2001:db8::5", &server->nexthop.source), 0);
 	json = get_status(b);
 	tunnel = json_object_get(at(at(at(json, "services", 0), "tiers", 0), "servers", 0),
 				 "tunnel");
@@ -128,13 +128,13 @@ static void show_status_says_from_where_to_where_a_tunnel_leads(void **state)
 
 static void make_probed(struct bench *b)
 {
-	struct backend *backend = model_find(b->model, "hybrid-mail", "oxford-a");
-	struct probe_result *r = &backend->last;
+	struct server *server = model_find(b->model, "hybrid-mail", "oxford-a");
+	struct probe_result *r = &server->last;
 
-	backend->health.verdict = VERDICT_DOWN;
-	backend->health.reason = r->reason = REASON_greeting_5xx;
-	backend->since_wall_ms = bench_start.wall_ms + 1;
-	backend->last_wall_ms = bench_start.wall_ms + 1234;
+	server->health.verdict = VERDICT_DOWN;
+	server->health.reason = r->reason = REASON_greeting_5xx;
+	server->since_wall_ms = bench_start.wall_ms + 1;
+	server->last_wall_ms = bench_start.wall_ms + 1234;
 	r->stage = STAGE_GREETING;
 	r->connect_ms = 3;
 	r->greeting_ms = 40;
@@ -147,18 +147,18 @@ static void make_probed(struct bench *b)
 		1767225600 - 1; /* expired long ago by the clock, which is after 2026-01-01 */
 	r->tls.sha1[0] = 0xAB;
 	r->tls.spki_sha256[31] = 0x0f;
-	backend->nexthop = (struct nexthop){
+	server->nexthop = (struct nexthop){
 		.state = NEXTHOP_RESOLVED, .has_mac = true, .mac = {{2, 0, 0, 0, 0, 0xaa}}};
-	backend->admin = ADMIN_DRAIN;
-	backend->traffic = (struct traffic){.flows = 1,
-					    .new_flows = 2,
-					    .packets = 3,
-					    .bytes = UINT32_MAX + 1ULL,
-					    .retransmits = 11,
-					    .misses = 12,
-					    .promoted = 13,
-					    .evicted = 14,
-					    .unplaced = UINT64_MAX / 2};
+	server->admin = ADMIN_DRAIN;
+	server->traffic = (struct traffic){.flows = 1,
+					   .new_flows = 2,
+					   .packets = 3,
+					   .bytes = UINT32_MAX + 1ULL,
+					   .retransmits = 11,
+					   .misses = 12,
+					   .promoted = 13,
+					   .evicted = 14,
+					   .unplaced = UINT64_MAX / 2};
 	b->service_drops[b->model->services[0].id][MXLB_DROP_not_ready] = 5;
 	b->counters[MXLB_DROP_not_ready] = 7;
 }
@@ -166,24 +166,24 @@ static void make_probed(struct bench *b)
 static void show_status_says_what_the_model_knows(void **state)
 {
 	struct bench *b = *state;
-	json_t *json, *service, *backend, *probe, *tls, *table;
+	json_t *json, *service, *server, *probe, *tls, *table;
 
 	make_probed(b);
 	json = get_status(b);
 	service = at(json, "services", 0);
-	backend = at(at(service, "tiers", 0), "servers", 0);
-	probe = json_object_get(backend, "last_probe");
-	tls = json_object_get(backend, "tls");
-	table = json_object_get(backend, "flow_table");
+	server = at(at(service, "tiers", 0), "servers", 0);
+	probe = json_object_get(server, "last_probe");
+	tls = json_object_get(server, "tls");
+	table = json_object_get(server, "flow_table");
 	assert_keys(probe, KEYS("at", "stage", "connect_ms", "greeting_ms", "tls_ms", "total_ms",
 				"cpu_ms"));
 	assert_keys(tls, KEYS("version", "cipher", "subject", "issuer", "names", "not_after",
 			      "days_left", "sha1", "spki_sha256"));
-	assert_string_equal(field_text(backend, "verdict"), "down");
-	assert_string_equal(field_text(backend, "reason"), "greeting_5xx");
-	assert_string_equal(field_text(backend, "exo_code"), "4.4.317");
-	assert_non_null(strstr(field_text(backend, "text"), "\\xc3"));
-	assert_string_equal(field_text(backend, "since"), "2026-01-01T00:00:00.001Z");
+	assert_string_equal(field_text(server, "verdict"), "down");
+	assert_string_equal(field_text(server, "reason"), "greeting_5xx");
+	assert_string_equal(field_text(server, "exo_code"), "4.4.317");
+	assert_non_null(strstr(field_text(server, "text"), "\\xc3"));
+	assert_string_equal(field_text(server, "since"), "2026-01-01T00:00:00.001Z");
 	assert_string_equal(field_text(probe, "at"), "2026-01-01T00:00:01.234Z");
 	assert_string_equal(field_text(probe, "stage"), "greeting");
 	assert_int_equal(field_number(probe, "greeting_ms"), 40);
@@ -192,11 +192,11 @@ static void show_status_says_what_the_model_knows(void **state)
 	assert_string_equal(field_text(tls, "sha1"), "ab00000000000000000000000000000000000000");
 	bench_assert_ends(field_text(tls, "spki_sha256"), "000f");
 	assert_int_equal(strlen(field_text(tls, "spki_sha256")), 64);
-	assert_string_equal(field_text(json_object_get(backend, "neighbour"), "mac"),
+	assert_string_equal(field_text(json_object_get(server, "neighbour"), "mac"),
 			    "02:00:00:00:00:aa");
-	assert_string_equal(field_text(backend, "admin"), "drain");
-	assert_int_equal(field_number(backend, "flows"), 1);
-	assert_int_equal(field_number(backend, "bytes"), UINT32_MAX + 1ULL);
+	assert_string_equal(field_text(server, "admin"), "drain");
+	assert_int_equal(field_number(server, "flows"), 1);
+	assert_int_equal(field_number(server, "bytes"), UINT32_MAX + 1ULL);
 	assert_int_equal(field_number(table, "retransmits"), 11);
 	assert_int_equal(field_number(table, "misses"), 12);
 	assert_int_equal(field_number(table, "promoted"), 13);
@@ -211,13 +211,13 @@ static void the_code_is_danes_where_the_probe_asks_for_dane(void **state)
 {
 	struct bench *b = *state;
 	struct service *s;
-	struct backend *backend = model_find(b->model, "hybrid-mail", "oxford-a");
+	struct server *server = model_find(b->model, "hybrid-mail", "oxford-a");
 	json_t *json;
 
 	make_probed(b);
-	assert_ptr_equal(model_backend(b->model, backend->id, &s), backend);
+	assert_ptr_equal(model_server(b->model, server->id, &s), server);
 	s->probe.tls = TLS_DANE;
-	backend->health.reason = REASON_certificate_expired;
+	server->health.reason = REASON_certificate_expired;
 	json = get_status(b);
 	assert_string_equal(
 		field_text(at(at(at(json, "services", 0), "tiers", 0), "servers", 0), "exo_code"),
@@ -265,7 +265,7 @@ static void show_status_of_many_servers_fits_into_a_reply(void **state)
 	static const struct {
 		unsigned n;
 		bool both;
-	} rows[] = {{1000, true}, {1001, false}, {MXLB_MAX_BACKENDS - 1, false}};
+	} rows[] = {{1000, true}, {1001, false}, {MXLB_MAX_SERVERS - 1, false}};
 	struct bench *b = *state;
 	static struct config config;
 	struct service_conf *service = &config.services[0];
@@ -277,11 +277,11 @@ static void show_status_of_many_servers_fits_into_a_reply(void **state)
 		struct model *m;
 		json_t *json, *tier;
 
-		service->n_backends = rows[i].n;
-		service->backends = calloc(rows[i].n, sizeof(*service->backends));
+		service->n_servers = rows[i].n;
+		service->servers = calloc(rows[i].n, sizeof(*service->servers));
 		for (unsigned k = 0; k < rows[i].n; k++) {
-			service->backends[k] = b->backends[0];
-			snprintf(service->backends[k].name, CONFIG_NAME_SIZE, "server-%u", k);
+			service->servers[k] = b->servers[0];
+			snprintf(service->servers[k].name, CONFIG_NAME_SIZE, "server-%u", k);
 		}
 		assert_int_equal(model_create(&config, NULL, 0, bench_start, &m), 0);
 		assert_int_equal(render_status(m, &info, bench_start, &out), 0);
@@ -295,7 +295,7 @@ static void show_status_of_many_servers_fits_into_a_reply(void **state)
 		json_decref(json);
 		buf_free(&out);
 		model_free(m);
-		free(service->backends);
+		free(service->servers);
 	}
 }
 
@@ -305,13 +305,13 @@ static void show_status_has_the_models_counts(void **state)
 						     .tier_switches = 6,
 						     .down = {.since_ms = 7000, .past_ms = 2000},
 						     .changed_ms = 5500};
-	static const struct backend_tally backend = {.results = {1, 2, 3, 4},
-						     .failed_up = 5,
-						     .became = {6, 7, 8, 9},
-						     .rises = 10,
-						     .falls = 11,
-						     .down = {.past_ms = 12999},
-						     .changed_ms = 1000};
+	static const struct server_tally server = {.results = {1, 2, 3, 4},
+						   .failed_up = 5,
+						   .became = {6, 7, 8, 9},
+						   .rises = 10,
+						   .falls = 11,
+						   .down = {.past_ms = 12999},
+						   .changed_ms = 1000};
 	struct now now = {.mono_ms = 20000};
 	struct control_info info = {0};
 	struct bench *b = *state;
@@ -320,7 +320,7 @@ static void show_status_has_the_models_counts(void **state)
 	char *text;
 
 	b->model->services[0].tally = service;
-	b->model->services[0].backends[0].tally = backend;
+	b->model->services[0].servers[0].tally = server;
 	assert_int_equal(render_status(b->model, &info, now, &out), 0);
 	json = json_loads(out.data, 0, NULL);
 	counts = at(json, "services", 0);

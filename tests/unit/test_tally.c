@@ -5,7 +5,7 @@
  */
 #include "model_fixture.h"
 
-static void end_probe(struct backend_tally *t, enum reason reason, enum verdict before)
+static void end_probe(struct server_tally *t, enum reason reason, enum verdict before)
 {
 	struct probe_result r = {.reason = reason};
 
@@ -14,7 +14,7 @@ static void end_probe(struct backend_tally *t, enum reason reason, enum verdict 
 
 static void each_result_is_counted_once_by_its_verdict(void **state)
 {
-	struct backend_tally t;
+	struct server_tally t;
 
 	(void)state;
 	tally_begin(&t, VERDICT_UNKNOWN, ADMIN_READY, 1000);
@@ -31,7 +31,7 @@ static void each_result_is_counted_once_by_its_verdict(void **state)
 
 static void failures_while_the_server_is_up_are_counted_separately(void **state)
 {
-	struct backend_tally t;
+	struct server_tally t;
 
 	(void)state;
 	tally_begin(&t, VERDICT_UP, ADMIN_READY, 1000);
@@ -49,7 +49,7 @@ static void failures_while_the_server_is_up_are_counted_separately(void **state)
 
 static void a_server_is_down_by_its_verdict_or_in_maint_and_for_how_long(void **state)
 {
-	struct backend_tally t;
+	struct server_tally t;
 
 	(void)state;
 	tally_begin(&t, VERDICT_UNKNOWN, ADMIN_READY, 1000);
@@ -75,7 +75,7 @@ static void a_server_is_down_by_its_verdict_or_in_maint_and_for_how_long(void **
 
 static void a_server_that_is_down_already_falls_no_more_but_its_time_runs(void **state)
 {
-	struct backend_tally t;
+	struct server_tally t;
 
 	(void)state;
 	tally_begin(&t, VERDICT_DOWN, ADMIN_READY, 1000);
@@ -90,7 +90,7 @@ static void a_server_that_is_down_already_falls_no_more_but_its_time_runs(void *
 static void a_time_falls_into_the_bucket_whose_bound_it_does_not_pass(void **state)
 {
 	struct probe_result r = {.reason = REASON_timeout};
-	struct backend_tally t;
+	struct server_tally t;
 	const struct histogram *h = &t.stage[TALLY_CONNECT];
 	uint64_t n = 0, sum = 0;
 
@@ -115,7 +115,7 @@ static void a_time_falls_into_the_bucket_whose_bound_it_does_not_pass(void **sta
 static void each_stage_has_its_own_times(void **state)
 {
 	struct probe_result r = {.connect_ms = 1, .greeting_ms = 20, .tls_ms = 7, .total_ms = 31};
-	struct backend_tally t;
+	struct server_tally t;
 
 	(void)state;
 	tally_begin(&t, VERDICT_UNKNOWN, ADMIN_READY, 1000);
@@ -160,13 +160,13 @@ static void a_service_switches_when_another_tier_is_active_and_not_when_none_is(
 
 /* For the events from `seq` on. */
 static unsigned events_to(const struct model *m, uint64_t seq, enum event_kind kind,
-			  const char *backend, const char *to)
+			  const char *server, const char *to)
 {
 	const struct event *e;
 	unsigned n = 0;
 
 	for (; (e = event_get(&m->events, seq)); seq++)
-		n += e->kind == kind && !strcmp(e->backend, backend) && strcmp(e->from, e->to) &&
+		n += e->kind == kind && !strcmp(e->server, server) && strcmp(e->from, e->to) &&
 		     (!to || !strcmp(e->to, to));
 	return n;
 }
@@ -181,7 +181,7 @@ static void as_many_changes_are_counted_as_there_are_events(void **state)
 		REASON_local_stall,  REASON_ok};
 	struct config *c = oxford();
 	struct model *m = running(c);
-	const struct backend_tally *t = &model_backend(m, 1, NULL)->tally;
+	const struct server_tally *t = &model_server(m, 1, NULL)->tally;
 	uint64_t ms = 2000;
 
 	(void)state;
@@ -208,14 +208,13 @@ static void as_many_changes_are_counted_as_there_are_events(void **state)
 	free_config(c);
 }
 
-static void counts_go_on_over_a_reload_and_a_new_backend_begins_with_none(void **state)
+static void counts_go_on_over_a_reload_and_a_new_server_begins_with_none(void **state)
 {
-	const struct backend_conf other[] = {backend("oxford-a", 11, 10),
-					     backend("oxford-c", 19, 10)};
+	const struct server_conf other[] = {server("oxford-a", 11, 10), server("oxford-c", 19, 10)};
 	struct config *c = oxford(), *d = make_config(other, 2);
 	struct model *m = running(c);
 	struct service_tally was;
-	struct backend *b;
+	struct server *b;
 
 	(void)state;
 	result(m, 1, REASON_refused, 5000);
@@ -236,9 +235,9 @@ static void counts_go_on_over_a_reload_and_a_new_backend_begins_with_none(void *
 static void an_earlier_mxlbds_state_is_no_change(void **state)
 {
 	struct model_adopted left[] = {
-		{.backend = "oxford-a", .backend_id = 1, .verdict = VERDICT_UP},
-		{.backend = "oxford-b", .backend_id = 2, .verdict = VERDICT_DOWN},
-		{.backend = "nuneaton", .backend_id = 3, .admin = ADMIN_MAINT},
+		{.server = "oxford-a", .server_id = 1, .verdict = VERDICT_UP},
+		{.server = "oxford-b", .server_id = 2, .verdict = VERDICT_DOWN},
+		{.server = "nuneaton", .server_id = 3, .admin = ADMIN_MAINT},
 	};
 	struct config *c = oxford();
 	struct model *m;
@@ -246,12 +245,12 @@ static void an_earlier_mxlbds_state_is_no_change(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
 		strcpy(left[i].service, "hybrid-mail");
-		left[i].address = c->services[0].backends[i].address;
+		left[i].address = c->services[0].servers[i].address;
 		left[i].reason = REASON_ok;
 	}
 	assert_int_equal(model_create(c, left, 3, at(1000), &m), 0);
 	for (unsigned i = 0; i < 3; i++) {
-		const struct backend_tally *t = &m->services[0].backends[i].tally;
+		const struct server_tally *t = &m->services[0].servers[i].tally;
 
 		assert_int_equal(t->rises + t->falls, 0);
 		assert_int_equal(t->changed_ms, 1000);
@@ -273,7 +272,7 @@ int main(void)
 		cmocka_unit_test(
 			a_service_switches_when_another_tier_is_active_and_not_when_none_is),
 		cmocka_unit_test(as_many_changes_are_counted_as_there_are_events),
-		cmocka_unit_test(counts_go_on_over_a_reload_and_a_new_backend_begins_with_none),
+		cmocka_unit_test(counts_go_on_over_a_reload_and_a_new_server_begins_with_none),
 		cmocka_unit_test(an_earlier_mxlbds_state_is_no_change),
 	};
 

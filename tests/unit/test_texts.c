@@ -75,11 +75,11 @@ enum { SERVERS = 4, WITH_MAIL = 2 };
 
 static struct model *four(struct config **c)
 {
-	const struct backend_conf backends[SERVERS] = {
-		backend("oxford-a", 11, 10), backend("oxford-b", 12, 10),
-		backend("nuneaton-a", 13, 20), backend("nuneaton-b", 14, 20)};
+	const struct server_conf servers[SERVERS] = {
+		server("oxford-a", 11, 10), server("oxford-b", 12, 10),
+		server("nuneaton-a", 13, 20), server("nuneaton-b", 14, 20)};
 
-	*c = make_config(backends, SERVERS);
+	*c = make_config(servers, SERVERS);
 	(*c)->probes[0].fall = 2;
 	return running(*c);
 }
@@ -155,7 +155,7 @@ static void nothing_moves(const struct kind *k, const char *text, unsigned who, 
 				fail_msg("%s, said by %x: the ring is %s", text, who, ring(m));
 		}
 	for (unsigned i = 0; i < SERVERS; i++) {
-		const struct backend *b = model_backend(m, i + 1, NULL);
+		const struct server *b = model_server(m, i + 1, NULL);
 
 		assert_int_equal(b->health.verdict, VERDICT_UP);
 		assert_int_equal(b->warning.reason, who >> i & 1 ? REASON_probe_refused : 0);

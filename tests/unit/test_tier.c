@@ -104,7 +104,7 @@ static void check_choice(const struct tier_view *v, uint32_t min_up, enum tier_m
 	}
 }
 
-static void every_state_of_three_backends_in_every_layout_is_as_the_rules_say(void **state)
+static void every_state_of_three_servers_in_every_layout_is_as_the_rules_say(void **state)
 {
 	static const uint16_t layouts[][N] = {
 		{10, 10, 10}, {10, 10, 20}, {10, 20, 20}, {10, 20, 30}};
@@ -494,7 +494,7 @@ static const struct cold {
 	  {20, VERDICT_DOWN, ADMIN_READY, 1}},
 	 SERVICE_NOT_READY,
 	 SERVICE_DRAINING_ONLY},
-	{"nobody waits for a backend in maint",
+	{"nobody waits for a server in maint",
 	 {{10, VERDICT_UP, ADMIN_READY, 1},
 	  {10, VERDICT_UNKNOWN, ADMIN_MAINT, 1},
 	  {20, VERDICT_UNKNOWN, ADMIN_READY, 1}},
@@ -568,7 +568,7 @@ static void no_servers_at_all_is_not_ready_and_touches_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_state_of_three_backends_in_every_layout_is_as_the_rules_say),
+		cmocka_unit_test(every_state_of_three_servers_in_every_layout_is_as_the_rules_say),
 		cmocka_unit_test(every_history_of_three_tiers_keeps_the_failback_hold),
 		cmocka_unit_test(with_a_manual_failback_a_better_tier_waits_until_it_is_asked_for),
 		cmocka_unit_test(a_forced_tier_is_active_exactly_while_anybody_is_up_there),

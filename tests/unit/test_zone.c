@@ -215,7 +215,7 @@ static void a_change_that_leaves_no_server_that_takes_mail_is_held(void **state)
 static void servers_are_not_given_up_for_none_not_even_for_the_first_answer(void **state)
 {
 	(void)state;
-	service.n_backends = 3; /* those of the tiers before the reload */
+	service.n_servers = 3; /* those of the tiers before the reload */
 	assert_int_equal(give(answer("a 10 203.0.113.25; b 20 203.0.113.25"), M), ZONE_TELL);
 	assert_int_equal(zone.state, ZONE_HELD);
 	assert_string_equal(zone.why, "no exchanger has an address that can be used");
@@ -227,7 +227,7 @@ static void servers_are_not_given_up_for_none_not_even_for_the_first_answer(void
 		give(answer("a 10 203.0.113.25; b 20 203.0.113.25"), M);
 	assert_int_equal(zone.state, ZONE_HELD); /* although nothing is up that could be lost */
 	assert_string_equal(servers(), "a 10 11, b 20 12");
-	service.n_backends = 0;
+	service.n_servers = 0;
 }
 
 static void a_renamed_exchanger_is_another_server_once_it_takes_mail(void **state)

@@ -21,7 +21,7 @@ static struct prefix networks[1];
 static struct zone zone;
 static struct zone_map map;
 static struct zone_view view;
-static struct backend_conf takers[8];
+static struct server_conf takers[8];
 
 static struct addr ip(const char *text)
 {

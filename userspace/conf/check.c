@@ -151,43 +151,41 @@ static void check_vips(struct tree *t, const struct config *c)
 	}
 }
 
-static void backend_error(struct tree *t, const struct service_conf *s,
-			  const struct backend_conf *b, const char *key, const char *what,
-			  const char *who)
+static void server_error(struct tree *t, const struct service_conf *s, const struct server_conf *b,
+			 const char *key, const char *what, const char *who)
 {
 	char preference[8];
 	struct path service = {&services_path, s->name}, tiers = {&service, "tiers"};
-	struct path tier = {&tiers, preference}, backend = {&tier, b->name},
-		    value = {&backend, key};
+	struct path tier = {&tiers, preference}, server = {&tier, b->name}, value = {&server, key};
 
 	snprintf(preference, sizeof(preference), "%u", b->preference);
-	tree_error(t, key ? &value : &backend, "%s%s", what, who);
+	tree_error(t, key ? &value : &server, "%s%s", what, who);
 }
 
-static void check_backend(struct tree *t, const struct config *c, const struct service_conf *s,
-			  const struct backend_conf *b)
+static void check_tier_server(struct tree *t, const struct config *c, const struct service_conf *s,
+			      const struct server_conf *b)
 {
 	bool known = !addr_is_zero(&b->address);
 	char preference[8];
 
 	for (unsigned i = 0; i < c->n_services && known; i++) {
 		if (addr_equal(&c->services[i].address, &b->address)) {
-			backend_error(t, s, b, "address", "this is the VIP of service ",
-				      c->services[i].name);
+			server_error(t, s, b, "address", "this is the VIP of service ",
+				     c->services[i].name);
 			break;
 		}
 	}
-	for (const struct backend_conf *e = s->backends; e < b && known; e++) {
+	for (const struct server_conf *e = s->servers; e < b && known; e++) {
 		if (addr_equal(&e->address, &b->address)) {
-			backend_error(t, s, b, "address", "already the address of ", e->name);
+			server_error(t, s, b, "address", "already the address of ", e->name);
 			break;
 		}
 	}
-	for (const struct backend_conf *e = s->backends; e < b; e++) {
+	for (const struct server_conf *e = s->servers; e < b; e++) {
 		if (!strcmp(e->name, b->name)) {
 			snprintf(preference, sizeof(preference), "%u", e->preference);
-			backend_error(t, s, b, NULL, "duplicate name: already used in tier ",
-				      preference);
+			server_error(t, s, b, NULL, "duplicate name: already used in tier ",
+				     preference);
 			break;
 		}
 	}
@@ -199,13 +197,13 @@ static void check_tiers(struct tree *t, const struct service_conf *s)
 	struct path min_up = {&service, "min-up"}, failback = {&service, "failback"};
 	unsigned weights = 0;
 
-	for (unsigned i = 0, n; i < s->n_backends; i += n) {
-		uint16_t preference = s->backends[i].preference;
+	for (unsigned i = 0, n; i < s->n_servers; i += n) {
+		uint16_t preference = s->servers[i].preference;
 
-		for (n = 0; i + n < s->n_backends; n++) {
-			if (s->backends[i + n].preference != preference)
+		for (n = 0; i + n < s->n_servers; n++) {
+			if (s->servers[i + n].preference != preference)
 				break;
-			weights += s->backends[i + n].weight;
+			weights += s->servers[i + n].weight;
 		}
 		if (s->min_up > n)
 			tree_warn(t, &min_up,
@@ -215,7 +213,7 @@ static void check_tiers(struct tree *t, const struct service_conf *s)
 	if (s->failback == FAILBACK_MANUAL && s->tier_mode == TIER_MODE_ADD)
 		tree_error(t, &failback,
 			   "manual needs tier-mode: switch: with add a better tier joins at once");
-	if (s->n_backends && !weights)
+	if (s->n_servers && !weights)
 		tree_error(t, &tiers, "every weight is 0: no server would take mail");
 }
 
@@ -275,8 +273,8 @@ void check_config(struct tree *t, struct config *c)
 	for (unsigned i = 0; i < c->n_services; i++) {
 		const struct service_conf *s = &c->services[i];
 
-		for (unsigned j = 0; j < s->n_backends; j++)
-			check_backend(t, c, s, &s->backends[j]);
+		for (unsigned j = 0; j < s->n_servers; j++)
+			check_tier_server(t, c, s, &s->servers[j]);
 		check_tiers(t, s);
 	}
 }

@@ -36,18 +36,18 @@ static const struct {
 	const char *names; /* between blanks */
 	const char *why;
 } foreign[] = {
-	{backend_keys, " port ", SERVER_PORT},
-	{backend_keys, " backup priority-group sorry-server priority preference ", OTHER_TIER},
-	{backend_keys, " ip host server real_server destination ", IS_ADDRESS},
-	{backend_keys, " check health monitor inter fastinter rise fall probe SMTP_CHECK ",
+	{server_keys, " port ", SERVER_PORT},
+	{server_keys, " backup priority-group sorry-server priority preference ", OTHER_TIER},
+	{server_keys, " ip host server real_server destination ", IS_ADDRESS},
+	{server_keys, " check health monitor inter fastinter rise fall probe SMTP_CHECK ",
 	 IN_PROBE},
-	{backend_keys, " ratio lb-weight ", "the key is weight"},
-	{backend_keys, " send-proxy send-proxy-v2 proxy-protocol source snat ", TRANSPARENT},
-	{backend_keys, " disabled state session enabled maintenance drain ", ADMIN_STATE},
-	{backend_keys, " maxconn connection-limit slowstart ",
+	{server_keys, " ratio lb-weight ", "the key is weight"},
+	{server_keys, " send-proxy send-proxy-v2 proxy-protocol source snat ", TRANSPARENT},
+	{server_keys, " disabled state session enabled maintenance drain ", ADMIN_STATE},
+	{server_keys, " maxconn connection-limit slowstart ",
 	 "remove it: mxlb does not limit a server's connections; syn-limit limits senders"},
-	{backend_keys, " ssl tls verify sni ca-file ", IN_PROBE},
-	{backend_keys, " lvs_method mode method ",
+	{server_keys, " ssl tls verify sni ca-file ", IN_PROBE},
+	{server_keys, " lvs_method mode method ",
 	 "the key is forward: l2 (DR, nPath) or ipip (TUN)"},
 	{service_keys, " bind vip ip virtual-address destination ",
 	 "the keys are address and port"},
@@ -92,7 +92,7 @@ static const struct {
 	{top_keys, "the top level"}, {interface_keys, "an interface"},
 	{datapath_keys, "datapath"}, {control_keys, "control"},
 	{probe_keys, "a probe"},     {service_keys, "a service"},
-	{backend_keys, "a server"},  {decap_keys, "decap"},
+	{server_keys, "a server"},   {decap_keys, "decap"},
 };
 
 static const char *foreign_why(const struct key *keys, const char *name)

@@ -15,8 +15,8 @@ enum key_flag {
 struct reader { /* what is carried along while reading */
 	struct tree *tree;
 	struct config *config;
-	const struct config *running;	 /* NULL: none */
-	unsigned n_backends, n_prefixes; /* over all services */
+	const struct config *running;	/* NULL: none */
+	unsigned n_servers, n_prefixes; /* over all services */
 	bool no_memory;
 };
 
@@ -45,9 +45,9 @@ struct service_draft {
 	char probe[CONFIG_NAME_SIZE];
 };
 
-/* Each ends with a NULL name; backend_keys are tiers.c's, zone_server_keys dns_section.c's, the others sections.c's. */
+/* Each ends with a NULL name; server_keys are tiers.c's, zone_server_keys dns_section.c's, the others sections.c's. */
 extern const struct key top_keys[], interface_keys[], datapath_keys[], control_keys[], probe_keys[],
-	service_keys[], backend_keys[], decap_keys[], ha_keys[], route_keys[], dns_keys[],
+	service_keys[], server_keys[], decap_keys[], ha_keys[], route_keys[], dns_keys[],
 	zone_server_keys[];
 
 /*

@@ -18,7 +18,7 @@
 
 #define PRIORITY_MAX   32765 /* before the main table's rule, ip-rule(8) */
 #define TABLE_MIN      256   /* beyond default, main and local (253 to 255) */
-#define TABLE_MAX      (UINT32_MAX - MXLB_MAX_BACKENDS)
+#define TABLE_MAX      (UINT32_MAX - MXLB_MAX_SERVERS)
 
 #define FIELD(type, member) \
 	.offset = offsetof(struct type, member), .kind.size = sizeof(((struct type *)0)->member)
@@ -134,7 +134,7 @@ const struct key service_keys[] = {
 	{"withdraw", FIELD(service_draft, conf.withdraw), WORDS("down", "never"),
 	 .initial = "down"},
 	{"probe", FIELD(service_draft, probe), .convert = value_name, .initial = BUILT_IN_PROBE},
-	{"min-up", FIELD(service_draft, conf.min_up), INTEGER(1, MXLB_MAX_BACKENDS - 1),
+	{"min-up", FIELD(service_draft, conf.min_up), INTEGER(1, MXLB_MAX_SERVERS - 1),
 	 .initial = "1"},
 	{"tier-mode", FIELD(service_draft, conf.tier_mode), WORDS("switch", "add"),
 	 .initial = "switch"},

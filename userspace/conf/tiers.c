@@ -6,14 +6,14 @@
 #include <string.h>
 #include "conf/schema.h"
 
-#define BACKENDS_MAX (MXLB_MAX_BACKENDS - 1) /* over all services; index 0 is none */
+#define SERVERS_MAX (MXLB_MAX_SERVERS - 1) /* over all services; index 0 is none */
 
-const struct key backend_keys[] = {
-	{"address", .offset = offsetof(struct backend_conf, address), .convert = value_address,
+const struct key server_keys[] = {
+	{"address", .offset = offsetof(struct server_conf, address), .convert = value_address,
 	 .flags = KEY_REQUIRED},
-	{"weight", .offset = offsetof(struct backend_conf, weight), .convert = value_integer,
+	{"weight", .offset = offsetof(struct server_conf, weight), .convert = value_integer,
 	 .kind = {.max = MXLB_MAX_WEIGHT, .size = sizeof(uint16_t)}, .initial = "1"},
-	{"forward", .offset = offsetof(struct backend_conf, forward), .convert = value_word,
+	{"forward", .offset = offsetof(struct server_conf, forward), .convert = value_word,
 	 .kind = {.words = (const char *const[]){"l2", "ipip", NULL},
 		  .size = sizeof(enum forward_mode)},
 	 .initial = "l2"},
@@ -27,10 +27,10 @@ struct tier_reader {
 };
 
 /* Keeps the order; the array's room is the next power of two. */
-static void insert_backend(struct reader *r, struct service_conf *s, const struct backend_conf *b)
+static void insert_server(struct reader *r, struct service_conf *s, const struct server_conf *b)
 {
-	unsigned n = s->n_backends, at = n;
-	struct backend_conf *room = s->backends;
+	unsigned n = s->n_servers, at = n;
+	struct server_conf *room = s->servers;
 
 	if (!(n & (n - 1))) {
 		room = realloc(room, (n ? 2 * n : 1) * sizeof(*room));
@@ -38,30 +38,30 @@ static void insert_backend(struct reader *r, struct service_conf *s, const struc
 			r->no_memory = true;
 			return;
 		}
-		s->backends = room;
+		s->servers = room;
 	}
 	while (at && room[at - 1].preference > b->preference)
 		at--;
 	memmove(&room[at + 1], &room[at], (n - at) * sizeof(*room));
 	room[at] = *b;
-	s->n_backends++;
+	s->n_servers++;
 }
 
-static void read_backend(struct path *p, yaml_node_t *key, yaml_node_t *value, void *ctx)
+static void read_tier_server(struct path *p, yaml_node_t *key, yaml_node_t *value, void *ctx)
 {
 	struct tier_reader *t = ctx;
-	struct backend_conf conf;
+	struct server_conf conf;
 	bool ok;
 
 	memset(&conf, 0, sizeof(conf));
 	conf.preference = t->preference;
 	ok = schema_name_ok(t->r, p, key, value_name, conf.name);
-	schema_read(t->r, p, value, backend_keys, &conf);
-	if (t->r->n_backends == BACKENDS_MAX)
-		tree_error_at(t->r->tree, key, p, "more than %d servers in all", BACKENDS_MAX);
+	schema_read(t->r, p, value, server_keys, &conf);
+	if (t->r->n_servers == SERVERS_MAX)
+		tree_error_at(t->r->tree, key, p, "more than %d servers in all", SERVERS_MAX);
 	else if (ok)
-		insert_backend(t->r, t->service, &conf);
-	t->r->n_backends += ok && t->r->n_backends < BACKENDS_MAX;
+		insert_server(t->r, t->service, &conf);
+	t->r->n_servers += ok && t->r->n_servers < SERVERS_MAX;
 }
 
 static void read_tier(struct path *p, yaml_node_t *key, yaml_node_t *value, void *ctx)
@@ -72,7 +72,7 @@ static void read_tier(struct path *p, yaml_node_t *key, yaml_node_t *value, void
 
 	if (value_integer(&preference, p->key, &t.preference, why))
 		tree_error_at(t.r->tree, key, p, "a tier's key is its preference: %s", why);
-	else if (tree_each(t.r->tree, p, value, read_backend, &t) && tree_is_empty(value))
+	else if (tree_each(t.r->tree, p, value, read_tier_server, &t) && tree_is_empty(value))
 		tree_error_at(t.r->tree, key, p, "a tier without servers");
 }
 

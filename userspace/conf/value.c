@@ -268,10 +268,10 @@ int value_mark(const struct value_kind *kind, const char *text, void *field, cha
 	if (mark[0] & ~mark[1])
 		return SAY(why, "0x%" PRIx32 " has bits outside of its mask 0x%" PRIx32, mark[0],
 			   mark[1]);
-	if (mark[1] & (MXLB_MAX_BACKENDS - 1))
+	if (mark[1] & (MXLB_MAX_SERVERS - 1))
 		return SAY(why,
 			   "the mask 0x%" PRIx32 " does not leave the low %d bits to the servers",
-			   mark[1], __builtin_ctz(MXLB_MAX_BACKENDS));
+			   mark[1], __builtin_ctz(MXLB_MAX_SERVERS));
 	memcpy(field, mark, sizeof(mark));
 	return 0;
 }

@@ -71,12 +71,12 @@ static void warn_helo(struct tree *t, const struct probe_conf *c)
 /* An IPv6 VIP with servers of IPv4 addresses is usual. */
 static void warn_families(struct tree *t, const struct service_conf *s)
 {
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend_conf *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server_conf *b = &s->servers[i];
 		char preference[8];
 		struct path services = {NULL, "services"}, service = {&services, s->name},
 			    tiers = {&service, "tiers"}, tier = {&tiers, preference},
-			    backend = {&tier, b->name}, address = {&backend, "address"};
+			    server = {&tier, b->name}, address = {&server, "address"};
 
 		if (b->forward != FORWARD_L2 || addr_is_zero(&s->address) ||
 		    !addr_is_v4(&s->address) || addr_is_zero(&b->address) ||
@@ -93,12 +93,12 @@ static void warn_families(struct tree *t, const struct service_conf *s)
 /* If that box does the same, mail goes to and fro; the datapath ends it, by a RST. */
 static void warn_loop(struct tree *t, const struct config *c, const struct service_conf *s)
 {
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend_conf *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server_conf *b = &s->servers[i];
 		char preference[8];
 		struct path services = {NULL, "services"}, service = {&services, s->name},
 			    tiers = {&service, "tiers"}, tier = {&tiers, preference},
-			    backend = {&tier, b->name}, forward = {&backend, "forward"};
+			    server = {&tier, b->name}, forward = {&server, "forward"};
 		bool peer = false;
 
 		for (unsigned k = 0; k < c->n_decap; k++)

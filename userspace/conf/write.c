@@ -344,15 +344,15 @@ json_t *write_tiers(const struct config *c, const void *object)
 		json_decref(json);
 		return json_null();
 	}
-	for (unsigned i = 0; i < s->n_backends && json; i++) {
-		const struct backend_conf *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers && json; i++) {
+		const struct server_conf *b = &s->servers[i];
 
-		if (!i || b->preference != s->backends[i - 1].preference) {
+		if (!i || b->preference != s->servers[i - 1].preference) {
 			tier = json_object();
 			snprintf(key, sizeof(key), "%u", b->preference);
 			write_put(&json, key, tier);
 		}
-		if (json && json_object_set_new(tier, b->name, write_keys(c, backend_keys, b)))
+		if (json && json_object_set_new(tier, b->name, write_keys(c, server_keys, b)))
 			write_put(&json, key, NULL);
 	}
 	return json;

@@ -10,7 +10,7 @@
 #include "control/request.h"
 #include "util/clock.h"
 
-static void set_state(struct request *r, const struct backend *b, enum admin_state state,
+static void set_state(struct request *r, const struct server *b, enum admin_state state,
 		      uint64_t for_ms)
 {
 	const struct control_callbacks *cb = &r->env->cb;
@@ -47,7 +47,7 @@ static const char *take_weight(const char *text, uint16_t configured, uint16_t *
 }
 
 /* at: the index of the weight among the words. */
-static void set_weight(struct request *r, const struct backend *b, unsigned at)
+static void set_weight(struct request *r, const struct server *b, unsigned at)
 {
 	const struct control_callbacks *cb = &r->env->cb;
 	const char *wrong = "Require <weight> or <weight%>.";
@@ -63,7 +63,7 @@ static void set_weight(struct request *r, const struct backend *b, unsigned at)
 
 void admin_set_weight(struct request *r)
 {
-	const struct backend *b = request_server(r);
+	const struct server *b = request_server(r);
 
 	if (b)
 		set_weight(r, b, 1);
@@ -71,7 +71,7 @@ void admin_set_weight(struct request *r)
 
 void admin_get_weight(struct request *r)
 {
-	const struct backend *b = request_server(r);
+	const struct server *b = request_server(r);
 
 	if (b)
 		buf_printf(r->out, "%u (initial %u)\n", b->weight, b->conf.weight);
@@ -79,7 +79,7 @@ void admin_get_weight(struct request *r)
 
 void admin_set_server(struct request *r)
 {
-	struct backend *b = request_server(r);
+	struct server *b = request_server(r);
 	uint64_t for_ms;
 
 	if (!b)
@@ -112,7 +112,7 @@ void admin_set_server(struct request *r)
 
 void admin_enable_server(struct request *r)
 {
-	struct backend *b = request_server(r);
+	struct server *b = request_server(r);
 
 	if (b)
 		set_state(r, b, ADMIN_READY, 0);
@@ -120,7 +120,7 @@ void admin_enable_server(struct request *r)
 
 void admin_disable_server(struct request *r)
 {
-	struct backend *b = request_server(r);
+	struct server *b = request_server(r);
 
 	if (b)
 		set_state(r, b, ADMIN_MAINT, 0);
@@ -159,8 +159,8 @@ static bool take_tier(struct request *r, const struct service *s, const char *te
 	char *end = NULL;
 	unsigned long n = strtoul(text, &end, 10);
 
-	for (unsigned i = 0; isdigit((unsigned char)*text) && !*end && i < s->n_backends; i++) {
-		*out = s->backends[i].conf.preference;
+	for (unsigned i = 0; isdigit((unsigned char)*text) && !*end && i < s->n_servers; i++) {
+		*out = s->servers[i].conf.preference;
 		if (*out == n)
 			return true;
 	}

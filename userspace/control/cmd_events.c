@@ -36,8 +36,8 @@ int render_event(const struct event_log *log, const struct event *e, uint64_t dr
 		"{s:I, s:I, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "run", (json_int_t)log->run, "seq",
 		(json_int_t)e->seq, "time", render_json_text(render_time(e->time_ms, time)),
 		"event", event_kind_name(e->kind), "level", level_name(e), "service",
-		text_or_null(e->service), "server", text_or_null(e->backend), "backend",
-		text_or_null(e->backend), "interface", text_or_null(e->interface));
+		text_or_null(e->service), "server", text_or_null(e->server), "backend",
+		text_or_null(e->server), "interface", text_or_null(e->interface));
 	json_t *more = json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "from", text_or_null(e->from), "to",
 		text_or_null(e->to), "reason", text_or_null(e->reason), "user",

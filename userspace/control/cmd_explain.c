@@ -26,8 +26,8 @@ struct question {
 };
 
 struct answer {
-	const char *why;     /* "entry" "ring" "reset" "nobody"; "port": the port is not known */
-	uint32_t backend_id; /* the server of an open connection's segments; 0: none */
+	const char *why;    /* "entry" "ring" "reset" "nobody"; "port": the port is not known */
+	uint32_t server_id; /* the server of an open connection's segments; 0: none */
 };
 
 /* "192.0.2.1:40000" or "[2001:db8::1]:40000"; cut up in place. */
@@ -109,7 +109,7 @@ static void say_access(const struct question *q, struct buf *out)
 }
 
 /* Why another tier than the active one gets no connections. */
-static void why_not_tier(const struct service *s, const struct backend *b, char why[WHY_SIZE])
+static void why_not_tier(const struct service *s, const struct server *b, char why[WHY_SIZE])
 {
 	const struct tier_state *t = &s->tier;
 	unsigned preference = b->conf.preference;
@@ -132,7 +132,7 @@ static void why_not_tier(const struct service *s, const struct backend *b, char 
 			 t->active);
 }
 
-static void why_not(const struct service *s, const struct backend *b, char why[WHY_SIZE])
+static void why_not(const struct service *s, const struct server *b, char why[WHY_SIZE])
 {
 	if (b->in_ring)
 		snprintf(why, WHY_SIZE, "available, but this client hashes to another server");
@@ -154,7 +154,7 @@ static void why_not(const struct service *s, const struct backend *b, char why[W
 }
 
 /* What to do about it; "": nothing. */
-static const char *next_step(const struct question *q, const struct backend *b)
+static const char *next_step(const struct question *q, const struct server *b)
 {
 	for (unsigned i = 0; q->diagnosis && i < q->diagnosis->n; i++) {
 		const struct finding *f = &q->diagnosis->list[i];
@@ -167,14 +167,14 @@ static const char *next_step(const struct question *q, const struct backend *b)
 
 static struct answer explain_answer(const struct question *q)
 {
-	struct backend *owner = model_backend(q->model, q->place.entry_backend, NULL);
+	struct server *owner = model_server(q->model, q->place.entry_server, NULL);
 
 	if (owner && owner->gone && q->service->conf.on_unreachable == ON_UNREACHABLE_RESET)
 		return (struct answer){"reset", 0};
-	if (q->place.entry_backend)
-		return (struct answer){"entry", q->place.entry_backend};
-	if (q->place.ring_backend)
-		return (struct answer){"ring", q->place.ring_backend};
+	if (q->place.entry_server)
+		return (struct answer){"entry", q->place.entry_server};
+	if (q->place.ring_server)
+		return (struct answer){"ring", q->place.ring_server};
 	return (struct answer){"nobody", 0};
 }
 
@@ -188,11 +188,11 @@ static const char *nobody_means(const struct service *s)
 
 static void say_ring(const struct question *q, struct buf *out)
 {
-	char name[RENDER_BACKEND_SIZE];
+	char name[RENDER_SERVER_SIZE];
 
-	if (q->place.ring_backend)
+	if (q->place.ring_server)
 		buf_printf(out, "%s, by slot %u of the ring",
-			   render_backend(q->model, q->place.ring_backend, name), q->place.slot);
+			   render_server(q->model, q->place.ring_server, name), q->place.slot);
 	else
 		buf_printf(out, "no server: %s", nobody_means(q->service));
 }
@@ -201,16 +201,16 @@ static void say_goes_to(const struct question *q, struct buf *out)
 {
 	const struct flow_place *p = &q->place;
 	struct answer a = explain_answer(q);
-	char name[RENDER_BACKEND_SIZE];
+	char name[RENDER_SERVER_SIZE];
 
 	buf_printf(out, "goes to: ");
-	if (!p->entry_backend) {
+	if (!p->entry_server) {
 		say_ring(q, out);
 		buf_printf(out, "; the flow table has no entry for it\n");
 		return;
 	}
-	render_backend(q->model, p->entry_backend, name);
-	if (a.backend_id)
+	render_server(q->model, p->entry_server, name);
+	if (a.server_id)
 		buf_printf(out, "%s, by its flow table entry", name);
 	else
 		buf_printf(out, "no server: reset, because %s, which has the flow, is unreachable",
@@ -230,10 +230,10 @@ static void say_any_port(const struct question *q, struct buf *out)
 		buf_printf(out, "dropped (denied)\n");
 		return;
 	}
-	for (unsigned i = 0; i < s->n_backends; i++)
-		if (s->backends[i].in_ring)
+	for (unsigned i = 0; i < s->n_servers; i++)
+		if (s->servers[i].in_ring)
 			buf_printf(out, "%s%s", n++ ? ", " : "depending on its port, to one of ",
-				   s->backends[i].conf.name);
+				   s->servers[i].conf.name);
 	if (!n)
 		buf_printf(out, "no server: %s", nobody_means(s));
 	buf_printf(out, "\n");
@@ -276,10 +276,10 @@ static void say_text(const struct question *q, struct buf *out)
 			say_ring(q, out);
 		buf_printf(out, "\n");
 	}
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *b = &s->servers[i];
 
-		if (q->any_port ? b->in_ring : b->id == q->place.ring_backend)
+		if (q->any_port ? b->in_ring : b->id == q->place.ring_server)
 			continue;
 		why_not(s, b, why);
 		buf_printf(out, "not %s (tier %u): %s\n", b->conf.name, b->conf.preference, why);
@@ -288,32 +288,32 @@ static void say_text(const struct question *q, struct buf *out)
 	}
 }
 
-static json_t *explain_json_backend(const struct question *q, uint32_t id)
+static json_t *explain_json_server(const struct question *q, uint32_t id)
 {
-	char name[RENDER_BACKEND_SIZE];
+	char name[RENDER_SERVER_SIZE];
 
-	return id ? json_string(render_backend(q->model, id, name)) : json_null();
+	return id ? json_string(render_server(q->model, id, name)) : json_null();
 }
 
 static json_t *json_entry(const struct question *q)
 {
 	const struct flow_place *p = &q->place;
 
-	if (!p->entry_backend)
+	if (!p->entry_server)
 		return json_null();
 	return json_pack("{s:o, s:o, s:i, s:b, s:b}", "server",
-			 explain_json_backend(q, p->entry_backend), "backend",
-			 explain_json_backend(q, p->entry_backend), "idle_s", p->idle_s, "closed",
+			 explain_json_server(q, p->entry_server), "backend",
+			 explain_json_server(q, p->entry_server), "idle_s", p->idle_s, "closed",
 			 p->closed, "by_miss", p->by_miss);
 }
 
-static json_t *json_backends(const struct question *q, const struct service *s)
+static json_t *json_servers(const struct question *q, const struct service *s)
 {
 	json_t *list = json_array();
 	char why[WHY_SIZE];
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *b = &s->servers[i];
 
 		why_not(s, b, why);
 		list = render_json_append(
@@ -331,14 +331,14 @@ static void say_json(const struct question *q, struct buf *out)
 	struct answer a = q->any_port ? (struct answer){"port", 0} : explain_answer(q);
 	char client[ADDR_TEXT_SIZE];
 	json_t *fresh = json_pack(
-		"{s:o, s:o, s:i}", "server", explain_json_backend(q, q->place.ring_backend),
-		"backend", explain_json_backend(q, q->place.ring_backend), "slot", q->place.slot);
-	json_t *servers = json_backends(q, q->service);
+		"{s:o, s:o, s:i}", "server", explain_json_server(q, q->place.ring_server),
+		"backend", explain_json_server(q, q->place.ring_server), "slot", q->place.slot);
+	json_t *servers = json_servers(q, q->service);
 	json_t *json = json_pack(
 		"{s:s, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:O, s:o}", "service",
 		q->service->conf.name, "client", addr_text(&q->client, client), "port",
 		q->any_port ? json_null() : json_integer(q->port), "access", access_of(q),
-		"goes_to", explain_json_backend(q, a.backend_id), "why", a.why, "entry",
+		"goes_to", explain_json_server(q, a.server_id), "why", a.why, "entry",
 		json_entry(q), "new_connection", fresh, "servers", servers, "backends", servers);
 
 	if (render_json(json, out))

@@ -19,7 +19,7 @@ struct flow_listing { /* between its parts the model may change: ids, no pointer
 	struct buf *out;
 	char service[CONFIG_NAME_SIZE];
 	uint32_t service_id;
-	uint32_t backend_id; /* 0: all of the service's */
+	uint32_t server_id; /* 0: all of the service's */
 	unsigned long max;
 	bool json;
 	uint64_t at, shown, left_out;
@@ -27,10 +27,10 @@ struct flow_listing { /* between its parts the model may change: ids, no pointer
 
 static void add_line(struct flow_listing *l, const struct flow_row *row)
 {
-	char client[ADDR_TEXT_SIZE], name[RENDER_BACKEND_SIZE];
+	char client[ADDR_TEXT_SIZE], name[RENDER_SERVER_SIZE];
 
 	buf_printf(l->out, "%s %s %u%s\n", addr_port_text(&row->client, row->port, client),
-		   render_backend(l->env->model, row->backend_id, name), row->idle_s,
+		   render_server(l->env->model, row->server_id, name), row->idle_s,
 		   row->closed	 ? " closed"
 		   : row->counts ? ""
 				 : " old");
@@ -38,11 +38,11 @@ static void add_line(struct flow_listing *l, const struct flow_row *row)
 
 static void add_json(struct flow_listing *l, const struct flow_row *row)
 {
-	char client[ADDR_TEXT_SIZE], name[RENDER_BACKEND_SIZE];
+	char client[ADDR_TEXT_SIZE], name[RENDER_SERVER_SIZE];
 
 	if (l->shown)
 		buf_append(l->out, ",", 1);
-	render_backend(l->env->model, row->backend_id, name);
+	render_server(l->env->model, row->server_id, name);
 	if (render_json(json_pack("{s:s, s:i, s:s, s:s, s:i, s:b, s:b}", "client",
 				  addr_text(&row->client, client), "port", row->port, "server",
 				  name, "backend", name, "idle_s", row->idle_s, "closed",
@@ -55,7 +55,7 @@ static void on_cmd_flows_row(void *ctx, const struct flow_row *row)
 {
 	struct flow_listing *l = ctx;
 
-	if (row->service_id != l->service_id || (l->backend_id && row->backend_id != l->backend_id))
+	if (row->service_id != l->service_id || (l->server_id && row->server_id != l->server_id))
 		return;
 	if (l->shown >= l->max) {
 		l->left_out++;
@@ -118,7 +118,7 @@ void flowlist_run(struct request *r)
 	struct flow_listing l = {.max = FLOWS_MAX}, *kept;
 	char *name = r->n_args ? r->args[0] : NULL, *slash = name ? strchr(name, '/') : NULL;
 	const struct service *s;
-	struct backend *b;
+	struct server *b;
 
 	if (!name) {
 		command_error(r, "Expects a service, or 'service/backend'.\n");
@@ -135,7 +135,7 @@ void flowlist_run(struct request *r)
 			command_error(r, "No such server.\n");
 			return;
 		}
-		l.backend_id = b->id;
+		l.server_id = b->id;
 	}
 	l.service_id = s->id;
 	strcpy(l.service, s->conf.name);

@@ -18,7 +18,7 @@ static void on_report(void *ctx, const char *report)
 void probe_server(struct request *r)
 {
 	const struct control_callbacks *cb = &r->env->cb;
-	struct backend *b = request_server(r);
+	struct server *b = request_server(r);
 	int err;
 
 	if (!b)

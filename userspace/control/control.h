@@ -107,7 +107,7 @@ struct control_callbacks {
 	 * Probes the server on request, without an effect on its verdict. 0 and *probe, then one call of done() with
 	 * the report, a line of JSON, but never from within; -EBUSY: too many are running; -errno.
 	 */
-	int (*probe)(void *ctx, uint32_t backend_id,
+	int (*probe)(void *ctx, uint32_t server_id,
 		     void (*done)(void *done_ctx, const char *report), void *done_ctx,
 		     void **probe);
 	void (*probe_stop)(void *ctx, void *probe); /* done() will not be called */

@@ -45,7 +45,7 @@ static json_t *json_days_left(int64_t not_after_s, int64_t now_wall_ms)
 	return json_integer(model_days_left(not_after_s, now_wall_ms));
 }
 
-static json_t *json_last_probe(const struct backend *b)
+static json_t *json_last_probe(const struct server *b)
 {
 	const struct probe_result *r = &b->last;
 
@@ -67,7 +67,7 @@ static json_t *json_names(const struct tls_info *tls)
 	return names;
 }
 
-static json_t *json_tls(const struct backend *b, int64_t now_wall_ms)
+static json_t *json_tls(const struct server *b, int64_t now_wall_ms)
 {
 	const struct tls_info *tls = &b->last.tls;
 	bool sane = tls->not_after >= 0 && tls->not_after <= RENDER_TIME_MAX_S;
@@ -94,7 +94,7 @@ static json_t *json_neighbour(const struct nexthop *nh)
 }
 
 /* null: none. */
-static json_t *json_tunnel(const struct backend *b)
+static json_t *json_tunnel(const struct server *b)
 {
 	const struct nexthop *nh = &b->nexthop;
 
@@ -106,7 +106,7 @@ static json_t *json_tunnel(const struct backend *b)
 			 nh->mtu ? json_integer(nh->mtu) : json_null());
 }
 
-const char *render_reason(const struct backend *b)
+const char *render_reason(const struct server *b)
 {
 	bool same = b->last_wall_ms && b->last.reason == b->health.reason;
 
@@ -176,7 +176,7 @@ static json_int_t render_seconds(uint64_t ms)
 	return (json_int_t)(ms / 1000);
 }
 
-static json_t *json_backend_counts(const struct backend_tally *t, struct now now)
+static json_t *json_server_counts(const struct server_tally *t, struct now now)
 {
 	return json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:I}", "probes",
 			 json_by_name(t->results, VERDICT_COUNT, verdict_name_of), "failed_up",
@@ -196,7 +196,7 @@ static json_t *json_service_counts(const struct service_tally *t, struct now now
 			 render_seconds(tally_age_ms(t->changed_ms, now.mono_ms)));
 }
 
-static json_t *render_json_backend(const struct backend *b, enum tls_policy policy, struct now now)
+static json_t *render_json_server(const struct server *b, enum tls_policy policy, struct now now)
 {
 	enum reason reason = b->health.reason;
 	json_t *json = json_pack(
@@ -214,7 +214,7 @@ static json_t *render_json_backend(const struct backend *b, enum tls_policy poli
 		json_neighbour(&b->nexthop), "tunnel", json_tunnel(b), "flows",
 		(json_int_t)b->traffic.flows, "new", (json_int_t)b->traffic.new_flows, "packets",
 		(json_int_t)b->traffic.packets, "bytes", (json_int_t)b->traffic.bytes, "flow_table",
-		json_flow_table(&b->traffic), "counts", json_backend_counts(&b->tally, now));
+		json_flow_table(&b->traffic), "counts", json_server_counts(&b->tally, now));
 
 	if (json_object_update(json, more)) {
 		json_decref(json);
@@ -227,20 +227,19 @@ static json_t *render_json_backend(const struct backend *b, enum tls_policy poli
 /* Servers are in order of preference: a tier is a run of them, from `first`. */
 static json_t *json_tier(const struct service *s, unsigned first, unsigned *next, struct now now)
 {
-	uint16_t preference = s->backends[first].conf.preference;
-	json_t *backends = json_array();
+	uint16_t preference = s->servers[first].conf.preference;
+	json_t *servers = json_array();
 	unsigned i, up = 0;
 
-	for (i = first; i < s->n_backends && s->backends[i].conf.preference == preference; i++) {
-		up += s->backends[i].health.verdict == VERDICT_UP;
-		backends = render_json_append(
-			backends,
-			render_json_backend(&s->backends[i], config_policy(&s->probe), now));
+	for (i = first; i < s->n_servers && s->servers[i].conf.preference == preference; i++) {
+		up += s->servers[i].health.verdict == VERDICT_UP;
+		servers = render_json_append(
+			servers, render_json_server(&s->servers[i], config_policy(&s->probe), now));
 	}
 	*next = i;
 	return json_pack("{s:i, s:b, s:i, s:o}", "preference", preference, "active",
 			 s->tier.has_active && s->tier.active == preference, "up", up, "backends",
-			 backends);
+			 servers);
 }
 
 /* NULL counts as zeros: the reasons are listed in any case. */
@@ -303,7 +302,7 @@ static json_t *json_service(const struct service *s, const struct control_info *
 
 	if (info->service_drops && s->id < MXLB_MAX_SERVICES)
 		drops = info->service_drops[s->id];
-	for (unsigned i = 0; i < s->n_backends;)
+	for (unsigned i = 0; i < s->n_servers;)
 		tiers = render_json_append(tiers, json_tier(s, i, &i, now));
 	return json_pack(
 		"{s:o, s:o, s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
@@ -433,7 +432,7 @@ int render_status(const struct model *m, const struct control_info *info, struct
 
 		json_object_set_new(service, "zone", render_zone(m, info, i));
 		services = render_json_append(services, service);
-		n_servers += m->services[i].n_backends;
+		n_servers += m->services[i].n_servers;
 	}
 	if (n_servers <= BOTH_NAMES_MAX)
 		add_servers(services);

@@ -9,9 +9,9 @@
 #include "control/control.h"
 #include "haproxy/typed.h"
 
-#define RENDER_TIME_SIZE    32
-#define RENDER_TIME_MAX_S   253402300799LL /* 9999-12-31T23:59:59Z: the last time of RFC 3339 */
-#define RENDER_BACKEND_SIZE CONFIG_NAME_SIZE
+#define RENDER_TIME_SIZE   32
+#define RENDER_TIME_MAX_S  253402300799LL /* 9999-12-31T23:59:59Z: the last time of RFC 3339 */
+#define RENDER_SERVER_SIZE CONFIG_NAME_SIZE
 
 /* Appends the JSON document of `show status` as one line. 0, or -ENOMEM and out holds no document. */
 int render_status(const struct model *m, const struct control_info *info, struct now now,
@@ -43,9 +43,9 @@ const char *render_counter(unsigned i);
 /* "2026-01-31T12:00:00.000Z" (RFC 3339), or NULL for a time that no four-digit year has. Returns text. */
 const char *render_time(int64_t wall_ms, char text[RENDER_TIME_SIZE]);
 /* The name, or "#17" for an id that flows refer to after its server was removed. Returns text. */
-char *render_backend(struct model *m, uint32_t id, char text[RENDER_BACKEND_SIZE]);
+char *render_server(struct model *m, uint32_t id, char text[RENDER_SERVER_SIZE]);
 /* The server's words if they explain the verdict's reason, else the reason's text. */
-const char *render_reason(const struct backend *b);
+const char *render_reason(const struct server *b);
 
 /* Appends the JSON, without a newline, and drops it. 0 or -ENOMEM, also where json is NULL. */
 int render_json(json_t *json, struct buf *out);

@@ -46,14 +46,14 @@ json_t *render_json_text(const char *text)
 	return json ? json : json_string(log_quote(text, strlen(text), quoted, sizeof(quoted)));
 }
 
-char *render_backend(struct model *m, uint32_t id, char text[RENDER_BACKEND_SIZE])
+char *render_server(struct model *m, uint32_t id, char text[RENDER_SERVER_SIZE])
 {
-	const struct backend *b = model_backend(m, id, NULL);
+	const struct server *b = model_server(m, id, NULL);
 
 	if (b)
-		snprintf(text, RENDER_BACKEND_SIZE, "%s", b->conf.name);
+		snprintf(text, RENDER_SERVER_SIZE, "%s", b->conf.name);
 	else
-		snprintf(text, RENDER_BACKEND_SIZE, "#%u", id);
+		snprintf(text, RENDER_SERVER_SIZE, "#%u", id);
 	return text;
 }
 

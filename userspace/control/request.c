@@ -95,12 +95,12 @@ static bool has_service(const struct model *m, const char *name)
 	return false;
 }
 
-struct backend *request_server(struct request *r)
+struct server *request_server(struct request *r)
 {
 	struct model *m = r->env->model;
 	char *service = r->n_args ? r->args[0] : NULL,
 	     *slash = service ? strchr(service, '/') : NULL;
-	struct backend *b;
+	struct server *b;
 
 	if (!slash || slash == service || !slash[1]) {
 		command_error(r, "Require 'backend/server'.\n");

@@ -25,7 +25,7 @@ void command_info(struct request *r, const char *format, ...) __attribute__((for
 /* NULL, after an error reply: there is none. */
 struct service *request_service(struct request *r, const char *name);
 /* The server that the first word names as "service/server". */
-struct backend *request_server(struct request *r);
+struct server *request_server(struct request *r);
 
 /* Appends foreign text: only its printable bytes, and no empty line, which would end the reply. */
 void command_append_lines(struct buf *out, const char *text);

@@ -32,7 +32,7 @@ static bool same_service(const struct service_conf *a, const struct service_conf
 	       a->port == b->port;
 }
 
-static bool same_backend(const struct backend_conf *a, const struct backend_conf *b)
+static bool same_server_conf(const struct server_conf *a, const struct server_conf *b)
 {
 	return !strcmp(a->name, b->name) && addr_equal(&a->address, &b->address);
 }
@@ -46,11 +46,11 @@ static const struct service *old_service(const struct source *src, const struct 
 	return NULL;
 }
 
-static const struct backend *old_backend(const struct service *s, const struct backend_conf *conf)
+static const struct server *old_server(const struct service *s, const struct server_conf *conf)
 {
-	for (unsigned i = 0; s && i < s->n_backends; i++) {
-		if (same_backend(&s->backends[i].conf, conf))
-			return &s->backends[i];
+	for (unsigned i = 0; s && i < s->n_servers; i++) {
+		if (same_server_conf(&s->servers[i].conf, conf))
+			return &s->servers[i];
 	}
 	return NULL;
 }
@@ -80,7 +80,7 @@ static bool service_id_was_used(const struct source *src, uint32_t id)
 	return false;
 }
 
-static void claim_id(struct model *m, struct service *s, struct backend *b, uint32_t id)
+static void claim_id(struct model *m, struct service *s, struct server *b, uint32_t id)
 {
 	b->id = id;
 	m->by_id[id] = (struct model_slot){s, b};
@@ -91,9 +91,9 @@ static uint32_t free_id(const struct model *m, const bool *spoken_for)
 {
 	uint32_t id = m->last_id;
 
-	for (unsigned tries = 1; tries < MXLB_MAX_BACKENDS; tries++) {
-		id = id % (MXLB_MAX_BACKENDS - 1) + 1;
-		if (!m->by_id[id].backend && !spoken_for[id])
+	for (unsigned tries = 1; tries < MXLB_MAX_SERVERS; tries++) {
+		id = id % (MXLB_MAX_SERVERS - 1) + 1;
+		if (!m->by_id[id].server && !spoken_for[id])
 			return id;
 	}
 	return 0;
@@ -103,7 +103,7 @@ static bool is_adoptable(const struct model_adopted *a)
 {
 	return (unsigned)a->verdict <= VERDICT_DOWN && (unsigned)a->reason < REASON_COUNT &&
 	       (unsigned)a->admin <= ADMIN_MAINT && (unsigned)a->admin_after <= ADMIN_MAINT &&
-	       a->backend_id && a->backend_id < MXLB_MAX_BACKENDS;
+	       a->server_id && a->server_id < MXLB_MAX_SERVERS;
 }
 
 /* The remaining time of an override follows from the wall clock; one that has expired ends at the first tick. */
@@ -130,12 +130,12 @@ static void adopt_service(struct service *s, const struct model_adopted *a, stru
 	s->order = adopt_order(&a->forced_order, now);
 }
 
-static void adopt_backend(struct model *m, struct service *s, struct backend *b,
-			  const struct model_adopted *a, struct now now)
+static void adopt_server(struct model *m, struct service *s, struct server *b,
+			 const struct model_adopted *a, struct now now)
 {
 	static const struct mac no_mac;
 
-	claim_id(m, s, b, a->backend_id);
+	claim_id(m, s, b, a->server_id);
 	b->admin = a->admin;
 	b->admin_after = a->admin_after;
 	b->order = adopt_order(&a->order, now);
@@ -165,15 +165,15 @@ static void adopt(struct model *m, struct service *s, const struct source *src, 
 			continue;
 		if (s->id == NO_SERVICE_ID && service_id_is_free(m, a->service_id))
 			s->id = a->service_id;
-		for (unsigned j = 0; j < s->n_backends; j++) {
-			struct backend *b = &s->backends[j];
+		for (unsigned j = 0; j < s->n_servers; j++) {
+			struct server *b = &s->servers[j];
 
-			if (strcmp(a->backend, b->conf.name) ||
+			if (strcmp(a->server, b->conf.name) ||
 			    !addr_equal(&a->address, &b->conf.address))
 				continue;
-			if (b->id || m->by_id[a->backend_id].backend)
+			if (b->id || m->by_id[a->server_id].server)
 				continue;
-			adopt_backend(m, s, b, a, now);
+			adopt_server(m, s, b, a, now);
 			if (is_new)
 				adopt_service(s, a, now);
 		}
@@ -193,9 +193,9 @@ static void remap_nexthop(struct nexthop *nh, const struct config *from, const s
 	*nh = (struct nexthop){.interface = fallback};
 }
 
-static void build_backend(struct model *m, struct service *s, struct backend *b,
-			  const struct backend_conf *conf, const struct backend *was,
-			  const struct config *was_config, struct now now)
+static void build_server(struct model *m, struct service *s, struct server *b,
+			 const struct server_conf *conf, const struct server *was,
+			 const struct config *was_config, struct now now)
 {
 	if (was) {
 		*b = *was;
@@ -222,13 +222,13 @@ static int build_service(struct model *m, struct service *s, const struct servic
 		.probe = m->config->probes[conf->probe],
 		.id = was ? was->id : NO_SERVICE_ID,
 		.tier = {.started_ms = now.mono_ms},
-		.backends = calloc(conf->n_backends + 1, sizeof(*s->backends)),
-		.views = calloc(conf->n_backends + 1, sizeof(*s->views)),
-		.chosen = calloc(conf->n_backends + 1, sizeof(*s->chosen)),
-		.panic = calloc(conf->n_backends + 1, sizeof(*s->panic)),
-		.n_backends = conf->n_backends,
+		.servers = calloc(conf->n_servers + 1, sizeof(*s->servers)),
+		.views = calloc(conf->n_servers + 1, sizeof(*s->views)),
+		.chosen = calloc(conf->n_servers + 1, sizeof(*s->chosen)),
+		.panic = calloc(conf->n_servers + 1, sizeof(*s->panic)),
+		.n_servers = conf->n_servers,
 	};
-	s->conf.backends = NULL;
+	s->conf.servers = NULL;
 	tally_service_begin(&s->tally, now.mono_ms);
 	if (was) {
 		s->tally = was->tally;
@@ -236,15 +236,15 @@ static int build_service(struct model *m, struct service *s, const struct servic
 		s->has_forced = was->has_forced;
 		s->forced = was->forced;
 		s->order = was->order;
-		if (!was->n_backends) /* tier.c, rule 1 */
+		if (!was->n_servers) /* tier.c, rule 1 */
 			s->tier.started_ms = now.mono_ms;
 	}
-	if (!s->backends || !s->views || !s->chosen || !s->panic)
+	if (!s->servers || !s->views || !s->chosen || !s->panic)
 		return -ENOMEM;
-	for (unsigned i = 0; i < s->n_backends; i++)
-		build_backend(m, s, &s->backends[i], &conf->backends[i],
-			      old_backend(was, &conf->backends[i]),
-			      src->old ? src->old->config : NULL, now);
+	for (unsigned i = 0; i < s->n_servers; i++)
+		build_server(m, s, &s->servers[i], &conf->servers[i],
+			     old_server(was, &conf->servers[i]), src->old ? src->old->config : NULL,
+			     now);
 	adopt(m, s, src, now);
 	return 0;
 }
@@ -252,18 +252,18 @@ static int build_service(struct model *m, struct service *s, const struct servic
 /* Ids that flows may name: the old model's, and those an earlier mxlbd left. */
 static void mark_spoken_for(const struct source *src, bool *spoken_for)
 {
-	for (unsigned id = 0; src->old && id < MXLB_MAX_BACKENDS; id++)
-		spoken_for[id] = src->old->by_id[id].backend || src->old->held[id];
+	for (unsigned id = 0; src->old && id < MXLB_MAX_SERVERS; id++)
+		spoken_for[id] = src->old->by_id[id].server || src->old->held[id];
 	for (unsigned i = 0; i < src->n_adopted; i++) {
 		if (is_adoptable(&src->adopted[i]))
-			spoken_for[src->adopted[i].backend_id] = true;
+			spoken_for[src->adopted[i].server_id] = true;
 	}
 }
 
 /* Rule 3, after all ids that are kept have been claimed. */
 static int give_ids(struct model *m, const struct source *src)
 {
-	bool spoken_for[MXLB_MAX_BACKENDS] = {false};
+	bool spoken_for[MXLB_MAX_SERVERS] = {false};
 
 	mark_spoken_for(src, spoken_for);
 	for (unsigned i = 0; i < m->n_services; i++) {
@@ -277,19 +277,19 @@ static int give_ids(struct model *m, const struct source *src)
 			if (service_id_is_free(m, id)) /* none else is left */
 				s->id = id;
 		}
-		for (unsigned j = 0; j < s->n_backends; j++) {
-			if (s->backends[j].id)
+		for (unsigned j = 0; j < s->n_servers; j++) {
+			if (s->servers[j].id)
 				continue;
 			m->last_id = free_id(m, spoken_for);
 			if (!m->last_id)
 				return -ENOSPC;
-			claim_id(m, s, &s->backends[j], m->last_id);
+			claim_id(m, s, &s->servers[j], m->last_id);
 		}
 	}
 	/* the highest that an earlier mxlbd left stands for the last one given */
 	for (unsigned i = 0; !src->old && i < src->n_adopted; i++)
-		if (is_adoptable(&src->adopted[i]) && src->adopted[i].backend_id > m->last_id)
-			m->last_id = src->adopted[i].backend_id;
+		if (is_adoptable(&src->adopted[i]) && src->adopted[i].server_id > m->last_id)
+			m->last_id = src->adopted[i].server_id;
 	return 0;
 }
 
@@ -297,8 +297,8 @@ static int give_ids(struct model *m, const struct source *src)
 static void mark_held(struct model *m, const struct source *src)
 {
 	mark_spoken_for(src, m->held);
-	for (unsigned id = 0; id < MXLB_MAX_BACKENDS; id++)
-		m->held[id] = m->held[id] && !m->by_id[id].backend;
+	for (unsigned id = 0; id < MXLB_MAX_SERVERS; id++)
+		m->held[id] = m->held[id] && !m->by_id[id].server;
 }
 
 /* Rule 1. */
@@ -333,12 +333,12 @@ out:
 	return err;
 }
 
-static unsigned count_backends(const struct model *m)
+static unsigned count_servers(const struct model *m)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < m->n_services; i++)
-		n += m->services[i].n_backends;
+		n += m->services[i].n_servers;
 	return n;
 }
 
@@ -350,7 +350,7 @@ static void note_config(struct model *m, const char *who, unsigned added, unsign
 	snprintf(e->user, sizeof(e->user), "%s", who);
 	snprintf(e->cause, sizeof(e->cause),
 		 "%u services, %u servers in force: %u servers added, %u removed", m->n_services,
-		 count_backends(m), added, removed);
+		 count_servers(m), added, removed);
 }
 
 int model_create(const struct config *config, const struct model_adopted *adopted,
@@ -362,7 +362,7 @@ int model_create(const struct config *config, const struct model_adopted *adopte
 	if (err)
 		return err;
 	(*out)->events.run = now.wall_ms;
-	note_config(*out, "", count_backends(*out), 0, now);
+	note_config(*out, "", count_servers(*out), 0, now);
 	decide_all(*out, "start", now);
 	return 0;
 }
@@ -370,7 +370,7 @@ int model_create(const struct config *config, const struct model_adopted *adopte
 static void free_services(struct service *services, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		free(services[i].backends);
+		free(services[i].servers);
 		free(services[i].views);
 		free(services[i].chosen);
 		free(services[i].panic);
@@ -381,8 +381,8 @@ static void free_services(struct service *services, unsigned n)
 /* override.c, rule 3: an operator's weight ends with a reload; a changed weight in the file is not an event. */
 static void note_weights(struct model *m, const struct model *next, const char *who, struct now now)
 {
-	for (unsigned id = 1; id < MXLB_MAX_BACKENDS; id++) {
-		const struct backend *old = m->by_id[id].backend, *b = next->by_id[id].backend;
+	for (unsigned id = 1; id < MXLB_MAX_SERVERS; id++) {
+		const struct server *old = m->by_id[id].server, *b = next->by_id[id].server;
 
 		if (b && old && old->weight != old->conf.weight && b->weight != old->weight)
 			override_note_weight(m, next->by_id[id].service, b, old->weight, b->weight,
@@ -400,15 +400,15 @@ int model_reload_adopting(struct model *m, const struct config *config,
 			  struct now now)
 {
 	struct source src = {.old = m, .adopted = adopted, .n_adopted = n_adopted};
-	unsigned kept = 0, before = count_backends(m);
+	unsigned kept = 0, before = count_servers(m);
 	struct model *next;
 	int err = build(config, &src, now, &next);
 
 	if (err)
 		return err;
 	note_weights(m, next, who, now);
-	for (unsigned id = 1; id < MXLB_MAX_BACKENDS; id++)
-		kept += m->by_id[id].backend && next->by_id[id].backend;
+	for (unsigned id = 1; id < MXLB_MAX_SERVERS; id++)
+		kept += m->by_id[id].server && next->by_id[id].server;
 	free_services(m->services, m->n_services);
 	m->config = next->config;
 	m->services = next->services;
@@ -418,12 +418,12 @@ int model_reload_adopting(struct model *m, const struct config *config,
 	memcpy(m->held, next->held, sizeof(m->held));
 	free(next);
 	if (!config->from_zone) /* the zone's event has its changes */
-		note_config(m, who, count_backends(m) - kept, before - kept, now);
+		note_config(m, who, count_servers(m) - kept, before - kept, now);
 	decide_all(m, config->from_zone ? "zone" : "reload", now);
 	return 0;
 }
 
-static void take_to_be_up(struct backend *b, struct now now)
+static void take_to_be_up(struct server *b, struct now now)
 {
 	health_adopt(&b->health, VERDICT_UP, REASON_ok, now.mono_ms);
 	b->nexthop.has_mac = true;
@@ -440,9 +440,9 @@ int model_preview(const struct model *m, const struct config *config, struct now
 	for (unsigned i = 0; !err && i < (*out)->n_services; i++) {
 		struct service *s = &(*out)->services[i];
 
-		for (unsigned j = 0; j < s->n_backends; j++)
-			if (!m->by_id[s->backends[j].id].backend)
-				take_to_be_up(&s->backends[j], now);
+		for (unsigned j = 0; j < s->n_servers; j++)
+			if (!m->by_id[s->servers[j].id].server)
+				take_to_be_up(&s->servers[j], now);
 	}
 	if (!err)
 		decide_all(*out, "preview", now);

@@ -34,7 +34,7 @@ static uint64_t identity_of(const struct tls_info *t)
 }
 
 /* Rule 1. */
-static void warn_of_expiry(struct model *m, const struct service *s, struct backend *b,
+static void warn_of_expiry(struct model *m, const struct service *s, struct server *b,
 			   struct now now)
 {
 	int64_t not_after = b->last.tls.not_after, days = model_days_left(not_after, now.wall_ms);
@@ -56,7 +56,7 @@ static void warn_of_expiry(struct model *m, const struct service *s, struct back
 }
 
 /* Rule 2. */
-static void compare_identities(struct model *m, const struct service *s, struct backend *b,
+static void compare_identities(struct model *m, const struct service *s, struct server *b,
 			       struct now now)
 {
 	uint64_t identity = identity_of(&b->last.tls);
@@ -64,8 +64,8 @@ static void compare_identities(struct model *m, const struct service *s, struct 
 	if (identity == b->cert.identity)
 		return;
 	b->cert.identity = identity;
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *other = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *other = &s->servers[i];
 		struct event *e;
 
 		if (!other->cert.identity || other->cert.identity == identity)
@@ -77,7 +77,7 @@ static void compare_identities(struct model *m, const struct service *s, struct 
 	}
 }
 
-void model_certificate(struct model *m, const struct service *s, struct backend *b, struct now now)
+void model_certificate(struct model *m, const struct service *s, struct server *b, struct now now)
 {
 	const struct tls_info *t = &b->last.tls;
 

@@ -23,9 +23,9 @@ static const char *const nexthops[] = {
 	[NEXTHOP_FAILED] = "failed",
 };
 
-void model_clients(struct model *m, uint32_t backend_id, bool opened, bool tried, uint64_t now_ms)
+void model_clients(struct model *m, uint32_t server_id, bool opened, bool tried, uint64_t now_ms)
 {
-	struct backend *b = model_backend(m, backend_id, NULL);
+	struct server *b = model_server(m, server_id, NULL);
 
 	if (!b)
 		return;
@@ -37,13 +37,13 @@ void model_clients(struct model *m, uint32_t backend_id, bool opened, bool tried
 	}
 }
 
-static bool is_unreachable(const struct backend *b)
+static bool is_unreachable(const struct server *b)
 {
 	return b->health.verdict == VERDICT_DOWN && b->health.reason == REASON_unreachable;
 }
 
 /* Records for panic.c since when the server has failed. */
-static void note_failing(struct backend *b, enum reason r, uint64_t now_ms)
+static void note_failing(struct server *b, enum reason r, uint64_t now_ms)
 {
 	bool up = health_effective(&b->health) == VERDICT_UP;
 
@@ -59,7 +59,7 @@ static void note_failing(struct backend *b, enum reason r, uint64_t now_ms)
 }
 
 /* Applies a result to one server's health. True: its verdict or reason has changed. */
-static bool take_result(struct model *m, const struct service *s, struct backend *b,
+static bool take_result(struct model *m, const struct service *s, struct server *b,
 			const struct probe_result *r, enum blame_act act, struct now now)
 {
 	const struct health_conf conf = {.fall = s->probe.fall, .rise = s->probe.rise};
@@ -83,7 +83,7 @@ static bool take_result(struct model *m, const struct service *s, struct backend
  * A server may fail in another way at each probe, four times a second. Of changes of the reason alone the first three in a
  * minute are events; the others are counted, and the next event has their number.
  */
-static bool is_worth_an_event(struct backend *b, enum verdict was, uint64_t now_ms)
+static bool is_worth_an_event(struct server *b, enum verdict was, uint64_t now_ms)
 {
 	struct reason_told *t = &b->reason_told;
 
@@ -100,7 +100,7 @@ static bool is_worth_an_event(struct backend *b, enum verdict was, uint64_t now_
 }
 
 /* Completes the last event. */
-static void note_muted(struct model *m, struct backend *b)
+static void note_muted(struct model *m, struct server *b)
 {
 	struct event *e = &m->events.ring[(m->events.next_seq - 1) % EVENT_LOG_SIZE];
 	size_t at = strlen(e->cause);
@@ -112,17 +112,17 @@ static void note_muted(struct model *m, struct backend *b)
 	b->reason_told.muted = 0;
 }
 
-bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,
+bool model_probe_result(struct model *m, uint32_t server_id, const struct probe_result *r,
 			struct now now)
 {
-	return model_judged(m, backend_id, r, BLAME_ACTS, now);
+	return model_judged(m, server_id, r, BLAME_ACTS, now);
 }
 
-bool model_judged(struct model *m, uint32_t backend_id, const struct probe_result *r,
+bool model_judged(struct model *m, uint32_t server_id, const struct probe_result *r,
 		  enum blame_act act, struct now now)
 {
 	struct service *s;
-	struct backend *b = model_backend(m, backend_id, &s);
+	struct server *b = model_server(m, server_id, &s);
 	char text[EVENT_TEXT_SIZE], cause[2 * EVENT_TEXT_SIZE];
 	bool restored;
 	enum verdict was;
@@ -175,7 +175,7 @@ static void take_nexthop(struct nexthop *to, const struct nexthop *from)
 }
 
 /* Whether packets to this server would be different than before. */
-static bool has_moved(const struct backend *b, const struct nexthop *was)
+static bool has_moved(const struct server *b, const struct nexthop *was)
 {
 	const struct nexthop *nh = &b->nexthop;
 
@@ -186,7 +186,7 @@ static bool has_moved(const struct backend *b, const struct nexthop *was)
 	       (nh->mtu != was->mtu || !addr_equal(&nh->source, &was->source));
 }
 
-static void nexthop_text(char *to, size_t size, const struct backend *b)
+static void nexthop_text(char *to, size_t size, const struct server *b)
 {
 	const struct nexthop *nh = &b->nexthop;
 	char mac[ADDR_TEXT_SIZE], source[ADDR_TEXT_SIZE];
@@ -202,10 +202,10 @@ static void nexthop_text(char *to, size_t size, const struct backend *b)
 				    : "");
 }
 
-bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *nh, struct now now)
+bool model_nexthop(struct model *m, uint32_t server_id, const struct nexthop *nh, struct now now)
 {
 	struct service *s;
-	struct backend *b = model_backend(m, backend_id, &s);
+	struct server *b = model_server(m, server_id, &s);
 	char cause[2 * EVENT_TEXT_SIZE];
 	struct nexthop was;
 	bool moved;
@@ -247,9 +247,9 @@ bool model_blind(struct model *m, unsigned interface, bool blind, const char *na
 	return changed;
 }
 
-bool model_gone(struct model *m, uint32_t backend_id)
+bool model_gone(struct model *m, uint32_t server_id)
 {
-	struct backend *b = model_backend(m, backend_id, NULL);
+	struct server *b = model_server(m, server_id, NULL);
 
 	if (!b || b->gone || b->in_ring || !is_unreachable(b)) /* in_ring: panic */
 		return false;
@@ -291,8 +291,8 @@ uint64_t model_next_tick(const struct model *m)
 
 		next_ms =
 			change_earlier(next_ms, change_earlier(s->ask_again_ms, s->order.until_ms));
-		for (unsigned j = 0; j < s->n_backends; j++)
-			next_ms = change_earlier(next_ms, s->backends[j].order.until_ms);
+		for (unsigned j = 0; j < s->n_servers; j++)
+			next_ms = change_earlier(next_ms, s->servers[j].order.until_ms);
 	}
 	return next_ms;
 }

@@ -6,7 +6,7 @@
 
 void config_free_service(struct service_conf *s)
 {
-	free(s->backends);
+	free(s->servers);
 	free(s->allow);
 	free(s->from_file);
 	free(s->zone.within);
@@ -45,7 +45,7 @@ struct config *config_copy(const struct config *c)
 	for (unsigned i = 0; i < copy->n_services; i++) {
 		struct service_conf *s = &copy->services[i];
 
-		ok &= copy_list(&s->backends, s->n_backends, sizeof(*s->backends));
+		ok &= copy_list(&s->servers, s->n_servers, sizeof(*s->servers));
 		ok &= copy_list(&s->allow, s->n_allow, sizeof(*s->allow));
 		ok &= copy_list(&s->from_file, s->n_from_file, sizeof(*s->from_file));
 		ok &= copy_list(&s->zone.within, s->zone.n_within, sizeof(*s->zone.within));

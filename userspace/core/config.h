@@ -129,7 +129,7 @@ struct probe_conf {
 	uint16_t min_tls_version;	/* 0x0303 is TLS 1.2, as on the wire */
 };
 
-struct backend_conf {
+struct server_conf {
 	char name[CONFIG_NAME_SIZE];
 	struct addr address;
 	uint16_t preference; /* its tier; lower is better */
@@ -185,8 +185,8 @@ struct service_conf {
 	uint32_t syn_limit; /* SYNs a second and source prefix (/24, /64); 0: none */
 	struct zone_conf zone;
 	/* By preference, then as in the file. Of a zone: those in force, which the daemon fills in. */
-	struct backend_conf *backends;
-	unsigned n_backends;
+	struct server_conf *servers;
+	unsigned n_servers;
 };
 
 struct config {

@@ -18,7 +18,7 @@ const char *connlog_how_name(enum connlog_how how)
 
 static bool connlog_is_same(const struct connlog_seen *seen, const struct flow_row *row)
 {
-	return row && seen->backend_id == row->backend_id && seen->service_id == row->service_id &&
+	return row && seen->server_id == row->server_id && seen->service_id == row->service_id &&
 	       seen->port == row->port && addr_equal(&seen->client, &row->client);
 }
 
@@ -95,7 +95,7 @@ unsigned connlog_look(struct connlog_seen *seen, const struct flow_row *row, boo
 		seen->client = row->client;
 		seen->port = row->port;
 		seen->service_id = row->service_id;
-		seen->backend_id = (uint16_t)row->backend_id;
+		seen->server_id = (uint16_t)row->server_id;
 	}
 	seen->data = row->data;
 	if (!seen->open && !reset && (!first || row->counts) && has_begun(seen, row, same))

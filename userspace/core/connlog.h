@@ -23,8 +23,8 @@ enum connlog_how { CONNLOG_CLOSED, CONNLOG_IDLE, CONNLOG_RESET, CONNLOG_REPLACED
 struct connlog_seen { /* of one place; zero: nothing */
 	struct addr client;
 	uint16_t port, service_id;
-	/* backend_id 0: nothing; before: rule 4; silent: since .since_ms, has sent no data yet; data: has sent some */
-	uint32_t backend_id : 16, open : 1, before : 1, silent : 1, data : 1;
+	/* server_id 0: nothing; before: rule 4; silent: since .since_ms, has sent no data yet; data: has sent some */
+	uint32_t server_id : 16, open : 1, before : 1, silent : 1, data : 1;
 	uint32_t seq; /* when it ended */
 	uint64_t since_ms;
 };

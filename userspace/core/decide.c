@@ -49,7 +49,7 @@ static const char *forced_text(const struct service *s, char *to, size_t size, c
 	return to;
 }
 
-static struct tier_view view_of(const struct backend *b)
+static struct tier_view view_of(const struct server *b)
 {
 	return (struct tier_view){
 		.preference = b->conf.preference,
@@ -65,12 +65,12 @@ static struct tier_view view_of(const struct backend *b)
 static void tally(struct service *s, const struct tier_state *was, struct now now)
 {
 	tally_service(&s->tally, was, &s->tier, now.mono_ms);
-	for (unsigned i = 0; i < s->n_backends; i++)
-		tally_state(&s->backends[i].tally, s->views[i].verdict, s->backends[i].admin,
+	for (unsigned i = 0; i < s->n_servers; i++)
+		tally_state(&s->servers[i].tally, s->views[i].verdict, s->servers[i].admin,
 			    now.mono_ms);
 }
 
-static struct panic_view panic_view_of(const struct backend *b, const struct tier_view *v)
+static struct panic_view panic_view_of(const struct server *b, const struct tier_view *v)
 {
 	return (struct panic_view){
 		.offered = v->weight && v->admin == ADMIN_READY && v->reachable,
@@ -90,17 +90,17 @@ static void panic(struct service *s, const struct tier_state *was, struct now no
 		s->probe.interval_ms + 2 * s->probe.connect_timeout_ms + PANIC_SLACK_MS;
 	enum panic_says says;
 
-	for (unsigned i = 0; i < s->n_backends; i++)
-		s->panic[i] = panic_view_of(&s->backends[i], &s->views[i]);
-	says = panic_judge(s->panic, s->n_backends, window_ms, now.mono_ms, s->chosen);
+	for (unsigned i = 0; i < s->n_servers; i++)
+		s->panic[i] = panic_view_of(&s->servers[i], &s->views[i]);
+	says = panic_judge(s->panic, s->n_servers, window_ms, now.mono_ms, s->chosen);
 	if (says == PANIC_NO)
 		return;
 	s->tier.state =
 		says == PANIC_HOLD && was->state != SERVICE_DOWN ? was->state : SERVICE_PANIC;
 	s->tier.has_active = true;
-	for (unsigned i = s->n_backends; i-- > 0;)
+	for (unsigned i = s->n_servers; i-- > 0;)
 		if (s->chosen[i])
-			s->tier.active = s->backends[i].conf.preference;
+			s->tier.active = s->servers[i].conf.preference;
 	s->ask_again_ms = now.mono_ms + PANIC_AGAIN_MS;
 }
 
@@ -119,18 +119,18 @@ bool decide_service(struct model *m, struct service *s, const char *cause, struc
 	char text[EVENT_TEXT_SIZE];
 	bool changed;
 
-	for (unsigned i = 0; i < s->n_backends; i++)
-		s->views[i] = view_of(&s->backends[i]);
+	for (unsigned i = 0; i < s->n_servers; i++)
+		s->views[i] = view_of(&s->servers[i]);
 	s->ask_again_ms =
-		tier_choose(&s->tier, &conf, s->views, s->n_backends, now.mono_ms, s->chosen);
+		tier_choose(&s->tier, &conf, s->views, s->n_servers, now.mono_ms, s->chosen);
 	if (s->tier.state == SERVICE_DOWN && s->conf.panic == PANIC_MODE_KEEP)
 		panic(s, &was, now);
 	if (m->blind >> s->conf.interface & 1 && s->tier.state != SERVICE_NOT_READY)
 		s->tier.state = SERVICE_BLIND;
 	changed = s->tier.state != was.state;
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		changed = changed || s->backends[i].in_ring != s->chosen[i];
-		s->backends[i].in_ring = s->chosen[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		changed = changed || s->servers[i].in_ring != s->chosen[i];
+		s->servers[i].in_ring = s->chosen[i];
 	}
 	note_service(m, s, &was, forced_text(s, text, sizeof(text), cause), now);
 	tally(s, &was, now);

@@ -116,7 +116,7 @@ const char *finding_level_name(enum finding_level l)
 /* Inserts behind the findings of the same level. NULL: no room; the finding is counted. */
 static struct finding *diagnosis_add(struct diagnosis *d, enum finding_level level,
 				     const char *code, const struct service *s,
-				     const struct backend *b)
+				     const struct server *b)
 {
 	unsigned at = d->n;
 
@@ -154,14 +154,14 @@ static void diagnosis_say(char *text, size_t size, const char *format, ...)
 #define TEXT(f, ...) diagnosis_say((f)->text, sizeof((f)->text), __VA_ARGS__)
 #define NEXT(f, ...) diagnosis_say((f)->next, sizeof((f)->next), __VA_ARGS__)
 
-static const char *diagnosis_reason_of(const struct backend *b)
+static const char *diagnosis_reason_of(const struct server *b)
 {
 	bool same = b->last_wall_ms && b->last.reason == b->health.reason;
 
 	return same && b->last.text[0] ? b->last.text : reason_text(b->health.reason);
 }
 
-static void put_advice_of(struct finding *f, const struct service *s, const struct backend *b,
+static void put_advice_of(struct finding *f, const struct service *s, const struct server *b,
 			  enum reason r)
 {
 	const char *reason = reason_name(r), *mark;
@@ -176,39 +176,39 @@ static void put_advice_of(struct finding *f, const struct service *s, const stru
 		NEXT(f, "%s/%s%s", s->conf.name, b->conf.name, mark + 2);
 }
 
-static void put_advice(struct finding *f, const struct service *s, const struct backend *b)
+static void put_advice(struct finding *f, const struct service *s, const struct server *b)
 {
 	put_advice_of(f, s, b, b->health.reason);
 }
 
 /* Whether an operator keeps this server from taking mail. A server in maint is not probed, so its state is unknown. */
-static bool is_overridden(const struct backend *b)
+static bool is_overridden(const struct server *b)
 {
 	return b->admin != ADMIN_READY || (!b->weight && b->conf.weight);
 }
 
-static bool would_serve(const struct backend *b)
+static bool would_serve(const struct server *b)
 {
 	enum verdict v = health_effective(&b->health);
 
 	return is_overridden(b) && (b->admin == ADMIN_MAINT || v == VERDICT_UP);
 }
 
-static const char *override_word(const struct backend *b)
+static const char *override_word(const struct server *b)
 {
 	if (b->admin == ADMIN_MAINT)
 		return "in maintenance";
 	return b->admin == ADMIN_DRAIN ? "drained" : "given weight 0";
 }
 
-static void put_override(struct finding *f, const struct backend *b)
+static void put_override(struct finding *f, const struct server *b)
 {
 	TEXT(f, "%s is %s", b->conf.name, override_word(b));
 	if (b->admin != ADMIN_READY && b->order.who[0])
 		TEXT(f, " by %s", b->order.who);
 }
 
-static void put_end_of_override(struct finding *f, const struct service *s, const struct backend *b)
+static void put_end_of_override(struct finding *f, const struct service *s, const struct server *b)
 {
 	if (b->admin != ADMIN_READY)
 		NEXT(f, "%smxlbctl ready %s/%s", f->next[0] ? "; " : "", s->conf.name,
@@ -225,8 +225,8 @@ static unsigned put_overrides(struct finding *f, const struct service *s, unsign
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *b = &s->servers[i];
 
 		if (b->conf.preference >= below || !would_serve(b))
 			continue;
@@ -244,11 +244,11 @@ static unsigned put_overrides(struct finding *f, const struct service *s, unsign
 /* Appends why the servers with a preference below `below` take no mail: their states, or what they have in common. */
 static void put_reasons(struct finding *f, const struct service *s, unsigned below)
 {
-	const struct backend *first = NULL;
+	const struct server *first = NULL;
 	unsigned n = 0, same = 0;
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *b = &s->servers[i];
 
 		if (b->conf.preference >= below)
 			continue;
@@ -274,7 +274,7 @@ static void put_reasons(struct finding *f, const struct service *s, unsigned bel
 /* Rule 8: judge_zone() says why. */
 static bool is_without_servers(const struct service *s)
 {
-	return !s->n_backends && s->conf.zone.mx[0];
+	return !s->n_servers && s->conf.zone.mx[0];
 }
 
 /* Rule 1. */
@@ -331,13 +331,13 @@ static void judge_state(struct diagnosis *d, const struct service *s)
 
 static unsigned best_tier(const struct service *s)
 {
-	return s->n_backends ? s->backends[0].conf.preference : 0;
+	return s->n_servers ? s->servers[0].conf.preference : 0;
 }
 
 static bool tier_is_up(const struct service *s, unsigned preference)
 {
-	for (unsigned i = 0; i < s->n_backends; i++)
-		if (s->backends[i].conf.preference == preference && s->backends[i].in_ring)
+	for (unsigned i = 0; i < s->n_servers; i++)
+		if (s->servers[i].conf.preference == preference && s->servers[i].in_ring)
 			return true;
 	return false;
 }
@@ -383,7 +383,7 @@ static void judge_tier(struct diagnosis *d, const struct service *s)
 	}
 }
 
-static void judge_server(struct diagnosis *d, const struct service *s, const struct backend *b)
+static void judge_server(struct diagnosis *d, const struct service *s, const struct server *b)
 {
 	enum verdict v = b->health.verdict;
 	struct finding *f;
@@ -569,8 +569,8 @@ void diagnose(const struct model *m, const struct diagnosis_box *box, struct dia
 		judge_tier(out, s);
 		judge_allow_file(out, s, box);
 		judge_zone(out, m, i, box);
-		for (unsigned k = 0; k < s->n_backends; k++)
-			judge_server(out, s, &s->backends[k]);
+		for (unsigned k = 0; k < s->n_servers; k++)
+			judge_server(out, s, &s->servers[k]);
 		if (box->rejected && s->id < MXLB_MAX_SERVICES)
 			judge_rejected(out, s, &box->rejected[s->id]);
 	}

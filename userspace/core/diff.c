@@ -49,12 +49,12 @@ static const struct service *diff_find_service(const struct model *m,
 }
 
 /* Rule 1. */
-static const struct backend *find_backend(const struct service *s, const struct backend_conf *conf)
+static const struct server *find_server(const struct service *s, const struct server_conf *conf)
 {
-	for (unsigned i = 0; i < s->n_backends; i++)
-		if (!strcmp(s->backends[i].conf.name, conf->name) &&
-		    addr_equal(&s->backends[i].conf.address, &conf->address))
-			return &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++)
+		if (!strcmp(s->servers[i].conf.name, conf->name) &&
+		    addr_equal(&s->servers[i].conf.address, &conf->address))
+			return &s->servers[i];
 	return NULL;
 }
 
@@ -79,11 +79,11 @@ static void compare_settings(const struct service *was, const struct service *is
 			   was->probe.name);
 }
 
-static void compare_backend(const struct service *s, const struct backend *was,
-			    const struct backend *is, struct buf *out)
+static void compare_server(const struct service *s, const struct server *was,
+			   const struct server *is, struct buf *out)
 {
 	static const char *const forwards[] = {[FORWARD_L2] = "l2", [FORWARD_IPIP] = "ipip"};
-	const struct backend_conf *a = &was->conf, *b = &is->conf;
+	const struct server_conf *a = &was->conf, *b = &is->conf;
 
 	if (a->preference != b->preference)
 		buf_printf(out, "server %s/%s: tier %u, now %u\n", s->conf.name, b->name,
@@ -96,25 +96,25 @@ static void compare_backend(const struct service *s, const struct backend *was,
 			   forwards[b->forward], forwards[a->forward]);
 }
 
-static void compare_backends(const struct service *was, const struct service *is, struct buf *out)
+static void compare_servers(const struct service *was, const struct service *is, struct buf *out)
 {
 	char address[ADDR_TEXT_SIZE];
 
-	for (unsigned i = 0; i < was->n_backends; i++) {
-		const struct backend *b = &was->backends[i];
+	for (unsigned i = 0; i < was->n_servers; i++) {
+		const struct server *b = &was->servers[i];
 
-		if (!find_backend(is, &b->conf))
+		if (!find_server(is, &b->conf))
 			buf_printf(
 				out,
 				"server %s/%s (%s): removed; its %llu open connections stay with it\n",
 				is->conf.name, b->conf.name, addr_text(&b->conf.address, address),
 				(unsigned long long)b->traffic.flows);
 	}
-	for (unsigned i = 0; i < is->n_backends; i++) {
-		const struct backend *b = &is->backends[i], *old = find_backend(was, &b->conf);
+	for (unsigned i = 0; i < is->n_servers; i++) {
+		const struct server *b = &is->servers[i], *old = find_server(was, &b->conf);
 
 		if (old)
-			compare_backend(is, old, b, out);
+			compare_server(is, old, b, out);
 		else
 			buf_printf(out, "server %s/%s (%s): added to tier %u, weight %u\n",
 				   is->conf.name, b->conf.name,
@@ -191,12 +191,12 @@ static int compare_models(const struct model *m, const struct model *next, struc
 		if (!was) {
 			buf_printf(out, "service %s (%s, port %u): added, %u servers\n",
 				   is->conf.name, addr_text(&is->conf.address, vip), is->conf.port,
-				   is->n_backends);
+				   is->n_servers);
 			continue;
 		}
 		before = out->len;
 		compare_settings(was, is, out);
-		compare_backends(was, is, out);
+		compare_servers(was, is, out);
 		tier_line(was, is, out);
 		err = compare_rings(m, was, next, is, out->len > before, out);
 	}

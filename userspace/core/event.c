@@ -147,7 +147,7 @@ char *event_line(const struct event *e, char *buf, size_t size)
 		return buf;
 	at = (size_t)snprintf(buf, size, "event=%s", event_kind_name(e->kind));
 	at = event_put(buf, size, at, "service", e->service);
-	at = event_put(buf, size, at, "backend", e->backend);
+	at = event_put(buf, size, at, "backend", e->server);
 	at = event_put(buf, size, at, "interface", e->interface);
 	at = event_put(buf, size, at, "from", e->from);
 	at = event_put(buf, size, at, "to", e->to);

@@ -50,7 +50,7 @@ struct event {
 	int64_t time_ms; /* wall clock, ms since 1970: given by the caller of the model */
 	enum event_kind kind;
 	char service[CONFIG_NAME_SIZE]; /* empty: not about a service */
-	char backend[CONFIG_NAME_SIZE];
+	char server[CONFIG_NAME_SIZE];
 	char interface[IF_NAMESIZE];
 	char from[24], to[24];
 	char reason[32];	     /* a verdict's, by its name; .cause begins with it */

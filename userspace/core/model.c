@@ -4,17 +4,16 @@
 
 #include <string.h>
 
-struct backend *model_backend(struct model *m, uint32_t backend_id,
-			      struct service **service_or_null)
+struct server *model_server(struct model *m, uint32_t server_id, struct service **service_or_null)
 {
-	if (backend_id >= MXLB_MAX_BACKENDS)
+	if (server_id >= MXLB_MAX_SERVERS)
 		return NULL;
 	if (service_or_null)
-		*service_or_null = m->by_id[backend_id].service;
-	return m->by_id[backend_id].backend;
+		*service_or_null = m->by_id[server_id].service;
+	return m->by_id[server_id].server;
 }
 
-bool model_has_way(const struct backend *b)
+bool model_has_way(const struct server *b)
 {
 	const struct nexthop *nh = &b->nexthop;
 
@@ -22,7 +21,7 @@ bool model_has_way(const struct backend *b)
 	       (b->conf.forward != FORWARD_IPIP || (nh->mtu && !addr_is_zero(&nh->source)));
 }
 
-static bool may_take_mail(const struct backend *b)
+static bool may_take_mail(const struct server *b)
 {
 	return b->admin == ADMIN_READY && b->weight && model_has_way(b) &&
 	       health_effective(&b->health) == VERDICT_UP;
@@ -31,22 +30,22 @@ static bool may_take_mail(const struct backend *b)
 bool model_has_other(struct model *m, uint32_t id)
 {
 	struct service *s = NULL;
-	const struct backend *b = model_backend(m, id, &s);
+	const struct server *b = model_server(m, id, &s);
 
-	for (unsigned i = 0; b && i < s->n_backends; i++)
-		if (&s->backends[i] != b && may_take_mail(&s->backends[i]))
+	for (unsigned i = 0; b && i < s->n_servers; i++)
+		if (&s->servers[i] != b && may_take_mail(&s->servers[i]))
 			return true;
 	return false;
 }
 
-struct backend *model_find(struct model *m, const char *service, const char *backend)
+struct server *model_find(struct model *m, const char *service, const char *server)
 {
 	for (unsigned i = 0; i < m->n_services; i++) {
 		struct service *s = &m->services[i];
 
-		for (unsigned j = 0; j < s->n_backends && !strcmp(s->conf.name, service); j++) {
-			if (!strcmp(s->backends[j].conf.name, backend))
-				return &s->backends[j];
+		for (unsigned j = 0; j < s->n_servers && !strcmp(s->conf.name, service); j++) {
+			if (!strcmp(s->servers[j].conf.name, server))
+				return &s->servers[j];
 		}
 	}
 	return NULL;

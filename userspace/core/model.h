@@ -61,8 +61,8 @@ struct warning {	    /* the server refuses the probe, without an effect on its v
 	char disproved[WARNING_WORDS_SIZE]; /* words of a refusal that clients did not meet */
 };
 
-struct backend {
-	struct backend_conf conf;
+struct server {
+	struct server_conf conf;
 	uint32_t id; /* index in the datapath's maps, and in marks and tables; 1.. */
 	struct health health;
 	int64_t since_wall_ms; /* when the verdict last changed */
@@ -91,41 +91,41 @@ struct backend {
 	bool in_ring;
 	uint16_t weight; /* in force: .conf's, or an operator's */
 	struct traffic traffic;
-	struct backend_tally tally;
+	struct server_tally tally;
 };
 
 struct service {
-	struct service_conf conf; /* .backends is NULL here: they are below */
+	struct service_conf conf; /* .servers is NULL here: they are below */
 	struct probe_conf probe;
 	uint32_t id;
 	struct tier_state tier;
 	bool has_forced;
-	uint16_t forced;	  /* the tier that the operator wants */
-	struct order order;	  /* of .forced */
-	uint64_t ask_again_ms;	  /* monotonic time of the next call of tier_choose(); 0: none */
-	struct backend *backends; /* by preference, then as in the file */
-	unsigned n_backends;
+	uint16_t forced;	/* the tier that the operator wants */
+	struct order order;	/* of .forced */
+	uint64_t ask_again_ms;	/* monotonic time of the next call of tier_choose(); 0: none */
+	struct server *servers; /* by preference, then as in the file */
+	unsigned n_servers;
 	struct service_tally tally;
-	struct tier_view *views; /* scratch of tier_choose(), n_backends each */
+	struct tier_view *views; /* scratch of tier_choose(), n_servers each */
 	bool *chosen;
 	struct panic_view *panic; /* of panic_judge() */
 };
 
 struct model_slot { /* the server of each id; NULL: the id is free */
 	struct service *service;
-	struct backend *backend;
+	struct server *server;
 };
 
 struct model {
 	const struct config *config; /* borrowed, until model_reload() replaces it */
 	struct service *services;
 	unsigned n_services;
-	struct model_slot by_id[MXLB_MAX_BACKENDS];
+	struct model_slot by_id[MXLB_MAX_SERVERS];
 	/*
 	 * Ids without a server to which flows may still refer: set when a server is removed, cleared by the reader of
 	 * the flow table.
 	 */
-	bool held[MXLB_MAX_BACKENDS];
+	bool held[MXLB_MAX_SERVERS];
 	uint32_t last_id; /* the last id assigned; the search for a free one starts after it */
 	uint32_t blind;	  /* a bit for each of config's interfaces: model_blind() */
 	struct event_log events;
@@ -135,9 +135,9 @@ struct model {
 /* What an earlier mxlbd left in the pinned maps. */
 struct model_adopted {
 	char service[CONFIG_NAME_SIZE];
-	char backend[CONFIG_NAME_SIZE];
+	char server[CONFIG_NAME_SIZE];
 	struct addr address;
-	uint32_t service_id, backend_id;
+	uint32_t service_id, server_id;
 	enum verdict verdict; /* unknown: only the ids are reserved */
 	enum reason reason;
 	enum admin_state admin;
@@ -174,16 +174,15 @@ int model_preview(const struct model *m, const struct config *config, struct now
 		  struct model **out);
 void model_free(struct model *m);
 
-struct backend *model_backend(struct model *m, uint32_t backend_id,
-			      struct service **service_or_null);
-struct backend *model_find(struct model *m, const char *service, const char *backend);
+struct server *model_server(struct model *m, uint32_t server_id, struct service **service_or_null);
+struct server *model_find(struct model *m, const char *service, const char *server);
 /* Whether everything needed to send it a packet is known: a MAC address, and for a tunnel its source and MTU. */
-bool model_has_way(const struct backend *b);
+bool model_has_way(const struct server *b);
 /* Whether another server of its service is up, reachable, ready and has a weight. */
 bool model_has_other(struct model *m, uint32_t id);
 
 /* Events. Each function returns true if the plan may have changed. */
-bool model_probe_result(struct model *m, uint32_t backend_id, const struct probe_result *r,
+bool model_probe_result(struct model *m, uint32_t server_id, const struct probe_result *r,
 			struct now now);
 
 struct clients_seen { /* what the datapath saw of a server's clients while its probe was refused */
@@ -193,21 +192,21 @@ struct clients_seen { /* what the datapath saw of a server's clients while its p
 };
 
 /* Clients connected to it, or tried without success. */
-void model_clients(struct model *m, uint32_t backend_id, bool opened, bool tried, uint64_t now_ms);
+void model_clients(struct model *m, uint32_t server_id, bool opened, bool tried, uint64_t now_ms);
 /* What a refusal by a server that was up is evidence about. */
-enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct probe_result *r,
+enum blame_act model_blame(struct model *m, uint32_t server_id, const struct probe_result *r,
 			   const struct clients_seen *seen);
 /* As model_probe_result(), for a result that has been judged. BLAME_WAITS changes nothing. */
-bool model_judged(struct model *m, uint32_t backend_id, const struct probe_result *r,
+bool model_judged(struct model *m, uint32_t server_id, const struct probe_result *r,
 		  enum blame_act act, struct now now);
-bool model_nexthop(struct model *m, uint32_t backend_id, const struct nexthop *nh, struct now now);
-bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+bool model_nexthop(struct model *m, uint32_t server_id, const struct nexthop *nh, struct now now);
+bool model_admin(struct model *m, uint32_t server_id, enum admin_state admin, const char *who,
 		 struct now now);
 /*
  * The same for a limited time, at most ORDER_FOR_MAX_MS; 0: permanently. Afterwards the last permanent setting applies
  * again.
  */
-bool model_admin_for(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+bool model_admin_for(struct model *m, uint32_t server_id, enum admin_state admin, const char *who,
 		     uint64_t for_ms, struct now now);
 /* Makes a tier the active one (tier.c, rule 7) for a limited time; 0: until model_auto(). False: there is no such tier. */
 bool model_force(struct model *m, uint32_t service_id, uint16_t preference, const char *who,
@@ -217,7 +216,7 @@ bool model_auto(struct model *m, uint32_t service_id, const char *who, struct no
 /* This box takes over: what its peer has not served for failback-hold yet is held here from now on. */
 void model_restart_holds(struct model *m, struct now now);
 /* A weight of 0 to MXLB_MAX_WEIGHT, until the next reload or start. */
-bool model_weight(struct model *m, uint32_t backend_id, uint16_t weight, const char *who,
+bool model_weight(struct model *m, uint32_t server_id, uint16_t weight, const char *who,
 		  struct now now);
 /*
  * The program does not see packets that arrive on this interface (or does again): its services are "blind", even if
@@ -225,7 +224,7 @@ bool model_weight(struct model *m, uint32_t backend_id, uint16_t weight, const c
  */
 bool model_blind(struct model *m, unsigned interface, bool blind, const char *name, struct now now);
 /* The next hop of an unreachable server has failed a second time: its flows are to be reset. */
-bool model_gone(struct model *m, uint32_t backend_id);
+bool model_gone(struct model *m, uint32_t server_id);
 bool model_tick(struct model *m, struct now now);
 /* When model_tick() is next needed, monotonic ms; 0: not at all. */
 uint64_t model_next_tick(const struct model *m);
@@ -233,6 +232,6 @@ uint64_t model_next_tick(const struct model *m);
 /* cert.c: days until not_after, rounded down: below zero once it has passed. */
 int64_t model_days_left(int64_t not_after_s, int64_t now_wall_ms);
 /* cert.c, for change.c: adds the events about the certificate in .last. */
-void model_certificate(struct model *m, const struct service *s, struct backend *b, struct now now);
+void model_certificate(struct model *m, const struct service *s, struct server *b, struct now now);
 
 #endif

@@ -5,13 +5,13 @@
 #include <stdio.h>
 
 struct event *model_event(struct model *m, enum event_kind kind, const struct service *s,
-			  const struct backend *b, struct now now)
+			  const struct server *b, struct now now)
 {
 	struct event *e = event_add(&m->events, kind, now.wall_ms);
 
 	snprintf(e->service, sizeof(e->service), "%s", s->conf.name);
 	if (b)
-		snprintf(e->backend, sizeof(e->backend), "%s", b->conf.name);
+		snprintf(e->server, sizeof(e->server), "%s", b->conf.name);
 	return e;
 }
 
@@ -26,7 +26,7 @@ void model_event_cause(char *to, size_t size, const struct probe_result *r)
 		 *r->text ? r->text : reason_text(r->reason));
 }
 
-void model_event_verdict(struct model *m, const struct service *s, const struct backend *b,
+void model_event_verdict(struct model *m, const struct service *s, const struct server *b,
 			 enum verdict was, const struct probe_result *r, struct now now)
 {
 	struct event *e = model_event(m, EVENT_BACKEND_VERDICT, s, b, now);

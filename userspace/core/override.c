@@ -41,7 +41,7 @@ static void order_text(struct event *e, const struct order *o, const char *who)
 }
 
 /* Sets the state and adds the event; .order and .admin_after are set by the caller. */
-static void set_admin(struct model *m, struct service *s, struct backend *b, enum admin_state admin,
+static void set_admin(struct model *m, struct service *s, struct server *b, enum admin_state admin,
 		      const char *who, struct now now)
 {
 	char cause[2 * EVENT_TEXT_SIZE];
@@ -61,11 +61,11 @@ static void set_admin(struct model *m, struct service *s, struct backend *b, enu
 	decide_service(m, s, cause, now);
 }
 
-bool model_admin_for(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+bool model_admin_for(struct model *m, uint32_t server_id, enum admin_state admin, const char *who,
 		     uint64_t for_ms, struct now now)
 {
 	struct service *s;
-	struct backend *b = model_backend(m, backend_id, &s);
+	struct server *b = model_server(m, server_id, &s);
 
 	if (!b || (b->admin == admin && !for_ms && !b->order.until_ms))
 		return false;
@@ -78,10 +78,10 @@ bool model_admin_for(struct model *m, uint32_t backend_id, enum admin_state admi
 	return true;
 }
 
-bool model_admin(struct model *m, uint32_t backend_id, enum admin_state admin, const char *who,
+bool model_admin(struct model *m, uint32_t server_id, enum admin_state admin, const char *who,
 		 struct now now)
 {
-	return model_admin_for(m, backend_id, admin, who, 0, now);
+	return model_admin_for(m, server_id, admin, who, 0, now);
 }
 
 static struct service *service_by_id(struct model *m, uint32_t id)
@@ -94,8 +94,8 @@ static struct service *service_by_id(struct model *m, uint32_t id)
 
 static bool has_tier(const struct service *s, uint16_t preference)
 {
-	for (unsigned i = 0; i < s->n_backends; i++)
-		if (s->backends[i].conf.preference == preference)
+	for (unsigned i = 0; i < s->n_servers; i++)
+		if (s->servers[i].conf.preference == preference)
 			return true;
 	return false;
 }
@@ -155,7 +155,7 @@ void model_restart_holds(struct model *m, struct now now)
 	}
 }
 
-void override_note_weight(struct model *m, const struct service *s, const struct backend *b,
+void override_note_weight(struct model *m, const struct service *s, const struct server *b,
 			  uint16_t from, uint16_t to, const char *who, const char *cause,
 			  struct now now)
 {
@@ -167,11 +167,11 @@ void override_note_weight(struct model *m, const struct service *s, const struct
 	event_text(e->cause, sizeof(e->cause), cause);
 }
 
-bool model_weight(struct model *m, uint32_t backend_id, uint16_t weight, const char *who,
+bool model_weight(struct model *m, uint32_t server_id, uint16_t weight, const char *who,
 		  struct now now)
 {
 	struct service *s;
-	struct backend *b = model_backend(m, backend_id, &s);
+	struct server *b = model_server(m, server_id, &s);
 	char cause[2 * EVENT_TEXT_SIZE];
 
 	if (!b || weight > MXLB_MAX_WEIGHT || b->weight == weight)
@@ -189,8 +189,8 @@ bool override_expire(struct model *m, struct service *s, struct now now)
 	char who[ORDER_WHO_SIZE + 32];
 	bool changed = false;
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		struct server *b = &s->servers[i];
 
 		if (!b->order.until_ms || b->order.until_ms > now.mono_ms)
 			continue;

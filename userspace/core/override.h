@@ -7,7 +7,7 @@
 
 /* Ends expired overrides. True if there were any. */
 bool override_expire(struct model *m, struct service *s, struct now now);
-void override_note_weight(struct model *m, const struct service *s, const struct backend *b,
+void override_note_weight(struct model *m, const struct service *s, const struct server *b,
 			  uint16_t from, uint16_t to, const char *who, const char *cause,
 			  struct now now);
 

@@ -14,7 +14,7 @@
 #include "core/model.h"
 #include "core/plan.h"
 
-static bool is_member(const struct backend *b)
+static bool is_member(const struct server *b)
 {
 	return b->in_ring && b->weight > 0 && model_has_way(b);
 }
@@ -42,12 +42,12 @@ static int plan_service(const struct service *s, struct plan_service *out)
 		.n_allow = s->conf.n_allow,
 		.allow_observe = s->conf.allow_mode == ALLOW_OBSERVE,
 		.syn_limit = s->conf.syn_limit,
-		.members = calloc(s->n_backends + 1, sizeof(*out->members)),
+		.members = calloc(s->n_servers + 1, sizeof(*out->members)),
 	};
 	if (!out->members)
 		return -ENOMEM;
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *b = &s->servers[i];
 
 		if (is_member(b))
 			out->members[out->n_members++] = (struct maglev_member){
@@ -60,9 +60,9 @@ static int plan_service(const struct service *s, struct plan_service *out)
 	return 0;
 }
 
-static void plan_backend(const struct service *s, const struct backend *b, struct plan_backend *out)
+static void plan_server(const struct service *s, const struct server *b, struct plan_server *out)
 {
-	*out = (struct plan_backend){
+	*out = (struct plan_server){
 		.id = b->id,
 		.interface = b->nexthop.interface,
 		.reset_flows =
@@ -91,27 +91,27 @@ static void plan_own(struct plan *out, const struct addr *a)
 
 int plan_build(const struct model *m, struct plan *out)
 {
-	unsigned n_backends = 0;
+	unsigned n_servers = 0;
 
 	for (unsigned i = 0; i < m->n_services; i++)
-		n_backends += m->services[i].n_backends;
+		n_servers += m->services[i].n_servers;
 	*out = (struct plan){
 		.peers = m->config->decap,
 		.n_peers = m->config->n_decap,
 		.services = calloc(m->n_services + 1, sizeof(*out->services)),
-		.backends = calloc(n_backends + 1, sizeof(*out->backends)),
+		.servers = calloc(n_servers + 1, sizeof(*out->servers)),
 	};
-	if (!out->services || !out->backends)
+	if (!out->services || !out->servers)
 		goto fail;
 	for (unsigned i = 0; i < m->n_services; i++) {
 		const struct service *s = &m->services[i];
 
 		if (plan_service(s, &out->services[out->n_services++]))
 			goto fail;
-		for (unsigned j = 0; j < s->n_backends; j++)
-			plan_backend(s, &s->backends[j], &out->backends[out->n_backends++]);
-		for (unsigned j = 0; j < s->n_backends; j++)
-			plan_own(out, &s->backends[j].nexthop.source);
+		for (unsigned j = 0; j < s->n_servers; j++)
+			plan_server(s, &s->servers[j], &out->servers[out->n_servers++]);
+		for (unsigned j = 0; j < s->n_servers; j++)
+			plan_own(out, &s->servers[j].nexthop.source);
 	}
 	return 0;
 fail:
@@ -124,6 +124,6 @@ void plan_free(struct plan *p)
 	for (unsigned i = 0; i < p->n_services; i++)
 		free(p->services[i].members);
 	free(p->services);
-	free(p->backends);
+	free(p->servers);
 	*p = (struct plan){0};
 }

@@ -34,8 +34,8 @@ struct plan_service {
 	unsigned n_members;
 };
 
-struct plan_backend {
-	uint32_t id;	    /* 1 to MXLB_MAX_BACKENDS - 1, stable while the server lives */
+struct plan_server {
+	uint32_t id;	    /* 1 to MXLB_MAX_SERVERS - 1, stable while the server lives */
 	struct mac mac;	    /* zero: not known, never forwarded to */
 	unsigned interface; /* index into config.interfaces: where its next hop is */
 	bool reset_flows;   /* unreachable and on-unreachable: reset */
@@ -50,8 +50,8 @@ struct plan_backend {
 struct plan {
 	struct plan_service *services;
 	unsigned n_services;
-	struct plan_backend *backends;
-	unsigned n_backends;
+	struct plan_server *servers;
+	unsigned n_servers;
 	const struct addr *peers; /* whose tunnels end here */
 	unsigned n_peers;
 	struct addr own[PLAN_OWN_MAX]; /* known addresses of this box: no client has them */

@@ -253,12 +253,12 @@ static unsigned causes_of(const struct service *s)
 		return 1u << ROLE_FAULT_READY;
 	if (s->tier.state == SERVICE_DOWN)
 		return 1u << ROLE_FAULT_SERVERS;
-	if (s->has_forced || !s->n_backends)
+	if (s->has_forced || !s->n_servers)
 		return 0; /* an operator's override is not a fault of this box */
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *b = &s->servers[i];
 
-		if (b->conf.preference != s->backends[0].conf.preference)
+		if (b->conf.preference != s->servers[0].conf.preference)
 			break;
 		best |= b->health.verdict == VERDICT_UP || b->health.verdict == VERDICT_UNKNOWN ||
 			b->admin != ADMIN_READY;

@@ -50,13 +50,13 @@ uint64_t downtime_ms(const struct downtime *d, uint64_t now_ms)
 	return d->past_ms + (d->since_ms ? tally_age_ms(d->since_ms, now_ms) : 0);
 }
 
-void tally_begin(struct backend_tally *t, enum verdict effective, enum admin_state admin,
+void tally_begin(struct server_tally *t, enum verdict effective, enum admin_state admin,
 		 uint64_t now_ms)
 {
-	*t = (struct backend_tally){.verdict = effective, .admin = admin, .changed_ms = now_ms};
+	*t = (struct server_tally){.verdict = effective, .admin = admin, .changed_ms = now_ms};
 }
 
-void tally_result(struct backend_tally *t, const struct probe_result *r, enum verdict before)
+void tally_result(struct server_tally *t, const struct probe_result *r, enum verdict before)
 {
 	enum verdict said = reason_verdict(r->reason);
 
@@ -68,7 +68,7 @@ void tally_result(struct backend_tally *t, const struct probe_result *r, enum ve
 	observe(&t->stage[TALLY_TOTAL], r->total_ms);
 }
 
-void tally_state(struct backend_tally *t, enum verdict effective, enum admin_state admin,
+void tally_state(struct server_tally *t, enum verdict effective, enum admin_state admin,
 		 uint64_t now_ms)
 {
 	if (effective != t->verdict || admin != t->admin)
@@ -80,12 +80,12 @@ void tally_state(struct backend_tally *t, enum verdict effective, enum admin_sta
 	set_down(&t->down, effective == VERDICT_DOWN || admin == ADMIN_MAINT, now_ms);
 }
 
-uint64_t tally_failed(const struct backend_tally *t)
+uint64_t tally_failed(const struct server_tally *t)
 {
 	return t->results[VERDICT_DRAINING] + t->results[VERDICT_DOWN];
 }
 
-uint64_t tally_probes(const struct backend_tally *t)
+uint64_t tally_probes(const struct server_tally *t)
 {
 	return tally_failed(t) + t->results[VERDICT_UP] + t->results[VERDICT_UNKNOWN];
 }

@@ -43,7 +43,7 @@ struct tally_rate {
 	uint64_t last_ms; /* time of the last new connection; 0: none since counting began */
 };
 
-struct backend_tally {
+struct server_tally {
 	/* Finished probes, by their result; VERDICT_UNKNOWN: a fault of this box. */
 	uint64_t results[VERDICT_COUNT];
 	uint64_t failed_up;		/* failures while the server was up */
@@ -69,15 +69,15 @@ struct service_tally {
 };
 
 /* The initial state of a server; nothing is counted. */
-void tally_begin(struct backend_tally *t, enum verdict effective, enum admin_state admin,
+void tally_begin(struct server_tally *t, enum verdict effective, enum admin_state admin,
 		 uint64_t now_ms);
 /* A probe has ended. before: the verdict that decided about new connections. */
-void tally_result(struct backend_tally *t, const struct probe_result *r, enum verdict before);
+void tally_result(struct server_tally *t, const struct probe_result *r, enum verdict before);
 /* The verdict that decides about new connections, and the administrative state. */
-void tally_state(struct backend_tally *t, enum verdict effective, enum admin_state admin,
+void tally_state(struct server_tally *t, enum verdict effective, enum admin_state admin,
 		 uint64_t now_ms);
-uint64_t tally_failed(const struct backend_tally *t); /* results that were not up, unknown aside */
-uint64_t tally_probes(const struct backend_tally *t); /* results of any kind */
+uint64_t tally_failed(const struct server_tally *t); /* results that were not up, unknown aside */
+uint64_t tally_probes(const struct server_tally *t); /* results of any kind */
 
 void tally_service_begin(struct service_tally *t, uint64_t now_ms);
 void tally_service(struct service_tally *t, const struct tier_state *was,

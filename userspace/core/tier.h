@@ -23,7 +23,7 @@ enum service_state {
 
 #define SERVICE_STATE_COUNT (SERVICE_PANIC + 1)
 
-struct tier_view { /* one server, in the order of service_conf.backends (best preference first) */
+struct tier_view { /* one server, in the order of service_conf.servers (best preference first) */
 	uint16_t preference;
 	uint16_t weight;
 	enum verdict verdict; /* health_effective() */

@@ -38,13 +38,13 @@ static bool same_words(const char *a, const char *b)
 	return !strcmp(x, y);
 }
 
-static bool is_twin(const struct backend *a, const struct backend *b)
+static bool is_twin(const struct server *a, const struct server *b)
 {
 	return a != b && a->conf.preference == b->conf.preference && b->admin == ADMIN_READY &&
 	       b->weight;
 }
 
-static bool warning_says_the_same(const struct backend *b, const struct probe_result *r)
+static bool warning_says_the_same(const struct server *b, const struct probe_result *r)
 {
 	return b->last.smtp_code == r->smtp_code && b->last.stage == r->stage &&
 	       (reason_is_refusal(b->last.reason) || reason_is_client(b->last.reason)) &&
@@ -57,7 +57,7 @@ static const char *behind_code(const char *text)
 	return strlen(text) > 4 ? text + 4 : text;
 }
 
-enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct probe_result *r,
+enum blame_act model_blame(struct model *m, uint32_t server_id, const struct probe_result *r,
 			   const struct clients_seen *seen)
 {
 	struct blame_refusal facts = {
@@ -70,7 +70,7 @@ enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct pr
 	};
 	char words[WARNING_WORDS_SIZE];
 	struct service *s;
-	struct backend *b = model_backend(m, backend_id, &s);
+	struct server *b = model_server(m, server_id, &s);
 	unsigned twins = 0, same = 0;
 
 	if (!b)
@@ -84,8 +84,8 @@ enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct pr
 		facts.passive = PASSIVE_TAKES;
 		facts.waited = true;
 	}
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *twin = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *twin = &s->servers[i];
 
 		if (!is_twin(b, twin))
 			continue;
@@ -99,13 +99,13 @@ enum blame_act model_blame(struct model *m, uint32_t backend_id, const struct pr
 }
 
 /* Rule 3. */
-bool warning_restore(struct model *m, struct service *s, const struct backend *b,
+bool warning_restore(struct model *m, struct service *s, const struct server *b,
 		     const struct probe_result *r, struct now now)
 {
 	bool changed = false;
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		struct backend *twin = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		struct server *twin = &s->servers[i];
 		struct probe_result same = *r;
 		enum verdict was = twin->health.verdict;
 
@@ -121,7 +121,7 @@ bool warning_restore(struct model *m, struct service *s, const struct backend *b
 	return changed;
 }
 
-static void warning_note(struct model *m, const struct service *s, const struct backend *b,
+static void warning_note(struct model *m, const struct service *s, const struct server *b,
 			 enum reason from, enum reason to, const char *text, struct now now)
 {
 	struct event *e = model_event(m, EVENT_BACKEND_WARNING, s, b, now);
@@ -136,7 +136,7 @@ static void warning_note(struct model *m, const struct service *s, const struct 
 	snprintf(e->cause, sizeof(e->cause), "%s: %s", reason_name(to), text);
 }
 
-void warning_set(struct model *m, const struct service *s, struct backend *b,
+void warning_set(struct model *m, const struct service *s, struct server *b,
 		 const struct probe_result *r, struct now now)
 {
 	enum reason was = b->warning.reason;
@@ -151,7 +151,7 @@ void warning_set(struct model *m, const struct service *s, struct backend *b,
 }
 
 /* Rule 4. */
-void warning_end(struct model *m, const struct service *s, struct backend *b, bool good,
+void warning_end(struct model *m, const struct service *s, struct server *b, bool good,
 		 struct now now)
 {
 	enum reason was = b->warning.reason;

@@ -5,12 +5,12 @@
 
 #include "core/model.h"
 
-void warning_set(struct model *m, const struct service *s, struct backend *b,
+void warning_set(struct model *m, const struct service *s, struct server *b,
 		 const struct probe_result *r, struct now now);
 /* good: the probe was not refused. */
-void warning_end(struct model *m, const struct service *s, struct backend *b, bool good,
+void warning_end(struct model *m, const struct service *s, struct server *b, bool good,
 		 struct now now);
-bool warning_restore(struct model *m, struct service *s, const struct backend *b,
+bool warning_restore(struct model *m, struct service *s, const struct server *b,
 		     const struct probe_result *r, struct now now);
 
 #endif

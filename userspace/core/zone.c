@@ -138,7 +138,7 @@ static void merge(const struct zone *z, const struct zone_view *v, struct zone_s
 	zone_sort(out);
 }
 
-static bool is_in(const struct zone_map *map, const struct backend_conf *b)
+static bool is_in(const struct zone_map *map, const struct server_conf *b)
 {
 	for (unsigned i = 0; i < map->n; i++)
 		if (!strcmp(map->servers[i].name, b->name) &&
@@ -153,7 +153,7 @@ static const char *objection(const struct zone *z, const struct zone_view *v,
 {
 	unsigned left = 0;
 
-	if (!next->n && v->service->n_backends) {
+	if (!next->n && v->service->n_servers) {
 		snprintf(why, ZONE_WHY_SIZE, "no exchanger has an address that can be used");
 		return why;
 	}

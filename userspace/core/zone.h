@@ -60,8 +60,8 @@ struct zone_box { /* what addresses from DNS are judged by, of this box and its 
 	unsigned n_vips, n_locals, n_networks;
 };
 
-struct zone_map {				       /* the servers that a set gives */
-	struct backend_conf servers[ZONE_MAX_SERVERS]; /* by preference, then by name */
+struct zone_map {				      /* the servers that a set gives */
+	struct server_conf servers[ZONE_MAX_SERVERS]; /* by preference, then by name */
 	unsigned n;
 	/* by exchanger: why it is (in part) not used; "": it is. */
 	char unmapped[ZONE_MAX_EXCHANGERS][ZONE_WHY_SIZE];
@@ -90,9 +90,9 @@ struct zone_view { /* what a decision is made with */
 	const struct service_conf *service;
 	const struct dns_conf *dns;
 	const struct zone_box *box;
-	const struct backend_conf *takers; /* the servers that are up in the active tier */
+	const struct server_conf *takers; /* the servers that are up in the active tier */
 	unsigned n_takers;
-	unsigned room; /* for servers: what other services leave of MXLB_MAX_BACKENDS */
+	unsigned room; /* for servers: what other services leave of MXLB_MAX_SERVERS */
 	uint64_t now_ms;
 	int64_t wall_ms;
 	uint32_t random;

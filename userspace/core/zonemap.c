@@ -101,8 +101,8 @@ static bool may_use(const struct mapping *m, unsigned e, const struct addr *a)
 	return false;
 }
 
-static const struct backend_conf *server_at(const struct zone_map *out, const struct addr *a,
-					    const char *name)
+static const struct server_conf *server_at(const struct zone_map *out, const struct addr *a,
+					   const char *name)
 {
 	for (unsigned i = 0; i < out->n; i++)
 		if ((a && addr_equal(&out->servers[i].address, a)) ||
@@ -118,11 +118,11 @@ static void add(const struct mapping *m, unsigned i, const struct zone_address *
 	const struct zone_exchanger *e = &m->set->list[i];
 	const struct addr *address = a ? &a->addr : &fixed->address;
 	struct zone_map *out = m->out;
-	struct backend_conf b = {.address = *address,
-				 .preference = e->preference,
-				 .weight = fixed ? fixed->weight : 1,
-				 .forward = fixed ? fixed->forward : FORWARD_L2};
-	const struct backend_conf *other = server_at(out, address, NULL);
+	struct server_conf b = {.address = *address,
+				.preference = e->preference,
+				.weight = fixed ? fixed->weight : 1,
+				.forward = fixed ? fixed->forward : FORWARD_L2};
+	const struct server_conf *other = server_at(out, address, NULL);
 	char text[ADDR_TEXT_SIZE];
 
 	if (!server_name(&m->conf->zone, e, a, b.name))
@@ -135,7 +135,7 @@ static void add(const struct mapping *m, unsigned i, const struct zone_address *
 		SAY(i, "another exchanger gives the same server name %s", b.name);
 	else if (out->n >= m->room || out->n == ZONE_MAX_SERVERS)
 		SAY(i, "there is no room for it: %u servers at most, and %u in all services",
-		    ZONE_MAX_SERVERS, MXLB_MAX_BACKENDS - 1);
+		    ZONE_MAX_SERVERS, MXLB_MAX_SERVERS - 1);
 	else
 		out->servers[out->n++] = b;
 }
@@ -208,7 +208,7 @@ static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
 
 static int zonemap_by_preference(const void *a, const void *b)
 {
-	const struct backend_conf *x = a, *y = b;
+	const struct server_conf *x = a, *y = b;
 
 	return x->preference != y->preference ? (int)x->preference - (int)y->preference
 					      : strcmp(x->name, y->name);
@@ -227,7 +227,7 @@ void zone_servers(struct zone_set *s, const struct service_conf *conf, const str
 	qsort(out->servers, out->n, sizeof(*out->servers), zonemap_by_preference);
 }
 
-static bool same_server(const struct backend_conf *a, const struct backend_conf *b)
+static bool same_server(const struct server_conf *a, const struct server_conf *b)
 {
 	return !strcmp(a->name, b->name) && addr_equal(&a->address, &b->address) &&
 	       a->preference == b->preference && a->weight == b->weight && a->forward == b->forward;
@@ -241,8 +241,7 @@ bool zone_same_servers(const struct zone_map *a, const struct zone_map *b)
 	return a->n == b->n;
 }
 
-static const struct backend_conf *counterpart(const struct zone_map *m,
-					      const struct backend_conf *b)
+static const struct server_conf *counterpart(const struct zone_map *m, const struct server_conf *b)
 {
 	for (unsigned i = 0; i < m->n; i++)
 		if (!strcmp(m->servers[i].name, b->name))
@@ -250,7 +249,7 @@ static const struct backend_conf *counterpart(const struct zone_map *m,
 	return NULL;
 }
 
-static size_t describe_server(const struct backend_conf *was, const struct backend_conf *is,
+static size_t describe_server(const struct server_conf *was, const struct server_conf *is,
 			      char *out, size_t size, const char *comma)
 {
 	char text[ADDR_TEXT_SIZE];

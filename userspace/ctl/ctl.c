@@ -114,28 +114,28 @@ enum ctl_exit ctl_status_or_pinned(const struct ctl *ctl, json_t **document, boo
 	return rc;
 }
 
-static bool is_named(const char *wanted, const char *service, const char *backend)
+static bool is_named(const char *wanted, const char *service, const char *server)
 {
 	size_t len = strlen(service);
 
-	if (!strcmp(wanted, backend))
+	if (!strcmp(wanted, server))
 		return true;
 	return !strncmp(wanted, service, len) && wanted[len] == '/' &&
-	       !strcmp(wanted + len + 1, backend);
+	       !strcmp(wanted + len + 1, server);
 }
 
 size_t ctl_find(const json_t *document, const char *wanted, struct ctl_found out[CTL_FOUND_MAX])
 {
-	json_t *service, *tier, *backend;
+	json_t *service, *tier, *server;
 	size_t i, k, n, found = 0;
 
 	json_array_foreach (json_object_get(document, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (tier_servers(tier), n, backend) {
+			json_array_foreach (tier_servers(tier), n, server) {
 				if (found < CTL_FOUND_MAX &&
 				    is_named(wanted, field_text(service, "name"),
-					     field_text(backend, "name")))
-					out[found++] = (struct ctl_found){service, tier, backend};
+					     field_text(server, "name")))
+					out[found++] = (struct ctl_found){service, tier, server};
 			}
 	return found;
 }

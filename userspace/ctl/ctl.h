@@ -36,7 +36,7 @@ struct ctl {
 };
 
 struct ctl_found { /* borrowed from the document */
-	json_t *service, *tier, *backend;
+	json_t *service, *tier, *server;
 };
 
 #define CTL_FOUND_MAX MXLB_MAX_SERVICES /* a name is there once in a service */
@@ -45,7 +45,7 @@ struct ctl_found { /* borrowed from the document */
 enum ctl_exit ctl_status(const struct ctl *ctl, json_t **document);
 /* The same; *stopped: no mxlbd runs, and it is what the pinned maps say (pinned.h). */
 enum ctl_exit ctl_status_or_pinned(const struct ctl *ctl, json_t **document, bool *stopped);
-/* All that "BACKEND" or "SERVICE/BACKEND" means. How many. */
+/* All that "SERVER" or "SERVICE/SERVER" means. How many. */
 size_t ctl_find(const json_t *document, const char *wanted, struct ctl_found out[CTL_FOUND_MAX]);
 
 void ctl_print_json(const json_t *json);

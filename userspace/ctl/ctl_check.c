@@ -77,11 +77,11 @@ static bool judge_findings(struct check *c, const json_t *status, const char *wa
 	return json_is_array(findings);
 }
 
-static void judge_backend(struct check *c, const json_t *service, const json_t *backend,
-			  long long *least_days)
+static void check_judge_server(struct check *c, const json_t *service, const json_t *server,
+			       long long *least_days)
 {
-	const json_t *days = json_object_get(json_object_get(backend, "tls"), "days_left");
-	const char *name = field_text(backend, "name");
+	const json_t *days = json_object_get(json_object_get(server, "tls"), "days_left");
+	const char *name = field_text(server, "name");
 	long long left = json_integer_value(days);
 
 	if (!json_is_integer(days))
@@ -97,27 +97,27 @@ static void judge_backend(struct check *c, const json_t *service, const json_t *
 }
 
 /* Counts servers that are up and not kept out by an operator; drained ones take no mail. */
-static bool is_in_service(const json_t *backend)
+static bool is_in_service(const json_t *server)
 {
-	return !strcmp(field_text(backend, "verdict"), "up") &&
-	       !strcmp(field_text(backend, "admin"), "ready") && field_number(backend, "weight");
+	return !strcmp(field_text(server, "verdict"), "up") &&
+	       !strcmp(field_text(server, "admin"), "ready") && field_number(server, "weight");
 }
 
 static void judge_service(struct check *c, const json_t *service)
 {
 	const char *name = field_text(service, "name");
 	long long up = 0, all = 0, flows = 0, new = 0, days = DAYS_MAX;
-	json_t *tier, *backend;
+	json_t *tier, *server;
 	char rest[64], tier_text[TEXT_TIER_SIZE];
 	size_t i, k;
 
 	json_array_foreach (json_object_get(service, "tiers"), i, tier)
-		json_array_foreach (tier_servers(tier), k, backend) {
-			judge_backend(c, service, backend, &days);
+		json_array_foreach (tier_servers(tier), k, server) {
+			check_judge_server(c, service, server, &days);
 			all++;
-			up += is_in_service(backend);
-			flows += field_number(backend, "flows");
-			new += field_number(backend, "new");
+			up += is_in_service(server);
+			flows += field_number(server, "flows");
+			new += field_number(server, "new");
 		}
 	ctl_check_say(c, STATE_OK,
 		      json_sprintf("%s: %s, %lld of %lld up", name, text_tier(service, tier_text),

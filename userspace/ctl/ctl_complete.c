@@ -35,15 +35,15 @@ static void ctl_complete_put(struct names *to, const char *kind, const char *nam
 static void put_tier(struct names *to, const char *service, const json_t *tier)
 {
 	char name[2 * TEXT_NAME_SIZE + 32];
-	const json_t *backend;
+	const json_t *server;
 	size_t i;
 
 	snprintf(name, sizeof(name), "%s %lld", service, field_number(tier, "preference"));
 	ctl_complete_put(to, "tier", name);
-	json_array_foreach (tier_servers(tier), i, backend) {
-		if (!text_is_name(field_text(backend, "name")))
+	json_array_foreach (tier_servers(tier), i, server) {
+		if (!text_is_name(field_text(server, "name")))
 			continue;
-		snprintf(name, sizeof(name), "%s/%s", service, field_text(backend, "name"));
+		snprintf(name, sizeof(name), "%s/%s", service, field_text(server, "name"));
 		ctl_complete_put(to, "backend", name);
 	}
 }

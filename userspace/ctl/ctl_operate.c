@@ -46,7 +46,7 @@ static enum ctl_exit refuse_many(const struct ctl *ctl, const struct ctl_found *
 	buf_printf(&text, "ambiguous server name; use one of");
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&text, " %s/%s", field_text(found[i].service, "name"),
-			   field_text(found[i].backend, "name"));
+			   field_text(found[i].server, "name"));
 	buf_append(&text, "\n", 1);
 	rc = ctl_failed(ctl, text.data ? text.data : "no memory\n");
 	buf_free(&text);
@@ -70,14 +70,14 @@ static enum ctl_exit ctl_operate_look(const struct ctl *ctl, const char *wanted,
 	if (!rc) {
 		text_fit(field_text(found->service, "name"), PART_SIZE - 1, out->service,
 			 PART_SIZE);
-		text_fit(field_text(found->backend, "name"), PART_SIZE - 1, name, PART_SIZE);
+		text_fit(field_text(found->server, "name"), PART_SIZE - 1, name, PART_SIZE);
 		snprintf(out->name, sizeof(out->name), "%s/%s", out->service, name);
-		text_fit(field_text(found->backend, "admin"), 15, out->admin, sizeof(out->admin));
+		text_fit(field_text(found->server, "admin"), 15, out->admin, sizeof(out->admin));
 		text_fit(field_text(found->service, "state"), 23, out->state, sizeof(out->state));
-		text_until(json_object_get(found->backend, "admin_order"), out->until);
-		out->flows = field_number(found->backend, "flows");
+		text_until(json_object_get(found->server, "admin_order"), out->until);
+		out->flows = field_number(found->server, "flows");
 		out->empty =
-			field_number(json_object_get(found->backend, "flow_table"), "without_data");
+			field_number(json_object_get(found->server, "flow_table"), "without_data");
 	}
 	json_decref(document);
 	return rc;

@@ -120,7 +120,7 @@ static bool set_tunnel(struct setup *s, const json_t *tunnel)
 static bool setup_fill(struct setup *s, const struct ctl_found *f, const char *whose)
 {
 	const char *service = field_text(f->service, "name"),
-		   *server = field_text(f->backend, "name");
+		   *server = field_text(f->server, "name");
 	bool named = strchr(whose, '/');
 	char port[16];
 	struct addr vip;
@@ -129,7 +129,7 @@ static bool setup_fill(struct setup *s, const struct ctl_found *f, const char *w
 	    !set_address(s, "VIP", f->service, "address", &vip))
 		return false;
 	s->vip_v4 = addr_is_v4(&vip);
-	s->tunnel = !strcmp(field_text(f->backend, "forward"), "ipip");
+	s->tunnel = !strcmp(field_text(f->server, "forward"), "ipip");
 	snprintf(port, sizeof(port), "%lld", field_number(f->service, "port"));
 	set(s, "PORT", port);
 	set(s, "SERVICE", service);
@@ -144,7 +144,7 @@ static bool setup_fill(struct setup *s, const struct ctl_found *f, const char *w
 	set(s, "DEFAULT", s->vip_v4 ? "0.0.0.0/0" : "::/0");
 	set(s, "UNDO", s->tunnel ? " and the tunnel's device" : "");
 	set(s, "HOW", s->tunnel ? "through a tunnel (ipip)" : "in the edge box's own network (l2)");
-	return !s->tunnel || set_tunnel(s, json_object_get(f->backend, "tunnel"));
+	return !s->tunnel || set_tunnel(s, json_object_get(f->server, "tunnel"));
 }
 
 static void write_linux(const struct setup *s, struct buf *out)
@@ -175,17 +175,17 @@ static void write_windows(const struct setup *s, struct buf *out)
 static const char *find_any(const json_t *status, const char *name, struct ctl_found *out)
 {
 	const char *why = "No such service.\n";
-	json_t *service, *tier, *backend;
+	json_t *service, *tier, *server;
 	size_t i, k, n;
 
 	json_array_foreach (json_object_get(status, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (tier_servers(tier), n, backend) {
+			json_array_foreach (tier_servers(tier), n, server) {
 				if (strcmp(field_text(service, "name"), name))
 					continue;
-				if (!strcmp(field_text(backend, "forward"), "ipip"))
+				if (!strcmp(field_text(server, "forward"), "ipip"))
 					return "this service has servers behind tunnels: give SERVICE/SERVER\n";
-				*out = (struct ctl_found){service, tier, backend};
+				*out = (struct ctl_found){service, tier, server};
 				why = NULL;
 			}
 	return why;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `mxlbctl server-setup windows|linux SERVICE[/BACKEND]`: what a server needs to take mail behind mxlb, as a script.
+ * `mxlbctl server-setup windows|linux SERVICE[/SERVER]`: what a server needs to take mail behind mxlb, as a script.
  */
 #ifndef MXLB_CTL_SETUP_H
 #define MXLB_CTL_SETUP_H

@@ -16,7 +16,7 @@ static const json_t *named(const json_t *list, const char *key, const char *name
 }
 
 /* The same server in the earlier status; NULL: it was not there. */
-static const json_t *before(const json_t *earlier, const json_t *service, const json_t *backend)
+static const json_t *before(const json_t *earlier, const json_t *service, const json_t *server)
 {
 	const json_t *was =
 		named(json_object_get(earlier, "services"), "name", field_text(service, "name"));
@@ -25,7 +25,7 @@ static const json_t *before(const json_t *earlier, const json_t *service, const 
 
 	json_array_foreach (json_object_get(was, "tiers"), i, tier) {
 		if (!found)
-			found = named(tier_servers(tier), "name", field_text(backend, "name"));
+			found = named(tier_servers(tier), "name", field_text(server, "name"));
 	}
 	return found;
 }
@@ -39,37 +39,37 @@ static json_t *rate(const json_t *was, const json_t *is, const char *key, double
 }
 
 static json_t *rates_row(const json_t *earlier, const json_t *service, const json_t *tier,
-			 const json_t *backend, double seconds)
+			 const json_t *server, double seconds)
 {
-	const json_t *was = before(earlier, service, backend);
-	const json_t *probe = json_object_get(backend, "last_probe");
+	const json_t *was = before(earlier, service, server);
+	const json_t *probe = json_object_get(server, "last_probe");
 
 	return json_pack(
 		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:o, s:o, s:o}", "service",
-		json_object_get(service, "name"), "server", json_object_get(backend, "name"),
-		"backend", json_object_get(backend, "name"), "preference",
-		json_object_get(tier, "preference"), "in_ring", json_object_get(backend, "in_ring"),
-		"verdict", json_object_get(backend, "verdict"), "admin",
-		json_object_get(backend, "admin"), "flows", json_object_get(backend, "flows"),
+		json_object_get(service, "name"), "server", json_object_get(server, "name"),
+		"backend", json_object_get(server, "name"), "preference",
+		json_object_get(tier, "preference"), "in_ring", json_object_get(server, "in_ring"),
+		"verdict", json_object_get(server, "verdict"), "admin",
+		json_object_get(server, "admin"), "flows", json_object_get(server, "flows"),
 		"probe_ms", json_object_get(probe, "total_ms"), "new_per_s",
-		rate(was, backend, "new", 1, seconds), "packets_per_s",
-		rate(was, backend, "packets", 1, seconds), "bits_per_s",
-		rate(was, backend, "bytes", 8, seconds));
+		rate(was, server, "new", 1, seconds), "packets_per_s",
+		rate(was, server, "packets", 1, seconds), "bits_per_s",
+		rate(was, server, "bytes", 8, seconds));
 }
 
 json_t *rates_of(const json_t *earlier, const json_t *status, double seconds)
 {
 	bool same = earlier && field_number(earlier, "pid") == field_number(status, "pid");
-	const json_t *service, *tier, *backend;
+	const json_t *service, *tier, *server;
 	json_t *list = json_array();
 	size_t i, k, n;
 
 	json_array_foreach (json_object_get(status, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (tier_servers(tier), n, backend) {
+			json_array_foreach (tier_servers(tier), n, server) {
 				if (json_array_append_new(list,
 							  rates_row(same ? earlier : NULL, service,
-								    tier, backend, seconds))) {
+								    tier, server, seconds))) {
 					json_decref(list);
 					return NULL;
 				}
@@ -90,13 +90,13 @@ static double service_rate(const json_t *was, const json_t *is, const char *cons
 
 static long long table_sum(const json_t *service, const char *key)
 {
-	const json_t *tier, *backend;
+	const json_t *tier, *server;
 	long long n = 0;
 	size_t i, k;
 
 	json_array_foreach (json_object_get(service, "tiers"), i, tier)
-		json_array_foreach (tier_servers(tier), k, backend)
-			n += field_number(json_object_get(backend, "flow_table"), key);
+		json_array_foreach (tier_servers(tier), k, server)
+			n += field_number(json_object_get(server, "flow_table"), key);
 	return n;
 }
 

@@ -125,10 +125,10 @@ static void print_service(const json_t *service, time_t now)
 }
 
 /* Why a server is not up, in the words of the server or of this box; and why its probe is refused. */
-static void print_reason(const json_t *backend)
+static void print_reason(const json_t *server)
 {
-	const char *code = field_text(backend, "exo_code"), *text = field_text(backend, "text");
-	const json_t *warning = json_object_get(backend, "warning");
+	const char *code = field_text(server, "exo_code"), *text = field_text(server, "text");
+	const json_t *warning = json_object_get(server, "warning");
 	char line[LINE_SIZE];
 
 	if (json_is_object(warning)) {
@@ -136,47 +136,47 @@ static void print_reason(const json_t *backend)
 			 field_text(warning, "reason"), field_text(warning, "text"));
 		print_fit(line);
 	}
-	if (!strcmp(field_text(backend, "reason"), "ok"))
+	if (!strcmp(field_text(server, "reason"), "ok"))
 		return;
-	snprintf(line, sizeof(line), "%s%s%s%s%s%s", field_text(backend, "reason"),
+	snprintf(line, sizeof(line), "%s%s%s%s%s%s", field_text(server, "reason"),
 		 *code ? " (" : "", code, *code ? ")" : "", *text ? ": " : "", text);
 	printf("%*s", REASON_MARGIN - 2, "");
 	tables_print_wrapped(line, REASON_MARGIN, REASON_MARGIN - 2);
 }
 
 /* What to do about it: mxlbd's diagnosis. */
-static void print_steps(const json_t *document, const char *service, const char *backend)
+static void print_steps(const json_t *document, const char *service, const char *server)
 {
 	const json_t *f;
 	size_t i;
 
 	json_array_foreach (json_object_get(document, "diagnosis"), i, f) {
 		if (strcmp(field_text(f, "service"), service) ||
-		    strcmp(field_text(f, "server"), backend) || !*field_text(f, "next"))
+		    strcmp(field_text(f, "server"), server) || !*field_text(f, "next"))
 			continue;
 		printf("%*s-> ", REASON_MARGIN - 2, "");
 		tables_print_wrapped(field_text(f, "next"), REASON_MARGIN + 1, REASON_MARGIN + 1);
 	}
 }
 
-static void print_backend(const json_t *tier, const json_t *backend, time_t now)
+static void print_server(const json_t *tier, const json_t *server, time_t now)
 {
 	char name[NAME_WIDTH + 1], verdict[16], admin[8], since[TEXT_SHORT_SIZE] = "-";
 	char flows[TEXT_SHORT_SIZE], fresh[TEXT_SHORT_SIZE];
-	time_t changed = field_time(backend, "since");
+	time_t changed = field_time(server, "since");
 
-	text_name(field_text(backend, "name"), NAME_WIDTH, name, sizeof(name));
-	text_fit(field_text(backend, "verdict"), 8, verdict, sizeof(verdict));
-	text_fit(field_text(backend, "admin"), 5, admin, sizeof(admin));
+	text_name(field_text(server, "name"), NAME_WIDTH, name, sizeof(name));
+	text_fit(field_text(server, "verdict"), 8, verdict, sizeof(verdict));
+	text_fit(field_text(server, "admin"), 5, admin, sizeof(admin));
 	if (changed)
 		text_age(now - changed, since);
 	printf("%c %5lld %-24s %6lld %s%-8s%s %-5s %7s %6s %6s\n",
-	       field_true(backend, "in_ring") ? '*' : ' ', field_number(tier, "preference"), name,
-	       field_number(backend, "weight"), text_colour(verdict), verdict,
+	       field_true(server, "in_ring") ? '*' : ' ', field_number(tier, "preference"), name,
+	       field_number(server, "weight"), text_colour(verdict), verdict,
 	       text_colour_end(verdict), admin, since,
-	       text_count(field_number(backend, "flows"), flows),
-	       text_count(field_number(backend, "new"), fresh));
-	print_reason(backend);
+	       text_count(field_number(server, "flows"), flows),
+	       text_count(field_number(server, "new"), fresh));
+	print_reason(server);
 }
 
 /* mxlbd's diagnosis. The servers' own findings stand in the table. */
@@ -245,7 +245,7 @@ static void print_daemon(const json_t *document, time_t now)
 
 void tables_status(const json_t *document)
 {
-	const json_t *service, *tier, *backend;
+	const json_t *service, *tier, *server;
 	time_t now = field_time(document, "time");
 	size_t i, k, n;
 
@@ -256,10 +256,10 @@ void tables_status(const json_t *document)
 		print_service(service, now);
 		puts("   PREF SERVER                   WEIGHT VERDICT  ADMIN   SINCE  FLOWS    NEW");
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (tier_servers(tier), n, backend) {
-				print_backend(tier, backend, now);
+			json_array_foreach (tier_servers(tier), n, server) {
+				print_server(tier, server, now);
 				print_steps(document, field_text(service, "name"),
-					    field_text(backend, "name"));
+					    field_text(server, "name"));
 			}
 	}
 	puts("\n* takes new connections");
@@ -327,49 +327,49 @@ static void print_tunnel(const json_t *tunnel)
 	tables_print_field("tunnel", line);
 }
 
-void tables_backend(const json_t *service, const json_t *tier, const json_t *backend, time_t now)
+void tables_server(const json_t *service, const json_t *tier, const json_t *server, time_t now)
 {
-	const json_t *neighbour = json_object_get(backend, "neighbour");
-	const json_t *table = json_object_get(backend, "flow_table");
-	const json_t *warning = json_object_get(backend, "warning");
-	const char *code = field_text(backend, "exo_code"), *mac = field_text(neighbour, "mac");
+	const json_t *neighbour = json_object_get(server, "neighbour");
+	const json_t *table = json_object_get(server, "flow_table");
+	const json_t *warning = json_object_get(server, "warning");
+	const char *code = field_text(server, "exo_code"), *mac = field_text(neighbour, "mac");
 	char line[LINE_SIZE], vip[128], age[TEXT_SHORT_SIZE], order[TEXT_TIER_SIZE];
 
 	snprintf(line, sizeof(line), "%s/%s", field_text(service, "name"),
-		 field_text(backend, "name"));
+		 field_text(server, "name"));
 	print_fit(line);
 	snprintf(line, sizeof(line), "%s, preference %lld%s, weight %lld, forward %s",
-		 field_text(backend, "address"), field_number(tier, "preference"),
-		 field_true(tier, "active") ? " (active)" : "", field_number(backend, "weight"),
-		 field_text(backend, "forward"));
+		 field_text(server, "address"), field_number(tier, "preference"),
+		 field_true(tier, "active") ? " (active)" : "", field_number(server, "weight"),
+		 field_text(server, "forward"));
 	tables_print_field("address", line);
 	tables_print_field("service", vip_text(service, vip, sizeof(vip)));
-	snprintf(line, sizeof(line), "%s since %s (%s), %s", field_text(backend, "verdict"),
-		 field_text(backend, "since"), text_age(now - field_time(backend, "since"), age),
-		 field_true(backend, "in_ring") ? "takes new connections"
-						: "takes no new connections");
+	snprintf(line, sizeof(line), "%s since %s (%s), %s", field_text(server, "verdict"),
+		 field_text(server, "since"), text_age(now - field_time(server, "since"), age),
+		 field_true(server, "in_ring") ? "takes new connections"
+					       : "takes no new connections");
 	tables_print_field("verdict", line);
-	snprintf(line, sizeof(line), "%s%s%s", field_text(backend, "reason"),
+	snprintf(line, sizeof(line), "%s%s%s", field_text(server, "reason"),
 		 *code ? "; Exchange Online would say " : "", code);
 	tables_print_field("reason", line);
-	tables_print_field("text", field_text(backend, "text"));
+	tables_print_field("text", field_text(server, "text"));
 	if (json_is_object(warning)) {
 		snprintf(line, sizeof(line), "%s: %s: %s", field_text(warning, "reason"),
 			 field_text(warning, "meaning"), field_text(warning, "text"));
 		tables_print_field("warning", line);
 	}
-	snprintf(line, sizeof(line), "%s%s", field_text(backend, "admin"),
-		 text_order(json_object_get(backend, "admin_order"), order));
+	snprintf(line, sizeof(line), "%s%s", field_text(server, "admin"),
+		 text_order(json_object_get(server, "admin_order"), order));
 	tables_print_field("admin", line);
 	snprintf(line, sizeof(line), "%s%s%s%s", field_text(neighbour, "state"), *mac ? ", " : "",
 		 mac, field_true(neighbour, "routed") ? ", a router" : "");
 	tables_print_field("next hop", line);
-	print_tunnel(json_object_get(backend, "tunnel"));
-	print_last_probe(json_object_get(backend, "last_probe"));
-	print_tls(json_object_get(backend, "tls"));
+	print_tunnel(json_object_get(server, "tunnel"));
+	print_last_probe(json_object_get(server, "last_probe"));
+	print_tls(json_object_get(server, "tls"));
 	snprintf(line, sizeof(line), "%lld flows, %lld new, %lld packets, %lld bytes",
-		 field_number(backend, "flows"), field_number(backend, "new"),
-		 field_number(backend, "packets"), field_number(backend, "bytes"));
+		 field_number(server, "flows"), field_number(server, "new"),
+		 field_number(server, "packets"), field_number(server, "bytes"));
 	tables_print_field("traffic", line);
 	snprintf(line, sizeof(line),
 		 "%lld promoted, %lld misses, %lld retransmits, %lld evicted, %lld unplaced",

@@ -10,6 +10,6 @@
 /* Everything: a block for each service, a line for each server, a second one where something is wrong. */
 void tables_status(const json_t *document);
 /* One server in full. now: the document's "time". */
-void tables_backend(const json_t *service, const json_t *tier, const json_t *backend, time_t now);
+void tables_server(const json_t *service, const json_t *tier, const json_t *server, time_t now);
 
 #endif

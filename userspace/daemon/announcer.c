@@ -13,8 +13,8 @@ static void announce_self(struct daemon *d, const struct service *s)
 {
 	const struct nexthop *told = NULL;
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct nexthop *nh = &s->backends[i].nexthop;
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct nexthop *nh = &s->servers[i].nexthop;
 
 		if (nh->state == NEXTHOP_UNRESOLVED || addr_is_zero(&nh->source))
 			continue;

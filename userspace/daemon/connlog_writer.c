@@ -36,7 +36,7 @@ struct connlog {
 static void connlog_say(struct connlog *c, const struct connlog_news *news)
 {
 	const struct connlog_seen *of = &news->of;
-	char client[ADDR_TEXT_SIZE], backend[RENDER_BACKEND_SIZE], time[RENDER_TIME_SIZE];
+	char client[ADDR_TEXT_SIZE], server[RENDER_SERVER_SIZE], time[RENDER_TIME_SIZE];
 	char end[64] = "";
 
 	if (!connlog_may(&c->budget, of->data, c->now.mono_ms)) {
@@ -53,12 +53,12 @@ static void connlog_say(struct connlog *c, const struct connlog_news *news)
 		 news->ended ? "connection_ended" : "connection", time,
 		 c->services[of->service_id]->conf.name,
 		 addr_port_text(&of->client, of->port, client),
-		 render_backend(c->daemon->model, of->backend_id, backend), end);
+		 render_server(c->daemon->model, of->server_id, server), end);
 }
 
 static bool is_reset(struct connlog *c, const struct flow_row *row)
 {
-	const struct backend *b = model_backend(c->daemon->model, row->backend_id, NULL);
+	const struct server *b = model_server(c->daemon->model, row->server_id, NULL);
 
 	return b && b->gone &&
 	       c->services[row->service_id]->conf.on_unreachable == ON_UNREACHABLE_RESET;
@@ -78,9 +78,9 @@ static void on_place(void *ctx, uint64_t place, const struct flow_row *row)
 
 	if (row && !looks_at(c, row->service_id))
 		row = NULL;
-	if (!row && !seen->backend_id)
+	if (!row && !seen->server_id)
 		return;
-	if (seen->backend_id && !looks_at(c, seen->service_id)) /* it is not logged any more */
+	if (seen->server_id && !looks_at(c, seen->service_id)) /* it is not logged any more */
 		memset(seen, 0, sizeof(*seen));
 	n = connlog_look(seen, row, row && is_reset(c, row), row && c->fresh[row->service_id],
 			 c->now.mono_ms, news);

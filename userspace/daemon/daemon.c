@@ -55,8 +55,8 @@ static int start_model(struct daemon *d)
 	err = model_create(d->config, adopted, n, clock_now(), &d->model);
 	/* removes the rule, table and neighbour of servers that no longer exist */
 	for (unsigned i = 0; i < n && !err; i++)
-		if (!model_backend(d->model, adopted[i].backend_id, NULL))
-			netlink_probe_route_remove(d->netlink, adopted[i].backend_id);
+		if (!model_server(d->model, adopted[i].server_id, NULL))
+			netlink_probe_route_remove(d->netlink, adopted[i].server_id);
 	free(adopted);
 	if (!err && n)
 		log_info("event=adopted backends=%u", n);

@@ -67,7 +67,7 @@ struct evidence { /* evidence.c */
 		*is; /* connections that had just ended at the last look, at this one */
 	unsigned n_was, n_is, next;
 	unsigned n_slots;
-	uint8_t slot_of[MXLB_MAX_BACKENDS]; /* one more than the slot; 0: none */
+	uint8_t slot_of[MXLB_MAX_SERVERS]; /* one more than the slot; 0: none */
 };
 
 struct settling {	/* settle.c */
@@ -123,15 +123,15 @@ struct daemon {
 	uint32_t mtu[MXLB_MAX_PORTS]; /* of config.interfaces, as last seen */
 	ev_signal on_term, on_int, on_hup;
 	const char *stopped_by; /* "SIGTERM", "SIGINT"; NULL: detach */
-	struct watch watches[MXLB_MAX_BACKENDS];
+	struct watch watches[MXLB_MAX_SERVERS];
 	struct hint_budget hint_budget;
 	uint64_t hinted; /* probes started because of a hint or rule 8 of schedule.c */
 	struct lateness lateness;
 	struct evidence evidence;
 	ev_timer look;
-	uint32_t look_ms;			 /* between the last look and the next */
-	struct passive_clock quiet;		 /* by which silences are measured */
-	uint64_t retransmits[MXLB_MAX_BACKENDS]; /* as seen by the last look */
+	uint32_t look_ms;			/* between the last look and the next */
+	struct passive_clock quiet;		/* by which silences are measured */
+	uint64_t retransmits[MXLB_MAX_SERVERS]; /* as seen by the last look */
 	bool looked;
 
 	char *orders; /* as last written to the state directory; NULL: not yet */
@@ -157,11 +157,11 @@ struct daemon {
 	} second;
 	uint64_t claims;  /* of a VIP by other hosts, as last seen */
 	unsigned claimed; /* looks until the end of the conflict is reported */
-	uint32_t flows[MXLB_MAX_BACKENDS], empty[MXLB_MAX_BACKENDS]; /* counted at .flows_ms */
+	uint32_t flows[MXLB_MAX_SERVERS], empty[MXLB_MAX_SERVERS]; /* counted at .flows_ms */
 	struct survey { /* of the flow table, part by part; flow_jobs.c */
 		enum { SURVEY_NONE, SURVEY_COUNT, SURVEY_FREE } stage;
 		uint64_t at;
-		uint32_t counts[MXLB_MAX_BACKENDS], empty[MXLB_MAX_BACKENDS];
+		uint32_t counts[MXLB_MAX_SERVERS], empty[MXLB_MAX_SERVERS];
 		ev_timer more;
 	} survey;
 	uint64_t flows_ms;
@@ -174,7 +174,7 @@ struct daemon {
 		bool in_round;
 		uint64_t sent, open,
 			silent; /* packets; flows that have carried data, and that have not */
-	} rounds[MXLB_MAX_BACKENDS];
+	} rounds[MXLB_MAX_SERVERS];
 };
 
 /* Runs until it is stopped. file: the configuration's path; config: loaded and checked, owned by the daemon from now on. */
@@ -218,7 +218,7 @@ void note_start(struct daemon *d);
 int note_notify_test(void *ctx, const char *who, uint64_t *seq); /* see control_callbacks */
 void note_stop(struct daemon *d);
 void on_child(void *ctx, const char *why);
-void on_cost(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms);
+void on_cost(void *ctx, uint32_t server_id, bool expensive, uint32_t cpu_ms);
 
 /* reload.c: reads the file again and applies it. 0, or -errno with the reasons in errors. */
 int daemon_reload(struct daemon *d, const char *who, struct buf *errors);
@@ -247,7 +247,7 @@ void own_problem(struct daemon *d, const char *name, const char *about, bool cri
  * Why a probe of this server is not about the server: at this moment, or at any time since then (0: at this moment).
  * NULL: it is. look: ask the kernel; otherwise use what is known.
  */
-const char *own_probe_trouble(struct daemon *d, const struct service *s, const struct backend *b,
+const char *own_probe_trouble(struct daemon *d, const struct service *s, const struct server *b,
 			      bool look, uint64_t since_ms);
 /* Whether this box is the active one. */
 static inline bool daemon_is_active(const struct daemon *d)
@@ -266,21 +266,21 @@ void owners_start(struct daemon *d);
 void watches_start(struct daemon *d);
 void watches_stop_removed(struct daemon *d);
 void watches_stop_all(struct daemon *d);
-void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh);
-void on_unreachable(void *ctx, uint32_t backend_id);
-void on_slow_connect(void *ctx, uint32_t backend_id);
-void on_started(void *ctx, uint32_t backend_id);
-void on_result(void *ctx, uint32_t backend_id, const struct probe_result *r);
+void on_nexthop(void *ctx, uint32_t server_id, const struct nexthop *nh);
+void on_unreachable(void *ctx, uint32_t server_id);
+void on_slow_connect(void *ctx, uint32_t server_id);
+void on_started(void *ctx, uint32_t server_id);
+void on_result(void *ctx, uint32_t server_id, const struct probe_result *r);
 struct prober_job watch_job(const struct daemon *d, const struct service *s,
-			    const struct backend *b);
+			    const struct server *b);
 
 /* A hint against a server (or for a dead one): probe it as soon as allowed. False: too many hints. */
-bool watch_hint(struct daemon *d, uint32_t backend_id);
+bool watch_hint(struct daemon *d, uint32_t server_id);
 
 /* The counts of its clients since the last look. */
-void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *seen);
+void watch_clients(struct daemon *d, uint32_t server_id, const struct traffic *seen);
 /* The running probe has received nothing for another WIRE_SLOW_MS. */
-void on_mute(void *ctx, uint32_t backend_id);
+void on_mute(void *ctx, uint32_t server_id);
 
 /* hints.c: hints from the datapath's counters. */
 void hints_start(struct daemon *d);
@@ -292,7 +292,7 @@ void evidence_stop(struct daemon *d);
  * True: the result is held and will be judged; false: it is not a refusal by a server that was up, and any held one is
  * dropped.
  */
-bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
+bool evidence_take(struct daemon *d, struct watch *w, const struct server *b,
 		   const struct probe_result *r);
 void evidence_drop(struct watch *w);
 /* Its clients seem to be refused: connections that end from now on are examined, in case its probe is refused too. */
@@ -313,7 +313,7 @@ int daemon_detach(struct daemon *d, const char *who);
 enum exit_code daemon_detach_left(struct config *config);
 
 /* manual_probe.c: probes requested by operators; see control_callbacks. */
-int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, const char *report),
+int asked_probe(void *ctx, uint32_t server_id, void (*done)(void *done_ctx, const char *report),
 		void *done_ctx, void **probe);
 void asked_stop(void *ctx, void *probe);
 
@@ -333,7 +333,7 @@ void orders_restore_role(struct daemon *d, struct role_state *r);
 int resets_start(struct daemon *d); /* 0 or -errno */
 void resets_stop(struct daemon *d);
 /* A server is unreachable: resets its idle flows, and some seconds later those that are left. */
-void resets_of(struct daemon *d, uint32_t backend_id);
+void resets_of(struct daemon *d, uint32_t server_id);
 
 /* sdnotify.c: systemd's notify protocol (sd_notify(3)); nothing when NOTIFY_SOCKET is not set. */
 void notify_send(const char *state);

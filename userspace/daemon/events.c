@@ -118,18 +118,18 @@ void on_child(void *ctx, const char *why)
 	snprintf(e->cause, sizeof(e->cause), "%s", why);
 }
 
-void on_cost(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms)
+void on_cost(void *ctx, uint32_t server_id, bool expensive, uint32_t cpu_ms)
 {
 	struct daemon *d = ctx;
 	struct service *s;
-	const struct backend *b = model_backend(d->model, backend_id, &s);
+	const struct server *b = model_server(d->model, server_id, &s);
 	struct event *e;
 
 	if (!b)
 		return;
 	e = daemon_event(d, EVENT_PROBE_COST);
 	snprintf(e->service, sizeof(e->service), "%s", s->conf.name);
-	snprintf(e->backend, sizeof(e->backend), "%s", b->conf.name);
+	snprintf(e->server, sizeof(e->server), "%s", b->conf.name);
 	snprintf(e->to, sizeof(e->to), "%s", expensive ? "expensive" : "cheap");
 	snprintf(
 		e->cause, sizeof(e->cause),

@@ -78,19 +78,19 @@ static bool is_fresh(struct evidence *e, uint64_t place, uint32_t units)
 	       e->was[e->next].units != units;
 }
 
-static void evidence_add(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
+static void evidence_add(void *ctx, uint64_t place, uint32_t server_id, uint16_t idle_s,
 			 uint32_t units)
 {
 	struct daemon *d = ctx;
 	struct evidence *e = &d->evidence;
-	struct refusal *refused = d->watches[backend_id].refused;
+	struct refusal *refused = d->watches[server_id].refused;
 	struct passive_volumes *v;
 
-	if (!e->slot_of[backend_id] || !refused)
+	if (!e->slot_of[server_id] || !refused)
 		return;
 	if (idle_s <= FRESH_S && is_fresh(e, place, units) && refused->looked)
 		passive_add(&refused->fresh, units);
-	v = volumes_of(&e->slots[e->slot_of[backend_id] - 1], idle_s);
+	v = volumes_of(&e->slots[e->slot_of[server_id] - 1], idle_s);
 	if (v)
 		passive_add(v, units);
 }
@@ -110,7 +110,7 @@ static void choose_places(struct daemon *d)
 	struct service *s;
 
 	for (unsigned i = 0; i < e->n_slots; i++) {
-		if (!model_backend(d->model, e->slots[i].id, &s))
+		if (!model_server(d->model, e->slots[i].id, &s))
 			continue;
 		v4 |= addr_is_v4(&s->conf.address);
 		v6 |= !addr_is_v4(&s->conf.address);
@@ -125,7 +125,7 @@ static void evidence_begin(struct daemon *d)
 
 	e->n_slots = 0;
 	memset(e->slot_of, 0, sizeof(e->slot_of));
-	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS && e->n_slots < EVIDENCE_SLOTS; id++) {
+	for (uint32_t id = 1; id < MXLB_MAX_SERVERS && e->n_slots < EVIDENCE_SLOTS; id++) {
 		struct watch *w = &d->watches[id];
 		struct evidence_slot *s = &e->slots[e->n_slots];
 
@@ -287,7 +287,7 @@ static void look_now(struct daemon *d)
 		in_ms(d, 0);
 }
 
-bool evidence_take(struct daemon *d, struct watch *w, const struct backend *b,
+bool evidence_take(struct daemon *d, struct watch *w, const struct server *b,
 		   const struct probe_result *r)
 {
 	bool served = b->health.before == VERDICT_UP ||
@@ -339,7 +339,7 @@ int evidence_start(struct daemon *d)
 
 void evidence_stop(struct daemon *d)
 {
-	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++)
+	for (uint32_t id = 1; id < MXLB_MAX_SERVERS; id++)
 		evidence_forget(&d->watches[id]);
 	free(d->evidence.slots);
 	free(d->evidence.was);

@@ -89,8 +89,8 @@ void table_refresh(struct daemon *d)
 {
 	flow_jobs_count(d);
 	for (unsigned i = 0; i < d->model->n_services; i++)
-		for (unsigned j = 0; j < d->model->services[i].n_backends; j++) {
-			struct backend *b = &d->model->services[i].backends[j];
+		for (unsigned j = 0; j < d->model->services[i].n_servers; j++) {
+			struct server *b = &d->model->services[i].servers[j];
 
 			b->traffic.flows = d->flows[b->id];
 			b->traffic.empty = d->empty[b->id];

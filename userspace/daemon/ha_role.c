@@ -145,8 +145,8 @@ static bool service_fails(struct daemon *d, const struct service *s)
 {
 	if (interface_fails(d, s->conf.interface))
 		return true;
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *b = &s->servers[i];
 
 		if (s->tier.has_active && b->conf.preference == s->tier.active &&
 		    b->nexthop.state != NEXTHOP_UNRESOLVED &&

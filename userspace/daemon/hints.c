@@ -12,12 +12,12 @@
 #define LOOK_MS	   50
 #define LOOK_SHARE 100
 
-_Static_assert(MXLB_MAX_BACKENDS % DATAPATH_BATCH == 0, "whole batches");
+_Static_assert(MXLB_MAX_SERVERS % DATAPATH_BATCH == 0, "whole batches");
 
 static bool any_there(const struct model *m, uint32_t first)
 {
 	for (uint32_t id = first; id < first + DATAPATH_BATCH; id++)
-		if (m->by_id[id].backend)
+		if (m->by_id[id].server)
 			return true;
 	return false;
 }
@@ -46,7 +46,7 @@ static void on_hints_look(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)events;
 	passive_clock_look(&d->quiet, d->look_ms, clock_now().mono_ms);
-	for (uint32_t first = 0; first < MXLB_MAX_BACKENDS; first += DATAPATH_BATCH)
+	for (uint32_t first = 0; first < MXLB_MAX_SERVERS; first += DATAPATH_BATCH)
 		if (any_there(d->model, first))
 			look_at(d, first);
 	d->looked = true;

@@ -37,8 +37,8 @@ static json_t *orders_json(const struct daemon *d)
 			kept_add(list, &s->order,
 				 json_pack("{s:s, s:i}", "service", s->conf.name, "tier",
 					   s->forced));
-		for (unsigned k = 0; k < s->n_backends; k++) {
-			const struct backend *b = &s->backends[k];
+		for (unsigned k = 0; k < s->n_servers; k++) {
+			const struct server *b = &s->servers[k];
 			char address[ADDR_TEXT_SIZE];
 
 			if (b->admin != ADMIN_READY || b->order.until_wall_ms)
@@ -93,7 +93,7 @@ static void restore_server(struct daemon *d, const json_t *o, const char *who, u
 	const char *address = json_string_value(json_object_get(o, "address"));
 	json_int_t state = json_integer_value(json_object_get(o, "state")),
 		   after = json_integer_value(json_object_get(o, "after"));
-	struct backend *b = model_find(d->model, service, name);
+	struct server *b = model_find(d->model, service, name);
 	struct addr a;
 
 	if (!b || b->order.who[0] || !address || addr_parse(address, &a) ||

@@ -37,12 +37,12 @@ static void on_asked_result(void *ctx, const struct probe_result *r)
 	free(a);
 }
 
-int asked_probe(void *ctx, uint32_t backend_id, void (*done)(void *done_ctx, const char *report),
+int asked_probe(void *ctx, uint32_t server_id, void (*done)(void *done_ctx, const char *report),
 		void *done_ctx, void **probe)
 {
 	struct daemon *d = ctx;
 	struct service *s;
-	const struct backend *b = model_backend(d->model, backend_id, &s);
+	const struct server *b = model_server(d->model, server_id, &s);
 	struct asked *a = calloc(1, sizeof(*a));
 	struct prober_audience who = {
 		.on_note = on_manual_probe_note, .on_result = on_asked_result, .ctx = a};

@@ -23,7 +23,7 @@ struct stopped {
 	struct datapath *datapath;
 	struct datapath_counts counts;
 	struct rejected_summary rejected[MXLB_MAX_SERVICES + 1];
-	uint32_t flows[MXLB_MAX_BACKENDS];
+	uint32_t flows[MXLB_MAX_SERVERS];
 };
 
 static void add_rejected(void *ctx, const struct rejected_row *row)
@@ -38,8 +38,8 @@ static void read_counters(struct stopped *s)
 	datapath_each_rejected(s->datapath, add_rejected, s->rejected);
 	datapath_flows(s->datapath, s->flows);
 	for (unsigned i = 0; i < s->model->n_services; i++)
-		for (unsigned k = 0; k < s->model->services[i].n_backends; k++) {
-			struct backend *b = &s->model->services[i].backends[k];
+		for (unsigned k = 0; k < s->model->services[i].n_servers; k++) {
+			struct server *b = &s->model->services[i].servers[k];
 
 			datapath_traffic(s->datapath, b->id, &b->traffic);
 			b->traffic.flows = s->flows[b->id];
@@ -96,11 +96,11 @@ static void on_pinned_each_rejected(void *ctx,
 /* The ring in force has the last word on who takes new connections. */
 static void correct_service(const struct datapath *dp, struct service *s)
 {
-	static bool members[MXLB_MAX_BACKENDS];
+	static bool members[MXLB_MAX_SERVERS];
 	bool any = datapath_ring_members(dp, s->id, members);
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		struct server *b = &s->servers[i];
 
 		b->in_ring = any && members[b->id];
 		b->since_wall_ms = 0; /* no record has it */

@@ -101,8 +101,8 @@ static void look_at_ways(struct daemon *d, const struct service *s)
 	char text[EVENT_TEXT_SIZE];
 	unsigned astray = 0, bare = 0;
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		enum probe_way way = netlink_probe_way(d->netlink, s->backends[i].id, false, 0);
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		enum probe_way way = netlink_probe_way(d->netlink, s->servers[i].id, false, 0);
 
 		astray += way == PROBE_WAY_ASTRAY;
 		bare += way == PROBE_WAY_NO_ADDRESS;
@@ -269,7 +269,7 @@ void own_start(struct daemon *d)
 }
 
 /* Rule 1. */
-const char *own_probe_trouble(struct daemon *d, const struct service *s, const struct backend *b,
+const char *own_probe_trouble(struct daemon *d, const struct service *s, const struct server *b,
 			      bool look, uint64_t since_ms)
 {
 	enum probe_way way;

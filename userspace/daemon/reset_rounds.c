@@ -22,10 +22,10 @@ struct gather {
 	uint64_t now_ms;
 };
 
-static const struct backend *lost(struct daemon *d, uint32_t id, struct service **service)
+static const struct server *lost(struct daemon *d, uint32_t id, struct service **service)
 {
 	struct service *s;
-	struct backend *b = model_backend(d->model, id, &s);
+	struct server *b = model_server(d->model, id, &s);
 
 	if (!b || !b->gone || s->conf.on_unreachable != ON_UNREACHABLE_RESET)
 		return NULL;
@@ -41,7 +41,7 @@ static bool is_due(const struct reset_rounds *r, uint64_t now_ms)
 static void gather(void *ctx, uint64_t place, const struct flow_row *row)
 {
 	struct gather *g = ctx;
-	struct reset_rounds *r = row ? &g->daemon->rounds[row->backend_id] : NULL;
+	struct reset_rounds *r = row ? &g->daemon->rounds[row->server_id] : NULL;
 
 	if (!r || !is_due(r, g->now_ms) || row->closed)
 		return;
@@ -63,17 +63,17 @@ static void resets_in(struct daemon *d, double s)
 /* Counts what is left after the last round. */
 static void rounds_tell(struct daemon *d, uint32_t id, const struct reset_rounds *r)
 {
-	char name[RENDER_BACKEND_SIZE];
+	char name[RENDER_SERVER_SIZE];
 
 	log_info("event=resets_ended backend=%s packets=%llu unanswered=%llu without_data=%llu",
-		 render_backend(d->model, id, name), (unsigned long long)r->sent,
+		 render_server(d->model, id, name), (unsigned long long)r->sent,
 		 (unsigned long long)r->open, (unsigned long long)r->silent);
 }
 
 static void begin_round(struct daemon *d, uint32_t id)
 {
 	struct reset_rounds *r = &d->rounds[id];
-	char name[RENDER_BACKEND_SIZE];
+	char name[RENDER_SERVER_SIZE];
 
 	if (r->left == 1) {
 		rounds_tell(d, id, r);
@@ -82,7 +82,7 @@ static void begin_round(struct daemon *d, uint32_t id)
 	}
 	if (r->open && !r->in_round)
 		log_info("event=resets backend=%s flows=%llu without_data=%llu",
-			 render_backend(d->model, id, name), (unsigned long long)r->open,
+			 render_server(d->model, id, name), (unsigned long long)r->open,
 			 (unsigned long long)r->silent);
 	r->in_round = true;
 }
@@ -106,7 +106,7 @@ static void gather_due(struct daemon *d)
 	struct service *s;
 	bool any = false;
 
-	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++) {
+	for (uint32_t id = 0; id < MXLB_MAX_SERVERS; id++) {
 		struct reset_rounds *r = &d->rounds[id];
 
 		if (r->left && !lost(d, id, &s)) /* the server is back */
@@ -119,7 +119,7 @@ static void gather_due(struct daemon *d)
 	resets_begin(&d->resets_list);
 	datapath_look(d->datapath, 0, datapath_places(d->datapath), gather, &g);
 	resets_ready(&d->resets_list);
-	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++)
+	for (uint32_t id = 0; id < MXLB_MAX_SERVERS; id++)
 		if (is_due(&d->rounds[id], g.now_ms))
 			begin_round(d, id);
 }
@@ -137,14 +137,14 @@ static void reset_one(void *ctx, uint64_t place, const struct flow_row *row)
 	struct daemon *d = one->daemon;
 	struct service *s;
 
-	if (!row || row->closed || !row->counts || !row->data || !lost(d, row->backend_id, &s) ||
+	if (!row || row->closed || !row->counts || !row->data || !lost(d, row->server_id, &s) ||
 	    s->id != row->service_id)
 		return;
 	if (!resets_may(&d->resets_list, place, &row->client, one->second)) {
 		one->put_off = true;
 		return;
 	}
-	d->rounds[row->backend_id].sent++;
+	d->rounds[row->server_id].sent++;
 	forge_syn(d->forge, &s->conf.address, s->conf.port, &row->client, row->port);
 }
 
@@ -180,7 +180,7 @@ static void on_resets(struct ev_loop *loop, ev_timer *timer, int events)
 		resets_in(d, full ? FULL_MS / 1000.0 : BATCH_S);
 		return;
 	}
-	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++) {
+	for (uint32_t id = 0; id < MXLB_MAX_SERVERS; id++) {
 		struct reset_rounds *r = &d->rounds[id];
 
 		end_round(r, now_ms);
@@ -191,11 +191,11 @@ static void on_resets(struct ev_loop *loop, ev_timer *timer, int events)
 		resets_in(d, next_ms > now_ms ? (double)(next_ms - now_ms) / 1000 : 0);
 }
 
-void resets_of(struct daemon *d, uint32_t backend_id)
+void resets_of(struct daemon *d, uint32_t server_id)
 {
 	if (!d->forge)
 		return;
-	d->rounds[backend_id] =
+	d->rounds[server_id] =
 		(struct reset_rounds){.at_ms = clock_now().mono_ms, .left = ROUNDS + 1};
 	d->resets_new = true;
 	resets_in(d, 0);

@@ -25,9 +25,9 @@ static uint64_t ready_services(const struct model *m)
 void settle_remember(struct daemon *d)
 {
 	for (unsigned i = 0; i < d->model->n_services; i++)
-		for (unsigned j = 0; j < d->model->services[i].n_backends; j++)
+		for (unsigned j = 0; j < d->model->services[i].n_servers; j++)
 			datapath_remember(d->datapath, &d->model->services[i],
-					  &d->model->services[i].backends[j]);
+					  &d->model->services[i].servers[j]);
 	orders_save(d);
 }
 

@@ -15,7 +15,7 @@
 static bool any_used(const struct model *m, uint32_t first)
 {
 	for (uint32_t id = first; id < first + DATAPATH_BATCH; id++)
-		if (m->by_id[id].backend)
+		if (m->by_id[id].server)
 			return true;
 	return false;
 }
@@ -24,12 +24,12 @@ static void read_batches(struct daemon *d)
 {
 	struct traffic got[DATAPATH_BATCH];
 
-	for (uint32_t first = 0; first < MXLB_MAX_BACKENDS; first += DATAPATH_BATCH) {
+	for (uint32_t first = 0; first < MXLB_MAX_SERVERS; first += DATAPATH_BATCH) {
 		if (!any_used(d->model, first) ||
 		    datapath_traffic_batch(d->datapath, first, DATAPATH_BATCH, got))
 			continue;
 		for (uint32_t i = 0; i < DATAPATH_BATCH; i++) {
-			struct backend *b = d->model->by_id[first + i].backend;
+			struct server *b = d->model->by_id[first + i].server;
 
 			if (!b)
 				continue;
@@ -44,14 +44,14 @@ static void read_traffic(struct daemon *d)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < d->model->n_services; i++)
-		n += d->model->services[i].n_backends;
+		n += d->model->services[i].n_servers;
 	if (n > FEW) {
 		read_batches(d);
 		return;
 	}
 	for (unsigned i = 0; i < d->model->n_services; i++)
-		for (unsigned j = 0; j < d->model->services[i].n_backends; j++) {
-			struct backend *b = &d->model->services[i].backends[j];
+		for (unsigned j = 0; j < d->model->services[i].n_servers; j++) {
+			struct server *b = &d->model->services[i].servers[j];
 
 			datapath_traffic(d->datapath, b->id, &b->traffic);
 		}
@@ -93,8 +93,8 @@ static void measure_traffic(struct daemon *d)
 		struct service *s = &d->model->services[i];
 		uint64_t flows = 0, fresh = 0;
 
-		for (unsigned j = 0; j < s->n_backends; j++) {
-			struct backend *b = &s->backends[j];
+		for (unsigned j = 0; j < s->n_servers; j++) {
+			struct server *b = &s->servers[j];
 
 			b->traffic.flows = d->flows[b->id];
 			tally_second(&b->tally.rate, b->traffic.flows, b->traffic.new_flows,

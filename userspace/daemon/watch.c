@@ -46,7 +46,7 @@ static bool link_is_ours_to_blame(struct daemon *d, unsigned interface)
  * Rule 2, by core/blame.c. If the route was removed with the interface, connect() returns EACCES, which is misleading:
  * the text explains.
  */
-static void blame_path_to(struct daemon *d, const struct backend *b, struct probe_result *r)
+static void blame_path_to(struct daemon *d, const struct server *b, struct probe_result *r)
 {
 	unsigned interface = b->nexthop.interface;
 	const struct blame_path path = {
@@ -66,7 +66,7 @@ static void blame_path_to(struct daemon *d, const struct backend *b, struct prob
 }
 
 /* Rule 3; also for a success, which may come from another host. */
-static void blame_way(struct watch *w, const struct service *s, const struct backend *b,
+static void blame_way(struct watch *w, const struct service *s, const struct server *b,
 		      struct probe_result *r)
 {
 	bool failed = reason_verdict(r->reason) != VERDICT_UP;
@@ -94,7 +94,7 @@ static void probe_at(struct watch *w, uint64_t ms)
 }
 
 /* After a probe has ended with any result, or after a report that belongs to no probe. */
-static void probe_next(struct watch *w, const struct service *s, const struct backend *b)
+static void probe_next(struct watch *w, const struct service *s, const struct server *b)
 {
 	uint64_t now_ms = clock_now().mono_ms;
 	uint32_t gap_ms = schedule_gap(&b->health, &s->probe, now_ms);
@@ -118,13 +118,12 @@ static void local_failure(struct watch *w, const char *text)
 	watch_take(w->daemon, w->id, &r);
 }
 
-struct prober_job watch_job(const struct daemon *d, const struct service *s,
-			    const struct backend *b)
+struct prober_job watch_job(const struct daemon *d, const struct service *s, const struct server *b)
 {
 	const struct datapath_conf *conf = &d->config->datapath;
 	bool to_vip = s->probe.target == PROBE_TARGET_VIP;
 	struct prober_job job = {
-		.backend_id = b->id,
+		.server_id = b->id,
 		.address = to_vip ? s->conf.address : b->conf.address,
 		.port = s->conf.port,
 		.mark = to_vip ? conf->mark | b->id : 0,
@@ -137,7 +136,7 @@ struct prober_job watch_job(const struct daemon *d, const struct service *s,
 	return job;
 }
 
-static int start_probe(struct watch *w, const struct service *s, const struct backend *b)
+static int start_probe(struct watch *w, const struct service *s, const struct server *b)
 {
 	struct prober_job job = watch_job(w->daemon, s, b);
 	struct probe_conf hinted = s->probe;
@@ -153,7 +152,7 @@ static int start_probe(struct watch *w, const struct service *s, const struct ba
 static void gone(struct watch *w)
 {
 	struct daemon *d = w->daemon;
-	const struct backend *b = model_backend(d->model, w->id, NULL);
+	const struct server *b = model_server(d->model, w->id, NULL);
 
 	if (!b || b->admin == ADMIN_MAINT || link_is_ours_to_blame(d, b->nexthop.interface) ||
 	    !model_gone(d->model, w->id))
@@ -177,7 +176,7 @@ static unsigned reach(struct watch *w, const struct reach_input *in)
 	return todo;
 }
 
-static void unreachable(struct watch *w, const struct service *s, const struct backend *b)
+static void unreachable(struct watch *w, const struct service *s, const struct server *b)
 {
 	struct probe_result r = {.reason = REASON_unreachable, .stage = STAGE_CONNECT};
 
@@ -192,7 +191,7 @@ static void unreachable(struct watch *w, const struct service *s, const struct b
 }
 
 /* Also reprobes the next hop if the probe was caused by a hint. */
-static void watch_begin(struct watch *w, const struct service *s, const struct backend *b)
+static void watch_begin(struct watch *w, const struct service *s, const struct server *b)
 {
 	const char *trouble;
 	int err;
@@ -213,7 +212,7 @@ static void on_watch_due(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct watch *w = timer->data;
 	struct service *s;
-	struct backend *b = model_backend(w->daemon->model, w->id, &s);
+	struct server *b = model_server(w->daemon->model, w->id, &s);
 	uint64_t now_ms = clock_now().mono_ms;
 
 	(void)loop;
@@ -234,20 +233,20 @@ static void on_watch_due(struct ev_loop *loop, ev_timer *timer, int events)
 	}
 }
 
-void on_started(void *ctx, uint32_t backend_id)
+void on_started(void *ctx, uint32_t server_id)
 {
 	struct daemon *d = ctx;
 
-	lateness_add(&d->lateness, d->watches[backend_id].when.due_ms, clock_now().mono_ms);
+	lateness_add(&d->lateness, d->watches[server_id].when.due_ms, clock_now().mono_ms);
 }
 
-void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result)
+void on_result(void *ctx, uint32_t server_id, const struct probe_result *result)
 {
 	struct daemon *d = ctx;
-	struct watch *w = &d->watches[backend_id];
+	struct watch *w = &d->watches[server_id];
 	struct probe_result r = *result;
 	struct service *s;
-	struct backend *b = model_backend(d->model, backend_id, &s);
+	struct server *b = model_server(d->model, server_id, &s);
 
 	if (!b || !w->id)
 		return;
@@ -259,7 +258,7 @@ void on_result(void *ctx, uint32_t backend_id, const struct probe_result *result
 	blame_path_to(d, b, &r);
 	blame_way(w, s, b, &r);
 	if (!evidence_take(d, w, b, &r))
-		watch_take(d, backend_id, &r);
+		watch_take(d, server_id, &r);
 	reach(w, &(struct reach_input){.event = REACH_ENDS,
 				       .raw = result->reason,
 				       .reason = r.reason,
@@ -275,9 +274,9 @@ static bool greets_elsewhere(const struct daemon *d, const struct service *own, 
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		const struct service *s = &d->model->services[i];
 
-		for (unsigned j = 0; s != own && j < s->n_backends; j++)
-			if (!strcmp(s->backends[j].conf.name, name) &&
-			    d->watches[s->backends[j].id].greeted_ms > since_ms)
+		for (unsigned j = 0; s != own && j < s->n_servers; j++)
+			if (!strcmp(s->servers[j].conf.name, name) &&
+			    d->watches[s->servers[j].id].greeted_ms > since_ms)
 				return true;
 	}
 	return false;
@@ -288,7 +287,7 @@ static bool greets_elsewhere(const struct daemon *d, const struct service *own, 
  * wait for the greeting, and they received nothing either. Not before the first greeting, because its usual time is
  * not known then.
  */
-static void judge_mute(struct watch *w, const struct service *s, const struct backend *b)
+static void judge_mute(struct watch *w, const struct service *s, const struct server *b)
 {
 	struct daemon *d = w->daemon;
 	struct probe_result r = {.reason = REASON_greeting_silent, .stage = STAGE_GREETING};
@@ -316,12 +315,12 @@ static void judge_mute(struct watch *w, const struct service *s, const struct ba
 	probe_next(w, s, b);
 }
 
-void on_mute(void *ctx, uint32_t backend_id)
+void on_mute(void *ctx, uint32_t server_id)
 {
 	struct daemon *d = ctx;
-	struct watch *w = &d->watches[backend_id];
+	struct watch *w = &d->watches[server_id];
 	struct service *s;
-	const struct backend *b = model_backend(d->model, backend_id, &s);
+	const struct server *b = model_server(d->model, server_id, &s);
 	uint64_t now_ms = clock_now().mono_ms;
 
 	if (!b || !w->id)
@@ -337,7 +336,7 @@ void on_mute(void *ctx, uint32_t backend_id)
 static bool hint(struct watch *w, uint32_t apart_ms)
 {
 	struct daemon *d = w->daemon;
-	const struct backend *b = model_backend(d->model, w->id, NULL);
+	const struct server *b = model_server(d->model, w->id, NULL);
 	uint64_t now_ms = clock_now().mono_ms;
 
 	if (!b || b->admin == ADMIN_MAINT || !w->began_ms || w->hinted ||
@@ -351,21 +350,21 @@ static bool hint(struct watch *w, uint32_t apart_ms)
 	return true;
 }
 
-bool watch_hint(struct daemon *d, uint32_t backend_id)
+bool watch_hint(struct daemon *d, uint32_t server_id)
 {
-	struct watch *w = &d->watches[backend_id];
+	struct watch *w = &d->watches[server_id];
 
 	return !w->id || hint(w, SCHEDULE_HINT_MS);
 }
 
-void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *seen)
+void watch_clients(struct daemon *d, uint32_t server_id, const struct traffic *seen)
 {
-	struct watch *w = &d->watches[backend_id];
-	const struct backend *b = model_backend(d->model, backend_id, NULL);
+	struct watch *w = &d->watches[server_id];
+	const struct server *b = model_server(d->model, server_id, NULL);
 	uint64_t now_ms = clock_now().mono_ms, before = w->silence.opened;
 	bool known = w->silence.seen;
 
-	model_clients(d->model, backend_id, known && seen->promoted != before,
+	model_clients(d->model, server_id, known && seen->promoted != before,
 		      known && (seen->new_flows != w->tried || seen->retransmits != w->retried),
 		      now_ms);
 	w->tried = seen->new_flows;
@@ -390,17 +389,17 @@ void watch_clients(struct daemon *d, uint32_t backend_id, const struct traffic *
 	}
 }
 
-void on_slow_connect(void *ctx, uint32_t backend_id)
+void on_slow_connect(void *ctx, uint32_t server_id)
 {
 	struct daemon *d = ctx;
-	struct watch *w = &d->watches[backend_id];
+	struct watch *w = &d->watches[server_id];
 
 	if (w->id)
 		reach(w, &(struct reach_input){.event = REACH_SLOW});
 }
 
 /* Logs why a resolved server cannot be reached: once per cause. */
-static void warn(struct watch *w, const struct service *s, const struct backend *b)
+static void warn(struct watch *w, const struct service *s, const struct server *b)
 {
 	const struct nexthop *nh = &b->nexthop;
 	const char *why = NULL;
@@ -419,13 +418,13 @@ static void warn(struct watch *w, const struct service *s, const struct backend 
 }
 
 /* Rule 1; ignored for a server that is down, because its own probes cause it. */
-void on_unreachable(void *ctx, uint32_t backend_id)
+void on_unreachable(void *ctx, uint32_t server_id)
 {
 	struct daemon *d = ctx;
-	const struct backend *b = model_backend(d->model, backend_id, NULL);
+	const struct server *b = model_server(d->model, server_id, NULL);
 
 	if (b && b->health.verdict != VERDICT_DOWN)
-		watch_hint(d, backend_id);
+		watch_hint(d, server_id);
 }
 
 /* The first probe waited for its next hop to be resolved. */
@@ -436,22 +435,22 @@ static void begin_now(struct watch *w, const struct service *s)
 	probe_at(w, at_ms > now_ms ? at_ms : now_ms);
 }
 
-void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
+void on_nexthop(void *ctx, uint32_t server_id, const struct nexthop *nh)
 {
 	static const enum reach_event events[] = {[NEXTHOP_RESOLVED] = REACH_RESOLVED,
 						  [NEXTHOP_FAILED] = REACH_FAILED,
 						  [NEXTHOP_UNRESOLVED] = REACH_UNKNOWN};
 	struct daemon *d = ctx;
-	struct watch *w = &d->watches[backend_id];
+	struct watch *w = &d->watches[server_id];
 	struct reach_input in = {.event = events[nh->state], .has_mac = nh->has_mac};
 	struct service *s;
-	struct backend *b = model_backend(d->model, backend_id, &s);
+	struct server *b = model_server(d->model, server_id, &s);
 	unsigned todo;
 
 	if (!b || !w->id)
 		return;
 	in.was_failed = b->nexthop.state == NEXTHOP_FAILED;
-	if (model_nexthop(d->model, backend_id, nh, clock_now()))
+	if (model_nexthop(d->model, server_id, nh, clock_now()))
 		daemon_changed(d);
 	warn(w, s, b);
 	in.up = b->health.verdict == VERDICT_UP;
@@ -460,13 +459,13 @@ void on_nexthop(void *ctx, uint32_t backend_id, const struct nexthop *nh)
 	if (todo & REACH_DO_PROBE)
 		begin_now(w, s);
 	if (todo & REACH_DO_HINT)
-		watch_hint(d, backend_id);
+		watch_hint(d, server_id);
 	if (todo & REACH_DO_UNREACHABLE)
 		unreachable(w, s, b);
 }
 
 /* The route follows the next hop automatically; -ENETUNREACH means "not known yet". */
-static void probe_route(struct watch *w, const struct service *s, const struct backend *b)
+static void probe_route(struct watch *w, const struct service *s, const struct server *b)
 {
 	int err;
 
@@ -478,7 +477,7 @@ static void probe_route(struct watch *w, const struct service *s, const struct b
 }
 
 /* place: among the n that start with it. */
-static void watch_start(struct daemon *d, const struct service *s, const struct backend *b,
+static void watch_start(struct daemon *d, const struct service *s, const struct server *b,
 			unsigned place, unsigned n)
 {
 	struct watch *w = &d->watches[b->id];
@@ -511,7 +510,7 @@ static void watch_start(struct daemon *d, const struct service *s, const struct 
 }
 
 /* The waiting probe may be due sooner, because the interval has changed. */
-static void watch_renew(struct daemon *d, const struct service *s, const struct backend *b)
+static void watch_renew(struct daemon *d, const struct service *s, const struct server *b)
 {
 	struct watch *w = &d->watches[b->id];
 
@@ -525,16 +524,16 @@ static unsigned not_watched(const struct daemon *d)
 {
 	unsigned n = 0;
 
-	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++)
-		n += d->model->by_id[id].backend && !d->watches[id].id;
+	for (uint32_t id = 1; id < MXLB_MAX_SERVERS; id++)
+		n += d->model->by_id[id].server && !d->watches[id].id;
 	return n;
 }
 
 static bool has_tunnels(const struct model *m)
 {
 	for (unsigned i = 0; i < m->n_services; i++)
-		for (unsigned j = 0; j < m->services[i].n_backends; j++)
-			if (m->services[i].backends[j].conf.forward == FORWARD_IPIP)
+		for (unsigned j = 0; j < m->services[i].n_servers; j++)
+			if (m->services[i].servers[j].conf.forward == FORWARD_IPIP)
 				return true;
 	return false;
 }
@@ -546,11 +545,11 @@ void watches_start(struct daemon *d)
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		const struct service *s = &d->model->services[i];
 
-		for (unsigned j = 0; j < s->n_backends; j++)
-			if (d->watches[s->backends[j].id].id)
-				watch_renew(d, s, &s->backends[j]);
+		for (unsigned j = 0; j < s->n_servers; j++)
+			if (d->watches[s->servers[j].id].id)
+				watch_renew(d, s, &s->servers[j]);
 			else
-				watch_start(d, s, &s->backends[j], place++, n);
+				watch_start(d, s, &s->servers[j], place++, n);
 	}
 	netlink_follow_mtu(d->netlink, has_tunnels(d->model));
 }
@@ -566,8 +565,8 @@ static void watch_stop(struct daemon *d, struct watch *w)
 
 void watches_stop_removed(struct daemon *d)
 {
-	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++) {
-		if (!d->watches[id].id || model_backend(d->model, id, NULL))
+	for (uint32_t id = 1; id < MXLB_MAX_SERVERS; id++) {
+		if (!d->watches[id].id || model_server(d->model, id, NULL))
 			continue;
 		watch_stop(d, &d->watches[id]);
 		netlink_probe_route_remove(d->netlink, id);
@@ -576,7 +575,7 @@ void watches_stop_removed(struct daemon *d)
 
 void watches_stop_all(struct daemon *d)
 {
-	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++)
+	for (uint32_t id = 1; id < MXLB_MAX_SERVERS; id++)
 		if (d->watches[id].id)
 			watch_stop(d, &d->watches[id]);
 }

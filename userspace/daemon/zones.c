@@ -140,14 +140,14 @@ uint32_t zones_chance(void)
 }
 
 static unsigned find_takers(const struct daemon *d, const char *name,
-			    struct backend_conf takers[ZONE_MAX_SERVERS])
+			    struct server_conf takers[ZONE_MAX_SERVERS])
 {
 	const struct service *s = service_of(d, name);
 	unsigned n = 0;
 
-	for (unsigned i = 0; s && i < s->n_backends && n < ZONE_MAX_SERVERS; i++)
-		if (s->backends[i].in_ring && s->backends[i].health.verdict == VERDICT_UP)
-			takers[n++] = s->backends[i].conf;
+	for (unsigned i = 0; s && i < s->n_servers && n < ZONE_MAX_SERVERS; i++)
+		if (s->servers[i].in_ring && s->servers[i].health.verdict == VERDICT_UP)
+			takers[n++] = s->servers[i].conf;
 	return n;
 }
 
@@ -210,7 +210,7 @@ void zones_bring_into_force(struct daemon *d, const char *who)
 }
 
 static bool make_view(struct daemon *d, struct zone_entry *e, struct zone_view *v,
-		      struct zone_box **box, struct backend_conf *takers)
+		      struct zone_box **box, struct server_conf *takers)
 {
 	const struct config *c = d->config;
 	unsigned i = 0;
@@ -236,7 +236,7 @@ static bool make_view(struct daemon *d, struct zone_entry *e, struct zone_view *
 static unsigned zones_decide(struct daemon *d, struct zone_entry *e, const struct zone_answer *a,
 			     const char *who)
 {
-	struct backend_conf takers[ZONE_MAX_SERVERS];
+	struct server_conf takers[ZONE_MAX_SERVERS];
 	enum zone_state was = e->zone.state;
 	struct zone_view v;
 	struct zone_box *box;
@@ -474,7 +474,7 @@ void zones_held(struct daemon *d, const char *service, struct buf *out)
 			continue;
 		next->from_zone = true;
 		zone_servers(set, &next->services[i], box, zones_room_for(next, i), map);
-		if (!zones_set_backends(&next->services[i], map->servers, map->n))
+		if (!zones_set_servers(&next->services[i], map->servers, map->n))
 			compare_config(d->model, next, clock_now(), out);
 	}
 out:

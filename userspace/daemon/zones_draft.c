@@ -12,21 +12,21 @@ unsigned zones_room_for(const struct config *c, unsigned service)
 	unsigned used = 0;
 
 	for (unsigned i = 0; i < c->n_services; i++)
-		used += i == service ? 0 : c->services[i].n_backends;
-	return used < MXLB_MAX_BACKENDS - 1 ? MXLB_MAX_BACKENDS - 1 - used : 0;
+		used += i == service ? 0 : c->services[i].n_servers;
+	return used < MXLB_MAX_SERVERS - 1 ? MXLB_MAX_SERVERS - 1 - used : 0;
 }
 
-int zones_set_backends(struct service_conf *s, const struct backend_conf *list, unsigned n)
+int zones_set_servers(struct service_conf *s, const struct server_conf *list, unsigned n)
 {
-	struct backend_conf *copy = malloc((n + 1) * sizeof(*copy));
+	struct server_conf *copy = malloc((n + 1) * sizeof(*copy));
 
 	if (!copy)
 		return -ENOMEM;
 	if (n)
 		memcpy(copy, list, n * sizeof(*copy));
-	free(s->backends);
-	s->backends = copy;
-	s->n_backends = n;
+	free(s->servers);
+	s->servers = copy;
+	s->n_servers = n;
 	return 0;
 }
 
@@ -54,11 +54,11 @@ static int fill_service(struct daemon *d, struct config *c, unsigned i, struct z
 		*draft->sets[i] = e->zone.in_force;
 		zone_servers(draft->sets[i], s, box, zones_room_for(c, i), draft->maps[i]);
 		if (draft->maps[i]->n)
-			return zones_set_backends(s, draft->maps[i]->servers, draft->maps[i]->n);
+			return zones_set_servers(s, draft->maps[i]->servers, draft->maps[i]->n);
 	}
 	/* Rule 3, and servers in force are not given up for a set that gives none. */
 	if (was && was != s && addr_equal(&was->address, &s->address))
-		return zones_set_backends(s, was->backends, was->n_backends);
+		return zones_set_servers(s, was->servers, was->n_servers);
 	return 0;
 }
 

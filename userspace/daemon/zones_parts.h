@@ -51,7 +51,7 @@ void zone_box_free(struct zone_box *box); /* NULL is fine */
 /* zones_draft.c: how many servers a service may have beside those of others. */
 unsigned zones_room_for(const struct config *c, unsigned service);
 /* Copied. 0 or -ENOMEM. */
-int zones_set_backends(struct service_conf *s, const struct backend_conf *list, unsigned n);
+int zones_set_servers(struct service_conf *s, const struct server_conf *list, unsigned n);
 
 /* zones.c: sets the timer for the next lookup, and brings what is known into force as a reload would. */
 void zones_schedule(struct daemon *d);

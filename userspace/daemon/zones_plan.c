@@ -8,8 +8,8 @@ static void plan_unanswered(const struct service_conf *s, const char *looked_up,
 {
 	buf_printf(out, "service %s: mx %s: its servers are not known, because it %s; %s\n",
 		   s->name, s->zone.mx, looked_up,
-		   s->n_backends ? "it keeps its servers until DNS answers"
-				 : "it has none, and is not ready, until DNS answers");
+		   s->n_servers ? "it keeps its servers until DNS answers"
+				: "it has none, and is not ready, until DNS answers");
 }
 
 void zones_plan(struct daemon *d, const struct zones_draft *draft, const struct config *config,

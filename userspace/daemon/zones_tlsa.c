@@ -16,11 +16,11 @@ static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e)
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		const struct service *s = &d->model->services[i];
 
-		for (unsigned k = 0; k < s->n_backends && !strcmp(s->probe.name, e->probe); k++) {
-			const struct backend *b = &s->backends[k];
+		for (unsigned k = 0; k < s->n_servers && !strcmp(s->probe.name, e->probe); k++) {
+			const struct server *b = &s->servers[k];
 			enum tlsaset_match m = tlsaset_matches(&e->set, &b->last.tls);
 
-			if (b->conf.preference != s->backends[0].conf.preference)
+			if (b->conf.preference != s->servers[0].conf.preference)
 				break;
 			any_match |= m == TLSASET_MATCH;
 			any_miss |= m == TLSASET_NO_MATCH;

@@ -27,14 +27,14 @@ struct tunnel_want { /* as the map has it */
 	__u8 source[16], target[16], family;
 };
 
-static void tunnel_want(const struct plan_backend *b, struct tunnel_want *out)
+static void tunnel_want(const struct plan_server *b, struct tunnel_want *out)
 {
 	memset(out, 0, sizeof(*out));
 	addr_to_bytes(&b->source, out->source);
 	out->family = addr_to_bytes(&b->target, out->target) == 4 ? 4 : 6;
 }
 
-static bool tunnel_is_whole(const struct plan_backend *b)
+static bool tunnel_is_whole(const struct plan_server *b)
 {
 	return b->mtu >= TUNNEL_MTU_MIN && !addr_is_zero(&b->source) &&
 	       addr_is_v4(&b->source) == addr_is_v4(&b->target);
@@ -47,7 +47,7 @@ static bool target_equals(const struct mxlb_backend *at, const struct tunnel_wan
 }
 
 /* An earlier mxlbd's tunnel stays in use until this one knows the route. */
-static bool tunnel_is_adopted(const struct datapath *dp, const struct plan_backend *b,
+static bool tunnel_is_adopted(const struct datapath *dp, const struct plan_server *b,
 			      const struct tunnel_want *want)
 {
 	const struct mxlb_backend *at = &dp->backends[b->id];
@@ -61,7 +61,7 @@ static bool tunnel_is_adopted(const struct datapath *dp, const struct plan_backe
  * replaced less than GRACE_MS ago, has a tunnel; the source copy that it selects. Changes *way to what may be stored
  * now.
  */
-static void tunnel_write(struct datapath *dp, const struct plan_backend *b, uint64_t now_ms,
+static void tunnel_write(struct datapath *dp, const struct plan_server *b, uint64_t now_ms,
 			 union mxlb_way *way, uint64_t *again_ms)
 {
 	struct mxlb_backend *at = &dp->backends[b->id];
@@ -117,13 +117,13 @@ static void way_store(struct datapath *dp, uint32_t id, union mxlb_way way, uint
 		dp->tunnels[id].free_ms = now_ms + GRACE_MS;
 }
 
-static void backends_write(struct datapath *dp, const struct plan *plan, uint64_t now_ms,
-			   uint64_t *again_ms)
+static void servers_write(struct datapath *dp, const struct plan *plan, uint64_t now_ms,
+			  uint64_t *again_ms)
 {
 	static const struct mac unknown;
 
-	for (unsigned i = 0; i < plan->n_backends; i++) {
-		const struct plan_backend *b = &plan->backends[i];
+	for (unsigned i = 0; i < plan->n_servers; i++) {
+		const struct plan_server *b = &plan->servers[i];
 		union mxlb_way way = {.port = (__u8)b->interface};
 
 		dp->removed[b->id] = false; /* at once: a sweep may come first */
@@ -275,12 +275,12 @@ out:
 static void forget_rest(struct datapath *dp, const struct plan *plan, uint64_t now_ms)
 {
 	bool service[MXLB_MAX_SERVICES] = {false};
-	bool backend[MXLB_MAX_BACKENDS] = {false};
+	bool server[MXLB_MAX_SERVERS] = {false};
 
 	for (unsigned i = 0; i < plan->n_services; i++)
 		service[plan->services[i].id] = true;
-	for (unsigned i = 0; i < plan->n_backends; i++)
-		backend[plan->backends[i].id] = true;
+	for (unsigned i = 0; i < plan->n_servers; i++)
+		server[plan->servers[i].id] = true;
 	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++) {
 		if (service[i])
 			continue;
@@ -289,8 +289,8 @@ static void forget_rest(struct datapath *dp, const struct plan *plan, uint64_t n
 			allow_forget(dp, i);
 		dp->built[i].known = false;
 	}
-	for (unsigned i = 1; i < MXLB_MAX_BACKENDS; i++)
-		dp->removed[i] = !backend[i] && (dp->records[i].used || dp->backends[i].way.word);
+	for (unsigned i = 1; i < MXLB_MAX_SERVERS; i++)
+		dp->removed[i] = !server[i] && (dp->records[i].used || dp->backends[i].way.word);
 }
 
 int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms,
@@ -301,7 +301,7 @@ int datapath_apply(struct datapath *dp, const struct plan *plan, uint64_t now_ms
 	*again_ms = 0;
 	verify_restore(dp); /* before foreign writes are taken for the current state */
 	verify_forget(dp);
-	backends_write(dp, plan, now_ms, again_ms);
+	servers_write(dp, plan, now_ms, again_ms);
 	for (unsigned i = 0; i < plan->n_services; i++) {
 		err = service_write(dp, &plan->services[i], now_ms, again_ms);
 		if (err) {

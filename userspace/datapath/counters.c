@@ -22,12 +22,12 @@ static void traffic_sum(const struct datapath *dp, const struct mxlb_traffic *cp
 	}
 }
 
-void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out)
+void datapath_traffic(struct datapath *dp, uint32_t server_id, struct traffic *out)
 {
 	struct mxlb_traffic *cpu = dp->cpu_values;
 
 	memset(out, 0, sizeof(*out));
-	if (!bpf_map_lookup_elem(bpf_map__fd(dp->skel->maps.traffic), &backend_id, cpu))
+	if (!bpf_map_lookup_elem(bpf_map__fd(dp->skel->maps.traffic), &server_id, cpu))
 		traffic_sum(dp, cpu, out);
 }
 
@@ -98,7 +98,7 @@ static __u32 seconds(int64_t wall_ms)
 	return wall_ms > 0 ? (__u32)((wall_ms + 999) / 1000) : 0;
 }
 
-static void remember_orders(struct mxlb_record *r, const struct service *s, const struct backend *b)
+static void remember_orders(struct mxlb_record *r, const struct service *s, const struct server *b)
 {
 	r->admin_since = seconds(b->order.since_wall_ms);
 	r->admin_until = seconds(b->order.until_wall_ms);
@@ -114,7 +114,7 @@ static void remember_orders(struct mxlb_record *r, const struct service *s, cons
 		   (b->admin_after == ADMIN_MAINT ? MXLB_RECORD_MAINT : 0);
 }
 
-void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b)
+void datapath_remember(struct datapath *dp, const struct service *s, const struct server *b)
 {
 	struct mxlb_record r = {.used = 1,
 				.service_id = s->id,
@@ -177,10 +177,10 @@ static bool record_read(const struct datapath *dp, uint32_t id, struct model_ado
 		r.reason[sizeof(r.reason) - 1] = 0;
 	memset(out, 0, sizeof(*out));
 	strcpy(out->service, r.service);
-	strcpy(out->backend, r.backend);
+	strcpy(out->server, r.backend);
 	memcpy(out->address.b, r.address, sizeof(r.address));
 	out->service_id = r.service_id;
-	out->backend_id = id;
+	out->server_id = id;
 	out->verdict = r.verdict;
 	out->reason = reason_by_name(r.reason);
 	out->admin = r.admin;
@@ -192,13 +192,13 @@ static bool record_read(const struct datapath *dp, uint32_t id, struct model_ado
 
 int datapath_adopted(struct datapath *dp, struct model_adopted **out, unsigned *n)
 {
-	struct model_adopted *all = calloc(MXLB_MAX_BACKENDS, sizeof(*all));
+	struct model_adopted *all = calloc(MXLB_MAX_SERVERS, sizeof(*all));
 
 	*n = 0;
 	*out = NULL;
 	if (!all)
 		return -ENOMEM;
-	for (uint32_t i = 1; i < MXLB_MAX_BACKENDS; i++)
+	for (uint32_t i = 1; i < MXLB_MAX_SERVERS; i++)
 		if (record_read(dp, i, &all[*n]))
 			(*n)++;
 	*out = all;

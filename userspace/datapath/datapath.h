@@ -53,7 +53,7 @@ int datapath_view(const struct datapath_conf *conf, struct datapath **out);
 bool datapath_view_attached(const struct datapath *dp, int ifindex);
 /* The servers that get new connections of a service, by the ring in force. False: none. */
 bool datapath_ring_members(const struct datapath *dp, uint32_t service_id,
-			   bool members[MXLB_MAX_BACKENDS]);
+			   bool members[MXLB_MAX_SERVERS]);
 /* If no server does: true if the service has just started, so that it does not answer; false if all-down applies. */
 bool datapath_is_not_ready(const struct datapath *dp, uint32_t service_id);
 /* Unlocks; everything stays in force. NULL is fine. */
@@ -149,27 +149,27 @@ const uint8_t *datapath_hash_key(const struct datapath *dp);
 bool datapath_was_there(const struct datapath *dp);
 
 /* Records the state of a server for the next mxlbd. */
-void datapath_remember(struct datapath *dp, const struct service *s, const struct backend *b);
+void datapath_remember(struct datapath *dp, const struct service *s, const struct server *b);
 
 /*
  * The flow table, read through mapped memory. It may have a hundred million bytes, so each call handles one part, `n`
  * places from `first` on, and blocks the loop for as long; true: there are more places.
  *
  * datapath_count() adds the flows of each server to counts (rule 7: not closed, used within 15 minutes), and the open
- * ones whose client has sent no data to empty; both have MXLB_MAX_BACKENDS elements. A sweep frees the entries of
+ * ones whose client has sent no data to empty; both have MXLB_MAX_SERVERS elements. A sweep frees the entries of
  * removed servers: _start, a count of the whole table, _decide and, if that returned true, _free in parts and _end.
  * held[id]: flows still refer to that id, so no other server may get it. datapath_flows() and datapath_sweep() do all
  * of this at once.
  */
 bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
-		    uint32_t counts[MXLB_MAX_BACKENDS], uint32_t empty[MXLB_MAX_BACKENDS]);
+		    uint32_t counts[MXLB_MAX_SERVERS], uint32_t empty[MXLB_MAX_SERVERS]);
 void datapath_sweep_start(struct datapath *dp);
-bool datapath_sweep_decide(struct datapath *dp, const uint32_t counts[MXLB_MAX_BACKENDS],
-			   bool held[MXLB_MAX_BACKENDS]);
+bool datapath_sweep_decide(struct datapath *dp, const uint32_t counts[MXLB_MAX_SERVERS],
+			   bool held[MXLB_MAX_SERVERS]);
 bool datapath_sweep_free(struct datapath *dp, uint64_t first, uint64_t n);
 void datapath_sweep_end(struct datapath *dp);
-void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS]);
-void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS]);
+void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_SERVERS]);
+void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_SERVERS]);
 /* Steps the epoch: once per second, never more often to catch up. */
 void datapath_step_epoch(struct datapath *dp);
 /* Records that mxlbd runs; datapath_pulse() returns when it last did, 0: unknown. */
@@ -188,7 +188,7 @@ bool datapath_each_flow(struct datapath *dp, uint64_t first, uint64_t n,
  * client sent, in units of 256 bytes.
  */
 void datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
-			 void (*fn)(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
+			 void (*fn)(void *ctx, uint64_t place, uint32_t server_id, uint16_t idle_s,
 				    uint32_t units),
 			 void *ctx);
 /* The number of places of both families' tables; places are numbered from 0. */
@@ -213,7 +213,7 @@ struct datapath_counts { /* packets that were not forwarded */
 #define DATAPATH_BATCH 64
 
 /* Sums over CPUs. What can't be read counts as zero. */
-void datapath_traffic(struct datapath *dp, uint32_t backend_id, struct traffic *out);
+void datapath_traffic(struct datapath *dp, uint32_t server_id, struct traffic *out);
 /* The same of the n <= DATAPATH_BATCH servers from first on, by one system call. 0 or -errno. */
 int datapath_traffic_batch(struct datapath *dp, uint32_t first, uint32_t n, struct traffic *out);
 void datapath_counts(struct datapath *dp, struct datapath_counts *out);

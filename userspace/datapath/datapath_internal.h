@@ -38,7 +38,7 @@ struct verified { /* verify.c: a copy of what was in force when a plan wholly wa
 	uint32_t front_index;
 	struct mxlb_front front;
 	struct mxlb_service services[MXLB_MAX_SERVICES];
-	struct mxlb_backend backends[MXLB_MAX_BACKENDS];
+	struct mxlb_backend backends[MXLB_MAX_SERVERS];
 	uint64_t keys[3]; /* hash_key and secret */
 	uint64_t said_ms[VERIFIED_KINDS];
 	uint64_t allow_ms; /* when allow-lists were looked at */
@@ -104,13 +104,13 @@ struct datapath {
 	bool allow_stale;    /* an earlier mxlbd's sets may be left */
 	uint64_t allow_sum;  /* of what the trie has, if .allow_sum_known */
 	bool allow_sum_known;
-	bool removed[MXLB_MAX_BACKENDS]; /* not in the plan, but flows may name it */
-	bool doomed[MXLB_MAX_BACKENDS];	 /* of these: what the sweep that is under way frees */
+	bool removed[MXLB_MAX_SERVERS]; /* not in the plan, but flows may name it */
+	bool doomed[MXLB_MAX_SERVERS];	/* of these: what the sweep that is under way frees */
 
 	struct {
 		uint64_t free_ms; /* when what its way does not name may be written */
 		bool known;	  /* this process has known the whole of it */
-	} tunnels[MXLB_MAX_BACKENDS];
+	} tunnels[MXLB_MAX_SERVERS];
 
 	struct ring_built built[MXLB_MAX_SERVICES];
 	bool ring_used[MXLB_RINGS];
@@ -181,7 +181,7 @@ void verify_restore(struct datapath *dp);
 void verify_note(struct datapath *dp);
 void verify_forget(struct datapath *dp);
 /* The next hop of a removed server was cleared. Only that is noted: what others wrote meanwhile must still be found. */
-void verify_freed(struct datapath *dp, uint32_t backend_id);
+void verify_freed(struct datapath *dp, uint32_t server_id);
 uint64_t verify_sum(const struct mxlb_ring *ring);
 
 /* probetunnel.c: takes the probes' filter off an interface. 0 or -errno. */

@@ -54,11 +54,11 @@ static bool is_foreign(union mxlb_entry e)
 {
 	static const union mxlb_entry busy = {.backend = MXLB_ENTRY_BUSY};
 
-	return e.backend >= MXLB_MAX_BACKENDS && e.word != busy.word;
+	return e.backend >= MXLB_MAX_SERVERS && e.word != busy.word;
 }
 
 bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
-		    uint32_t counts[MXLB_MAX_BACKENDS], uint32_t empty[MXLB_MAX_BACKENDS])
+		    uint32_t counts[MXLB_MAX_SERVERS], uint32_t empty[MXLB_MAX_SERVERS])
 {
 	uint16_t epoch = epoch_now(dp);
 	union mxlb_entry *at;
@@ -66,9 +66,9 @@ bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
 	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++) {
 		union mxlb_entry e = entry_load(at);
 
-		if (flow_is_empty(e, epoch) && e.backend < MXLB_MAX_BACKENDS)
+		if (flow_is_empty(e, epoch) && e.backend < MXLB_MAX_SERVERS)
 			empty[e.backend]++;
-		if (flow_counts(e, epoch) && e.backend < MXLB_MAX_BACKENDS)
+		if (flow_counts(e, epoch) && e.backend < MXLB_MAX_SERVERS)
 			counts[e.backend]++;
 		else if (!dp->read_only && (is_ancient(e, epoch) || is_foreign(e)))
 			free_entry(at, e);
@@ -77,11 +77,11 @@ bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
 	return first + n < datapath_places(dp);
 }
 
-void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_BACKENDS])
+void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_SERVERS])
 {
-	static uint32_t empty[MXLB_MAX_BACKENDS];
+	static uint32_t empty[MXLB_MAX_SERVERS];
 
-	memset(counts, 0, MXLB_MAX_BACKENDS * sizeof(*counts));
+	memset(counts, 0, MXLB_MAX_SERVERS * sizeof(*counts));
 	datapath_count(dp, 0, datapath_places(dp), counts, empty);
 }
 
@@ -90,12 +90,12 @@ void datapath_sweep_start(struct datapath *dp)
 	memcpy(dp->doomed, dp->removed, sizeof(dp->doomed));
 }
 
-bool datapath_sweep_decide(struct datapath *dp, const uint32_t counts[MXLB_MAX_BACKENDS],
-			   bool held[MXLB_MAX_BACKENDS])
+bool datapath_sweep_decide(struct datapath *dp, const uint32_t counts[MXLB_MAX_SERVERS],
+			   bool held[MXLB_MAX_SERVERS])
 {
 	bool any = false;
 
-	for (uint32_t id = 0; id < MXLB_MAX_BACKENDS; id++) {
+	for (uint32_t id = 0; id < MXLB_MAX_SERVERS; id++) {
 		dp->doomed[id] = dp->doomed[id] && dp->removed[id] && !counts[id];
 		if (dp->doomed[id])
 			held[id] = false;
@@ -115,7 +115,7 @@ bool datapath_sweep_free(struct datapath *dp, uint64_t first, uint64_t n)
 	for (uint64_t i = first; i < first + n && (at = entry_at(dp, i)); i++) {
 		union mxlb_entry e = entry_load(at);
 
-		if (e.backend && e.backend < MXLB_MAX_BACKENDS && dp->doomed[e.backend] &&
+		if (e.backend && e.backend < MXLB_MAX_SERVERS && dp->doomed[e.backend] &&
 		    dp->removed[e.backend])
 			free_entry(at, e);
 	}
@@ -124,7 +124,7 @@ bool datapath_sweep_free(struct datapath *dp, uint64_t first, uint64_t n)
 
 void datapath_sweep_end(struct datapath *dp)
 {
-	for (uint32_t id = 1; id < MXLB_MAX_BACKENDS; id++) {
+	for (uint32_t id = 1; id < MXLB_MAX_SERVERS; id++) {
 		if (!dp->doomed[id] || !dp->removed[id])
 			continue;
 		__atomic_store_n(&dp->backends[id].way.word, 0, __ATOMIC_RELEASE);
@@ -134,9 +134,9 @@ void datapath_sweep_end(struct datapath *dp)
 	}
 }
 
-void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_BACKENDS])
+void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_SERVERS])
 {
-	static uint32_t counts[MXLB_MAX_BACKENDS];
+	static uint32_t counts[MXLB_MAX_SERVERS];
 
 	datapath_sweep_start(dp);
 	datapath_flows(dp, counts);
@@ -172,10 +172,10 @@ static bool flow_table_row_of(struct datapath *dp, union mxlb_entry *at, uint64_
 {
 	union mxlb_entry e = entry_load(at);
 
-	if (!e.backend || e.backend >= MXLB_MAX_BACKENDS)
+	if (!e.backend || e.backend >= MXLB_MAX_SERVERS)
 		return false;
 	*flow = (struct flow_row){
-		.backend_id = e.backend,
+		.server_id = e.backend,
 		.idle_s = flow_age(e, epoch),
 		.seq = e.seq,
 		.by_miss = e.marks & MXLB_MARK_BY_MISS,
@@ -224,7 +224,7 @@ static int64_t volume_of(struct datapath *dp, uint64_t i, union mxlb_entry e)
 }
 
 void datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
-			 void (*fn)(void *ctx, uint64_t place, uint32_t backend_id, uint16_t idle_s,
+			 void (*fn)(void *ctx, uint64_t place, uint32_t server_id, uint16_t idle_s,
 				    uint32_t units),
 			 void *ctx)
 {
@@ -235,7 +235,7 @@ void datapath_each_ended(struct datapath *dp, uint64_t first, uint64_t n,
 		union mxlb_entry e = entry_load(at);
 		int64_t units;
 
-		if (!e.backend || e.backend >= MXLB_MAX_BACKENDS || !(e.marks & MXLB_MARK_CLOSED))
+		if (!e.backend || e.backend >= MXLB_MAX_SERVERS || !(e.marks & MXLB_MARK_CLOSED))
 			continue;
 		units = volume_of(dp, i, e);
 		if (units >= 0)
@@ -287,9 +287,9 @@ static void explain_entry(union mxlb_entry e, uint16_t epoch, struct flow_place 
 {
 	if (!e.backend || e.backend == MXLB_ENTRY_BUSY)
 		return;
-	if (out->entry_backend && flow_age(e, epoch) > out->idle_s)
+	if (out->entry_server && flow_age(e, epoch) > out->idle_s)
 		return; /* of several, the one used most recently */
-	out->entry_backend = e.backend;
+	out->entry_server = e.backend;
 	out->closed = e.marks & MXLB_MARK_CLOSED;
 	out->by_miss = e.marks & MXLB_MARK_BY_MISS;
 	out->idle_s = flow_age(e, epoch);
@@ -309,7 +309,7 @@ int datapath_explain(struct datapath *dp, uint32_t service_id, const struct addr
 	out->slot = mxlb_ring_slot(hash);
 	ring = dp->services[service_id].ring - MXLB_RING_FIRST;
 	if (ring < MXLB_RINGS)
-		out->ring_backend = dp->rings[ring].slot[out->slot];
+		out->ring_server = dp->rings[ring].slot[out->slot];
 	line = (uint32_t)hash & (dp->lines - 1);
 	for (int i = 0; i < MXLB_LINE_PLACES; i++) {
 		struct mxlb_key4 want4 = {.address = (uint32_t)lo,

@@ -105,16 +105,16 @@ bool datapath_is_not_ready(const struct datapath *dp, uint32_t service_id)
 }
 
 bool datapath_ring_members(const struct datapath *dp, uint32_t service_id,
-			   bool members[MXLB_MAX_BACKENDS])
+			   bool members[MXLB_MAX_SERVERS])
 {
 	uint32_t ring = service_id < MXLB_MAX_SERVICES
 				? dp->services[service_id].ring - MXLB_RING_FIRST
 				: MXLB_RINGS;
 
-	memset(members, 0, MXLB_MAX_BACKENDS * sizeof(*members));
+	memset(members, 0, MXLB_MAX_SERVERS * sizeof(*members));
 	if (ring >= MXLB_RINGS)
 		return false;
 	for (unsigned i = 0; i < MXLB_RING_SLOTS; i++)
-		members[dp->rings[ring].slot[i] % MXLB_MAX_BACKENDS] = true;
+		members[dp->rings[ring].slot[i] % MXLB_MAX_SERVERS] = true;
 	return true;
 }

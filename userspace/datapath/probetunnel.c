@@ -105,9 +105,9 @@ void datapath_tunnel_probes(struct datapath *dp, const struct plan *plan)
 {
 	bool wanted[MXLB_MAX_PORTS] = {false};
 
-	for (unsigned i = 0; i < plan->n_backends; i++)
-		if (plan->backends[i].tunnel)
-			wanted[plan->backends[i].interface] = true;
+	for (unsigned i = 0; i < plan->n_servers; i++)
+		if (plan->servers[i].tunnel)
+			wanted[plan->servers[i].interface] = true;
 	for (unsigned i = 0; i < MXLB_MAX_PORTS; i++)
 		if (!dp->ports[i].tunnel.known || dp->ports[i].tunnel.wanted != wanted[i])
 			set(dp, i, wanted[i]);

@@ -35,7 +35,7 @@ static bool region(struct datapath *dp, unsigned i, struct region *out)
 		{"services", (uint64_t *)dp->services, (uint64_t *)v->services,
 		 WORDS(struct mxlb_service, MXLB_MAX_SERVICES)},
 		{"backends", (uint64_t *)dp->backends, (uint64_t *)v->backends,
-		 WORDS(struct mxlb_backend, MXLB_MAX_BACKENDS)},
+		 WORDS(struct mxlb_backend, MXLB_MAX_SERVERS)},
 		{"front", (uint64_t *)&dp->fronts[v->front_index], (uint64_t *)&v->front,
 		 WORDS(struct mxlb_front, 1)},
 		{"keys", (uint64_t *)dp->control->hash_key, v->keys, WORDS(v->keys, 1)},
@@ -79,10 +79,10 @@ void verify_forget(struct datapath *dp)
 		dp->verified->known = false;
 }
 
-void verify_freed(struct datapath *dp, uint32_t backend_id)
+void verify_freed(struct datapath *dp, uint32_t server_id)
 {
 	if (dp->verified && dp->verified->known)
-		dp->verified->backends[backend_id].way.word = 0;
+		dp->verified->backends[server_id].way.word = 0;
 }
 
 /* Word by word, as the program reads. */

@@ -26,19 +26,19 @@ static void release_date(char *text, size_t size)
 		snprintf(text, size, "0000/00/00");
 }
 
-static struct traffic show_info_sum_traffic(const struct model *m, unsigned *n_backends)
+static struct traffic show_info_sum_traffic(const struct model *m, unsigned *n_servers)
 {
 	struct traffic sum = {0};
 
-	*n_backends = 0;
+	*n_servers = 0;
 	for (unsigned i = 0; i < m->n_services; i++) {
 		const struct service *s = &m->services[i];
 
-		*n_backends += s->n_backends;
-		for (unsigned k = 0; k < s->n_backends; k++) {
-			sum.flows += s->backends[k].traffic.flows;
-			sum.new_flows += s->backends[k].traffic.new_flows;
-			sum.bytes += s->backends[k].traffic.bytes;
+		*n_servers += s->n_servers;
+		for (unsigned k = 0; k < s->n_servers; k++) {
+			sum.flows += s->servers[k].traffic.flows;
+			sum.new_flows += s->servers[k].traffic.new_flows;
+			sum.bytes += s->servers[k].traffic.bytes;
 		}
 	}
 	return sum;
@@ -143,7 +143,7 @@ static void put_rates(struct printer *p, const struct tally_rate *r)
 
 /* HAProxy's, at their places in its list (2.6). */
 static void put_haproxys(struct printer *p, const struct model *m, const struct control_info *info,
-			 int64_t now_wall_ms, unsigned n_backends, const struct traffic *sum)
+			 int64_t now_wall_ms, unsigned n_servers, const struct traffic *sum)
 {
 	uint64_t up = info->uptime_s;
 	struct utsname host = {.nodename = "localhost"};
@@ -175,7 +175,7 @@ static void put_haproxys(struct printer *p, const struct model *m, const struct 
 	show_info_put_zeros(p, 20, 25);
 	put_rates(p, info->rate);
 	show_info_put_zeros(p, 32, 44);
-	show_info_put_number(p, 47, "Tasks", "MGP", n_backends);
+	show_info_put_number(p, 47, "Tasks", "MGP", n_servers);
 	show_info_put_zeros(p, 48, 48);
 	show_info_put_number(p, 49, "Idle_pct", "MaP", info->idle_pct);
 	show_info_put_text(p, 50, "node", "COS", host.nodename);
@@ -187,14 +187,14 @@ static void put_haproxys(struct printer *p, const struct model *m, const struct 
 #define OWN 1000 /* the first of mxlb's own fields */
 
 static void put_own(struct printer *p, const struct model *m, const struct control_info *info,
-		    unsigned n_backends)
+		    unsigned n_servers)
 {
 	bool failed = info->config_last_error && *info->config_last_error;
 
 	show_info_put_text(p, OWN - 2, "Mxlb_version", "POS", info->version ? info->version : "0");
 	show_info_put_text(p, OWN - 1, "Mxlb_build", "POS", info->build ? info->build : "?");
 	show_info_put_number(p, OWN, "Services", "MGP", m->n_services);
-	show_info_put_number(p, OWN + 1, "Backends", "MGP", n_backends);
+	show_info_put_number(p, OWN + 1, "Backends", "MGP", n_servers);
 	show_info_put_text(p, OWN + 2, "Reload", "SGP", failed ? "failed" : "ok");
 	show_info_put_number(p, OWN + 3, "Probe_child_restarts", "MCP", info->probe_child_restarts);
 	show_info_put_number(p, OWN + 4, "Probes", "MCP", info->probes);
@@ -217,11 +217,11 @@ void render_info(const struct model *m, const struct control_info *info, int64_t
 		 enum typed_format format, struct buf *out)
 {
 	struct printer p = {.out = out, .format = format};
-	unsigned n_backends;
-	struct traffic sum = show_info_sum_traffic(m, &n_backends);
+	unsigned n_servers;
+	struct traffic sum = show_info_sum_traffic(m, &n_servers);
 
-	put_haproxys(&p, m, info, now_wall_ms, n_backends, &sum);
-	put_own(&p, m, info, n_backends);
+	put_haproxys(&p, m, info, now_wall_ms, n_servers, &sum);
+	put_own(&p, m, info, n_servers);
 	if (format == FORMAT_JSON)
 		buf_printf(out, "]\n");
 }

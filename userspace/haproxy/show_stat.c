@@ -106,8 +106,8 @@ static void list_service(struct stat_listing *l, const struct service *s)
 
 	stat_frontend(l->r->env->model, s, &l->info, l->now, &row);
 	list_row(l, &row);
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		stat_server(s, &s->backends[i], l->now, &row);
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		stat_server(s, &s->servers[i], l->now, &row);
 		list_row(l, &row);
 	}
 	stat_backend(l->r->env->model, s, &l->info, l->now, &row);
@@ -183,7 +183,7 @@ void statlist_run(struct request *r)
 }
 
 /* HAProxy's numbers (server-t.h, check-t.h of 2.6): what runs, what an admin said, what the last check said. */
-static void server_state(struct buf *out, const struct service *s, const struct backend *b,
+static void server_state(struct buf *out, const struct service *s, const struct server *b,
 			 struct now now)
 {
 	static const unsigned operation[VERDICT_COUNT] = {[VERDICT_UNKNOWN] = 0,
@@ -224,9 +224,9 @@ void statlist_servers(struct request *r)
 			   "srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr "
 			   "srv_agent_port\n");
 	for (unsigned i = 0; i < m->n_services; i++)
-		for (unsigned k = 0; k < m->services[i].n_backends; k++)
+		for (unsigned k = 0; k < m->services[i].n_servers; k++)
 			if (!only || only == &m->services[i])
-				server_state(r->out, &m->services[i], &m->services[i].backends[k],
+				server_state(r->out, &m->services[i], &m->services[i].servers[k],
 					     clock_now());
 }
 

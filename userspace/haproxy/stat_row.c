@@ -132,8 +132,8 @@ static struct traffic stat_row_sum_traffic(const struct service *s)
 {
 	struct traffic sum = {0};
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct traffic *t = &s->backends[i].traffic;
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct traffic *t = &s->servers[i].traffic;
 
 		sum.flows += t->flows;
 		sum.new_flows += t->new_flows;
@@ -174,7 +174,7 @@ void stat_frontend(const struct model *m, const struct service *s, const struct 
 }
 
 /* As HAProxy: nothing of checks while they do not run. */
-static void put_check(struct stat_row *r, const struct service *s, const struct backend *b)
+static void put_check(struct stat_row *r, const struct service *s, const struct server *b)
 {
 	enum check_status c = stat_check(s, b);
 
@@ -194,7 +194,7 @@ static void put_check(struct stat_row *r, const struct service *s, const struct 
 		put_u32(r, STAT_check_code, b->last.smtp_code);
 }
 
-void stat_server(const struct service *s, const struct backend *b, struct now now,
+void stat_server(const struct service *s, const struct server *b, struct now now,
 		 struct stat_row *r)
 {
 	bool backup = stat_is_backup(s, b);
@@ -216,7 +216,7 @@ void stat_server(const struct service *s, const struct backend *b, struct now no
 }
 
 /* Whether the server takes connections, or would if its tier were active. */
-static bool is_usable(const struct backend *b)
+static bool is_usable(const struct server *b)
 {
 	return b->in_ring ||
 	       (b->admin == ADMIN_READY && b->weight && health_effective(&b->health) == VERDICT_UP);
@@ -231,8 +231,8 @@ void stat_backend(const struct model *m, const struct service *s, const struct c
 	uint32_t act = 0, bck = 0, weight = 0;
 
 	stat_row_begin(r, s, STAT_BACKEND, "BACKEND", 0);
-	for (unsigned i = 0; i < s->n_backends; i++) {
-		const struct backend *b = &s->backends[i];
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server *b = &s->servers[i];
 
 		bck += is_usable(b) && stat_is_backup(s, b);
 		act += is_usable(b) && !stat_is_backup(s, b);

@@ -58,7 +58,7 @@ extern const struct typed_field stat_columns[STAT_COUNT]; /* .tags NULL: never h
 uint32_t stat_iid(const struct service *s);
 void stat_frontend(const struct model *m, const struct service *s, const struct control_info *info,
 		   struct now now, struct stat_row *out);
-void stat_server(const struct service *s, const struct backend *b, struct now now,
+void stat_server(const struct service *s, const struct server *b, struct now now,
 		 struct stat_row *out);
 void stat_backend(const struct model *m, const struct service *s, const struct control_info *info,
 		  struct now now, struct stat_row *out);
@@ -80,13 +80,13 @@ enum check_status { /* HAProxy's numbers */
 };
 
 /* "UP", "UP 1/3", "DOWN", "NOLB" ... Returns text. */
-char *stat_status(const struct service *s, const struct backend *b, char *text, size_t size);
-enum check_status stat_check(const struct service *s, const struct backend *b);
+char *stat_status(const struct service *s, const struct server *b, char *text, size_t size);
+enum check_status stat_check(const struct service *s, const struct server *b);
 const char *stat_check_name(enum check_status c); /* "L7OK" */
 const char *stat_check_text(enum check_status c); /* "Layer7 check passed" */
 /* 0: down for sure; rise + fall - 1: up for sure. */
-uint32_t stat_health(const struct service *s, const struct backend *b);
+uint32_t stat_health(const struct service *s, const struct server *b);
 /* Of a tier that does not take part. */
-bool stat_is_backup(const struct service *s, const struct backend *b);
+bool stat_is_backup(const struct service *s, const struct server *b);
 
 #endif

@@ -82,7 +82,7 @@ const char *stat_check_text(enum check_status c)
 }
 
 /* Rule 3. */
-enum check_status stat_check(const struct service *s, const struct backend *b)
+enum check_status stat_check(const struct service *s, const struct server *b)
 {
 	enum check_status c = CHECK_INI;
 
@@ -95,15 +95,15 @@ enum check_status stat_check(const struct service *s, const struct backend *b)
 	return c;
 }
 
-bool stat_is_backup(const struct service *s, const struct backend *b)
+bool stat_is_backup(const struct service *s, const struct server *b)
 {
-	uint16_t active = s->tier.has_active ? s->tier.active : s->backends[0].conf.preference;
+	uint16_t active = s->tier.has_active ? s->tier.active : s->servers[0].conf.preference;
 
 	return !b->in_ring && b->conf.preference != active;
 }
 
 /* Rule 2. */
-uint32_t stat_health(const struct service *s, const struct backend *b)
+uint32_t stat_health(const struct service *s, const struct server *b)
 {
 	const struct health *h = &b->health;
 	uint32_t most = s->probe.rise + s->probe.fall - 1;
@@ -120,7 +120,7 @@ uint32_t stat_health(const struct service *s, const struct backend *b)
 }
 
 /* Rule 1. */
-char *stat_status(const struct service *s, const struct backend *b, char *text, size_t size)
+char *stat_status(const struct service *s, const struct server *b, char *text, size_t size)
 {
 	static const char *const words[VERDICT_COUNT] = {
 		[VERDICT_UNKNOWN] = "no check",

@@ -46,9 +46,9 @@ enum own_kind {
 struct netlink_callbacks {
 	void (*on_link)(void *ctx, unsigned interface, const struct netlink_link *link);
 	/* anything of a server's next hop changed */
-	void (*on_nexthop)(void *ctx, uint32_t backend_id, const struct nexthop *nh);
+	void (*on_nexthop)(void *ctx, uint32_t server_id, const struct nexthop *nh);
 	/* a router on the path to a tunnel's far end reports that packets do not arrive; may be forged */
-	void (*on_unreachable)(void *ctx, uint32_t backend_id);
+	void (*on_unreachable)(void *ctx, uint32_t server_id);
 	/* number of this kind that others removed or changed, and that are restored */
 	void (*on_put_back)(void *ctx, enum own_kind kind, unsigned n);
 	/* addresses of this box have changed */
@@ -82,8 +82,8 @@ int netlink_is_local(struct netlink *n, const struct addr *a, bool *local);
  * what was followed under the same id; with the same address it only asks again. The first answer to each call is
  * reported by on_nexthop. A next hop behind an undeclared interface is UNRESOLVED without a MAC address. 0 or -errno.
  */
-int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *address);
-void netlink_unwatch(struct netlink *n, uint32_t backend_id);
+int netlink_watch(struct netlink *n, uint32_t server_id, const struct addr *address);
+void netlink_unwatch(struct netlink *n, uint32_t server_id);
 /*
  * Does the pending work now instead of in the loop: asks and calls back, so that the first plan knows what the kernel
  * knows.
@@ -101,7 +101,7 @@ void netlink_follow_mtu(struct netlink *n, bool follow);
  * joins it. FAILED takes 0.7 s with netlink_fast_neighbours(), else 3 s, and 8 s at most. A permanent entry
  * counts as RESOLVED. -ENOENT: not watched, -ENETUNREACH: no next hop, or -errno: no outcome will come.
  */
-int netlink_reprobe(struct netlink *n, uint32_t backend_id);
+int netlink_reprobe(struct netlink *n, uint32_t server_id);
 
 /*
  * The probe's own way: rule "fwmark mark/mask lookup table" and, in the table, a route to vip by the server's
@@ -111,15 +111,14 @@ int netlink_reprobe(struct netlink *n, uint32_t backend_id);
  * -errno (-ENOENT: not watched; -ENETUNREACH: next hop not known yet, installed when it is). If the route disappears
  * with its link, the "prohibit" behind it keeps a probe from taking another path: connect() fails with EACCES.
  */
-int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip,
-			bool tunnel);
+int netlink_probe_route(struct netlink *n, uint32_t server_id, const struct addr *vip, bool tunnel);
 /*
  * Whether a probe of this server takes its intended path, and has done so since that time (netlink's clock,
  * CLOCK_MONOTONIC; 0: only now). look: ask the kernel now and restore what is missing; otherwise use what is known.
  */
-enum probe_way netlink_probe_way(struct netlink *n, uint32_t backend_id, bool look,
+enum probe_way netlink_probe_way(struct netlink *n, uint32_t server_id, bool look,
 				 uint64_t since_ms);
-int netlink_probe_route_remove(struct netlink *n, uint32_t backend_id);
+int netlink_probe_route_remove(struct netlink *n, uint32_t server_id);
 /* Removes every rule, table and neighbour that any mxlbd with these marks made; puts retrans_time back: to what it
  * was where this process changed it, to the table's default where an earlier one did (still 200). */
 int netlink_detach_all(struct netlink *n);

@@ -99,7 +99,7 @@ struct netlink {
 
 	unsigned lost[OWN_KINDS]; /* removed by others since the last report */
 
-	struct followed *watches[MXLB_MAX_BACKENDS];
+	struct followed *watches[MXLB_MAX_SERVERS];
 	uint32_t watches_end; /* one past the highest id in use */
 
 	bool fast;
@@ -187,7 +187,7 @@ void nexthop_ask_all(struct netlink *n);
 void nexthop_tick(struct netlink *n);
 /* Asks what is due, installs probe routes that are due, calls on_nexthop where due. */
 void nexthop_settle(struct netlink *n);
-struct followed *nexthop_watch(const struct netlink *n, uint32_t backend_id);
+struct followed *nexthop_watch(const struct netlink *n, uint32_t server_id);
 /* Asks again for the routes to this address, with the next netlink_settle(). */
 void nexthop_ask(struct netlink *n, const struct addr *to);
 /* At once, from the loop. */

@@ -32,27 +32,27 @@
 #define REPROBE_DEADLINE_MS \
 	8000 /* longer than a probe and a resolution with the default of 1 s, 3 times each */
 
-struct followed *nexthop_watch(const struct netlink *n, uint32_t backend_id)
+struct followed *nexthop_watch(const struct netlink *n, uint32_t server_id)
 {
-	return backend_id < MXLB_MAX_BACKENDS ? n->watches[backend_id] : NULL;
+	return server_id < MXLB_MAX_SERVERS ? n->watches[server_id] : NULL;
 }
 
-int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *address)
+int netlink_watch(struct netlink *n, uint32_t server_id, const struct addr *address)
 {
-	struct followed *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, server_id);
 
-	if (!n->loop || !backend_id || backend_id >= MXLB_MAX_BACKENDS)
+	if (!n->loop || !server_id || server_id >= MXLB_MAX_SERVERS)
 		return -EINVAL;
 	if (!w) {
 		w = calloc(1, sizeof(*w));
 		if (!w)
 			return -ENOMEM;
-		n->watches[backend_id] = w;
-		if (n->watches_end <= backend_id)
-			n->watches_end = backend_id + 1;
+		n->watches[server_id] = w;
+		if (n->watches_end <= server_id)
+			n->watches_end = server_id + 1;
 	}
 	if (!addr_equal(&w->address, address))
-		*w = (struct followed){.id = backend_id,
+		*w = (struct followed){.id = server_id,
 				       .address = *address,
 				       .has_vip = w->has_vip,
 				       .vip = w->vip,
@@ -62,12 +62,12 @@ int netlink_watch(struct netlink *n, uint32_t backend_id, const struct addr *add
 	return 0;
 }
 
-void netlink_unwatch(struct netlink *n, uint32_t backend_id)
+void netlink_unwatch(struct netlink *n, uint32_t server_id)
 {
-	if (!nexthop_watch(n, backend_id))
+	if (!nexthop_watch(n, server_id))
 		return;
-	free(n->watches[backend_id]);
-	n->watches[backend_id] = NULL;
+	free(n->watches[server_id]);
+	n->watches[server_id] = NULL;
 	while (n->watches_end && !n->watches[n->watches_end - 1])
 		n->watches_end--;
 }
@@ -371,9 +371,9 @@ static int probe(struct netlink *n, struct followed *w)
 	return err;
 }
 
-int netlink_reprobe(struct netlink *n, uint32_t backend_id)
+int netlink_reprobe(struct netlink *n, uint32_t server_id)
 {
-	struct followed *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, server_id);
 	int err;
 
 	if (!w)

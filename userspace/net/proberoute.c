@@ -28,7 +28,7 @@ static const uint8_t link_local[12] = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 'm', 'x', '
 
 uint32_t proberoute_id(const struct netlink *n, uint32_t table)
 {
-	return table > n->table && table - n->table < MXLB_MAX_BACKENDS ? table - n->table : 0;
+	return table > n->table && table - n->table < MXLB_MAX_SERVERS ? table - n->table : 0;
 }
 
 struct addr proberoute_stand_in(const struct netlink *n, uint32_t id)
@@ -171,7 +171,7 @@ struct purge {
 
 static bool purge_wants(const struct purge *p, uint32_t id)
 {
-	return id && id < MXLB_MAX_BACKENDS && (!p->id || p->id == id);
+	return id && id < MXLB_MAX_SERVERS && (!p->id || p->id == id);
 }
 
 /* The id in one of our marks, or 0. */
@@ -179,7 +179,7 @@ static uint32_t mark_id(const struct netlink *n, uint32_t mark)
 {
 	uint32_t id = mark & ~n->mark_mask;
 
-	return (mark & n->mark_mask) == n->mark && id < MXLB_MAX_BACKENDS ? id : 0;
+	return (mark & n->mark_mask) == n->mark && id < MXLB_MAX_SERVERS ? id : 0;
 }
 
 uint32_t proberoute_rule_id(const struct netlink *n, const struct nlmsghdr *h)
@@ -322,30 +322,30 @@ static int purge(struct netlink *n, struct purge p, const char *only)
 	return err;
 }
 
-int netlink_probe_route(struct netlink *n, uint32_t backend_id, const struct addr *vip, bool tunnel)
+int netlink_probe_route(struct netlink *n, uint32_t server_id, const struct addr *vip, bool tunnel)
 {
-	struct followed *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, server_id);
 	int err = 0;
 
 	if (!w)
 		return -ENOENT;
 	if (!w->has_vip || !addr_equal(&w->vip, vip)) /* an earlier config's */
-		err = purge(n, (struct purge){.n = n, .id = backend_id, .keep = vip}, "routes");
+		err = purge(n, (struct purge){.n = n, .id = server_id, .keep = vip}, "routes");
 	w->has_vip = true;
 	w->vip = *vip;
 	w->tunnel = tunnel;
 	return err ?: proberoute_install(n, w);
 }
 
-int netlink_probe_route_remove(struct netlink *n, uint32_t backend_id)
+int netlink_probe_route_remove(struct netlink *n, uint32_t server_id)
 {
-	struct followed *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, server_id);
 
-	if (!backend_id || backend_id >= MXLB_MAX_BACKENDS)
+	if (!server_id || server_id >= MXLB_MAX_SERVERS)
 		return -EINVAL;
 	if (w)
 		w->has_vip = w->install = false;
-	return purge(n, (struct purge){.n = n, .id = backend_id}, NULL);
+	return purge(n, (struct purge){.n = n, .id = server_id}, NULL);
 }
 
 int netlink_detach_all(struct netlink *n)

@@ -124,10 +124,10 @@ static bool lacks_address(const struct netlink *n, const struct followed *w)
 	return port >= 0 && !addr_is_v4(&w->via) && !n->ports[port].has_ipv6;
 }
 
-enum probe_way netlink_probe_way(struct netlink *n, uint32_t backend_id, bool look,
+enum probe_way netlink_probe_way(struct netlink *n, uint32_t server_id, bool look,
 				 uint64_t since_ms)
 {
-	struct followed *w = nexthop_watch(n, backend_id);
+	struct followed *w = nexthop_watch(n, server_id);
 
 	if (!w || !w->has_vip)
 		return PROBE_WAY_WHOLE;

@@ -15,11 +15,11 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-#define SESSIONS_MAX	  (2 * MXLB_MAX_BACKENDS)
+#define SESSIONS_MAX	  (2 * MXLB_MAX_SERVERS)
 #define REQUESTS_PER_TURN 64
 
 /* A probe and a fallback for each server, and a few descriptors more. */
-static const struct sandbox walls = {.files = 2 * MXLB_MAX_BACKENDS + 64, .memory = 512u << 20};
+static const struct sandbox walls = {.files = 2 * MXLB_MAX_SERVERS + 64, .memory = 512u << 20};
 
 struct child {
 	struct session_host host;

@@ -33,7 +33,7 @@ static uint64_t stuck_us(struct helper *h, uint32_t *id)
 /* The run that it is working on, if it is one of its own. */
 static struct run *culprit(const struct helper *h, uint32_t wire_id)
 {
-	uint32_t id = wire_id & ID_BACKEND;
+	uint32_t id = wire_id & ID_SERVER;
 	struct run *r = id < RUNS ? h->prober->runs[id] : NULL;
 
 	return r && r->helper == h && (wire_id & ~ID_FALLBACK) == r->req.id ? r : NULL;

@@ -46,15 +46,15 @@ static void charge(struct prober *p, const struct run *r)
 		cpu_ms = p->cpu_ms + 1;
 	else if (is->reason != REASON_ok && cpu_ms <= cheap_ms)
 		cpu_ms = cheap_ms + 1; /* it may have ended before the expensive part */
-	if (cost_take(&p->costs[r->backend], r->reach, cpu_ms, p->cpu_ms, p->stall.now_ms) &&
+	if (cost_take(&p->costs[r->server], r->reach, cpu_ms, p->cpu_ms, p->stall.now_ms) &&
 	    p->cb.on_cost)
-		p->cb.on_cost(p->cb.ctx, r->backend, p->costs[r->backend].expensive, is->cpu_ms);
+		p->cb.on_cost(p->cb.ctx, r->server, p->costs[r->server].expensive, is->cpu_ms);
 }
 
 /* Success in a part of the dialogue is not a verdict. */
 static void say_shortened(const struct prober *p, struct run *r)
 {
-	const struct cost *c = &p->costs[r->backend];
+	const struct cost *c = &p->costs[r->server];
 	uint64_t now_ms = p->stall.now_ms;
 	uint64_t in_ms = c->full_at_ms > now_ms ? c->full_at_ms - now_ms : 0;
 
@@ -271,7 +271,7 @@ static void take_hint(struct prober *p, struct run *r, enum wire_kind kind)
 static bool take_answer(struct helper *h, const struct wire_answer *a)
 {
 	struct prober *p = h->prober;
-	uint32_t id = a->id & ID_BACKEND;
+	uint32_t id = a->id & ID_SERVER;
 	struct run *r = id < RUNS ? p->runs[id] : NULL;
 
 	if (a->kind == WIRE_READY) {
@@ -429,11 +429,11 @@ static void limit_reach(struct prober *p, struct run *r, const struct prober_job
 	const struct addr *whose = addr_is_zero(&job->fallback) ? &job->address : &job->fallback;
 	struct cost *c;
 
-	r->backend = job->backend_id < WATCHED_FIRST ? job->backend_id : 0;
-	c = &p->costs[r->backend];
-	if (!addr_equal(whose, &p->costs_of[r->backend])) {
+	r->server = job->server_id < WATCHED_FIRST ? job->server_id : 0;
+	c = &p->costs[r->server];
+	if (!addr_equal(whose, &p->costs_of[r->server])) {
 		*c = (struct cost){0};
-		p->costs_of[r->backend] = *whose;
+		p->costs_of[r->server] = *whose;
 	}
 	if (r->id < WATCHED_FIRST)
 		r->reach = cost_reach(c, quarantine_is_idle(p), p->stall.now_ms);
@@ -475,8 +475,8 @@ static int prober_start_run(struct prober *p, uint32_t id, const struct prober_j
 
 int prober_start(struct prober *p, const struct prober_job *job)
 {
-	return job->backend_id < WATCHED_FIRST ? prober_start_run(p, job->backend_id, job, NULL)
-					       : -EINVAL;
+	return job->server_id < WATCHED_FIRST ? prober_start_run(p, job->server_id, job, NULL)
+					      : -EINVAL;
 }
 
 int prober_watch(struct prober *p, const struct prober_job *job, const struct prober_audience *who,

@@ -15,7 +15,7 @@
 struct prober;
 
 struct prober_job {
-	uint32_t backend_id; /* of prober_start() */
+	uint32_t server_id;  /* of prober_start() */
 	struct addr address; /* the VIP, or the server's own address (target: real) */
 	uint16_t port;
 	uint32_t mark;		       /* SO_MARK; 0: none */
@@ -28,17 +28,17 @@ struct prober_job {
 };
 
 struct prober_callbacks {
-	void (*on_result)(void *ctx, uint32_t backend_id, const struct probe_result *r);
+	void (*on_result)(void *ctx, uint32_t server_id, const struct probe_result *r);
 	/* no answer for 300 ms, at any stage: a hint to reprobe the neighbour */
-	void (*on_slow_connect)(void *ctx, uint32_t backend_id);
+	void (*on_slow_connect)(void *ctx, uint32_t server_id);
 	/* connected, then nothing received for another WIRE_SLOW_MS; NULL: not wanted */
-	void (*on_mute)(void *ctx, uint32_t backend_id);
+	void (*on_mute)(void *ctx, uint32_t server_id);
 	/* its socket was sent to the child: once at most; NULL: not wanted */
-	void (*on_started)(void *ctx, uint32_t backend_id);
+	void (*on_started)(void *ctx, uint32_t server_id);
 	/* a child was replaced: "ended: exit 1; the next in 100 ms"; NULL: not wanted */
 	void (*on_child)(void *ctx, const char *why);
 	/* a server's probes take too much CPU and are now rarer and separate, or no longer; NULL: not wanted */
-	void (*on_cost)(void *ctx, uint32_t backend_id, bool expensive, uint32_t cpu_ms);
+	void (*on_cost)(void *ctx, uint32_t server_id, bool expensive, uint32_t cpu_ms);
 	void *ctx;
 };
 

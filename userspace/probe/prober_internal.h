@@ -16,14 +16,14 @@
 #include "probe/wire.h"
 
 /* A run's id on the wire: its server (or watched probe), whether it is the fallback's connect, and a number against old answers. */
-#define ID_BACKEND    0x1fffu
+#define ID_SERVER     0x1fffu
 #define ID_FALLBACK   0x2000u
 #define ID_SEQUENCE   0x4000u
 
 /* Ids beyond the servers' are watched probes. */
-#define WATCHED_FIRST (MXLB_MAX_BACKENDS + 1)
+#define WATCHED_FIRST (MXLB_MAX_SERVERS + 1)
 #define RUNS	      (WATCHED_FIRST + PROBER_WATCHED_MAX)
-_Static_assert(RUNS - 1 <= ID_BACKEND, "an id does not fit");
+_Static_assert(RUNS - 1 <= ID_SERVER, "an id does not fit");
 
 #define QUARANTINE_CHILDREN 2
 
@@ -39,8 +39,8 @@ enum fallback_state {
 
 struct run {
 	TAILQ_ENTRY(run) link;
-	uint32_t id, mark, backend; /* .backend: the server that bears the cost; 0: none */
-	int socket;		    /* made and not yet sent; -1: none */
+	uint32_t id, mark, server; /* .backend: the server that bears the cost; 0: none */
+	int socket;		   /* made and not yet sent; -1: none */
 	struct wire_request req;
 	struct prober_audience audience; /* of a watched probe; else zero */
 	unsigned notes;

@@ -52,7 +52,7 @@ void exposition_histogram(struct exposition *e, const char *labels, const struct
 void exposition_end(struct exposition *e);
 
 /* Every family, whether or not it has samples. */
-void metrics_backends(struct exposition *e);
+void metrics_servers(struct exposition *e);
 void metrics_services(struct exposition *e);
 void metrics_ha(struct exposition *e);
 void metrics_zone(struct exposition *e);

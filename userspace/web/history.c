@@ -12,8 +12,8 @@ static uint64_t new_connections(const struct service *s)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < s->n_backends; i++)
-		sum += s->backends[i].traffic.new_flows;
+	for (unsigned i = 0; i < s->n_servers; i++)
+		sum += s->servers[i].traffic.new_flows;
 	return sum;
 }
 

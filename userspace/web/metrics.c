@@ -200,6 +200,6 @@ void metrics_render(const struct model *m, const struct control_info *info, stru
 	metrics_zone(&e);
 	write_fates(&e);
 	metrics_services(&e);
-	metrics_backends(&e);
+	metrics_servers(&e);
 	exposition_end(&e);
 }

@@ -64,8 +64,7 @@ static uint64_t some(int64_t when)
 	return when > 0 ? (uint64_t)when : METRIC_NONE;
 }
 
-static void metrics_server_take_numbers(const struct backend *b, struct now now,
-					uint64_t v[NUMBERS])
+static void metrics_server_take_numbers(const struct server *b, struct now now, uint64_t v[NUMBERS])
 {
 	const struct traffic *t = &b->traffic;
 	bool spoke_tls = b->last_wall_ms && b->last.tls.version[0];
@@ -98,10 +97,10 @@ static const char *name_admin(unsigned i)
 	return admin_state_name(i);
 }
 
-typedef void write_fn(struct exposition *e, const struct service *s, const struct backend *b,
+typedef void write_fn(struct exposition *e, const struct service *s, const struct server *b,
 		      char labels[LABELS_SIZE]);
 
-static void write_number(struct exposition *e, const struct service *s, const struct backend *b,
+static void write_number(struct exposition *e, const struct service *s, const struct server *b,
 			 char labels[LABELS_SIZE])
 {
 	uint64_t values[NUMBERS];
@@ -111,14 +110,14 @@ static void write_number(struct exposition *e, const struct service *s, const st
 	exposition_sample(e, labels, values[e->family - numbers]);
 }
 
-static void write_verdict(struct exposition *e, const struct service *s, const struct backend *b,
+static void write_verdict(struct exposition *e, const struct service *s, const struct server *b,
 			  char labels[LABELS_SIZE])
 {
 	(void)s;
 	exposition_state(e, labels, "verdict", name_verdict, VERDICT_COUNT, b->health.verdict);
 }
 
-static void write_admin(struct exposition *e, const struct service *s, const struct backend *b,
+static void write_admin(struct exposition *e, const struct service *s, const struct server *b,
 			char labels[LABELS_SIZE])
 {
 	(void)s;
@@ -126,7 +125,7 @@ static void write_admin(struct exposition *e, const struct service *s, const str
 }
 
 /* Only the present one, because there are forty. */
-static void write_reason(struct exposition *e, const struct service *s, const struct backend *b,
+static void write_reason(struct exposition *e, const struct service *s, const struct server *b,
 			 char labels[LABELS_SIZE])
 {
 	labels_add(labels, "reason", reason_name(b->health.reason));
@@ -134,7 +133,7 @@ static void write_reason(struct exposition *e, const struct service *s, const st
 	exposition_sample(e, labels, 1);
 }
 
-static void write_warning(struct exposition *e, const struct service *s, const struct backend *b,
+static void write_warning(struct exposition *e, const struct service *s, const struct server *b,
 			  char labels[LABELS_SIZE])
 {
 	(void)s;
@@ -145,20 +144,20 @@ static void write_warning(struct exposition *e, const struct service *s, const s
 }
 
 static void metrics_server_write_probes(struct exposition *e, const struct service *s,
-					const struct backend *b, char labels[LABELS_SIZE])
+					const struct server *b, char labels[LABELS_SIZE])
 {
 	(void)s;
 	exposition_counts(e, labels, "result", name_verdict, VERDICT_COUNT, b->tally.results);
 }
 
 static void metrics_server_write_changes(struct exposition *e, const struct service *s,
-					 const struct backend *b, char labels[LABELS_SIZE])
+					 const struct server *b, char labels[LABELS_SIZE])
 {
 	(void)s;
 	exposition_counts(e, labels, "verdict", name_verdict, VERDICT_COUNT, b->tally.became);
 }
 
-static void write_durations(struct exposition *e, const struct service *s, const struct backend *b,
+static void write_durations(struct exposition *e, const struct service *s, const struct server *b,
 			    char labels[LABELS_SIZE])
 {
 	char of_stage[LABELS_SIZE];
@@ -193,7 +192,7 @@ static const struct {
 	 write_durations},
 };
 
-static void each_backend(struct exposition *e, const struct family *f, write_fn *write)
+static void each_server(struct exposition *e, const struct family *f, write_fn *write)
 {
 	char labels[LABELS_SIZE], tier[8];
 
@@ -201,8 +200,8 @@ static void each_backend(struct exposition *e, const struct family *f, write_fn 
 	for (unsigned i = 0; i < e->model->n_services; i++) {
 		const struct service *s = &e->model->services[i];
 
-		for (unsigned k = 0; k < s->n_backends; k++) {
-			const struct backend *b = &s->backends[k];
+		for (unsigned k = 0; k < s->n_servers; k++) {
+			const struct server *b = &s->servers[k];
 
 			*labels = '\0';
 			snprintf(tier, sizeof(tier), "%u", b->conf.preference);
@@ -214,10 +213,10 @@ static void each_backend(struct exposition *e, const struct family *f, write_fn 
 	}
 }
 
-void metrics_backends(struct exposition *e)
+void metrics_servers(struct exposition *e)
 {
 	for (unsigned i = 0; i < NUMBERS; i++)
-		each_backend(e, &numbers[i], write_number);
+		each_server(e, &numbers[i], write_number);
 	for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		each_backend(e, &others[i].family, others[i].write);
+		each_server(e, &others[i].family, others[i].write);
 }

@@ -59,7 +59,7 @@ static void write_rejected(struct exposition *e, const struct service *s, char l
 /* Servers are in order of preference. */
 static bool begins_tier(const struct service *s, unsigned i)
 {
-	return !i || s->backends[i].conf.preference != s->backends[i - 1].conf.preference;
+	return !i || s->servers[i].conf.preference != s->servers[i - 1].conf.preference;
 }
 
 typedef uint64_t tier_fn(const struct service *s, uint16_t preference);
@@ -69,13 +69,13 @@ static void each_tier(struct exposition *e, const struct service *s, char labels
 {
 	char of_tier[LABELS_SIZE], tier[8];
 
-	for (unsigned i = 0; i < s->n_backends; i++) {
+	for (unsigned i = 0; i < s->n_servers; i++) {
 		if (!begins_tier(s, i))
 			continue;
 		snprintf(of_tier, sizeof(of_tier), "%s", labels);
-		snprintf(tier, sizeof(tier), "%u", s->backends[i].conf.preference);
+		snprintf(tier, sizeof(tier), "%u", s->servers[i].conf.preference);
 		labels_add(of_tier, "tier", tier);
-		exposition_sample(e, of_tier, value(s, s->backends[i].conf.preference));
+		exposition_sample(e, of_tier, value(s, s->servers[i].conf.preference));
 	}
 }
 
@@ -93,9 +93,9 @@ static uint64_t tier_up(const struct service *s, uint16_t preference)
 {
 	uint64_t up = 0;
 
-	for (unsigned i = 0; i < s->n_backends; i++)
-		up += s->backends[i].conf.preference == preference &&
-		      s->backends[i].health.verdict == VERDICT_UP;
+	for (unsigned i = 0; i < s->n_servers; i++)
+		up += s->servers[i].conf.preference == preference &&
+		      s->servers[i].health.verdict == VERDICT_UP;
 	return up;
 }
 

@@ -51,7 +51,7 @@ void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t
 void doctor_check_load(struct doctor *d);
 
 /* Calls fn for each server of the status. */
-void doctor_each_backend(struct doctor *d, void (*fn)(struct doctor *d, const struct ctl_found *f));
+void doctor_each_server(struct doctor *d, void (*fn)(struct doctor *d, const struct ctl_found *f));
 /* The same for each service of the configuration. */
 void doctor_each_service(struct doctor *d,
 			 void (*fn)(struct doctor *d, const char *name, const json_t *service));

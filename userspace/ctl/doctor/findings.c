@@ -20,14 +20,14 @@ void doctor_find(struct doctor *d, enum doctor_level level, json_t *text, json_t
 					doctor_level_names[level], "text", text, "advice", advice));
 }
 
-void doctor_each_backend(struct doctor *d, void (*fn)(struct doctor *d, const struct ctl_found *f))
+void doctor_each_server(struct doctor *d, void (*fn)(struct doctor *d, const struct ctl_found *f))
 {
 	struct ctl_found f;
 	size_t i, k, n;
 
 	json_array_foreach (json_object_get(d->status, "services"), i, f.service)
 		json_array_foreach (json_object_get(f.service, "tiers"), k, f.tier)
-			json_array_foreach (tier_servers(f.tier), n, f.backend)
+			json_array_foreach (tier_servers(f.tier), n, f.server)
 				fn(d, &f);
 }
 

@@ -63,14 +63,14 @@ static void check_servers(struct doctor *d)
 
 static void judge_certificate(struct doctor *d, const struct ctl_found *f)
 {
-	const json_t *tls = json_object_get(f->backend, "tls");
+	const json_t *tls = json_object_get(f->server, "tls");
 	long long days = field_number(tls, "days_left");
 
 	if (!json_is_integer(json_object_get(tls, "days_left")) || days >= EXPIRY_DAYS)
 		return;
 	doctor_find(d, days < 0 ? DOCTOR_ERROR : DOCTOR_WARNING,
 		    json_sprintf("%s/%s: its certificate (%s) %s", field_text(f->service, "name"),
-				 field_text(f->backend, "name"), field_text(tls, "subject"),
+				 field_text(f->server, "name"), field_text(tls, "subject"),
 				 days < 0 ? "has expired" : "expires within three weeks"),
 		    json_string("Renew it, and assign it to SMTP; same issuer and subject, or "
 				"tls-certificate-name changes."));
@@ -78,38 +78,38 @@ static void judge_certificate(struct doctor *d, const struct ctl_found *f)
 
 static void check_certificates(struct doctor *d)
 {
-	doctor_each_backend(d, judge_certificate);
+	doctor_each_server(d, judge_certificate);
 }
 
-static const char *mac_of(const json_t *backend)
+static const char *mac_of(const json_t *server)
 {
-	return field_text(json_object_get(backend, "neighbour"), "mac");
+	return field_text(json_object_get(server, "neighbour"), "mac");
 }
 
 static void judge_neighbour(struct doctor *d, const struct ctl_found *f)
 {
-	const json_t *neighbour = json_object_get(f->backend, "neighbour");
-	const char *state = field_text(neighbour, "state"), *name = field_text(f->backend, "name");
+	const json_t *neighbour = json_object_get(f->server, "neighbour");
+	const char *state = field_text(neighbour, "state"), *name = field_text(f->server, "name");
 
 	if (strcmp(state, "resolved"))
 		doctor_find(
 			d, DOCTOR_ERROR,
 			json_sprintf("the next hop to %s (%s) is %s: it does not answer ARP or ND",
-				     name, field_text(f->backend, "address"), state),
+				     name, field_text(f->server, "address"), state),
 			json_sprintf(
 				"Check the route (ip route get %s), and that the host runs and is in "
 				"this network or VLAN.",
-				field_text(f->backend, "address")));
+				field_text(f->server, "address")));
 }
 
 /* Two servers of a tier on one host take twice their share; or one host answers ARP for the other. */
 static void judge_twins(struct doctor *d, const json_t *tier)
 {
-	const json_t *backends = tier_servers(tier), *a, *b;
+	const json_t *servers = tier_servers(tier), *a, *b;
 	size_t i, k;
 
-	json_array_foreach (backends, i, a)
-		json_array_foreach (backends, k, b)
+	json_array_foreach (servers, i, a)
+		json_array_foreach (servers, k, b)
 			if (k > i && *mac_of(a) && !strcmp(mac_of(a), mac_of(b)) &&
 			    !field_true(json_object_get(a, "neighbour"), "routed"))
 				doctor_find(
@@ -127,7 +127,7 @@ static void check_neighbours(struct doctor *d)
 	json_t *service, *tier;
 	size_t i, k;
 
-	doctor_each_backend(d, judge_neighbour);
+	doctor_each_server(d, judge_neighbour);
 	json_array_foreach (json_object_get(d->status, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
 			judge_twins(d, tier);
@@ -136,7 +136,7 @@ static void check_neighbours(struct doctor *d)
 /* What is left of the tunnel's MTU for a packet to the VIP. */
 static void judge_tunnel(struct doctor *d, const struct ctl_found *f)
 {
-	const json_t *tunnel = json_object_get(f->backend, "tunnel");
+	const json_t *tunnel = json_object_get(f->server, "tunnel");
 	struct addr vip, target;
 	long long mtu = field_number(tunnel, "mtu"), header, room;
 	bool v4;
@@ -155,8 +155,7 @@ static void judge_tunnel(struct doctor *d, const struct ctl_found *f)
 		json_sprintf(
 			"the path to %s (%s) has an MTU of %lld: with the tunnel's header %lld bytes are "
 			"left for mail, %s",
-			field_text(f->backend, "name"), field_text(f->backend, "address"), mtu,
-			room,
+			field_text(f->server, "name"), field_text(f->server, "address"), mtu, room,
 			room < (v4 ? MTU_V4_MIN : MTU_V6_MIN)
 				? "less than the minimum on the Internet"
 				: "which senders must learn by ICMP"),
@@ -167,7 +166,7 @@ static void judge_tunnel(struct doctor *d, const struct ctl_found *f)
 
 static void check_tunnels(struct doctor *d)
 {
-	doctor_each_backend(d, judge_tunnel);
+	doctor_each_server(d, judge_tunnel);
 }
 
 const struct doctor_check doctor_mail_checks[] = {

@@ -250,8 +250,8 @@ static void judge_filter(struct doctor *d, const struct ctl_found *f)
 	int ifindex = 0;
 	char name[IF_NAMESIZE] = "?";
 
-	if (strcmp(field_text(f->backend, "forward"), "ipip") ||
-	    !doctor_address(f->backend, "address", &target) || nl_route(&target, &ifindex) ||
+	if (strcmp(field_text(f->server, "forward"), "ipip") ||
+	    !doctor_address(f->server, "address", &target) || nl_route(&target, &ifindex) ||
 	    !ifindex || nl_filter(ifindex, MXLB_FILTER_PRIORITY, MXLB_FILTER_HANDLE, &there) ||
 	    there)
 		return;
@@ -259,7 +259,7 @@ static void judge_filter(struct doctor *d, const struct ctl_found *f)
 	doctor_find(
 		d, DOCTOR_ERROR,
 		json_sprintf("the probes of %s don't take its tunnel: mxlb's filter is not on %s",
-			     field_text(f->backend, "name"), name),
+			     field_text(f->server, "name"), name),
 		json_string(
 			"mxlbd restores it within seconds; if not, look for a program that removes the "
 			"clsact qdisc, and check that the kernel has cls_bpf."));
@@ -267,7 +267,7 @@ static void judge_filter(struct doctor *d, const struct ctl_found *f)
 
 static void check_filters(struct doctor *d)
 {
-	doctor_each_backend(d, judge_filter);
+	doctor_each_server(d, judge_filter);
 }
 
 /* By the configuration, so that it is known before the start. */

@@ -95,14 +95,14 @@ static void add_claim(struct wire *w, struct claim c, const char *interface)
 static void add_servers(struct wire *w, const json_t *tiers, const char *interface)
 {
 	const char *preference, *name;
-	json_t *tier, *backend;
+	json_t *tier, *server;
 
 	json_object_foreach ((json_t *)tiers, preference, tier)
-		json_object_foreach (tier, name, backend) {
+		json_object_foreach (tier, name, server) {
 			struct claim c = {.name = name};
 
-			if (!strcmp(field_text(backend, "forward"), "l2") &&
-			    doctor_address(backend, "address", &c.address))
+			if (!strcmp(field_text(server, "forward"), "l2") &&
+			    doctor_address(server, "address", &c.address))
 				add_claim(w, c, interface);
 		}
 }
@@ -228,17 +228,16 @@ static void listen_until(struct wire *w, long long end_ms, unsigned *frames)
 static json_t *host_text(const struct doctor *d, const struct mac *mac)
 {
 	char text[ADDR_TEXT_SIZE];
-	json_t *service, *tier, *backend;
+	json_t *service, *tier, *server;
 	size_t i, k, n;
 
 	addr_mac_text(mac, text);
 	json_array_foreach (json_object_get(d->status, "services"), i, service)
 		json_array_foreach (json_object_get(service, "tiers"), k, tier)
-			json_array_foreach (tier_servers(tier), n, backend)
-				if (!strcmp(field_text(json_object_get(backend, "neighbour"),
-						       "mac"),
+			json_array_foreach (tier_servers(tier), n, server)
+				if (!strcmp(field_text(json_object_get(server, "neighbour"), "mac"),
 					    text))
-					return json_sprintf("%s (%s)", field_text(backend, "name"),
+					return json_sprintf("%s (%s)", field_text(server, "name"),
 							    text);
 	return json_string(text);
 }
