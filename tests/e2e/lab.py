@@ -29,14 +29,15 @@ SLOW = float(os.environ.get("MXLB_SLOW", "1"))  # time limits are multiplied by 
 
 
 def wait_until(condition, seconds, what):
-    """Returns the first true value of condition(), or fails with the name of what did not happen."""
+    """Returns the first true value of condition(), or fails with the name of what did not happen (a function is called
+    then, so that it can describe what there is instead)."""
     seconds *= SLOW
     deadline = time.monotonic() + seconds
     while True:
         if value := condition():
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 
@@ -223,7 +224,7 @@ class Balancer:
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen([str(ROOT / "scripts/lab"), *(words or ["mxlbd"])],
                                             env={**self.lab.env, **env}, stdin=subprocess.DEVNULL, stderr=log)
-        wait_until(self.answers, 20, f"mxlbd answers on its socket\n{self.log()}")
+        wait_until(self.answers, 20, lambda: f"mxlbd answers on its socket\n{self.log()}")
 
     def answers(self):
         assert self.process.poll() is None, f"mxlbd ended with {self.process.returncode}:\n{self.log()}"

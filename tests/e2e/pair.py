@@ -32,7 +32,7 @@ class Box:
     def start(self):
         with self.log_file.open("a") as log:
             self.mxlbd = self.lab.popen("box", self.host, stdin=subprocess.DEVNULL, stderr=log)
-        wait_until(self.answers, START_S, f"mxlbd answers on {self.host}\n{self.log()}")
+        wait_until(self.answers, START_S, lambda: f"mxlbd answers on {self.host}\n{self.log()}")
 
     def start_keepalived(self):
         with self.keepalived_log.open("a") as log:
@@ -142,7 +142,7 @@ class Boxes:
                 self[host].configure(replace)
             self[host].start()
         for host in self.hosts:
-            wait_until(self[host].is_ready, START_S, f"every server is up for {host}\n{self[host].log()}")
+            wait_until(self[host].is_ready, START_S, lambda: f"every server is up for {host}\n{self[host].log()}")
 
     def active(self):
         return [host for host in self.hosts if self[host].is_active()]
@@ -219,7 +219,7 @@ class Pair(Boxes):
         """lb becomes the active one."""
         self.start_mxlbd(replace)
         self["lb"].start_keepalived()
-        wait_until(self["lb"].is_active, START_S, f"lb is active\n{self['lb'].log()}")
+        wait_until(self["lb"].is_active, START_S, lambda: f"lb is active\n{self['lb'].log()}")
         self["lb-b"].start_keepalived()
         wait_until(lambda: self["lb-b"].ha()["source"] == "keepalived", START_S, "lb-b hears keepalived")
         wait_until(lambda: self["lb"].priority() == 10 and self["lb-b"].priority() == 0, START_S, "both are without a fault")

@@ -253,7 +253,7 @@ def test_a_map_overwritten_by_another_process_is_restored_within_seconds(lab, ru
             with Pinned(path) as map_:
                 map_.fill(GARBAGE[name])
                 since = time.monotonic()
-                wait_until(lambda: "event=maps_changed" in running.log(), LOOKED_AT_S.get(name, 5), f"it is noticed\n{running.log()}")
+                wait_until(lambda: "event=maps_changed" in running.log(), LOOKED_AT_S.get(name, 5), lambda: f"it is noticed\n{running.log()}")
             traffic.wait_seen(OXFORD)
             took = max([a.at for a in traffic.attempts(since) if a.server is None], default=since) - since
         if name in KEEPS_SESSIONS:

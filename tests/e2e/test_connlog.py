@@ -103,11 +103,11 @@ def test_under_a_flood_the_log_stays_inside_its_budget_and_has_what_carries_data
                    "that lines are missing is said")
         opened = {s.port: s.server for s in sessions.open(10, 0)}
         if kind == "pairs":
-            wait_until(lambda: len(begun(balancer)) >= len(opened), 10, f"their beginnings\n{balancer.log()[-3000:]}")
+            wait_until(lambda: len(begun(balancer)) >= len(opened), 10, lambda: f"their beginnings\n{balancer.log()[-3000:]}")
             assert begun(balancer) == opened
         sessions.quit()
         if kind == "pairs":
-            wait_until(lambda: len(ended(balancer)) >= len(opened), 10, f"their ends\n{balancer.log()[-3000:]}")
+            wait_until(lambda: len(ended(balancer)) >= len(opened), 10, lambda: f"their ends\n{balancer.log()[-3000:]}")
     lines, seconds = balancer.log().count("\n") - before, time.monotonic() - began
     missing = sum(map(int, re.findall(r"event=connections_unlogged lines=(\d+)", balancer.log())))
     measured(f"{forgery.text()} ({kind}): {lines} lines in {seconds:.0f} s, {missing} more counted")

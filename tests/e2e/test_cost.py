@@ -214,10 +214,10 @@ def test_eight_hostile_servers_delay_no_other_servers_verdict(lab, balancer, mea
     assert max(play(lab, balancer, ways, measured, peers)) < TOLD_S
     expensive = {f"costly-{i}" for i, way in enumerate(ways) if WAYS[way] is Chain}
     wait_until(lambda: expensive <= set(re.findall(r"event=probe_cost service=\S+ backend=(\S+) to=expensive", balancer.log())),
-               PATIENCE_S, f"{expensive} are expensive\n{balancer.log()}")
+               PATIENCE_S, lambda: f"{expensive} are expensive\n{balancer.log()}")
     for i, way in enumerate(ways):
         reason = OUTCOMES.get(way, ("expensive",))[0]
-        wait_until(lambda: judged_as(balancer, i, reason), PATIENCE_S, f"{way}: {reason}\n{balancer.log()}")
+        wait_until(lambda: judged_as(balancer, i, reason), PATIENCE_S, lambda: f"{way}: {reason}\n{balancer.log()}")
     wait_until(lambda: {0, 10} <= nice_values(balancer), PATIENCE_S, "those that are expensive have a child that gives way")
     for peer in peers:  # one that is expensive dies itself
         peer.kill()

@@ -28,7 +28,7 @@ def ends_or_answers(balancer, where):
         if balancer.process.poll() is not None:
             return "ended"
         return "runs" if balancer.answers() else None
-    if wait_until(met, PATIENCE_S, f"{where}: it answers or ends: {balancer.log()}") == "runs":
+    if wait_until(met, PATIENCE_S, lambda: f"{where}: it answers or ends: {balancer.log()}") == "runs":
         return True
     assert balancer.process.returncode == 2, balancer.log()
     assert "event=refused" in balancer.log() or "error=" in balancer.log(), balancer.log()

@@ -210,7 +210,7 @@ def test_mail_by_postfix_arrives(lab, balancer, how):
     for service in ("hybrid-mail", "hybrid-mail6"):
         for host in ("oxford-a", "oxford-b", "nuneaton"):
             balancer.ask(f"set server {service}/{host} state maint")
-    wait_until(lambda: len(mails(lab, "nuneaton", before)) >= 6, 20, f"a mail about each service to both\n{balancer.log()}")
+    wait_until(lambda: len(mails(lab, "nuneaton", before)) >= 6, 20, lambda: f"a mail about each service to both\n{balancer.log()}")
     text = next(text for text in mails(lab, "nuneaton", before) if "service=hybrid-mail " in text)
     assert re.search(r"^Subject: mxlb on \S+: event=service_state service=hybrid-mail from=\S+ to=down ", text, re.M)
     assert "\nFrom: mxlb on " in text and '"user":null' in text

@@ -64,7 +64,7 @@ def test_what_is_taken_away_is_put_back_and_no_mail_moves(lab, running, measured
         for _ in range(3):
             lab.within("lb", *take, status=None)  # a flush looks again, and complains of what is back by then
             gone = time.monotonic()
-            wait_until(lambda: state(lab) == before, HEALED_S, f"as before: {before}\n{running.log()}")
+            wait_until(lambda: state(lab) == before, HEALED_S, lambda: f"as before: {before}\n{running.log()}")
             healed = time.monotonic() - gone
             two_rounds(running)
         running.wait_all_up()

@@ -111,7 +111,7 @@ def test_the_other_box_takes_over_and_no_open_session_breaks(pair, measured, fau
         traffic.wait_seen(OXFORD)
         since = time.monotonic()
         act(pair)
-        wait_until(pair["lb-b"].is_active, moved + 5, f"lb-b is active\n{pair['lb-b'].log()}")
+        wait_until(pair["lb-b"].is_active, moved + 5, lambda: f"lb-b is active\n{pair['lb-b'].log()}")
         took = time.monotonic() - since
         wait_until(lambda: len(traffic.attempts(time.monotonic() - 1)) > 10, 10, "connections go on")
         traffic.wait_seen(OXFORD)
@@ -310,7 +310,7 @@ def test_a_path_to_the_best_tier_that_fails_further_on_moves_the_vip(pair, measu
         traffic.wait_seen(OXFORD)
         cut_the_path(pair, "lb")
         since = time.monotonic()
-        wait_until(pair["lb-b"].is_active, 15, f"lb-b is active\n{pair['lb'].log()}")
+        wait_until(pair["lb-b"].is_active, 15, lambda: f"lb-b is active\n{pair['lb'].log()}")
         moved = time.monotonic() - since
         assert pair["lb"].priority() == -40
         traffic.wait_seen(OXFORD)
@@ -358,7 +358,7 @@ def test_a_cut_cable_to_the_servers_moves_the_vip_and_the_next_tier_gets_nothing
         with under_load(site) as traffic:
             since = time.monotonic()
             site.lab.within("switch", "ip", "link", "set", "lb-2", "down")
-            wait_until(site["lb-b"].is_active, 5, f"lb-b is active\n{site['lb'].log()}")
+            wait_until(site["lb-b"].is_active, 5, lambda: f"lb-b is active\n{site['lb'].log()}")
             took = time.monotonic() - since
             wait_until(lambda: len(traffic.attempts(since + 4)) > 10, 15, "connections go on for 4 s")
         failed = last_failure(traffic, since)

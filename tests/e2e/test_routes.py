@@ -52,7 +52,7 @@ def connect(site, program, vip, host="lb"):
 def start(site, program, vip):
     connect(site, program, vip)
     site["lb"].start()
-    wait_until(site["lb"].is_ready, WAIT_S, f"every server is up\n{site['lb'].log()}")
+    wait_until(site["lb"].is_ready, WAIT_S, lambda: f"every server is up\n{site['lb'].log()}")
     wait_until(lambda: HOP[vip] in site.router.told(vip), WAIT_S, "the route is at the router")
 
 
@@ -70,7 +70,7 @@ def happened(site, pattern, since):
         lines = re.findall(rf"^\d+ (\S+) event={pattern}(?= |$)", site["lb"].ask("show events"), re.M)
         times = [datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp() for at in lines]
         return [at for at in times if at >= since - 0.001]  # they are in whole milliseconds
-    return wait_until(found, WAIT_S, f"event={pattern}\n{site['lb'].log()}")
+    return wait_until(found, WAIT_S, lambda: f"event={pattern}\n{site['lb'].log()}")
 
 
 @with_each
