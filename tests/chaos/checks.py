@@ -18,6 +18,7 @@ SERVING_S = 3  # a server that got a SYN so recently is one that gets mail
 GROWTH_KB = 1024
 GAP_S = 2  # without one accepted message, while a server was well and mxlbd lived
 TRANSITIONS = "backend_verdict", "service_state", "service_tier"
+SILENT = re.compile(r"no greeting for (\d+) ms, and none for \d+ clients")  # the cause of core/passive.c, rule 6
 HEAD_SIZE = 4096  # bytes of a message, its headers among them
 
 
@@ -45,6 +46,15 @@ def doubts_of_the_sender(log):
     names = dict(re.findall(r"cleanup\[\d+\]: (\w+): message-id=<(.*)@ledger>", log))
     doubts = re.findall(r"smtp\[\d+\]: (\w+): .*message may be sent more than once", log)
     return Counter(names[queue_id] for queue_id in doubts)
+
+
+def pieces(begin, end, without):
+    """What is left of an interval without others, which are ordered by their begin."""
+    for b, e in without:
+        if b < end and begin < e:
+            yield begin, max(begin, b)
+            begin = min(e, end)
+    yield begin, end
 
 
 class Report:
@@ -101,8 +111,18 @@ class Report:
     def deed(self, at, late, names=("kill_mxlbd", "kill_child")):
         return any(name in names and begin <= at <= end + late for name, begin, end in self.record.deeds)
 
+    def senders_during(self, e):
+        """While, as this verdict claims, the server greeted nobody: how many SYNs were sent to it, and how many senders that
+        connected meanwhile it greeted. None: the verdict claims no such thing."""
+        if not (claim := SILENT.search(e.cause)):
+            return None
+        begin, end = e.at - int(claim[1]) / 1000, e.at - GRACE_S
+        return (sum(syn.mac == self.macs[e.backend] and begin <= syn.at <= end for syn in self.syns),
+                sum(a["server"] == e.backend and begin <= a["at"] and a["greeted"] <= end for a in self.record.attempts))
+
     def causes(self):
-        """Every transition has a reason, and every failure of a server follows a fault that shows as this reason."""
+        """Every transition has a reason, and every failure of a server follows a fault that shows as this reason, or is a
+        silence that senders met: Postfix may greet nobody for more than a second after it was reconfigured."""
         wrong = []
         for e in self.events:
             if e.kind in TRANSITIONS and not e.cause:
@@ -110,7 +130,10 @@ class Report:
             if e.kind != "backend_verdict":
                 continue
             expected = {r for w in self.windows(e.backend, e.at, LATE_S) for r in FAULTS[w.fault].reasons}
-            if e.to in ("down", "draining") and e.reason not in expected:
+            asked, greeted = self.senders_during(e) or (0, 0)
+            if greeted:
+                wrong.append(f"at {e.at - self.record.began:.2f} {e}: it greeted {greeted} senders meanwhile")
+            elif e.to in ("down", "draining") and e.reason not in expected and not asked:
                 wrong.append(f"at {e.at - self.record.began:.2f} {e}: no fault explains it")
             if e.to == "unknown" and e.reason != "local_stall" and not self.deed(e.at, LATE_S):
                 wrong.append(f"at {e.at - self.record.began:.2f} {e}: mxlbd was well")
@@ -167,26 +190,40 @@ class Report:
                 wrong.append(f"at {syn.at - self.record.began:.2f} to {host}, {verdicts}, from port {syn.port}, {syn.service}")
         return wrong
 
+    def nobody_well(self):
+        """[(begin, end)] in which each of the five servers has a fault that keeps it from taking mail at once."""
+        ill = {host: [(w.struck, w.healed) for w in self.record.windows if w.host == host and not FAULTS[w.fault].takes] for host in FIVE}
+        changes = sorted(at for windows in ill.values() for window in windows for at in window)
+        return [(a, b) for a, b in zip(changes, changes[1:]) if all(any(s <= a and b <= e for s, e in ill[host]) for host in FIVE)]
+
     def excused(self):
-        """Times at which no mail can pass: all servers are dead, or mxlbd is dead or starting."""
-        starts = [(w.struck, w.healed + LATE_S) for w in self.record.windows if w.fault == "all_die"]
-        return starts + [(begin, end + LATE_S) for name, begin, end in self.record.deeds if name == "kill_mxlbd"]
+        """Times at which no mail can pass, in their order: no server is well, or mxlbd is dead or starting."""
+        return sorted([(begin, end + LATE_S) for begin, end in self.nobody_well()] +
+                      [(begin, end + LATE_S) for name, begin, end in self.record.deeds if name == "kill_mxlbd"])
 
     def longest_gap(self):
         """The longest time between two accepted messages, excused times left out: (seconds, start, which servers had
         which fault)."""
         ends = sorted(a["at"] + a["seconds"] for a in self.record.attempts if a["outcome"] == "accepted")
         ends = [at for at in ends if at <= self.record.began + self.game.rules.seconds]
-        longest = (0, 0, [])
-        for a, b in zip(ends, ends[1:]):
-            if b - a > longest[0] and not any(begin < b and a < end for begin, end in self.excused()):
-                ill = [f"{w.host} {w.fault}" for w in self.record.windows if w.struck < b and a < w.healed]
-                longest = (b - a, a - self.record.began, ill)
-        return longest
+        excused = self.excused()
+        begin, end = max((piece for gap in zip(ends, ends[1:]) for piece in pieces(*gap, excused)), key=lambda p: p[1] - p[0])
+        ill = [f"{w.host} {w.fault}" for w in self.record.windows if w.struck < end and begin < w.healed]
+        return end - begin, begin - self.record.began, ill
+
+    def experienced(self, begin, end):
+        """What senders met and which servers got SYNs in this part of the game, to find the cause of a gap."""
+        begin, end = begin + self.record.began, end + self.record.began
+        hosts = {mac: host for host, mac in self.macs.items()}
+        met = Counter(f"{a['outcome']} at {a['stage']} by {a['server']}: {a['why']}" for a in self.record.attempts
+                      if a["at"] < end and begin < a["at"] + a["seconds"])
+        syns = Counter(f"{hosts[syn.mac]} {syn.service}{' again' if syn.again else ''}" for syn in self.syns if begin <= syn.at <= end)
+        return f"attempts {dict(met)}, SYNs {dict(syns)}"
 
     def gaps(self):
         seconds, at, ill = self.longest_gap()
-        return [f"at {at:.2f} no message was taken for {seconds:.2f} s: {ill}"] if seconds > GAP_S else []
+        return [f"at {at:.2f} no message was taken for {seconds:.2f} s: {ill}; {self.experienced(at, at + seconds)}"] \
+            if seconds > GAP_S else []
 
     # --- the machine ---
 

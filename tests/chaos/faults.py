@@ -34,6 +34,7 @@ class Fault:
     breaks: bool = False  # the server's open sessions may end
     seen: bool = True  # one that lasts must become a verdict
     dead: bool = False  # no SYN may go there once it was seen
+    takes: bool = False  # mail nevertheless
     hosts: object = 1
 
 
@@ -146,8 +147,8 @@ FAULTS = {
     "slow": Fault(configured(f"{EARLY}sleep {SLOW_S}\n"), configured_back, (10, 14), DEAF, "B6", dead=True),
     "vip_lost": Fault(vips("del"), vips("replace"), (8, 11), ("vip_missing", *DEAF), "B7", dead=True),
     "certificate": Fault(configured("smtpd_tls_cert_file = {run}/other.pem\nsmtpd_tls_key_file = {run}/other-key.pem\n"),
-                         configured_back, (6, 9), ("certificate_self_signed",), "P13"),
-    "dirty_cable": Fault(dirty, clean, (8, 12), (), "D13", seen=False),
+                         configured_back, (6, 9), ("certificate_self_signed",), "P13", takes=True),
+    "dirty_cable": Fault(dirty, clean, (8, 12), (), "D13", seen=False, takes=True),
 }
 
 

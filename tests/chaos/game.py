@@ -225,6 +225,7 @@ class Game:
             for thread in threads:
                 thread.join(rules.seconds + 120)
             assert not any(thread.is_alive() for thread in threads), "a fault hangs"
+            assert site.balancer.process.poll() is None, f"mxlbd does not run: {self.record.failures}\n{site.balancer.log()}"
             assert ledger.wait(rules.seconds + GIVE_UP_S + 60) == 0, "the ledger failed"
             self.record.idle, failures = idle.end()  # first: each holds a process of its Postfix
             self.record.failures += failures + self.settle()
