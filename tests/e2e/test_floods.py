@@ -218,6 +218,23 @@ def test_top_shows_an_attack_as_what_it_is_and_is_quiet_without_one(lab, running
     assert looks[3]["attacks"]["hybrid-mail6"]["stray_per_s"] < 10
 
 
+def test_what_is_forged_after_a_drain_does_not_count_for_it(lab, running, forger, measured):
+    swallow_forged_sources(lab)
+    with Sessions(lab, VIP) as sessions:
+        sessions.open(20, 0)
+        mine = [s for s in sessions.report() if s.server == "oxford-a"]
+        wait_until(lambda: flows(running, "hybrid-mail")["oxford-a"] >= len(mine) > 0, 10, "they count")
+        running.ask("set server hybrid-mail/oxford-a state drain")
+        before = flows(running, "hybrid-mail")
+        with Forgery(lab, forger, VIP, rate=5000, syn="pairs-data"):
+            wait_until(lambda: flows(running, "hybrid-mail")["oxford-b"] > before["oxford-b"] + 1000, 20, "what is forged counts elsewhere")
+        after = flows(running, "hybrid-mail")
+        assert after["oxford-a"] <= before["oxford-a"]
+        assert_ended_well(sessions.quit())
+    measured(f"oxford-a, drained: {before['oxford-a']} connections before the flood, {after['oxford-a']} during it; "
+             f"oxford-b: {before['oxford-b']}, {after['oxford-b']}")
+
+
 @pytest.mark.skipif(not GAMES, reason="takes more than a minute: make games")
 def test_a_drain_ends_when_the_clients_that_send_mail_have_gone(lab, running, forger):
     swallow_forged_sources(lab)
