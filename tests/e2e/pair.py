@@ -178,7 +178,7 @@ SECOND = {"lb": 5, "lb-b": 6, "oxford-a": 11, "oxford-b": 12}
 
 
 def second_cables(lab):
-    """eth1 of the balancers and of Oxford's servers, at a switch of its own, until the test ends: 10.25.0.0/24."""
+    """eth1 of the balancers and of Oxford's servers, at a switch of its own, until the test ends: 10.25.0.0/24, 2001:db8:2500::/64."""
     lab.undo.callback(lab.within, "switch", "ip", "link", "del", "br1")
     lab.within("switch", "ip", "link", "add", "br1", "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
     lab.within("switch", "ip", "link", "set", "br1", "up")
@@ -191,6 +191,7 @@ def second_cables(lab):
             lab.within(at, "ethtool", "-K", device, "tx", "off")
             lab.within(at, "ip", "link", "set", device, "up")
         lab.within(host, "ip", "address", "add", f"10.25.0.{number}/24", "dev", "eth1")
+        lab.within(host, "ip", "address", "add", f"2001:db8:2500::{number}/64", "dev", "eth1", "nodad")
         lab.within("switch", "ip", "link", "set", port, "master", "br1")
         if host in BOXES:
             bpftool = shutil.which("bpftool", path="/usr/sbin:" + os.environ["PATH"])

@@ -124,16 +124,27 @@ def test_the_other_box_takes_over_and_no_open_session_breaks(pair, measured, fau
     measured(f"lb-b active after {took:.2f} s, last refused connection at {failed:.2f} s, {IDLE + BUSY} sessions: 0 broken")
 
 
+def stop_and_start(box):
+    box.mxlbd.terminate()
+    assert box.mxlbd.wait(10) == 0
+    box.start()
+
+
+def crash_and_start(box):
+    box.signal_mxlbd(signal.SIGKILL)
+    box.mxlbd.wait(10)
+    box.start()
+
+
+@pytest.mark.parametrize("how", [stop_and_start, crash_and_start], ids=["stopped", "killed"])
 @in_games_by_both
-def test_a_restart_of_mxlbd_moves_nothing_and_the_role_is_kept(pair, measured, vip):
+def test_a_restart_of_mxlbd_moves_nothing_and_the_role_is_kept(pair, measured, vip, how):
     """If it takes longer than keepalived's script may fail, the role moves: then only the sessions and connections count."""
     with Sessions(pair.lab, vip) as sessions, Traffic(pair.lab, vip) as traffic:
         sessions.open(IDLE, BUSY)
         traffic.wait_seen(OXFORD)
         since = time.monotonic()
-        pair["lb"].mxlbd.terminate()
-        assert pair["lb"].mxlbd.wait(10) == 0
-        pair["lb"].start()
+        how(pair["lb"])
         took = time.monotonic() - since
         assert took > MAY_FAIL_S or pair.active() == ["lb"]
         wait_until(pair["lb"].is_ready, 20, "every server is up again")
@@ -330,32 +341,36 @@ def wait_for_priority(box, points):
         raise AssertionError(f"{late}: {box.ha()}, {box.status()['services']}\n{box.log()}") from late
 
 
-def test_a_path_that_fails_for_both_moves_nothing(pair):
+@in_games_by_both
+def test_a_path_that_fails_for_both_moves_nothing(pair, vip):
     for host in BOXES:
         cut_the_path(pair, host)
     for host in BOXES:
         wait_for_priority(pair[host], {"lb": -30, "lb-b": -40}[host])
-    with Traffic(pair.lab) as traffic:
+    with Traffic(pair.lab, vip) as traffic:
         traffic.wait_seen(["nuneaton"])
     assert pair.active() == ["lb"] and "event=role from" not in pair["lb-b"].log()
     for host in BOXES:
         pass_again(pair.lab, host)
     for host in BOXES:
         wait_until(pair[host].is_ready, 30, f"every server is up again for {host}")
-    with Traffic(pair.lab) as traffic:
+    with Traffic(pair.lab, vip) as traffic:
         traffic.wait_seen(OXFORD)
     assert pair.active() == ["lb"]
 
 
 SECOND_NETWORK = {"  eth0: {mode: auto}\n": "  eth0: {mode: auto}\n  eth1: {mode: auto}\n",
-                  '"203.0.113.11"': '"10.25.0.11"', '"203.0.113.12"': '"10.25.0.12"'}
+                  '"203.0.113.11"': '"10.25.0.11"', '"203.0.113.12"': '"10.25.0.12"',
+                  '"2001:db8:113::11"': '"2001:db8:2500::11"', '"2001:db8:113::12"': '"2001:db8:2500::12"'}
 
 
-def test_a_cut_cable_to_the_servers_moves_the_vip_and_the_next_tier_gets_nothing(site, measured):
+@pytest.mark.parametrize("turn", range(ROUNDS))
+@in_games_by_both
+def test_a_cut_cable_to_the_servers_moves_the_vip_and_the_next_tier_gets_nothing(site, measured, vip, turn):
     try:
         second_cables(site.lab)
         site.start(SECOND_NETWORK)
-        with under_load(site) as traffic:
+        with under_load(site, vip) as traffic:
             since = time.monotonic()
             site.lab.within("switch", "ip", "link", "set", "lb-2", "down")
             wait_until(site["lb-b"].is_active, 5, lambda: f"lb-b is active\n{site['lb'].log()}")
@@ -417,9 +432,7 @@ def test_the_vips_are_announced_at_a_takeover_and_every_refresh(site, measured, 
 
 
 def restart(box):
-    box.mxlbd.terminate()
-    assert box.mxlbd.wait(10) == 0
-    box.start()
+    stop_and_start(box)
     wait_until(box.is_ready, 20, "every server is up again")
 
 
