@@ -104,11 +104,11 @@ static __always_inline __u64 fast_place(void *line, int family, const struct flo
 
 /* Whether the line's note belongs to another connection of the tuple: flow.h, rule 3. */
 static __always_inline int fast_note_differs(void *line, int family, const struct flow_key *k,
-					     __u32 backend)
+					     __u32 server)
 {
 	union mxlb_note note = {.word = READ_ONCE(line_note(line, family)->word)};
 
-	return note.word && note.backend != backend &&
+	return note.word && note.backend != server &&
 	       key_equal(line_note_key(line, family), family, k);
 }
 
@@ -148,7 +148,7 @@ static __always_inline void fast_move(union mxlb_entry *entry, union mxlb_entry 
 /* Through a tunnel or another interface: fills in what these need. */
 static __noinline int fast_elsewhere(struct xdp_md *ctx, struct packet *p, int family)
 {
-	const struct mxlb_backend *to = bpf_map_lookup_elem(&backends, &p->backend);
+	const struct mxlb_backend *to = bpf_map_lookup_elem(&backends, &p->server);
 	int fate;
 
 	if (!to)
@@ -161,7 +161,7 @@ static __noinline int fast_elsewhere(struct xdp_md *ctx, struct packet *p, int f
 }
 
 static __always_inline int fast_hand_over(struct xdp_md *ctx, const struct fast *f, int family,
-					  __u32 backend, __u32 in)
+					  __u32 server, __u32 in)
 {
 	struct packet *p = packet_new();
 
@@ -174,7 +174,7 @@ static __always_inline int fast_hand_over(struct xdp_md *ctx, const struct fast 
 	p->segment = f->segment;
 	p->hash = f->hash;
 	p->service = f->service;
-	p->backend = backend;
+	p->server = server;
 	p->in = in;
 	return fast_elsewhere(ctx, p, family);
 }
@@ -194,9 +194,9 @@ static __always_inline void fast_hop(const struct fast *f, int family, __u64 way
 	*(__u32 *)(f->frame + sizeof(f->macs)) = f->macs >> 16;
 }
 
-static __always_inline void fast_count(struct xdp_md *ctx, __u32 backend)
+static __always_inline void fast_count(struct xdp_md *ctx, __u32 server)
 {
-	struct mxlb_traffic *t = bpf_map_lookup_elem(&traffic, &backend);
+	struct mxlb_traffic *t = bpf_map_lookup_elem(&traffic, &server);
 
 	if (!t)
 		return;
@@ -208,7 +208,7 @@ static __always_inline void fast_count(struct xdp_md *ctx, __u32 backend)
 static __always_inline int fast_forward(struct xdp_md *ctx, const struct fast *f, int family,
 					void *line, __u32 data, __u32 in)
 {
-	__u32 seq = bpf_ntohl(f->tcp->seq), backend;
+	__u32 seq = bpf_ntohl(f->tcp->seq), server;
 	union mxlb_entry is = {.word = 0}, *entry;
 	const struct mxlb_backend *to;
 	union mxlb_way way;
@@ -218,8 +218,8 @@ static __always_inline int fast_forward(struct xdp_md *ctx, const struct fast *f
 	entry = fast_entry(seq, line, family, &k, &is);
 	if (!entry)
 		return SLOW;
-	backend = is.backend;
-	to = bpf_map_lookup_elem(&backends, &backend);
+	server = is.backend;
+	to = bpf_map_lookup_elem(&backends, &server);
 	if (!to)
 		return SLOW;
 	way.word = READ_ONCE(to->way.word);
@@ -228,9 +228,9 @@ static __always_inline int fast_forward(struct xdp_md *ctx, const struct fast *f
 	if (data)
 		fast_move(entry, is, seq + data);
 	if ((way.flags & MXLB_BACKEND_TUNNEL) || way.port % MXLB_MAX_PORTS != in)
-		return fast_hand_over(ctx, f, family, backend, in);
+		return fast_hand_over(ctx, f, family, server, in);
 	fast_hop(f, family, way.word);
-	fast_count(ctx, backend);
+	fast_count(ctx, server);
 	return XDP_TX;
 }
 

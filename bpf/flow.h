@@ -255,11 +255,11 @@ static __always_inline int flow_put(void *line, __u32 family, const struct flow_
 	return evicted;
 }
 
-static __always_inline __u64 flow_word(__u32 backend, const struct packet *p, __u16 epoch,
+static __always_inline __u64 flow_word(__u32 server, const struct packet *p, __u16 epoch,
 				       __u8 marks)
 {
 	union mxlb_entry e = {
-		.backend = backend,
+		.backend = server,
 		.epoch = epoch,
 		.seq = flow_behind(p),
 		.marks = marks,
@@ -312,10 +312,10 @@ static __always_inline __u64 flow_note(void *line, __u32 family, const struct pa
 /* Rule 2: whether the server to which this SYN was sent still accepts connections. */
 static __always_inline int flow_takes(struct packet *p)
 {
-	const struct mxlb_backend *backend = bpf_map_lookup_elem(&backends, &p->backend);
+	const struct mxlb_backend *server = bpf_map_lookup_elem(&backends, &p->server);
 
-	return backend && (READ_ONCE(backend->way.flags) &
-			   (MXLB_BACKEND_NEXT_HOP | MXLB_BACKEND_DOWN)) == MXLB_BACKEND_NEXT_HOP;
+	return server && (READ_ONCE(server->way.flags) &
+			  (MXLB_BACKEND_NEXT_HOP | MXLB_BACKEND_DOWN)) == MXLB_BACKEND_NEXT_HOP;
 }
 
 /* Rules 1 and 2. */
@@ -325,17 +325,17 @@ static __always_inline __u32 flow_syn(void *line, struct packet *p, __u32 family
 	union mxlb_note note = {.word = flow_note(line, family, p)};
 
 	p->result.kind = FLOW_SYN;
-	p->backend = 0;
+	p->server = 0;
 	if (note.word && note.expect == bpf_ntohl(p->seq) + 1) {
 		p->result.kind = FLOW_RETRANSMIT;
-		p->backend = note.backend;
+		p->server = note.backend;
 	} else if (own.word && !(own.marks & MXLB_MARK_CLOSED) &&
 		   flow_best_distance(p) <= FLOW_SAME) {
-		p->backend = own.backend;
+		p->server = own.backend;
 	}
-	if (p->backend && flow_takes(p)) {
+	if (p->server && flow_takes(p)) {
 		p->result.kind = FLOW_RETRANSMIT;
-		return p->backend;
+		return p->server;
 	}
 	note.backend = ring_place(p);
 	if (!note.backend)
@@ -416,7 +416,7 @@ static __always_inline __u32 flow_choose(void *line, struct packet *p, __u32 fam
 {
 	union mxlb_note note;
 	union mxlb_entry own;
-	__u32 backend;
+	__u32 server;
 
 	p->result.kind = FLOW_HIT;
 	p->result.put = 0;
@@ -424,8 +424,8 @@ static __always_inline __u32 flow_choose(void *line, struct packet *p, __u32 fam
 	flow_key_set(p, family);
 	flow_look(line, family, p);
 	if (tcp_is_syn(p->flags)) {
-		backend = flow_syn(line, p, family);
-		return backend && guard_admits(p) ? backend : 0;
+		server = flow_syn(line, p, family);
+		return server && guard_admits(p) ? server : 0;
 	}
 	note.word = flow_note(line, family, p);
 	own.word = READ_ONCE(p->best.entry.word);

@@ -22,16 +22,16 @@ static __always_inline int forward_l2(struct xdp_md *ctx, struct packet *p, unio
 }
 
 static __always_inline int forward(struct xdp_md *ctx, struct packet *p,
-				   const struct mxlb_backend *backend, int family)
+				   const struct mxlb_backend *server, int family)
 {
-	union mxlb_way way = {.word = READ_ONCE(backend->way.word)};
+	union mxlb_way way = {.word = READ_ONCE(server->way.word)};
 
 	if (!(way.flags & MXLB_BACKEND_NEXT_HOP))
 		return FATE_DROP(no_next_hop);
 	if ((way.flags & MXLB_BACKEND_TUNNEL) && p->from_tunnel) /* the peer might send it back */
 		return FATE_DROP(tunnel_loop);
 	if (way.flags & MXLB_BACKEND_TUNNEL)
-		return tunnel(ctx, p, backend, way, family);
+		return tunnel(ctx, p, server, way, family);
 	return forward_l2(ctx, p, way);
 }
 

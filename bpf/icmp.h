@@ -168,19 +168,19 @@ static __noinline int owner6(struct packet *p)
 /* Forwards an error about a segment of *p's flow to its server. */
 static __always_inline int relay(struct xdp_md *ctx, struct packet *p, const struct mxlb_vip *vip)
 {
-	const struct mxlb_backend *backend;
+	const struct mxlb_backend *server;
 
 	p->service = front_service(vip, p->dest);
 	if (p->service == NO_SERVICE)
 		return FATE_PASS(icmp_unknown);
-	p->backend = p->family == 4 ? owner4(p) : owner6(p);
-	backend = bpf_map_lookup_elem(&backends, &p->backend);
-	if (!p->backend || !backend)
+	p->server = p->family == 4 ? owner4(p) : owner6(p);
+	server = bpf_map_lookup_elem(&backends, &p->server);
+	if (!p->server || !server)
 		return FATE_PASS(icmp_unknown);
 	if (p->hops <= 1)
 		return FATE_DROP(ttl);
 	p->result.kind = FLOW_HIT;
-	return p->family == 4 ? forward(ctx, p, backend, 4) : forward(ctx, p, backend, 6);
+	return p->family == 4 ? forward(ctx, p, server, 4) : forward(ctx, p, server, 6);
 }
 
 /* Handles ICMP to a VIP. The parser has checked the IP header; p->tcp_at is the offset of the ICMP header. */

@@ -45,18 +45,18 @@ static __noinline int deliver_reset(struct xdp_md *ctx, struct packet *p)
 	return fate;
 }
 
-/* Forwards the packet to p->backend, which has been chosen. */
+/* Forwards the packet to p->server, which has been chosen. */
 static __always_inline int deliver(struct xdp_md *ctx, struct packet *p, int family)
 {
-	const struct mxlb_backend *backend = bpf_map_lookup_elem(&backends, &p->backend);
+	const struct mxlb_backend *server = bpf_map_lookup_elem(&backends, &p->server);
 	int fate;
 
-	if (!backend)
+	if (!server)
 		return FATE_DROP(error);
-	if ((READ_ONCE(backend->way.flags) & MXLB_BACKEND_RESET) &&
+	if ((READ_ONCE(server->way.flags) & MXLB_BACKEND_RESET) &&
 	    (p->result.kind == FLOW_HIT || p->result.kind == FLOW_PROMOTED))
 		return deliver_reset(ctx, p);
-	fate = forward(ctx, p, backend, family);
+	fate = forward(ctx, p, server, family);
 	return fate == FATE_DROP(tunnel_loop)
 		       ? reset_answer(ctx, p, MXLB_COUNT_tunnel_loop, LIMIT_RESETS)
 		       : fate;
@@ -85,8 +85,8 @@ static __always_inline int serve(struct xdp_md *ctx, struct packet *p, __u8 fami
 	line = flow_line(p, family);
 	if (!line)
 		return FATE_DROP(error);
-	p->backend = flow_choose(line, p, family);
-	return p->backend ? deliver(ctx, p, family) : nobody(ctx, p);
+	p->server = flow_choose(line, p, family);
+	return p->server ? deliver(ctx, p, family) : nobody(ctx, p);
 }
 
 /*

@@ -96,7 +96,7 @@ struct packet {
 
 	__u32 service;	  /* NO_SERVICE until it is known */
 	__u32 line;	  /* of the flow table */
-	__u32 backend;	  /* the chosen server; 0: none, .why has the reason */
+	__u32 server;	  /* the chosen server; 0: none, .why has the reason */
 	__u32 why;	  /* enum mxlb_ring_word, or WHY_SYN_LIMIT */
 	__u8 allowed;	  /* the source of this SYN is in the service's allow-list */
 	__u8 from_tunnel; /* a peer's outer header was removed; 0 again after the packet */

@@ -51,7 +51,7 @@ static __always_inline void count_traffic(const struct packet *p)
 	const struct flow_result *r = &p->result;
 	struct mxlb_traffic *t;
 
-	t = bpf_map_lookup_elem(&traffic, &p->backend);
+	t = bpf_map_lookup_elem(&traffic, &p->server);
 	if (!t)
 		return;
 	t->packets++;

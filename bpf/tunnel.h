@@ -231,12 +231,12 @@ static __always_inline void outer6_write(void *at, const void *source, const voi
 
 /* The families are constants, which gives one piece of code per pair with constant offsets. */
 static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
-				       const struct mxlb_backend *backend, union mxlb_way way,
+				       const struct mxlb_backend *server, union mxlb_way way,
 				       int inner, int outer)
 {
 	const __u32 head = outer == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 	const __u8 protocol = inner == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
-	__u32 len = packet_len(p), mtu = READ_ONCE(backend->mtu);
+	__u32 len = packet_len(p), mtu = READ_ONCE(server->mtu);
 	const void *source;
 	void *frame, *ip;
 
@@ -255,27 +255,26 @@ static __always_inline int tunnel_wrap(struct xdp_md *ctx, struct packet *p,
 	if (ip + (inner == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) >
 	    (void *)(long)ctx->data_end)
 		return FATE_DROP(error); /* the parser has checked the length */
-	source = backend->source[way.flags / MXLB_BACKEND_SOURCE_1 % 2];
+	source = server->source[way.flags / MXLB_BACKEND_SOURCE_1 % 2];
 	write_mac(frame + ETH_ALEN, load_mac(frame + head)); /* room for the outer header */
 	hop_take(ip, inner);
 	*(__be16 *)(frame + 2 * ETH_ALEN) = bpf_htons(outer == 4 ? ETH_P_IP : ETH_P_IPV6);
 	if (outer == 4)
-		outer4_write(frame + ETH_HLEN, source, backend->target,
+		outer4_write(frame + ETH_HLEN, source, server->target,
 			     inner == 4 ? bpf_htonl(IPV4_DONT_FRAGMENT) : p->fragments,
 			     inner_tos(ip, inner), len + head, protocol);
 	else
-		outer6_write(frame + ETH_HLEN, source, backend->target, p->hash >> 32,
+		outer6_write(frame + ETH_HLEN, source, server->target, p->hash >> 32,
 			     inner_tos(ip, inner), len, protocol);
 	return hop_leave(ctx, p, frame, way);
 }
 
 /* Sends the packet through the tunnel of `way`. */
 static __always_inline int tunnel(struct xdp_md *ctx, struct packet *p,
-				  const struct mxlb_backend *backend, union mxlb_way way,
-				  int family)
+				  const struct mxlb_backend *server, union mxlb_way way, int family)
 {
-	return backend->family == 4 ? tunnel_wrap(ctx, p, backend, way, family, 4)
-				    : tunnel_wrap(ctx, p, backend, way, family, 6);
+	return server->family == 4 ? tunnel_wrap(ctx, p, server, way, family, 4)
+				   : tunnel_wrap(ctx, p, server, way, family, 6);
 }
 
 #endif
