@@ -12,7 +12,7 @@ from lab import ROOT, command
 MAN = ROOT / "userspace/man"
 PAGES = sorted(MAN.iterdir())
 SECTIONS = {"top": "SECTIONS", "interface": "INTERFACES", "datapath": "DATAPATH", "control": "CONTROL", "probe": "PROBES",
-            "service": "SERVICES", "backend": "TIERS", "decap": "DECAP", "ha": "HA", "route": "ROUTE",
+            "service": "SERVICES", "server": "TIERS", "decap": "DECAP", "ha": "HA", "route": "ROUTE",
             "dns": "DNS", "zone_server": "SERVERS"}
 
 
@@ -134,7 +134,7 @@ def test_the_numbers_of_the_flow_rules_are_the_codes():
         return f"{n >> 20} MiB" if n >= 1 << 20 else f"{n >> 10} KiB" if n >= 1 << 12 else f"{n} bytes"
     for words in (f"upper {32 - defined['FLOW_UNIT_BITS']} bits of the sequence number", f"units of {1 << defined['FLOW_UNIT_BITS']} bytes",
                   f"Data within {reach('FLOW_MOVE')} of that point", f"set CLOSED only within {reach('FLOW_CLOSE')}",
-                  f"not used for {defined['EPOCHS_RESTING']} seconds rests: a segment more than {reach('FLOW_RESUME')} away",
+                  f"not used for {defined['EPOCHS_RESTING']} seconds rests", f"A segment more than {reach('FLOW_RESUME')} away",
                   f"the entry that lies within {reach('FLOW_SAME')} of it", f"A segment up to {defined['NOTE_REACH'] >> 10} KiB further on",
                   f"closed for {defined['EPOCHS_CLOSED']} seconds", f"unused for {defined['EPOCHS_OLD'] // 60} minutes",
                   f"used within {defined['EPOCHS_COUNTED'] // 60} minutes"):

@@ -16,7 +16,7 @@ from lab import ROOT, command
 SCHEMA = json.loads((ROOT / "userspace/etc/mxlb.schema.json").read_text())
 EXAMPLE = ROOT / "userspace/etc/mxlb.yaml"
 PLACES = {"top": SCHEMA, **{name: SCHEMA["properties"][name] for name in ("datapath", "control", "dns", "decap")},
-          **{name: SCHEMA["definitions"][name] for name in ("interface", "probe", "service", "backend")},
+          **{name: SCHEMA["definitions"][name] for name in ("interface", "probe", "service", "server")},
           "zone_server": SCHEMA["definitions"]["zoneServer"]}
 UNIT = ("conf", "confforeign", "confcert", "allow")
 # What mxlbd says of errors that the schema has to find, too.
