@@ -337,7 +337,7 @@ def test_without_mxlbd_it_checks_by_the_file(lab, balancer):
     found = examine(lab, *words, status=3)
     assert any(f[:2] == ("error", "mxlbd") and "does not answer" in f[2] for f in found), found
     assert ("error", "offloads") in {f[:2] for f in found}
-    assert ("not checked", "servers", "needs an mxlbd that answers") in found
+    assert ("not checked", "servers") in {f[:2] for f in found}
     assert ("error", "offloads") in {f[:2] for f in examine(lab, "-c", str(lab.config_file), status=1)}
     balancer.configure(replace={"probe: exo": "probe: eox"})
     assert any(f[:2] == ("error", "config-file") and "no probe is named eox" in f[2] for f in examine(lab, *words, status=3))
@@ -369,7 +369,7 @@ def test_without_root_the_checks_that_need_it_are_named(lab, balancer):
     balancer.wait_all_up()
     nobody = "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"
     found = examine(lab, user=nobody, status=1)
-    assert ("not checked", "servers", "needs an mxlbd that answers") in found
+    assert ("not checked", "servers") in {f[:2] for f in found}
     (lab.run / "mxlb.sock").chmod(0o666)
     found = examine(lab, user=nobody)
     assert {f[1] for f in found if f[2] == "needs root"} == {"bpf", "networkd", "processes", "wire"}

@@ -121,11 +121,11 @@ static void judge_tags(struct doctor *d, const char *name, long long vlan)
 		return;
 	doctor_find(
 		d, DOCTOR_ERROR,
-		json_sprintf("%s takes tags off before mxlb sees them: mail of VLAN %lld passes it "
-			     "by",
-			     name, vlan),
-		d->status ? json_string("mxlbd switches that off (rxvlan) and could not: its log "
-					"says why.")
+		json_sprintf(
+			"%s removes VLAN tags before mxlb sees the packets: mail of VLAN %lld is lost",
+			name, vlan),
+		d->status ? json_string("mxlbd could not switch that off (rxvlan): its log has "
+					"the reason.")
 			  : json_sprintf("mxlbd switches that off when it starts; or: ethtool -K "
 					 "%s rxvlan off",
 					 name));
@@ -250,7 +250,7 @@ static void judge_sight(struct doctor *d, const char *name)
 				"the kernel receives packets on %s that mxlb's program does not "
 				"see: mail is lost",
 				name),
-			json_string("Write mode: generic; dmesg may say what the driver did."));
+			json_string("Set mode: generic; dmesg may show what the driver did."));
 }
 
 static void check_sight(struct doctor *d)

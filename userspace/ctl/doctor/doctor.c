@@ -24,7 +24,7 @@ static const char *missing(const struct doctor *d, unsigned needs)
 	if ((needs & NEEDS_ROOT) && !d->root)
 		return "needs root";
 	if ((needs & NEEDS_STATUS) && !d->status)
-		return "needs an mxlbd that answers";
+		return "needs a running mxlbd";
 	if ((needs & NEEDS_CONFIG) && !d->config)
 		return d->ctl->file ? "needs a valid configuration"
 				    : "needs mxlbd, or a valid configuration (-c FILE)";

@@ -256,10 +256,9 @@ static void check_socket(struct doctor *d)
 	if (!d->status)
 		return;
 	if (stat(path, &st) || !S_ISSOCK(st.st_mode)) {
-		doctor_find(
-			d, DOCTOR_ERROR,
-			json_sprintf("%s, where mxlbd should listen, is not there any more", path),
-			json_string("Restart mxlbd (the datapath goes on)."));
+		doctor_find(d, DOCTOR_ERROR,
+			    json_sprintf("mxlbd's socket %s has been removed", path),
+			    json_string("Restart mxlbd (the datapath goes on)."));
 		return;
 	}
 	if (st.st_mode & S_IRWXO)
@@ -310,8 +309,9 @@ static void judge_bundle(struct doctor *d, const char *file)
 	else if (2 * expired > n)
 		doctor_find(
 			d, DOCTOR_ERROR,
-			json_sprintf("%u of the %u certificates in %s are of another time", expired,
-				     n, file),
+			json_sprintf(
+				"%u of the %u certificates in %s have expired or are not valid yet",
+				expired, n, file),
 			json_string(
 				"The clock is wrong, or the bundle is old: apt-get install --only-upgrade "
 				"ca-certificates"));

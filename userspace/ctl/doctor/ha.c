@@ -80,10 +80,12 @@ static void judge_route(struct doctor *d, const char *name, const json_t *servic
 		return;
 	if (is_advertised(d, name) && doctor_address(service, "address", &vip) &&
 	    !nl_host_route(&vip, table, &there) && !there)
-		doctor_find(d, DOCTOR_ERROR,
-			    json_sprintf("table %u has no route to the VIP of %s", table, name),
-			    json_sprintf("ip link show dev %s: a route goes with its interface.",
-					 field_text(service, "interface")));
+		doctor_find(
+			d, DOCTOR_ERROR,
+			json_sprintf("table %u has no route to the VIP of %s", table, name),
+			json_sprintf(
+				"Check the interface (ip link show dev %s): if it goes down, the kernel removes its routes.",
+				field_text(service, "interface")));
 	if (!doctor_runs_here("bird") && !doctor_runs_here("bgpd"))
 		doctor_find(
 			d, DOCTOR_WARNING,

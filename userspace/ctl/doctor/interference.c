@@ -182,16 +182,17 @@ static void check_networkd(struct doctor *d)
 	f = networkd_settings();
 	if (!f.rules && !f.routes)
 		return;
-	doctor_find(d, DOCTOR_WARNING,
-		    json_sprintf("systemd-networkd removes %s that it has not made: those of the "
-				 "probes need each time it is restarted or reloaded, until mxlbd "
-				 "restores them",
-				 f.rules && f.routes ? "policy rules and routes"
-				 : f.rules	     ? "policy rules"
-						     : "routes"),
-		    json_string("In /etc/systemd/networkd.conf.d/mxlb.conf: [Network], "
-				"ManageForeignRoutingPolicyRules=no, ManageForeignRoutes=no; then "
-				"systemctl restart systemd-networkd"));
+	doctor_find(
+		d, DOCTOR_WARNING,
+		json_sprintf(
+			"at each restart or reload, systemd-networkd removes %s that it did not "
+			"create, also those of the probes, until mxlbd restores them",
+			f.rules && f.routes ? "policy rules and routes"
+			: f.rules	    ? "policy rules"
+					    : "routes"),
+		json_string("In /etc/systemd/networkd.conf.d/mxlb.conf: [Network], "
+			    "ManageForeignRoutingPolicyRules=no, ManageForeignRoutes=no; then "
+			    "systemctl restart systemd-networkd"));
 }
 
 const struct doctor_check doctor_own_checks[] = {

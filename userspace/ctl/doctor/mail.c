@@ -72,8 +72,8 @@ static void judge_certificate(struct doctor *d, const struct ctl_found *f)
 		    json_sprintf("%s/%s: its certificate (%s) %s", field_text(f->service, "name"),
 				 field_text(f->server, "name"), field_text(tls, "subject"),
 				 days < 0 ? "has expired" : "expires within three weeks"),
-		    json_string("Renew it, and assign it to SMTP; same issuer and subject, or "
-				"tls-certificate-name changes."));
+		    json_string("Renew it with the same issuer and subject (else change "
+				"tls-certificate-name), and assign it to SMTP."));
 }
 
 static void check_certificates(struct doctor *d)

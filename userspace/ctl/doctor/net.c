@@ -46,8 +46,9 @@ static void judge_interface(struct doctor *d, const char *name)
 				"interface %s has an MTU of %u: senders' full-size packets (%d) do "
 				"not fit",
 				name, link.mtu, MTU_ETHERNET),
-			json_sprintf("ip link set %s mtu %d, unless the whole network is so.", name,
-				     MTU_ETHERNET));
+			json_sprintf(
+				"ip link set %s mtu %d, unless the whole network has this MTU.",
+				name, MTU_ETHERNET));
 }
 
 static void check_interfaces(struct doctor *d)
@@ -102,8 +103,10 @@ static void judge_mode(struct doctor *d, const char *name, const json_t *conf,
 	if (generic && !strcmp(wanted, "native"))
 		doctor_find(
 			d, DOCTOR_ERROR,
-			json_sprintf("%s runs XDP in generic mode, and native was asked for", name),
-			json_string("Restart mxlbd; if the driver can't, write mode: auto."));
+			json_sprintf("%s runs XDP in generic mode, although native is configured",
+				     name),
+			json_string(
+				"Restart mxlbd; if the driver has no native XDP, set mode: auto."));
 	else if (generic && strcmp(wanted, "generic"))
 		doctor_find(
 			d, DOCTOR_WARNING,
@@ -124,7 +127,7 @@ static void judge_xdp(struct doctor *d, const char *name, const json_t *conf,
 	if (link->xdp == XDP_ATTACHED_NONE && (d->status || ours))
 		doctor_find(d, DOCTOR_ERROR,
 			    json_sprintf("%s has no XDP program: no mail passes", name),
-			    json_string("Restart mxlbd: it attaches."));
+			    json_string("Restart mxlbd: it attaches the program."));
 	else if (link->xdp == XDP_ATTACHED_NONE)
 		doctor_find(d, DOCTOR_WARNING,
 			    json_sprintf("%s has no XDP program: mxlbd has not been started", name),

@@ -298,7 +298,7 @@ static void judge_claim(struct wire *w, const struct claim *c)
 		accuse(w, c, "a server uses this VIP as the source of its own connections",
 		       &c->called_by,
 		       json_string(
-			       "Replies to it would not arrive. On Windows: New-NetIPAddress -SkipAsSource $true. "
+			       "Replies to such connections do not arrive. On Windows: New-NetIPAddress -SkipAsSource $true. "
 			       "On Linux: keep the VIP on lo as /32, and do not set smtp_bind_address to it."));
 }
 
@@ -315,7 +315,8 @@ static void check_wire(struct doctor *d)
 	if (!w.n_ports)
 		doctor_find(
 			d, DOCTOR_NOT_CHECKED,
-			json_string("no interface that is there and not tagged can be listened on"),
+			json_string(
+				"could not listen on any interface (those with vlan are left out)"),
 			NULL);
 	for (int round = 1; round <= ROUNDS && w.n_ports; round++) {
 		ask_all(&w);
