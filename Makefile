@@ -308,7 +308,7 @@ fuzz-packet: $(B)/fuzz-packet
 
 # The benchmark: the datapath as it is shipped, and a kernel side of its own (root).
 BENCH = $(B)/tests/bench
-SRC_bench = $(patsubst %,tests/bench/%.c,bench sender subject rings report) $(SRC_util) $(SRC_core) $(SRC_net) $(SRC_datapath)
+SRC_bench = $(patsubst %,tests/bench/%.c,bench sender subject cpus rings report) $(SRC_util) $(SRC_core) $(SRC_net) $(SRC_datapath)
 $(BENCH)/bench.bpf.o: tests/bench/bench.bpf.c tests/bench/job.h $(wildcard include/mxlb/*.h)
 	@mkdir -p $(@D)
 	@echo "  BPF     $@"

@@ -43,8 +43,8 @@ const struct path paths[PATHS] = {
 	{"not_ours", "not ours", PATH_NOT_OURS, 6, 0, false},
 };
 const struct column columns[COLUMNS] = {
-	[COLUMN_PLAIN] = {"plain", false},
-	[COLUMN_APART] = {"apart", true},
+	[COLUMN_PLAIN] = {"plain", SENDER_PLAIN},
+	[COLUMN_APART] = {"apart", SENDER_APART},
 };
 
 struct bench {
@@ -95,7 +95,7 @@ static uint64_t on_path(const struct path *path, const struct subject_counts *be
 static double time_own(struct bench *b, const struct path *path, const struct column *column,
 		       enum path_kind kind)
 {
-	return sender_time(path, sender_own_target(kind, path->family), column->apart, b->flows,
+	return sender_time(path, sender_own_target(kind, path->family), column->sender, b->flows,
 			   b->packets);
 }
 
@@ -108,7 +108,7 @@ static double time_subject(struct bench *b, const struct path *path, const struc
 	double ns, share;
 
 	subject_count(dp, &before);
-	ns = sender_time(path, bpf_program__fd(dp->skel->progs.mxlb), column->apart, b->flows,
+	ns = sender_time(path, bpf_program__fd(dp->skel->progs.mxlb), column->sender, b->flows,
 			 b->packets);
 	subject_count(dp, &after);
 	if (ns < 0)
@@ -276,8 +276,10 @@ int main(int argc, char **argv)
 	log_init("bench", LOG_LEVEL_WARN);
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
+	err = r.instruction_ns ? 0 : cpus_measure(&r); /* an emulated CPU is the only one */
 	stay_on_one_cpu();
-	err = measure_all(&r);
+	if (!err)
+		err = measure_all(&r);
 	if (err) {
 		fprintf(stderr, "bench: %s\n", strerror(-err));
 		return 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * make bench: the cost of a packet. bench.c measures, sender.c sends the packets, subject.c holds the program under
- * test, rings.c times the ring and sums the maps, report.c prints. The only assertion is that a measured packet took
+ * test, cpus.c uses two CPUs at the same time, rings.c times the ring and sums the maps, report.c prints. The only assertion is that a measured packet took
  * the path that it is named after.
  */
 #ifndef BENCH_H
@@ -50,7 +50,7 @@ enum { COLUMN_PLAIN, COLUMN_APART, COLUMNS };
 
 struct column {
 	const char *name;
-	bool apart;
+	unsigned sender; /* enum sender */
 };
 extern const struct column columns[COLUMNS];
 
@@ -72,8 +72,17 @@ struct ring_time {
 	double build_ms, apply_ms; /* maglev_fill(); datapath_apply(), which calls it */
 };
 
+/* ns a packet including the wrapper, which two CPUs slow down as well: the least of some rounds. */
+struct cpus_time {
+	const char *text;
+	double alone, own,
+		same; /* one CPU; two, each with a flow of its own; two with the same flow */
+};
+#define CPUS_PATHS 4
+
 struct bench_results {
-	unsigned rounds, packets, steps; /* steps: of flows_steps, from the first */
+	unsigned rounds, packets, steps;   /* steps: of flows_steps, from the first */
+	struct cpus_time cpus[CPUS_PATHS]; /* .text is NULL: there is one CPU only */
 	/* How far the clock of an emulated CPU moves with each instruction; 0: it is real, and the unit is ns. */
 	unsigned instruction_ns;
 	struct cost cost[PATHS][FLOWS_STEPS][COLUMNS];
@@ -83,13 +92,26 @@ struct bench_results {
 
 /* sender.c: the benchmark's kernel side. */
 
+enum sender {
+	SENDER_PLAIN,
+	SENDER_APART,  /* with a barrier between packets, see bench.bpf.c */
+	SENDER_BESIDE, /* for a second CPU, while another uses the first */
+	SENDERS
+};
+
 int sender_open(uint32_t flows); /* 0 or -errno */
 void sender_close(void);
 /* The fd of a program of the benchmark itself. family: of the packets. */
 int sender_own_target(enum path_kind kind, int family);
 /* ns per packet including the wrapper, or -errno as a number. */
-double sender_time(const struct path *path, int target_fd, bool apart, uint32_t flows,
+double sender_time(const struct path *path, int target_fd, enum sender from, uint32_t flows,
 		   unsigned packets);
+/*
+ * Two CPUs at the same time: one sends packets of flow 0, the other of this one. .ns: the mean of both, including the wrapper;
+ * .both: the share of the time in which both ran. Pins the calling thread to the second CPU. 0 or -errno.
+ */
+int sender_time_two(const struct path *path, int target_fd, const int cpus[2], uint32_t other,
+		    unsigned packets, double *ns, double *both);
 /* Sends SYN and ACK of each flow. Returns 0 or -errno. */
 int sender_walk(int family, int target_fd, uint32_t flows);
 
@@ -125,6 +147,9 @@ struct subject_counts {
 	uint64_t not_ours;
 };
 void subject_count(struct datapath *dp, struct subject_counts *out);
+
+/* cpus.c. 0 or -errno. */
+int cpus_measure(struct bench_results *r);
 
 /* rings.c. 0 or -errno. */
 int rings_measure(struct bench_results *r);

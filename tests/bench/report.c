@@ -115,6 +115,29 @@ static void print_shares(const struct bench_results *r, FILE *to)
 	}
 }
 
+/* 0: they never ran at the same time for long enough. */
+static void print_two(double ns, double alone, FILE *to)
+{
+	if (ns)
+		fprintf(to, "%13.1f (%.2f x)", ns, ns / alone);
+	else
+		fprintf(to, "%22s", "machine busy");
+}
+
+static void print_cpus(const struct bench_results *r, FILE *to)
+{
+	if (!r->cpus[0].text)
+		return;
+	fprintf(to, "%-32s%10s%22s%22s\n", "ns a packet with the loop, IPv4", "one CPU",
+		"two, a flow each", "two, one flow");
+	for (const struct cpus_time *t = r->cpus; t < r->cpus + CPUS_PATHS; t++) {
+		fprintf(to, "%-32s%10.1f", t->text, t->alone);
+		print_two(t->own, t->alone, to);
+		print_two(t->same, t->alone, to);
+		fputc('\n', to);
+	}
+}
+
 void report_table(const struct bench_results *r, FILE *to)
 {
 	struct goal goals[GOALS_MAX];
@@ -122,6 +145,7 @@ void report_table(const struct bench_results *r, FILE *to)
 
 	print_costs(r, to);
 	print_shares(r, to);
+	print_cpus(r, to);
 	for (unsigned i = 0; i < RING_STEPS && !r->instruction_ns; i++)
 		fprintf(to, "ring of %4u servers: %.2f ms to build, %.2f ms to build and publish\n",
 			r->ring[i].servers, r->ring[i].build_ms, r->ring[i].apply_ms);
@@ -168,6 +192,17 @@ static json_t *rings_json(const struct bench_results *r)
 	return all;
 }
 
+static json_t *cpus_json(const struct bench_results *r)
+{
+	json_t *all = json_array();
+
+	for (const struct cpus_time *t = r->cpus; t < r->cpus + CPUS_PATHS && t->text; t++)
+		json_array_append_new(all,
+				      json_pack("{ss sf sf sf}", "path", t->text, "alone", t->alone,
+						"two_flows", t->own, "one_flow", t->same));
+	return all;
+}
+
 static json_t *goals_json(const struct bench_results *r)
 {
 	struct goal goals[GOALS_MAX];
@@ -189,10 +224,10 @@ int report_json(const struct bench_results *r, const char *file)
 	int err;
 
 	uname(&u);
-	all = json_pack("{ss ss si si so so so sI}", "version", MXLB_VERSION, "kernel", u.release,
-			"rounds", (int)r->rounds, "packets", (int)r->packets, "costs",
-			costs_json(r), "rings", rings_json(r), "goals", goals_json(r), "map_bytes",
-			(json_int_t)r->map_bytes);
+	all = json_pack("{ss ss si si so so so so sI}", "version", MXLB_VERSION, "kernel",
+			u.release, "rounds", (int)r->rounds, "packets", (int)r->packets, "costs",
+			costs_json(r), "rings", rings_json(r), "cpus", cpus_json(r), "goals",
+			goals_json(r), "map_bytes", (json_int_t)r->map_bytes);
 	err = json_dump_file(all, file, JSON_INDENT(1));
 	json_decref(all);
 	if (err)

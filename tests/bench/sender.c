@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* The benchmark's kernel side: fills the jobs, sends the packets, holds the kernel's LRU hashes. */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include "bench.h"
 #include "bench.skel.h"
 
-static struct bench_bpf *senders[2]; /* [1]: with a barrier between packets, see bench.bpf.c */
+static struct bench_bpf *senders[SENDERS];
 
 /* A packet to the VIP or the address next to it, with data unless it is a SYN. */
 static void header_fill(uint8_t *h, const struct path *path)
@@ -90,16 +92,86 @@ int sender_own_target(enum path_kind kind, int family)
 	return bpf_program__fd(of[kind]);
 }
 
-double sender_time(const struct path *path, int target_fd, bool apart, uint32_t flows,
+double sender_time(const struct path *path, int target_fd, enum sender from, uint32_t flows,
 		   unsigned packets)
 {
-	struct bench_job *job = &senders[apart]->bss->job;
+	struct bench_job *job = &senders[from]->bss->job;
 	int err;
 
 	job_fill(job, path, flows);
 	job->packets = packets;
-	err = run(senders[apart], target_fd, path->family);
+	err = run(senders[from], target_fd, path->family);
 	return err ? err : (double)(job->end_ns - job->start_ns) / packets;
+}
+
+/* What one CPU sends while another does the same. */
+struct side {
+	struct bench_bpf *sender;
+	pthread_t thread;
+	pthread_barrier_t *start;
+	int cpu, target_fd, family, err;
+};
+
+static void *side_run(void *ctx)
+{
+	struct side *s = ctx;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(s->cpu, &one);
+	s->err = -pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+	pthread_barrier_wait(s->start);
+	if (!s->err)
+		s->err = run(s->sender, s->target_fd, s->family);
+	return NULL;
+}
+
+/* The share of the longer run's time in which both ran. */
+static double overlap(const struct bench_job *a, const struct bench_job *b)
+{
+	uint64_t begin = a->start_ns > b->start_ns ? a->start_ns : b->start_ns;
+	uint64_t end = a->end_ns < b->end_ns ? a->end_ns : b->end_ns;
+	uint64_t la = a->end_ns - a->start_ns, lb = b->end_ns - b->start_ns;
+
+	return end > begin ? (double)(end - begin) / (la > lb ? la : lb) : 0;
+}
+
+int sender_time_two(const struct path *path, int target_fd, const int cpus[2], uint32_t other,
+		    unsigned packets, double *ns, double *both)
+{
+	struct bench_job *jobs[] = {&senders[SENDER_PLAIN]->bss->job,
+				    &senders[SENDER_BESIDE]->bss->job};
+	pthread_barrier_t start;
+	struct side sides[2];
+	int err;
+
+	err = -pthread_barrier_init(&start, NULL, 2);
+	for (int i = 0; i < 2 && !err; i++) {
+		sides[i] = (struct side){.sender = senders[i ? SENDER_BESIDE : SENDER_PLAIN],
+					 .start = &start,
+					 .cpu = cpus[i],
+					 .target_fd = target_fd,
+					 .family = path->family};
+		job_fill(jobs[i], path, 1);
+		jobs[i]->first += i ? other : 0;
+		jobs[i]->packets = packets;
+	}
+	if (err)
+		return err;
+	err = -pthread_create(&sides[0].thread, NULL, side_run, &sides[0]);
+	if (err)
+		return err;
+	sides[1].thread = pthread_self();
+	side_run(&sides[1]);
+	pthread_join(sides[0].thread, NULL);
+	pthread_barrier_destroy(&start);
+	err = sides[0].err ?: sides[1].err;
+	if (err)
+		return err;
+	*both = overlap(jobs[0], jobs[1]);
+	*ns = (double)(jobs[0]->end_ns - jobs[0]->start_ns + jobs[1]->end_ns - jobs[1]->start_ns) /
+	      2 / packets;
+	return 0;
 }
 
 int sender_walk(int family, int target_fd, uint32_t flows)
@@ -133,13 +205,13 @@ static int lru_fill(uint32_t flows)
 	return 0;
 }
 
-/* Room for twice as many flows in the LRU hashes, so that they evict none. */
-static int size_maps(bool apart, uint32_t flows)
+/* Room for twice as many flows in the LRU hashes, so that they evict none. The first sender's hashes are those of all. */
+static int size_maps(enum sender which, uint32_t flows)
 {
-	struct bench_bpf *own = senders[apart], *first = senders[0];
+	struct bench_bpf *own = senders[which], *first = senders[SENDER_PLAIN];
 	uint32_t room = flows < 512 ? 1024 : 2 * flows;
 
-	if (!apart)
+	if (which == SENDER_PLAIN)
 		return bpf_map__set_max_entries(own->maps.lru4, room)
 			       ?: bpf_map__set_max_entries(own->maps.lru6, room);
 	return bpf_map__reuse_fd(own->maps.lru4, bpf_map__fd(first->maps.lru4)) ?:
@@ -148,34 +220,34 @@ static int size_maps(bool apart, uint32_t flows)
 	       bpf_map__reuse_fd(own->maps.fresh6, bpf_map__fd(first->maps.fresh6));
 }
 
-static int load(bool apart, uint32_t flows)
+static int load(enum sender which, uint32_t flows)
 {
-	struct bench_bpf *sender = senders[apart] = bench_bpf__open();
-	cap_t before = apart ? subject_caps(false) : NULL;
+	struct bench_bpf *sender = senders[which] = bench_bpf__open();
+	cap_t before = which == SENDER_APART ? subject_caps(false) : NULL;
 	int err;
 
-	if (!sender || (apart && !before))
+	if (!sender || (which == SENDER_APART && !before))
 		return -errno;
-	err = size_maps(apart, flows);
+	err = size_maps(which, flows);
 	if (!err)
 		err = bench_bpf__load(sender);
-	if (apart)
+	if (before)
 		err = subject_caps_back(before) ? -EPERM : err;
 	return err;
 }
 
 int sender_open(uint32_t flows)
 {
-	int err = load(false, flows);
+	int err = 0;
 
-	if (!err)
-		err = load(true, flows);
+	for (unsigned i = 0; i < SENDERS && !err; i++)
+		err = load(i, flows);
 	return err ? err : lru_fill(flows);
 }
 
 void sender_close(void)
 {
-	for (int i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < SENDERS; i++) {
 		bench_bpf__destroy(senders[i]);
 		senders[i] = NULL;
 	}
