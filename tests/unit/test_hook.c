@@ -183,14 +183,15 @@ static void run_until_ended(struct ev_loop *loop, struct messenger *m, uint64_t 
 
 static void how_the_last_run_ended_is_known_until_another_program_is_set(void **state)
 {
+	/* in the output of ls, the path before its name depends on its version */
 	static const struct {
-		const char *command, *last;
+		const char *command, *status, *output;
 		bool failed;
 	} rows[] = {
-		{"/bin/true", "exit 0", false},
-		{"/bin/false", "exit 1", true},
-		{"/no/such/program", ": /no/such/program: No such file or directory", true},
-		{"/bin/ls /no/such/file", "exit 2: /bin/ls: cannot access '/no/such/file': ", true},
+		{"/bin/true", "exit 0", "", false},
+		{"/bin/false", "exit 1", "", true},
+		{"/no/such/program", "exit 1", "program: No such file or directory", true},
+		{"/bin/ls /no/such/file", "exit 2: ", "ls: cannot access '/no/such/file': ", true},
 	};
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	const struct notify_state *s;
@@ -208,7 +209,8 @@ static void how_the_last_run_ended_is_known_until_another_program_is_set(void **
 		assert_false(s->last_failed);
 		tell(m);
 		run_until_ended(loop, m, events.next_seq - 1);
-		if (!strstr(s->last, rows[i].last))
+		if (strncmp(s->last, rows[i].status, strlen(rows[i].status)) != 0 ||
+		    !strstr(s->last, rows[i].output))
 			fail_msg("%s: \"%s\"", rows[i].command, s->last);
 		assert_int_equal(s->last_failed, rows[i].failed);
 	}
