@@ -4,23 +4,22 @@
     tests/run kernels FOLDER [boot|refusals|KERNEL[:short|:load]]...
 
 FOLDER is what `make kernels-build` has made; KERNEL:load runs only tests/kernels/load.sh, for which `make` is enough. boot: tests/kernels/booted; refusals: REFUSALS. Without words: all of KERNELS, and
-REFUSALS. MXLB_VMS: the number of kernels that run at the same time (default: 1).
+REFUSALS. MXLB_VMS: the number of VMs that run at the same time (default: 1).
 """
 import os
 import re
 import subprocess
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from vmboot import Booted
+
 ROOT = Path(__file__).resolve().parents[2]
 VM = str(ROOT / "scripts/vm")
 NO_SOURCE = 3  # exit status of scripts/vm: this machine has no registry
 KERNELS = ("6.1", "6.1-cloud", "6.12", "sid")
-
-BOOTED = ("linux-image-cloud-amd64", "systemd-sysv", "dbus", "ca-certificates")
 
 # Kernels that mxlb must refuse, or whose command line hides what the tests look for.
 # What is shown, kernel, its command line, what runs, and what its output must match.
@@ -118,10 +117,30 @@ def run_kernel(tally, folder, word):
     return results.release, root, unit, size, compiled, f"{boot.seconds:.0f}"
 
 
+def run_booted(tally, folder):
+    results = Results(tally, "boot")
+    try:
+        with Booted(ROOT / folder) as booted:
+            boot = Boot(*booted.words)
+            for line in boot.lines():
+                shown = booted.answer(line)
+                with ONE_AT_A_TIME:
+                    results.read(shown)
+    except subprocess.SubprocessError as failure:
+        return tally.fail("boot", str(failure))
+    with ONE_AT_A_TIME:
+        print(f"boot: {boot.seconds:.0f} s, {boot.cpu_s:.0f} s of CPU time")
+        if boot.status:
+            tally.fail("boot", f"did not come to an end, exit status {boot.status}")
+    return None
+
+
 def run_kernels(tally, folder, words):
     """Returns the rows of the table."""
+    def run(word):
+        return run_booted(tally, folder) if word == "boot" else run_kernel(tally, folder, word)
     with ThreadPoolExecutor(int(os.environ.get("MXLB_VMS", "1"))) as pool:
-        return list(pool.map(lambda word: run_kernel(tally, folder, word), words))
+        return list(pool.map(run, words))
 
 
 def run_refusal(tally, folder, what, kernel, append, command, expected):
@@ -136,31 +155,10 @@ def run_refusal(tally, folder, what, kernel, append, command, expected):
         tally.fail(f"{kernel}: {what}", "see above")
 
 
-def run_booted(tally, folder):
-    """Runs tests/kernels/booted on a Debian of its own."""
-    deb, = (ROOT / folder / "deb").glob("mxlb_*.deb")
-    with tempfile.TemporaryDirectory(prefix="mxlb-boot.") as system:
-        subprocess.run([ROOT / "scripts/debian-root", "bookworm", system, *BOOTED, *depends(deb)], check=True)
-        results, boot = Results(tally, "boot"), Boot("--boot", system, f"tests/kernels/booted {deb}")
-        for line in boot.lines():
-            results.read(line)
-    print(f"boot: {boot.seconds:.0f} s")
-    if boot.status:
-        tally.fail("boot", f"did not come to an end, exit status {boot.status}")
-
-
-def depends(deb):
-    """The names of the packages; of alternatives the first."""
-    listed = subprocess.run(["dpkg-deb", "-f", str(deb), "Depends"], capture_output=True, text=True, check=True).stdout
-    return sorted(re.match(r"\s*([\w.+-]+)", each)[1] for each in listed.split(","))
-
-
 def kernels(tally, words):
     folder, *names = words
     names = names or [*KERNELS, "refusals"]
-    if "boot" in names:
-        run_booted(tally, folder)
-    rows = run_kernels(tally, folder, [word for word in names if word not in ("boot", "refusals")])
+    rows = run_kernels(tally, folder, [word for word in names if word != "refusals"])
     for refusal in REFUSALS if "refusals" in names else ():
         run_refusal(tally, folder, *refusal)
     if not any(rows):
