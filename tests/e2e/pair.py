@@ -223,8 +223,8 @@ class Pair(Boxes):
         wait_until(self["lb"].is_active, START_S, lambda: f"lb is active\n{self['lb'].log()}")
         self["lb-b"].start_keepalived()
         wait_until(lambda: self["lb-b"].ha()["source"] == "keepalived", START_S, "lb-b hears keepalived")
-        wait_until(lambda: self["lb"].priority() == 10 and self["lb-b"].priority() == 0, START_S, "both are without a fault")
-        assert self.active() == ["lb"]
+        wait_until(lambda: self["lb"].priority() == 10 and self["lb-b"].priority() == 0 and self.active() == ["lb"], START_S,
+                   "both are without a fault, and lb is active")
 
 
 class Router:
