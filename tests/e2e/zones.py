@@ -162,7 +162,7 @@ class Site:
         self.dns.change(RECORDS)
         for service in SERVICES:
             self.wait(service, lambda: f"only 3 of {n} " in self.zone(service)["why"], "the way back is held")
-            assert not self.balancer.ask(f"zone {service} accept").strip()
+            assert self.balancer.ask(f"zone {service} accept").startswith("Accepted: ")
 
     def is_settled(self, service):
         return set(self.exchangers(service)) == set(SERVERS) and self.state(service) == "current" and not self.zone(service)["differs"]
@@ -196,7 +196,7 @@ class Site:
         with Mail(self.lab, address) as traffic:
             yield traffic
         refused = [a for a in traffic.attempts() if not a.server]
-        assert refused == [], f"{len(refused)} of {len(traffic.attempts())} connections"
+        assert refused == [], f"{len(refused)} of {len(traffic.attempts())} connections: {refused[:3]}"
 
 
 @contextmanager

@@ -16,14 +16,32 @@ static json_t *addresses(const struct zone_exchanger *e)
 	return list;
 }
 
+/* Does mail go to one of its addresses? */
+static bool is_used(const struct zone_map *map, const struct zone_exchanger *e,
+		    const struct zone_server_conf *fixed)
+{
+	for (unsigned i = 0; i < map->n; i++) {
+		const struct addr *a = &map->servers[i].address;
+
+		if (fixed && addr_equal(a, &fixed->address))
+			return true;
+		for (unsigned k = 0; k < e->n; k++)
+			if (addr_equal(a, &e->addresses[k].addr))
+				return true;
+	}
+	return false;
+}
+
 static json_t *exchanger(const struct zone *z, const struct zone_conf *conf,
-			 const struct zone_exchanger *e, const char *unmapped)
+			 const struct zone_map *map, const struct zone_exchanger *e,
+			 const char *unmapped)
 {
 	const struct zone_exchanger *in_zone = zone_find(&z->answer, e->name);
 	const struct zone_server_conf *fixed = zone_server_conf(conf, e->name);
 	char text[ADDR_TEXT_SIZE];
 
-	return json_pack("{s:o, s:o, s:i, s:o, s:o, s:b, s:s, s:o}", "configured",
+	return json_pack("{s:b, s:o, s:o, s:i, s:o, s:o, s:b, s:s, s:o}", "used",
+			 is_used(map, e, fixed), "configured",
 			 fixed && !addr_is_zero(&fixed->address)
 				 ? json_string(addr_text(&fixed->address, text))
 				 : json_null(),
@@ -41,12 +59,12 @@ static json_t *exchangers(const struct zone *z, const struct zone_conf *conf,
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < z->in_force.n; i++)
-		json_array_append_new(list,
-				      exchanger(z, conf, &z->in_force.list[i], map->unmapped[i]));
+		json_array_append_new(
+			list, exchanger(z, conf, map, &z->in_force.list[i], map->unmapped[i]));
 	for (unsigned i = 0; z->has_answer && i < z->answer.n; i++)
 		if (!zone_find(&z->in_force, z->answer.list[i].name))
-			json_array_append_new(
-				list, exchanger(z, conf, &z->answer.list[i], "not in force yet"));
+			json_array_append_new(list, exchanger(z, conf, map, &z->answer.list[i],
+							      "not in force yet"));
 	return list;
 }
 
@@ -151,6 +169,20 @@ void zone_show(struct request *r)
 	buf_append(r->out, "\n", 1);
 }
 
+static void tell_accepted(struct request *r)
+{
+	struct control_info info = request_info(r);
+	const struct config *c = r->env->model->config;
+
+	for (unsigned i = 0; info.zones && i < c->n_services; i++)
+		if (!strcmp(c->services[i].name, r->args[0]) && info.zones->zones[i])
+			buf_printf(r->out, "Accepted%s: %s\n",
+				   info.zones->unapplied ? ", but not applied yet (see the log)"
+							 : "",
+				   *info.zones->zones[i]->why ? info.zones->zones[i]->why
+							      : "no server changes");
+}
+
 void zone_set(struct request *r)
 {
 	const struct control_callbacks *cb = &r->env->cb;
@@ -170,4 +202,6 @@ void zone_set(struct request *r)
 			      r->args[0]);
 	else if (err)
 		command_error(r, "Nothing is held back of the zone of service %s.\n", r->args[0]);
+	else if (!read)
+		tell_accepted(r);
 }

@@ -31,7 +31,9 @@ static void print_exchanger(const json_t *e, bool answered)
 		printf("  an alias (RFC 2181 section 10.3)");
 	putchar('\n');
 	if (json_is_string(json_object_get(e, "unmapped")))
-		printf("         not used: %s\n", field_text(e, "unmapped"));
+		printf("         %s: %s\n",
+		       json_is_true(json_object_get(e, "used")) ? "note" : "not used",
+		       field_text(e, "unmapped"));
 }
 
 static void print_tlsa(const json_t *t)
@@ -112,6 +114,20 @@ static enum ctl_exit print_zones(const struct ctl *ctl, json_t *all)
 	return differs ? CTL_REFUSED : CTL_DONE;
 }
 
+static enum ctl_exit print_accepted(const struct ctl *ctl, const char *reply)
+{
+	json_t *result;
+
+	if (!ctl->json) {
+		fputs(reply, stdout);
+		return CTL_DONE;
+	}
+	result = json_pack("{s:s, s:s%}", "result", "done", "text", reply, strcspn(reply, "\n"));
+	ctl_print_json(result);
+	json_decref(result);
+	return CTL_DONE;
+}
+
 static enum ctl_exit zone_send(const struct ctl *ctl, const char *service, const char *word)
 {
 	char command[256];
@@ -121,7 +137,8 @@ static enum ctl_exit zone_send(const struct ctl *ctl, const char *service, const
 	snprintf(command, sizeof(command), "zone %.200s %s", service, word);
 	rc = link_ask(ctl->socket, command, &reply);
 	if (!rc && reply.len)
-		rc = ctl_refused(ctl, reply.data);
+		rc = strncmp(reply.data, "Accepted", 8) ? ctl_refused(ctl, reply.data)
+							: print_accepted(ctl, reply.data);
 	buf_free(&reply);
 	return rc;
 }
