@@ -70,20 +70,24 @@ def last_event(balancer):
 
 
 @contextmanager
-def no_descriptors(balancer):
-    """Sets the limit to the lowest free number, so that mxlbd can open nothing."""
+def descriptors_limited(balancer, limit):
     pid = balancer.process.pid
-    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
     limits = Path(f"/proc/{pid}/limits").read_text()
     soft, hard = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()
     owner = os.stat(f"/proc/{pid}")
 
-    def set_limit(limit):  # only the same user may
-        command("prlimit", "--pid", str(pid), f"--nofile={limit}:{hard}", user=owner.st_uid, group=owner.st_gid)
+    def set_limit(n):  # only the same user may
+        command("prlimit", "--pid", str(pid), f"--nofile={n}:{hard}", user=owner.st_uid, group=owner.st_gid)
 
-    set_limit(next(n for n in range(int(soft)) if n not in used))
+    set_limit(limit)
     yield
     set_limit(soft)
+
+
+def no_descriptors(balancer):
+    """The limit is the lowest free number, so that mxlbd can open nothing."""
+    used = {int(name) for name in os.listdir(f"/proc/{balancer.process.pid}/fd")}
+    return descriptors_limited(balancer, next(n for n in range(1 << 20) if n not in used))
 
 
 @contextmanager

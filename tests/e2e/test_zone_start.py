@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from lab import OXFORD, SERVERS, Balancer, children, wait_until
-from zones import ARTICLE, RECORDS, Site, Zone
+from zones import ARTICLE, RECORDS, SERVICES, Site, Zone, zone_of
 
+HOUR_S = 120
 PUBLIC = ["hybrid MX 10 oxford-a.hybrid", "hybrid MX 10 oxford-b.hybrid", "hybrid MX 20 nuneaton.hybrid",
           *(f"{name}.hybrid {of}" for name in SERVERS for of in ("A 203.0.113.25", "AAAA 2001:db8:113::25"))]
 
@@ -27,6 +28,7 @@ def site(lab, dns):
     dns.trust()
     dns.resolver(True)
     dns.change(RECORDS)
+    dns.forget()
     one = Site(lab, dns, Balancer(lab))
     one.balancer.configure()
     yield one
@@ -35,7 +37,7 @@ def site(lab, dns):
 
 
 def test_with_dead_dns_the_last_good_set_stays_also_over_a_restart(site, measured):
-    """By refresh-min 1 s instead of 30 s: 10 s stand for 5 min, in which the waits between attempts have long been the longest."""
+    """By refresh-min 1 s instead of 30 s: 120 s stand for an hour. All times of core/zone.c are multiples of refresh-min."""
     site.begin()
     with site.mail() as traffic:
         traffic.wait_seen(OXFORD)
@@ -43,7 +45,7 @@ def test_with_dead_dns_the_last_good_set_stays_also_over_a_restart(site, measure
         site.wait_state("kept")
         since = time.monotonic()
         assert "kept" in site.lab("ctl", "zone", status=1), "the set in force differs from the zone"
-        wait_until(lambda: time.monotonic() - since > 4, 30, "it is dead for a while")
+        wait_until(lambda: time.monotonic() - since > HOUR_S / 2, HOUR_S, "it is dead for half an hour")
         assert site.balancer.stop() == 0
         site.balancer.start()
         site.balancer.wait_all_up()
@@ -51,11 +53,16 @@ def test_with_dead_dns_the_last_good_set_stays_also_over_a_restart(site, measure
         traffic.wait_seen(OXFORD)
         site.wait_state("kept")
         assert site.zone()["answered"] is None and site.zone()["in_force_at"]
-        wait_until(lambda: time.monotonic() - since > 10, 30, "it is dead for a while")
+        wait_until(lambda: time.monotonic() - since > HOUR_S, HOUR_S, "it is dead for an hour")
+        traffic.wait_seen(OXFORD)
+        said = site.said("from=")
+        assert all(set(site.tiers(s)) == set(ARTICLE) for s in SERVICES) and len(said) <= 2, said
         site.dns.resolver(True)
         site.wait_state("current")
     assert site.tiers() == ARTICLE
-    measured(f"DNS was dead for {time.monotonic() - since:.0f} s (refresh-min 1 s) with a restart in between")
+    lasted = time.monotonic() - since
+    measured(f"DNS was dead for {lasted:.0f} s, {lasted / 2:.0f} min at refresh-min 30 s, with a restart in between: "
+             f"{len(traffic.attempts())} connections, all greeted")
 
 
 def test_without_dns_and_without_a_stored_set_mxlbd_runs_and_waits(site):
@@ -93,24 +100,57 @@ def test_a_zone_whose_names_are_the_vip_gives_order_and_the_configuration_addres
     assert site.tiers("hybrid-mail6") == {}
 
 
-def test_a_change_from_tiers_to_a_zone_that_gives_no_server_is_held(site):
-    """Every exchanger resolves to the VIP. Mail goes on by the servers that the tiers had."""
-    site.dns.change(PUBLIC)
-    site.dns.forget()
+def tiers_then_zone(site):
+    """mxlbd runs with tiers; the file has `mx` for the next reload."""
     by_zone = site.lab.config_file.read_text()
     tiers = "\n".join(f"      {preference}:\n" + "\n".join(f"        {name}: {{address: 203.0.113.{11 + SERVERS.index(name)}}}" for name in names)
                       for preference, names in ARTICLE.items())
     site.lab.config_file.write_text(by_zone.replace("    mx: hybrid.example.net", f"    tiers:\n{tiers}", 1))
     site.balancer.start()
     site.balancer.wait_for({name: "up" for name in SERVERS}, 30)
+    site.lab.config_file.write_text(by_zone)
+
+
+def test_a_change_from_tiers_to_a_zone_that_gives_no_server_is_held(site):
+    """Every exchanger resolves to the VIP. Mail goes on by the servers that the tiers had."""
+    site.dns.change(PUBLIC)
+    site.dns.forget()
+    tiers_then_zone(site)
     with site.mail() as traffic:
         traffic.wait_seen(OXFORD)
-        site.lab.config_file.write_text(by_zone)
         site.lab("ctl", "reload")
         site.wait_state("held", ["hybrid-mail"])
         assert "no exchanger has an address that can be used" in site.lab("ctl", "zone", "hybrid-mail", status=1)
         assert site.tiers() == ARTICLE
         traffic.wait_seen(OXFORD)
+        restart_as_before(site)
+        traffic.wait_seen(OXFORD)
+
+
+def test_a_first_set_without_a_server_that_takes_mail_is_held_also_over_a_restart(site):
+    """The zone has other servers than the tiers, and there is nothing at their addresses."""
+    site.dns.change(zone_of(("oxford-a", 10, 16), ("oxford-b", 10, 17), ("nuneaton", 20, 18)))
+    site.dns.forget()
+    tiers_then_zone(site)
+    with site.mail() as traffic:
+        site.lab("ctl", "reload")
+        site.wait_state("held", ["hybrid-mail"])
+        assert "none of the 2 servers that take mail now would be left" in site.zone()["why"]
+        restart_as_before(site)
+        traffic.wait_seen(OXFORD)
+    site.lab("ctl", "zone", "hybrid-mail", "accept")
+    site.wait("hybrid-mail", lambda: site.balancer.backend("oxford-a")["address"] == "203.0.113.16", "the zone's servers")
+
+
+def restart_as_before(site):
+    """The first set is still held back, and mail still goes to the servers of the tiers."""
+    assert site.balancer.stop() == 0
+    site.balancer.start()
+    assert site.tiers() == ARTICLE
+    site.wait_state("held", ["hybrid-mail"])
+    lookups = site.zone()["lookups"]
+    wait_until(lambda: site.zone()["lookups"] > lookups + 2, 30, "more answers")
+    assert site.state() == "held" and site.tiers() == ARTICLE
 
 
 def test_a_start_before_the_interface_has_its_address_has_servers_once_it_has_one(site):
@@ -129,6 +169,49 @@ def test_a_start_before_the_interface_has_its_address_has_servers_once_it_has_on
     site.wait_tiers(ARTICLE, ["hybrid-mail"])
     site.balancer.wait_all_up()
     assert site.state() == "kept"
+
+
+def test_a_start_with_some_of_the_addresses_has_all_servers_once_it_has_all(site):
+    """A boot: at first only 203.0.113.12 to .15 are within. A lost address takes no server away."""
+    site.begin()
+    site.dns.resolver(False)
+    assert site.balancer.stop() == 0
+    change = lambda how, address: site.lab.within("lb", "ip", "addr", how, address, "dev", "eth0", status=None)
+    site.lab.undo.callback(site.lab.within, "lb", "ip", "route", "replace", "default", "via", "203.0.113.1")
+    site.lab.undo.callback(change, "replace", "203.0.113.5/24")
+    site.lab.undo.callback(change, "del", "203.0.113.14/30")
+    change("add", "203.0.113.14/30")
+    change("del", "203.0.113.5/24")
+    site.balancer.start()
+    site.wait_state("kept")
+    assert site.tiers() == {10: ["oxford-b"], 20: ["nuneaton"]}
+    change("add", "203.0.113.5/24")
+    site.lab.within("lb", "ip", "route", "replace", "default", "via", "203.0.113.1")
+    site.wait_tiers(ARTICLE, ["hybrid-mail"])
+    site.balancer.wait_all_up()
+    change("del", "203.0.113.5/24")
+    since = time.monotonic()
+    wait_until(lambda: time.monotonic() - since > 3, 30, "mxlbd looks at its addresses at once, and each second")
+    assert site.state() == "kept" and site.tiers() == ARTICLE
+
+
+@pytest.mark.parametrize("damage", [lambda good: good[:len(good) // 2], lambda good: "{" * 5000, lambda good: good * 20000,
+                                    lambda good: good.replace('"preference": 10', '"preference": -1')],
+                         ids=("cut off", "garbage", "too large", "not as it was written"))
+def test_a_stored_file_that_is_damaged_is_ignored_and_replaced(site, damage):
+    site.begin()
+    site.dns.resolver(False)
+    assert site.balancer.stop() == 0
+    file = site.lab.run / "state-lb/zone/hybrid-mail.json"
+    good = file.read_text()
+    file.write_text(damage(good))
+    site.balancer.start()
+    site.wait_state("kept")
+    assert site.tiers() == {} and site.tiers("hybrid-mail6") == ARTICLE
+    assert f"event=zone_file_unreadable file={file}" in site.balancer.log()
+    site.dns.resolver(True)
+    site.wait_tiers(ARTICLE)
+    wait_until(lambda: json.loads(file.read_text())["exchangers"], 30, "it is replaced")
 
 
 def test_a_trust_anchor_without_a_record_is_an_error_that_names_the_file(site):

@@ -387,6 +387,11 @@ static const struct {
 	 "libunbound.so.8 is missing; install libunbound8",
 	 FINDING_WARNING, "zone_kept", "does not start: libunbound.so.8 is missing",
 	 "install libunbound8, then mxlbctl zone hybrid-mail read"},
+	{ZONE_KEPT, DNS_UNUSABLE,
+	 "example.net: the records in the answer cannot be used: more than 64 exchangers; publish "
+	 "fewer",
+	 FINDING_WARNING, "zone_kept", "cannot be used: more than 64 exchangers",
+	 "publish fewer, then mxlbctl zone hybrid-mail read"},
 	{ZONE_KEPT, DNS_LOCAL, "example.net: this box could not ask: no memory", FINDING_WARNING,
 	 "zone_kept", "no memory", "see mxlbd's log; then mxlbctl zone hybrid-mail read"},
 	{ZONE_REFUSED, DNS_NODATA, "example.net: the name has no MX records", FINDING_ERROR,
@@ -434,8 +439,17 @@ static void what_is_not_in_force_yet_and_what_gets_no_mail_is_named(void **state
 	zone.in_force.list[1].addresses[0].absent.lookups = 1;
 	expect(b, 0, FINDING_WARNING, "zone_pending",
 	       "hybrid-mail: oxford-a.example.net, an address of oxford-b.example.net left the "
-	       "zone: mail still goes there until that is certain",
+	       "zone; no mail went there",
 	       "wait, or see mxlbctl zone hybrid-mail");
+	addr_parse("203.0.113.12", &map.servers[0].address);
+	zone.in_force.list[1].addresses[0].addr = map.servers[0].address;
+	map.n = 1;
+	expect(b, 0, FINDING_WARNING, "zone_pending",
+	       "hybrid-mail: an address of oxford-b.example.net left the zone: mail still goes "
+	       "there until that is certain",
+	       "wait, or see mxlbctl zone hybrid-mail");
+	strcpy(map.unmapped[0], "resolves to the VIP 203.0.113.25: set its address below servers:");
+	assert_int_equal(diagnosed(b, "", "native")->n, 1); /* nothing is to be done about it */
 	serve_by_zone(b);
 	strcpy(map.unmapped[2], "resolves to the VIP 203.0.113.25: set its address below servers:");
 	zone.in_force.list[1].alias = true;

@@ -230,6 +230,39 @@ static void servers_are_not_given_up_for_none_not_even_for_the_first_answer(void
 	service.n_servers = 0;
 }
 
+/* After a boot of the machine. */
+static void a_first_set_that_replaces_tiers_waits_until_their_servers_are_probed(void **state)
+{
+	(void)state;
+	service.n_servers = view.n_unknown = 1;
+	strcpy(map.servers[0].name, "a");
+	map.servers[0].address = ip("203.0.113.11");
+	map.servers[0].preference = 10;
+	map.servers[0].weight = map.n = 1;
+	assert_int_equal(give(answer("c 10 203.0.113.14"), M), ZONE_TELL);
+	assert_int_equal(zone.state, ZONE_HELD);
+	assert_string_equal(zone.why, "the servers in force have not been probed yet");
+	assert_int_equal(zone.again_ms, view.now_ms + M / 6);
+	strcpy(takers[0].name, "a"); /* one is up */
+	takers[0].address = ip("203.0.113.11");
+	view.n_takers = view.n_unknown = 1;
+	assert_int_equal(wait(M / 6), ZONE_TELL);
+	assert_string_equal(zone.why, "none of the 1 servers that take mail now would be left");
+	assert_int_equal(zone.again_ms, 0);
+	view.n_takers = view.n_unknown = 0; /* all are down: nothing is lost */
+	assert_int_equal(give(answer("c 10 203.0.113.14"), M), ZONE_TELL | ZONE_APPLY);
+	view.n_unknown = 1;
+	assert_int_equal(give(answer("c 10 203.0.113.14; b 20 203.0.113.12"), 2 * M),
+			 ZONE_TELL | ZONE_APPLY);
+	begin(NULL);
+	service.n_servers = view.n_unknown = map.n = 1;
+	map.servers[0] = takers[0];
+	map.servers[0].preference = 10;
+	map.servers[0].weight = 1;
+	start("c 10 203.0.113.14; a 10 203.0.113.11"); /* all of them stay */
+	service.n_servers = 0;
+}
+
 static void a_renamed_exchanger_is_another_server_once_it_takes_mail(void **state)
 {
 	(void)state;
@@ -269,8 +302,8 @@ static void what_gets_no_mail_is_reported_once(void **state)
 	assert_int_equal(give(answer(with_vip), M), ZONE_TELL);
 	assert_string_equal(servers(), ARTICLE_);
 	assert_int_equal(give(answer(with_vip), M), 0);
-	assert_int_equal(give(answer(ARTICLE "; lost 10 203.0.113.5"), M), 0);
-	assert_int_equal(give(answer(ARTICLE "; lost 10 203.0.113.5"), 4 * M), ZONE_TELL);
+	assert_int_equal(give(answer(ARTICLE "; lost 10 203.0.113.5"), M), ZONE_TELL);
+	assert_int_equal(give(answer(ARTICLE "; lost 10 203.0.113.5"), 4 * M), 0);
 	assert_int_equal(give(answer(ARTICLE), M), 0);
 	for (unsigned k = 0; k < 2; k++) {
 		a = answer(ARTICLE);
@@ -368,6 +401,59 @@ static struct zone_server_conf *set_server(const char *exchanger, const char *ad
 		list[0].address = ip(address);
 	service.zone.n_servers = 1;
 	return list;
+}
+
+/* Until it is certain that they are gone they are kept, but nothing has to be done about them. */
+static void addresses_that_are_leaving_are_not_reported(void **state)
+{
+	(void)state;
+	start("a 10 203.0.113.11,203.0.113.25; b 20 203.0.113.25");
+	assert_non_null(strstr(map.unmapped[0], "loopback adapter"));
+	assert_non_null(strstr(map.unmapped[1], "resolves to the VIP"));
+	give(answer("a 10 203.0.113.11; b 20 203.0.113.12"), M);
+	assert_int_equal(zone.in_force.list[0].n, 2);
+	assert_string_equal(map.unmapped[0], "");
+	assert_string_equal(map.unmapped[1], "");
+	assert_string_equal(servers(), "a 10 11, b 20 12");
+}
+
+static void addresses_of_dns_end_with_one_of_the_configuration(void **state)
+{
+	(void)state;
+	start("a 10 203.0.113.11; b 20 203.0.113.12");
+	set_server("a.h.example.net", "203.0.113.17"); /* by a reload; it is no longer looked up */
+	assert_int_equal(give(answer("a 10 -; b 20 203.0.113.12"), M), ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(), "a 10 17, b 20 12");
+	assert_false(zone_differs(&zone));
+}
+
+static void more_addresses_than_fit_are_reported(void **state)
+{
+	struct zone_answer *a = answer(ARTICLE);
+
+	(void)state;
+	a->set.list[1].cut = true;
+	give(a, 0);
+	assert_string_equal(servers(), ARTICLE_);
+	assert_string_equal(map.unmapped[1],
+			    "has more than 16 addresses, the lowest ones are used; publish fewer");
+}
+
+static void more_servers_are_those_of_before_and_others(void **state)
+{
+	struct zone_map one, two;
+
+	(void)state;
+	start("a 10 203.0.113.11");
+	one = map;
+	begin(NULL);
+	start("a 10 203.0.113.11; b 20 203.0.113.12");
+	two = map;
+	assert_true(zone_has_servers(&two, &one));
+	assert_true(zone_has_servers(&one, &one));
+	assert_false(zone_has_servers(&one, &two));
+	two.servers[0].preference = 20;
+	assert_false(zone_has_servers(&two, &one));
 }
 
 static void an_address_of_the_configuration_wins(void **state)
@@ -469,6 +555,7 @@ int main(void)
 		T(what_is_held_ends_when_the_answer_is_another_one),
 		T(a_change_that_leaves_no_server_that_takes_mail_is_held),
 		T(servers_are_not_given_up_for_none_not_even_for_the_first_answer),
+		T(a_first_set_that_replaces_tiers_waits_until_their_servers_are_probed),
 		T(a_renamed_exchanger_is_another_server_once_it_takes_mail),
 		T(a_name_that_comes_back_has_its_address_again),
 		T(what_gets_no_mail_is_reported_once),
@@ -476,6 +563,10 @@ int main(void)
 		T(the_jitter_only_shortens),
 		T(excluded_addresses_are_named_with_the_remedy),
 		T(a_server_that_also_registers_the_vip_is_asked_about_its_loopback_adapter),
+		T(addresses_that_are_leaving_are_not_reported),
+		T(addresses_of_dns_end_with_one_of_the_configuration),
+		T(more_addresses_than_fit_are_reported),
+		T(more_servers_are_those_of_before_and_others),
 		T(an_address_of_the_configuration_wins),
 		T(within_is_in_place_of_the_networks),
 		T(the_other_family_only_by_tunnel_and_without_the_own),

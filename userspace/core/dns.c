@@ -13,7 +13,8 @@
 static const char *const names[] = {
 	[DNS_OK] = "ok",	   [DNS_NODATA] = "nodata",	[DNS_NXDOMAIN] = "nxdomain",
 	[DNS_NULL_MX] = "null_mx", [DNS_SERVFAIL] = "servfail", [DNS_TIMEOUT] = "timeout",
-	[DNS_BOGUS] = "bogus",	   [DNS_UNSIGNED] = "unsigned", [DNS_LOCAL] = "local",
+	[DNS_BOGUS] = "bogus",	   [DNS_UNSIGNED] = "unsigned", [DNS_UNUSABLE] = "unusable",
+	[DNS_LOCAL] = "local",
 };
 
 const char *dns_result_name(enum dns_result r)
@@ -32,6 +33,7 @@ const char *dns_result_text(enum dns_result r)
 		[DNS_TIMEOUT] = "the resolver did not answer within 5 s",
 		[DNS_BOGUS] = "the answer is bogus: DNSSEC validation failed",
 		[DNS_UNSIGNED] = "the answer is not signed, and dnssec is require",
+		[DNS_UNUSABLE] = "the records in the answer cannot be used",
 		[DNS_LOCAL] = "this box could not ask",
 	};
 

@@ -28,6 +28,7 @@ enum dns_result {
 	DNS_TIMEOUT,
 	DNS_BOGUS,
 	DNS_UNSIGNED, /* with dnssec: require */
+	DNS_UNUSABLE, /* its records: too many, or not well formed */
 	DNS_LOCAL,    /* this box could not ask: no library, no resolver, no child */
 	DNS_RESULTS,
 };

@@ -10,7 +10,8 @@
  *      until it was missing in two answers in a row and for 4m.
  *   5. An answer that has fewer than half of the exchangers in force, or a change that would leave no server, or none of
  *      those that take mail now, is held back (`held`) until an operator accepts it or the answer is another one.
- *   6. The first set of a service that has no servers yet is applied as it is. One that replaces `tiers` is a change.
+ *   6. The first set of a service that has no servers yet is applied as it is. One that replaces `tiers` is a change,
+ *      and waits until their servers have been probed.
  *   7. An exchanger that gets no mail, or is an alias, is reported when that is new.
  *   8. The next lookup is due at the lowest TTL, between m and refresh-max, and up to 10 % earlier.
  */
@@ -94,6 +95,18 @@ static void note_absences(struct zone_set *in_force, const struct zone_set *answ
 		for (unsigned k = 0; is && is->result <= DNS_NXDOMAIN && k < e->n; k++)
 			note_absence(&e->addresses[k].absent,
 				     find_address(is, &e->addresses[k].addr), now_ms);
+	}
+}
+
+/* Its addresses in DNS are not looked up any more, so they are not absent either. */
+static void forget_configured(struct zone_set *in_force, const struct zone_conf *conf)
+{
+	for (unsigned i = 0; i < in_force->n; i++) {
+		struct zone_exchanger *e = &in_force->list[i];
+		const struct zone_server_conf *fixed = zone_server_conf(conf, e->name);
+
+		if (fixed && !addr_is_zero(&fixed->address))
+			e->n = 0;
 	}
 }
 
@@ -246,6 +259,13 @@ static bool has_news(const struct zone *z, const struct zone_map *was, const str
 	return false;
 }
 
+/* Rule 6, after a boot: which of the servers from before the zone take mail is not known. */
+static bool awaits_verdicts(const struct zone *z, const struct zone_view *v,
+			    const struct zone_map *was, const struct zone_map *is)
+{
+	return !z->has_set && !v->n_takers && v->n_unknown && !zone_has_servers(is, was);
+}
+
 static unsigned zone_decide(struct zone *z, const struct zone_view *v, struct zone_set *next,
 			    struct zone_map *was, struct zone_map *map)
 {
@@ -256,6 +276,10 @@ static unsigned zone_decide(struct zone *z, const struct zone_view *v, struct zo
 	*was = *map;
 	servers_of(next, v, map);
 	no = objection(z, v, map, why); /* rule 6: also to the first set */
+	if (!no && awaits_verdicts(z, v, was, map)) {
+		no = "the servers in force have not been probed yet";
+		z->again_ms = v->now_ms + v->dns->refresh_min_ms / RETRY_FRACTION;
+	}
 	if (no) {
 		*map = *was;
 		return zone_set_state(z, ZONE_HELD, no, v);
@@ -337,6 +361,7 @@ unsigned zone_answered(struct zone *z, const struct zone_answer *a, const struct
 		z->secure = a->secure;
 		z->answer_wall_ms = v->wall_ms;
 		z->due_ms = next_lookup(v, a->ttl_s);
+		forget_configured(&z->in_force, &v->service->zone);
 		note_absences(&z->in_force, &z->answer, v->now_ms);
 		if (z->state == ZONE_KEPT || z->state == ZONE_REFUSED) {
 			unsigned told = zone_set_state(z, ZONE_CURRENT, "", v);
@@ -368,6 +393,7 @@ const char *zone_exchange_online(const struct zone *z)
 		[DNS_TIMEOUT] = "defers with 4.4.312",
 		[DNS_BOGUS] = "defers with 5.7.324 where it validates, else with 4.4.312",
 		[DNS_UNSIGNED] = "delivers by preference; it needs no signature",
+		[DNS_UNUSABLE] = "not known",
 		[DNS_LOCAL] = "not known",
 	};
 

@@ -39,6 +39,7 @@ struct zone_exchanger {
 	struct zone_absence absent;
 	struct zone_address addresses[ZONE_MAX_ADDRESSES];
 	unsigned n;
+	bool cut; /* it has more, of which these are the lowest */
 };
 
 struct zone_set {
@@ -92,7 +93,8 @@ struct zone_view { /* what a decision is made with */
 	const struct zone_box *box;
 	const struct server_conf *takers; /* the servers that are up in the active tier */
 	unsigned n_takers;
-	unsigned room; /* for servers: what other services leave of MXLB_MAX_SERVERS */
+	unsigned n_unknown; /* servers that have no verdict yet */
+	unsigned room;	    /* for servers: what other services leave of MXLB_MAX_SERVERS */
 	uint64_t now_ms;
 	int64_t wall_ms;
 	uint32_t random;
@@ -131,6 +133,8 @@ void zone_servers(struct zone_set *s, const struct service_conf *conf, const str
 		  unsigned room, struct zone_map *out);
 /* What is set for this exchanger below `servers`; NULL: nothing. */
 const struct zone_server_conf *zone_server_conf(const struct zone_conf *z, const char *exchanger);
+/* Each server of b is in a. */
+bool zone_has_servers(const struct zone_map *a, const struct zone_map *b);
 bool zone_same_servers(const struct zone_map *a, const struct zone_map *b);
 /* "added oxford-c (tier 10), removed oxford-b, nuneaton: tier 10, was 20" */
 void zone_describe(const struct zone_map *was, const struct zone_map *is, char *out, size_t size);

@@ -29,6 +29,7 @@ static const char *const steps[] = {
 		      "clock; if the zone is not to be validated, list it in dns.insecure; then "
 		      "mxlbctl zone %s read",
 	[DNS_UNSIGNED] = "sign the zone, or set dnssec: prefer; then mxlbctl zone %s read",
+	[DNS_UNUSABLE] = "correct the records; then mxlbctl zone %s read",
 	[DNS_LOCAL] = "see mxlbd's log; then mxlbctl zone %s read",
 };
 
@@ -76,31 +77,58 @@ char *zone_next_step(const struct zone *z, const char *service, char out[FINDING
 	return out;
 }
 
+static bool is_server(const struct zone_map *map, const struct addr *a)
+{
+	for (unsigned i = 0; map && i < map->n; i++)
+		if (addr_equal(&map->servers[i].address, a))
+			return true;
+	return false;
+}
+
+enum leaving { LEAVING_NOTHING, LEAVING_UNUSED, LEAVING_SERVER };
+
+/* Is something of it missing in the last answers, and does mail go there? */
+static enum leaving leaving_of(const struct zone_exchanger *e, const struct zone_conf *conf,
+			       const struct zone_map *map)
+{
+	const struct zone_server_conf *fixed = zone_server_conf(conf, e->name);
+	bool server = e->absent.lookups && fixed && is_server(map, &fixed->address), any = server;
+
+	for (unsigned k = 0; k < e->n; k++) {
+		if (!e->absent.lookups && !e->addresses[k].absent.lookups)
+			continue;
+		any = true;
+		server |= is_server(map, &e->addresses[k].addr);
+	}
+	return server			  ? LEAVING_SERVER
+	       : any || e->absent.lookups ? LEAVING_UNUSED
+					  : LEAVING_NOTHING;
+}
+
 /* Appends the exchangers in force, or their addresses, that the last answers do not have. */
-static unsigned put_absent(const struct zone *z, struct finding *f)
+static unsigned put_leaving(const struct zone *z, const struct zone_conf *conf,
+			    const struct zone_map *map, enum leaving which, struct finding *f)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < z->in_force.n; i++) {
 		const struct zone_exchanger *e = &z->in_force.list[i];
-		bool address = false;
 
-		for (unsigned k = 0; k < e->n; k++)
-			address |= e->addresses[k].absent.lookups > 0;
-		if (!e->absent.lookups && !address)
-			continue;
-		if (++n <= NAMED)
+		if (leaving_of(e, conf, map) == which && ++n <= NAMED)
 			TEXT(f, "%s%s%s", n > 1 ? ", " : "",
 			     e->absent.lookups ? "" : "an address of ", e->name);
 	}
 	if (n > NAMED)
 		TEXT(f, " and %u more", n - NAMED);
 	if (n)
-		TEXT(f, " left the zone: mail still goes there until that is certain");
+		TEXT(f, which == LEAVING_SERVER
+				? " left the zone: mail still goes there until that is certain"
+				: " left the zone; no mail went there");
 	return n;
 }
 
-static void put_state(const struct zone *z, const char *service, struct finding *f)
+static void put_state(const struct zone *z, const struct service_conf *s,
+		      const struct zone_map *map, struct finding *f)
 {
 	static const struct {
 		enum finding_level level;
@@ -115,17 +143,18 @@ static void put_state(const struct zone *z, const char *service, struct finding 
 	};
 
 	*f = (struct finding){.level = states[z->state].level, .code = states[z->state].code};
-	TEXT(f, "%s: %s", service,
+	TEXT(f, "%s: %s", s->name,
 	     z->has_set || z->state == ZONE_HELD ? states[z->state].text
 						 : "DNS has not given any servers yet: ");
-	zone_next_step(z, service, f->next);
+	zone_next_step(z, s->name, f->next);
 	if (z->state != ZONE_CURRENT) {
 		TEXT(f, "%.*s", zone_cause_len(z->why), z->why);
 		return;
 	}
-	if (!put_absent(z, f))
+	if (!put_leaving(z, &s->zone, map, LEAVING_SERVER, f) &&
+	    !put_leaving(z, &s->zone, map, LEAVING_UNUSED, f))
 		TEXT(f, "the zone has changed again, and changes come into force one by one");
-	snprintf(f->next, sizeof(f->next), "wait, or see mxlbctl zone %s", service);
+	snprintf(f->next, sizeof(f->next), "wait, or see mxlbctl zone %s", s->name);
 }
 
 /* Rule 2. Of the exchangers for which it is said. */
@@ -134,7 +163,7 @@ static unsigned put_unmapped(const struct zone *z, const struct zone_map *map, s
 	unsigned n = 0;
 
 	for (unsigned i = 0; map && i < z->in_force.n; i++) {
-		if (!map->unmapped[i][0] || ++n > NAMED)
+		if (!map->unmapped[i][0] || z->in_force.list[i].absent.lookups || ++n > NAMED)
 			continue;
 		TEXT(f, "%s%s %.*s", n > 1 ? "; " : "", z->in_force.list[i].name,
 		     zone_cause_len(map->unmapped[i]), map->unmapped[i]);
@@ -206,7 +235,7 @@ unsigned zone_findings(const struct zone_report *r, const struct config *c, unsi
 	const struct tlsaset *t = r->tlsasets[probe];
 
 	if (z && zone_differs(z)) /* rule 1 */
-		put_state(z, name, &out[n++]);
+		put_state(z, &c->services[service], r->maps[service], &out[n++]);
 	if (z) { /* rule 2 */
 		out[n] = (struct finding){.level = FINDING_WARNING, .code = "zone_unmapped"};
 		TEXT(&out[n], "%s: ", name);

@@ -9,6 +9,7 @@
  *   4. Its name: without ".MX", else the whole name. Of several addresses the first one in use has that name, the others
  *      the address behind it: "oxford-a.10-1-0-11". A name that has been given stays, so that a second address does not rename a server.
  *   5. The preference is the tier; the weight is 1 unless it is set.
+ *   6. An address that is no longer in the zone is no reason to report the exchanger.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,11 +165,29 @@ static void ask_about_vip(const struct mapping *m, unsigned i)
 	char text[ADDR_TEXT_SIZE];
 
 	for (unsigned k = 0; k < e->n; k++)
-		if (zonemap_holds(m->box->vips, m->box->n_vips, &e->addresses[k].addr))
+		if (!e->addresses[k].absent.lookups &&
+		    zonemap_holds(m->box->vips, m->box->n_vips, &e->addresses[k].addr))
 			SAY(i,
 			    "resolves to the VIP %s, too; is \"Register this connection's addresses in "
 			    "DNS\" ticked on its loopback adapter?",
 			    addr_text(&e->addresses[k].addr, text));
+}
+
+/* What is wrong with the exchanger as a whole, once its addresses in the zone have been judged. */
+static void judge_exchanger(const struct mapping *m, unsigned i, bool any)
+{
+	const struct zone_exchanger *e = &m->set->list[i];
+	struct zone_map *out = m->out;
+
+	if (any)
+		ask_about_vip(m, i);
+	if (any && e->cut && !out->unmapped[i][0])
+		SAY(i, "has more than %d addresses, the lowest ones are used; publish fewer",
+		    ZONE_MAX_ADDRESSES);
+	if (!any && !out->unmapped[i][0] && !e->absent.lookups)
+		SAY(i, "has no %s address%s%s", addr_is_v4(&m->conf->address) ? "IPv4" : "IPv6",
+		    e->result == DNS_OK ? "" : ": ",
+		    e->result == DNS_OK ? "" : dns_result_name(e->result));
 }
 
 static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
@@ -178,7 +197,9 @@ static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
 	bool v4 = addr_is_v4(&m->conf->address), other = false;
 	struct zone_map *out = m->out;
 	unsigned before = out->n;
+	char why[ZONE_WHY_SIZE];
 
+	memcpy(why, out->unmapped[i], sizeof(why));
 	if (fixed && !addr_is_zero(&fixed->address)) {
 		if (absent == (e->absent.lookups > 0))
 			add(m, i, NULL, fixed);
@@ -198,12 +219,10 @@ static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
 		name_address(e, a);
 		add(m, i, a, fixed);
 	}
-	if (out->n > before)
-		ask_about_vip(m, i);
-	if (out->n == before && !out->unmapped[i][0] && !absent && !e->absent.lookups)
-		SAY(i, "has no %s address%s%s", v4 ? "IPv4" : "IPv6",
-		    e->result == DNS_OK ? "" : ": ",
-		    e->result == DNS_OK ? "" : dns_result_name(e->result));
+	if (!absent)
+		judge_exchanger(m, i, out->n > before);
+	else if (!e->absent.lookups) /* rule 6 */
+		memcpy(out->unmapped[i], why, sizeof(why));
 }
 
 static int zonemap_by_preference(const void *a, const void *b)
@@ -239,6 +258,18 @@ bool zone_same_servers(const struct zone_map *a, const struct zone_map *b)
 		if (!same_server(&a->servers[i], &b->servers[i]))
 			return false;
 	return a->n == b->n;
+}
+
+bool zone_has_servers(const struct zone_map *a, const struct zone_map *b)
+{
+	const struct server_conf *is;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		is = server_at(a, &b->servers[i].address, NULL);
+		if (!is || !same_server(is, &b->servers[i]))
+			return false;
+	}
+	return true;
 }
 
 static const struct server_conf *counterpart(const struct zone_map *m, const struct server_conf *b)

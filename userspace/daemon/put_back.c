@@ -249,8 +249,10 @@ void on_address(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	if (d->model && !d->detached)
-		put_back_look(d);
+	if (!d->model || d->detached)
+		return;
+	put_back_look(d);
+	zones_addresses_changed(d);
 }
 
 static void keep_and_report(struct daemon *d)

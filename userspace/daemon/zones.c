@@ -5,8 +5,12 @@
  *   1. There is a state for each service with `mx` and for each probe with `tlsa-name`. A reload keeps those whose name
  *      in DNS stays.
  *   2. What comes into force is a copy of the configuration with other servers, applied as by a reload.
- *   3. A service whose zone was never answered keeps the servers it had before the reload, or has none and is not ready.
+ *   3. A service whose zone was never answered, or whose first answer is held back, keeps the servers it had before the
+ *      reload, also over a restart; or it has none and is not ready.
  *   4. Without such services and probes nothing of this exists: no timer, no child, no library.
+ *   5. At a boot the interfaces may have no addresses yet, and then everything is outside `within`. When their addresses
+ *      change, a set in force that gives more servers than before is applied again. It takes none away: a lost address
+ *      is no change of the zone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,9 +22,6 @@
 #include "daemon/zones_parts.h"
 #include "util/log.h"
 #include "zone/zone_store.h"
-
-#define ADDRESSES_MS \
-	1000 /* between two looks for addresses of the interfaces, while a set gives no server */
 
 static void zones_free_entry(struct zone_entry *e)
 {
@@ -86,6 +87,25 @@ static bool make_zones(struct daemon *d)
 	return true;
 }
 
+/* Rule 3, and over a restart. The entry's map has these servers, so that the first answer is compared with them. */
+static void keep_unanswered(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->config->n_services; i++) {
+		const struct service_conf *s = &d->config->services[i];
+		struct zone_entry *e = d->zones->entries[i];
+
+		if (!e || e->zone.has_set)
+			continue;
+		memset(&e->map, 0, sizeof(e->map));
+		while (e->map.n < s->n_servers && e->map.n < ZONE_MAX_SERVERS) {
+			e->map.servers[e->map.n] = s->servers[e->map.n];
+			e->map.n++;
+		}
+		if (e->map.n)
+			store_servers(e->service, e->mx, &s->address, &e->map);
+	}
+}
+
 void zones_commit(struct daemon *d, struct zones_draft *draft, zones_replace_fn *replace)
 {
 	bool needed = config_needs_dns(d->config);
@@ -115,6 +135,7 @@ void zones_commit(struct daemon *d, struct zones_draft *draft, zones_replace_fn 
 	memset(draft->new_entry, 0, sizeof(draft->new_entry));
 	memset(draft->new_tlsa, 0, sizeof(draft->new_tlsa));
 	zones_drop(draft);
+	keep_unanswered(d);
 	if (!d->config->from_zone)
 		look_up_all_again(d);
 	resolver_set(d->zones->resolver, &d->config->dns, wants_tlsa(d->config));
@@ -148,6 +169,16 @@ static unsigned find_takers(const struct daemon *d, const char *name,
 	for (unsigned i = 0; s && i < s->n_servers && n < ZONE_MAX_SERVERS; i++)
 		if (s->servers[i].in_ring && s->servers[i].health.verdict == VERDICT_UP)
 			takers[n++] = s->servers[i].conf;
+	return n;
+}
+
+static unsigned count_unknown(const struct daemon *d, const char *name)
+{
+	const struct service *s = service_of(d, name);
+	unsigned n = 0;
+
+	for (unsigned i = 0; s && i < s->n_servers; i++)
+		n += s->servers[i].health.verdict == VERDICT_UNKNOWN;
 	return n;
 }
 
@@ -195,18 +226,22 @@ static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_st
 void zones_bring_into_force(struct daemon *d, const char *who)
 {
 	struct config *next = config_copy(d->config);
-	int err = -ENOMEM;
+	int err = -ENOMEM, was;
 
 	if (next) {
 		next->from_zone = true;
 		err = d->zones->replace(d, who, next);
 	}
+	was = d->zones->unapplied;
 	d->zones->unapplied = err;
 	daemon_changed(d);
-	if (!err)
-		return;
-	config_free(next);
-	log_error("event=zone_not_applied error=\"%s\" note=\"tried again\"", strerror(-err));
+	if (err)
+		config_free(next);
+	if (err && err != was)
+		log_error("event=zone_not_applied error=\"%s\" note=\"tried again\"",
+			  strerror(-err));
+	else if (!err && was)
+		log_info("event=zone_applied note=\"after an error\"");
 }
 
 static bool make_view(struct daemon *d, struct zone_entry *e, struct zone_view *v,
@@ -225,6 +260,7 @@ static bool make_view(struct daemon *d, struct zone_entry *e, struct zone_view *
 				.box = *box,
 				.takers = takers,
 				.n_takers = find_takers(d, e->service, takers),
+				.n_unknown = count_unknown(d, e->service),
 				.room = zones_room_for(c, i),
 				.now_ms = clock_now().mono_ms,
 				.wall_ms = clock_now().wall_ms,
@@ -289,24 +325,8 @@ static void earlier(uint64_t *first, uint64_t at)
 		*first = at;
 }
 
-/*
- * A set that gives no server, as at a boot before the interfaces have addresses: then everything is outside `within`.
- * Looked at again until it gives one, because there may be no answer for long.
- */
-static bool waits_for_addresses(const struct zone_entry *e)
-{
-	return e && e->zone.has_set && e->zone.in_force.n && !e->map.n;
-}
-
-static bool any_waits_for_addresses(const struct daemon *d)
-{
-	for (unsigned i = 0; i < MXLB_MAX_SERVICES; i++)
-		if (waits_for_addresses(d->zones->entries[i]))
-			return true;
-	return false;
-}
-
-static bool has_addresses_now(const struct daemon *d, unsigned i)
+/* Rule 5. */
+static bool has_more_now(const struct daemon *d, unsigned i)
 {
 	const struct zone_entry *e = d->zones->entries[i];
 	struct zone_set *set = malloc(sizeof(*set));
@@ -317,7 +337,7 @@ static bool has_addresses_now(const struct daemon *d, unsigned i)
 	if (set && map && box) {
 		*set = e->zone.in_force;
 		zone_servers(set, &d->config->services[i], box, zones_room_for(d->config, i), map);
-		has = map->n;
+		has = map->n > e->map.n && zone_has_servers(map, &e->map);
 	}
 	free(set);
 	free(map);
@@ -350,26 +370,44 @@ void zones_schedule(struct daemon *d)
 	}
 	if (d->zones->unapplied)
 		earlier(&first, now + d->config->dns.refresh_min_ms);
-	if (any_waits_for_addresses(d))
-		earlier(&first, now + ADDRESSES_MS);
+	if (d->zones->look)
+		first = now;
 	ev_timer_stop(d->loop, &d->zones->tick);
 	ev_timer_set(&d->zones->tick, first > now ? (double)(first - now) / 1000.0 : 0, 0);
 	ev_timer_start(d->loop, &d->zones->tick);
+}
+
+static bool wants_another_look(struct daemon *d)
+{
+	bool more = false;
+
+	for (unsigned i = 0; d->zones->look && i < d->config->n_services && !more; i++)
+		more = d->zones->entries[i] && d->zones->entries[i]->zone.has_set &&
+		       has_more_now(d, i);
+	d->zones->look = false;
+	return more;
+}
+
+void zones_addresses_changed(struct daemon *d)
+{
+	if (!d->zones)
+		return;
+	d->zones->look = true;
+	zones_schedule(d);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct daemon *d = timer->data;
 	uint64_t now = clock_now().mono_ms;
+	bool more = wants_another_look(d);
 
 	(void)loop, (void)events;
-	if (d->zones->unapplied)
+	if (d->zones->unapplied || more)
 		zones_bring_into_force(d, "zone");
 	for (unsigned i = 0; i < d->config->n_services; i++) {
 		struct zone_entry *e = d->zones->entries[i];
 
-		if (waits_for_addresses(e) && has_addresses_now(d, i))
-			zones_bring_into_force(d, "zone");
 		if (e && e->zone.again_ms && e->zone.again_ms <= now)
 			zones_decide(d, e, NULL, NULL);
 	}

@@ -29,6 +29,9 @@ void zones_plan(struct daemon *d, const struct zones_draft *draft, const struct 
 
 void zones_start(struct daemon *d); /* lookups begin; the model is there */
 void zones_stop(struct daemon *d);
+/* A server was probed: its certificate may be another one. */
+void zones_probed(struct daemon *d, const char *probe);
+void zones_addresses_changed(struct daemon *d);		  /* of this box */
 const struct zone_report *zones_report(struct daemon *d); /* NULL: nothing comes from DNS */
 /* 0, -ENOENT: the service has nothing from DNS; zones_accept() -EAGAIN: nothing is held back. */
 int zones_read(struct daemon *d, const char *service);

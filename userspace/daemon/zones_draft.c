@@ -59,6 +59,8 @@ static int fill_service(struct daemon *d, struct config *c, unsigned i, struct z
 	/* Rule 3, and servers in force are not given up for a set that gives none. */
 	if (was && was != s && addr_equal(&was->address, &s->address))
 		return zones_set_servers(s, was->servers, was->n_servers);
+	if (!was && !e->zone.has_set && e->map.n <= zones_room_for(c, i)) /* of the last run */
+		return zones_set_servers(s, e->map.servers, e->map.n);
 	return 0;
 }
 
@@ -90,7 +92,7 @@ static struct zone_entry *make_entry(struct daemon *d, const struct service_conf
 	snprintf(e->mx, sizeof(e->mx), "%s", s->zone.mx);
 	e->zone.state = ZONE_KEPT;
 	snprintf(e->zone.why, sizeof(e->zone.why), "no answer since the start");
-	store_read_zone(e->service, e->mx, &e->zone);
+	store_read_zone(e->service, e->mx, &s->address, clock_now().mono_ms, &e->zone, &e->map);
 	return e;
 }
 

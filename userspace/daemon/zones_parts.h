@@ -22,7 +22,8 @@ struct tlsa_entry {
 	char name[DNS_NAME_SIZE + 16]; /* "_25._tcp.mail.example.net" */
 	struct tlsaset set;
 	bool asked, unmatched;
-	bool orphan; /* its probe is gone; freed when its answer comes */
+	int64_t changed_wall_ms; /* the last change of the records or of their state */
+	bool orphan;		 /* its probe is gone; freed when its answer comes */
 };
 
 struct zones {
@@ -31,7 +32,8 @@ struct zones {
 	struct zone_entry *entries[MXLB_MAX_SERVICES]; /* by config.services; NULL: it has tiers */
 	struct tlsa_entry *tlsa[CONFIG_MAX_PROBES];
 	ev_timer tick;
-	bool unapplied; /* a change could not be applied */
+	int unapplied; /* -errno: a change could not be applied */
+	bool look;     /* addresses of this box have changed */
 	struct zone_report report;
 };
 

@@ -6,6 +6,7 @@
  *   2. Addresses are looked up in the family of the VIP; in the other one too where forward is ipip.
  *   3. A name that no server may have is not looked up.
  *   4. The answer is secure if each of them is; its TTL is the lowest.
+ *   5. Of more addresses than fit the lowest ones count, because name servers rotate records.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -79,12 +80,12 @@ void lookup_read_mx(const struct dns_answer *a, enum dnssec policy, struct zone_
 		if (!*mx.exchanger)
 			null_mx = true;
 		else if (!add_exchanger(&out->set, &mx))
-			lookup_fail(out, DNS_SERVFAIL, "more than 64 exchangers");
+			lookup_fail(out, DNS_UNUSABLE, "more than 64 exchangers; publish fewer");
 	}
 	if (out->mx == DNS_OK && !out->set.n && null_mx)
 		lookup_fail(out, DNS_NULL_MX, "");
 	else if (out->mx == DNS_OK && !out->set.n)
-		lookup_fail(out, DNS_SERVFAIL, "no MX record is well formed");
+		lookup_fail(out, DNS_UNUSABLE, "no MX record is well formed");
 	zone_sort(&out->set);
 }
 
@@ -93,6 +94,19 @@ static int by_address(const void *a, const void *b)
 	const struct zone_address *x = a, *y = b;
 
 	return memcmp(&x->addr, &y->addr, sizeof(x->addr));
+}
+
+/* Rule 5. They are sorted. */
+static void add_address(struct zone_exchanger *e, const struct addr *addr)
+{
+	struct zone_address last = {.addr = *addr};
+
+	e->cut |= e->n == ZONE_MAX_ADDRESSES;
+	if (e->n == ZONE_MAX_ADDRESSES && by_address(&last, &e->addresses[e->n - 1]) >= 0)
+		return;
+	e->n -= e->n == ZONE_MAX_ADDRESSES;
+	e->addresses[e->n++] = last;
+	qsort(e->addresses, e->n, sizeof(*e->addresses), by_address);
 }
 
 void lookup_read_addresses(const struct dns_answer *a, enum dnssec policy, enum dns_type type,
@@ -111,11 +125,9 @@ void lookup_read_addresses(const struct dns_answer *a, enum dnssec policy, enum 
 	out->secure &= a->secure;
 	take_ttl(out, a->ttl_s);
 	e->alias |= *a->canonical && strcmp(a->canonical, e->name);
-	for (unsigned i = 0; r == DNS_OK && i < a->n && e->n < ZONE_MAX_ADDRESSES; i++)
+	for (unsigned i = 0; r == DNS_OK && i < a->n; i++)
 		if (!dns_address(type, &a->records[i], &addr))
-			e->addresses[e->n++] = (struct zone_address){.addr = addr};
-	qsort(e->addresses, e->n, sizeof(*e->addresses),
-	      by_address); /* name servers rotate records */
+			add_address(e, &addr);
 }
 
 static void lookup_finish(struct lookup_round *l)

@@ -8,9 +8,16 @@
 
 /* Failures are logged. Without a state directory nothing is kept. */
 void store_zone(const char *service, const char *mx, const struct zone *z);
+/* Servers that do not come from DNS, because it has not answered yet, or because its first answer is held back. */
+void store_servers(const char *service, const char *mx, const struct addr *vip,
+		   const struct zone_map *map);
 void store_tlsa(const char *probe, const char *name, const struct tlsaset *s);
-/* The set in force of the last run. False: there is none, or it is of another name or not as it was written. */
-bool store_read_zone(const char *service, const char *mx, struct zone *z);
+/*
+ * The set in force of the last run; what was absent is missing once, as of now_ms. Or the servers of store_servers(), in
+ * the map alone. False: there is neither, or it is of another name or VIP or not as it was written.
+ */
+bool store_read_zone(const char *service, const char *mx, const struct addr *vip, uint64_t now_ms,
+		     struct zone *z, struct zone_map *map);
 bool store_read_tlsa(const char *probe, const char *name, struct tlsaset *s);
 
 #endif
