@@ -154,6 +154,38 @@ def test_a_record_that_replaces_the_old_one_before_the_certificates_is_told_befo
         wait_until(lambda: not tlsa(site)["unmatched"], 30, "the keys match")
 
 
+def digest_of(certificate, selector, matching):
+    data = f"openssl x509 -in {certificate} -outform der" if selector == 0 else (
+        f"openssl x509 -in {certificate} -pubkey -noout | openssl pkey -pubin -outform der")
+    said = subprocess.run(["sh", "-c", f"{data} | openssl dgst -sha{256 * matching} -r"], check=True, capture_output=True, text=True, timeout=60)
+    return said.stdout.split()[0]
+
+
+@pytest.mark.parametrize("selector, matching", [(0, 1), (0, 2), (1, 2)])
+def test_each_record_of_usage_3_is_compared_with_the_certificates_before_a_probe_fails(site, old, selector, matching):
+    digest = digest_of(old.certificate, selector, matching)
+    right = f"_25._tcp.mail TLSA 3 {selector} {matching} {digest}"
+    with site.mail():
+        site.dns.change([*RECORDS, old.record, right])
+        wait_tlsa(site, "current", 2)
+        site.dns.change([*RECORDS, right])
+        wait_tlsa(site, "current", 1)
+        wait_probed(site)
+        assert set(site.balancer.verdicts().values()) == {"up"} and not tlsa(site)["unmatched"]
+        since = len(site.balancer.log())
+        site.dns.change([*RECORDS, right.replace(digest, "22" * (len(digest) // 2))])
+        site.balancer.wait_for({host: "down" for host in SERVERS}, 30)
+        log = site.balancer.log()[since:]
+        assert 0 <= log.index("no server of the best tier") < log.index("tlsa_mismatch"), log
+
+
+def test_records_of_usage_2_are_judged_by_the_probes(site):
+    with site.mail():
+        site.dns.change([*RECORDS, "_25._tcp.mail TLSA 2 1 1 " + "22" * 32])
+        site.balancer.wait_for({host: "down" for host in SERVERS}, 30)
+        wait_until(lambda: tlsa(site)["unmatched"], 30, "no chain matches")
+
+
 @pytest.mark.parametrize("records, anchor, state, exchange_online", [
     ([], "own", "none", "opportunistic TLS"),
     (["_25._tcp.mail TLSA 3 1 1 " + "00" * 32], "none", "none", "opportunistic TLS"),

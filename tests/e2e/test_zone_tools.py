@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import CLIENT, ROOT, command, wait_until
+from lab import CLIENT, OXFORD, ROOT, command, wait_until
+from test_zone_dane import Key, install, restore
 from watching import OPEN, URL, fetch, parse_open, promtool, samples
 from zones import MX, RECORDS, by_zone, dns, exchanger, tiers, zone, zone_of  # noqa: F401
 
@@ -180,7 +181,7 @@ def tiers_text(lab):
     return lab("config", "auto")
 
 
-def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(lab, balancer, tiers_text, dns):
+def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(lab, balancer, tiers_text, dns, tmp_path):
     digest = command("sh", "-c", f"openssl pkey -in {lab.run / 'key.pem'} -pubout -outform der | openssl dgst -sha256 -r").split()[0]
     record = f"_25._tcp.mail TLSA 3 1 1 {digest}"
     dns.change([*RECORDS, record])
@@ -195,6 +196,14 @@ def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(l
     assert known()["records"] == 1 and zone(balancer)["mx"] is None
     said = lab("ctl", "zone", "hybrid-mail")
     assert "servers of the file" in said and "1 records in force" in said, said
+    lookups, other = zone(balancer)["lookups"], Key(tmp_path / "pki")
+    for host in OXFORD:
+        install(lab, host, other)
+    wait_until(lambda: finding(balancer, "tlsa_unmatched"), 30, "the probes see other certificates")
+    for reload in [restore(lab, host) for host in OXFORD]:
+        assert reload.wait(60) == 0
+    wait_until(lambda: not finding(balancer, "tlsa_unmatched"), 30, "the probes see the old ones")
+    assert zone(balancer)["lookups"] == lookups, "no answer was needed"
     dns.change([*RECORDS, record.replace(digest, "00" * 32)])
     dns.forget()
     assert "no server of the best tier" in lab("ctl", "zone", "hybrid-mail", "read")

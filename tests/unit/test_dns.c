@@ -140,6 +140,25 @@ static void what_this_box_could_not_ask_says_nothing_of_the_zone(void **state)
 	assert_string_equal(tlsaset_exchange_online(&s), "defers with 5.7.324");
 }
 
+static void more_records_than_fit_are_an_error_of_the_zone(void **state)
+{
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
+	struct dns_answer a = tlsa_answer(true, "311");
+	struct tlsaset s = {.state = TLSASET_KEPT};
+
+	(void)state;
+	while (a.n < CONFIG_MAX_TLSA)
+		a.records[a.n++] = a.records[0];
+	tlsaset_answered(&s, &a, "", &v);
+	assert_int_equal(s.n, CONFIG_MAX_TLSA);
+	a.records[a.n++] = a.records[0];
+	tlsaset_answered(&s, &a, "", &v);
+	assert_int_equal(s.state, TLSASET_KEPT);
+	assert_int_equal(s.n, CONFIG_MAX_TLSA); /* the last ones */
+	assert_int_equal(s.last, DNS_UNUSABLE);
+	assert_string_equal(tlsaset_exchange_online(&s), "not known");
+}
+
 static void a_bogus_answer_keeps_the_last_good_records(void **state)
 {
 	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
@@ -169,16 +188,38 @@ static void a_key_is_compared_where_it_can_be(void **state)
 	struct dns_answer one = tlsa_answer(true, "311");
 	struct tlsaset s = {.state = TLSASET_KEPT};
 	struct tls_info tls = {.version = "TLSv1.3"};
+	const struct {
+		uint8_t selector, matching;
+		uint8_t *digest;
+		size_t len;
+	} rows[] = {
+		{TLSA_SELECTOR_SPKI, TLSA_MATCHING_SHA256, tls.spki_sha256, 32},
+		{TLSA_SELECTOR_SPKI, TLSA_MATCHING_SHA512, tls.spki_sha512, 64},
+		{TLSA_SELECTOR_CERT, TLSA_MATCHING_SHA256, tls.cert_sha256, 32},
+		{TLSA_SELECTOR_CERT, TLSA_MATCHING_SHA512, tls.cert_sha512, 64},
+	};
 
 	(void)state;
 	tlsaset_answered(&s, &one, "", &v);
 	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_NO_MATCH);
 	memset(tls.spki_sha256, 7, sizeof(tls.spki_sha256));
 	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_MATCH);
+	memset(tls.spki_sha256, 0, sizeof(tls.spki_sha256));
+	for (size_t i = 0; i < 4; i++) {
+		s.list[0].selector = rows[i].selector;
+		s.list[0].matching = rows[i].matching;
+		memset(s.list[0].digest, 7, rows[i].len);
+		assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_NO_MATCH);
+		memset(rows[i].digest, 7, rows[i].len);
+		assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_MATCH);
+		rows[i].digest[rows[i].len - 1] = 8;
+		assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_NO_MATCH);
+		memset(rows[i].digest, 0, rows[i].len);
+	}
 	tls.version[0] = '\0';
 	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_UNKNOWN);
 	tls.version[0] = 'T';
-	s.list[0].selector = TLSA_SELECTOR_CERT;
+	s.list[0].usage = TLSA_USAGE_TA;
 	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_UNKNOWN);
 }
 
@@ -189,6 +230,7 @@ int main(void)
 		cmocka_unit_test(an_answer_is_judged_bogus_first),
 		cmocka_unit_test(tlsa_records_are_judged_as_exchange_online_does),
 		cmocka_unit_test(what_this_box_could_not_ask_says_nothing_of_the_zone),
+		cmocka_unit_test(more_records_than_fit_are_an_error_of_the_zone),
 		cmocka_unit_test(a_bogus_answer_keeps_the_last_good_records),
 		cmocka_unit_test(a_key_is_compared_where_it_can_be),
 	};

@@ -34,7 +34,8 @@ static enum tlsaset_state tlsaset_read_records(const struct dns_answer *a, struc
 		if (dns_tlsa(&a->records[i], &t))
 			continue;
 		if (*n == CONFIG_MAX_TLSA) {
-			snprintf(why, size, "more than %d usable records", CONFIG_MAX_TLSA);
+			snprintf(why, size, "more than %d usable records; publish fewer",
+				 CONFIG_MAX_TLSA);
 			return TLSASET_KEPT;
 		}
 		list[(*n)++] = t;
@@ -95,8 +96,10 @@ bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, const char 
 
 	memset(list, 0, sizeof(list));
 	s->last = a ? dns_judge(a, DNSSEC_PREFER) : *none ? DNS_LOCAL : DNS_TIMEOUT;
-	s->lookups[s->last]++;
 	state = judge(a, s->last, none, list, &n, why, sizeof(why));
+	if (state == TLSASET_KEPT && s->last == DNS_OK) /* rule 5 */
+		s->last = DNS_UNUSABLE;
+	s->lookups[s->last]++;
 	qsort(list, n, sizeof(*list), by_bytes); /* name servers rotate records */
 	s->due_ms = due(s, state, v, a ? a->ttl_s : 0);
 	changed = state != s->state || strcmp(why, s->why);
@@ -115,10 +118,21 @@ bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, const char 
 const char *tlsaset_exchange_online(const struct tlsaset *s)
 {
 	if (s->state == TLSASET_KEPT)
-		return s->last == DNS_LOCAL || !s->failures ? "not known" : "defers with 5.7.324";
+		return s->last == DNS_UNUSABLE || s->last == DNS_LOCAL || !s->failures
+			       ? "not known"
+			       : "defers with 5.7.324";
 	if (s->state == TLSASET_NONE)
 		return s->warn ? "TLS without authentication" : "opportunistic TLS";
 	return "a record must match, else 5.7.323; no STARTTLS: 5.7.321; expired: 5.7.322";
+}
+
+static bool is_digest_of(const struct tlsa *t, const struct tls_info *tls)
+{
+	bool key = t->selector == TLSA_SELECTOR_SPKI;
+
+	if (t->matching == TLSA_MATCHING_SHA512)
+		return !memcmp(t->digest, key ? tls->spki_sha512 : tls->cert_sha512, 64);
+	return !memcmp(t->digest, key ? tls->spki_sha256 : tls->cert_sha256, 32);
 }
 
 enum tlsaset_match tlsaset_matches(const struct tlsaset *s, const struct tls_info *tls)
@@ -130,10 +144,9 @@ enum tlsaset_match tlsaset_matches(const struct tlsaset *s, const struct tls_inf
 	for (unsigned i = 0; i < s->n; i++) {
 		const struct tlsa *t = &s->list[i];
 
-		if (t->usage != TLSA_USAGE_EE || t->selector != TLSA_SELECTOR_SPKI ||
-		    t->matching != TLSA_MATCHING_SHA256)
+		if (t->usage != TLSA_USAGE_EE)
 			found = TLSASET_UNKNOWN;
-		else if (!memcmp(t->digest, tls->spki_sha256, sizeof(tls->spki_sha256)))
+		else if (is_digest_of(t, tls))
 			return TLSASET_MATCH;
 	}
 	return found;

@@ -39,7 +39,7 @@ const char *tlsaset_state_name(enum tlsaset_state s);
 bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, const char *why,
 		      const struct tlsaset_view *v);
 const char *tlsaset_exchange_online(const struct tlsaset *s);
-/* Does a server's certificate, as last seen, match one? Only digests of the key by SHA-256 can be compared. */
+/* Does a server's certificate, as last seen, match one? Of usage 2 only a probe knows it: it has the whole chain. */
 enum tlsaset_match tlsaset_matches(const struct tlsaset *s, const struct tls_info *tls);
 
 #endif

@@ -130,6 +130,7 @@ struct tls_info {
 	int64_t not_before, not_after; /* seconds since 1970, UTC */
 	uint8_t sha1[20];	       /* of the certificate: Exchange's thumbprint */
 	uint8_t spki_sha256[32];       /* TLSA 3 1 1 */
+	uint8_t spki_sha512[64], cert_sha256[32], cert_sha512[64]; /* 3 1 2, 3 0 1, 3 0 2 */
 };
 
 /* Plain values, no pointers: crosses from the probe child by copy. Text is printable UTF-8 (util/utf8.h), NUL-terminated. */

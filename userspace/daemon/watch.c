@@ -259,6 +259,7 @@ void on_result(void *ctx, uint32_t server_id, const struct probe_result *result)
 	blame_way(w, s, b, &r);
 	if (!evidence_take(d, w, b, &r))
 		watch_take(d, server_id, &r);
+	zones_probed(d, s->probe.name);
 	reach(w, &(struct reach_input){.event = REACH_ENDS,
 				       .raw = result->reason,
 				       .reason = r.reason,

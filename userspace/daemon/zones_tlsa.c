@@ -8,8 +8,21 @@
 #include "util/clock.h"
 #include "zone/zone_store.h"
 
-/* Of the best tier's servers whose certificate is known, none matches, and one surely does not. */
-static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e)
+/* By its certificate; else by its last probe, if it began with these records. */
+static enum tlsaset_match match_of(const struct tlsa_entry *e, const struct server *b)
+{
+	enum tlsaset_match m = tlsaset_matches(&e->set, &b->last.tls);
+
+	if (m != TLSASET_UNKNOWN || !e->set.n ||
+	    b->last_wall_ms - (int64_t)b->last.total_ms <= e->changed_wall_ms)
+		return m;
+	return b->last.reason == REASON_tlsa_mismatch ? TLSASET_NO_MATCH
+	       : b->last.reason == REASON_ok	      ? TLSASET_MATCH
+						      : TLSASET_UNKNOWN;
+}
+
+/* Of the best tier's servers whose certificate is known, none matches, and one surely does not. unknown: if none is known. */
+static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e, bool unknown)
 {
 	bool any_match = false, any_miss = false;
 
@@ -18,7 +31,7 @@ static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e)
 
 		for (unsigned k = 0; k < s->n_servers && !strcmp(s->probe.name, e->probe); k++) {
 			const struct server *b = &s->servers[k];
-			enum tlsaset_match m = tlsaset_matches(&e->set, &b->last.tls);
+			enum tlsaset_match m = match_of(e, b);
 
 			if (b->conf.preference != s->servers[0].conf.preference)
 				break;
@@ -26,7 +39,7 @@ static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e)
 			any_miss |= m == TLSASET_NO_MATCH;
 		}
 	}
-	return any_miss && !any_match;
+	return any_match ? false : any_miss ? true : unknown;
 }
 
 /* "": none has this probe. */
@@ -88,13 +101,32 @@ static void on_tlsa(void *ctx, const struct dns_answer *a, const char *why)
 							  .now_ms = clock_now().mono_ms,
 							  .wall_ms = clock_now().wall_ms,
 							  .random = zones_chance()});
-	e->unmatched = is_unmatched(d, e);
+	if (changed)
+		e->changed_wall_ms = clock_now().wall_ms;
+	e->unmatched = is_unmatched(d, e, !changed && unmatched);
 	if (changed || e->unmatched != unmatched)
 		tell_tlsa(d, e, was);
 	if (e->set.state != TLSASET_KEPT)
 		store_tlsa(e->probe, e->name, &e->set);
 	apply_tlsa(d, e);
 	zones_schedule(d);
+}
+
+void zones_probed(struct daemon *d, const char *probe)
+{
+	for (unsigned i = 0; d->zones && i < CONFIG_MAX_PROBES; i++) {
+		struct tlsa_entry *e = d->zones->tlsa[i];
+		bool unmatched;
+
+		if (!e || strcmp(e->probe, probe))
+			continue;
+		unmatched = is_unmatched(d, e, e->unmatched);
+		if (unmatched == e->unmatched)
+			continue;
+		e->unmatched = unmatched;
+		tell_tlsa(d, e, e->set.state);
+		daemon_changed(d);
+	}
 }
 
 void zones_look_up_tlsa(struct daemon *d, struct tlsa_entry *e)

@@ -172,8 +172,12 @@ static void describe_digests(X509 *cert, struct tls_info *info)
 	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
 
 	X509_digest(cert, EVP_sha1(), info->sha1, NULL);
-	if (len > 0)
+	X509_digest(cert, EVP_sha256(), info->cert_sha256, NULL);
+	X509_digest(cert, EVP_sha512(), info->cert_sha512, NULL);
+	if (len > 0) {
 		SHA256(spki, (size_t)len, info->spki_sha256);
+		SHA512(spki, (size_t)len, info->spki_sha512);
+	}
 	OPENSSL_free(spki);
 }
 
