@@ -81,7 +81,7 @@ static const struct row of_yaml[] = {
 	{"a list", "- a\n- b\n", "1:1: must be a mapping (key: value), not a list\n"},
 	{"a second document", LEAST "---\n" LEAST, "10:1: a second document begins here\n"},
 	{"a tag", LEAST "    port: !!int 25\n",
-	 "10:11: tags are refused: a value's key says what it is\n"},
+	 "10:11: tags are refused: the key determines the type of its value\n"},
 	{"a tab", "interfaces:\n\teth0: {}\n",
 	 "2:1: found character that cannot start any token while scanning for the next token: a tab; YAML is indented by "
 	 "blanks\n"},
@@ -256,7 +256,7 @@ static const struct row of_several[] = {
 	{"one VIP and port twice",
 	 LEAST "    port: 25\n  b:\n    address: 203.0.113.25\n    interface: eth0\n"
 	       "    tiers: {10: {z: {address: 203.0.113.11}}}\n",
-	 "12:14: services.b.address: 203.0.113.25 port 25 is service a's already\n"},
+	 "12:14: services.b.address: 203.0.113.25 port 25 is already used by service a\n"},
 	{"one VIP in two ways",
 	 LEAST
 	 "  b:\n    address: 203.0.113.25\n    interface: eth1\n    port: 587\n    advertise: none\n"

@@ -116,9 +116,9 @@ static void a_key_that_the_policy_passes_over_is_warned_of(void **state)
 		LEAST "probes:\n"
 		      "  p: {tls: encryption-only, tls-domain: a.example, tlsa: ['3 1 1 " HEX32
 		      "']}\n",
-		"11:41: warning: probes.p.tls-domain: not looked at: only domain-validation and usage "
-		"2 of dane do\n"
-		"11:58: warning: probes.p.tlsa: not looked at: only tls: dane does\n");
+		"11:41: warning: probes.p.tls-domain: ignored: only domain-validation and usage "
+		"2 of dane use it\n"
+		"11:58: warning: probes.p.tlsa: ignored: only tls: dane uses it\n");
 
 	(void)state;
 	config_free(c);

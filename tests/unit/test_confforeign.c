@@ -63,9 +63,9 @@ static void json_and_generated_yaml_mean_what_plain_yaml_means(void **state)
 	config_free(c);
 }
 
-#define PORT                                                                                      \
-	"unknown key: a server listens on its service's port: with direct server return no port " \
-	"can change; remove it here\n"
+#define PORT                                                                                \
+	"unknown key: a server listens on its service's port: direct server return cannot " \
+	"translate ports; remove it here\n"
 #define PROBES \
 	"unknown key: health checks are configured under probes, and the service names one with probe: NAME\n"
 
@@ -86,7 +86,7 @@ static const struct row foreign[] = {
 	{"keepalived's delay_loop", LEAST "probes: {p: {delay_loop: 10}}\n",
 	 "10:14: probes.p.delay_loop: unknown key: the key is interval\n"},
 	{"a section of HAProxy", LEAST "frontend: {}\n",
-	 "10:1: frontend: unknown key: this is another product's; the sections here are interfaces, "
+	 "10:1: frontend: unknown key: this is a section of another product; the sections here are interfaces, "
 	 "probes and services (see coming-from.md)\n"},
 	{"a key of another table", LEAST "    helo: mx.example.net\n",
 	 "10:5: services.a.helo: unknown key: it belongs to a probe\n"},

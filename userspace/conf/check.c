@@ -82,13 +82,12 @@ static void check_policy(struct tree *t, const struct path *probe, struct probe_
 			   c->tls == TLS_DANE ? "dane with a record of usage 2"
 					      : "domain-validation");
 	if (c->cert.domain[0] && !by_domain && !(c->tls == TLS_DANE && c->tlsa_name[0]))
-		tree_warn(t, &domain,
-			  "not looked at: only domain-validation and usage 2 of dane do");
+		tree_warn(t, &domain, "ignored: only domain-validation and usage 2 of dane use it");
 	if (c->tls == TLS_DANE && !c->cert.n_tlsa && !c->tlsa_name[0] && tree_is_sound(t, &tlsa) &&
 	    tree_is_sound(t, &(struct path){probe, "tlsa-name"}))
 		tree_error(t, &tls, "dane needs tlsa or tlsa-name");
 	if (c->cert.n_tlsa && c->tls != TLS_DANE)
-		tree_warn(t, &tlsa, "not looked at: only tls: dane does");
+		tree_warn(t, &tlsa, "ignored: only tls: dane uses it");
 	if (c->cert.name[0] && c->tls == TLS_NONE)
 		tree_error(t, &name, "needs tls: encryption-only or more");
 	check_bundle(t, probe, c);
@@ -119,7 +118,7 @@ static void check_pair(struct tree *t, const struct service_conf *a, const struc
 
 	addr_text(&b->address, text);
 	if (a->port == b->port && tree_is_sound(t, &port_a) && tree_is_sound(t, &port_b))
-		tree_error(t, &address, "%s port %u is service %s's already", text, b->port,
+		tree_error(t, &address, "%s port %u is already used by service %s", text, b->port,
 			   a->name);
 	if (a->interface != b->interface && tree_is_sound(t, &interface))
 		tree_error(t, &interface, "%s has the same address on another interface", a->name);
@@ -259,7 +258,7 @@ static void check_ha(struct tree *t, const struct config *c)
 	if (c->ha.given && !c->datapath.hash_key[0])
 		tree_warn(
 			t, &ha,
-			"without datapath.hash-key two boxes choose other servers for a client: give both the same");
+			"without datapath.hash-key two boxes choose different servers for a client: set the same key on both");
 }
 
 void check_config(struct tree *t, struct config *c)

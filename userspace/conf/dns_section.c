@@ -259,7 +259,7 @@ static void check_tlsa_name(struct tree *t, const struct config *c, unsigned i)
 	if (!conf->tlsa_name[0])
 		return;
 	if (conf->tls != TLS_DANE)
-		tree_warn(t, &name, "not looked at: only tls: dane does");
+		tree_warn(t, &name, "ignored: only tls: dane uses it");
 	if (conf->cert.n_tlsa)
 		tree_error(t, &name, "tlsa and tlsa-name exclude each other");
 	if (c->dns.dnssec == DNSSEC_OFF)

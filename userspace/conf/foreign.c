@@ -15,8 +15,8 @@
 
 #define LIST_SIZE 360
 
-#define SERVER_PORT                                                                              \
-	"a server listens on its service's port: with direct server return no port can change; " \
+#define SERVER_PORT                                                                             \
+	"a server listens on its service's port: direct server return cannot translate ports; " \
 	"remove it here"
 #define IN_PROBE \
 	"health checks are configured under probes, and the service names one with probe: NAME"
@@ -77,11 +77,11 @@ static const struct {
 	{probe_keys, " send expect recv ",
 	 "remove it: a probe speaks SMTP up to the stage in depth"},
 	{top_keys, " global defaults frontend backend listen virtual_server ltm virtual pool ",
-	 "this is another product's; the sections here are interfaces, probes and services (see coming-from.md)"},
+	 "this is a section of another product; the sections here are interfaces, probes and services (see coming-from.md)"},
 	{top_keys, " vrrp_instance vrrp ",
 	 "mxlb has no VRRP of its own (see coming-from.md, \"A second box\")"},
 	{top_keys, " probe service interface ", "the section's name is a plural"},
-	{interface_keys, " address ip ", "remove it: addresses are the system's"},
+	{interface_keys, " address ip ", "remove it: the system configures the addresses"},
 	{interface_keys, " xdp xdp-mode ", "the key is mode"},
 };
 

@@ -85,7 +85,7 @@ static void refuse_properties(struct scan *s, const yaml_event_t *e, const yaml_
 			     "anchors are refused: write the value where it is needed");
 	if (tag)
 		report_error(s->report, place_of_mark(e->start_mark),
-			     "tags are refused: a value's key says what it is");
+			     "tags are refused: the key determines the type of its value");
 }
 
 /* Takes one event; false ends the scan. */

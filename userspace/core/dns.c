@@ -32,7 +32,7 @@ const char *dns_result_text(enum dns_result r)
 		[DNS_SERVFAIL] = "the resolver could not answer",
 		[DNS_TIMEOUT] = "the resolver did not answer within 5 s",
 		[DNS_BOGUS] = "the answer is bogus: DNSSEC validation failed",
-		[DNS_UNSIGNED] = "the answer is not signed, and dnssec is require",
+		[DNS_UNSIGNED] = "the answer is not signed, which dnssec: require does not accept",
 		[DNS_UNUSABLE] = "the records in the answer cannot be used",
 		[DNS_LOCAL] = "this box could not ask",
 	};

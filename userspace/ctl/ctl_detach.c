@@ -23,7 +23,7 @@ static enum ctl_exit detach_left(const struct ctl *ctl)
 	pid_t pid;
 
 	if (!mxlbd_path(path))
-		return ctl_failed(ctl, "cannot find mxlbd beside mxlbctl\n");
+		return ctl_failed(ctl, "cannot find mxlbd in the directory of mxlbctl\n");
 	snprintf(file, sizeof(file), "%s", ctl->file ? ctl->file : DEFAULT_FILE);
 	err = posix_spawn(&pid, path, NULL, NULL, argv, environ);
 	if (err)

@@ -81,7 +81,7 @@ enum ctl_exit pinned_ask(const struct ctl *ctl, const char *command, struct buf 
 	if (ask_pinned(file, command, reply))
 		return link_complain(asked, err, LINK_WAIT_S);
 	fputs("mxlbctl: mxlbd is not running: this is read from the kernel. Connections and\n"
-	      "  counters are current, verdicts are those of its end; systemctl start mxlb\n",
+	      "  counters are current, verdicts are those at its end; systemctl start mxlb\n",
 	      stderr);
 	*stopped = true;
 	return CTL_DONE;

@@ -43,7 +43,7 @@ static int lock_pins(struct datapath *dp)
 	if (fs.f_type != BPF_FS_MAGIC) {
 		rmdir(pin); /* only if it is empty, as a new one is */
 		return load_refuse(-ENOTDIR, pin,
-				   "this is no bpf file system: mount -t bpf bpf /sys/fs/bpf");
+				   "this is not a BPF file system: mount -t bpf bpf /sys/fs/bpf");
 	}
 	dp->lock_fd = open(pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dp->lock_fd < 0)

@@ -165,7 +165,7 @@ void datapath_keep_pins(struct datapath *dp)
 			n, dp->dir);
 	if (err && err != dp->keep_err)
 		log_error(
-			"event=pins_missing path=\"%s\" error=\"%s\" advice=\"traffic ends with this mxlbd: restore "
+			"event=pins_missing path=\"%s\" error=\"%s\" advice=\"mail stops when this mxlbd ends: restore "
 			"the directory and its rights\"",
 			dp->dir, strerror(-err));
 	dp->keep_err = err;

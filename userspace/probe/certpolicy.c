@@ -416,12 +416,12 @@ static bool is_as_named(const struct judgement *j)
 		return certpolicy_find(j, REASON_local_error, "tls-certificate-name: %s", why);
 	if (!is_name(X509_get_subject_name(j->cert), &want.subject))
 		return certpolicy_find(j, REASON_certificate_wrong_subject,
-				       "the subject is %.*s, wanted is %.*s", SAY_WANTED,
+				       "the subject is %.*s, but must be %.*s", SAY_WANTED,
 				       j->info->subject, SAY_WANTED,
 				       certpolicy_wanted(j->q->conf->name, 's'));
 	if (want.issuer.n && !is_name(X509_get_issuer_name(j->cert), &want.issuer))
 		return certpolicy_find(j, REASON_certificate_wrong_issuer,
-				       "the issuer is %.*s, wanted is %.*s", SAY_WANTED,
+				       "the issuer is %.*s, but must be %.*s", SAY_WANTED,
 				       j->info->issuer, SAY_WANTED,
 				       certpolicy_wanted(j->q->conf->name, 'i'));
 	return true;

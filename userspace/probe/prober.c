@@ -91,7 +91,7 @@ void run_finish_expensive(struct prober *p, struct run *r, uint32_t cpu_ms)
 	r->result.reason = REASON_expensive;
 	r->result.cpu_ms = cpu_ms;
 	snprintf(r->result.text, sizeof(r->result.text),
-		 "%u ms of CPU for one step of the dialogue, and a probe may take %u", cpu_ms,
+		 "%u ms of CPU for one step of the dialogue; a probe may take %u", cpu_ms,
 		 r->req.cpu_ms);
 	finish(p, r);
 }

@@ -321,7 +321,7 @@ static void act(struct session *s, enum dialog_want want)
 
 static void session_read_peer(struct session *s)
 {
-	static const char no_reply[] = "too much TLS without a reply in it";
+	static const char no_reply[] = "too much TLS data without an SMTP reply";
 	static const char lost[] = "the server no longer acknowledges what is sent to it";
 	char bytes[READ_SIZE];
 	ssize_t n = recv(s->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -470,7 +470,7 @@ static void end_step(struct session *s)
 	s->answer.result.cpu_ms = (uint32_t)(s->cpu_us / 1000);
 	if (s->answer.result.cpu_ms <= s->req.cpu_ms || s->closing)
 		return;
-	len = snprintf(text, sizeof(text), "%u ms of CPU until now, and a probe may take %u",
+	len = snprintf(text, sizeof(text), "%u ms of CPU so far; a probe may take %u",
 		       s->answer.result.cpu_ms, s->req.cpu_ms);
 	act(s, dialog_fail(&s->dialog, REASON_expensive, text, (size_t)len));
 }

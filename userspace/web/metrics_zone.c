@@ -93,34 +93,39 @@ static void tlsa_unmatched(struct exposition *e, const char *labels, unsigned pr
 	exposition_sample(e, labels, e->info->zones->tlsa_unmatched[probe]);
 }
 
+static const struct {
+	struct family family;
+	void (*one)(struct exposition *e, const char *labels, const struct zone *z);
+} of_zones[] = {
+	{FAMILY("mxlb_zone_state", GAUGE, "1 for the state of the service's zone."), state},
+	{FAMILY("mxlb_zone_answer_timestamp_seconds", GAUGE,
+		"Time of the last answer with MX records for the service; 0: none since the start."),
+	 answered},
+	{FAMILY("mxlb_zone_lookups", COUNTER,
+		"Lookups of the service's MX records, by their result."),
+	 lookups},
+	{FAMILY("mxlb_zone_dnssec", GAUGE, "1 for the DNSSEC status of the last lookup."), dnssec},
+};
+
+static const struct {
+	struct family family;
+	void (*one)(struct exposition *e, const char *labels, unsigned probe);
+} of_probes[] = {
+	{FAMILY("mxlb_tlsa_records", GAUGE, "TLSA records from DNS that are in force."),
+	 tlsa_records},
+	{FAMILY("mxlb_tlsa_state", GAUGE, "1 for the state of the probe's TLSA records."),
+	 tlsa_state},
+	{FAMILY("mxlb_tlsa_unmatched", GAUGE,
+		"1: no server of the best tier has a key that the probe's TLSA records name."),
+	 tlsa_unmatched},
+};
+
 void metrics_zone(struct exposition *e)
 {
-	static const struct family states =
-		FAMILY("mxlb_zone_state", GAUGE, "1 for the state of the service's zone.");
-	static const struct family times = FAMILY(
-		"mxlb_zone_answer_timestamp_seconds", GAUGE,
-		"Time of the last answer with MX records for the service; 0: none since the start.");
-	static const struct family results =
-		FAMILY("mxlb_zone_lookups", COUNTER,
-		       "Lookups of the service's MX records, by their result.");
-	static const struct family statuses =
-		FAMILY("mxlb_zone_dnssec", GAUGE, "1 for the DNSSEC status of the last lookup.");
-
-	static const struct family records =
-		FAMILY("mxlb_tlsa_records", GAUGE, "TLSA records from DNS that are in force.");
-	static const struct family tlsa_states =
-		FAMILY("mxlb_tlsa_state", GAUGE, "1 for the state of the probe's TLSA records.");
-	static const struct family unmatched = FAMILY(
-		"mxlb_tlsa_unmatched", GAUGE,
-		"1: no server of the best tier has a key that the probe's TLSA records name.");
-
 	if (!e->info->zones)
 		return;
-	write_zones(e, &states, state);
-	write_zones(e, &times, answered);
-	write_zones(e, &results, lookups);
-	write_zones(e, &statuses, dnssec);
-	write_of_probes(e, &records, tlsa_records);
-	write_of_probes(e, &tlsa_states, tlsa_state);
-	write_of_probes(e, &unmatched, tlsa_unmatched);
+	for (size_t i = 0; i < sizeof(of_zones) / sizeof(*of_zones); i++)
+		write_zones(e, &of_zones[i].family, of_zones[i].one);
+	for (size_t i = 0; i < sizeof(of_probes) / sizeof(*of_probes); i++)
+		write_of_probes(e, &of_probes[i].family, of_probes[i].one);
 }
