@@ -179,6 +179,37 @@ static void events_that_stop_mail_are_errors_in_the_log(void **state)
 	}
 }
 
+/* docs/zone.md, and mxlbd(8). */
+static void events_of_zones_and_keys_have_their_level(void **state)
+{
+	static const struct {
+		enum event_kind kind;
+		const char *to, *reason;
+		enum log_level level;
+	} rows[] = {
+		{EVENT_ZONE, "current", "", LOG_LEVEL_INFO},
+		{EVENT_ZONE, "current", "unmapped", LOG_LEVEL_WARN},
+		{EVENT_ZONE, "kept", "", LOG_LEVEL_WARN},
+		{EVENT_ZONE, "refused", "", LOG_LEVEL_ERROR},
+		{EVENT_ZONE, "held", "", LOG_LEVEL_WARN},
+		{EVENT_ZONE, "held", ZONE_REMINDER, LOG_LEVEL_ERROR},
+		{EVENT_TLSA, "current", "", LOG_LEVEL_INFO},
+		{EVENT_TLSA, "none", "", LOG_LEVEL_INFO},
+		{EVENT_TLSA, "none", "unmatched", LOG_LEVEL_WARN},
+		{EVENT_TLSA, "kept", "", LOG_LEVEL_ERROR},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct event e = {.kind = rows[i].kind, .from = "held"};
+
+		strcpy(e.to, rows[i].to);
+		strcpy(e.reason, rows[i].reason);
+		if (event_level(&e) != rows[i].level)
+			fail_msg("%s to %s", event_kind_name(e.kind), e.to);
+	}
+}
+
 static void a_line_that_does_not_fit_is_cut_at_any_size(void **state)
 {
 	char whole[EVENT_TEXT_SIZE * 3];
@@ -261,6 +292,7 @@ int main(void)
 		cmocka_unit_test(
 			a_problem_is_an_event_when_it_comes_and_when_it_goes_and_a_row_between),
 		cmocka_unit_test(more_problems_than_there_is_room_for_are_events_all_the_same),
+		cmocka_unit_test(events_of_zones_and_keys_have_their_level),
 		cmocka_unit_test(a_line_that_does_not_fit_is_cut_at_any_size),
 	};
 

@@ -177,7 +177,8 @@ static void fewer_than_half_are_held_back_until_accepted(void **state)
 	assert_string_equal(zone.why, "only 1 of 3 exchangers are left in the zone");
 	for (unsigned k = 0; k < 119; k++)
 		assert_int_equal(give(answer("nuneaton 20 203.0.113.13"), M), 0);
-	assert_int_equal(give(answer("nuneaton 20 203.0.113.13"), M), ZONE_TELL); /* an hour */
+	assert_int_equal(give(answer("nuneaton 20 203.0.113.13"), M),
+			 ZONE_TELL | ZONE_REMIND); /* an hour */
 	assert_string_equal(servers(), ARTICLE_);
 	assert_true(zone_held(&zone, &set));
 	assert_int_equal(set.n, 1);

@@ -58,7 +58,7 @@ struct event *event_add(struct event_log *log, enum event_kind kind, int64_t tim
 
 static enum log_level zone_level(const struct event *e)
 {
-	bool again = !strcmp(e->to, e->from); /* held for an hour */
+	bool again = !strcmp(e->reason, ZONE_REMINDER);
 
 	if (!strcmp(e->to, "current"))
 		return *e->reason ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;

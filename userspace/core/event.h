@@ -10,6 +10,7 @@
 #include "util/log.h"
 
 #define EVENT_LOG_SIZE	1024
+#define ZONE_REMINDER	"reminder" /* the reason of an event that repeats an earlier one */
 #define EVENT_TEXT_SIZE 320
 #define EVENT_LINE_SIZE (2 * EVENT_TEXT_SIZE + 512) /* that any fits in */
 

@@ -199,7 +199,7 @@ static unsigned zone_set_state(struct zone *z, enum zone_state state, const char
 	if (!other && !reminder)
 		return 0;
 	z->told_ms = v->now_ms;
-	return ZONE_TELL;
+	return other ? ZONE_TELL : ZONE_TELL | ZONE_REMIND;
 }
 
 /* When something that is absent may go; 0: nothing is. */

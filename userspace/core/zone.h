@@ -101,8 +101,9 @@ struct zone_view { /* what a decision is made with */
 };
 
 enum zone_act {
-	ZONE_TELL = 1,	/* an event: .state and .why */
-	ZONE_APPLY = 2, /* the servers of the map are to come into force */
+	ZONE_TELL = 1,	 /* an event: .state and .why */
+	ZONE_APPLY = 2,	 /* the servers of the map are to come into force */
+	ZONE_REMIND = 4, /* with ZONE_TELL: it has been told before */
 };
 
 const char *zone_state_name(enum zone_state s);

@@ -199,7 +199,7 @@ static const char *trouble_of(const struct zone_entry *e, unsigned i, struct eve
 }
 
 static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_state was,
-		      const char *who)
+		      bool remind, const char *who)
 {
 	struct event *ev = daemon_event(d, EVENT_ZONE);
 	char next[FINDING_NEXT_SIZE];
@@ -220,6 +220,8 @@ static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_st
 					       at ? "; " : "", e->zone.in_force.list[i].name,
 					       trouble);
 	}
+	if (remind)
+		snprintf(ev->reason, sizeof(ev->reason), ZONE_REMINDER);
 }
 
 /* Rule 2. */
@@ -288,7 +290,7 @@ static unsigned zones_decide(struct daemon *d, struct zone_entry *e, const struc
 		  : zone_consider(&e->zone, &v, &e->map);
 	zone_box_free(box);
 	if (act & ZONE_TELL)
-		tell_zone(d, e, was, who ?: "");
+		tell_zone(d, e, was, act & ZONE_REMIND, who ?: "");
 	if (e->zone.has_set && e->zone.state == ZONE_CURRENT)
 		store_zone(e->service, e->mx, &e->zone);
 	if (act & ZONE_APPLY)
