@@ -12,7 +12,7 @@ import socketserver
 import sys
 import threading
 
-TIMEOUT_S = 60  # a VM without KVM is slow
+TIMEOUT_S = 600  # of a whole message: the limit of sendall() is for all of it, and a VM without KVM is slow
 FREEBIND = 15  # IP_FREEBIND; IPV6_FREEBIND is 78
 
 
