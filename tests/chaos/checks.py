@@ -18,7 +18,9 @@ SERVING_S = 3  # a server that got a SYN so recently is one that gets mail
 GROWTH_KB = 1024
 GAP_S = 2  # without one accepted message, while a server was well and mxlbd lived
 TRANSITIONS = "backend_verdict", "service_state", "service_tier"
-SILENT = re.compile(r"no greeting for (\d+) ms, and none for \d+ clients")  # the cause of core/passive.c, rule 6
+SILENT = re.compile(r"no greeting (?:for (\d+) ms, and none for \d+ clients|in time)")  # the first: core/passive.c, rule 6
+PROBE_MS = 2000  # game.py's timeout of a probe
+STRIKE_S = 1  # what a fault may take to begin; on a machine that is too busy for that it ends before it can be seen
 HEAD_SIZE = 4096  # bytes of a message, its headers among them
 
 
@@ -112,13 +114,15 @@ class Report:
         return any(name in names and begin <= at <= end + late for name, begin, end in self.record.deeds)
 
     def senders_during(self, e):
-        """While, as this verdict claims, the server greeted nobody: how many SYNs were sent to it, and how many senders that
-        connected meanwhile it greeted. None: the verdict claims no such thing."""
+        """While, as this verdict claims, the server greeted nobody: how many connected or waited, and how many of those who
+        connected were greeted (if it claims that clients were not). (0, 0): the verdict claims no such thing."""
         if not (claim := SILENT.search(e.cause)):
-            return None
-        begin, end = e.at - int(claim[1]) / 1000, e.at - GRACE_S
-        return (sum(syn.mac == self.macs[e.backend] and begin <= syn.at <= end for syn in self.syns),
-                sum(a["server"] == e.backend and begin <= a["at"] and a["greeted"] <= end for a in self.record.attempts))
+            return 0, 0
+        begin, end = e.at - int(claim[1] or PROBE_MS) / 1000, e.at - GRACE_S
+        own = [a for a in self.record.attempts if a["server"] == e.backend]
+        syns = sum(syn.mac == self.macs[e.backend] and begin <= syn.at <= end for syn in self.syns)
+        return (syns + sum(a["at"] <= end < a["greeted"] for a in own),
+                sum(begin <= a["at"] and a["greeted"] <= end for a in own) if claim[1] else 0)
 
     def causes(self):
         """Every transition has a reason, and every failure of a server follows a fault that shows as this reason, or is a
@@ -130,7 +134,7 @@ class Report:
             if e.kind != "backend_verdict":
                 continue
             expected = {r for w in self.windows(e.backend, e.at, LATE_S) for r in FAULTS[w.fault].reasons}
-            asked, greeted = self.senders_during(e) or (0, 0)
+            asked, greeted = self.senders_during(e)
             if greeted:
                 wrong.append(f"at {e.at - self.record.began:.2f} {e}: it greeted {greeted} senders meanwhile")
             elif e.to in ("down", "draining") and e.reason not in expected and not asked:
@@ -170,7 +174,8 @@ class Report:
         for w in self.record.windows:
             for service in SERVICES:
                 verdict = self.verdicts[service, w.host]
-                if FAULTS[w.fault].seen and not self.disturbed(w.struck, w.healed) and \
+                lasted = w.heal - w.hit >= FAULTS[w.fault].lasts[0] - STRIKE_S
+                if FAULTS[w.fault].seen and lasted and not self.disturbed(w.struck, w.healed) and \
                         verdict.during(w.struck, w.heal) == {"up"}:
                     wrong.append(f"{w}: {service} did not see it")
                 if FAULTS[w.fault].dead and any(w.hit + 2 * GRACE_S < at < w.heal and to == "up"

@@ -60,6 +60,7 @@ def judged(greeted_after_s, syns_to="oxford-a"):
 def test_a_silence_without_a_fault_is_judged_by_what_senders_met():
     assert judged(None) == judged(0.8) == []
     assert judged(0.1) == ["it greeted 1 senders meanwhile"]
+    assert judged(1.2, syns_to="oxford-b") == []  # it waited longer
     assert judged(None, syns_to="oxford-b") == ["no fault explains it"]
 
 
