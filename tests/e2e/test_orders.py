@@ -51,7 +51,8 @@ def test_a_forced_tier_without_a_server_up_falls_back_and_reports_it(lab, balanc
         lab.stop("nuneaton")
         wait_until(lambda: balancer.service()["active_tier"] == 10, 10, "tier 10 is active")
         traffic.wait_seen(OXFORD)
-        assert "tier 10; 20 is forced by root" in lab("ctl", "status")
+        forced = [f for f in balancer.status()["diagnosis"] if f["code"] == "tier_forced"]
+        assert [(f["service"], "tier 20" in f["text"], "root" in f["text"]) for f in forced] == [("hybrid-mail", True, True)]
         assert "tier 20, forced by root, has no server up" in balancer.log()
         lab.start("nuneaton")
         wait_until(lambda: balancer.service()["active_tier"] == 20, 10, "tier 20 is active")

