@@ -19,6 +19,7 @@
 # make games      sessions against ring changes, floods and forgeries; probes and what they log: a minute each (root)
 # make floods-of REV=7bee90b  the floods among the games, against another revision (root, ten minutes)
 # make failover-of REV=7bee90b  how soon an ill server is out, beside another revision (root, a quarter of an hour)
+# make upgrade-of REV=7bee90b  an upgrade from another revision, and back, under mail: no session breaks (root, five minutes)
 # make costs      how fast a server's death is told beside servers that cost a probe much CPU, as a table (root, ten minutes)
 # make chaos      10,000 messages to five servers while faults strike; MXLB_SEED=n replays (root, a quarter of an hour)
 # make survive    starts killed at each of their calls, 1,000 reloads, two hours' worth of probes: half an hour (root)
@@ -394,6 +395,14 @@ failover-of: all
 	$(Q)rm -rf $(B)/of-$(REV) && mkdir -p $(B)/of-$(REV) && git archive $(REV) | tar -x -C $(B)/of-$(REV)
 	$(Q)$(MAKE) -s -C $(B)/of-$(REV) B=build all
 	$(Q)MXLB_B=$(B) MXLB_BEFORE=$(abspath $(B)/of-$(REV)/build) tests/run e2e tests/e2e/test_before.py
+
+# Sessions over an upgrade from another revision's mxlbd and back.
+.PHONY: upgrade-of
+upgrade-of: REV ?= 7bee90b
+upgrade-of: all
+	$(Q)rm -rf $(B)/of-$(REV) && mkdir -p $(B)/of-$(REV) && git archive $(REV) | tar -x -C $(B)/of-$(REV)
+	$(Q)$(MAKE) -s -C $(B)/of-$(REV) B=build all
+	$(Q)MXLB_B=$(B) MXLB_BEFORE=$(abspath $(B)/of-$(REV)/build) tests/run e2e tests/e2e/test_upgrade.py
 
 # How long another server's death stays untold, with 0, 1 and 8 servers of each way to be expensive.
 .PHONY: costs

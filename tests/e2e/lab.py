@@ -270,7 +270,11 @@ class Balancer:
         return json.loads(self.ask("show status"))
 
     def service(self, name="hybrid-mail"):
-        return next(s for s in self.status()["services"] if s["name"] == name)
+        """In the documents of an earlier mxlbd, a tier's servers are "backends" only."""
+        service = next(s for s in self.status()["services"] if s["name"] == name)
+        for tier in service["tiers"]:
+            tier.setdefault("servers", tier.get("backends"))
+        return service
 
     def backend(self, name, service="hybrid-mail"):
         return next(b for tier in self.service(service)["tiers"] for b in tier["servers"] if b["name"] == name)
