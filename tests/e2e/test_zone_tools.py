@@ -197,11 +197,13 @@ def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(l
     said = lab("ctl", "zone", "hybrid-mail")
     assert "servers of the file" in said and "1 records in force" in said, said
     lookups, other = zone(balancer)["lookups"], Key(tmp_path / "pki")
-    for host in OXFORD:
-        install(lab, host, other)
-    wait_until(lambda: finding(balancer, "tlsa_unmatched"), 30, "the probes see other certificates")
-    for reload in [restore(lab, host) for host in OXFORD]:
-        assert reload.wait(60) == 0
+    try:
+        for host in OXFORD:
+            install(lab, host, other)
+        wait_until(lambda: finding(balancer, "tlsa_unmatched"), 30, "the probes see other certificates")
+    finally:
+        for reload in [restore(lab, host) for host in OXFORD]:
+            assert reload.wait(60) == 0
     wait_until(lambda: not finding(balancer, "tlsa_unmatched"), 30, "the probes see the old ones")
     assert zone(balancer)["lookups"] == lookups, "no answer was needed"
     dns.change([*RECORDS, record.replace(digest, "00" * 32)])
