@@ -63,7 +63,7 @@ def refuse_the_probe(balancer, told, mail, hosts, orders, reason):
     seq, since = last_seq(balancer), time.monotonic()
     told.tell(told_hosts, {"probe": orders})
     wait_until(lambda: set(warned(balancer, hosts).values()) == {reason}, 12,
-               f"{orders}: {warned(balancer, hosts)} {moved(balancer, seq)}\n{balancer.log()}")
+               lambda: f"{orders}: {warned(balancer, hosts)} {moved(balancer, seq)}\n{balancer.log()}")
     assert not elsewhere(moved(balancer, seq), idle), (orders, moved(balancer, seq))
     assert {balancer.verdicts()[h] for h in SERVERS if h not in idle} == {"up"}
     told.tell(told_hosts, {})
@@ -190,6 +190,23 @@ def test_a_server_that_gets_no_cpu_for_a_moment_stays_up(balancer, told, lab, me
     assert min(held) <= 0.95
 
 
+@pytest.mark.parametrize("stage", ["greeting", "mail"])
+def test_a_server_that_refuses_the_probe_alone_and_gets_no_cpu_for_a_moment_stays_up(balancer, told, lab, stage):
+    """Its clients send nothing for that moment: they wait, and are not refused."""
+    start(balancer, told)
+    with Mail(lab) as mail:
+        mail.wait_taken_by(OXFORD)
+        wait_until(lambda: len(mail.deliveries()) > 100, 30, "what is usual is known")
+        seq = last_seq(balancer)
+        for host in OXFORD * 2:
+            told.tell([host], {"probe": {stage: "421 hm"}, "stall": 0.6})
+            wait_until(lambda: warned(balancer, [host]) == {host: "probe_refused"}, 12, lambda: f"{moved(balancer, seq)}\n{balancer.log()}")
+            told.tell([host], {})
+            wait_until(lambda: warned(balancer, [host]) == {host: None}, 12, "the warning ends")
+            mail.wait_taken_by(OXFORD)
+        assert not moved(balancer, seq)
+
+
 def test_a_flood_of_silent_clients_moves_nothing(balancer, told, lab):
     start(balancer, told)
     with Mail(lab) as mail:
@@ -226,7 +243,7 @@ def kept_through(balancer, mail, act, seconds=12):
     """act() makes all probes fail, so that the service fails open. Returns the connections that failed since then."""
     since = time.monotonic()
     act()
-    wait_until(lambda: balancer.service()["state"] == "panic", 40, f"panic\n{balancer.log()}")
+    wait_until(lambda: balancer.service()["state"] == "panic", 40, lambda: f"panic\n{balancer.log()}")
     wait_until(lambda: len(mail.deliveries(since)) > seconds * 5, 60, "connections")
     assert balancer.service()["state"] == "panic"
     return [d for d in mail.deliveries(since) if d.error]
@@ -290,7 +307,7 @@ def test_what_happens_to_this_box_refuses_none_of_sixty_connections(balancer, to
         wait_until(lambda: len(mail.deliveries(since)) >= 60, 60, "sixty connections")
         act(end) if end else fight.kill()
         over = time.monotonic()
-        wait_until(lambda: len([d for d in mail.deliveries(over) if not d.error]) >= 20, 30, f"mail again\n{balancer.log()}")
+        wait_until(lambda: len([d for d in mail.deliveries(over) if not d.error]) >= 20, 30, lambda: f"mail again\n{balancer.log()}")
         balancer.wait_all_up(V4)
     failed = [d for d in mail.deliveries(since) if d.error]
     refused = [d for d in failed if "Refused" in d.error]
@@ -306,7 +323,7 @@ def test_servers_that_are_all_dead_are_refused_as_before(balancer, told, lab, me
         for host in SERVERS:
             lab.cut(host)
         since = time.monotonic()
-        wait_until(lambda: balancer.service()["state"] == "down", 30, f"down\n{balancer.log()}")
+        wait_until(lambda: balancer.service()["state"] == "down", 30, lambda: f"down\n{balancer.log()}")
         out = time.monotonic() - since
         wait_until(lambda: len([d for d in mail.deliveries(since) if "Refused" in d.error]) > 10, 20, "refusals")
     measured(f"all cut: refused after {out:.2f} s")

@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """told_server.py NAME ORDERS: an SMTP server on port 25 whose replies are in a file, as JSON, read at each connection:
 
-    {"probe": {STAGE: REPLY}, "all": {STAGE: REPLY}, "wait": seconds before the greeting}
+    {"probe": {STAGE: REPLY}, "all": {STAGE: REPLY}, "wait": seconds before the greeting,
+     "stall": seconds in which it does nothing at all, after it has refused the first probe by IPv4}
 
 STAGE is greeting, ehlo, mail; "probe" is for connections of the balancer's own address, "all" for every connection.
 REPLY is a line; "" is silence. A greeting that is not 220 ends the connection.
 """
 import asyncio
 import json
+import os
 import socket
 import sys
+import time
 
 LB = ("203.0.113.5", "::ffff:203.0.113.5", "2001:db8:113::5")
 USUAL = {"ehlo": "250 mx", "helo": "250 mx", "mail": "250 2.1.0 ok", "rcpt": "250 2.1.5 ok", "data": "354 go", "rset": "250 ok",
@@ -20,11 +23,21 @@ USUAL = {"ehlo": "250 mx", "helo": "250 mx", "mail": "250 2.1.0 ok", "rcpt": "25
 def orders(file, peer):
     with open(file) as f:
         told = json.load(f)
-    return {**told.get("all", {}), **(told.get("probe", {}) if peer in LB else {})}, told.get("wait", 0)
+    return {**told.get("all", {}), **(told.get("probe", {}) if peer in LB else {})}, told.get("wait", 0), told.get("stall", 0)
+
+
+STALLED = set()  # the orders by which it has
+
+
+def stall(file, seconds):
+    if os.stat(file).st_mtime_ns not in STALLED:
+        STALLED.add(os.stat(file).st_mtime_ns)
+        time.sleep(seconds)
 
 
 async def talk(name, file, reader, writer):
-    told, wait = orders(file, writer.get_extra_info("peername")[0])
+    peer = writer.get_extra_info("peername")[0]
+    told, wait, stall_s = orders(file, peer)
 
     async def say(text):
         if text == "":
@@ -32,6 +45,8 @@ async def talk(name, file, reader, writer):
             raise EOFError
         writer.write(text.encode() + b"\r\n")
         await writer.drain()
+        if text[0] in "45" and peer in LB[:2]:
+            stall(file, stall_s)
 
     await asyncio.sleep(wait)
     greeting = told.get("greeting", f"220 {name} ESMTP told")

@@ -275,7 +275,9 @@ static void a_time_in_which_this_box_was_late_counts_for_no_silence(void **state
 
 struct pace { /* a scan each of a server whose connections carry data */
 	struct passive_pace p;
+	struct passive_silence silence;
 	uint64_t opened, bytes, ms;
+	bool silent;
 };
 
 static bool carries(struct pace *s, uint64_t opened, uint64_t each)
@@ -283,7 +285,7 @@ static bool carries(struct pace *s, uint64_t opened, uint64_t each)
 	s->opened += opened;
 	s->bytes += opened * each;
 	s->ms += 50;
-	return passive_pace_look(&s->p, s->opened, s->bytes, s->ms);
+	return passive_pace_look(&s->p, s->opened, s->bytes, s->silent, s->ms);
 }
 
 static void clients_that_carry_far_less_than_usual_are_a_hint(void **state)
@@ -292,7 +294,7 @@ static void clients_that_carry_far_less_than_usual_are_a_hint(void **state)
 	unsigned hints = 0;
 
 	(void)state;
-	assert_false(passive_pace_look(&s.p, s.opened, s.bytes, 0)); /* what was before */
+	assert_false(passive_pace_look(&s.p, s.opened, s.bytes, false, 0)); /* what was before */
 	for (int i = 0; i < 40; i++)
 		assert_false(carries(&s, 1, i % 2 ? 3000 : 4000));
 	for (int i = 0; i < 3; i++)
@@ -323,7 +325,7 @@ static void a_hint_comes_with_the_fourth_low_connection_wherever_it_begins(void 
 
 static bool run_refused(const struct pace *s, const struct passive_volumes *usual)
 {
-	return passive_run_refused(&s->p, usual, PASSIVE_EXPECTED, s->ms);
+	return passive_run_refused(&s->p, &s->silence, usual, PASSIVE_EXPECTED, s->ms);
 }
 
 /* They need not have ended: a server that refuses its clients may reset them, which is not seen. */
@@ -344,9 +346,36 @@ static void a_run_of_low_connections_is_evidence_of_a_refusal(void **state)
 	assert_true(run_refused(&s, &usual));
 	assert_false(run_refused(&s, &mixed)); /* small ones are usual */
 	assert_false(run_refused(&s, &few));   /* what is usual is not known */
-	assert_false(passive_run_refused(&s.p, &usual, PASSIVE_EXPECTED, s.ms + 20000));
+	assert_false(passive_run_refused(&s.p, &s.silence, &usual, PASSIVE_EXPECTED, s.ms + 20000));
 	s.bytes += 9000; /* one carries mail: the run is over */
 	carries(&s, 0, 0);
+	assert_false(run_refused(&s, &usual));
+}
+
+/* A server without CPU for a second: its clients connect and wait. Then it greets all of them at once. */
+static void clients_that_wait_for_the_greeting_are_no_evidence_of_a_refusal(void **state)
+{
+	const struct passive_volumes usual = often(VOLUMES(8, 9, 12, 10));
+	struct pace s = {.ms = 1000};
+
+	(void)state;
+	for (unsigned i = 0; i < 40; i++)
+		carries(&s, 1, 3000);
+	carries(&s, 1, 100);
+	s.silent = true;
+	for (unsigned i = 0; i < 20; i++) {
+		assert_false(carries(&s, 1, 100));
+		assert_false(run_refused(&s, &usual));
+	}
+	s.silent = false;
+	for (unsigned i = 0; i < 3; i++) {
+		carries(&s, 1, 100);
+		assert_false(run_refused(&s, &usual));
+	}
+	for (unsigned i = 0; i < 3; i++) /* it tells them to leave */
+		carries(&s, 1, 300);
+	assert_true(run_refused(&s, &usual));
+	s.silence.since_ms = s.ms - 50; /* too short for a hint, but it lasts */
 	assert_false(run_refused(&s, &usual));
 }
 
@@ -416,6 +445,7 @@ int main(void)
 		cmocka_unit_test(clients_that_carry_far_less_than_usual_are_a_hint),
 		cmocka_unit_test(a_hint_comes_with_the_fourth_low_connection_wherever_it_begins),
 		cmocka_unit_test(a_run_of_low_connections_is_evidence_of_a_refusal),
+		cmocka_unit_test(clients_that_wait_for_the_greeting_are_no_evidence_of_a_refusal),
 		cmocka_unit_test(connections_whose_messages_are_still_to_come_are_no_evidence),
 		cmocka_unit_test(data_that_arrives_a_scan_later_is_no_hint),
 		cmocka_unit_test(what_is_usual_must_be_known_first),

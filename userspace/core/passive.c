@@ -25,7 +25,9 @@
  *   8. A refused client may be reset by the server, which nobody sees, so its connection never ends in the flow table.
  *      Such a run is therefore evidence by itself, as if each of its connections had carried the average of the run
  *      (rule 2). Connections that have not sent their messages yet look the same; so the run must have lasted for
- *      three times the longest usual one plus RUN_MS, and not for longer than RUN_MAX_MS.
+ *      three times the longest usual one plus RUN_MS, and not for longer than RUN_MAX_MS. A refused client has sent an
+ *      acknowledgement at least. While clients send nothing (rule 4), they wait for a server that gets no CPU, and what
+ *      they carry shows nothing. A run begins again after such a silence that was long enough for a hint.
  */
 #include "core/passive.h"
 
@@ -217,10 +219,15 @@ static void run_ends(struct passive_pace *p, uint64_t now_ms)
 }
 
 /* Rule 7: the connections since the last one that carried enough. True: they are another row. */
-static bool run_is_low(struct passive_pace *p, uint64_t opened, uint64_t bytes, uint64_t now_ms)
+static bool run_is_low(struct passive_pace *p, uint64_t opened, uint64_t bytes, bool silent,
+		       uint64_t now_ms)
 {
 	uint64_t rows = p->run_n / PACE_ROW;
 
+	if (silent) { /* rule 8 */
+		p->run_n = p->run_sum = 0;
+		return false;
+	}
 	if (!p->run_n)
 		p->run_since_ms = now_ms;
 	p->run_n += opened;
@@ -249,7 +256,8 @@ static void learn(struct passive_pace *p)
 		p->rows++;
 }
 
-bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes, uint64_t now_ms)
+bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes, bool silent,
+		       uint64_t now_ms)
 {
 	uint64_t more = p->seen ? opened - p->opened : 0, sum = p->seen ? bytes - p->bytes : 0;
 	bool low, rare = !(p->low & (p->low - 1));
@@ -257,7 +265,7 @@ bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes, 
 	p->seen = true;
 	p->opened = opened;
 	p->bytes = bytes;
-	low = run_is_low(p, more, sum, now_ms);
+	low = run_is_low(p, more, sum, silent, now_ms);
 	p->n += more;
 	p->sum += sum;
 	if (p->n >= PACE_ROW)
@@ -266,14 +274,15 @@ bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes, 
 }
 
 /* Rule 8. */
-bool passive_run_refused(const struct passive_pace *p, const struct passive_volumes *usual,
-			 enum passive_doubt doubt, uint64_t now_ms)
+bool passive_run_refused(const struct passive_pace *p, const struct passive_silence *silence,
+			 const struct passive_volumes *usual, enum passive_doubt doubt,
+			 uint64_t now_ms)
 {
 	struct passive_volumes run = {0};
 	uint64_t ms = now_ms - p->run_since_ms;
 
 	if (p->rows < PACE_KNOWN || p->run_n < PACE_ROW || ms > RUN_MAX_MS ||
-	    ms < 3 * p->usual_run_ms + RUN_MS)
+	    ms < 3 * p->usual_run_ms + RUN_MS || passive_silence_ms(silence, now_ms))
 		return false;
 	for (uint64_t i = 0; i < PACE_ROW; i++)
 		passive_add(&run, (uint32_t)(p->run_sum / p->run_n / UNIT_BYTES));

@@ -103,10 +103,15 @@ struct passive_pace {
 	bool seen;		 /* the counters have been seen once */
 };
 
-/* opened: connections established; bytes: of all packets to the server. True: its clients seem to leave early. */
-bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes, uint64_t now_ms);
-/* Whether all clients of the last row or more left early. usual: connections of before. */
-bool passive_run_refused(const struct passive_pace *p, const struct passive_volumes *usual,
-			 enum passive_doubt doubt, uint64_t now_ms);
+/*
+ * opened: connections established; bytes: of all packets to the server; silent: its clients have sent nothing for as
+ * long as a hint takes. True: they seem to leave early.
+ */
+bool passive_pace_look(struct passive_pace *p, uint64_t opened, uint64_t bytes, bool silent,
+		       uint64_t now_ms);
+/* Whether all clients of the last row or more left early. silence: of the same clients. usual: connections of before. */
+bool passive_run_refused(const struct passive_pace *p, const struct passive_silence *silence,
+			 const struct passive_volumes *usual, enum passive_doubt doubt,
+			 uint64_t now_ms);
 
 #endif

@@ -199,7 +199,8 @@ static enum passive_finding evidence_find(const struct watch *w, struct passive_
 	if (!passive_is_known(&f->usual))
 		f->usual = refused->before;
 	if (passive_all_refused(fresh, &f->usual, doubt) ||
-	    (!waited && passive_run_refused(&w->pace, &f->usual, doubt, clock_now().mono_ms)))
+	    (!waited &&
+	     passive_run_refused(&w->pace, &w->silence, &f->usual, doubt, w->daemon->quiet.ms)))
 		return PASSIVE_REFUSES;
 	if (passive_any_taken(fresh, &f->usual) || fresh->n > FRESH_MAX)
 		memset(fresh, 0, sizeof(*fresh));

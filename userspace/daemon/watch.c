@@ -363,7 +363,7 @@ void watch_clients(struct daemon *d, uint32_t server_id, const struct traffic *s
 	struct watch *w = &d->watches[server_id];
 	const struct server *b = model_server(d->model, server_id, NULL);
 	uint64_t now_ms = clock_now().mono_ms, before = w->silence.opened;
-	bool known = w->silence.seen;
+	bool known = w->silence.seen, silent;
 
 	model_clients(d->model, server_id, known && seen->promoted != before,
 		      known && (seen->new_flows != w->tried || seen->retransmits != w->retried),
@@ -375,10 +375,10 @@ void watch_clients(struct daemon *d, uint32_t server_id, const struct traffic *s
 			     d->quiet.ms);
 	if (known && seen->promoted != before)
 		w->opened_ms = now_ms;
-	if (b && b->health.before == VERDICT_UP &&
-	    passive_silence_ms(&w->silence, d->quiet.ms) >= passive_hint_limit(w->greeting_ms))
+	silent = passive_silence_ms(&w->silence, d->quiet.ms) >= passive_hint_limit(w->greeting_ms);
+	if (b && b->health.before == VERDICT_UP && silent)
 		hint(w, SCHEDULE_SILENCE_MS); /* rule 4 */
-	if (passive_pace_look(&w->pace, seen->promoted, seen->bytes, now_ms) && b &&
+	if (passive_pace_look(&w->pace, seen->promoted, seen->bytes, silent, d->quiet.ms) && b &&
 	    b->health.before == VERDICT_UP) { /* rule 5 */
 		bool examine = now_ms >= w->suspect_again_ms;
 
