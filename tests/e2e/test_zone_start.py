@@ -142,6 +142,41 @@ def test_a_first_set_without_a_server_that_takes_mail_is_held_also_over_a_restar
     site.wait("hybrid-mail", lambda: site.balancer.backend("oxford-a")["address"] == "203.0.113.16", "the zone's servers")
 
 
+def test_servers_of_tiers_that_are_long_gone_do_not_come_back_with_a_service(site):
+    """The first set is held, the service leaves the configuration, and comes back."""
+    site.dns.change(zone_of(("oxford-a", 10, 16), ("oxford-b", 10, 17), ("nuneaton", 20, 18)))
+    site.dns.forget()
+    tiers_then_zone(site)
+    site.lab("ctl", "reload")
+    site.wait_state("held", ["hybrid-mail"])
+    text = site.lab.config_file.read_text()
+    service = text[text.index("  hybrid-mail:"):text.index("  hybrid-mail6:")]
+    site.lab.config_file.write_text(text.replace(service, ""))
+    site.lab("ctl", "reload")
+    assert not (site.lab.run / "state-lb/zone/hybrid-mail.json").exists()
+    site.dns.resolver(False)
+    site.lab.config_file.write_text(text)
+    site.lab("ctl", "reload")
+    assert site.tiers() == {}
+
+
+def test_a_server_in_maintenance_does_not_hold_a_first_set_back_for_ever(site):
+    """A boot of the machine while none of the tiers' servers takes mail. Nothing is lost with the zone's."""
+    site.dns.change(zone_of(("oxford-c", 10, 11), ("oxford-d", 10, 12), ("birmingham", 20, 13)))
+    site.dns.forget()
+    tiers_then_zone(site)
+    site.dns.resolver(False)
+    site.lab("ctl", "reload")
+    for name in SERVERS:
+        site.lab("ctl", "maint", f"hybrid-mail/{name}", "--force")
+    site.lab("ctl", "detach")
+    assert site.balancer.process.wait(10) == 0
+    site.balancer.start()
+    assert site.tiers() == ARTICLE
+    site.dns.resolver(True)
+    site.wait_tiers({10: ["oxford-c", "oxford-d"], 20: ["birmingham"]}, ["hybrid-mail"])
+
+
 def restart_as_before(site):
     """The first set is still held back, and mail still goes to the servers of the tiers."""
     assert site.balancer.stop() == 0

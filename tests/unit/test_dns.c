@@ -223,6 +223,34 @@ static void a_key_is_compared_where_it_can_be(void **state)
 	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_UNKNOWN);
 }
 
+/* One that is up, whose last probe ended before TLS, may be the one that matches. */
+static void no_key_matches_only_if_no_server_that_is_up_may_have_one(void **state)
+{
+	const struct {
+		struct {
+			enum tlsaset_match match;
+			bool is_up;
+		} servers[2];
+		bool if_was_not, if_was;
+	} rows[] = {
+		{{{TLSASET_MATCH, true}, {TLSASET_NO_MATCH, false}}, false, false},
+		{{{TLSASET_NO_MATCH, true}, {TLSASET_NO_MATCH, false}}, true, true},
+		{{{TLSASET_UNKNOWN, true}, {TLSASET_NO_MATCH, false}}, false, true},
+		{{{TLSASET_UNKNOWN, false}, {TLSASET_NO_MATCH, false}}, true, true},
+		{{{TLSASET_UNKNOWN, false}, {TLSASET_UNKNOWN, true}}, false, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct tlsaset_tally t = {0};
+
+		for (size_t k = 0; k < 2; k++)
+			tlsaset_count(&t, rows[i].servers[k].match, rows[i].servers[k].is_up);
+		assert_int_equal(tlsaset_unmatched(&t, false), rows[i].if_was_not);
+		assert_int_equal(tlsaset_unmatched(&t, true), rows[i].if_was);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +261,7 @@ int main(void)
 		cmocka_unit_test(more_records_than_fit_are_an_error_of_the_zone),
 		cmocka_unit_test(a_bogus_answer_keeps_the_last_good_records),
 		cmocka_unit_test(a_key_is_compared_where_it_can_be),
+		cmocka_unit_test(no_key_matches_only_if_no_server_that_is_up_may_have_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,6 +188,19 @@ static void fewer_than_half_are_held_back_until_accepted(void **state)
 	assert_false(zone_differs(&zone));
 }
 
+static void another_reason_to_hold_puts_no_reminder_off(void **state)
+{
+	const char *none = "x 10 203.0.113.14", *one = "nuneaton 20 203.0.113.13";
+
+	(void)state;
+	start(ARTICLE);
+	give(answer(one), M);
+	for (unsigned k = 0; k < 119; k++)
+		assert_int_equal(give(answer(k % 2 ? one : none), M), ZONE_TELL);
+	assert_int_equal(give(answer(one), M), ZONE_TELL | ZONE_REMIND);
+	assert_int_equal(give(answer(none), M), ZONE_TELL);
+}
+
 static void what_is_held_ends_when_the_answer_is_another_one(void **state)
 {
 	(void)state;
@@ -553,6 +566,7 @@ int main(void)
 		T(what_comes_back_in_time_was_never_gone),
 		T(an_exchanger_whose_lookup_fails_keeps_its_addresses),
 		T(fewer_than_half_are_held_back_until_accepted),
+		T(another_reason_to_hold_puts_no_reminder_off),
 		T(what_is_held_ends_when_the_answer_is_another_one),
 		T(a_change_that_leaves_no_server_that_takes_mail_is_held),
 		T(servers_are_not_given_up_for_none_not_even_for_the_first_answer),

@@ -151,3 +151,15 @@ enum tlsaset_match tlsaset_matches(const struct tlsaset *s, const struct tls_inf
 	}
 	return found;
 }
+
+void tlsaset_count(struct tlsaset_tally *t, enum tlsaset_match m, bool is_up)
+{
+	t->match |= m == TLSASET_MATCH;
+	t->miss |= m == TLSASET_NO_MATCH;
+	t->unsure |= m == TLSASET_UNKNOWN && is_up;
+}
+
+bool tlsaset_unmatched(const struct tlsaset_tally *t, bool was)
+{
+	return t->match ? false : t->miss && !t->unsure ? true : was;
+}

@@ -42,4 +42,13 @@ const char *tlsaset_exchange_online(const struct tlsaset *s);
 /* Does a server's certificate, as last seen, match one? Of usage 2 only a probe knows it: it has the whole chain. */
 enum tlsaset_match tlsaset_matches(const struct tlsaset *s, const struct tls_info *tls);
 
+/* What the servers of the best tier show, one after another. Zeroed: none yet. */
+struct tlsaset_tally {
+	bool match, miss, unsure; /* unsure: of one that is up it is not known */
+};
+
+void tlsaset_count(struct tlsaset_tally *t, enum tlsaset_match m, bool is_up);
+/* Whether no server has a key that matches. A server that is up and may match leaves it as it was. */
+bool tlsaset_unmatched(const struct tlsaset_tally *t, bool was);
+
 #endif

@@ -190,16 +190,16 @@ static const char *objection(const struct zone *z, const struct zone_view *v,
 static unsigned zone_set_state(struct zone *z, enum zone_state state, const char *why,
 			       const struct zone_view *v)
 {
-	bool other = z->state != state || (state != ZONE_CURRENT && strcmp(z->why, why));
-	bool reminder = state == ZONE_HELD &&
+	bool entered = z->state != state;
+	bool other = entered || (state != ZONE_CURRENT && strcmp(z->why, why));
+	bool reminder = !entered && state == ZONE_HELD &&
 			v->now_ms - z->told_ms >= REMINDER_PACES * v->dns->refresh_min_ms;
 
 	z->state = state;
 	snprintf(z->why, sizeof(z->why), "%s", why);
-	if (!other && !reminder)
-		return 0;
-	z->told_ms = v->now_ms;
-	return other ? ZONE_TELL : ZONE_TELL | ZONE_REMIND;
+	if (entered || reminder) /* another reason puts no reminder off */
+		z->told_ms = v->now_ms;
+	return reminder ? ZONE_TELL | ZONE_REMIND : other ? ZONE_TELL : 0;
 }
 
 /* When something that is absent may go; 0: nothing is. */

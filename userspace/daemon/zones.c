@@ -25,8 +25,11 @@
 
 static void zones_free_entry(struct zone_entry *e)
 {
-	if (e)
-		lookup_cancel(e->round);
+	if (!e)
+		return;
+	lookup_cancel(e->round);
+	if (!e->zone.has_set)
+		store_forget_servers(e->service);
 	free(e);
 }
 
@@ -178,7 +181,8 @@ static unsigned count_unknown(const struct daemon *d, const char *name)
 	unsigned n = 0;
 
 	for (unsigned i = 0; s && i < s->n_servers; i++)
-		n += s->servers[i].health.verdict == VERDICT_UNKNOWN;
+		n += s->servers[i].health.verdict == VERDICT_UNKNOWN &&
+		     s->servers[i].admin != ADMIN_MAINT; /* is not probed */
 	return n;
 }
 
@@ -418,8 +422,10 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 
 void zones_start(struct daemon *d)
 {
-	if (d->zones)
-		zones_schedule(d);
+	if (!d->zones)
+		return;
+	d->zones->look = true; /* no address was reported until now */
+	zones_schedule(d);
 }
 
 void zones_stop(struct daemon *d)

@@ -59,7 +59,7 @@ static int fill_service(struct daemon *d, struct config *c, unsigned i, struct z
 	/* Rule 3, and servers in force are not given up for a set that gives none. */
 	if (was && was != s && addr_equal(&was->address, &s->address))
 		return zones_set_servers(s, was->servers, was->n_servers);
-	if (!was && !e->zone.has_set && e->map.n <= zones_room_for(c, i)) /* of the last run */
+	if (!d->model && !e->zone.has_set && e->map.n <= zones_room_for(c, i)) /* of the last run */
 		return zones_set_servers(s, e->map.servers, e->map.n);
 	return 0;
 }

@@ -21,25 +21,23 @@ static enum tlsaset_match match_of(const struct tlsa_entry *e, const struct serv
 						      : TLSASET_UNKNOWN;
 }
 
-/* Of the best tier's servers whose certificate is known, none matches, and one surely does not. unknown: if none is known. */
-static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e, bool unknown)
+/* Of the servers of the best tier. was: also if none is known. */
+static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e, bool was)
 {
-	bool any_match = false, any_miss = false;
+	struct tlsaset_tally tally = {0};
 
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		const struct service *s = &d->model->services[i];
 
 		for (unsigned k = 0; k < s->n_servers && !strcmp(s->probe.name, e->probe); k++) {
 			const struct server *b = &s->servers[k];
-			enum tlsaset_match m = match_of(e, b);
 
 			if (b->conf.preference != s->servers[0].conf.preference)
 				break;
-			any_match |= m == TLSASET_MATCH;
-			any_miss |= m == TLSASET_NO_MATCH;
+			tlsaset_count(&tally, match_of(e, b), b->health.verdict == VERDICT_UP);
 		}
 	}
-	return any_match ? false : any_miss ? true : unknown;
+	return tlsaset_unmatched(&tally, was);
 }
 
 /* "": none has this probe. */

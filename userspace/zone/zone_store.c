@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "util/log.h"
 #include "util/statefile.h"
 #include "zone/zone_store.h"
@@ -93,6 +94,14 @@ void store_servers(const char *service, const char *mx, const struct addr *vip,
 	write_json("zone", service,
 		   json_pack("{s:s, s:s, s:o}", "mx", mx, "vip", addr_text(vip, text), "servers",
 			     list));
+}
+
+void store_forget_servers(const char *service)
+{
+	char path[STATEFILE_PATH_SIZE];
+
+	if (path_of("zone", service, false, path) && unlink(path) && errno != ENOENT)
+		log_warn("event=zone_not_forgotten file=%s error=\"%s\"", path, strerror(errno));
 }
 
 static void tell_unreadable(const char *folder, const char *name, const char *error)

@@ -11,6 +11,8 @@ void store_zone(const char *service, const char *mx, const struct zone *z);
 /* Servers that do not come from DNS, because it has not answered yet, or because its first answer is held back. */
 void store_servers(const char *service, const char *mx, const struct addr *vip,
 		   const struct zone_map *map);
+/* The service has no zone any more: servers of store_servers() would be too old for it if it came back. */
+void store_forget_servers(const char *service);
 void store_tlsa(const char *probe, const char *name, const struct tlsaset *s);
 /*
  * The set in force of the last run; what was absent is missing once, as of now_ms. Or the servers of store_servers(), in
