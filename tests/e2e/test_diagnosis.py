@@ -13,7 +13,7 @@ import time
 import pytest
 
 from another_program import another_program
-from lab import CLIENT, HERE, OXFORD, VIP, Traffic, children, wait_until
+from lab import CLIENT, HERE, OXFORD, SLOW, VIP, Traffic, children, wait_until
 from pki import Pki
 from watching import URL
 
@@ -392,13 +392,14 @@ def stalls(balancer):
 
 
 def test_a_server_is_blamed_for_its_silence_only_when_this_box_does_not_stall(lab, balancer, browser):
+    balancer.configure(replace={f" timeout: {10 * int(SLOW)}s": " timeout: 3s"})
     balancer.start()
     balancer.wait_all_up()
     with stalls(balancer), a_mute_server(lab, "oxford-b"):
         findings = all_tools_name(lab, balancer, browser, "server_not_up", "local_stall", "mxlbctl doctor")
         assert not [f for f in findings if f["code"] == "server_down"], "no server is blamed"
     with a_mute_server(lab, "oxford-b"):
-        balancer.wait_for({"oxford-b": "down"})
+        balancer.wait_for({"oxford-b": "down"}, 30)
 
 
 YEARS_S = 11 * 366 * 86400  # longer than the certificate of the lab's servers is valid
