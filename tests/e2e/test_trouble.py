@@ -69,6 +69,9 @@ def last_event(balancer):
     return max(events(balancer))
 
 
+NONE_LEFT = 3  # the first three are stdin, stdout and stderr: no file and no socket can be opened
+
+
 @contextmanager
 def descriptors_limited(balancer, limit):
     pid = balancer.process.pid

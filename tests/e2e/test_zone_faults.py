@@ -7,12 +7,11 @@ import time
 import pytest
 
 from lab import OXFORD, wait_until
-from test_trouble import descriptors_limited
+from test_trouble import NONE_LEFT, descriptors_limited
 from test_zone_child import resolver_child, slow_resolver
 from test_zone_dane import DANE, LabKey, tlsa
 from zones import ARTICLE, MX, RECORDS, running, zone_of
 
-NONE_LEFT = 3  # the first three are stdin, stdout and stderr: no file and no socket can be opened
 OTHER_KEY = "_25._tcp.mail TLSA 3 1 1 " + "11" * 32
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import OXFORD, SERVERS, Balancer, children, wait_until
+from test_trouble import NONE_LEFT, descriptors_limited
 from zones import ARTICLE, RECORDS, SERVICES, Site, Zone, zone_of
 
 HOUR_S = 120
@@ -228,6 +229,23 @@ def test_a_start_with_some_of_the_addresses_has_all_servers_once_it_has_all(site
     since = time.monotonic()
     wait_until(lambda: time.monotonic() - since > 3, 30, "mxlbd looks at its addresses at once, and each second")
     assert site.state() == "kept" and site.tiers() == ARTICLE
+
+
+def test_addresses_that_cannot_be_looked_at_are_looked_at_again(site):
+    """The interface gets its address when mxlbd has no descriptor to ask which one."""
+    site.begin()
+    site.dns.resolver(False)
+    assert site.balancer.stop() == 0
+    site.lab.undo.callback(site.lab.within, "lb", "ip", "route", "replace", "default", "via", "203.0.113.1")
+    site.lab.undo.callback(site.lab.within, "lb", "ip", "addr", "replace", "203.0.113.5/24", "dev", "eth0")
+    site.lab.within("lb", "ip", "addr", "del", "203.0.113.5/24", "dev", "eth0")
+    site.balancer.start()
+    site.wait_state("kept")
+    with descriptors_limited(site.balancer, NONE_LEFT):
+        site.lab.within("lb", "ip", "addr", "add", "203.0.113.5/24", "dev", "eth0")
+        wait_until(lambda: "event=zone_not_applied" in site.balancer.log(), 30, "it is logged")
+    site.lab.within("lb", "ip", "route", "replace", "default", "via", "203.0.113.1")
+    site.wait_tiers(ARTICLE, ["hybrid-mail"])
 
 
 @pytest.mark.parametrize("damage", [lambda good: good[:len(good) // 2], lambda good: "{" * 5000, lambda good: good * 20000,

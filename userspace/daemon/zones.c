@@ -331,14 +331,14 @@ static void earlier(uint64_t *first, uint64_t at)
 		*first = at;
 }
 
-/* Rule 5. */
+/* Rule 5. Also if it cannot be known now: to apply it then fails too, and is tried again. */
 static bool has_more_now(const struct daemon *d, unsigned i)
 {
 	const struct zone_entry *e = d->zones->entries[i];
 	struct zone_set *set = malloc(sizeof(*set));
 	struct zone_map *map = malloc(sizeof(*map));
 	struct zone_box *box = zone_box_make(d->config);
-	bool has = false;
+	bool has = true;
 
 	if (set && map && box) {
 		*set = e->zone.in_force;
