@@ -100,8 +100,9 @@ def test_no_session_breaks_under_a_flood_of_forged_syns_while_the_ring_changes_e
     # A SYN may be lost on such a full cable and is retransmitted, which does not count as refused.
     refused = [a for a in attempts if a.error not in ("", "TimeoutError")]
     # 60,000 SYNs a second take the note of one handshake in 2,000 per millisecond that it lasts (131,072 lines). If the ring changes
-    # in the same time, which happens every 10 ms here, its second segment goes to another server.
-    limit = 0.1 * len(attempts) if rate == 0 else max(1, 0.001 * len(attempts))
+    # in the same time, which happens every 10 ms here, its second segment goes to another server. Of the few connections of `make
+    # check` that is none; of the thousands of `make games` it may be one in a thousand.
+    limit = 0.1 * len(attempts) if rate == 0 else max(1, 0.001 * len(attempts)) if "MXLB_GAMES_S" in os.environ else 0
     assert len(refused) <= limit, f"{len(refused)} of {len(attempts)} new connections were refused: {refused[:3]}"
     assert any(a.server for a in attempts)
     measured(f"{summary(ended, ring)}, {forgery.text()}, {placed} SYNs placed: 0 sessions broken; {len(attempts)} new "
