@@ -380,28 +380,29 @@ e2e-ipip: all
 games: all
 	$(Q)MXLB_B=$(B) MXLB_GAMES_S=60 tests/run e2e $(patsubst %,tests/e2e/test_%.py,flows floods bounds allow mtas socket evidence pair routes ecmp)
 
+# Another revision's programs, which the three targets below compare with.
+REV ?= 7bee90b
+define build_other
+$(Q)rm -rf $(B)/of-$(REV) && mkdir -p $(B)/of-$(REV) && git archive $(REV) | tar -x -C $(B)/of-$(REV)
+$(Q)$(MAKE) -s -C $(B)/of-$(REV) B=build all
+endef
+
 # The floods against another revision's mxlbd, for comparison; what it does not withstand fails.
 .PHONY: floods-of
-floods-of: REV ?= 7bee90b
 floods-of:
-	$(Q)rm -rf $(B)/of-$(REV) && mkdir -p $(B)/of-$(REV) && git archive $(REV) | tar -x -C $(B)/of-$(REV)
-	$(Q)$(MAKE) -s -C $(B)/of-$(REV) B=build all
+	$(build_other)
 	$(Q)MXLB_B=$(B) MXLB_INSTALLED=$(abspath $(B)/of-$(REV)/build) MXLB_GAMES_S=60 tests/run e2e tests/e2e/test_floods.py
 
 # How soon a server that is really ill is out, beside another revision's mxlbd, in turns.
 .PHONY: failover-of
-failover-of: REV ?= 7bee90b
 failover-of: all
-	$(Q)rm -rf $(B)/of-$(REV) && mkdir -p $(B)/of-$(REV) && git archive $(REV) | tar -x -C $(B)/of-$(REV)
-	$(Q)$(MAKE) -s -C $(B)/of-$(REV) B=build all
+	$(build_other)
 	$(Q)MXLB_B=$(B) MXLB_BEFORE=$(abspath $(B)/of-$(REV)/build) tests/run e2e tests/e2e/test_before.py
 
 # Sessions over an upgrade from another revision's mxlbd and back.
 .PHONY: upgrade-of
-upgrade-of: REV ?= 7bee90b
 upgrade-of: all
-	$(Q)rm -rf $(B)/of-$(REV) && mkdir -p $(B)/of-$(REV) && git archive $(REV) | tar -x -C $(B)/of-$(REV)
-	$(Q)$(MAKE) -s -C $(B)/of-$(REV) B=build all
+	$(build_other)
 	$(Q)MXLB_B=$(B) MXLB_BEFORE=$(abspath $(B)/of-$(REV)/build) tests/run e2e tests/e2e/test_upgrade.py
 
 # How long another server's death stays untold, with 0, 1 and 8 servers of each way to be expensive.

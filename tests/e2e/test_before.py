@@ -29,16 +29,6 @@ DEAD = ("its process has ended", "its cable is cut")
 pytestmark = pytest.mark.skipif(not BEFORE, reason="make failover-of REV=7bee90b")
 
 
-class Either(Balancer):
-    """mxlbd of one of the two revisions. An earlier one calls servers "backends" in its documents."""
-
-    def service(self, name="hybrid-mail"):
-        service = super().service(name)
-        for tier in service["tiers"]:
-            tier.setdefault("servers", tier.get("backends"))
-        return service
-
-
 @contextlib.contextmanager
 def ill(lab, told, what):
     """oxford-a is ill. Yields when it began."""
@@ -90,7 +80,7 @@ def test_a_server_that_is_ill_is_out_as_fast_as_before(lab, build, balancer, mea
         for _ in range(ROUNDS):
             for who, directory in ("before", Path(BEFORE)), ("now", build):
                 lab.env["MXLB_BUILD"] = str(directory)
-                one = Either(lab)
+                one = Balancer(lab)
                 one.configure(replace={"tls: encryption-only": "tls: none", **timing})
                 try:
                     one.start()
