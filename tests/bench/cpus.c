@@ -22,16 +22,13 @@ static const struct path cpus_paths[CPUS_PATHS] = {
 	{"syn", "new SYN", PATH_SYN, 4, 0, false},
 };
 
-/* Returns the number found, at most 2. */
-static int two_cpus(int cpus[2])
+/* The first two of these. Returns the number found. */
+static int two_cpus(const cpu_set_t *all, int cpus[2])
 {
-	cpu_set_t all;
 	int n = 0;
 
-	if (sched_getaffinity(0, sizeof(all), &all))
-		return 0;
 	for (int cpu = 0; cpu < CPU_SETSIZE && n < 2; cpu++)
-		if (CPU_ISSET(cpu, &all))
+		if (CPU_ISSET(cpu, all))
 			cpus[n++] = cpu;
 	return n;
 }
@@ -85,10 +82,10 @@ int cpus_measure(struct bench_results *r)
 	cpu_set_t all;
 	int cpus[2], err;
 
-	if (two_cpus(cpus) < 2)
-		return 0;
 	if (sched_getaffinity(0, sizeof(all), &all))
 		return -errno;
+	if (two_cpus(&all, cpus) < 2)
+		return 0;
 	err = sender_open(CPUS_FLOWS);
 	if (err)
 		return err;

@@ -136,7 +136,7 @@ static void add_servers_of_dns(struct doctor *d)
 		json_t *servers = json_object();
 
 		json_array_foreach (json_object_get(f.service, "tiers"), k, f.tier)
-			json_array_foreach (json_object_get(f.tier, "backends"), n, f.server)
+			json_array_foreach (tier_servers(f.tier), n, f.server)
 				json_object_set(servers, field_text(f.server, "name"), f.server);
 		if (json_is_object(conf) && !json_is_object(json_object_get(conf, "tiers")))
 			json_object_set_new(conf, "tiers", json_pack("{s:O}", "mx", servers));
