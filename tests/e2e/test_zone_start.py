@@ -231,6 +231,27 @@ def test_a_start_with_some_of_the_addresses_has_all_servers_once_it_has_all(site
     assert site.state() == "kept" and site.tiers() == ARTICLE
 
 
+def test_an_address_that_the_box_has_lost_takes_no_server_away_whatever_the_zone_does(site):
+    """The other service gains a server, and then its own zone changes. Only 203.0.113.12 to .15 are on the interface's network."""
+    route = ("ip", "route", "replace", "203.0.113.0/24", "dev", "eth0")
+    site.begin()
+    change = lambda how, address: site.lab.within("lb", "ip", "addr", how, address, "dev", "eth0", status=None)
+    site.lab.undo.callback(site.lab.within, "lb", "ip", "route", "replace", "default", "via", "203.0.113.1")
+    site.lab.undo.callback(change, "replace", "203.0.113.5/24")
+    site.lab.undo.callback(site.lab.within, "lb", "ip", "route", "del", "203.0.113.0/24", "dev", "eth0", status=None)
+    site.lab.undo.callback(change, "del", "203.0.113.14/30")
+    change("add", "203.0.113.14/30")
+    change("del", "203.0.113.5/24")
+    site.lab.within("lb", *route)  # the resolver and the servers can still be reached
+    with site.mail() as traffic:
+        site.dns.change([*RECORDS, "hybrid MX 10 oxford-c.hybrid", "oxford-c.hybrid AAAA 2001:db8:113::14"])
+        site.wait_tiers({10: [*OXFORD, "oxford-c"], 20: ["nuneaton"]}, ["hybrid-mail6"])
+        assert site.tiers() == ARTICLE
+        site.dns.change([record.replace("MX 20", "MX 30") for record in RECORDS])
+        site.wait_tiers({10: [*OXFORD], 30: ["nuneaton"]}, ["hybrid-mail"])
+        traffic.wait_seen(OXFORD)
+
+
 def test_addresses_that_cannot_be_looked_at_are_looked_at_again(site):
     """The interface gets its address when mxlbd has no descriptor to ask which one."""
     site.begin()

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What addresses from DNS are judged by: the VIPs, the addresses and the networks of this box. */
+/*
+ * What addresses from DNS are judged by: the VIPs, the addresses and the networks of this box. A network that an
+ * interface has lost still counts until mxlbd ends, because that is a fault of this box and says nothing of the zone.
+ */
 #include <errno.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/zones_parts.h"
@@ -12,7 +16,7 @@
 struct box {
 	struct zone_box view; /* first: the others see only this */
 	struct addr vips[MXLB_MAX_SERVICES], locals[LOCALS_MAX];
-	struct prefix networks[LOCALS_MAX];
+	struct prefix networks[LOCALS_MAX + ZONE_NETWORKS_MAX];
 };
 
 static uint8_t mask_length(const struct sockaddr *mask, bool v4)
@@ -41,7 +45,30 @@ static bool is_configured(const struct config *c, const char *interface)
 	return false;
 }
 
-static void add_local(struct box *b, const struct config *c, const struct ifaddrs *i)
+static bool is_listed(const struct zone_networks *seen, const char *interface,
+		      const struct prefix *p)
+{
+	for (unsigned i = 0; i < seen->n; i++)
+		if (!strcmp(seen->list[i].interface, interface) &&
+		    seen->list[i].network.len == p->len &&
+		    addr_equal(&seen->list[i].network.addr, &p->addr))
+			return true;
+	return false;
+}
+
+/* When there is no room, the first ones are forgotten. */
+static void remember(struct zone_networks *seen, const char *interface, const struct prefix *p)
+{
+	if (is_listed(seen, interface, p))
+		return;
+	if (seen->n == ZONE_NETWORKS_MAX)
+		memmove(seen->list, seen->list + 1, --seen->n * sizeof(*seen->list));
+	snprintf(seen->list[seen->n].interface, sizeof(seen->list->interface), "%s", interface);
+	seen->list[seen->n++].network = *p;
+}
+
+static void add_local(struct box *b, const struct config *c, struct zone_networks *seen,
+		      const struct ifaddrs *i)
 {
 	struct prefix *p = &b->networks[b->view.n_networks];
 	struct sockaddr_storage ss = {0};
@@ -57,11 +84,22 @@ static void add_local(struct box *b, const struct config *c, const struct ifaddr
 	p->addr = a;
 	p->len = mask_length(i->ifa_netmask, v4);
 	addr_prefix_text(p, text);
-	if (addr_parse_prefix(text, p) != -EINVAL) /* clears the bits beyond it */
-		b->view.n_networks++;
+	if (addr_parse_prefix(text, p) == -EINVAL) /* clears the bits beyond it */
+		return;
+	b->view.n_networks++;
+	if (seen)
+		remember(seen, i->ifa_name, p);
 }
 
-struct zone_box *zone_box_make(const struct config *c)
+/* Some of them are there already. */
+static void add_seen(struct box *b, const struct config *c, const struct zone_networks *seen)
+{
+	for (unsigned i = 0; i < seen->n; i++)
+		if (is_configured(c, seen->list[i].interface))
+			b->networks[b->view.n_networks++] = seen->list[i].network;
+}
+
+struct zone_box *zone_box_make(const struct config *c, struct zone_networks *seen)
 {
 	struct box *b = calloc(1, sizeof(*b));
 	struct ifaddrs *all = NULL;
@@ -73,8 +111,10 @@ struct zone_box *zone_box_make(const struct config *c)
 	for (struct ifaddrs *i = all; i && b->view.n_locals < LOCALS_MAX; i = i->ifa_next)
 		if (i->ifa_addr &&
 		    (i->ifa_addr->sa_family == AF_INET || i->ifa_addr->sa_family == AF_INET6))
-			add_local(b, c, i);
+			add_local(b, c, seen, i);
 	freeifaddrs(all);
+	if (seen)
+		add_seen(b, c, seen);
 	for (unsigned i = 0; i < c->n_services; i++)
 		b->vips[b->view.n_vips++] = c->services[i].address;
 	b->view.vips = b->vips;

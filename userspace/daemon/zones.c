@@ -10,7 +10,7 @@
  *   4. Without such services and probes nothing of this exists: no timer, no child, no library.
  *   5. At a boot the interfaces may have no addresses yet, and then everything is outside `within`. When their addresses
  *      change, a set in force that gives more servers than before is applied again. It takes none away: a lost address
- *      is no change of the zone.
+ *      is no change of the zone, and its network still counts (zone_box.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -258,7 +258,7 @@ static bool make_view(struct daemon *d, struct zone_entry *e, struct zone_view *
 
 	while (i < c->n_services && strcmp(c->services[i].name, e->service))
 		i++;
-	*box = i < c->n_services ? zone_box_make(c) : NULL;
+	*box = i < c->n_services ? zone_box_make(c, &d->zones->seen) : NULL;
 	if (!*box)
 		return false;
 	*v = (struct zone_view){.service = &c->services[i],
@@ -337,7 +337,7 @@ static bool has_more_now(const struct daemon *d, unsigned i)
 	const struct zone_entry *e = d->zones->entries[i];
 	struct zone_set *set = malloc(sizeof(*set));
 	struct zone_map *map = malloc(sizeof(*map));
-	struct zone_box *box = zone_box_make(d->config);
+	struct zone_box *box = zone_box_make(d->config, &d->zones->seen);
 	bool has = true;
 
 	if (set && map && box) {
@@ -514,7 +514,7 @@ void zones_held(struct daemon *d, const char *service, struct buf *out)
 	if (!set || !map || !e || !zone_held(&e->zone, set))
 		goto out;
 	next = config_copy(d->config);
-	box = zone_box_make(d->config);
+	box = zone_box_make(d->config, &d->zones->seen);
 	for (unsigned i = 0; next && box && i < next->n_services; i++) {
 		if (strcmp(next->services[i].name, service))
 			continue;

@@ -3,6 +3,7 @@
 #ifndef MXLB_ZONES_PARTS_H
 #define MXLB_ZONES_PARTS_H
 
+#include <net/if.h>
 #include "daemon/daemon.h"
 #include "daemon/zones.h"
 #include "zone/lookup.h"
@@ -26,6 +27,16 @@ struct tlsa_entry {
 	bool orphan;		 /* its probe is gone; freed when its answer comes */
 };
 
+#define ZONE_NETWORKS_MAX 256
+
+struct zone_networks { /* that interfaces have or had */
+	struct {
+		char interface[IF_NAMESIZE];
+		struct prefix network;
+	} list[ZONE_NETWORKS_MAX];
+	unsigned n;
+};
+
 struct zones {
 	struct resolver *resolver;
 	zones_replace_fn *replace;
@@ -34,6 +45,7 @@ struct zones {
 	ev_timer tick;
 	int unapplied; /* -errno: a change could not be applied */
 	bool look;     /* addresses of this box have changed */
+	struct zone_networks seen;
 	struct zone_report report;
 };
 
@@ -46,8 +58,8 @@ struct zones_draft {
 	bool new_entry[MXLB_MAX_SERVICES], new_tlsa[CONFIG_MAX_PROBES];
 };
 
-/* zone_box.c: this box by a configuration, on the heap because it is large. NULL: no memory. */
-struct zone_box *zone_box_make(const struct config *c);
+/* zone_box.c: this box by a configuration, on the heap because it is large. seen NULL: as it is now. NULL: no memory. */
+struct zone_box *zone_box_make(const struct config *c, struct zone_networks *seen);
 void zone_box_free(struct zone_box *box); /* NULL is fine */
 
 /* zones_draft.c: how many servers a service may have beside those of others. */
