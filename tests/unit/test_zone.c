@@ -431,6 +431,26 @@ static void addresses_that_are_leaving_are_not_reported(void **state)
 	assert_string_equal(servers(), "a 10 11, b 20 12");
 }
 
+/* Its server takes mail until it is certain that the address is gone. */
+static void an_exchanger_lacks_an_address_only_once_its_last_one_is_no_server(void **state)
+{
+	const char *gone = "a 10 -; b 20 203.0.113.12; c 20 203.0.113.13";
+
+	(void)state;
+	start("a 10 203.0.113.11; b 20 203.0.113.12; c 20 203.0.113.13");
+	assert_int_equal(give(answer(gone), M), 0);
+	assert_string_equal(servers(), "a 10 11, b 20 12, c 20 13");
+	assert_string_equal(map.unmapped[0], "");
+	for (unsigned k = 0; k < 4; k++)
+		give(answer(gone), M);
+	assert_string_equal(servers(), "b 20 12, c 20 13");
+	assert_string_equal(map.unmapped[0], "has no IPv4 address");
+	begin(NULL); /* the leaving one is of no use */
+	start("a 10 203.0.113.25; b 20 203.0.113.12");
+	give(answer("a 10 -; b 20 203.0.113.12"), M);
+	assert_string_equal(map.unmapped[0], "has no IPv4 address");
+}
+
 static void addresses_of_dns_end_with_one_of_the_configuration(void **state)
 {
 	(void)state;
@@ -579,6 +599,7 @@ int main(void)
 		T(excluded_addresses_are_named_with_the_remedy),
 		T(a_server_that_also_registers_the_vip_is_asked_about_its_loopback_adapter),
 		T(addresses_that_are_leaving_are_not_reported),
+		T(an_exchanger_lacks_an_address_only_once_its_last_one_is_no_server),
 		T(addresses_of_dns_end_with_one_of_the_configuration),
 		T(more_addresses_than_fit_are_reported),
 		T(more_servers_are_those_of_before_and_others),

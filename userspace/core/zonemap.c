@@ -9,7 +9,8 @@
  *   4. Its name: without ".MX", else the whole name. Of several addresses the first one in use has that name, the others
  *      the address behind it: "oxford-a.10-1-0-11". A name that has been given stays, so that a second address does not rename a server.
  *   5. The preference is the tier; the weight is 1 unless it is set.
- *   6. An address that is no longer in the zone is no reason to report the exchanger.
+ *   6. An address that is no longer in the zone is no reason to report the exchanger, and while it still gives a server
+ *      the exchanger does not lack one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct mapping {
 	const struct service_conf *conf;
 	const struct zone_box *box;
 	unsigned room;
+	bool *served; /* by exchanger: it gives a server */
 	struct zone_map *out;
 };
 
@@ -126,19 +128,21 @@ static void add(const struct mapping *m, unsigned i, const struct zone_address *
 	const struct server_conf *other = server_at(out, address, NULL);
 	char text[ADDR_TEXT_SIZE];
 
-	if (!server_name(&m->conf->zone, e, a, b.name))
+	if (!server_name(&m->conf->zone, e, a, b.name)) {
 		SAY(i,
 		    "its name cannot be a server's: letters, digits, hyphens, at most %d characters",
 		    CONFIG_NAME_SIZE - 1);
-	else if (other)
+	} else if (other) {
 		SAY(i, "has the same address as %s: %s", other->name, addr_text(address, text));
-	else if (server_at(out, NULL, b.name))
+	} else if (server_at(out, NULL, b.name)) {
 		SAY(i, "another exchanger gives the same server name %s", b.name);
-	else if (out->n >= m->room || out->n == ZONE_MAX_SERVERS)
+	} else if (out->n >= m->room || out->n == ZONE_MAX_SERVERS) {
 		SAY(i, "there is no room for it: %u servers at most, and %u in all services",
 		    ZONE_MAX_SERVERS, MXLB_MAX_SERVERS - 1);
-	else
+	} else {
 		out->servers[out->n++] = b;
+		m->served[i] = true;
+	}
 }
 
 static bool zonemap_is_v4(const struct zone_exchanger *e, unsigned k)
@@ -174,17 +178,25 @@ static void ask_about_vip(const struct mapping *m, unsigned i)
 }
 
 /* What is wrong with the exchanger as a whole, once its addresses in the zone have been judged. */
-static void judge_exchanger(const struct mapping *m, unsigned i, bool any)
+static void judge_exchanger(const struct mapping *m, unsigned i)
 {
 	const struct zone_exchanger *e = &m->set->list[i];
 	struct zone_map *out = m->out;
 
-	if (any)
+	if (m->served[i])
 		ask_about_vip(m, i);
-	if (any && e->cut && !out->unmapped[i][0])
+	if (m->served[i] && e->cut && !out->unmapped[i][0])
 		SAY(i, "has more than %d addresses, the lowest ones are used; publish fewer",
 		    ZONE_MAX_ADDRESSES);
-	if (!any && !out->unmapped[i][0] && !e->absent.lookups)
+}
+
+/* Rule 2, of those for which there is no other reason. */
+static void report_missing(const struct mapping *m, unsigned i)
+{
+	const struct zone_exchanger *e = &m->set->list[i];
+	struct zone_map *out = m->out;
+
+	if (!m->served[i] && !out->unmapped[i][0] && !e->absent.lookups)
 		SAY(i, "has no %s address%s%s", addr_is_v4(&m->conf->address) ? "IPv4" : "IPv6",
 		    e->result == DNS_OK ? "" : ": ",
 		    e->result == DNS_OK ? "" : dns_result_name(e->result));
@@ -196,7 +208,6 @@ static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
 	const struct zone_server_conf *fixed = zone_server_conf(&m->conf->zone, e->name);
 	bool v4 = addr_is_v4(&m->conf->address), other = false;
 	struct zone_map *out = m->out;
-	unsigned before = out->n;
 	char why[ZONE_WHY_SIZE];
 
 	memcpy(why, out->unmapped[i], sizeof(why));
@@ -220,7 +231,7 @@ static void map_exchanger(const struct mapping *m, unsigned i, bool absent)
 		add(m, i, a, fixed);
 	}
 	if (!absent)
-		judge_exchanger(m, i, out->n > before);
+		judge_exchanger(m, i);
 	else if (!e->absent.lookups) /* rule 6 */
 		memcpy(out->unmapped[i], why, sizeof(why));
 }
@@ -236,13 +247,17 @@ static int zonemap_by_preference(const void *a, const void *b)
 void zone_servers(struct zone_set *s, const struct service_conf *conf, const struct zone_box *box,
 		  unsigned room, struct zone_map *out)
 {
-	const struct mapping m = {.set = s, .conf = conf, .box = box, .room = room, .out = out};
+	bool served[ZONE_MAX_EXCHANGERS] = {false};
+	const struct mapping m = {
+		.set = s, .conf = conf, .box = box, .room = room, .served = served, .out = out};
 
 	memset(out, 0, sizeof(*out)); /* settings are compared by their bytes */
 	for (unsigned i = 0; i < s->n; i++)
 		map_exchanger(&m, i, false);
 	for (unsigned i = 0; i < s->n; i++)
 		map_exchanger(&m, i, true);
+	for (unsigned i = 0; i < s->n; i++)
+		report_missing(&m, i);
 	qsort(out->servers, out->n, sizeof(*out->servers), zonemap_by_preference);
 }
 
