@@ -137,7 +137,8 @@ static void use_addresses(enum dns_type type)
 	for (unsigned i = 0; i < w.answer.set.n; i++) {
 		struct zone_exchanger *e = &w.answer.set.list[i];
 
-		lookup_read_addresses(&w.parsed, w.policy, type, e, &w.answer);
+		lookup_read_addresses(&w.parsed, w.policy, type, i % 2 ? DNS_A : DNS_AAAA, e,
+				      &w.answer);
 		MUST(e->n <= ZONE_MAX_ADDRESSES);
 	}
 }

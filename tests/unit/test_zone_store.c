@@ -376,7 +376,7 @@ static void of_too_many_addresses_the_lowest_count_in_any_order(void **state)
 			struct zone_answer out = {.ttl_s = 3600};
 			struct addr expected;
 
-			lookup_read_addresses(&a, DNSSEC_PREFER, DNS_A, &e, &out);
+			lookup_read_addresses(&a, DNSSEC_PREFER, DNS_A, DNS_A, &e, &out);
 			assert_int_equal(e.n, 16);
 			assert_int_equal(e.cut, counts[c] > 16);
 			for (unsigned i = 0; i < 16; i++) {
@@ -385,6 +385,41 @@ static void of_too_many_addresses_the_lowest_count_in_any_order(void **state)
 				assert_true(addr_equal(&e.addresses[i].addr, &expected));
 			}
 		}
+}
+
+/* forward: ipip. Whichever answer comes first, addresses of the other family take no place of the VIP's. */
+static void of_too_many_addresses_those_of_the_vips_family_count(void **state)
+{
+	static const struct {
+		unsigned v4, v6, first_v6; /* records */
+		bool cut;
+	} rows[] = {
+		{20, 2, 2, false}, {16, 16, 16, false}, {20, 20, 16, true},
+		{20, 0, 0, true},  {16, 0, 0, false},
+	};
+	uint8_t bytes4[50][4], bytes6[50][16] = {{0}};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(*rows); i++) {
+		struct dns_answer a = many(bytes4, rows[i / 2].v4, 0, 1),
+				  aaaa = {.has_data = true, .ttl_s = 300};
+		struct zone_exchanger e = {.name = "a"};
+		struct zone_answer out = {.ttl_s = 3600};
+
+		for (; aaaa.n < rows[i / 2].v6; aaaa.n++) {
+			memcpy(bytes6[aaaa.n], (uint8_t[]){0x20, 0x01, 0x0d, 0xb8}, 4);
+			bytes6[aaaa.n][15] = (uint8_t)(aaaa.n + 1);
+			aaaa.records[aaaa.n] = (struct dns_record){bytes6[aaaa.n], 16};
+		}
+		for (unsigned k = 0; k < 2; k++)
+			lookup_read_addresses(k == i % 2 ? &a : &aaaa, DNSSEC_PREFER,
+					      k == i % 2 ? DNS_A : DNS_AAAA, DNS_AAAA, &e, &out);
+		assert_int_equal(e.n, ZONE_MAX_ADDRESSES);
+		for (unsigned k = 0; k < e.n; k++)
+			assert_int_equal(addr_is_v4(&e.addresses[k].addr),
+					 k >= rows[i / 2].first_v6);
+		assert_int_equal(e.cut, rows[i / 2].cut);
+	}
 }
 
 static void an_address_that_could_not_be_looked_up_is_asked_for_again_soon(void **state)
@@ -405,7 +440,8 @@ static void an_address_that_could_not_be_looked_up_is_asked_for_again_soon(void 
 		struct zone_exchanger e = {.name = "a"};
 		struct zone_answer out = {.mx = DNS_OK, .ttl_s = 3600};
 
-		lookup_read_addresses(answers[rows[i].which], DNSSEC_PREFER, DNS_A, &e, &out);
+		lookup_read_addresses(answers[rows[i].which], DNSSEC_PREFER, DNS_A, DNS_A, &e,
+				      &out);
 		assert_int_equal(e.result, rows[i].result);
 		assert_int_equal(out.ttl_s, rows[i].ttl_s);
 	}
@@ -451,6 +487,7 @@ int main(void)
 		T(an_hour_of_dead_dns_with_a_restart_changes_nothing),
 		T(the_time_of_the_next_look_is_never_in_the_past),
 		T(of_too_many_addresses_the_lowest_count_in_any_order),
+		T(of_too_many_addresses_those_of_the_vips_family_count),
 		T(an_address_that_could_not_be_looked_up_is_asked_for_again_soon),
 		T(mx_records_that_cannot_be_used_have_a_result_of_their_own),
 	};

@@ -39,7 +39,7 @@ struct zone_exchanger {
 	struct zone_absence absent;
 	struct zone_address addresses[ZONE_MAX_ADDRESSES];
 	unsigned n;
-	bool cut; /* it has more, of which these are the lowest */
+	bool cut; /* it has more of the family in use, of which these are the lowest */
 };
 
 struct zone_set {

@@ -6,7 +6,8 @@
  *   2. Addresses are looked up in the family of the VIP; in the other one too where forward is ipip.
  *   3. A name that no server may have is not looked up.
  *   4. The answer is secure if each of them is; its TTL is the lowest.
- *   5. Of more addresses than fit the lowest ones count, because name servers rotate records.
+ *   5. Of more addresses than fit those of the VIP's family count, because others are used only if there is none; and the
+ *      lowest ones, because name servers rotate records.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -89,28 +90,35 @@ void lookup_read_mx(const struct dns_answer *a, enum dnssec policy, struct zone_
 	zone_sort(&out->set);
 }
 
-static int by_address(const void *a, const void *b)
+static bool is_before(const struct addr *a, const struct addr *b, bool v4)
 {
-	const struct zone_address *x = a, *y = b;
-
-	return memcmp(&x->addr, &y->addr, sizeof(x->addr));
+	return addr_is_v4(a) != addr_is_v4(b) ? addr_is_v4(a) == v4 : memcmp(a, b, sizeof(*a)) < 0;
 }
 
 /* Rule 5. They are sorted. */
-static void add_address(struct zone_exchanger *e, const struct addr *addr)
+static void add_address(struct zone_exchanger *e, const struct addr *addr, bool v4)
 {
-	struct zone_address last = {.addr = *addr};
+	struct zone_address one = {.addr = *addr}, next;
+	unsigned at = 0;
 
-	e->cut |= e->n == ZONE_MAX_ADDRESSES;
-	if (e->n == ZONE_MAX_ADDRESSES && by_address(&last, &e->addresses[e->n - 1]) >= 0)
-		return;
-	e->n -= e->n == ZONE_MAX_ADDRESSES;
-	e->addresses[e->n++] = last;
-	qsort(e->addresses, e->n, sizeof(*e->addresses), by_address);
+	/* those that were left out would not have been used */
+	if (addr_is_v4(addr) == v4 && e->n && addr_is_v4(&e->addresses[0].addr) != v4)
+		e->cut = false;
+	while (at < e->n && is_before(&e->addresses[at].addr, addr, v4))
+		at++;
+	for (; at < e->n; at++) {
+		next = e->addresses[at];
+		e->addresses[at] = one;
+		one = next;
+	}
+	if (e->n < ZONE_MAX_ADDRESSES)
+		e->addresses[e->n++] = one;
+	else
+		e->cut |= addr_is_v4(&one.addr) == addr_is_v4(&e->addresses[0].addr);
 }
 
 void lookup_read_addresses(const struct dns_answer *a, enum dnssec policy, enum dns_type type,
-			   struct zone_exchanger *e, struct zone_answer *out)
+			   enum dns_type family, struct zone_exchanger *e, struct zone_answer *out)
 {
 	enum dns_result r = a ? dns_judge(a, policy) : DNS_TIMEOUT;
 	struct addr addr;
@@ -127,7 +135,7 @@ void lookup_read_addresses(const struct dns_answer *a, enum dnssec policy, enum 
 	e->alias |= *a->canonical && strcmp(a->canonical, e->name);
 	for (unsigned i = 0; r == DNS_OK && i < a->n; i++)
 		if (!dns_address(type, &a->records[i], &addr))
-			add_address(e, &addr);
+			add_address(e, &addr, family == DNS_A);
 }
 
 static void lookup_finish(struct lookup_round *l)
@@ -145,8 +153,8 @@ static void on_lookup_address(void *ctx, const struct dns_answer *a, const char 
 	struct lookup_round *l = one->round;
 
 	(void)why;
-	lookup_read_addresses(a, l->policy, one->type, &l->answer.set.list[one->exchanger],
-			      &l->answer);
+	lookup_read_addresses(a, l->policy, one->type, l->family,
+			      &l->answer.set.list[one->exchanger], &l->answer);
 	l->pending--;
 	lookup_finish(l);
 }

@@ -18,8 +18,8 @@ void lookup_free(struct lookup_round *l); /* only when the resolver is gone */
 
 /* The exchangers of an answer about MX records, without their addresses; for lookup.c and the fuzz target. */
 void lookup_read_mx(const struct dns_answer *a, enum dnssec policy, struct zone_answer *out);
-/* The addresses of an exchanger. */
+/* The addresses of an exchanger. family: the VIP's. */
 void lookup_read_addresses(const struct dns_answer *a, enum dnssec policy, enum dns_type type,
-			   struct zone_exchanger *e, struct zone_answer *out);
+			   enum dns_type family, struct zone_exchanger *e, struct zone_answer *out);
 
 #endif
