@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For test_zone.c: a zone whose answers are written as "a 10 203.0.113.11; b 20 203.0.113.12". */
+/* For test_zone.c, test_zonemap.c and test_zone_store.c: a zone whose answers are written as "a 10 203.0.113.11; b 20 203.0.113.12". */
 #ifndef MXLB_ZONE_FIXTURE_H
 #define MXLB_ZONE_FIXTURE_H
 
@@ -87,7 +87,7 @@ static struct zone_answer *answer(const char *text)
 	return &a;
 }
 
-static struct zone_answer *failure(enum dns_result r)
+static inline struct zone_answer *failure(enum dns_result r)
 {
 	struct zone_answer *a = answer("");
 
@@ -120,7 +120,7 @@ static unsigned give(struct zone_answer *a, uint64_t after_ms)
 	return zone_answered(&zone, a, &view, &map);
 }
 
-static unsigned wait(uint64_t ms)
+static inline unsigned wait(uint64_t ms)
 {
 	view.now_ms += ms;
 	return zone_consider(&zone, &view, &map);
@@ -129,7 +129,7 @@ static unsigned wait(uint64_t ms)
 #define ARTICLE	 "oxford-a 10 203.0.113.11; oxford-b 10 203.0.113.12; nuneaton 20 203.0.113.13"
 #define ARTICLE_ "oxford-a 10 11, oxford-b 10 12, nuneaton 20 13"
 
-static void take(const char *name)
+static inline void take(const char *name)
 {
 	for (unsigned i = 0; i < map.n; i++)
 		if (!strcmp(map.servers[i].name, name))
