@@ -340,6 +340,46 @@ static void an_adopted_unknown_is_as_good_as_fresh(void **state)
 	assert_int_equal(h.verdict, VERDICT_UP);
 }
 
+static bool client(struct health *h, const struct health_conf *conf, uint64_t now_ms)
+{
+	return health_take_client(h, conf, REASON_source_refused, STAGE_GREETING, now_ms);
+}
+
+/* Such as a server that always refuses the probe's address: it must not go out by two lost probes a week apart. */
+static void refusals_of_the_probe_end_a_series_of_failures(void **state)
+{
+	const struct health_conf conf = {.fall = 2, .rise = 2};
+	struct health h;
+
+	(void)state;
+	health_init(&h, 0);
+	assert_true(client(&h, &conf, 1));
+	assert_int_equal(h.verdict, VERDICT_UP);
+	assert_false(health_take(&h, &conf, REASON_connect_timeout, 2));
+	assert_false(client(&h, &conf, 3));
+	assert_true(health_wants_fast(&h));
+	assert_false(client(&h, &conf, 4));
+	assert_false(health_wants_fast(&h));
+	assert_false(health_take(&h, &conf, REASON_connect_timeout, 5));
+	assert_int_equal(health_effective(&h), VERDICT_UP);
+	assert_false(client(&h, &conf, 6)); /* a single one may be chance: the series goes on */
+	assert_true(health_take(&h, &conf, REASON_connect_timeout, 7));
+	assert_int_equal(health_effective(&h), VERDICT_DOWN);
+}
+
+static void clients_that_show_a_server_up_end_a_series_of_failures(void **state)
+{
+	const struct health_conf conf = {.fall = 2, .rise = 2};
+	struct health h;
+
+	(void)state;
+	health_adopt(&h, VERDICT_UP, REASON_ok, 0);
+	health_take(&h, &conf, REASON_timeout, 1);
+	assert_false(health_show_up(&h, REASON_probe_refused, 2));
+	assert_false(health_take(&h, &conf, REASON_timeout, 3));
+	assert_int_equal(health_effective(&h), VERDICT_UP);
+}
+
 /* ---- every sequence ---- */
 
 #define LENGTH 6
@@ -485,6 +525,8 @@ int main(void)
 		cmocka_unit_test(
 			another_reason_for_the_same_verdict_is_told_once_and_keeps_the_time),
 		cmocka_unit_test(an_adopted_unknown_is_as_good_as_fresh),
+		cmocka_unit_test(refusals_of_the_probe_end_a_series_of_failures),
+		cmocka_unit_test(clients_that_show_a_server_up_end_a_series_of_failures),
 		cmocka_unit_test(every_sequence_of_six_results_keeps_the_rules),
 	};
 

@@ -15,7 +15,8 @@
  *      together, and the last one decides the verdict.
  *   7. A result about this client only counts as success against a verdict whose reason concerns an earlier stage,
  *      ends an unknown, and is the first verdict (up) of a server without one, because it shows that an SMTP server
- *      answered. Otherwise it changes nothing (rule 1).
+ *      answered. Otherwise it changes no verdict, but `rise` of them in a row end a series: the failures before them
+ *      and after them, which may be days later, are not consecutive.
  *
  * Rule 6 needs one counter and one direction: against `up` only failures differ, and against `draining` or `down` a
  * failure that differs can only be the other of the two.
@@ -66,6 +67,7 @@ static bool take_verdict(struct health *h, const struct health_conf *conf, enum 
 {
 	bool rising = v == VERDICT_UP;
 
+	h->neutral = 0;
 	if (!h->settled || v == h->before || effect == EFFECT_NOW) /* rules 3, 4, 5 */
 		return health_settle(h, v, result, now_ms);
 
@@ -97,15 +99,20 @@ bool health_take_client(struct health *h, const struct health_conf *conf, enum r
 	bool covered = h->before == VERDICT_UP && h->verdict == VERDICT_UNKNOWN;
 
 	if (h->settled && !covered &&
-	    (h->before == VERDICT_UP || reason_stage(h->before_reason) >= stage))
+	    (h->before == VERDICT_UP || reason_stage(h->before_reason) >= stage)) {
+		if (++h->neutral >= conf->rise)
+			h->differing = 0;
 		return false;
+	}
 	return take_verdict(h, conf, VERDICT_UP, EFFECT_COUNT, result, now_ms);
 }
 
 bool health_show_up(struct health *h, enum reason result, uint64_t now_ms)
 {
-	if (h->before == VERDICT_UP && h->verdict == VERDICT_UP)
+	if (h->before == VERDICT_UP && h->verdict == VERDICT_UP) {
+		h->differing = 0;
 		return false;
+	}
 	return health_settle(h, VERDICT_UP, result, now_ms);
 }
 

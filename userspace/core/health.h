@@ -19,6 +19,7 @@ struct health {
 	uint64_t since_ms;  /* monotonic: when the verdict last changed */
 	uint32_t differing; /* consecutive results that differ from .before ... */
 	bool rising;	    /* ... and whether they are successes */
+	uint32_t neutral;   /* consecutive results since the last of these that changed nothing */
 	bool settled;	    /* a verdict was once reached or adopted: fall and rise apply */
 };
 
