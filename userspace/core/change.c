@@ -42,22 +42,6 @@ static bool is_unreachable(const struct server *b)
 	return b->health.verdict == VERDICT_DOWN && b->health.reason == REASON_unreachable;
 }
 
-/* Records for panic.c since when the server has failed. */
-static void note_failing(struct server *b, enum reason r, uint64_t now_ms)
-{
-	bool up = health_effective(&b->health) == VERDICT_UP;
-
-	if (r == REASON_ok)
-		b->began_ms = 0;
-	else if (!b->began_ms && reason_verdict(r) != VERDICT_UNKNOWN)
-		b->began_ms = now_ms;
-	if (up)
-		b->failed_ms = 0;
-	else if (!b->failed_ms && b->was_up)
-		b->failed_ms = now_ms;
-	b->was_up = up || b->was_up;
-}
-
 /* Applies a result to one server's health. True: its verdict or reason has changed. */
 static bool take_result(struct model *m, const struct service *s, struct server *b,
 			const struct probe_result *r, enum blame_act act, struct now now)
@@ -67,13 +51,15 @@ static bool take_result(struct model *m, const struct service *s, struct server 
 
 	if (reason_is_client(r->reason)) {
 		warning_set(m, s, b, r, now);
-		if (act == BLAME_UP)
-			return health_show_up(&b->health, r->reason, now.mono_ms);
-		return health_take_client(&b->health, &conf, r->reason, r->stage, now.mono_ms);
+		changed = act == BLAME_UP ? health_show_up(&b->health, r->reason, now.mono_ms)
+					  : health_take_client(&b->health, &conf, r->reason,
+							       r->stage, now.mono_ms);
+		decide_note_result(b, r->reason, now.mono_ms);
+		return changed;
 	}
 	changed = act == BLAME_NOW ? health_take_now(&b->health, r->reason, now.mono_ms)
 				   : health_take(&b->health, &conf, r->reason, now.mono_ms);
-	note_failing(b, r->reason, now.mono_ms);
+	decide_note_result(b, r->reason, now.mono_ms);
 	if (r->reason == REASON_ok || health_effective(&b->health) != VERDICT_UP)
 		warning_end(m, s, b, r->reason == REASON_ok, now);
 	return changed;

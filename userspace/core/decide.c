@@ -70,6 +70,32 @@ static void tally(struct service *s, const struct tier_state *was, struct now no
 			    now.mono_ms);
 }
 
+/*
+ * A result that was not up does not show a failing server: it was reached if it refused the probe, and what clients
+ * experienced before then is no evidence about what comes after.
+ */
+void decide_note_result(struct server *b, enum reason r, uint64_t now_ms)
+{
+	bool up = health_effective(&b->health) == VERDICT_UP;
+
+	if (reason_is_connect(r)) {
+		b->began_ms = b->began_ms ?: now_ms;
+	} else if (reason_verdict(r) != VERDICT_UNKNOWN || reason_is_client(r)) {
+		b->began_ms = b->tried_ms = 0;
+	}
+	if (up)
+		b->failed_ms = 0;
+	else if (!b->failed_ms && b->was_up)
+		b->failed_ms = now_ms;
+	b->was_up = up || b->was_up;
+}
+
+void decide_forget_results(struct server *b)
+{
+	b->began_ms = b->failed_ms = b->tried_ms = 0;
+	b->was_up = false;
+}
+
 static struct panic_view panic_view_of(const struct server *b, const struct tier_view *v)
 {
 	return (struct panic_view){

@@ -81,8 +81,9 @@ struct server {
 		unsigned n, muted; /* since .since_ms; not logged since the last event */
 	} reason_told;
 	/*
-	 * for panic.c, monotonic: the first of the consecutive failures; when it was last up; when a client's
-	 * connection was last established, and the first SYN since then; 0: never
+	 * for panic.c, monotonic: the first of the consecutive probes that did not reach it; when it stopped being up;
+	 * when a client's connection was last established, and the first SYN since then and since a probe reached it;
+	 * 0: never
 	 */
 	uint64_t began_ms, failed_ms, opened_ms, tried_ms;
 	bool was_up; /* by a probe of this mxlbd, or adopted */

@@ -51,6 +51,7 @@ static void set_admin(struct model *m, struct service *s, struct server *b, enum
 	b->admin = admin;
 	if (was == ADMIN_MAINT && admin != was) { /* rule 1 */
 		health_init(&b->health, now.mono_ms);
+		decide_forget_results(b);
 		b->since_wall_ms = now.wall_ms;
 	}
 	e = model_event(m, EVENT_BACKEND_ADMIN, s, b, now);

@@ -6,11 +6,11 @@
  *   2. A server that failed at another stage than the connect (a greeting, a reply, TLS, silence after the connect)
  *      was reached, so this box can reach servers and the servers are at fault. No panic.
  *   3. Only servers that failed within window_ms before the last failure are considered. Those that failed earlier, or
- *      were never up since mxlbd started, are dead.
- *   4. Proof: a client's connection to one of them was established after its probes began to fail. Then this box is at
+ *      were never up since mxlbd started or since they left maint, are dead.
+ *   4. Proof: a client's connection to one of them was established after its probes began to fail to reach it. Then this box is at
  *      fault, and those that are not refuted (rule 5) are kept, whatever their reasons.
- *   5. A server that was sent a SYN at least TRIED_MS ago and has established no connection since is refuted: it does
- *      not take mail.
+ *   5. A server that was sent a SYN at least TRIED_MS ago, after the last probe that reached it, and has established no
+ *      connection since is refuted: it does not take mail.
  *   6. Without proof, a refusal (RST) is a definite answer, and so is a host that answers but not on the VIP. But if
  *      clients connected within CLIENTS_MS before it, they have REFUSED_MS to prove the opposite; meanwhile they get
  *      the server's own RST. With the delay of the next call and BGP's own the route is withdrawn within a second.
@@ -25,12 +25,6 @@
 #define TRIED_MS   500
 #define REFUSED_MS 700
 #define CLIENTS_MS 5000
-
-static bool is_connect_level(enum reason r)
-{
-	return r == REASON_unreachable || r == REASON_refused || r == REASON_connect_timeout ||
-	       r == REASON_vip_missing || r == REASON_not_on_link || r == REASON_tunnel_silent;
-}
 
 /* Rule 3. */
 static bool counts(const struct panic_view *v, uint64_t last_ms, uint32_t window_ms)
@@ -67,7 +61,7 @@ static bool panic_survey(const struct panic_view *views, unsigned n, uint32_t wi
 	for (unsigned i = 0; i < n; i++) {
 		const struct panic_view *v = &views[i];
 
-		if (v->offered && !is_connect_level(v->reason))
+		if (v->offered && !reason_is_connect(v->reason))
 			return false;
 		if (!counts(v, f->last_ms, window_ms))
 			continue;

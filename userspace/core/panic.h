@@ -13,11 +13,11 @@ struct panic_view {   /* one server */
 	uint16_t preference;
 	enum reason reason; /* of its verdict, which is not up */
 	uint64_t
-		began_ms; /* monotonic: its first result that was not up; 0: not seen by this mxlbd */
+		began_ms; /* monotonic: the first consecutive probe that did not reach it; 0: none */
 	uint64_t failed_ms; /* when it stopped being up; 0: it never was up */
 	uint64_t opened_ms; /* when a client's connection to it was last established; 0: never */
 	uint64_t
-		tried_ms; /* the first SYN sent to it since then, still unanswered; 0: there is none */
+		tried_ms; /* the first SYN sent to it since then and since a probe reached it; 0: none */
 };
 
 enum panic_says {

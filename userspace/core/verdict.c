@@ -87,6 +87,12 @@ bool reason_is_refusal(enum reason r)
 	       r == REASON_ehlo_refused || r == REASON_mail_refused;
 }
 
+bool reason_is_connect(enum reason r)
+{
+	return r == REASON_unreachable || r == REASON_refused || r == REASON_connect_timeout ||
+	       r == REASON_vip_missing || r == REASON_not_on_link || r == REASON_tunnel_silent;
+}
+
 enum probe_stage reason_stage(enum reason r)
 {
 	switch (r) {

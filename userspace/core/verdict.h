@@ -154,6 +154,8 @@ bool reason_is_certificate(enum reason r);
 bool reason_is_client(enum reason r);
 /* The server refused in SMTP (greeting, EHLO or MAIL FROM); whether it refuses other clients is not known. */
 bool reason_is_refusal(enum reason r);
+/* The server was not reached, which this box may have caused (panic.c). */
+bool reason_is_connect(enum reason r);
 /* The first stage that this reason casts doubt on; STAGE_NONE: it is not a fault of the server. */
 enum probe_stage reason_stage(enum reason r);
 const char *reason_exo_code(enum reason r, enum tls_policy policy); /* "4.4.317" or "" */

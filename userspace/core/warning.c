@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "core/warning.h"
+#include "core/decide.h"
 #include "core/model_event.h"
 #include "core/refusal.h"
 
@@ -116,6 +117,7 @@ bool warning_restore(struct model *m, struct service *s, const struct server *b,
 		memcpy(same.text, twin->last.text, sizeof(same.text));
 		warning_set(m, s, twin, &same, now);
 		changed |= health_take_now(&twin->health, REASON_ok, now.mono_ms);
+		decide_note_result(twin, REASON_ok, now.mono_ms);
 		model_event_verdict(m, s, twin, was, &same, now);
 	}
 	return changed;

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Panic mode (core/panic.c) as part of the model: what it keeps after everything that may have happened to the servers
+ * before, and what it does not.
+ */
+#include "model_fixture.h"
+
+#define FALL 3
+
+/* At once, by the state of the next hop: these results do not count towards fall. */
+static void cut(struct model *m, uint32_t first, uint32_t last, uint64_t from_ms)
+{
+	for (uint32_t id = first; id <= last; id++)
+		result(m, id, REASON_unreachable, from_ms + id);
+}
+
+/* Their probes fail at the connect level, within a second. */
+static void lose(struct model *m, uint32_t first, uint32_t last, uint64_t from_ms)
+{
+	for (unsigned i = 0; i < FALL; i++)
+		for (uint32_t id = first; id <= last; id++)
+			result(m, id, REASON_connect_timeout, from_ms + 300 * i + id);
+}
+
+static void refuse(struct model *m, uint32_t id, enum reason reason, uint64_t now_ms)
+{
+	struct probe_result r = {
+		.reason = reason, .stage = STAGE_GREETING, .smtp_code = 554, .text = "554 no"};
+
+	model_probe_result(m, id, &r, at(now_ms));
+}
+
+static void ticks(struct model *m, uint64_t until_ms)
+{
+	uint64_t next_ms;
+
+	while ((next_ms = model_next_tick(m)) && next_ms <= until_ms)
+		model_tick(m, at(next_ms));
+}
+
+static void servers_that_refuse_the_probe_alone_are_kept_like_others(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = create(c, 1000);
+
+	(void)state;
+	for (uint32_t id = 1; id <= 3; id++) {
+		resolve(m, id, 1001);
+		refuse(m, id, REASON_source_refused, 1100);
+	}
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	cut(m, 1, 3, 100000);
+	assert_int_equal(m->services[0].tier.state, SERVICE_PANIC);
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	model_free(m);
+	free_config(c);
+}
+
+static void a_server_that_came_back_refusing_the_probe_is_not_dead(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	lose(m, 1, 1, 2000);
+	for (unsigned i = 0; i < 2; i++) /* rise */
+		refuse(m, 1, REASON_source_refused, 5000 + i);
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	cut(m, 1, 3, 100000);
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+	model_free(m);
+	free_config(c);
+}
+
+/* Its clients connected while it was up, so they prove nothing about the time after. */
+static void connections_from_before_a_recovery_are_no_proof(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	result(m, 1, REASON_connect_timeout, 2000);
+	refuse(m, 1, REASON_source_refused, 3000);
+	model_clients(m, 1, true, false, 4000);
+	for (uint32_t id = 1; id <= 3; id++)
+		result(m, id, REASON_refused, 20000);
+	assert_string_equal(ring(m), "reset");
+	model_free(m);
+	free_config(c);
+}
+
+/* A scanner's SYN during a quiet night. */
+static void an_unanswered_syn_from_before_a_good_probe_refutes_nothing(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	for (uint32_t id = 1; id <= 3; id++)
+		model_clients(m, id, false, true, 3000);
+	for (uint32_t id = 1; id <= 3; id++)
+		result(m, id, REASON_ok, 12000);
+	lose(m, 1, 3, 22000);
+	assert_int_equal(m->services[0].tier.state, SERVICE_PANIC);
+	model_clients(m, 1, false, true, 23000); /* a client of now does */
+	ticks(m, 24000);
+	assert_int_equal(m->services[0].tier.state, SERVICE_DOWN);
+	model_free(m);
+	free_config(c);
+}
+
+static void a_server_that_leaves_maint_and_does_not_answer_is_dead(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	model_admin(m, 1, ADMIN_MAINT, "root", at(2000));
+	lose(m, 2, 3, 100000);
+	assert_string_equal(ring(m), "oxford-b");
+	model_clients(m, 2, true, false, 150000);
+	model_admin(m, 1, ADMIN_READY, "root", at(200000));
+	lose(m, 1, 1, 201000);
+	assert_int_equal(m->services[0].tier.state, SERVICE_PANIC);
+	assert_string_equal(ring(m), "oxford-b");
+	model_free(m);
+	free_config(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(servers_that_refuse_the_probe_alone_are_kept_like_others),
+		cmocka_unit_test(a_server_that_came_back_refusing_the_probe_is_not_dead),
+		cmocka_unit_test(connections_from_before_a_recovery_are_no_proof),
+		cmocka_unit_test(an_unanswered_syn_from_before_a_good_probe_refutes_nothing),
+		cmocka_unit_test(a_server_that_leaves_maint_and_does_not_answer_is_dead),
+	};
+
+	return cmocka_run_group_tests_name("kept", tests, NULL, NULL);
+}
