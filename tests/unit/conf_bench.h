@@ -29,7 +29,7 @@ int bench_close(void **state);
 void bench_write(const void *bytes, size_t len);
 int bench_load(struct config **out, struct buf *errors);
 int bench_load_text(const char *text, struct config **out, struct buf *errors);
-/* Fails and prints both texts unless the file has these errors; warnings alone are a success. */
+/* Fails and prints both texts unless the file has these errors (like.h); warnings alone are a success. */
 void bench_expect(const char *what, const char *text, int expected_err, const char *expected);
 /* Loads a valid file that has these warnings. The caller frees the result. */
 struct config *bench_load_good(const char *text, const char *warnings);

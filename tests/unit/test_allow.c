@@ -50,33 +50,32 @@ static const struct {
 } refused[] = {
 	{"host bits", "    allow: [192.0.2.1/24, '2001:db8::1/64', 10.0.0.0/8]\n",
 	 "10:13: services.a.allow: 192.0.2.1/24 has bits beyond its length: write 192.0.2.0/24\n"
-	 "10:27: services.a.allow: 2001:db8::1/64 has bits beyond its length: write 2001:db8::/64\n"},
+	 "10:27: services.a.allow: 2001:db8::1/64 *write 2001:db8::/64\n"},
 	{"no length", "    allow:\n      - 192.0.2.1\n      - 2001:db8::1\n",
 	 "11:9: services.a.allow: 192.0.2.1 has no length: write 192.0.2.1/32\n"
-	 "12:9: services.a.allow: 2001:db8::1 has no length: write 2001:db8::1/128\n"},
+	 "12:9: services.a.allow: 2001:db8::1 *write 2001:db8::1/128\n"},
 	{"nonsense", "    allow: [a, 192.0.2.0/33, 192.0.2.0/024, 192.0.2/24, '', ~, \"a\\e/1\"]\n",
 	 "10:13: services.a.allow: \"a\" is not a prefix like 192.0.2.0/24 or 2001:db8::/32\n"
-	 "10:16: services.a.allow: \"192.0.2.0/33\" is not a prefix like 192.0.2.0/24 or 2001:db8::/32\n"
-	 "10:30: services.a.allow: \"192.0.2.0/024\" is not a prefix like 192.0.2.0/24 or 2001:db8::/32\n"
-	 "10:45: services.a.allow: \"192.0.2/24\" is not a prefix like 192.0.2.0/24 or 2001:db8::/32\n"
-	 "10:57: services.a.allow: \"\" is not a prefix like 192.0.2.0/24 or 2001:db8::/32\n"
-	 "10:61: services.a.allow: \"~\" is not a prefix like 192.0.2.0/24 or 2001:db8::/32\n"
-	 "10:64: services.a.allow: \"a\\x1b/1\" is not a prefix like 192.0.2.0/24 or 2001:db8::/32\n"},
-	{"a NUL", "    allow: [\"192.0.2.0/24\\0x\"]\n",
-	 "10:13: services.a.allow: has a NUL in it\n"},
+	 "10:16: services.a.allow: \"192.0.2.0/33\" is not a prefix*\n"
+	 "10:30: services.a.allow: \"192.0.2.0/024\" is not a prefix*\n"
+	 "10:45: services.a.allow: \"192.0.2/24\" is not a prefix*\n"
+	 "10:57: services.a.allow: \"\" is not a prefix*\n"
+	 "10:61: services.a.allow: \"~\" is not a prefix*\n"
+	 "10:64: services.a.allow: \"a\\x1b/1\" is not a prefix*\n"},
+	{"a NUL", "    allow: [\"192.0.2.0/24\\0x\"]\n", "10:13: services.a.allow: *NUL*\n"},
 	{"no list", "    allow: 192.0.2.0/24\n", "10:12: services.a.allow: must be a list\n"},
-	{"a mapping", "    allow: {192.0.2.0/24: }\n", "10:5: services.a.allow: must be a list\n"},
+	{"a mapping", "    allow: {192.0.2.0/24: }\n", "10:5: services.a.allow: *a list\n"},
 	{"a list of lists", "    allow: [[192.0.2.0/24]]\n",
-	 "10:13: services.a.allow: must be a list of prefixes\n"},
+	 "10:13: services.a.allow: *a list of prefixes\n"},
 	{"only the other family", "    allow: ['::/0']\n",
 	 "10:12: services.a.allow: has no IPv4 prefix, as the address of a needs\n"},
 	{"the other keys",
 	 "    allow-file: endpoints.json\n    allow-mode: deny\n    syn-limit: 1000001\n"
 	 "    log-connections: yes\n",
-	 "10:17: services.a.allow-file: must be an absolute path\n"
-	 "11:17: services.a.allow-mode: \"deny\" is not one of enforce, observe\n"
-	 "12:16: services.a.syn-limit: 1000001 is not between 0 and 1000000\n"
-	 "13:22: services.a.log-connections: \"yes\" is not one of true, false\n"},
+	 "10:17: services.a.allow-file: *absolute path\n"
+	 "11:17: services.a.allow-mode: \"deny\" *one of enforce, observe\n"
+	 "12:16: services.a.syn-limit: 1000001 *between 0 and 1000000\n"
+	 "13:22: services.a.log-connections: \"yes\" *one of true, false\n"},
 };
 
 static void what_is_no_list_of_prefixes_is_refused_with_the_right_way_to_write_it(void **state)
@@ -91,7 +90,7 @@ static void what_is_no_list_of_prefixes_is_refused_with_the_right_way_to_write_i
 	bench_expect("no address, no family",
 		     "interfaces: {eth0: }\nservices: {a: {address: x, interface: eth0, allow: "
 		     "['::/0'], allow-file: /x,\n  tiers: {1: {z: {address: 1.2.3.4}}}}}\n",
-		     -EINVAL, "2:25: services.a.address: \"x\" is not an IPv4 or IPv6 address\n");
+		     -EINVAL, "2:25: services.a.address: \"x\" *not an*address\n");
 }
 
 static void mode_and_limit_reach_their_fields(void **state)
@@ -123,13 +122,12 @@ static const struct {
 } no_good[] = {
 	{"empty", "", "is empty"},
 	{"truncated", "[{" SMTP ", \"ips\": [\"192.0.2.0/24\"",
-	 "is not JSON: line 1, column 42: ']' expected near end of file"},
-	{"an empty list", "[]", "has no IPv4 prefix for TCP 25"},
-	{"another family", "[{" SMTP ", " IPS("\"2001:db8::/32\"") "}]",
-	 "has no IPv4 prefix for TCP 25"},
+	 "is not JSON: line 1, column 42: *"},
+	{"an empty list", "[]", "has no IPv4 prefix*"},
+	{"another family", "[{" SMTP ", " IPS("\"2001:db8::/32\"") "}]", "has no IPv4 prefix*"},
 	{"an error of the server", "{}", "is not a list of records"},
 	{"wrong", "[{" SMTP ", " IPS("\"192.0.2.0/24\", \"x\"") "}]",
-	 ".[0].ips[1]: \"x\" is not a prefix like 192.0.2.0/24 or 2001:db8::/32"},
+	 ".[0].ips[1]: \"x\" is not a prefix*"},
 	{"everyone", "[{" SMTP ", " IPS("\"0.0.0.0/0\"") "}]",
 	 ".[0].ips[0]: 0.0.0.0/0 is everyone"},
 	{"much smaller", "[{" SMTP ", " NET "}]",
@@ -137,7 +135,7 @@ static const struct {
 	{"much smaller, by duplicates",
 	 "[{" SMTP ", " IPS("\"192.0.2.0/24\", \"192.0.2.0/24\", "
 			    "\"192.0.2.1/32\"") "}]",
-	 "has only 1; if that is right, restart mxlbd (the datapath goes on)"},
+	 "has only 1;*restart*"},
 };
 
 static void a_file_that_is_no_good_changes_nothing_and_draws_a_warning(void **state)
@@ -163,9 +161,9 @@ static void a_file_that_is_no_good_changes_nothing_and_draws_a_warning(void **st
 		running = c;
 	}
 	remove(json_file);
-	config_free(reload(running, with_file(""),
-			   "10:17: warning: services.a.allow-file: keeps the 4 prefixes in force: "
-			   "can't be read: No such file or directory\n"));
+	config_free(reload(
+		running, with_file(""),
+		"10:17: warning: services.a.allow-file: keeps the 4 *: can't be read: No such file or directory\n"));
 	config_free(running);
 }
 
@@ -182,7 +180,7 @@ static void every_truncation_of_the_file_keeps_what_is_in_force(void **state)
 
 		write_json(endpoints, cut);
 		assert_int_equal(bench_load_text(with_file(""), &c, &errors), 0);
-		assert_non_null(strstr(errors.data, ": keeps the 4 prefixes in force: is "));
+		assert_non_null(strstr(errors.data, ": keeps the 4 prefixes "));
 		assert_prefixes("kept", c->services[0].allow, c->services[0].n_allow, EOP_V4);
 		config_free(c);
 		buf_free(&errors);
@@ -208,8 +206,7 @@ static void half_as_many_and_any_growth_are_taken_over(void **state)
 	write_prefixes(499);
 	kept = reload(
 		grown, with_file(""),
-		"10:17: warning: services.a.allow-file: keeps the 1000 prefixes in force: has only 499; "
-		"if that is right, restart mxlbd (the datapath goes on)\n");
+		"10:17: warning: services.a.allow-file: keeps the 1000 *: has only 499;*restart*\n");
 	assert_int_equal(kept->services[0].n_allow, 1000);
 	config_free(kept);
 	config_free(running);
@@ -228,8 +225,7 @@ static void the_list_beside_a_kept_file_is_the_new_one(void **state)
 			"0.0.0.0/0");
 	write_text("");
 	c = reload(running, with_file("    allow: [192.0.2.0/24]\n"),
-		   "10:17: warning: services.a.allow-file: keeps the 4 prefixes in force: is "
-		   "empty\n");
+		   "10:17: warning: services.a.allow-file: keeps the 4 *: is empty\n");
 	assert_prefixes("after", c->services[0].allow, c->services[0].n_allow,
 			EOP_V4 " 192.0.2.0/24");
 	config_free(running);

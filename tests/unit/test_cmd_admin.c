@@ -15,6 +15,8 @@
 #include "control/commands.h"
 
 /* Runs one command of this caller without a socket. Valid until the next call. */
+static const char for_seconds[] = "Expects 'for <seconds>', at most a year.\n\n";
+
 static const char *say(struct bench *b, const char *who, const char *words)
 {
 	struct command_env env = {.model = b->model, .cb = *bench_callbacks(b)};
@@ -125,8 +127,7 @@ static void each_sentence_about_a_server_is_haproxys(void **state)
 	bench_assert_begins(say(b, "root", "set server hybrid-mail/oxford-a foo ready"),
 			    "usage: set server <backend>/<server> ");
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
-		assert_string_equal(say(b, "root", times[i]),
-				    "Expects 'for <seconds>', at most a year.\n\n");
+		assert_string_equal(say(b, "root", times[i]), for_seconds);
 	bench_assert_begins(say(b, "root", "enable server hybrid-mail/oxford-a now"),
 			    "Unknown command, but maybe");
 	assert_int_equal(b->changes, 0);
@@ -236,7 +237,7 @@ static void a_tier_is_forced_and_let_go_by_name_and_number(void **state)
 		{"tier hybrid-mail force 65556", "No such tier.\n\n"},
 		{"tier hybrid-mail force -20", "No such tier.\n\n"},
 		{"tier hybrid-mail force 20x", "No such tier.\n\n"},
-		{"tier hybrid-mail force 20 for 0", "Expects 'for <seconds>', at most a year.\n\n"},
+		{"tier hybrid-mail force 20 for 0", for_seconds},
 	};
 	struct bench *b = *state;
 	const struct service *s = &b->model->services[0];

@@ -139,8 +139,9 @@ static void show_rejected_lists_the_last_client_first_and_says_why(void **state)
 				    strlen(limited),
 			    "# 1 shown, 1 left out\n\n");
 	bench_assert_ends(bench_ask(b, "explain hybrid-mail 198.51.100.7\n"),
-			  "\nturned away: 7 packets, the last 5 s ago (its address is not in the "
-			  "allow-list)\n\n");
+			  " is not in the allow-list)\n\n");
+	assert_non_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.7\n"),
+			       "\nturned away: 7 packets, the last 5 s ago ("));
 	assert_null(strstr(bench_ask(b, "explain hybrid-mail 198.51.100.8\n"), "turned away"));
 	json = ask_json(b, "show rejected 2 json\n");
 	assert_int_equal(field_number(json, "left_out"), 1);
@@ -208,6 +209,7 @@ static void a_full_table_is_no_longer_than_a_reply_may_be(void **state)
 
 static void show_flows_refuses_what_it_does_not_know(void **state)
 {
+	static const char number[] = "Expects a number of flows, or 'json'.\n\n";
 	static const struct {
 		const char *say, *hear;
 	} rows[] = {
@@ -216,11 +218,10 @@ static void show_flows_refuses_what_it_does_not_know(void **state)
 		{"show flows x/oxford-a\n", "No such service.\n\n"},
 		{"show flows hybrid-mail/\n", "No such server.\n\n"},
 		{"show flows hybrid-mail/x\n", "No such server.\n\n"},
-		{"show flows hybrid-mail -1\n", "Expects a number of flows, or 'json'.\n\n"},
-		{"show flows hybrid-mail 1x\n", "Expects a number of flows, or 'json'.\n\n"},
-		{"show flows hybrid-mail 99999999999999999999\n",
-		 "Expects a number of flows, or 'json'.\n\n"},
-		{"show flows hybrid-mail JSON\n", "Expects a number of flows, or 'json'.\n\n"},
+		{"show flows hybrid-mail -1\n", number},
+		{"show flows hybrid-mail 1x\n", number},
+		{"show flows hybrid-mail 99999999999999999999\n", number},
+		{"show flows hybrid-mail JSON\n", number},
 	};
 
 	fill(*state);
@@ -434,6 +435,7 @@ static void explain_is_there_as_json(void **state)
 
 static void explain_wants_an_address_of_the_services_family_and_a_port(void **state)
 {
+	static const char other_family[] = "The service is of the other address family.\n\n";
 	static const char expects[] =
 		"Expects <address>:<port>, an IPv6 address in brackets, or an address alone.\n\n";
 	static const struct {
@@ -454,9 +456,9 @@ static void explain_wants_an_address_of_the_services_family_and_a_port(void **st
 		{"]:25", expects},
 		{"[198.51.100.7]:25", expects},
 		{"[2001:db8::7:25", expects},
-		{"2001:db8::7:25", "The service is of the other address family.\n\n"},
+		{"2001:db8::7:25", other_family},
 		{"[2001:db8::7]25", expects},
-		{"[2001:db8::7]:25", "The service is of the other address family.\n\n"},
+		{"[2001:db8::7]:25", other_family},
 		{"mail.example.net:25", expects},
 	};
 	struct bench *b = *state;

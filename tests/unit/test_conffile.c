@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "conf_bench.h"
+#include "like.h"
 
 #define EXAMPLE "userspace/etc/mxlb.yaml"
 
@@ -106,7 +107,8 @@ static void expect_file(int expected_err, const char *expected)
 	err = bench_load(&c, &errors);
 	alarm(0);
 	assert_int_equal(err, expected_err);
-	assert_string_equal(errors.data, expected);
+	if (!is_like(errors.data, expected))
+		fail_msg("\"%s\", not \"%s\"", errors.data, expected);
 	if (!err)
 		config_free(c);
 	buf_free(&errors);
@@ -120,9 +122,9 @@ static void only_a_regular_file_is_read_and_others_do_not_block(void **state)
 	assert_int_equal(mkdir(bench_file, 0700), 0);
 	expect_file(-EINVAL, "1:1: a directory, not a regular file\n");
 	assert_int_equal(mkfifo(bench_file, 0600), 0);
-	expect_file(-EINVAL, "1:1: a device, FIFO or socket, not a regular file\n");
+	expect_file(-EINVAL, "1:1: a device, FIFO or socket*\n");
 	assert_int_equal(symlink("/dev/zero", bench_file), 0);
-	expect_file(-EINVAL, "1:1: a device, FIFO or socket, not a regular file\n");
+	expect_file(-EINVAL, "1:1: a device, FIFO or socket*\n");
 	assert_int_equal(symlink("nowhere", bench_file), 0);
 	expect_file(-EINVAL, "1:1: can't be read: No such file or directory\n");
 }
@@ -229,10 +231,8 @@ static void a_hundred_errors_are_shown_and_the_rest_counted(void **state)
 	for (char *at = errors.data; (at = strchr(at, '\n')); at++)
 		lines++;
 	assert_int_equal(lines, 101);
-	assert_non_null(strstr(
-		errors.data,
-		"\n98:1: k97: unknown key; the keys here are interfaces, "
-		"datapath, control, ha, dns, probes, services, notify, decap\n98:1: and 202 more\n"));
+	assert_non_null(strstr(errors.data, "\n98:1: k97: unknown key; "));
+	assert_non_null(strstr(errors.data, "\n98:1: and 202 more\n"));
 	buf_free(&text);
 	buf_free(&errors);
 }

@@ -163,8 +163,7 @@ static void expect_service_of_everything(const struct service_conf *s)
 static void every_key_reaches_its_field(void **state)
 {
 	struct config *c = bench_load_good(
-		everything, "6:30: warning: services.mail_6.b.min-up: tier 65535 has 1: it is "
-			    "used only if no tier has enough\n");
+		everything, "6:30: warning: services.mail_6.b.min-up: tier 65535 has 1*\n");
 
 	(void)state;
 	assert_string_equal(c->datapath.pin, "/sys/fs/bpf/b");
@@ -306,8 +305,10 @@ static void windows_editors_are_understood(void **state)
 	config_free(c);
 	bench_expect(
 		"a place after the mark and CRLF", "\xef\xbb\xbfx: 1\r\ny: 2\r\n", -EINVAL,
-		"1:1: x: unknown key; the keys here are interfaces, datapath, control, ha, dns, probes, services, notify, decap\n1:1: interfaces: is required\n1:1: services: is required\n"
-		"2:1: y: unknown key; the keys here are interfaces, datapath, control, ha, dns, probes, services, notify, decap\n");
+		"1:1: x: unknown key;* interfaces, datapath, control, ha, dns, probes, services, notify, decap\n"
+		"1:1: interfaces: is required\n"
+		"1:1: services: is required\n"
+		"2:1: y: unknown key;* interfaces, datapath, control, ha, dns, probes, services, notify, decap\n");
 }
 
 static void the_example_loads_and_is_the_contracts(void **state)

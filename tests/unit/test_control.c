@@ -17,6 +17,13 @@
 #define DEADLINE_S 20.0
 #define NOBODY	   65534
 
+/* HAProxy's words. */
+#define UNKNOWN	   "Unknown command. Please enter one of the following commands only:\n"
+#define BETTER	   "Unknown command, but maybe one of the following ones is a better match:\n"
+#define VALID	   "The following commands are valid at this level:\n"
+#define TOO_LONG   "The command line is too long.\n\n"
+#define TIMEOUT	   "Invalid timeout value.\n\n"
+
 static void each_sentence_is_haproxys_and_an_empty_line_ends_it(void **state)
 {
 	static const struct {
@@ -26,34 +33,29 @@ static void each_sentence_is_haproxys_and_an_empty_line_ends_it(void **state)
 		{"set timeout cli 10s\n", "\n"},
 		{"set timeout cli 99999\n", "\n"},
 		{"set timeout cli\n", "Expects an integer value.\n\n"},
-		{"set timeout cli x\n", "Invalid timeout value.\n\n"},
-		{"set timeout cli 0\n", "Invalid timeout value.\n\n"},
-		{"set timeout cli -5\n", "Invalid timeout value.\n\n"},
-		{"set timeout cli 99999999999999999999\n", "Invalid timeout value.\n\n"},
-		{"set timeout cli 5;set timeout cli x\n", "\nInvalid timeout value.\n\n"},
+		{"set timeout cli x\n", TIMEOUT},
+		{"set timeout cli 0\n", TIMEOUT},
+		{"set timeout cli -5\n", TIMEOUT},
+		{"set timeout cli 99999999999999999999\n", TIMEOUT},
+		{"set timeout cli 5;set timeout cli x\n", "\n" TIMEOUT},
 		{"set timeout cli 5 ; \t\n", "\n"},
 		{"set timeout cli 5\r\n", "\n"},
 		{"  set \t timeout  cli   5  \n", "\n"},
 		{"quit\n", ""},
 		{"quit;set timeout cli x\n", ""},
-		{"set timeout cli x\nset timeout cli x\n",
-		 "Invalid timeout value.\n\n"}, /* one line only */
+		{"set timeout cli x\nset timeout cli x\n", TIMEOUT}, /* one line only */
 		{"show events zzz\n", "Expects the number of an event.\n\n"},
-		{"help\n", "The following commands are valid at this level:\n  *"},
-		{"help prompt\n", "The following commands are valid at this level:\n  *"},
-		{"help show\n", "The following commands are valid at this level:\n  show config *"},
-		{"\n", "Unknown command. Please enter one of the following commands only:\n  *"},
-		{";\n", "Unknown command. Please enter one of the following commands only:\n  *"},
-		{"foo bar\n",
-		 "Unknown command. Please enter one of the following commands only:\n  *"},
-		{"show\n",
-		 "Unknown command, but maybe one of the following ones is a better match:\n  show *"},
-		{"show statu\n",
-		 "Unknown command, but maybe one of the following ones is a better match:\n  *"},
-		{"show status now\n",
-		 "Unknown command, but maybe one of the following ones is a better match:\n  *"},
+		{"help\n", VALID "  *"},
+		{"help prompt\n", VALID "  *"},
+		{"help show\n", VALID "  show config *"},
+		{"\n", UNKNOWN "  *"},
+		{";\n", UNKNOWN "  *"},
+		{"foo bar\n", UNKNOWN "  *"},
+		{"show\n", BETTER "  show *"},
+		{"show statu\n", BETTER "  *"},
+		{"show status now\n", BETTER "  *"},
 		{"a b c d e f g h i j k l m n o p q r s t\n", "Unknown command. *"},
-		{"prompt;set timeout cli x;prompt\n", "\n> Invalid timeout value.\n\n> \n"},
+		{"prompt;set timeout cli x;prompt\n", "\n> " TIMEOUT "> \n"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -79,7 +81,7 @@ static void with_prompt_each_reply_ends_in_the_prompt(void **state)
 	bench_say(b, fd, "set timeout cli 60\n", 19);
 	assert_string_equal(bench_hear(b, fd, "\n> "), "\n> ");
 	bench_say(b, fd, "set timeout cli x; set timeout cli 5\n", 37);
-	assert_string_equal(bench_hear(b, fd, "\n> \n> "), "Invalid timeout value.\n\n> \n> ");
+	assert_string_equal(bench_hear(b, fd, "\n> \n> "), TIMEOUT "> \n> ");
 	bench_say(b, fd, "help foo\nhelp foo\n", 18); /* pipelined lines are answered one by one */
 	bench_assert_begins(bench_hear(b, fd, "disconnect\n\n> "), "The following");
 	bench_assert_begins(bench_hear(b, fd, "disconnect\n\n> "), "The following");
@@ -119,7 +121,7 @@ static void half_a_line_and_the_end_is_no_command(void **state)
 	fd = bench_dial(b); /* whole lines before the end are answered */
 	bench_say(b, fd, "prompt\nset timeout cli x\nset", 28);
 	shutdown(fd, SHUT_WR);
-	assert_string_equal(bench_hear(b, fd, NULL), "\n> Invalid timeout value.\n\n> ");
+	assert_string_equal(bench_hear(b, fd, NULL), "\n> " TIMEOUT "> ");
 	close(fd);
 }
 
@@ -148,9 +150,8 @@ static void a_line_has_4096_bytes_at_most(void **state)
 	bench_assert_begins(bench_ask_bytes(b, line, 4096), "Unknown command.");
 	line[4095] = 'a';
 	line[4096] = '\n';
-	assert_string_equal(bench_ask_bytes(b, line, 4097), "The command line is too long.\n\n");
-	assert_string_equal(bench_ask_bytes(b, line, sizeof(line)),
-			    "The command line is too long.\n\n");
+	assert_string_equal(bench_ask_bytes(b, line, 4097), TOO_LONG);
+	assert_string_equal(bench_ask_bytes(b, line, sizeof(line)), TOO_LONG);
 	assert_string_equal(bench_ask(b, "set timeout cli 5\n"), "\n");
 }
 
@@ -172,8 +173,7 @@ static void who_never_reads_harms_nobody_and_is_sent_away(void **state)
 		bench_say(b, deaf[i], line, strlen(line));
 	}
 	for (int i = 0; i < 100; i++)
-		assert_string_equal(bench_ask(b, "set timeout cli x\n"),
-				    "Invalid timeout value.\n\n");
+		assert_string_equal(bench_ask(b, "set timeout cli x\n"), TIMEOUT);
 	for (int i = 0; i < 8; i++) { /* waits until the peer closes, without reading */
 		double deadline = ev_time() + DEADLINE_S;
 
@@ -242,7 +242,7 @@ static void for_the_65th_client_the_one_that_was_idle_the_longest_goes(void **st
 	dial_64_with_prompts(b, fds);
 	bench_say(b, fds[0], "set timeout cli 60\n", 19); /* so that it is no longer the first */
 	bench_hear(b, fds[0], "\n> ");
-	assert_string_equal(bench_ask(b, "set timeout cli x\n"), "Invalid timeout value.\n\n");
+	assert_string_equal(bench_ask(b, "set timeout cli x\n"), TIMEOUT);
 	assert_string_equal(bench_hear(b, fds[1], NULL), "");
 	for (int i = 0; i < 64; i++) { /* all others are still there */
 		if (i == 1)
@@ -287,7 +287,7 @@ static void of_64_that_do_not_read_one_goes_for_the_65th_and_the_others_get_all_
 		bench_say(b, fds[i], "show status;quit\n", 17);
 	for (int i = 0; i < 200; i++)
 		bench_turn(b);
-	assert_string_equal(bench_ask(b, "set timeout cli x\n"), "Invalid timeout value.\n\n");
+	assert_string_equal(bench_ask(b, "set timeout cli x\n"), TIMEOUT);
 	for (int i = 0; i < 64; i++) {
 		const char *text = bench_hear(b, fds[i], NULL);
 		size_t len = strlen(text);
@@ -450,8 +450,7 @@ static void a_probe_is_answered_when_it_has_ended_and_holds_up_nobody(void **sta
 	for (until = ev_time() + 1.5; ev_time() < until; usleep(1000))
 		bench_turn(b); /* longer than the client's idle timeout */
 	end_probe(b, "{\"healthy\":true}");
-	assert_string_equal(bench_hear(b, fd, NULL),
-			    "\n{\"healthy\":true}\n\nInvalid timeout value.\n\n");
+	assert_string_equal(bench_hear(b, fd, NULL), "\n{\"healthy\":true}\n\n" TIMEOUT);
 	close(fd);
 	assert_int_equal(b->probe_stops, 0);
 }
@@ -467,8 +466,7 @@ static void with_prompt_a_probe_and_what_was_said_meanwhile_are_answered_in_orde
 	bench_say(b, fd, "probe hybrid-mail/nuneaton\nset timeout cli x\n", 45);
 	await_probes(b, 1);
 	end_probe(b, "{}");
-	assert_string_equal(bench_hear(b, fd, "value.\n\n> "),
-			    "{}\n\n> Invalid timeout value.\n\n> ");
+	assert_string_equal(bench_hear(b, fd, "value.\n\n> "), "{}\n\n> " TIMEOUT "> ");
 	bench_say(b, fd, "quit\n", 5);
 	bench_hear(b, fd, NULL);
 	close(fd);

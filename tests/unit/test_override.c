@@ -51,7 +51,7 @@ static void a_plan_tells_of_the_weight_that_is_in_force(void **state)
 	assert_int_equal(compare_config(m, c, at(2000), &out), 0);
 	assert_non_null(strstr(out.data, "server hybrid-mail/oxford-a: weight 1, now 3\n"));
 	assert_non_null(strstr(out.data, "service hybrid-mail: 2"));
-	assert_non_null(strstr(out.data, "% of new connections would go to another server\n"));
+	assert_non_null(strstr(out.data, "% of new connections "));
 	buf_free(&out);
 	model_free(m);
 	free_config(c);
