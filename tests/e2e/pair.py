@@ -57,7 +57,8 @@ class Box:
 
     def doctor(self):
         """What it finds, within this host's network."""
-        return self.lab.within(self.host, str(self.lab.run / "bin/mxlbctl"), "-s", str(self.dir / "mxlb.sock"), "doctor", status=None)
+        return json.loads(self.lab.within(self.host, str(self.lab.run / "bin/mxlbctl"), "-s", str(self.dir / "mxlb.sock"), "doctor", "--json",
+                                          status=None))["findings"]
 
     def answers(self):
         with contextlib.suppress(AssertionError, json.JSONDecodeError):

