@@ -127,6 +127,42 @@ static void a_server_that_leaves_maint_and_does_not_answer_is_dead(void **state)
 	free_config(c);
 }
 
+/* oxford-b carries mail, and its clients prove it. oxford-a leaves maint, but is not probed yet, or cannot be. */
+static void a_server_without_a_result_ends_no_panic(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	model_admin(m, 1, ADMIN_MAINT, "root", at(2000));
+	lose(m, 2, 3, 100000);
+	model_clients(m, 2, true, false, 150000);
+	model_admin(m, 1, ADMIN_READY, "root", at(200000));
+	assert_string_equal(ring(m), "oxford-b");
+	result(m, 1, REASON_local_error, 201000);
+	assert_string_equal(ring(m), "oxford-b");
+	model_free(m);
+	free_config(c);
+}
+
+/* nuneaton was reached a moment before this box could reach nobody any more. */
+static void a_server_that_has_been_broken_for_long_prevents_no_panic(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	refuse(m, 3, REASON_greeting_5xx, 50000);
+	refuse(m, 3, REASON_greeting_5xx, 99000);
+	lose(m, 1, 2, 100000);
+	assert_int_equal(m->services[0].tier.state, SERVICE_PANIC);
+	refuse(m, 3, REASON_greeting_5xx, 108000); /* this box still reaches it */
+	ticks(m, 109000);
+	assert_int_equal(m->services[0].tier.state, SERVICE_DOWN);
+	model_free(m);
+	free_config(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +171,8 @@ int main(void)
 		cmocka_unit_test(connections_from_before_a_recovery_are_no_proof),
 		cmocka_unit_test(an_unanswered_syn_from_before_a_good_probe_refutes_nothing),
 		cmocka_unit_test(a_server_that_leaves_maint_and_does_not_answer_is_dead),
+		cmocka_unit_test(a_server_without_a_result_ends_no_panic),
+		cmocka_unit_test(a_server_that_has_been_broken_for_long_prevents_no_panic),
 	};
 
 	return cmocka_run_group_tests_name("kept", tests, NULL, NULL);

@@ -19,7 +19,8 @@ static struct panic_view failed(uint16_t preference, enum reason reason, uint64_
 				   .preference = preference,
 				   .reason = reason,
 				   .began_ms = NOW - ago_ms - 1000,
-				   .failed_ms = NOW - ago_ms};
+				   .failed_ms = NOW - ago_ms,
+				   .reached_ms = NOW - ago_ms};
 }
 
 static enum panic_says judge(const struct panic_view *v, unsigned n, unsigned *kept)
@@ -47,6 +48,13 @@ static void panic_needs_all_to_fail_at_the_connect_level_at_once(void **state)
 	v[1].reason = REASON_greeting_5xx;		  /* rule 2 */
 	assert_int_equal(judge(v, 3, &kept), PANIC_NO);
 	assert_int_equal(kept, 0);
+	v[1].reached_ms = v[0].began_ms - 1; /* this box could reach it, but perhaps no longer */
+	assert_int_equal(judge(v, 3, &kept), PANIC_KEEP);
+	assert_int_equal(kept, 1);
+	v[1].reached_ms = v[0].began_ms;
+	assert_int_equal(judge(v, 3, &kept), PANIC_NO);
+	v[1].reason = REASON_not_probed;
+	assert_int_equal(judge(v, 3, &kept), PANIC_KEEP);
 	v[1].offered = false; /* taken out by an operator: no evidence */
 	assert_int_equal(judge(v, 3, &kept), PANIC_KEEP);
 	assert_int_equal(kept, 1);
@@ -92,8 +100,31 @@ static void a_refusal_is_definite_unless_clients_prove_otherwise_soon(void **sta
 	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
 	v[1].opened_ms = NOW - 10;
 	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
-	v[1].tried_ms = NOW - 600; /* and then it died */
+	v[1].opened_ms = NOW - 2100; /* and then it died */
+	v[1].tried_ms = NOW - 2000;
 	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
+}
+
+/* Whoever forges a SYN, or loses one, does not end a panic in which clients take mail. */
+static void what_refutes_a_proof_lasts_as_long_as_the_proof(void **state)
+{
+	static const struct {
+		uint64_t proof_ms, tried_ms;
+		enum panic_says says;
+	} rows[] = {{10, 1900, PANIC_KEEP}, {10, 2000, PANIC_NO},	{5000, 4900, PANIC_KEEP},
+		    {5000, 5000, PANIC_NO}, {60000, 29000, PANIC_KEEP}, {60000, 30000, PANIC_NO}};
+	unsigned kept;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct panic_view v = failed(10, REASON_refused, 0);
+
+		v.tried_ms = NOW - rows[i].tried_ms;
+		v.opened_ms = v.tried_ms - 1;
+		v.began_ms = v.opened_ms - rows[i].proof_ms;
+		v.failed_ms = v.began_ms + 1;
+		assert_int_equal(judge(&v, 1, &kept), rows[i].says);
+	}
 }
 
 /* Every combination of three servers in every order, against invariants. */
@@ -105,6 +136,7 @@ static struct panic_view any_view(unsigned k)
 	struct panic_view v =
 		failed(k / 3 % 2 ? 10 : 20, panic_reasons[k % 3], k & 8 ? 500 : 30000);
 
+	v.reached_ms = NOW;
 	if (k / 6 % 3 == 1)
 		v.opened_ms = NOW - 50;
 	if (k / 6 % 3 == 2)
@@ -161,6 +193,7 @@ int main(void)
 		cmocka_unit_test(panic_needs_all_to_fail_at_the_connect_level_at_once),
 		cmocka_unit_test(clients_prove_and_refute_a_panic),
 		cmocka_unit_test(a_refusal_is_definite_unless_clients_prove_otherwise_soon),
+		cmocka_unit_test(what_refutes_a_proof_lasts_as_long_as_the_proof),
 		cmocka_unit_test(panic_is_the_same_in_all_orders_and_never_against_an_answer),
 	};
 

@@ -82,6 +82,7 @@ void decide_note_result(struct server *b, enum reason r, uint64_t now_ms)
 		b->began_ms = b->began_ms ?: now_ms;
 	} else if (reason_verdict(r) != VERDICT_UNKNOWN || reason_is_client(r)) {
 		b->began_ms = b->tried_ms = 0;
+		b->reached_ms = now_ms;
 	}
 	if (up)
 		b->failed_ms = 0;
@@ -92,7 +93,7 @@ void decide_note_result(struct server *b, enum reason r, uint64_t now_ms)
 
 void decide_forget_results(struct server *b)
 {
-	b->began_ms = b->failed_ms = b->tried_ms = 0;
+	b->began_ms = b->failed_ms = b->reached_ms = b->tried_ms = 0;
 	b->was_up = false;
 }
 
@@ -104,6 +105,7 @@ static struct panic_view panic_view_of(const struct server *b, const struct tier
 		.reason = v->reason,
 		.began_ms = b->began_ms,
 		.failed_ms = b->failed_ms,
+		.reached_ms = b->reached_ms,
 		.opened_ms = b->opened_ms,
 		.tried_ms = b->tried_ms,
 	};

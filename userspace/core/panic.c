@@ -4,13 +4,15 @@
  *
  *   1. Called only when no server would take new connections.
  *   2. A server that failed at another stage than the connect (a greeting, a reply, TLS, silence after the connect)
- *      was reached, so this box can reach servers and the servers are at fault. No panic.
+ *      was reached, so this box can reach servers and the servers are at fault. No panic. But only if it was reached
+ *      after the probes of the others began to fail. A server that has not been probed yet is no evidence.
  *   3. Only servers that failed within window_ms before the last failure are considered. Those that failed earlier, or
  *      were never up since mxlbd started or since they left maint, are dead.
- *   4. Proof: a client's connection to one of them was established after its probes began to fail to reach it. Then this box is at
- *      fault, and those that are not refuted (rule 5) are kept, whatever their reasons.
+ *   4. Proof: a client's connection to one of them was established after its probes began to fail to reach it. Then
+ *      this box is at fault, and those that are not refuted (rule 5) are kept, whatever their reasons.
  *   5. A server that was sent a SYN at least TRIED_MS ago, after the last probe that reached it, and has established no
- *      connection since is refuted: it does not take mail.
+ *      connection since is refuted: it does not take mail. After a proof this takes as long as the proof lasted, but at
+ *      least PROVEN_MS and at most PROVEN_MAX_MS, because SYNs are easily forged or lost.
  *   6. Without proof, a refusal (RST) is a definite answer, and so is a host that answers but not on the VIP. But if
  *      clients connected within CLIENTS_MS before it, they have REFUSED_MS to prove the opposite; meanwhile they get
  *      the server's own RST. With the delay of the next call and BGP's own the route is withdrawn within a second.
@@ -22,57 +24,84 @@
 #include <string.h>
 #include "core/panic.h"
 
-#define TRIED_MS   500
-#define REFUSED_MS 700
-#define CLIENTS_MS 5000
+#define TRIED_MS      500
+#define REFUSED_MS    700
+#define CLIENTS_MS    5000
+
+#define PROVEN_MS     2000 /* a lost SYN is sent again after one */
+#define PROVEN_MAX_MS 30000
+
+static bool is_not_reached(const struct panic_view *v)
+{
+	return v->offered && v->failed_ms && reason_is_connect(v->reason);
+}
 
 /* Rule 3. */
 static bool counts(const struct panic_view *v, uint64_t last_ms, uint32_t window_ms)
 {
-	return v->offered && v->failed_ms && last_ms - v->failed_ms <= window_ms;
+	return is_not_reached(v) && last_ms - v->failed_ms <= window_ms;
+}
+
+/* Rule 4. */
+static bool is_proven(const struct panic_view *v)
+{
+	return v->began_ms && v->opened_ms > v->began_ms;
 }
 
 /* Rule 5. */
 static bool is_refuted(const struct panic_view *v, uint64_t now_ms)
 {
-	return v->tried_ms && now_ms - v->tried_ms >= TRIED_MS;
-}
+	uint64_t ms = TRIED_MS;
 
-/* Rule 4. */
-static bool is_proof(const struct panic_view *v, uint64_t now_ms)
-{
-	return v->began_ms && v->opened_ms > v->began_ms && !is_refuted(v, now_ms);
+	if (is_proven(v))
+		ms = v->opened_ms - v->began_ms;
+	if (is_proven(v) && ms < PROVEN_MS)
+		ms = PROVEN_MS;
+	if (ms > PROVEN_MAX_MS)
+		ms = PROVEN_MAX_MS;
+	return v->tried_ms && now_ms - v->tried_ms >= ms;
 }
 
 struct found {
-	uint64_t last_ms; /* when the last one failed */
+	uint64_t last_ms;  /* when the last one failed */
+	uint64_t first_ms; /* when the probes of the first one began to fail */
 	unsigned n;
 	bool proof, refuted, refused, clients;
 };
 
-/* False: rule 2. */
+/* Rule 2. */
+static bool is_reached(const struct panic_view *views, unsigned n, uint64_t since_ms)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (views[i].offered && views[i].reason != REASON_not_probed &&
+		    !reason_is_connect(views[i].reason) && views[i].reached_ms >= since_ms)
+			return true;
+	return false;
+}
+
+/* False: rule 2 or 3. */
 static bool panic_survey(const struct panic_view *views, unsigned n, uint32_t window_ms,
 			 uint64_t now_ms, struct found *f)
 {
 	memset(f, 0, sizeof(*f));
 	for (unsigned i = 0; i < n; i++)
-		if (views[i].offered && views[i].failed_ms > f->last_ms)
+		if (is_not_reached(&views[i]) && views[i].failed_ms > f->last_ms)
 			f->last_ms = views[i].failed_ms;
 	for (unsigned i = 0; i < n; i++) {
 		const struct panic_view *v = &views[i];
 
-		if (v->offered && !reason_is_connect(v->reason))
-			return false;
 		if (!counts(v, f->last_ms, window_ms))
 			continue;
 		f->n++;
-		f->proof |= is_proof(v, now_ms);
+		if (v->began_ms && (!f->first_ms || v->began_ms < f->first_ms))
+			f->first_ms = v->began_ms;
+		f->proof |= is_proven(v) && !is_refuted(v, now_ms);
 		f->refuted |= is_refuted(v, now_ms);
 		f->refused |= v->reason == REASON_refused || v->reason == REASON_vip_missing ||
 			      v->reason == REASON_not_on_link || v->reason == REASON_tunnel_silent;
 		f->clients |= v->opened_ms && now_ms - v->opened_ms < CLIENTS_MS;
 	}
-	return f->n;
+	return f->n && !is_reached(views, n, f->first_ms);
 }
 
 /* Rules 4 and 9. */

@@ -14,8 +14,9 @@ struct panic_view {   /* one server */
 	enum reason reason; /* of its verdict, which is not up */
 	uint64_t
 		began_ms; /* monotonic: the first consecutive probe that did not reach it; 0: none */
-	uint64_t failed_ms; /* when it stopped being up; 0: it never was up */
-	uint64_t opened_ms; /* when a client's connection to it was last established; 0: never */
+	uint64_t failed_ms;  /* when it stopped being up; 0: it never was up */
+	uint64_t reached_ms; /* when a probe last reached it; 0: never */
+	uint64_t opened_ms;  /* when a client's connection to it was last established; 0: never */
 	uint64_t
 		tried_ms; /* the first SYN sent to it since then and since a probe reached it; 0: none */
 };
