@@ -8,9 +8,8 @@ import pytest
 
 from lab import OXFORD, SERVERS, wait_until
 from pki import Pki
-from zones import MX, RECORDS, running
+from zones import MX, RECORDS, key, running_site, tlsa  # noqa: F401
 
-DANE = {"tls: encryption-only": "tls: dane\n    tlsa-name: mail.example.net", "dnssec: require": "dnssec: prefer"}
 CODES = {"5.7.321", "5.7.322", "5.7.323"}  # no STARTTLS, expired, no record matches
 
 
@@ -24,30 +23,14 @@ class Key:
         self.record = f"_25._tcp.mail TLSA 3 1 1 {pki.spki_sha256()}"
 
 
-class LabKey:
-    """The one that all servers of the lab begin with."""
-
-    def __init__(self, lab):
-        self.certificate, self.key = lab.run / "cert.pem", lab.run / "key.pem"
-        digest = subprocess.run(["sh", "-c", f"openssl pkey -in {self.key} -pubout -outform der | openssl dgst -sha256 -r"],
-                                check=True, capture_output=True, text=True, timeout=60).stdout.split()[0]
-        self.record = f"_25._tcp.mail TLSA 3 1 1 {digest}"
-
-
 @pytest.fixture(scope="module")
-def old(lab):
-    return LabKey(lab)
+def old(key):
+    return key
 
 
 @pytest.fixture(scope="module")
 def new(tmp_path_factory):
     return Key(tmp_path_factory.mktemp("new") / "pki")
-
-
-@pytest.fixture(scope="module")
-def running_site(lab, old):
-    with running(lab, DANE, [*RECORDS, old.record]) as one:
-        yield one
 
 
 @pytest.fixture
@@ -81,10 +64,6 @@ def restore(lab, host):
 
 def install(lab, host, key):
     set_mail(lab, host, smtpd_tls_cert_file=key.certificate, smtpd_tls_key_file=key.key)
-
-
-def tlsa(site):
-    return site.zone()["tlsa"]
 
 
 def wait_tlsa(site, state, records):

@@ -9,21 +9,9 @@ import pytest
 from lab import OXFORD, wait_until
 from test_trouble import NONE_LEFT, descriptors_limited
 from test_zone_child import resolver_child, slow_resolver
-from test_zone_dane import DANE, LabKey, tlsa
-from zones import ARTICLE, MX, RECORDS, running, zone_of
+from zones import ARTICLE, MX, RECORDS, key, running_site, tlsa, zone_of  # noqa: F401
 
 OTHER_KEY = "_25._tcp.mail TLSA 3 1 1 " + "11" * 32
-
-
-@pytest.fixture(scope="module")
-def key(lab):
-    return LabKey(lab)
-
-
-@pytest.fixture(scope="module")
-def running_site(lab, key):
-    with running(lab, DANE, [*RECORDS, key.record]) as one:
-        yield one
 
 
 @pytest.fixture

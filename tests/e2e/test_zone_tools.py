@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import CLIENT, OXFORD, ROOT, command, wait_until
+from lab import CLIENT, OXFORD, ROOT, wait_until
 from test_zone_dane import Key, install, restore
 from watching import OPEN, URL, fetch, parse_open, promtool, samples
-from zones import MX, RECORDS, by_zone, dns, exchanger, tiers, zone, zone_of  # noqa: F401
+from zones import MX, RECORDS, by_zone, dns, exchanger, key, tiers, zone, zone_of  # noqa: F401
 
 
 def events(balancer):
@@ -185,9 +185,8 @@ def tiers_text(lab):
     return lab("config", "auto")
 
 
-def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(lab, balancer, tiers_text, dns, tmp_path):
-    digest = command("sh", "-c", f"openssl pkey -in {lab.run / 'key.pem'} -pubout -outform der | openssl dgst -sha256 -r").split()[0]
-    record = f"_25._tcp.mail TLSA 3 1 1 {digest}"
+def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(lab, balancer, tiers_text, dns, key, tmp_path):
+    record = key.record
     dns.change([*RECORDS, record])
     dns.forget()
     text = tiers_text.replace("tls: encryption-only", "tls: dane\n    tlsa-name: mail.example.net")
@@ -210,7 +209,7 @@ def test_keys_from_dns_of_a_service_with_tiers_are_shown_and_their_faults_told(l
             assert reload.wait(60) == 0
     wait_until(lambda: not finding(balancer, "tlsa_unmatched"), 30, "the probes see the old ones")
     assert zone(balancer)["lookups"] == lookups, "no answer was needed"
-    dns.change([*RECORDS, record.replace(digest, "00" * 32)])
+    dns.change([*RECORDS, record.replace(key.digest, "00" * 32)])
     dns.forget()
     assert "best tier" in lab("ctl", "zone", "hybrid-mail", "read")
     found = finding(balancer, "tlsa_unmatched")

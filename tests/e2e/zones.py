@@ -215,3 +215,31 @@ def running(lab, replace=None, records=RECORDS):
         balancer.end()
         lab.mend()
         served.stop()
+
+
+DANE = {"tls: encryption-only": "tls: dane\n    tlsa-name: mail.example.net", "dnssec: require": "dnssec: prefer"}
+
+
+class LabKey:
+    """The one that all servers of the lab begin with, and its TLSA record."""
+
+    def __init__(self, lab):
+        self.certificate, self.key = lab.run / "cert.pem", lab.run / "key.pem"
+        self.digest = command("sh", "-c", f"openssl pkey -in {self.key} -pubout -outform der | openssl dgst -sha256 -r").split()[0]
+        self.record = f"_25._tcp.mail TLSA 3 1 1 {self.digest}"
+
+
+@pytest.fixture(scope="module")
+def key(lab):
+    return LabKey(lab)
+
+
+@pytest.fixture(scope="module")
+def running_site(lab, key):
+    """mxlbd by the article's zone and its keys."""
+    with running(lab, DANE, [*RECORDS, key.record]) as one:
+        yield one
+
+
+def tlsa(site):
+    return site.zone()["tlsa"]
