@@ -125,19 +125,24 @@ def test_the_configurations_in_the_manual_are_right(build, tmp_path, text):
 
 
 def test_the_numbers_of_the_flow_rules_are_the_codes():
-    """docs/datapath.md has the numbers of include/mxlb/flowrules.h."""
+    """Each rule in docs/datapath.md has the numbers of include/mxlb/flowrules.h that it uses, and no others."""
     defined = {name: int(n) for name, n in re.findall(r"^#define (\w+)\s+(\d+)\b", (ROOT / "include/mxlb/flowrules.h").read_text(), re.M)}
-    text = " ".join((ROOT / "docs/datapath.md").read_text().split())
+    parts = re.split(r"^#+ ", (ROOT / "docs/datapath.md").read_text(), flags=re.M)
+    layout, rules = (next(part for part in parts if part.startswith(title)) for title in ("Layout", "Rules"))
+    unit = defined["FLOW_UNIT_BITS"]
 
     def reach(name):
-        n = defined[name] << defined["FLOW_UNIT_BITS"]
+        n = defined[name] << unit
         return f"{n >> 20} MiB" if n >= 1 << 20 else f"{n >> 10} KiB" if n >= 1 << 12 else f"{n} bytes"
-    for words in (f"upper {32 - defined['FLOW_UNIT_BITS']} bits of the sequence number", f"units of {1 << defined['FLOW_UNIT_BITS']} bytes",
-                  f"Data within {reach('FLOW_MOVE')} of that point", f"set CLOSED only within {reach('FLOW_CLOSE')}",
-                  f"not used for {defined['EPOCHS_RESTING']} seconds rests", f"A segment more than {reach('FLOW_RESUME')} away",
-                  f"the entry that lies within {reach('FLOW_SAME')} of it", f"A segment up to {defined['NOTE_REACH'] >> 10} KiB further on",
-                  f"closed for {defined['EPOCHS_CLOSED']} seconds", f"unused for {defined['EPOCHS_OLD'] // 60} minutes",
-                  f"used within {defined['EPOCHS_COUNTED'] // 60} minutes"):
-        assert words in text, words
-    assert defined["FLOW_SETTLED"] == 2 and "The first two entries of a line with DATA become SETTLED" in text
-    assert defined["EPOCHS_EMPTY"] == 60 and "within one minute if its client has sent no data" in text
+    move, near, close, resume = (reach(f"FLOW_{name}") for name in ("MOVE", "SAME", "CLOSE", "RESUME"))
+    noted, old = f"{defined['NOTE_REACH'] >> 10} KiB", f"{defined['EPOCHS_OLD'] // 60} minutes"
+    expected = {"0": {move, close, resume, f"{defined['EPOCHS_RESTING']} seconds", old}, "2": {near}, "3": {near, noted, move},
+                "5": {f"{defined['EPOCHS_CLOSED']} seconds", old}, "7": {f"{defined['EPOCHS_COUNTED'] // 60} minutes"}}
+    texts = re.split(r"^(\d)\. ", rules, flags=re.M)[1:]
+    found = {rule: set(re.findall(r"\d+ (?:MiB|KiB|bytes|seconds|minutes)", " ".join(text.split())))
+             for rule, text in zip(texts[::2], texts[1::2])}
+    assert {rule: numbers for rule, numbers in found.items() if numbers} == expected
+    rules = " ".join(rules.split())
+    assert defined["EPOCHS_EMPTY"] == 60 and "one minute" in rules
+    assert defined["FLOW_SETTLED"] == 2 and "first two entries of a line with DATA" in rules
+    assert f"upper {32 - unit} bits" in layout and f"units of {1 << unit} bytes" in layout
