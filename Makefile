@@ -399,7 +399,7 @@ floods-of:
 .PHONY: failover-of
 failover-of: all
 	$(build_other)
-	$(Q)MXLB_B=$(B) MXLB_BEFORE=$(abspath $(B)/of-$(REV)/build) tests/run e2e tests/e2e/test_before.py
+	$(Q)MXLB_B=$(B) MXLB_BEFORE=$(abspath $(B)/of-$(REV)/build) tests/run e2e tests/e2e/test_before.py -n 2
 
 # Sessions over an upgrade from another revision's mxlbd and back.
 .PHONY: upgrade-of

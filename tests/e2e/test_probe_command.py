@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from lab import command, wait_until
+from lab import VIP, VIP6, command, wait_until
 from smtp_peer import NO_TLS, Peer, flood, smtp, silent, then_close, tls_context  # noqa: F401 (a fixture)
 
 
@@ -225,3 +225,12 @@ def test_a_slow_probe_delays_no_other_client_and_too_many_are_refused(lab, balan
             process.wait()
     assert all("not healthy: greeting_silent" in out for out in outs)
     assert "healthy" in lab("ctl", "probe", "hybrid-mail/oxford-b")
+
+
+@pytest.mark.parametrize("vip", [VIP, VIP6])
+def test_a_vip_that_this_box_forwards_is_not_reported_as_a_dead_server(lab, balancer, vip):
+    balancer.start()
+    balancer.wait_all_up()
+    report = json.loads(lab("ctl", "--json", "probe", f"[{vip}]:25" if vip == VIP6 else vip, status=None))
+    assert (report["stage"], report["verdict"], report["reason"], report["exo_code"]) == ("connect", "unknown", "local_error", "")
+    assert "mxlbctl probe SERVICE/SERVER" in report["meaning"]
