@@ -25,7 +25,7 @@ def site(build):
     one.down()
 
 
-PLAYED = ["l2"] if ROUNDS == 1 else [*(f"l2-{i}" for i in range(1, ROUNDS + 1)), "ipip"]
+PLAYED = ["l2"] if ROUNDS == 1 else [f"{way}-{i}" for way in ("l2", "ipip") for i in range(1, ROUNDS + 1)]
 in_games_by_both = pytest.mark.parametrize("vip", [VIP] if ROUNDS == 1 else [VIP, VIP6], ids=lambda vip: "IPv6" if ":" in vip else "IPv4")
 
 
