@@ -49,10 +49,12 @@ def test_a_change_that_cannot_be_applied_is_logged_once_and_tried_again(site, ke
             wait_until(lambda: "event=zone_not_applied" in log(), 30, "it is logged")
             pause(5)  # it is tried again each second
             assert log().count("event=zone_not_applied") == 1
+            line = next(line for line in log().splitlines() if "event=zone_not_applied" in line)
+            assert "Too many open files" in line and "LimitNOFILE=" in line, line
         finally:
             limited.__exit__(None, None, None)
         wait_until(lambda: "event=zone_applied" in log(), 30, "it is applied")
-        assert tlsa(site)["records"] == 2 and not site.zone()["differs"]
+        wait_until(lambda: tlsa(site)["records"] == 2 and not site.zone()["differs"], 30, "DNS is asked again")
         traffic.wait_seen(OXFORD)
     assert log().count("event=zone_not_applied") == 1
 
@@ -74,6 +76,7 @@ def test_a_box_that_cannot_be_looked_at_is_no_busy_loop(site, key, measured):
             before, since = cpu_s(pid), time.monotonic()
             pause(4)
             share = (cpu_s(pid) - before) / (time.monotonic() - since)
+        assert site.said("to=kept", "Too many open files", "LimitNOFILE="), site.said("from=")
         site.wait_tiers({10: ["oxford-a"], 20: ["nuneaton"]})
     measured(f"mxlbd without descriptors used {share:.0%} of a CPU")
     assert share < 0.1

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "control/render.h"
 #include "control/request.h"
+#include "util/process.h"
 
 static json_t *addresses(const struct zone_exchanger *e)
 {
@@ -200,6 +201,10 @@ void zone_set(struct request *r)
 	if (err == -ENOENT)
 		command_error(r, "Service %s has nothing from DNS: no mx and no tlsa-name.\n",
 			      r->args[0]);
+	else if (err && err != -EAGAIN)
+		command_error(r, "The zone of service %s cannot be accepted now: %s%s%s.\n",
+			      r->args[0], strerror(-err), *process_remedy(err) ? "; " : "",
+			      process_remedy(err));
 	else if (err)
 		command_error(r, "Nothing is held back of the zone of service %s.\n", r->args[0]);
 	else if (!read)

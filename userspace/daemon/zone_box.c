@@ -99,14 +99,17 @@ static void add_seen(struct box *b, const struct config *c, const struct zone_ne
 			b->networks[b->view.n_networks++] = seen->list[i].network;
 }
 
-struct zone_box *zone_box_make(const struct config *c, struct zone_networks *seen)
+int zone_box_make(const struct config *c, struct zone_networks *seen, struct zone_box **out)
 {
 	struct box *b = calloc(1, sizeof(*b));
 	struct ifaddrs *all = NULL;
+	int err;
 
+	*out = NULL;
 	if (!b || getifaddrs(&all)) {
+		err = b ? -errno : -ENOMEM;
 		free(b);
-		return NULL;
+		return err;
 	}
 	for (struct ifaddrs *i = all; i && b->view.n_locals < LOCALS_MAX; i = i->ifa_next)
 		if (i->ifa_addr &&
@@ -120,7 +123,8 @@ struct zone_box *zone_box_make(const struct config *c, struct zone_networks *see
 	b->view.vips = b->vips;
 	b->view.locals = b->locals;
 	b->view.networks = b->networks;
-	return &b->view;
+	*out = &b->view;
+	return 0;
 }
 
 void zone_box_free(struct zone_box *box)

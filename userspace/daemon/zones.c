@@ -21,6 +21,7 @@
 #include "core/zone_finding.h"
 #include "daemon/zones_parts.h"
 #include "util/log.h"
+#include "util/process.h"
 #include "zone/zone_store.h"
 
 static void zones_free_entry(struct zone_entry *e)
@@ -228,39 +229,45 @@ static void tell_zone(struct daemon *d, const struct zone_entry *e, enum zone_st
 		snprintf(ev->reason, sizeof(ev->reason), ZONE_REMINDER);
 }
 
+/* Logged when that is new. */
+static void note_applied(struct daemon *d, int err)
+{
+	int was = d->zones->unapplied;
+
+	d->zones->unapplied = err;
+	if (err && err != was)
+		log_error("event=zone_not_applied error=\"%s\" note=\"tried again%s%s\"",
+			  strerror(-err), *process_remedy(err) ? "; " : "", process_remedy(err));
+	else if (!err && was)
+		log_info("event=zone_applied note=\"after an error\"");
+}
+
 /* Rule 2. */
 void zones_bring_into_force(struct daemon *d, const char *who)
 {
 	struct config *next = config_copy(d->config);
-	int err = -ENOMEM, was;
+	int err = -ENOMEM;
 
 	if (next) {
 		next->from_zone = true;
 		err = d->zones->replace(d, who, next);
 	}
-	was = d->zones->unapplied;
-	d->zones->unapplied = err;
+	note_applied(d, err);
 	daemon_changed(d);
 	if (err)
 		config_free(next);
-	if (err && err != was)
-		log_error("event=zone_not_applied error=\"%s\" note=\"tried again\"",
-			  strerror(-err));
-	else if (!err && was)
-		log_info("event=zone_applied note=\"after an error\"");
 }
 
-static bool make_view(struct daemon *d, struct zone_entry *e, struct zone_view *v,
-		      struct zone_box **box, struct server_conf *takers)
+/* -errno: .box is missing. */
+static int make_view(struct daemon *d, const struct zone_entry *e, struct zone_view *v,
+		     struct zone_box **box, struct server_conf *takers)
 {
 	const struct config *c = d->config;
+	int err = zone_box_make(c, &d->zones->seen, box);
 	unsigned i = 0;
 
-	while (i < c->n_services && strcmp(c->services[i].name, e->service))
+	while (d->zones->entries[i] != e) /* by config.services */
 		i++;
-	*box = i < c->n_services ? zone_box_make(c, &d->zones->seen) : NULL;
-	if (!*box)
-		return false;
 	*v = (struct zone_view){.service = &c->services[i],
 				.dns = &c->dns,
 				.box = *box,
@@ -271,23 +278,25 @@ static bool make_view(struct daemon *d, struct zone_entry *e, struct zone_view *
 				.now_ms = clock_now().mono_ms,
 				.wall_ms = clock_now().wall_ms,
 				.random = zones_chance()};
-	return true;
+	return err;
 }
 
-/* One of zone.c's decisions. a NULL: without an answer; who NULL: not an operator's. */
-static unsigned zones_decide(struct daemon *d, struct zone_entry *e, const struct zone_answer *a,
-			     const char *who)
+/* One of zone.c's decisions. a NULL: without an answer; who NULL: not an operator's. -EAGAIN: nothing is applied; 0 or -errno. */
+static int zones_decide(struct daemon *d, struct zone_entry *e, const struct zone_answer *a,
+			const char *who)
 {
 	struct server_conf takers[ZONE_MAX_SERVERS];
 	enum zone_state was = e->zone.state;
 	struct zone_view v;
 	struct zone_box *box;
 	unsigned act;
+	int err = make_view(d, e, &v, &box, takers);
 
-	if (!make_view(d, e, &v, &box, takers)) {
+	if (err && (!a || a->mx == DNS_OK)) { /* others are judged without it */
+		note_applied(d, err);
 		if (e->zone.again_ms)
 			e->zone.again_ms = clock_now().mono_ms + d->config->dns.refresh_min_ms;
-		return 0;
+		return err;
 	}
 	act = who ? zone_accept(&e->zone, &v, &e->map)
 	      : a ? zone_answered(&e->zone, a, &v, &e->map)
@@ -299,7 +308,7 @@ static unsigned zones_decide(struct daemon *d, struct zone_entry *e, const struc
 		store_zone(e->service, e->mx, &e->zone);
 	if (act & ZONE_APPLY)
 		zones_bring_into_force(d, who ?: "zone");
-	return act;
+	return act & ZONE_APPLY ? 0 : -EAGAIN;
 }
 
 static void on_looked_up(void *ctx, const struct zone_answer *a)
@@ -337,10 +346,10 @@ static bool has_more_now(const struct daemon *d, unsigned i)
 	const struct zone_entry *e = d->zones->entries[i];
 	struct zone_set *set = malloc(sizeof(*set));
 	struct zone_map *map = malloc(sizeof(*map));
-	struct zone_box *box = zone_box_make(d->config, &d->zones->seen);
+	struct zone_box *box = NULL;
 	bool has = true;
 
-	if (set && map && box) {
+	if (set && map && !zone_box_make(d->config, &d->zones->seen, &box)) {
 		*set = e->zone.in_force;
 		zone_servers(set, &d->config->services[i], box, zones_room_for(d->config, i), map);
 		has = map->n > e->map.n && zone_has_servers(map, &e->map);
@@ -494,13 +503,14 @@ int zones_read(struct daemon *d, const char *service)
 int zones_accept(struct daemon *d, const char *service, const char *who)
 {
 	struct zone_entry *e = entry_named(d, service);
+	int err;
 
 	if (!e)
 		return -ENOENT;
-	if (!(zones_decide(d, e, NULL, who) & ZONE_APPLY))
-		return -EAGAIN;
-	zones_schedule(d);
-	return 0;
+	err = zones_decide(d, e, NULL, who);
+	if (!err)
+		zones_schedule(d);
+	return err;
 }
 
 void zones_held(struct daemon *d, const char *service, struct buf *out)
@@ -514,8 +524,9 @@ void zones_held(struct daemon *d, const char *service, struct buf *out)
 	if (!set || !map || !e || !zone_held(&e->zone, set))
 		goto out;
 	next = config_copy(d->config);
-	box = zone_box_make(d->config, &d->zones->seen);
-	for (unsigned i = 0; next && box && i < next->n_services; i++) {
+	if (zone_box_make(d->config, &d->zones->seen, &box))
+		goto out;
+	for (unsigned i = 0; next && i < next->n_services; i++) {
 		if (strcmp(next->services[i].name, service))
 			continue;
 		next->from_zone = true;

@@ -16,7 +16,7 @@ struct zones_draft;
 
 /*
  * Fills in what is known for a configuration that is not in force yet: the set in force, the one of the last run, or the
- * servers that the service has now. The draft is committed or dropped. 0 or -ENOMEM.
+ * servers that the service has now. The draft is committed or dropped. 0 or -errno.
  */
 int zones_draft(struct daemon *d, struct config *config, struct zones_draft **out);
 /* .config is in force from now on. replace: brings a copy with other servers into force: daemon_replace_config(). */
@@ -33,7 +33,7 @@ void zones_stop(struct daemon *d);
 void zones_probed(struct daemon *d, const char *probe);
 void zones_addresses_changed(struct daemon *d);		  /* of this box */
 const struct zone_report *zones_report(struct daemon *d); /* NULL: nothing comes from DNS */
-/* 0, -ENOENT: the service has nothing from DNS; zones_accept() -EAGAIN: nothing is held back. */
+/* 0, -ENOENT: the service has nothing from DNS; zones_accept() -EAGAIN: nothing is held back; or -errno. */
 int zones_read(struct daemon *d, const char *service);
 int zones_accept(struct daemon *d, const char *service, const char *who);
 /* What zones_accept() would change, line by line. */

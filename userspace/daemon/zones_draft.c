@@ -165,11 +165,11 @@ static int draft_probe(struct daemon *d, struct config *c, unsigned i, struct zo
 int zones_draft(struct daemon *d, struct config *config, struct zones_draft **out)
 {
 	struct zones_draft *draft = calloc(1, sizeof(*draft));
-	struct zone_box *box = config_needs_dns(config)
-				       ? zone_box_make(config, d->zones ? &d->zones->seen : NULL)
-				       : NULL;
-	int err = draft && (box || !config_needs_dns(config)) ? 0 : -ENOMEM;
+	struct zone_box *box = NULL;
+	int err = draft ? 0 : -ENOMEM;
 
+	if (!err && config_needs_dns(config))
+		err = zone_box_make(config, d->zones ? &d->zones->seen : NULL, &box);
 	for (unsigned i = 0; i < config->n_services && !err; i++)
 		err = draft_service(d, config, i, draft, box);
 	for (unsigned i = 0; i < config->n_probes && !err; i++)

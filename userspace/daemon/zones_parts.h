@@ -58,8 +58,8 @@ struct zones_draft {
 	bool new_entry[MXLB_MAX_SERVICES], new_tlsa[CONFIG_MAX_PROBES];
 };
 
-/* zone_box.c: this box by a configuration, on the heap because it is large. seen NULL: as it is now. NULL: no memory. */
-struct zone_box *zone_box_make(const struct config *c, struct zone_networks *seen);
+/* zone_box.c: this box by a configuration, on the heap because it is large. seen NULL: as it is now. 0 or -errno. */
+int zone_box_make(const struct config *c, struct zone_networks *seen, struct zone_box **out);
 void zone_box_free(struct zone_box *box); /* NULL is fine */
 
 /* zones_draft.c: how many servers a service may have beside those of others. */

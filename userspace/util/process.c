@@ -70,3 +70,11 @@ void process_describe(const siginfo_t *info, char *how, size_t size)
 	else
 		snprintf(how, size, "signal %d", info->si_status);
 }
+
+const char *process_remedy(int err)
+{
+	return err == -EMFILE ? "raise LimitNOFILE= in the unit of mxlbd and restart it"
+	       : err == -ENFILE
+		       ? "raise the limit of open files of this machine (sysctl fs.file-max)"
+		       : "";
+}

@@ -19,5 +19,7 @@ int process_start(char *const argv[], char *const envp[], const int *fds, int n_
 int process_handle(pid_t pid, int *pidfd);
 /* "exit 0", "signal 9", "killed by SIGSYS". */
 void process_describe(const siginfo_t *info, char *how, size_t size);
+/* What to do about -EMFILE and -ENFILE; "": it is another error. */
+const char *process_remedy(int err);
 
 #endif

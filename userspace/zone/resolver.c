@@ -14,6 +14,7 @@
 #include "probe/leaving.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/process.h"
 #include "zone/message.h"
 #include "zone/resolver.h"
 
@@ -24,7 +25,7 @@
 #define LOOKUPS_MAX   8192
 #define ANCHORS_MAX   64 /* records in all files */
 #define GRACE_MS      200
-#define WHY_SIZE      200
+#define WHY_SIZE      280
 #define NO_ANCHOR     "no trust anchor; install dns-root-data, or set dns.trust-anchors"
 
 struct lookup {
@@ -93,6 +94,8 @@ static int send_system_forwards(struct resolver *r)
 		err = send_forward(r, address, 53);
 		n++;
 	}
+	if (!f && errno != ENOENT)
+		return -errno;
 	if (f)
 		fclose(f);
 	return err ?: n ? 0 : -ENOENT;
@@ -117,6 +120,7 @@ static int send_anchors_of(struct resolver *r, const char *path)
 	unsigned before = r->n_anchors;
 	FILE *f = fopen(path, "re");
 	char line[MESSAGE_TEXT_SIZE];
+	const char *remedy;
 	int err = 0;
 
 	while (f && !err && r->n_anchors < ANCHORS_MAX && fgets(line, sizeof(line), f)) {
@@ -127,8 +131,10 @@ static int send_anchors_of(struct resolver *r, const char *path)
 		r->n_anchors++;
 	}
 	if (!f || (!err && r->n_anchors == before)) {
-		snprintf(r->why, sizeof(r->why), "trust anchor %.140s: %s", path,
-			 f ? "it has no record" : strerror(errno));
+		err = f ? -ENODATA : -errno;
+		remedy = process_remedy(err);
+		snprintf(r->why, sizeof(r->why), "trust anchor %.140s: %s%s%s", path,
+			 f ? "it has no record" : strerror(-err), *remedy ? "; " : "", remedy);
 		err = -ENODATA;
 	}
 	if (f)
@@ -305,6 +311,16 @@ static int resolver_start_child(struct resolver *r)
 	return send_settings(r);
 }
 
+static void fail_start(struct resolver *r, int err)
+{
+	const char *remedy = process_remedy(err);
+	char why[WHY_SIZE];
+
+	snprintf(why, sizeof(why), "the resolver child could not be started: %s%s%s",
+		 strerror(-err), *remedy ? "; " : "", remedy);
+	resolver_fail(r, why);
+}
+
 static void on_begin(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct resolver *r = timer->data;
@@ -319,7 +335,7 @@ static void on_begin(struct ev_loop *loop, ev_timer *timer, int events)
 	else if (err == -ENODATA)
 		resolver_fail(r, r->why);
 	else if (err)
-		resolver_fail(r, "the resolver child could not be started");
+		fail_start(r, err);
 	resolver_go_on(r);
 }
 
