@@ -143,6 +143,24 @@ def test_a_first_set_without_a_server_that_takes_mail_is_held_also_over_a_restar
     site.wait("hybrid-mail", lambda: site.balancer.backend("oxford-a")["address"] == "203.0.113.16", "the zone's servers")
 
 
+def test_a_stored_server_is_no_vip_and_not_this_box(site):
+    """The servers of the tiers are stored until the zone is answered; addresses may be others by the next start."""
+    tiers_then_zone(site)
+    site.dns.resolver(False)
+    site.lab("ctl", "reload")
+    assert site.balancer.stop() == 0
+    file = site.lab.run / "state-lb/zone/hybrid-mail.json"
+    text = file.read_text()
+    assert '"servers"' in text
+    file.write_text(text.replace('"203.0.113.12"', '"203.0.113.25"').replace('"203.0.113.13"', '"203.0.113.5"'))
+    site.balancer.start()
+    assert site.tiers() == {10: ["oxford-a"]}
+    left_out = [line for line in site.balancer.log().splitlines() if "event=zone_server_left_out" in line]
+    assert ["server=oxford-b" in line and "a VIP" in line or "server=nuneaton" in line and "this box" in line for line in left_out] == [True] * 2
+    site.dns.resolver(True)
+    site.wait_tiers(ARTICLE, ["hybrid-mail"])
+
+
 def test_servers_of_tiers_that_are_long_gone_do_not_come_back_with_a_service(site):
     """The first set is held, the service leaves the configuration, and comes back."""
     site.dns.change(zone_of(("oxford-a", 10, 16), ("oxford-b", 10, 17), ("nuneaton", 20, 18)))

@@ -132,6 +132,8 @@ const char *zone_exchange_online(const struct zone *z);
 /* zonemap.c. Names addresses that have none yet. */
 void zone_servers(struct zone_set *s, const struct service_conf *conf, const struct zone_box *box,
 		  unsigned room, struct zone_map *out);
+/* Why no server may have this address, whatever `within` is: "an address of this box"; NULL: one may. */
+const char *zone_unusable(const struct zone_box *box, const struct addr *a);
 /* What is set for this exchanger below `servers`; NULL: nothing. */
 const struct zone_server_conf *zone_server_conf(const struct zone_conf *z, const char *exchanger);
 /* Each server of b is in a. */

@@ -82,19 +82,26 @@ static bool is_within(const struct mapping *m, const struct addr *a)
 	return false;
 }
 
+const char *zone_unusable(const struct zone_box *box, const struct addr *a)
+{
+	return zonemap_holds(box->vips, box->n_vips, a)	      ? "a VIP"
+	       : addr_is_martian(a) || addr_is_zero(a)	      ? "which is no host's address"
+	       : zonemap_holds(box->locals, box->n_locals, a) ? "an address of this box"
+							      : NULL;
+}
+
 /* Rule 1. False: excluded, and the reason is there. */
 static bool may_use(const struct mapping *m, unsigned e, const struct addr *a)
 {
+	const char *unusable = zone_unusable(m->box, a);
 	struct zone_map *out = m->out;
 	char text[ADDR_TEXT_SIZE];
 
 	addr_text(a, text);
 	if (zonemap_holds(m->box->vips, m->box->n_vips, a))
 		SAY(e, "resolves to the VIP %s: set its address below servers:", text);
-	else if (addr_is_martian(a) || addr_is_zero(a))
-		SAY(e, "resolves to %s, which is no host's address", text);
-	else if (zonemap_holds(m->box->locals, m->box->n_locals, a))
-		SAY(e, "resolves to %s, an address of this box", text);
+	else if (unusable)
+		SAY(e, "resolves to %s, %s", text, unusable);
 	else if (!is_within(m, a))
 		SAY(e,
 		    "resolves to %s, which is outside within: set its address below servers:, or within:",

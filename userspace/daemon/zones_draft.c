@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/zones_parts.h"
+#include "util/log.h"
 #include "zone/zone_store.h"
 
 unsigned zones_room_for(const struct config *c, unsigned service)
@@ -38,6 +39,26 @@ static const struct service_conf *running_service(const struct daemon *d, const 
 	return NULL;
 }
 
+/* Servers that are not from an answer are checked as one is: VIPs and this box's addresses may be others by now. */
+static void leave_out_unusable(struct service_conf *s, const struct zone_box *box)
+{
+	char text[ADDR_TEXT_SIZE];
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < s->n_servers; i++) {
+		const struct server_conf *b = &s->servers[i];
+		const char *why = zone_unusable(box, &b->address);
+
+		if (why)
+			log_warn(
+				"event=zone_server_left_out service=%s server=%s error=\"its address is %s, %s\"",
+				s->name, b->name, addr_text(&b->address, text), why);
+		else
+			s->servers[kept++] = *b;
+	}
+	s->n_servers = kept;
+}
+
 /* The entry's map is of the configuration in force, so this one's is the draft's until it is committed. */
 static int fill_service(struct daemon *d, struct config *c, unsigned i, struct zones_draft *draft,
 			const struct zone_box *box)
@@ -45,6 +66,7 @@ static int fill_service(struct daemon *d, struct config *c, unsigned i, struct z
 	struct zone_entry *e = draft->entries[i];
 	struct service_conf *s = &c->services[i];
 	const struct service_conf *was = running_service(d, s->name);
+	int err = 0;
 
 	if (e->zone.has_set) {
 		draft->maps[i] = calloc(1, sizeof(*draft->maps[i]));
@@ -58,10 +80,12 @@ static int fill_service(struct daemon *d, struct config *c, unsigned i, struct z
 	}
 	/* Rule 3, and servers in force are not given up for a set that gives none. */
 	if (was && was != s && addr_equal(&was->address, &s->address))
-		return zones_set_servers(s, was->servers, was->n_servers);
-	if (!d->model && !e->zone.has_set && e->map.n <= zones_room_for(c, i)) /* of the last run */
-		return zones_set_servers(s, e->map.servers, e->map.n);
-	return 0;
+		err = zones_set_servers(s, was->servers, was->n_servers);
+	else if (!d->model && !e->zone.has_set && e->map.n <= zones_room_for(c, i))
+		err = zones_set_servers(s, e->map.servers, e->map.n); /* of the last run */
+	if (!err)
+		leave_out_unusable(s, box);
+	return err;
 }
 
 static void fill_probe(struct probe_conf *p, const struct tlsa_entry *e)
