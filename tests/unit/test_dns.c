@@ -224,6 +224,40 @@ static void a_key_is_compared_where_it_can_be(void **state)
 }
 
 /* One that is up, whose last probe ended before TLS, may be the one that matches. */
+/* Usage 2 is judged by a probe that began with these records, whatever the wall clock does meanwhile. */
+static void records_of_usage_2_are_judged_by_the_first_probe_that_began_with_them(void **state)
+{
+	static const uint8_t data[35] = {2, 1, 1, 0x22};
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 5000, .wall_ms = 1700000000000};
+	struct dns_answer one = {.has_data = true, .secure = true, .n = 1, .records = {{data, 35}}};
+	static const struct {
+		uint64_t ended_ms;
+		enum reason reason;
+		enum tlsaset_match match;
+	} rows[] = {
+		{0, REASON_not_probed, TLSASET_UNKNOWN},
+		{5001, REASON_tlsa_mismatch, TLSASET_UNKNOWN}, /* it began with the old ones */
+		{5200, REASON_ok, TLSASET_UNKNOWN},
+		{5201, REASON_ok, TLSASET_MATCH},
+		{5201, REASON_tlsa_mismatch, TLSASET_NO_MATCH},
+		{5201, REASON_connect_timeout, TLSASET_UNKNOWN},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct tlsaset s = {.state = TLSASET_KEPT};
+		struct probe_result last = {
+			.reason = rows[i].reason, .total_ms = 200, .tls = {.version = "TLSv1.3"}};
+
+		v.now_ms = 5000;
+		assert_true(tlsaset_answered(&s, &one, "", &v));
+		v.now_ms = 5150; /* the same answer is no change */
+		v.wall_ms -= 3600000;
+		assert_false(tlsaset_answered(&s, &one, "", &v));
+		assert_int_equal(tlsaset_judge(&s, &last, rows[i].ended_ms), rows[i].match);
+	}
+}
+
 static void no_key_matches_only_if_no_server_that_is_up_may_have_one(void **state)
 {
 	const struct {
@@ -261,6 +295,8 @@ int main(void)
 		cmocka_unit_test(more_records_than_fit_are_an_error_of_the_zone),
 		cmocka_unit_test(a_bogus_answer_keeps_the_last_good_records),
 		cmocka_unit_test(a_key_is_compared_where_it_can_be),
+		cmocka_unit_test(
+			records_of_usage_2_are_judged_by_the_first_probe_that_began_with_them),
 		cmocka_unit_test(no_key_matches_only_if_no_server_that_is_up_may_have_one),
 	};
 

@@ -117,6 +117,7 @@ bool model_judged(struct model *m, uint32_t server_id, const struct probe_result
 		return false;
 	b->last = *r;
 	b->last_wall_ms = now.wall_ms;
+	b->last_ms = now.mono_ms;
 	model_certificate(m, s, b, now);
 	was = b->health.verdict;
 	tally_result(&b->tally, r, health_effective(&b->health));

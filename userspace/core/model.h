@@ -71,6 +71,7 @@ struct server {
 	struct order order;	      /* of .admin */
 	struct probe_result last;
 	int64_t last_wall_ms;		 /* when .last ended; 0: never */
+	uint64_t last_ms;		 /* the same, monotonic */
 	struct cert_told {		 /* the last event about its certificate */
 		uint64_t identity;	 /* a hash of issuer and subject; 0: none was seen */
 		int64_t not_after, days; /* of the last warning; 0, 0: none */

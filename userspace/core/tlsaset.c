@@ -110,6 +110,8 @@ bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, const char 
 		s->warn = state == TLSASET_NONE && a->n && a->secure;
 		s->set_wall_ms = v->wall_ms;
 	}
+	if (changed)
+		s->changed_ms = v->now_ms;
 	s->state = state;
 	memcpy(s->why, why, sizeof(s->why));
 	return changed;
@@ -150,6 +152,18 @@ enum tlsaset_match tlsaset_matches(const struct tlsaset *s, const struct tls_inf
 			return TLSASET_MATCH;
 	}
 	return found;
+}
+
+enum tlsaset_match tlsaset_judge(const struct tlsaset *s, const struct probe_result *last,
+				 uint64_t ended_ms)
+{
+	enum tlsaset_match m = tlsaset_matches(s, &last->tls);
+
+	if (m != TLSASET_UNKNOWN || !s->n || ended_ms <= s->changed_ms + last->total_ms)
+		return m;
+	return last->reason == REASON_tlsa_mismatch ? TLSASET_NO_MATCH
+	       : last->reason == REASON_ok	    ? TLSASET_MATCH
+						    : TLSASET_UNKNOWN;
 }
 
 void tlsaset_count(struct tlsaset_tally *t, enum tlsaset_match m, bool is_up)

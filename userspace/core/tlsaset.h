@@ -19,6 +19,7 @@ struct tlsaset {
 	struct tlsa list[CONFIG_MAX_TLSA];
 	unsigned n;	     /* in force; 0: TLS without authentication */
 	int64_t set_wall_ms; /* of the last good answer; 0: none */
+	uint64_t changed_ms; /* monotonic: the last change of the records or of their state */
 	enum dns_result last;
 	uint64_t lookups[DNS_RESULTS];
 	unsigned failures;
@@ -41,6 +42,10 @@ bool tlsaset_answered(struct tlsaset *s, const struct dns_answer *a, const char 
 const char *tlsaset_exchange_online(const struct tlsaset *s);
 /* Does a server's certificate, as last seen, match one? Of usage 2 only a probe knows it: it has the whole chain. */
 enum tlsaset_match tlsaset_matches(const struct tlsaset *s, const struct tls_info *tls);
+
+/* By the certificate; else by the last probe, if it began with these records. ended_ms: of the probe, monotonic; 0: there was none. */
+enum tlsaset_match tlsaset_judge(const struct tlsaset *s, const struct probe_result *last,
+				 uint64_t ended_ms);
 
 /* What the servers of the best tier show, one after another. Zeroed: none yet. */
 struct tlsaset_tally {

@@ -23,8 +23,7 @@ struct tlsa_entry {
 	char name[DNS_NAME_SIZE + 16]; /* "_25._tcp.mail.example.net" */
 	struct tlsaset set;
 	bool asked, unmatched;
-	int64_t changed_wall_ms; /* the last change of the records or of their state */
-	bool orphan;		 /* its probe is gone; freed when its answer comes */
+	bool orphan; /* its probe is gone; freed when its answer comes */
 };
 
 #define ZONE_NETWORKS_MAX 256

@@ -8,19 +8,6 @@
 #include "util/clock.h"
 #include "zone/zone_store.h"
 
-/* By its certificate; else by its last probe, if it began with these records. */
-static enum tlsaset_match match_of(const struct tlsa_entry *e, const struct server *b)
-{
-	enum tlsaset_match m = tlsaset_matches(&e->set, &b->last.tls);
-
-	if (m != TLSASET_UNKNOWN || !e->set.n ||
-	    b->last_wall_ms - (int64_t)b->last.total_ms <= e->changed_wall_ms)
-		return m;
-	return b->last.reason == REASON_tlsa_mismatch ? TLSASET_NO_MATCH
-	       : b->last.reason == REASON_ok	      ? TLSASET_MATCH
-						      : TLSASET_UNKNOWN;
-}
-
 /* Of the servers of the best tier. was: also if none is known. */
 static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e, bool was)
 {
@@ -34,7 +21,8 @@ static bool is_unmatched(const struct daemon *d, const struct tlsa_entry *e, boo
 
 			if (b->conf.preference != s->servers[0].conf.preference)
 				break;
-			tlsaset_count(&tally, match_of(e, b), b->health.verdict == VERDICT_UP);
+			tlsaset_count(&tally, tlsaset_judge(&e->set, &b->last, b->last_ms),
+				      b->health.verdict == VERDICT_UP);
 		}
 	}
 	return tlsaset_unmatched(&tally, was);
@@ -99,8 +87,6 @@ static void on_tlsa(void *ctx, const struct dns_answer *a, const char *why)
 							  .now_ms = clock_now().mono_ms,
 							  .wall_ms = clock_now().wall_ms,
 							  .random = zones_chance()});
-	if (changed)
-		e->changed_wall_ms = clock_now().wall_ms;
 	e->unmatched = is_unmatched(d, e, !changed && unmatched);
 	if (changed || e->unmatched != unmatched)
 		tell_tlsa(d, e, was);
