@@ -157,6 +157,51 @@ static void servers_before_the_first_answer_are_kept(void **state)
 	assert_true(z.has_set && !found.n);
 }
 
+static struct stat stat_of(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(file(name), &st), 0);
+	return st;
+}
+
+/* A reload before the first answer stores them again. */
+static void servers_that_are_as_stored_are_not_written_again(void **state)
+{
+	struct zone_map tiers = {.n = 1};
+	ino_t first;
+
+	(void)state;
+	strcpy(tiers.servers[0].name, "exch1");
+	tiers.servers[0].address = ip("10.1.0.11");
+	store_servers(service.name, service.zone.mx, &service.address, &tiers);
+	first = stat_of("zone/mail.json").st_ino;
+	store_servers(service.name, service.zone.mx, &service.address, &tiers);
+	assert_int_equal(stat_of("zone/mail.json").st_ino, first);
+	tiers.servers[0].weight = 2;
+	store_servers(service.name, service.zone.mx, &service.address, &tiers);
+	assert_int_not_equal(stat_of("zone/mail.json").st_ino, first);
+}
+
+static void only_their_owner_reads_the_files(void **state)
+{
+	struct tlsaset keys = {0};
+
+	(void)state;
+	umask(0);
+	unlink(file("zone/mail.json"));
+	unlink(file("tlsa/exo.json"));
+	rmdir(file("zone"));
+	rmdir(file("tlsa"));
+	start(ARTICLE);
+	store_zone(service.name, service.zone.mx, &zone);
+	store_tlsa("exo", "_25._tcp.mail.example.net", &keys);
+	assert_int_equal(stat_of("zone").st_mode & 07777, 0700);
+	assert_int_equal(stat_of("tlsa").st_mode & 07777, 0700);
+	assert_int_equal(stat_of("zone/mail.json").st_mode & 07777, 0600);
+	assert_int_equal(stat_of("tlsa/exo.json").st_mode & 07777, 0600);
+}
+
 static void store_rows(unsigned i)
 {
 	struct zone_map tiers = {.n = 1};
@@ -481,6 +526,8 @@ int main(void)
 		T(a_start_has_the_servers_of_the_last_run_with_their_names),
 		T(a_start_knows_what_had_left_the_zone),
 		T(servers_before_the_first_answer_are_kept),
+		T(servers_that_are_as_stored_are_not_written_again),
+		T(only_their_owner_reads_the_files),
 		T(a_damaged_file_is_ignored_or_harmless),
 		T(files_that_do_not_fit_are_ignored),
 		T(a_damaged_file_of_keys_is_ignored_or_harmless),

@@ -205,6 +205,32 @@ static void names_are_checked(void **state)
 		assert_non_null(strstr(map.unmapped[i], "its name cannot be a server's"));
 }
 
+/* 64 exchangers with 16 addresses each. */
+static void a_service_has_255_servers_at_most(void **state)
+{
+	static struct zone_answer a;
+
+	(void)state;
+	a = (struct zone_answer){.mx = DNS_OK, .ttl_s = 300, .set.n = ZONE_MAX_EXCHANGERS};
+	addr_parse_prefix("203.0.0.0/16", &networks[0]);
+	view.room = 4000;
+	for (unsigned i = 0; i < ZONE_MAX_EXCHANGERS; i++) {
+		struct zone_exchanger *e = &a.set.list[i];
+
+		snprintf(e->name, sizeof(e->name), "x%02u.h.example.net", i);
+		e->preference = 10;
+		for (; e->n < ZONE_MAX_ADDRESSES; e->n++)
+			addr_from_bytes((uint8_t[]){203, 0, (uint8_t)i, (uint8_t)(e->n + 1)}, 4,
+					&e->addresses[e->n].addr);
+	}
+	assert_int_equal(give(&a, 0), ZONE_TELL | ZONE_APPLY);
+	assert_int_equal(map.n, 255);
+	assert_string_equal(map.unmapped[14], "");
+	for (unsigned i = 15; i < ZONE_MAX_EXCHANGERS; i++) /* 15 of x15's 16 fit */
+		assert_non_null(strstr(map.unmapped[i], "no room for it: 255 servers at most"));
+	assert_int_equal(give(&a, M), 0);
+}
+
 static void there_is_no_room_for_more_than_all_servers(void **state)
 {
 	(void)state;
@@ -231,6 +257,7 @@ int main(void)
 		T(the_other_family_only_by_tunnel_and_without_the_own),
 		T(a_shared_address_is_the_better_preferences),
 		T(names_are_checked),
+		T(a_service_has_255_servers_at_most),
 		T(there_is_no_room_for_more_than_all_servers),
 	};
 
