@@ -10,6 +10,8 @@
 #include "web/exposition.h"
 #include "web/history.h"
 
+static const struct zone_report *zones; /* NULL: nothing comes from DNS */
+
 static char *render(struct bench *b, enum metrics_form form)
 {
 	static char text[1 << 20];
@@ -18,6 +20,7 @@ static char *render(struct bench *b, enum metrics_form form)
 	struct now now = {bench_start.mono_ms + 2500, bench_start.wall_ms + 2500};
 
 	bench_callbacks(b)->refresh(b, &info);
+	info.zones = zones;
 	info.reloads_failed = 3;
 	info.probe_late_p99_ms = 1250;
 	metrics_render(b->model, &info, now, form, &out);
@@ -105,6 +108,32 @@ static void numbers_are_where_their_names_say(void **state)
 	for (enum metrics_form form = METRICS_PROMETHEUS; form <= METRICS_OPENMETRICS; form++)
 		for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 			assert_line(render(b, form), lines[i]);
+}
+
+static void the_last_answer_of_a_zone_has_its_time_in_seconds(void **state)
+{
+	static const struct {
+		int64_t wall_ms;
+		const char *line;
+	} rows[] = {
+		{0, "mxlb_zone_answer_timestamp_seconds{service=\"hybrid-mail\"} 0"},
+		{1767225600999,
+		 "mxlb_zone_answer_timestamp_seconds{service=\"hybrid-mail\"} 1767225600"},
+	};
+	struct zone *z = calloc(1, sizeof(*z));
+	static struct zone_report report;
+
+	assert_non_null(z);
+	report.zones[0] = z;
+	assert_null(strstr(render(*state, METRICS_PROMETHEUS), "mxlb_zone_"));
+	zones = &report;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		z->answer_wall_ms = rows[i].wall_ms;
+		z->set_wall_ms = 1; /* that of the stored set is another one */
+		assert_line(render(*state, METRICS_PROMETHEUS), rows[i].line);
+	}
+	zones = NULL;
+	free(z);
 }
 
 static void a_bucket_holds_what_is_below_it_too(void **state)
@@ -241,6 +270,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(numbers_are_where_their_names_say),
+		BENCH_TEST(the_last_answer_of_a_zone_has_its_time_in_seconds),
 		BENCH_TEST(a_bucket_holds_what_is_below_it_too),
 		BENCH_TEST(what_is_not_known_has_no_sample),
 		BENCH_TEST(the_forms_differ_in_what_their_standards_say),
