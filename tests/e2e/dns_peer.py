@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """dns_peer.py ADDRESS PORT UPSTREAM MODE-FILE: a resolver that hands questions to UPSTREAM and lies as the file says, by UDP and
-TCP. The file is read for each question; what it may name are the functions of MODES."""
+TCP. The file is read for each question; what it may name are the functions of MODES. MODE-FILE.unanswered: when each question that
+it left without an answer first came."""
 import asyncio
 import random
 import struct
 import sys
+import time
 from pathlib import Path
 
 HEADER, TC, ANSWER = 12, 0x0200, 0x8180
-A, CNAME = 1, 5
+A, CNAME, AAAA = 1, 5, 28
 DELAY_S = 7  # mxlbd waits for 5 s
 seed = random.Random(1)
 
@@ -18,6 +20,10 @@ def question(query):
     """The question's name, type and class as bytes."""
     end = query.index(b"\0", HEADER) + 5
     return query[HEADER:end]
+
+
+def kind_of(query):
+    return struct.unpack(">H", question(query)[-4:-2])[0]
 
 
 def reply(query, records, flags=ANSWER, count=None):
@@ -89,6 +95,7 @@ MODES = {
     "64 KiB": huge,
     "late": lambda query, answer: answer,
     "silent": lambda query, answer: None,
+    "silent about addresses": lambda query, answer: None if kind_of(query) in (A, AAAA) else answer,
     "TCP only": lambda query, answer: answer,
 }
 
@@ -109,7 +116,10 @@ async def answer_to(settings, query):
     mode = settings.file.read_text().strip()
     if mode == "late":
         await asyncio.sleep(DELAY_S)
-    return mode, MODES[mode](query, await ask_upstream(settings.upstream, query))
+    answer = MODES[mode](query, await ask_upstream(settings.upstream, query))
+    if answer is None:
+        settings.note_unanswered(question(query).lower())
+    return mode, answer
 
 
 class Udp(asyncio.DatagramProtocol):
@@ -147,6 +157,13 @@ async def tcp(settings, reader, writer):
 class Settings:
     def __init__(self, upstream, file):
         self.upstream, self.file = upstream, Path(file)
+        self.unanswered = set()
+
+    def note_unanswered(self, asked):
+        if asked not in self.unanswered:
+            self.unanswered.add(asked)
+            with self.file.with_suffix(".unanswered").open("a") as log:
+                log.write(f"{time.monotonic()}\n")
 
 
 async def main(address, port, upstream, file):

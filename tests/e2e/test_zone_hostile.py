@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from lab import HERE, OXFORD, wait_until
-from zones import ARTICLE, RECORDS, ROUTER, running, zone_of
+from zones import ARTICLE, RECORDS, ROUTER, SERVICES, running, zone_of
 
 PORT = 5301
 SWAPPED = zone_of(("nuneaton", 10), ("oxford-a", 20), ("oxford-b", 20))
@@ -70,6 +70,27 @@ def test_a_lie_changes_nothing(site, peer, lie):
         site.read()
         site.wait_state("current")
     assert_sound(site)
+
+
+def test_no_more_than_16_questions_are_open_at_once(site, peer):
+    """Both services ask for the addresses of 23 exchangers; a question without an answer is open for 5 s."""
+    log = peer.file.with_suffix(".unanswered")
+    arrived = lambda: [float(line) for line in log.read_text().split("\n")[:-1]] if log.exists() else []
+    site.dns.change([*RECORDS, *(f"hybrid MX 30 x{n}.hybrid" for n in range(20))])
+    for service in SERVICES:
+        site.wait(service, lambda: len(site.exchangers(service)) == 23, "all are known")
+    log.unlink(missing_ok=True)
+    peer.lie("silent about addresses")
+    try:
+        wait_until(lambda: len(arrived()) == 2 * 23, 90, "each was asked for")
+    finally:
+        peer.lie("honest")
+    times = arrived()
+    at_once = [sum(t <= other < t + 3 for other in times) for t in times]
+    assert max(at_once) == 16, [round(t - times[0], 2) for t in times]
+    assert_sound(site)
+    site.shrink_to_article(23)
+    site.wait_state("current")
 
 
 def test_a_resolver_that_answers_by_tcp_alone_is_enough(site, peer):
