@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import OXFORD, SERVERS, Balancer, children, wait_until
+from lab import OXFORD, SERVERS, Balancer, Traffic, children, wait_until
 from test_trouble import NONE_LEFT, descriptors_limited
 from zones import ARTICLE, RECORDS, SERVICES, Site, Zone, zone_of
 
@@ -101,14 +101,14 @@ def test_a_zone_whose_names_are_the_vip_gives_order_and_the_configuration_addres
     assert site.tiers("hybrid-mail6") == {}
 
 
-def tiers_then_zone(site):
-    """mxlbd runs with tiers; the file has `mx` for the next reload."""
+def tiers_then_zone(site, prefix=""):
+    """mxlbd runs with tiers, whose servers' names have this prefix; the file has `mx` for the next reload."""
     by_zone = site.lab.config_file.read_text()
-    tiers = "\n".join(f"      {preference}:\n" + "\n".join(f"        {name}: {{address: 203.0.113.{11 + SERVERS.index(name)}}}" for name in names)
+    tiers = "\n".join(f"      {preference}:\n" + "\n".join(f"        {prefix}{name}: {{address: 203.0.113.{11 + SERVERS.index(name)}}}" for name in names)
                       for preference, names in ARTICLE.items())
     site.lab.config_file.write_text(by_zone.replace("    mx: hybrid.example.net", f"    tiers:\n{tiers}", 1))
     site.balancer.start()
-    site.balancer.wait_for({name: "up" for name in SERVERS}, 30)
+    site.balancer.wait_for({prefix + name: "up" for name in SERVERS}, 30)
     site.lab.config_file.write_text(by_zone)
 
 
@@ -159,6 +159,25 @@ def test_a_stored_server_is_no_vip_and_not_this_box(site):
     assert ["server=oxford-b" in line and "a VIP" in line or "server=nuneaton" in line and "this box" in line for line in left_out] == [True] * 2
     site.dns.resolver(True)
     site.wait_tiers(ARTICLE, ["hybrid-mail"])
+
+
+def test_servers_with_other_names_in_the_zone_are_held_until_that_is_accepted(site, measured):
+    """The same addresses, but a server with another name is another one, and has to be probed first."""
+    tiers_then_zone(site, "the-")
+    with site.mail() as traffic:
+        site.lab("ctl", "reload")
+        site.wait_state("held", ["hybrid-mail"])
+        assert "(oxford-a for the-oxford-a)" in site.zone()["why"]
+        traffic.wait_seen(OXFORD)
+    with Traffic(site.lab) as traffic:
+        traffic.wait_seen(OXFORD)
+        since = time.monotonic()
+        site.lab("ctl", "zone", "hybrid-mail", "accept")
+        site.wait_tiers(ARTICLE, ["hybrid-mail"])
+        site.balancer.wait_for({name: "up" for name in SERVERS}, 30)
+        traffic.wait_seen(OXFORD, 30)
+        late = [a.at - since for a in traffic.attempts(since) if not a.server]
+    measured(f"after accept {len(late)} connections were not greeted, the last one began {max(late, default=0):.1f} s after it")
 
 
 def test_servers_of_tiers_that_are_long_gone_do_not_come_back_with_a_service(site):

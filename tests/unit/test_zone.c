@@ -277,6 +277,25 @@ static void a_first_set_that_replaces_tiers_waits_until_their_servers_are_probed
 	service.n_servers = 0;
 }
 
+/* From tiers to mx: the operator knows that mail stops for a moment, or renames the servers one by one. */
+static void other_names_for_the_servers_of_tiers_are_held_with_that_reason(void **state)
+{
+	(void)state;
+	service.n_servers = view.n_takers = map.n = 1;
+	strcpy(map.servers[0].name, "exch1");
+	map.servers[0].address = ip("203.0.113.11");
+	map.servers[0].preference = 10;
+	map.servers[0].weight = 1;
+	takers[0] = map.servers[0];
+	assert_int_equal(give(answer("a 10 203.0.113.11; b 10 203.0.113.12"), 0), ZONE_TELL);
+	assert_int_equal(zone.state, ZONE_HELD);
+	assert_non_null(
+		strstr(zone.why, "other names for the servers that take mail now (a for exch1)"));
+	assert_int_equal(zone_accept(&zone, &view, &map), ZONE_TELL | ZONE_APPLY);
+	assert_string_equal(servers(), "a 10 11, b 10 12");
+	service.n_servers = 0;
+}
+
 static void a_renamed_exchanger_is_another_server_once_it_takes_mail(void **state)
 {
 	(void)state;
@@ -384,6 +403,7 @@ int main(void)
 		T(a_change_that_leaves_no_server_that_takes_mail_is_held),
 		T(servers_are_not_given_up_for_none_not_even_for_the_first_answer),
 		T(a_first_set_that_replaces_tiers_waits_until_their_servers_are_probed),
+		T(other_names_for_the_servers_of_tiers_are_held_with_that_reason),
 		T(a_renamed_exchanger_is_another_server_once_it_takes_mail),
 		T(a_name_that_comes_back_has_its_address_again),
 		T(what_gets_no_mail_is_reported_once),

@@ -160,6 +160,14 @@ static bool is_in(const struct zone_map *map, const struct server_conf *b)
 	return false;
 }
 
+static const struct server_conf *at_address(const struct zone_map *map, const struct addr *a)
+{
+	for (unsigned i = 0; i < map->n; i++)
+		if (addr_equal(&map->servers[i].address, a))
+			return &map->servers[i];
+	return NULL;
+}
+
 /* Rule 5. NULL: it may be applied. */
 static const char *objection(const struct zone *z, const struct zone_view *v,
 			     const struct zone_map *next, char why[ZONE_WHY_SIZE])
@@ -182,6 +190,18 @@ static const char *objection(const struct zone *z, const struct zone_view *v,
 			return NULL;
 	if (!v->n_takers)
 		return NULL;
+	for (unsigned i = 0; i < v->n_takers; i++) {
+		const struct server_conf *is = at_address(next, &v->takers[i].address);
+
+		if (!is)
+			continue;
+		snprintf(
+			why, ZONE_WHY_SIZE,
+			"the zone has other names for the servers that take mail now (%s for %s), and "
+			"under another name a server takes no mail before it has been probed",
+			is->name, v->takers[i].name);
+		return why;
+	}
 	snprintf(why, ZONE_WHY_SIZE, "none of the %u servers that take mail now would be left",
 		 v->n_takers);
 	return why;
