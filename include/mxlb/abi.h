@@ -292,6 +292,7 @@ struct mxlb_record {
 #define MXLB_RECORD_ACTIVE (1 << 1) /* .active_tier is valid */
 #define MXLB_RECORD_DRAIN  (1 << 2) /* state after the expiry of .admin: drain */
 #define MXLB_RECORD_MAINT  (1 << 3) /* maint; if neither is set: ready */
+#define MXLB_RECORD_KEPT   (1 << 4) /* panic mode keeps it in the ring */
 
 _Static_assert(MXLB_COUNT_COUNT <= MXLB_COUNT_STRIDE, "counters");
 

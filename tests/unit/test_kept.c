@@ -163,6 +163,33 @@ static void a_server_that_has_been_broken_for_long_prevents_no_panic(void **stat
 	free_config(c);
 }
 
+/* All refuse connections, so that without the clients' proof it would be a definite answer. */
+static void a_restart_keeps_what_panic_mode_kept(void **state)
+{
+	struct model_adopted kept[] = {
+		adopted("oxford-a", 11, 1, VERDICT_DOWN, REASON_refused),
+		adopted("oxford-b", 12, 2, VERDICT_DOWN, REASON_refused),
+		adopted("nuneaton", 13, 3, VERDICT_DOWN, REASON_refused),
+	};
+	struct config *c = oxford();
+	struct model *m;
+
+	(void)state;
+	kept[1].kept = true;
+	assert_int_equal(model_create(c, kept, 3, at(1000), &m), 0);
+	assert_int_equal(m->services[0].tier.state, SERVICE_PANIC);
+	assert_string_equal(ring(m), "oxford-b");
+	for (uint32_t id = 1; id <= 3; id++)
+		result(m, id, REASON_refused, 1500);
+	ticks(m, 20000);
+	assert_string_equal(ring(m), "oxford-b");
+	model_clients(m, 2, false, true, 20000);
+	ticks(m, 23000);
+	assert_string_equal(ring(m), "reset");
+	model_free(m);
+	free_config(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +200,7 @@ int main(void)
 		cmocka_unit_test(a_server_that_leaves_maint_and_does_not_answer_is_dead),
 		cmocka_unit_test(a_server_without_a_result_ends_no_panic),
 		cmocka_unit_test(a_server_that_has_been_broken_for_long_prevents_no_panic),
+		cmocka_unit_test(a_restart_keeps_what_panic_mode_kept),
 	};
 
 	return cmocka_run_group_tests_name("kept", tests, NULL, NULL);

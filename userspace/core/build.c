@@ -153,6 +153,18 @@ static void adopt_server(struct model *m, struct service *s, struct server *b,
 	}
 }
 
+/*
+ * As if its last client had connected just now, which is a proof (panic.c, rule 4): by then mxlbd had decided that this
+ * box is at fault, and a restart, the operator's first idea then, changes nothing about that. The next clients confirm
+ * or refute it.
+ */
+static void adopt_panic(struct server *b, struct now now)
+{
+	b->was_up = true;
+	b->began_ms = now.mono_ms;
+	b->failed_ms = b->opened_ms = now.mono_ms + 1;
+}
+
 /* Rule 4. */
 static void adopt(struct model *m, struct service *s, const struct source *src, struct now now)
 {
@@ -174,6 +186,8 @@ static void adopt(struct model *m, struct service *s, const struct source *src, 
 			if (b->id || m->by_id[a->server_id].server)
 				continue;
 			adopt_server(m, s, b, a, now);
+			if (!src->old && a->kept && a->verdict == VERDICT_DOWN)
+				adopt_panic(b, now);
 			if (is_new)
 				adopt_service(s, a, now);
 		}

@@ -143,6 +143,7 @@ struct model_adopted {
 	enum verdict verdict; /* unknown: only the ids are reserved */
 	enum reason reason;
 	enum admin_state admin;
+	bool kept;	    /* panic mode kept it in the ring */
 	struct mac mac;	    /* zero: none */
 	unsigned interface; /* its interface: an index into config.interfaces */
 	enum admin_state admin_after;

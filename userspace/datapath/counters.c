@@ -111,7 +111,8 @@ static void remember_orders(struct mxlb_record *r, const struct service *s, cons
 	r->flags = (s->has_forced ? MXLB_RECORD_FORCED : 0) |
 		   (s->tier.has_active ? MXLB_RECORD_ACTIVE : 0) |
 		   (b->admin_after == ADMIN_DRAIN ? MXLB_RECORD_DRAIN : 0) |
-		   (b->admin_after == ADMIN_MAINT ? MXLB_RECORD_MAINT : 0);
+		   (b->admin_after == ADMIN_MAINT ? MXLB_RECORD_MAINT : 0) |
+		   (s->tier.state == SERVICE_PANIC && b->in_ring ? MXLB_RECORD_KEPT : 0);
 }
 
 void datapath_remember(struct datapath *dp, const struct service *s, const struct server *b)
@@ -158,6 +159,7 @@ static void read_orders(const struct mxlb_record *r, struct model_adopted *out)
 	out->forced_order = order_read(r->forced_since, r->forced_until, r->forced_who);
 	out->has_forced = r->flags & MXLB_RECORD_FORCED;
 	out->has_active = r->flags & MXLB_RECORD_ACTIVE;
+	out->kept = r->flags & MXLB_RECORD_KEPT;
 	out->forced = r->forced_tier;
 	out->active = r->active_tier;
 	out->admin_after = r->flags & MXLB_RECORD_MAINT	  ? ADMIN_MAINT
