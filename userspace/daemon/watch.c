@@ -93,14 +93,18 @@ static void probe_at(struct watch *w, uint64_t ms)
 	set_timer(w);
 }
 
-/* After a probe has ended with any result, or after a report that belongs to no probe. */
-static void probe_next(struct watch *w, const struct service *s, const struct server *b)
+/*
+ * After a probe has ended with any result, or after a report that belongs to no probe. last: its reason; that of a
+ * refusal which is held until clients' evidence is there is not yet the model's.
+ */
+static void probe_next(struct watch *w, const struct service *s, const struct server *b,
+		       enum reason last)
 {
 	uint64_t now_ms = clock_now().mono_ms;
 	uint32_t gap_ms = schedule_gap(&b->health, &s->probe, now_ms);
 	bool waits = ev_is_active(&w->due);
 
-	w->hinted = schedule_presses(&b->health, b->last.reason);
+	w->hinted = schedule_presses(&b->health, last);
 	if (w->hinted)
 		w->when.due_ms = now_ms;
 	else if (waits)
@@ -187,7 +191,7 @@ static void unreachable(struct watch *w, const struct service *s, const struct s
 	prober_cancel(w->daemon->prober, w->id);
 	watch_take(w->daemon, w->id, &r);
 	reach(w, &(struct reach_input){.event = REACH_TOLD, .reason = r.reason, .gone = b->gone});
-	probe_next(w, s, b);
+	probe_next(w, s, b, r.reason);
 }
 
 /* Also reprobes the next hop if the probe was caused by a hint. */
@@ -205,7 +209,7 @@ static void watch_begin(struct watch *w, const struct service *s, const struct s
 	if (!trouble && (!err || err == -EBUSY))
 		return; /* its result schedules the next one */
 	local_failure(w, trouble ?: strerror(-err));
-	probe_next(w, s, b);
+	probe_next(w, s, b, REASON_local_error);
 }
 
 static void on_watch_due(struct ev_loop *loop, ev_timer *timer, int events)
@@ -265,7 +269,7 @@ void on_result(void *ctx, uint32_t server_id, const struct probe_result *result)
 				       .reason = r.reason,
 				       .routed = b->nexthop.routed,
 				       .gone = b->gone});
-	probe_next(w, s, b);
+	probe_next(w, s, b, r.reason);
 }
 
 /* Whether a probe of the server of that name, for another service, was greeted since then. */
@@ -313,7 +317,7 @@ static void judge_mute(struct watch *w, const struct service *s, const struct se
 	reach(w, &(struct reach_input){.event = REACH_ENDS, .raw = r.reason, .reason = r.reason});
 	if (model_judged(d->model, w->id, &r, BLAME_NOW, clock_now()))
 		daemon_changed(d);
-	probe_next(w, s, b);
+	probe_next(w, s, b, r.reason);
 }
 
 void on_mute(void *ctx, uint32_t server_id)
@@ -518,7 +522,7 @@ static void watch_renew(struct daemon *d, const struct service *s, const struct 
 	if (w->tunnel != (b->conf.forward == FORWARD_IPIP))
 		probe_route(w, s, b);
 	if (ev_is_active(&w->due) && w->began_ms)
-		probe_next(w, s, b);
+		probe_next(w, s, b, b->last.reason);
 }
 
 static unsigned not_watched(const struct daemon *d)
