@@ -342,7 +342,7 @@ static void an_adopted_unknown_is_as_good_as_fresh(void **state)
 
 static bool client(struct health *h, const struct health_conf *conf, uint64_t now_ms)
 {
-	return health_take_client(h, conf, REASON_source_refused, STAGE_GREETING, now_ms);
+	return health_take_client(h, conf, REASON_source_refused, false, now_ms);
 }
 
 /* Such as a server that always refuses the probe's address: it must not go out by two lost probes a week apart. */

@@ -72,6 +72,51 @@ static void a_server_that_came_back_refusing_the_probe_is_not_dead(void **state)
 	free_config(c);
 }
 
+/*
+ * A server that always refuses the probe's address, and clients take no notice, comes back after whatever took it out,
+ * but not because a server that is too busy for its clients has a limit, too.
+ */
+static void a_permanent_refusal_of_the_probe_shows_that_a_temporary_failure_is_over(void **state)
+{
+	static const struct {
+		struct probe_result cause, then;
+		enum verdict verdict;
+	} rows[] = {
+#define RESULT(r, s, c) {.reason = REASON_##r, .stage = STAGE_##s, .smtp_code = c}
+		{RESULT(greeting_421, GREETING, 421), RESULT(source_refused, GREETING, 554),
+		 VERDICT_UP},
+		{RESULT(closed_early, GREETING, 0), RESULT(source_refused, GREETING, 554),
+		 VERDICT_UP},
+		{RESULT(greeting_silent, GREETING, 0), RESULT(per_source_limit, GREETING, 421),
+		 VERDICT_UP},
+		{RESULT(greeting_421, GREETING, 421), RESULT(per_source_limit, GREETING, 421),
+		 VERDICT_DRAINING},
+		{RESULT(greeting_5xx, GREETING, 554), RESULT(source_refused, GREETING, 554),
+		 VERDICT_DOWN},
+		{RESULT(timeout, MAIL_FROM, 0), RESULT(source_refused, EHLO, 550), VERDICT_DOWN},
+		{RESULT(timeout, MAIL_FROM, 0), RESULT(sender_refused, MAIL_FROM, 550), VERDICT_UP},
+		{RESULT(certificate_expired, TLS, 0), RESULT(sender_refused, MAIL_FROM, 550),
+		 VERDICT_UP},
+#undef RESULT
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct config *c = oxford();
+		struct model *m = running(c);
+
+		for (unsigned k = 0; k < FALL; k++)
+			model_probe_result(m, 1, &rows[i].cause, at(2000 + k));
+		assert_int_not_equal(m->services[0].servers[0].health.verdict, VERDICT_UP);
+		for (unsigned k = 0; k < FALL; k++)
+			model_probe_result(m, 1, &rows[i].then, at(3000 + k));
+		if (m->services[0].servers[0].health.verdict != rows[i].verdict)
+			fail_msg("row %zu", i);
+		model_free(m);
+		free_config(c);
+	}
+}
+
 /* Its clients connected while it was up, so they prove nothing about the time after. */
 static void connections_from_before_a_recovery_are_no_proof(void **state)
 {
@@ -195,6 +240,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(servers_that_refuse_the_probe_alone_are_kept_like_others),
 		cmocka_unit_test(a_server_that_came_back_refusing_the_probe_is_not_dead),
+		cmocka_unit_test(
+			a_permanent_refusal_of_the_probe_shows_that_a_temporary_failure_is_over),
 		cmocka_unit_test(connections_from_before_a_recovery_are_no_proof),
 		cmocka_unit_test(an_unanswered_syn_from_before_a_good_probe_refutes_nothing),
 		cmocka_unit_test(a_server_that_leaves_maint_and_does_not_answer_is_dead),

@@ -53,13 +53,14 @@ static bool take_result(struct model *m, const struct service *s, struct server 
 		warning_set(m, s, b, r, now);
 		changed = act == BLAME_UP ? health_show_up(&b->health, r->reason, now.mono_ms)
 					  : health_take_client(&b->health, &conf, r->reason,
-							       r->stage, now.mono_ms);
+							       warning_passes(b, r), now.mono_ms);
 		decide_note_result(b, r->reason, now.mono_ms);
 		return changed;
 	}
 	changed = act == BLAME_NOW ? health_take_now(&b->health, r->reason, now.mono_ms)
 				   : health_take(&b->health, &conf, r->reason, now.mono_ms);
 	decide_note_result(b, r->reason, now.mono_ms);
+	warning_note_cause(b, r);
 	if (r->reason == REASON_ok || health_effective(&b->health) != VERDICT_UP)
 		warning_end(m, s, b, r->reason == REASON_ok, now);
 	return changed;

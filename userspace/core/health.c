@@ -13,10 +13,10 @@
  *   5. A result that acts at once does so.
  *   6. All other results must be consecutive: `rise` successes, or `fall` failures. Failures of different kinds count
  *      together, and the last one decides the verdict.
- *   7. A result about this client only counts as success against a verdict whose reason concerns an earlier stage,
- *      ends an unknown, and is the first verdict (up) of a server without one, because it shows that an SMTP server
- *      answered. Otherwise it changes no verdict, but `rise` of them in a row end a series: the failures before them
- *      and after them, which may be days later, are not consecutive.
+ *   7. A result about this client only counts as success against a verdict whose cause it shows to be over, ends an
+ *      unknown, and is the first verdict (up) of a server without one, because it shows that an SMTP server answered.
+ *      Otherwise it changes no verdict, but `rise` of them in a row end a series: the failures before them and after
+ *      them, which may be days later, are not consecutive.
  *
  * Rule 6 needs one counter and one direction: against `up` only failures differ, and against `draining` or `down` a
  * failure that differs can only be the other of the two.
@@ -94,12 +94,11 @@ bool health_take(struct health *h, const struct health_conf *conf, enum reason r
 
 /* Rule 7. */
 bool health_take_client(struct health *h, const struct health_conf *conf, enum reason result,
-			enum probe_stage stage, uint64_t now_ms)
+			bool passed, uint64_t now_ms)
 {
 	bool covered = h->before == VERDICT_UP && h->verdict == VERDICT_UNKNOWN;
 
-	if (h->settled && !covered &&
-	    (h->before == VERDICT_UP || reason_stage(h->before_reason) >= stage)) {
+	if (h->settled && !covered && (h->before == VERDICT_UP || !passed)) {
 		if (++h->neutral >= conf->rise)
 			h->differing = 0;
 		return false;

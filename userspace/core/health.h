@@ -35,11 +35,11 @@ void health_adopt(struct health *h, enum verdict v, enum reason r, uint64_t now_
 bool health_take(struct health *h, const struct health_conf *conf, enum reason result,
 		 uint64_t now_ms);
 /*
- * Takes a result that is about this client only (reason_is_client()), at that stage: everything before the stage
- * works. As health_take().
+ * Takes a result that is about this client only (reason_is_client()). passed: it shows that what made the verdict is
+ * over. As health_take().
  */
 bool health_take_client(struct health *h, const struct health_conf *conf, enum reason result,
-			enum probe_stage stage, uint64_t now_ms);
+			bool passed, uint64_t now_ms);
 /* The server refuses the probe, and clients show that it is up. As health_take(). */
 bool health_show_up(struct health *h, enum reason result, uint64_t now_ms);
 /* Clients' connections confirm this result: it acts at once. As health_take(). */

@@ -61,6 +61,11 @@ struct warning {	    /* the server refuses the probe, without an effect on its v
 	char disproved[WARNING_WORDS_SIZE]; /* words of a refusal that clients did not meet */
 };
 
+struct server_cause {		/* of a verdict that is not up: the last such result */
+	enum probe_stage stage; /* NONE: not known */
+	uint16_t code;		/* of the server's reply; 0: there was none */
+};
+
 struct server {
 	struct server_conf conf;
 	uint32_t id; /* index in the datapath's maps, and in marks and tables; 1.. */
@@ -77,6 +82,7 @@ struct server {
 		int64_t not_after, days; /* of the last warning; 0, 0: none */
 	} cert;
 	struct warning warning;
+	struct server_cause cause;
 	struct reason_told { /* events about a reason that changed without the verdict */
 		uint64_t since_ms;
 		unsigned n, muted; /* since .since_ms; not logged since the last event */

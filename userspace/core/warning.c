@@ -8,7 +8,10 @@
  *      same words change nothing, until clients meet a refusal.
  *   3. Servers of a tier that were taken out for words which all servers of the tier then use (blame.c, rule 11), or
  *      which turn out to concern the probe (rule 12), come back, unless their own clients met the refusal.
- *   4. A warning ends after `rise` consecutive probes that were not refused, or when the server gets another verdict
+ *   4. A refusal of the probe alone shows that a server has passed the stages before it. If it is permanent (5xx), as
+ *      those of an address or a sender are, it also shows that the server is no longer silent, or does no longer
+ *      refuse temporarily, at this stage. A temporary one, such as a limit, may come from an overloaded server.
+ *   5. A warning ends after `rise` consecutive probes that were not refused, or when the server gets another verdict
  *      than up.
  */
 #include <ctype.h>
@@ -99,6 +102,27 @@ enum blame_act model_blame(struct model *m, uint32_t server_id, const struct pro
 	return blame_refusal(&facts);
 }
 
+void warning_note_cause(struct server *b, const struct probe_result *r)
+{
+	enum verdict v = reason_verdict(r->reason);
+
+	if (health_effective(&b->health) == VERDICT_UP || v == VERDICT_UP || v == VERDICT_UNKNOWN)
+		return;
+	b->cause.stage = reason_stage(r->reason) == STAGE_CONNECT ? STAGE_CONNECT : r->stage;
+	b->cause.code = r->smtp_code;
+}
+
+/* Rule 4. */
+bool warning_passes(const struct server *b, const struct probe_result *r)
+{
+	const struct server_cause *was = &b->cause;
+
+	if (!was->stage) /* adopted */
+		return reason_stage(b->health.before_reason) < r->stage;
+	return was->stage < r->stage ||
+	       (was->stage == r->stage && r->smtp_code / 100 == 5 && was->code / 100 != 5);
+}
+
 /* Rule 3. */
 bool warning_restore(struct model *m, struct service *s, const struct server *b,
 		     const struct probe_result *r, struct now now)
@@ -152,7 +176,7 @@ void warning_set(struct model *m, const struct service *s, struct server *b,
 	warning_note(m, s, b, was, r->reason, r->text, now);
 }
 
-/* Rule 4. */
+/* Rule 5. */
 void warning_end(struct model *m, const struct service *s, struct server *b, bool good,
 		 struct now now)
 {

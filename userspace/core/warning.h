@@ -10,6 +10,10 @@ void warning_set(struct model *m, const struct service *s, struct server *b,
 /* good: the probe was not refused. */
 void warning_end(struct model *m, const struct service *s, struct server *b, bool good,
 		 struct now now);
+/* Records this result as the cause of the server's verdict, if that is not up. */
+void warning_note_cause(struct server *b, const struct probe_result *r);
+/* Whether a refusal of the probe alone shows that the cause of the server's verdict is over. */
+bool warning_passes(const struct server *b, const struct probe_result *r);
 bool warning_restore(struct model *m, struct service *s, const struct server *b,
 		     const struct probe_result *r, struct now now);
 
