@@ -361,6 +361,7 @@ static void show_info_has_all_that_hatop_asks_for(void **state)
 					   "\nMaxpipes: 0\n",
 					   "\nTasks: 3\n",
 					   "\nRun_queue: 0\n",
+					   "\nDroppedLogs: 0\n",
 					   "\nnode: ",
 					   "\nXdp_eth0: native\n"};
 	const char *text;

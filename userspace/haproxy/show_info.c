@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include "util/log.h"
 
 /* The day the binary was made, or installed: the file's own date. */
 static void release_date(char *text, size_t size)
@@ -181,6 +182,7 @@ static void put_haproxys(struct printer *p, const struct model *m, const struct 
 	show_info_put_text(p, 50, "node", "COS", host.nodename);
 	show_info_put_text(p, 51, "description", "COS", about);
 	show_info_put_zeros(p, 52, 52);
+	show_info_put_number(p, 58, "DroppedLogs", "MCP", log_dropped());
 	show_info_put_number(p, 70, "Start_time_sec", "MDP", (uint64_t)(now_wall_ms / 1000) - up);
 }
 

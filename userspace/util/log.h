@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One line to stderr per call, never blocking: when stderr can't take a line at once the line is
+ * One line to stderr per call, never blocking: if stderr cannot take a line at once, the line is
  * dropped and counted. With journald (JOURNAL_STREAM names our stderr) lines carry its <N> prefix.
  * A line is "key=value" pairs; log_quote() makes any bytes safe for one value.
  */
