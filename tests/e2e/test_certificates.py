@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from pki import Pki
-from smtp_peer import EHLO, GRACE_S, Peer, children, probe_once, reply, smtp, wait_for  # noqa: F401
+from smtp_peer import EHLO, Peer, children, probe_once, smtp, wait_for  # noqa: F401
 
 MAIL = "/C=US/ST=WA/L=Seattle/O=Contoso, Ltd/CN=mail.contoso.com"
 MAIL_DN = 'CN=mail.contoso.com, O="Contoso, Ltd", L=Seattle, S=WA, C=US'

@@ -3,7 +3,6 @@
 show the real state, and their keys work."""
 import csv
 import json
-import os
 import re
 import socket
 import subprocess

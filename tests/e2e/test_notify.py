@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from lab import ROOT, children, command, wait_until
+from lab import ROOT, command, wait_until
 from pinned import BPF
 
 RECIPES = ROOT / "scripts/notify"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from games import Sessions, assert_alive, assert_ended_well
-from lab import OXFORD, SERVERS, VIP, VIP6, Traffic, children, command, wait_until
+from lab import OXFORD, VIP, VIP6, Traffic, children, command, wait_until
 from test_life import neighbours, rules, tables
 
 LONG = os.environ.get("MXLB_SURVIVE") == "1"

@@ -97,14 +97,6 @@ void nativesite_up(uint32_t lines)
 	native_up(&site);
 }
 
-void nativesite_down(void)
-{
-	free(site.fronts);
-	free(site.services);
-	free(site.rings);
-	free(site.backends);
-}
-
 static const char *what_is_wrong(const struct ways_trip *t, unsigned linear,
 				 const struct native_outcome *o)
 {

@@ -8,9 +8,8 @@
 #define NATIVESITE_INGRESS 1
 #define NATIVESITE_SECOND  2 /* has a tag: ways.h */
 
-/* Calls native_up() with it; native_down() and nativesite_down() undo this. */
+/* Calls native_up() with it; the maps stay until the process ends. */
 void nativesite_up(uint32_t lines);
-void nativesite_down(void);
 /* Runs a frame. Ends the process with a message on stderr if the outcome breaks a rule that holds for every frame. */
 void nativesite_run(const uint8_t *frame, unsigned len, unsigned linear, bool second,
 		    struct native_outcome *out);

@@ -29,6 +29,12 @@ static inline struct now at(uint64_t mono_ms)
 	return (struct now){.mono_ms = mono_ms, .wall_ms = 1700000000000 + (int64_t)mono_ms};
 }
 
+/* Nothing is adopted. */
+static inline int fixture_reload(struct model *m, const struct config *c, struct now now)
+{
+	return model_reload(m, c, NULL, 0, "", now);
+}
+
 static inline struct addr address(uint8_t last)
 {
 	return (struct addr){{[10] = 0xff, [11] = 0xff, 192, 0, 2, last}};

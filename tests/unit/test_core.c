@@ -247,12 +247,12 @@ static void a_problem_is_an_event_when_it_comes_and_when_it_goes_and_a_row_betwe
 	assert_string_equal(event_get(log, 1)->service, "hybrid-mail");
 	assert_string_equal(event_get(log, 1)->cause, "it is local");
 	assert_int_equal(p->n, 2);
-	assert_string_equal(problem_find(p, "vip_local", "hybrid-mail")->text, "it still is");
-	assert_int_equal(problem_find(p, "vip_local", "hybrid-mail")->since_wall_ms, 1000);
+	assert_string_equal(p->list[0].text, "it still is");
+	assert_int_equal(p->list[0].since_wall_ms, 1000);
 	problem_set(p, log, 4000, "vip_local", "hybrid-mail", true, NULL);
-	assert_null(problem_find(p, "vip_local", "hybrid-mail"));
-	assert_false(problem_find(p, "vip_local", "other")->critical);
 	assert_int_equal(p->n, 1);
+	assert_string_equal(p->list[0].about, "other");
+	assert_false(p->list[0].critical);
 	assert_string_equal(event_get(log, 3)->to, "none");
 	free(p);
 	free(log);

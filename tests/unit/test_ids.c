@@ -30,8 +30,8 @@ static void an_id_adopted_and_then_removed_comes_round_again_only_after_all_othe
 
 	(void)state;
 	assert_int_equal(model_create(c, rows, 3, at(1000), &m), 0);
-	assert_int_equal(model_reload(m, without, at(2000)), 0);
-	assert_int_equal(model_reload(m, again, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, without, at(2000)), 0);
+	assert_int_equal(fixture_reload(m, again, at(3000)), 0);
 	assert_int_equal(m->services[0].servers[1].id, 4); /* flows may still name 2 */
 	model_free(m);
 	free_config(c);
@@ -49,7 +49,7 @@ static void a_service_keeps_its_id_when_the_one_before_it_goes(void **state)
 	free(d->services[0].servers);
 	d->services[0] = d->services[1];
 	d->n_services = 1;
-	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, d, at(3000)), 0);
 	free_config(c);
 	assert_string_equal(m->services[0].conf.name, "relay");
 	assert_int_equal(m->services[0].id, 1);
@@ -68,7 +68,7 @@ static void an_id_comes_round_again_after_all_others_and_when_no_flow_names_it(v
 		struct config *d = oxford();
 
 		d->services[0].servers[1].address = address(expected % 2 ? 100 : 101);
-		assert_int_equal(model_reload(m, d, at(1000)), 0);
+		assert_int_equal(fixture_reload(m, d, at(1000)), 0);
 		free_config(c);
 		c = d;
 		assert_int_equal(m->services[0].servers[1].id, expected);
@@ -78,10 +78,10 @@ static void an_id_comes_round_again_after_all_others_and_when_no_flow_names_it(v
 
 		d->services[0].servers[1].address = address(102 + i);
 		if (!i) /* flows may refer to every other ID: none is available */
-			assert_int_equal(model_reload(m, d, at(1000)), -ENOSPC);
+			assert_int_equal(fixture_reload(m, d, at(1000)), -ENOSPC);
 		assert_true(m->held[i ? 4 : 2]);
 		m->held[i ? 4 : 2] = false;
-		assert_int_equal(model_reload(m, d, at(1000)), 0);
+		assert_int_equal(fixture_reload(m, d, at(1000)), 0);
 		free_config(c);
 		c = d;
 		assert_int_equal(m->services[0].servers[1].id, i ? 4 : 2);
@@ -104,10 +104,10 @@ static void a_server_that_comes_back_while_flows_name_its_id_gets_that_id_again(
 	strcpy(left.service, m->services[0].conf.name);
 	strcpy(left.server, m->services[0].servers[1].conf.name);
 	without->services[0].servers[1].address = address(99);
-	assert_int_equal(model_reload(m, without, at(2000)), 0);
+	assert_int_equal(fixture_reload(m, without, at(2000)), 0);
 	assert_int_not_equal(m->services[0].servers[1].id, left.server_id);
 	assert_true(m->held[left.server_id]);
-	assert_int_equal(model_reload_adopting(m, again, &left, 1, "", at(3000)), 0);
+	assert_int_equal(model_reload(m, again, &left, 1, "", at(3000)), 0);
 	assert_int_equal(m->services[0].servers[1].id, left.server_id);
 	assert_int_equal(m->services[0].servers[1].admin, ADMIN_MAINT);
 	assert_false(m->held[left.server_id]);
@@ -134,10 +134,10 @@ static void a_reload_without_free_ids_leaves_everything_as_it_was(void **state)
 		many[i] = server(name, 200, 10);
 	}
 	d = make_config(many, n - 2); /* all but three IDs are free, which is one too few */
-	assert_int_equal(model_reload(m, d, at(3000)), -ENOSPC);
+	assert_int_equal(fixture_reload(m, d, at(3000)), -ENOSPC);
 	check_same(before, m);
 	e = make_config(many, n - 3);
-	assert_int_equal(model_reload(m, e, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, e, at(3000)), 0);
 	model_free(m);
 	free_config(c);
 	free_config(d);
@@ -162,7 +162,7 @@ static void a_new_service_gets_no_id_that_the_old_config_used(void **state)
 
 	(void)state;
 	strcpy(other->services[0].name, "newmail");
-	assert_int_equal(model_reload(m, other, at(2000)), 0);
+	assert_int_equal(fixture_reload(m, other, at(2000)), 0);
 	assert_int_not_equal(m->services[0].id, id);
 	model_free(m);
 	free_config(c);
@@ -197,7 +197,7 @@ static void every_service_and_server_id_in_use_is_unique_after_any_reload(void *
 			}
 			d->n_services++;
 		}
-		assert_int_equal(model_reload(m, d, at(2000)), 0);
+		assert_int_equal(fixture_reload(m, d, at(2000)), 0);
 		free_config(c);
 		c = d;
 		for (unsigned i = 0; i < m->n_services; i++) {

@@ -71,7 +71,7 @@ static void an_operators_weight_ends_with_a_reload_which_reports_it(void **state
 	assert_true(model_weight(m, 2, 7, "alice", at(2000)));
 	seq = m->events.next_seq;
 	d->services[0].servers[1].weight = 7; /* now also in the file */
-	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, d, at(3000)), 0);
 	assert_int_equal(model_server(m, 1, NULL)->weight, 1);
 	assert_int_equal(model_server(m, 2, NULL)->weight, 7);
 	check_events(m, seq,

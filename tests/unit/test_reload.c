@@ -118,7 +118,7 @@ static void operators_settings_and_the_active_tier_outlive_a_restart_and_a_reloa
 	assert_int_equal(m->services[0].servers[0].admin, ADMIN_READY);
 	rows[1].forced = 10;
 	rows[1].forced_order.since_wall_ms -= 9000;
-	assert_int_equal(model_reload(m, same, at(6000)), 0);
+	assert_int_equal(fixture_reload(m, same, at(6000)), 0);
 	assert_string_equal(ring(m), "nuneaton");
 	assert_string_equal(m->services[0].order.who, "root");
 	model_free(m);
@@ -198,7 +198,7 @@ static void a_reload_keeps_what_stays_and_applies_what_changed(void **state)
 	d->n_interfaces = 2;
 	d->services[0].interface = 1;
 	seq = m->events.next_seq;
-	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, d, at(3000)), 0);
 	free_config(c);
 
 	b = m->services[0].servers;
@@ -236,7 +236,7 @@ static void a_reload_of_the_same_file_changes_nothing_but_the_record(void **stat
 	uint64_t seq = m->events.next_seq;
 
 	(void)state;
-	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, d, at(3000)), 0);
 	free_config(c);
 	assert_string_equal(ring(m), "oxford-a oxford-b");
 	check_events(
@@ -259,12 +259,12 @@ static void a_change_of_the_zone_keeps_operators_weights_and_is_no_reload(void *
 	seq = m->events.next_seq;
 	d->from_zone = true;
 	d->services[0].servers[1].weight = 5; /* nobody set another one */
-	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, d, at(3000)), 0);
 	assert_int_equal(model_server(m, 1, NULL)->weight, 3);
 	assert_int_equal(model_server(m, 1, NULL)->conf.preference, 20);
 	assert_int_equal(model_server(m, 2, NULL)->weight, 5);
 	check_events(m, seq, "");
-	assert_int_equal(model_reload(m, e, at(4000)), 0); /* the file sets it again */
+	assert_int_equal(fixture_reload(m, e, at(4000)), 0); /* the file sets it again */
 	assert_int_equal(model_server(m, 1, NULL)->weight, 1);
 	model_free(m);
 	free_config(c);
@@ -279,7 +279,7 @@ static void a_next_hop_through_an_interface_that_is_gone_is_forgotten(void **sta
 
 	(void)state;
 	strcpy(d->interfaces[0].name, "eth9");
-	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, d, at(3000)), 0);
 	free_config(c);
 	assert_false(m->services[0].servers[0].nexthop.has_mac);
 	assert_string_equal(ring(m), "reset");
@@ -294,7 +294,7 @@ static void a_service_with_another_port_is_another_service(void **state)
 
 	(void)state;
 	d->services[0].port = 26;
-	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, d, at(3000)), 0);
 	free_config(c);
 	assert_string_equal(ring(m), "not-ready");
 	model_free(m);
@@ -308,7 +308,7 @@ static void a_service_with_another_vip_is_another_service(void **state)
 
 	(void)state;
 	d->services[0].address = address(26);
-	assert_int_equal(model_reload(m, d, at(3000)), 0);
+	assert_int_equal(fixture_reload(m, d, at(3000)), 0);
 	free_config(c);
 	assert_string_equal(ring(m), "not-ready");
 	for (unsigned i = 0; i < 3; i++)
@@ -330,7 +330,7 @@ static void a_reload_that_finds_no_memory_leaves_everything_as_it_was(void **sta
 		int err;
 
 		allocated = 0;
-		err = model_reload(m, d, at(3000));
+		err = fixture_reload(m, d, at(3000));
 		if (!err) {
 			free(before);
 			break;

@@ -225,7 +225,7 @@ bool tree_is_empty(const yaml_node_t *n)
 	}
 }
 
-struct place tree_place(const yaml_node_t *n)
+static struct place tree_place(const yaml_node_t *n)
 {
 	return place_of_mark(n->start_mark);
 }

@@ -37,7 +37,6 @@ const char *tree_text(const yaml_node_t *scalar);
 bool tree_is_null(const yaml_node_t *n);
 /* Null, "", a list or mapping of nothing. */
 bool tree_is_empty(const yaml_node_t *n);
-struct place tree_place(const yaml_node_t *n);
 /* The value at the path or NULL; of repeated keys the first counts. */
 yaml_node_t *tree_get(struct tree *t, const struct path *p);
 

@@ -52,7 +52,8 @@ int render_event(const struct event_log *log, const struct event *e, uint64_t dr
 	return render_json(json, out);
 }
 
-void render_events(const struct event_log *log, uint64_t first, bool json, struct buf *out)
+/* Appends one line for each event from that number on that is still there. */
+static void render_events(const struct event_log *log, uint64_t first, bool json, struct buf *out)
 {
 	uint64_t seq = log->next_seq > EVENT_LOG_SIZE ? log->next_seq - EVENT_LOG_SIZE : 1;
 	char line[EVENT_LINE_SIZE], time[RENDER_TIME_SIZE];

@@ -74,7 +74,8 @@ static json_t *time_or_null(int64_t wall_ms)
 	return wall_ms ? render_json_time(wall_ms) : json_null();
 }
 
-json_t *render_tlsa(const struct model *m, const struct control_info *info, unsigned probe)
+/* null: the probe has no tlsa-name. */
+static json_t *render_tlsa(const struct model *m, const struct control_info *info, unsigned probe)
 {
 	const struct probe_conf *p = &m->config->probes[probe];
 	const struct tlsaset *t = info->zones ? info->zones->tlsasets[probe] : NULL;

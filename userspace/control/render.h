@@ -19,8 +19,6 @@ int render_status(const struct model *m, const struct control_info *info, struct
 /* Appends HAProxy's fields, as far as they apply, and mxlb's own: "Key: value" lines, or its longer forms. */
 void render_info(const struct model *m, const struct control_info *info, int64_t now_wall_ms,
 		 enum typed_format format, struct buf *out);
-/* Appends one line for each event from that number on that is still there. */
-void render_events(const struct event_log *log, uint64_t first, bool json, struct buf *out);
 /*
  * Appends one event as JSON with every key, without a newline. dropped: the number of events that its reader missed
  * before it. 0 or -ENOMEM.
@@ -34,8 +32,6 @@ json_t *render_role(const struct model *m, const struct control_info *info);
 /* What became of the runs of the program of `notify`; null: there is none. */
 /* cmd_zone.c: null: the service has tiers; by its place in the configuration. */
 json_t *render_zone(const struct model *m, const struct control_info *info, unsigned service);
-/* null: the probe has no tlsa-name. */
-json_t *render_tlsa(const struct model *m, const struct control_info *info, unsigned probe);
 json_t *render_notify(const struct notify_state *s);
 
 /* Of enum mxlb_counter. */

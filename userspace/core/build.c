@@ -404,14 +404,8 @@ static void note_weights(struct model *m, const struct model *next, const char *
 	}
 }
 
-int model_reload(struct model *m, const struct config *config, struct now now)
-{
-	return model_reload_adopting(m, config, NULL, 0, "", now);
-}
-
-int model_reload_adopting(struct model *m, const struct config *config,
-			  const struct model_adopted *adopted, unsigned n_adopted, const char *who,
-			  struct now now)
+int model_reload(struct model *m, const struct config *config, const struct model_adopted *adopted,
+		 unsigned n_adopted, const char *who, struct now now)
 {
 	struct source src = {.old = m, .adopted = adopted, .n_adopted = n_adopted};
 	unsigned kept = 0, before = count_servers(m);

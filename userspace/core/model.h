@@ -167,17 +167,13 @@ int model_create(const struct config *config, const struct model_adopted *adopte
 		 unsigned n_adopted, struct now now, struct model **out);
 /*
  * Applies a new configuration. Services (same name, VIP and port) and their servers (same name and address) keep their
- * state. No new server gets an id that the old configuration used. On error (-ENOMEM, -ENOSPC) nothing has changed.
- * The caller frees the old configuration afterwards. Pointers into the model become invalid, ids do not.
+ * state. A server that comes back (same service, name and address) while flows refer to its id gets that id and its
+ * state again, if it is among those to adopt. No other new server gets an id that the old configuration used. who: the
+ * user who asked for it, "" for none. On error (-ENOMEM, -ENOSPC) nothing has changed. The caller frees the old
+ * configuration afterwards. Pointers into the model become invalid, ids do not.
  */
-int model_reload(struct model *m, const struct config *config, struct now now);
-/*
- * The same; a server that comes back (same service, name and address) while flows refer to its id gets that id and its
- * state again. who: the user who asked for it, "" for none.
- */
-int model_reload_adopting(struct model *m, const struct config *config,
-			  const struct model_adopted *adopted, unsigned n_adopted, const char *who,
-			  struct now now);
+int model_reload(struct model *m, const struct config *config, const struct model_adopted *adopted,
+		 unsigned n_adopted, const char *who, struct now now);
 /* The result of model_reload() if every new server were up: a separate model, without events. */
 int model_preview(const struct model *m, const struct config *config, struct now now,
 		  struct model **out);

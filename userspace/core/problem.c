@@ -12,11 +12,6 @@ static struct problem *problem_row(struct problems *p, const char *name, const c
 	return NULL;
 }
 
-const struct problem *problem_find(const struct problems *p, const char *name, const char *about)
-{
-	return problem_row((struct problems *)p, name, about);
-}
-
 static void add_event(struct event_log *log, int64_t now_wall_ms, const char *from, const char *to,
 		      const char *about, const char *text)
 {

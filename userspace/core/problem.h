@@ -9,8 +9,7 @@
 
 #include "core/event.h"
 
-#define PROBLEMS_MAX	  64
-#define PROBLEM_NAME_SIZE 24
+#define PROBLEMS_MAX 64
 
 struct problem {
 	const char *name;	      /* "vip_local": a literal; (name, .about) is unique */
@@ -32,6 +31,5 @@ struct problems {
  */
 void problem_set(struct problems *p, struct event_log *log, int64_t now_wall_ms, const char *name,
 		 const char *about, bool critical, const char *text);
-const struct problem *problem_find(const struct problems *p, const char *name, const char *about);
 
 #endif

@@ -85,11 +85,6 @@ uint64_t tally_failed(const struct server_tally *t)
 	return t->results[VERDICT_DRAINING] + t->results[VERDICT_DOWN];
 }
 
-uint64_t tally_probes(const struct server_tally *t)
-{
-	return tally_failed(t) + t->results[VERDICT_UP] + t->results[VERDICT_UNKNOWN];
-}
-
 void tally_service_begin(struct service_tally *t, uint64_t now_ms)
 {
 	*t = (struct service_tally){.changed_ms = now_ms};

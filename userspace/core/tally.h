@@ -77,7 +77,6 @@ void tally_result(struct server_tally *t, const struct probe_result *r, enum ver
 void tally_state(struct server_tally *t, enum verdict effective, enum admin_state admin,
 		 uint64_t now_ms);
 uint64_t tally_failed(const struct server_tally *t); /* results that were not up, unknown aside */
-uint64_t tally_probes(const struct server_tally *t); /* results of any kind */
 
 void tally_service_begin(struct service_tally *t, uint64_t now_ms);
 void tally_service(struct service_tally *t, const struct tier_state *was,

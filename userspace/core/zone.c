@@ -40,13 +40,6 @@ const char *zone_state_name(enum zone_state s)
 	return (unsigned)s < ZONE_STATES ? names[s] : "?";
 }
 
-enum log_level zone_state_level(enum zone_state s)
-{
-	return s == ZONE_CURRENT   ? LOG_LEVEL_INFO
-	       : s == ZONE_REFUSED ? LOG_LEVEL_ERROR
-				   : LOG_LEVEL_WARN;
-}
-
 static int zone_by_preference(const void *a, const void *b)
 {
 	const struct zone_exchanger *x = a, *y = b;

@@ -107,7 +107,6 @@ enum zone_act {
 };
 
 const char *zone_state_name(enum zone_state s);
-enum log_level zone_state_level(enum zone_state s);
 
 /*
  * An answer has come. Flags of enum zone_act; *map: the servers in force, then those from now on. They are not made from the

@@ -15,7 +15,7 @@ static const char *const states[] = {
 	[ROUTE_DRAINING] = "draining",
 };
 
-const char *route_state_name(enum route_state s)
+static const char *route_state_name(enum route_state s)
 {
 	return (unsigned)s <= ROUTE_DRAINING ? states[s] : "?";
 }

@@ -27,6 +27,5 @@ void viproutes_update(struct daemon *d);
 void viproutes_remove(struct daemon *d);
 /* When the draining ends, ms; 0: nothing drains. */
 uint64_t viproutes_next_ms(const struct daemon *d);
-const char *route_state_name(enum route_state s);
 
 #endif

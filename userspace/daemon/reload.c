@@ -163,7 +163,7 @@ int daemon_replace_config(struct daemon *d, const char *who, struct config *conf
 		return err;
 	err = datapath_adopted(d->datapath, &left, &n);
 	if (!err)
-		err = model_reload_adopting(d->model, config, left, n, who, clock_now());
+		err = model_reload(d->model, config, left, n, who, clock_now());
 	free(left);
 	daemon_announce(d); /* in either case: groups still needed are joined again */
 	if (err) {

@@ -158,8 +158,7 @@ void datapath_remember(struct datapath *dp, const struct service *s, const struc
  * datapath_count() adds the flows of each server to counts (rule 7: not closed, used within 15 minutes), and the open
  * ones whose client has sent no data to empty; both have MXLB_MAX_SERVERS elements. A sweep frees the entries of
  * removed servers: _start, a count of the whole table, _decide and, if that returned true, _free in parts and _end.
- * held[id]: flows still refer to that id, so no other server may get it. datapath_flows() and datapath_sweep() do all
- * of this at once.
+ * held[id]: flows still refer to that id, so no other server may get it. datapath_flows() counts the whole table.
  */
 bool datapath_count(struct datapath *dp, uint64_t first, uint64_t n,
 		    uint32_t counts[MXLB_MAX_SERVERS], uint32_t empty[MXLB_MAX_SERVERS]);
@@ -169,7 +168,6 @@ bool datapath_sweep_decide(struct datapath *dp, const uint32_t counts[MXLB_MAX_S
 bool datapath_sweep_free(struct datapath *dp, uint64_t first, uint64_t n);
 void datapath_sweep_end(struct datapath *dp);
 void datapath_flows(struct datapath *dp, uint32_t counts[MXLB_MAX_SERVERS]);
-void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_SERVERS]);
 /* Steps the epoch: once per second, never more often to catch up. */
 void datapath_step_epoch(struct datapath *dp);
 /* Records that mxlbd runs; datapath_pulse() returns when it last did, 0: unknown. */

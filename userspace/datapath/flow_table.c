@@ -134,18 +134,6 @@ void datapath_sweep_end(struct datapath *dp)
 	}
 }
 
-void datapath_sweep(struct datapath *dp, bool held[MXLB_MAX_SERVERS])
-{
-	static uint32_t counts[MXLB_MAX_SERVERS];
-
-	datapath_sweep_start(dp);
-	datapath_flows(dp, counts);
-	if (!datapath_sweep_decide(dp, counts, held))
-		return;
-	datapath_sweep_free(dp, 0, datapath_places(dp));
-	datapath_sweep_end(dp);
-}
-
 static void client_of(struct datapath *dp, uint64_t i, struct flow_row *flow)
 {
 	uint64_t n = (uint64_t)dp->lines * MXLB_LINE_PLACES;
