@@ -125,7 +125,7 @@ static const struct {
 	 "is not JSON: line 1, column 42: *"},
 	{"an empty list", "[]", "has no IPv4 prefix*"},
 	{"another family", "[{" SMTP ", " IPS("\"2001:db8::/32\"") "}]", "has no IPv4 prefix*"},
-	{"an error of the server", "{}", "is not a list of records"},
+	{"an error of the server", "{}", "*list of records"},
 	{"wrong", "[{" SMTP ", " IPS("\"192.0.2.0/24\", \"x\"") "}]",
 	 ".[0].ips[1]: \"x\" is not a prefix*"},
 	{"everyone", "[{" SMTP ", " IPS("\"0.0.0.0/0\"") "}]",

@@ -136,7 +136,7 @@ static void a_start_with_a_file_that_became_invalid_uses_the_last_good_copy(void
 		{"", "is empty"},
 		{"[{", "is not JSON"},
 		{"\xff\xfe", "is not JSON"},
-		{"{}", "is not a list of records"},
+		{"{}", "list of records"},
 		{"[]", "has no IPv4 prefix"},
 		{"[{" IPS("\"2001:db8::/32\"") ", " SMTP "}]", "has no IPv4 prefix"},
 		{"[{" NET ", " SMTP "}]", "has only 1; if that is right, remove "},
