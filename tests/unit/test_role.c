@@ -165,12 +165,12 @@ static void a_penalty_begins_and_ends_after_its_times(void **state)
 	static const struct {
 		unsigned cause;
 		int points;
-		uint64_t begins, ends;
+		uint64_t begins, ends; /* of an active box */
 	} rows[] = {
 		{BIT(READY), -100, 0, 0},
-		{BIT(SERVING), -100, 0, 30000},
-		{BIT(SERVERS), -60, 3000, 30000},
-		{BIT(TIER), -40, 3000, 30000},
+		{BIT(SERVING), -100, 0, 15000},
+		{BIT(SERVERS), -60, 3000, 15000},
+		{BIT(TIER), -40, 3000, 15000},
 	};
 
 	(void)state;
@@ -212,6 +212,26 @@ static void a_standby_boxs_penalty_begins_before_the_active_boxs(void **state)
 	}
 	assert_int_equal(active.priority, BONUS - 40);
 	assert_int_equal(standby.priority, -40);
+}
+
+/* The common fault is over, and the standby box notices it first, by up to 14 seconds: nothing moves either. */
+static void an_active_boxs_penalty_ends_before_the_standby_boxs(void **state)
+{
+	struct role_state active = begin(&by_keepalived, ROLE_ACTIVE);
+	struct role_state standby = begin(&by_keepalived, ROLE_STANDBY);
+
+	(void)state;
+	for (uint64_t ms = 100; ms < 60000; ms += 100) {
+		role_decide(&active, &by_keepalived, ms < 24000 ? BIT(SERVERS) : 0, at(ms));
+		role_decide(&standby, &by_keepalived, ms < 10000 ? BIT(SERVERS) : 0, at(ms));
+		assert_true(active.priority > standby.priority);
+	}
+	assert_int_equal(active.priority, BONUS);
+	assert_int_equal(standby.priority, 0);
+	standby = begin(&by_keepalived, ROLE_STANDBY);
+	role_decide(&standby, &by_keepalived, BIT(SERVERS), at(0));
+	role_decide(&standby, &by_keepalived, 0, at(100));
+	assert_int_equal(role_next_ms(&standby), T0 + 100 + 30000);
 }
 
 /* Every set of lasting faults: only the largest penalty counts, and the bonus. */
@@ -257,6 +277,7 @@ int main(void)
 		cmocka_unit_test(with_keepalived_an_order_moves_the_priority_alone),
 		cmocka_unit_test(a_penalty_begins_and_ends_after_its_times),
 		cmocka_unit_test(a_standby_boxs_penalty_begins_before_the_active_boxs),
+		cmocka_unit_test(an_active_boxs_penalty_ends_before_the_standby_boxs),
 		cmocka_unit_test(of_several_faults_the_largest_counts),
 		cmocka_unit_test(the_word_is_never_always_or_a_time),
 	};

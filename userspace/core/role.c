@@ -23,7 +23,8 @@ static const char *const orders[] = {
 static const struct fault {
 	const char *name;
 	int points;
-	uint64_t begins_ms, ends_ms; /* .begins_ms: of an active box */
+	uint64_t begins_ms; /* of an active box; of a standby box at once */
+	uint64_t ends_ms;   /* of a standby box; of an active box after half of it */
 } faults[ROLE_FAULTS] = {
 	[ROLE_FAULT_ORDER] = {"order", -200, 0, 0},
 	[ROLE_FAULT_READY] = {"not-ready", -100, 0, 0},
@@ -167,11 +168,13 @@ static enum role role_judge(const struct role_state *r, const struct ha_conf *co
 static uint64_t penalty_due(const struct role_state *r, unsigned i)
 {
 	const struct role_penalty *p = &r->penalties[i];
-	uint64_t begins_ms = r->role == ROLE_ACTIVE ? faults[i].begins_ms : 0;
+	bool active = r->role == ROLE_ACTIVE;
 
 	if (p->cause == p->on)
 		return 0;
-	return p->changed_ms + (p->cause ? begins_ms : faults[i].ends_ms);
+	if (p->cause)
+		return p->changed_ms + (active ? faults[i].begins_ms : 0);
+	return p->changed_ms + (active ? faults[i].ends_ms / 2 : faults[i].ends_ms);
 }
 
 /* Rule 4. */

@@ -12,7 +12,8 @@
  *      stays.
  *   4. The priority is one bonus plus the largest penalty. A penalty begins after its cause has lasted for a time, and
  *      ends after the cause has been absent for a time, so that two boxes do not swap roles repeatedly. On a standby box
- *      it begins at once: two boxes notice a common fault seconds apart, and the standby's penalty must be there first.
+ *      it begins at once and lasts longer afterwards: two boxes notice a common fault, and its end, seconds apart, and the
+ *      active box must never have a penalty that the standby box has not.
  */
 #ifndef MXLB_ROLE_H
 #define MXLB_ROLE_H
