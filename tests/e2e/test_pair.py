@@ -483,6 +483,25 @@ def test_an_order_makes_the_other_box_active_and_its_end_moves_nothing(pair):
     assert pair.active() == ["lb-b"]
 
 
+def test_the_line_after_a_full_fifo_counts(pair):
+    """What waited in a full FIFO is discarded, because its end may be missing. What keepalived writes next is not."""
+    box = pair["lb-b"]
+    box.keepalived.terminate()
+    box.keepalived.wait(10)
+    wait_until(lambda: box.ha()["keepalived_lost"], 10, "keepalived is lost")
+    box.mxlbd.terminate()
+    assert box.mxlbd.wait(10) == 0
+    line = b'INSTANCE "mxlb" BACKUP 200\n'
+    with open(box.dir / "ha/vrrp", "r+b", buffering=0) as fifo:
+        for _ in range(62 * 1024 // len(line)):
+            fifo.write(line)
+        box.start()
+        wait_until(lambda: "a full FIFO was discarded" in box.log(), 10, "the backlog is discarded")
+        assert box.role() == "standby"
+        fifo.write(line.replace(b"BACKUP", b"MASTER"))
+        wait_until(box.is_active, 10, "lb-b follows the next line")
+
+
 def rewrite(box, change):
     file = box.dir / "mxlb.yaml"
     file.write_text(change(file.read_text()))

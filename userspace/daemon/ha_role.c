@@ -303,11 +303,13 @@ static void discard_backlog(struct role_keeper *k)
 
 	if (ioctl(k->fd, FIONREAD, &waiting) || waiting < BACKLOG_MAX)
 		return;
-	for (int left = waiting; left > 0; left -= READ_AT_ONCE)
-		if (read(k->fd, bytes, sizeof(bytes)) <= 0)
+	for (ssize_t n = 0; waiting > 0; waiting -= (int)n) {
+		n = read(k->fd, bytes, waiting < READ_AT_ONCE ? (size_t)waiting : sizeof(bytes));
+		if (n <= 0)
 			break;
+		k->skip = bytes[n - 1] != '\n'; /* else the next line is whole */
+	}
 	k->len = 0;
-	k->skip = true; /* skip to the next line */
 	ha_role_note(k, EVENT_ROLE_SOURCE, "", "keepalived", "",
 		     "a full FIFO was discarded: the role stays until keepalived's next change");
 }
