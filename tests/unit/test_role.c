@@ -84,6 +84,42 @@ static void lines_that_say_nothing_of_the_instance_change_nothing(void **state)
 	}
 }
 
+/* No instance is configured, and keepalived's only one has been renamed in its file. */
+static void a_renamed_instance_is_followed_once_the_old_one_has_ended(void **state)
+{
+	static const struct ha_conf named = {
+		.given = true, .role = HA_ROLE_KEEPALIVED, .instance = "mxlb"};
+	static const struct {
+		const char *last; /* of the old name */
+		bool lost;
+		enum role becomes;
+	} rows[] = {
+		{"INSTANCE \"mxlb\" BACKUP 200", false,
+		 ROLE_STANDBY}, /* two instances: the first */
+		{"INSTANCE \"mxlb\" FAULT 200", false, ROLE_STANDBY},
+		{"INSTANCE \"mxlb\" STOP 200", false, ROLE_ACTIVE},
+		{"INSTANCE \"mxlb\" DELETED 0", false, ROLE_ACTIVE},
+		{"INSTANCE \"mxlb\" BACKUP 200", true, ROLE_ACTIVE}, /* killed */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct role_state r = begin(&by_keepalived, ROLE_STANDBY);
+
+		role_line(&r, &by_keepalived, rows[i].last);
+		role_decide(&r, &by_keepalived, 0, at(1));
+		role_set_lost(&r, &by_keepalived, rows[i].lost);
+		role_line(&r, &by_keepalived, "INSTANCE \"pair\" MASTER 200");
+		role_decide(&r, &by_keepalived, 0, at(2));
+		assert_int_equal(r.role, rows[i].becomes);
+
+		r = begin(&named, ROLE_STANDBY);
+		role_line(&r, &named, rows[i].last);
+		role_set_lost(&r, &named, rows[i].lost);
+		assert_int_equal(role_line(&r, &named, "INSTANCE \"pair\" MASTER 200"), VRRP_OTHER);
+	}
+}
+
 static void before_the_first_line_the_role_is_kept(void **state)
 {
 	struct role_state r = begin(&by_keepalived, ROLE_ACTIVE);
@@ -271,6 +307,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_state_of_keepalived_leads_to_its_role),
 		cmocka_unit_test(lines_that_say_nothing_of_the_instance_change_nothing),
+		cmocka_unit_test(a_renamed_instance_is_followed_once_the_old_one_has_ended),
 		cmocka_unit_test(before_the_first_line_the_role_is_kept),
 		cmocka_unit_test(an_order_decides_without_keepalived_and_ends_by_itself),
 		cmocka_unit_test(an_order_from_before_a_restart_holds_and_is_not_new),

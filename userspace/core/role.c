@@ -98,6 +98,18 @@ static enum vrrp_state state_of(const char *word)
 	return VRRP_OTHER;
 }
 
+void role_set_lost(struct role_state *r, const struct ha_conf *conf, bool lost)
+{
+	r->lost = lost;
+	if (lost && !conf->instance[0]) /* the next keepalived may have another one */
+		r->instance[0] = '\0';
+}
+
+static bool follows_none(const struct role_state *r)
+{
+	return !r->instance[0] || r->vrrp == VRRP_STOP || r->vrrp == VRRP_DELETED;
+}
+
 /* INSTANCE "mxlb" MASTER 110, or GROUP: keepalived(8), vrrp_notify_fifo. A name has no quotation mark in it. */
 enum vrrp_state role_line(struct role_state *r, const struct ha_conf *conf, const char *line)
 {
@@ -110,7 +122,7 @@ enum vrrp_state role_line(struct role_state *r, const struct ha_conf *conf, cons
 	if (strcmp(kind, "INSTANCE") && strcmp(kind, "GROUP"))
 		return VRRP_OTHER;
 	state = state_of(word);
-	if (!r->instance[0] && !conf->instance[0])
+	if (state != VRRP_OTHER && !conf->instance[0] && follows_none(r))
 		memcpy(r->instance, name, sizeof(r->instance));
 	if (strcmp(r->instance, name) || state == VRRP_OTHER)
 		return VRRP_OTHER;

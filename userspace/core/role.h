@@ -64,7 +64,7 @@ struct role_state {
 	enum vrrp_state vrrp; /* of the last line; VRRP_OTHER: none yet */
 	char instance
 		[CONFIG_NAME_SIZE]; /* the instance followed; empty: none configured or seen yet */
-	bool lost;		    /* rule 3 */
+	bool lost;		    /* rule 3: role_set_lost() */
 	struct role_penalty {
 		bool cause, on;
 		uint64_t changed_ms; /* when .cause last changed */
@@ -80,7 +80,12 @@ int role_fault_points(enum role_fault f);
 
 /* kept: the role from before a restart (rule 2); ignored unless conf->role is keepalived. */
 void role_init(struct role_state *r, const struct ha_conf *conf, enum role kept, struct now now);
-/* Takes one line of the FIFO without its newline. Returns its event for the instance followed, else VRRP_OTHER. */
+/* Rule 3. Without a configured instance the next line's is followed. */
+void role_set_lost(struct role_state *r, const struct ha_conf *conf, bool lost);
+/*
+ * Takes one line of the FIFO without its newline. Returns its event for the instance followed, else VRRP_OTHER. Without
+ * a configured instance the first one is followed, until it ends: it may then come back under another name.
+ */
 enum vrrp_state role_line(struct role_state *r, const struct ha_conf *conf, const char *line);
 /* An operator's override; for_ms 0: until the next one. */
 void role_order_give(struct role_state *r, enum role_order wanted, const char *who, uint64_t for_ms,

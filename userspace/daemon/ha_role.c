@@ -245,7 +245,7 @@ static void set_lost(struct role_keeper *k, bool lost)
 {
 	if (k->state.lost == lost)
 		return;
-	k->state.lost = lost;
+	role_set_lost(&k->state, conf_of(k), lost);
 	ha_role_note(k, EVENT_ROLE_SOURCE, lost ? "keepalived" : "lost",
 		     lost ? "lost" : "keepalived", "",
 		     lost ? "ha.fifo has no writer: systemctl status keepalived" : "");
