@@ -3,6 +3,7 @@
 #include "model_fixture.h"
 #include "core/diff.h"
 #include "core/maglev.h"
+#include "core/override.h"
 
 /* This server's share of the first service's ring, in percent. */
 static unsigned share(const struct model *m, uint32_t id)
@@ -84,12 +85,78 @@ static void an_operators_weight_ends_with_a_reload_which_reports_it(void **state
 	free_config(d);
 }
 
+/* Its time was over while the box was down: the permanent setting before it is left. */
+static void of_an_order_from_before_a_reboot_the_permanent_one_is_left(void **state)
+{
+	static const struct {
+		enum admin_state admin, after;
+		int64_t until_s; /* from now; 0: permanent */
+		enum admin_state becomes;
+	} rows[] = {
+		{ADMIN_READY, ADMIN_MAINT, -60, ADMIN_MAINT},
+		{ADMIN_READY, ADMIN_MAINT, 60, ADMIN_READY},
+		{ADMIN_DRAIN, ADMIN_READY, -60, ADMIN_READY},
+		{ADMIN_DRAIN, ADMIN_READY, 60, ADMIN_DRAIN},
+		{ADMIN_MAINT, ADMIN_DRAIN, -60, ADMIN_DRAIN},
+		{ADMIN_DRAIN, ADMIN_DRAIN, 0, ADMIN_DRAIN},
+	};
+	struct config *c = oxford();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct model *m = running(c);
+		struct now now = at(2000);
+		struct order o = {.who = "alice", .since_wall_ms = now.wall_ms - 900000};
+		const struct server *b = model_server(m, 1, NULL);
+
+		o.until_wall_ms = rows[i].until_s ? now.wall_ms + rows[i].until_s * 1000 : 0;
+		model_admin_restore(m, 1, rows[i].admin, rows[i].after, &o, now);
+		assert_int_equal(b->admin, rows[i].becomes);
+		assert_int_equal(b->order.until_ms, rows[i].until_s > 0 ? 2000 + 60000 : 0);
+		model_tick(m, at(2000 + 60000));
+		assert_int_equal(b->admin, rows[i].after);
+		model_free(m);
+	}
+	free_config(c);
+}
+
+static void an_order_lasts_no_longer_because_the_clock_was_set_back(void **state)
+{
+	static const struct {
+		int64_t since_s, until_s, left_s; /* from now; left -1: permanent */
+	} rows[] = {
+		{-60, 840, 840},
+		{-900, 0, -1},
+		{-901, -1, 0},
+		{0, 900, 900},
+		{86400, 86400 + 900, 900}, /* the clock was set back by more than a day */
+		{86400, 0, -1},
+	};
+	struct now now = at(5000);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct order o = {.since_wall_ms = now.wall_ms + rows[i].since_s * 1000}, is;
+
+		if (rows[i].left_s >= 0)
+			o.until_wall_ms = now.wall_ms + rows[i].until_s * 1000;
+		is = override_adopt(&o, now);
+		assert_true(is.since_wall_ms <= now.wall_ms);
+		assert_int_equal(is.until_ms,
+				 rows[i].left_s < 0 ? 0 : 5000 + (uint64_t)rows[i].left_s * 1000);
+		if (is.until_ms > 5000) /* and over another restart */
+			assert_int_equal(override_adopt(&is, now).until_ms, is.until_ms);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_weight_is_a_servers_share_and_0_is_none),
 		cmocka_unit_test(a_plan_tells_of_the_weight_that_is_in_force),
 		cmocka_unit_test(an_operators_weight_ends_with_a_reload_which_reports_it),
+		cmocka_unit_test(of_an_order_from_before_a_reboot_the_permanent_one_is_left),
+		cmocka_unit_test(an_order_lasts_no_longer_because_the_clock_was_set_back),
 	};
 
 	return cmocka_run_group_tests_name("order", tests, NULL, NULL);

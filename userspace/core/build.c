@@ -106,18 +106,6 @@ static bool is_adoptable(const struct model_adopted *a)
 	       a->server_id && a->server_id < MXLB_MAX_SERVERS;
 }
 
-/* The remaining time of an override follows from the wall clock; one that has expired ends at the first tick. */
-static struct order adopt_order(const struct order *o, struct now now)
-{
-	struct order out = *o;
-	int64_t left_ms = o->until_wall_ms - now.wall_ms;
-
-	out.until_ms = 0;
-	if (o->until_wall_ms)
-		out.until_ms = now.mono_ms + (left_ms > 0 ? (uint64_t)left_ms : 0);
-	return out;
-}
-
 /* A server that was absent from the configuration for a while has an old record: the latest override counts. */
 static void adopt_service(struct service *s, const struct model_adopted *a, struct now now)
 {
@@ -127,7 +115,7 @@ static void adopt_service(struct service *s, const struct model_adopted *a, stru
 	s->tier.active = a->has_active ? a->active : 0;
 	s->has_forced = a->has_forced;
 	s->forced = a->has_forced ? a->forced : 0;
-	s->order = adopt_order(&a->forced_order, now);
+	s->order = override_adopt(&a->forced_order, now);
 }
 
 static void adopt_server(struct model *m, struct service *s, struct server *b,
@@ -138,7 +126,7 @@ static void adopt_server(struct model *m, struct service *s, struct server *b,
 	claim_id(m, s, b, a->server_id);
 	b->admin = a->admin;
 	b->admin_after = a->admin_after;
-	b->order = adopt_order(&a->order, now);
+	b->order = override_adopt(&a->order, now);
 	if (a->verdict != VERDICT_UNKNOWN) {
 		health_adopt(&b->health, a->verdict, a->reason, now.mono_ms);
 		s->tier.served = true;

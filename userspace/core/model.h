@@ -213,6 +213,12 @@ bool model_admin(struct model *m, uint32_t server_id, enum admin_state admin, co
  */
 bool model_admin_for(struct model *m, uint32_t server_id, enum admin_state admin, const char *who,
 		     uint64_t for_ms, struct now now);
+/*
+ * The same from before a reboot: o has by whom, since and until when; of one whose time is over, `after` is left, the
+ * last permanent setting.
+ */
+void model_admin_restore(struct model *m, uint32_t server_id, enum admin_state admin,
+			 enum admin_state after, const struct order *o, struct now now);
 /* Makes a tier the active one (tier.c, rule 7) for a limited time; 0: until model_auto(). False: there is no such tier. */
 bool model_force(struct model *m, uint32_t service_id, uint16_t preference, const char *who,
 		 uint64_t for_ms, struct now now);

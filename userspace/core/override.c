@@ -28,6 +28,23 @@ static struct order order_of(const char *who, uint64_t for_ms, struct now now)
 	return o;
 }
 
+struct order override_adopt(const struct order *o, struct now now)
+{
+	struct order out = *o;
+
+	out.until_ms = 0;
+	if (out.since_wall_ms > now.wall_ms) { /* by the clock of that time: as if given now */
+		if (out.until_wall_ms > out.since_wall_ms)
+			out.until_wall_ms -= out.since_wall_ms - now.wall_ms;
+		out.since_wall_ms = now.wall_ms;
+	}
+	if (out.until_wall_ms > now.wall_ms)
+		out.until_ms = now.mono_ms + (uint64_t)(out.until_wall_ms - now.wall_ms);
+	else if (out.until_wall_ms)
+		out.until_ms = now.mono_ms;
+	return out;
+}
+
 static void order_text(struct event *e, const struct order *o, const char *who)
 {
 	size_t name = strcspn(who, ",");
@@ -83,6 +100,23 @@ bool model_admin(struct model *m, uint32_t server_id, enum admin_state admin, co
 		 struct now now)
 {
 	return model_admin_for(m, server_id, admin, who, 0, now);
+}
+
+void model_admin_restore(struct model *m, uint32_t server_id, enum admin_state admin,
+			 enum admin_state after, const struct order *o, struct now now)
+{
+	struct order is = override_adopt(o, now);
+	struct server *b = model_server(m, server_id, NULL);
+
+	if (!b)
+		return;
+	if (is.until_ms) /* rule 2 */
+		model_admin(m, server_id, after, is.who, now);
+	if (!is.until_ms || is.until_ms > now.mono_ms)
+		model_admin_for(m, server_id, admin, is.who,
+				is.until_ms ? is.until_ms - now.mono_ms : 0, now);
+	if (b->order.who[0])
+		b->order.since_wall_ms = is.since_wall_ms;
 }
 
 static struct service *service_by_id(struct model *m, uint32_t id)

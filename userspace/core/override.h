@@ -5,6 +5,11 @@
 
 #include "core/model.h"
 
+/*
+ * One from an earlier mxlbd, by the wall clock. If its time is over, .until_ms is now. It lasts no longer than it was
+ * given for, even if the clock has been set back.
+ */
+struct order override_adopt(const struct order *o, struct now now);
 /* Ends expired overrides. True if there were any. */
 bool override_expire(struct model *m, struct service *s, struct now now);
 void override_note_weight(struct model *m, const struct service *s, const struct server *b,

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/override.h"
 #include "daemon/daemon.h"
 #include "util/log.h"
 #include "util/statefile.h"
@@ -77,22 +78,36 @@ void orders_save(struct daemon *d)
 	d->orders = text;
 }
 
-/* The remaining time in ms; 0: permanent. False: it has expired. */
-static bool time_left(const json_t *o, int64_t now_wall_ms, uint64_t *for_ms)
+static int64_t number(const json_t *o, const char *key)
 {
-	int64_t until = json_integer_value(json_object_get(o, "until"));
-
-	*for_ms = until > now_wall_ms ? (uint64_t)(until - now_wall_ms) : 0;
-	return !until || *for_ms;
+	return json_integer_value(json_object_get(o, key));
 }
 
-static void restore_server(struct daemon *d, const json_t *o, const char *who, uint64_t for_ms)
+/* False: it is malformed. */
+static bool read_order(const json_t *o, struct order *out)
+{
+	const char *who = json_string_value(json_object_get(o, "who"));
+
+	*out = (struct order){.since_wall_ms = number(o, "since"),
+			      .until_wall_ms = number(o, "until")};
+	snprintf(out->who, sizeof(out->who), "%s", who ?: "");
+	return who;
+}
+
+/* The remaining time in ms; 0: permanent. False: it has expired. */
+static bool time_left(struct order *o, struct now now, uint64_t *for_ms)
+{
+	*o = override_adopt(o, now);
+	*for_ms = o->until_ms ? o->until_ms - now.mono_ms : 0;
+	return !o->until_ms || *for_ms;
+}
+
+static void restore_server(struct daemon *d, const json_t *o, const struct order *order)
 {
 	const char *service = json_string_value(json_object_get(o, "service"));
 	const char *name = json_string_value(json_object_get(o, "server"));
 	const char *address = json_string_value(json_object_get(o, "address"));
-	json_int_t state = json_integer_value(json_object_get(o, "state")),
-		   after = json_integer_value(json_object_get(o, "after"));
+	int64_t state = number(o, "state"), after = number(o, "after");
 	struct server *b = model_find(d->model, service, name);
 	struct addr a;
 
@@ -100,25 +115,26 @@ static void restore_server(struct daemon *d, const json_t *o, const char *who, u
 	    !addr_equal(&a, &b->conf.address) || state < ADMIN_READY || state > ADMIN_MAINT ||
 	    after < ADMIN_READY || after > ADMIN_MAINT)
 		return;
-	if (for_ms && after != ADMIN_READY)
-		model_admin(d->model, b->id, (enum admin_state)after, who, clock_now());
-	model_admin_for(d->model, b->id, (enum admin_state)state, who, for_ms, clock_now());
-	b->order.since_wall_ms = json_integer_value(json_object_get(o, "since"));
+	model_admin_restore(d->model, b->id, (enum admin_state)state, (enum admin_state)after,
+			    order, clock_now());
 }
 
-static void restore_tier(struct daemon *d, const json_t *o, const char *who, uint64_t for_ms)
+static void restore_tier(struct daemon *d, const json_t *o, struct order *order)
 {
 	const char *service = json_string_value(json_object_get(o, "service"));
-	json_int_t tier = json_integer_value(json_object_get(o, "tier"));
+	int64_t tier = number(o, "tier");
+	uint64_t for_ms;
 
+	if (!time_left(order, clock_now(), &for_ms))
+		return;
 	for (unsigned i = 0; i < d->model->n_services; i++) {
 		struct service *s = &d->model->services[i];
 
 		if (strcmp(s->conf.name, service) || s->has_forced || tier < 0 ||
 		    tier > UINT16_MAX ||
-		    !model_force(d->model, s->id, (uint16_t)tier, who, for_ms, clock_now()))
+		    !model_force(d->model, s->id, (uint16_t)tier, order->who, for_ms, clock_now()))
 			continue;
-		s->order.since_wall_ms = json_integer_value(json_object_get(o, "since"));
+		s->order.since_wall_ms = order->since_wall_ms;
 	}
 }
 
@@ -137,16 +153,14 @@ void orders_restore(struct daemon *d)
 	size_t i;
 
 	json_array_foreach (list, i, o) {
-		const char *who = json_string_value(json_object_get(o, "who"));
-		uint64_t for_ms;
+		struct order order;
 
-		if (!who || !json_is_string(json_object_get(o, "service")) ||
-		    !time_left(o, clock_now().wall_ms, &for_ms))
+		if (!read_order(o, &order) || !json_is_string(json_object_get(o, "service")))
 			continue;
 		if (json_is_string(json_object_get(o, "server")))
-			restore_server(d, o, who, for_ms);
+			restore_server(d, o, &order);
 		else
-			restore_tier(d, o, who, for_ms);
+			restore_tier(d, o, &order);
 	}
 	json_decref(list);
 }
@@ -158,17 +172,16 @@ void orders_restore_role(struct daemon *d, struct role_state *r)
 	size_t i;
 
 	json_array_foreach (list, i, o) {
-		const char *who = json_string_value(json_object_get(o, "who")),
-			   *wanted = json_string_value(json_object_get(o, "role"));
+		const char *wanted = json_string_value(json_object_get(o, "role"));
+		struct order order;
 		uint64_t for_ms;
 
-		if (!who || !wanted || !time_left(o, now.wall_ms, &for_ms))
+		if (!wanted || !read_order(o, &order) || !time_left(&order, now, &for_ms))
 			continue;
 		for (int each = ROLE_ORDER_ACTIVE; each <= ROLE_ORDER_STANDBY; each++)
 			if (!strcmp(wanted, role_order_name(each)))
-				role_order_restore(r, &d->config->ha, each, who, for_ms,
-						   json_integer_value(json_object_get(o, "since")),
-						   now);
+				role_order_restore(r, &d->config->ha, each, order.who, for_ms,
+						   order.since_wall_ms, now);
 	}
 	json_decref(list);
 }
