@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """connect.py ADDRESS [EVERY_S CONNECT_S]: opens a new SMTP connection every 25 ms until SIGTERM and prints one JSON
-line per connection: when it began, which server greeted, or the error. There is no time for a retransmitted SYN: a
-lost one is a failure."""
+line per connection: when it began, which server greeted, or the error and where it came. There is no time for a
+retransmitted SYN: a lost one is a failure."""
 import asyncio
 import json
 import os
@@ -17,13 +17,14 @@ GREETING_S = 15 * SLOW
 
 
 async def attempt(address, connect_s):
-    at, server, error = time.monotonic(), None, ""
+    at, server, error, stage = time.monotonic(), None, "", "connect"
     try:
         reader, writer = await asyncio.wait_for(asyncio.open_connection(address, 25), connect_s)
+        stage = "greeting"
         try:
             line = (await asyncio.wait_for(reader.readline(), GREETING_S)).decode(errors="replace")
             if line.startswith("220 "):
-                server = line.split()[1].split(".")[0]
+                server, stage = line.split()[1].split(".")[0], "quit"
             else:
                 error = f"greeting {line!r}"
             writer.write(b"QUIT\r\n")
@@ -32,7 +33,7 @@ async def attempt(address, connect_s):
             writer.close()
     except (asyncio.TimeoutError, OSError) as failed:
         error = error or type(failed).__name__
-    print(json.dumps({"at": at, "server": server, "error": error}), flush=True)
+    print(json.dumps({"at": at, "server": server, "error": error, "stage": stage}), flush=True)
 
 
 async def main(address, every_s=EVERY_S, connect_s=CONNECT_S):

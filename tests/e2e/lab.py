@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -340,6 +341,17 @@ class Attempt:
     at: float  # when the connection was begun
     server: str  # who greeted; None: nobody
     error: str
+    stage: str = ""  # where the error came: connect, greeting or quit
+
+
+def failures_of(attempts):
+    """Those that nobody greeted, in words: what failed, when, and whether the client itself stood still."""
+    failed = sorted((a for a in attempts if not a.server), key=lambda a: a.at)
+    began = sorted(a.at for a in attempts)
+    pause = max((b - a for a, b in zip(began, began[1:])), default=0)
+    kinds = ", ".join(f"{n} at {stage}: {error}" for (stage, error), n in Counter((a.stage, a.error) for a in failed).most_common())
+    return f"{len(failed)} of {len(attempts)} connections ({kinds}), begun {failed[0].at - began[0]:.1f} to {failed[-1].at - began[0]:.1f} s " \
+           f"after the first of all; the client's longest pause was {pause:.1f} s" if failed else ""
 
 
 class Traffic:

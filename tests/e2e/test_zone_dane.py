@@ -53,12 +53,19 @@ def set_mail(lab, host, **settings):
     for key, value in settings.items():
         text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.M)
     assert text != before
-    file.write_text(text)
+    put(file, text)
     lab("server", "reload", host)
 
 
+def put(file, text):
+    """At once: a process of Postfix that starts meanwhile would read a part of it."""
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.rename(file)
+
+
 def restore(lab, host):
-    (lab.run / host / "etc/main.cf").write_text(MAIN_CF.pop(host))
+    put(lab.run / host / "etc/main.cf", MAIN_CF.pop(host))
     return lab.popen("server", "reload", host)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import OXFORD, ROOT, SERVERS, VIP, Balancer, Traffic, command, wait_until
+from lab import OXFORD, ROOT, SERVERS, VIP, Balancer, Traffic, command, failures_of, wait_until
 
 MX = "hybrid.example.net"
 SERVICES = ("hybrid-mail", "hybrid-mail6")
@@ -195,8 +195,8 @@ class Site:
         """Connections to the VIP; each has to be greeted."""
         with Mail(self.lab, address) as traffic:
             yield traffic
-        refused = [a for a in traffic.attempts() if not a.server]
-        assert refused == [], f"{len(refused)} of {len(traffic.attempts())} connections: {refused[:3]}"
+        failed = failures_of(traffic.attempts())
+        assert not failed, failed
 
 
 @contextmanager
