@@ -450,6 +450,20 @@ def test_a_rolling_upgrade_breaks_nothing(pair, measured, vip):
     measured(f"{IDLE + BUSY} sessions and {len(traffic.attempts())} new connections: 0 broken")
 
 
+def test_an_upgrade_to_another_layout_moves_no_role(pair, other):
+    """keepalived reports no change then, so the role is the one from before the restart: maps of another layout must have it, too."""
+    before = pair.lab.env["MXLB_BUILD"]
+    try:
+        pair.lab.env["MXLB_BUILD"] = str(other)
+        for host in ("lb-b", "lb"):
+            stop_and_start(pair[host])
+            assert "event=migrated" in pair[host].log()
+            assert pair[host].ha()["source"] == "lease"
+            assert pair.active() == ["lb"]
+    finally:
+        pair.lab.env["MXLB_BUILD"] = before
+
+
 def digests(box):
     return {s["name"]: s["digest"] for s in box.status()["services"]}
 

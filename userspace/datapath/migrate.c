@@ -8,7 +8,7 @@
  *      links.
  *   2. Flows and records (the kept maps) are pinned in the new directory as well. Their pins bear MXLB_KEPT: if there
  *      are none of this format the start is refused, and the other program goes on.
- *   3. The keys are copied, because a flow's place depends on them.
+ *   3. The keys are copied, because a flow's place depends on them; and the role, because keepalived reports only changes.
  *   4. All other maps are new. The daemon fills them by a plan made from the records.
  *   5. Each link is pinned in the new directory too (attach.c), then its program is replaced. So a directory with
  *      links has filled maps.
@@ -177,6 +177,28 @@ int migrate_begin(struct datapath *dp)
 	return err;
 }
 
+/* Versions without roles have no such map: they always answer, as the new map says. */
+static int copy_role(struct datapath *dp)
+{
+	struct bpf_map_info info = {0};
+	__u32 key = 0, len = sizeof(info);
+	char pin[PIN_SIZE];
+	__u64 word;
+	int fd, err = 0;
+
+	snprintf(pin, sizeof(pin), "%s/role", dp->old);
+	fd = bpf_obj_get(pin);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : migrate_refuse(dp, "its role can't be read");
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.value_size != sizeof(word) ||
+	    bpf_map_lookup_elem(fd, &key, &word))
+		err = migrate_refuse(dp, "its role can't be read");
+	else
+		*(volatile __u64 *)dp->role = word;
+	close(fd);
+	return err;
+}
+
 int migrate_keys(struct datapath *dp)
 {
 	struct mxlb_control old;
@@ -198,6 +220,9 @@ int migrate_keys(struct datapath *dp)
 	memcpy(dp->control->hash_key, old.hash_key, sizeof(old.hash_key));
 	dp->control->secret = old.secret;
 	dp->control->epoch = old.epoch;
+	err = copy_role(dp);
+	if (err)
+		return err;
 	log_info("event=migrating from=\"%s\" to=\"%s\"", dp->old, dp->dir);
 	return 0;
 }
