@@ -101,7 +101,7 @@ def run_kernel(tally, folder, word):
     if selection == "load":
         boot = Boot("--timeout", "900", kernel, f"tests/kernels/load.sh {folder}")
     else:
-        boot = Boot(kernel, "tests/kernels/inside", folder, selection or "all")
+        boot = Boot("--timeout", "3600", kernel, "tests/kernels/inside", folder, selection or "all")
     for line in boot.lines():
         with ONE_AT_A_TIME:
             results.read(line)
