@@ -110,6 +110,7 @@ static void a_server_that_comes_back_while_flows_name_its_id_gets_that_id_again(
 	assert_int_equal(model_reload(m, again, &left, 1, "", at(3000)), 0);
 	assert_int_equal(m->services[0].servers[1].id, left.server_id);
 	assert_int_equal(m->services[0].servers[1].admin, ADMIN_MAINT);
+	assert_int_equal(m->services[0].servers[1].health.verdict, VERDICT_UNKNOWN);
 	assert_false(m->held[left.server_id]);
 	model_free(m);
 	free_config(c);

@@ -318,6 +318,40 @@ static void a_service_with_another_vip_is_another_service(void **state)
 	free_config(d);
 }
 
+/* Nobody has probed it since it was removed, or at this VIP. Its records are still there, as after any reload. */
+static void a_server_that_is_new_to_a_service_is_probed_before_it_takes_mail(void **state)
+{
+	struct model_adopted records[] = {
+		adopted("oxford-a", 11, 1, VERDICT_UP, REASON_ok),
+		adopted("oxford-b", 12, 2, VERDICT_UP, REASON_ok),
+		adopted("nuneaton", 13, 3, VERDICT_DOWN, REASON_refused),
+	};
+	struct config *c = oxford(), *without = oxford(), *again = oxford(), *moved = oxford();
+	struct model *m = running(c);
+
+	(void)state;
+	without->services[0].servers[1] = without->services[0].servers[2];
+	without->services[0].n_servers = 2;
+	assert_int_equal(model_reload(m, without, records, 3, "", at(3000)), 0);
+	assert_int_equal(model_reload(m, again, records, 3, "", at(4000)), 0);
+	assert_int_equal(m->services[0].servers[1].id, 2);
+	assert_string_equal(ring(m), "oxford-a");
+	result(m, 2, REASON_ok, 4100);
+	assert_string_equal(ring(m), "oxford-a oxford-b");
+
+	moved->services[0].address = address(26);
+	assert_int_equal(model_reload(m, moved, records, 3, "", at(5000)), 0);
+	assert_string_equal(ring(m), "not-ready");
+	result(m, 1, REASON_ok, 5100);
+	result(m, 2, REASON_connect_timeout, 5200);
+	assert_string_equal(ring(m), "oxford-a");
+	model_free(m);
+	free_config(c);
+	free_config(without);
+	free_config(again);
+	free_config(moved);
+}
+
 static void a_reload_that_finds_no_memory_leaves_everything_as_it_was(void **state)
 {
 	struct config *c = oxford(), *d = oxford();
@@ -382,6 +416,7 @@ int main(void)
 		cmocka_unit_test(a_next_hop_through_an_interface_that_is_gone_is_forgotten),
 		cmocka_unit_test(a_service_with_another_port_is_another_service),
 		cmocka_unit_test(a_service_with_another_vip_is_another_service),
+		cmocka_unit_test(a_server_that_is_new_to_a_service_is_probed_before_it_takes_mail),
 		cmocka_unit_test(a_reload_that_finds_no_memory_leaves_everything_as_it_was),
 		cmocka_unit_test(a_start_that_finds_no_memory_leaves_nothing_behind),
 	};

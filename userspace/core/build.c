@@ -10,6 +10,8 @@
  *      an earlier mxlbd left, because flows may still refer to it.
  *   4. The contents of pinned maps are checked like any input: ids and enumerators out of range, and ids claimed
  *      twice, are ignored.
+ *   5. Verdicts of an earlier mxlbd hold over a restart. A server that a reload brings back has not been probed
+ *      meanwhile, or not at this VIP, so its verdict starts from scratch.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -118,6 +120,17 @@ static void adopt_service(struct service *s, const struct model_adopted *a, stru
 	s->order = override_adopt(&a->forced_order, now);
 }
 
+/* Rule 5. */
+static void adopt_verdict(struct service *s, struct server *b, const struct model_adopted *a,
+			  struct now now)
+{
+	if (a->verdict == VERDICT_UNKNOWN)
+		return;
+	health_adopt(&b->health, a->verdict, a->reason, now.mono_ms);
+	s->tier.served = true;
+	b->was_up = a->verdict == VERDICT_UP;
+}
+
 static void adopt_server(struct model *m, struct service *s, struct server *b,
 			 const struct model_adopted *a, struct now now)
 {
@@ -127,12 +140,6 @@ static void adopt_server(struct model *m, struct service *s, struct server *b,
 	b->admin = a->admin;
 	b->admin_after = a->admin_after;
 	b->order = override_adopt(&a->order, now);
-	if (a->verdict != VERDICT_UNKNOWN) {
-		health_adopt(&b->health, a->verdict, a->reason, now.mono_ms);
-		s->tier.served = true;
-		b->was_up = a->verdict == VERDICT_UP;
-	}
-	tally_begin(&b->tally, health_effective(&b->health), b->admin, now.mono_ms);
 	if (memcmp(&a->mac, &no_mac, sizeof(no_mac))) {
 		b->nexthop.mac = a->mac;
 		b->nexthop.has_mac = true;
@@ -174,8 +181,11 @@ static void adopt(struct model *m, struct service *s, const struct source *src, 
 			if (b->id || m->by_id[a->server_id].server)
 				continue;
 			adopt_server(m, s, b, a, now);
+			if (!src->old)
+				adopt_verdict(s, b, a, now);
 			if (!src->old && a->kept && a->verdict == VERDICT_DOWN)
 				adopt_panic(b, now);
+			tally_begin(&b->tally, health_effective(&b->health), b->admin, now.mono_ms);
 			if (is_new)
 				adopt_service(s, a, now);
 		}

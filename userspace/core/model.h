@@ -168,8 +168,8 @@ int model_create(const struct config *config, const struct model_adopted *adopte
 /*
  * Applies a new configuration. Services (same name, VIP and port) and their servers (same name and address) keep their
  * state. A server that comes back (same service, name and address) while flows refer to its id gets that id and its
- * state again, if it is among those to adopt. No other new server gets an id that the old configuration used. who: the
- * user who asked for it, "" for none. On error (-ENOMEM, -ENOSPC) nothing has changed. The caller frees the old
+ * overrides again, if it is among those to adopt. No other new server gets an id that the old configuration used. who:
+ * the user who asked for it, "" for none. On error (-ENOMEM, -ENOSPC) nothing has changed. The caller frees the old
  * configuration afterwards. Pointers into the model become invalid, ids do not.
  */
 int model_reload(struct model *m, const struct config *config, const struct model_adopted *adopted,
