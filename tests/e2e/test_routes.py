@@ -80,7 +80,7 @@ def route_findings(site, level):
 
 @with_each
 def test_the_route_follows_the_verdicts_and_is_never_early(site, measured, program, vip):
-    """Where clients have just connected, a service is down only 0.75 s after its last verdict (core/panic.c, rule 6)."""
+    """Where clients have just connected, a service is down only 0.75 s after its last verdict (core/panic.c, rule 7)."""
     verdict = f"backend_verdict service={SERVICE[vip]} backend=\\S+ from=\\S+ to="
     connect(site, program, vip)
     since = time.time()

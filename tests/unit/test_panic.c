@@ -75,7 +75,7 @@ static void clients_prove_and_refute_a_panic(void **state)
 	v[1] = failed(10, REASON_connect_timeout, 1000);
 	v[1].tried_ms = NOW - 400; /* rule 5: not yet */
 	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
-	v[1].tried_ms = NOW - 500; /* rule 7 */
+	v[1].tried_ms = NOW - 500; /* rule 6 */
 	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
 	v[0].opened_ms = NOW - 100; /* rule 4 */
 	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);

@@ -29,7 +29,7 @@ struct blame_path { /* what is known about the path when a result arrives */
 	bool link_is_ours; /* our interface is down, without carrier, or came up just now */
 };
 
-/* Rules 4, 5, 13 and 14. */
+/* Rules 4 to 7. */
 enum reason blame_path(enum reason raw, const struct blame_path *path);
 
 struct blame_refusal {		      /* an SMTP refusal, by a server that takes new connections */
@@ -51,7 +51,7 @@ enum blame_act {
 	BLAME_WAITS, /* wait for clients' evidence */
 };
 
-/* Rules 6 to 12. */
+/* Rules 8 to 14. */
 enum blame_act blame_refusal(const struct blame_refusal *r);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Panic mode:
+ * Panic mode. docs/verdicts.md has the rules under the same numbers:
  *
  *   1. Called only when no server would take new connections.
  *   2. A server that failed at another stage than the connect (a greeting, a reply, TLS, silence after the connect)
@@ -13,10 +13,10 @@
  *   5. A server that was sent a SYN at least TRIED_MS ago, after the last probe that reached it, and has established no
  *      connection since is refuted: it does not take mail. After a proof this takes as long as the proof lasted, but at
  *      least PROVEN_MS and at most PROVEN_MAX_MS, because SYNs are easily forged or lost.
- *   6. Without proof, a refusal (RST) is a definite answer, and so is a host that answers but not on the VIP. But if
+ *   6. Without proof, if any server is refuted, the servers are at fault.
+ *   7. Without proof, a refusal (RST) is a definite answer, and so is a host that answers but not on the VIP. But if
  *      clients connected within CLIENTS_MS before it, they have REFUSED_MS to prove the opposite; meanwhile they get
  *      the server's own RST. With the delay of the next call and BGP's own the route is withdrawn within a second.
- *   7. Without proof, if any server is refuted, the servers are at fault.
  *   8. Otherwise no client is trying. The ring is kept until one does; nothing is refused that would not be refused
  *      anyway.
  *   9. Of the servers that are kept, those of the best tier form the ring.
@@ -130,9 +130,9 @@ enum panic_says panic_judge(const struct panic_view *views, unsigned n, uint32_t
 	memset(keep, 0, n * sizeof(*keep));
 	if (!panic_survey(views, n, window_ms, now_ms, &f)) /* rules 2, 3 */
 		return PANIC_NO;
-	if (!f.proof && f.refuted) /* rule 7 */
+	if (!f.proof && f.refuted) /* rule 6 */
 		return PANIC_NO;
-	if (!f.proof && f.refused) { /* rule 6 */
+	if (!f.proof && f.refused) { /* rule 7 */
 		if (!f.clients || now_ms - f.last_ms >= REFUSED_MS)
 			return PANIC_NO;
 		says = PANIC_HOLD;

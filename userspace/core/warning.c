@@ -6,8 +6,8 @@
  *   1. Two refusals are the same if their letters are; codes, addresses, ids and times in them may differ.
  *   2. The words of a refusal that a server's clients did not meet are remembered: later, when no client connects, the
  *      same words change nothing, until clients meet a refusal.
- *   3. Servers of a tier that were taken out for words which all servers of the tier then use (blame.c, rule 11), or
- *      which turn out to concern the probe (rule 12), come back, unless their own clients met the refusal.
+ *   3. Servers of a tier that were taken out for words which all servers of the tier then use (blame.c, rule 14), or
+ *      which turn out to concern the probe (rule 9), come back, unless their own clients met the refusal.
  *   4. A refusal of the probe alone shows that a server has passed the stages before it. If it is permanent (5xx), as
  *      those of an address or a sender are, it also shows that the server is no longer silent, or does no longer
  *      refuse temporarily, at this stage. A temporary one, such as a limit, may come from an overloaded server.
