@@ -21,6 +21,12 @@ bool model_has_way(const struct server *b)
 	       (b->conf.forward != FORWARD_IPIP || (nh->mtu && !addr_is_zero(&nh->source)));
 }
 
+bool model_takes_mail(const struct service *s, const struct server *b)
+{
+	return b->in_ring &&
+	       (health_effective(&b->health) == VERDICT_UP || s->tier.state == SERVICE_PANIC);
+}
+
 static bool may_take_mail(const struct server *b)
 {
 	return b->admin == ADMIN_READY && b->weight && model_has_way(b) &&

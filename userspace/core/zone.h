@@ -91,7 +91,7 @@ struct zone_view { /* what a decision is made with */
 	const struct service_conf *service;
 	const struct dns_conf *dns;
 	const struct zone_box *box;
-	const struct server_conf *takers; /* the servers that are up in the active tier */
+	const struct server_conf *takers; /* the servers that take mail: model_takes_mail() */
 	unsigned n_takers;
 	unsigned n_unknown; /* servers that have no verdict yet */
 	unsigned room;	    /* for servers: what other services leave of MXLB_MAX_SERVERS */
