@@ -516,6 +516,15 @@ def test_the_line_after_a_full_fifo_counts(pair):
         wait_until(box.is_active, 10, "lb-b follows the next line")
 
 
+def test_an_order_that_has_expired_is_no_longer_stored(pair):
+    """It would come back after a reboot with an earlier time of day."""
+    pair["lb"].ctl("role", "active", "--for", "2s")
+    file, = (pair.lab.run / "state-lb").glob("orders*")
+    assert '"role"' in file.read_text()
+    wait_until(lambda: pair["lb"].priority() == 10, 10, "the order has expired")
+    wait_until(lambda: '"role"' not in file.read_text(), 5, "it is no longer stored")
+
+
 def rewrite(box, change):
     file = box.dir / "mxlb.yaml"
     file.write_text(change(file.read_text()))

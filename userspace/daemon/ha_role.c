@@ -206,6 +206,7 @@ static void ha_role_decide(struct role_keeper *k)
 {
 	struct daemon *d = k->daemon;
 	enum role was = k->state.role;
+	enum role_order wanted = k->state.wanted;
 	char why[EVENT_TEXT_SIZE];
 
 	if (role_decide(&k->state, conf_of(k), causes(d), clock_now())) {
@@ -222,6 +223,8 @@ static void ha_role_decide(struct role_keeper *k)
 	ha_role_write_priority(k);
 	viproutes_update(d);
 	set_due(k);
+	if (k->state.wanted != wanted) /* it has expired */
+		orders_save(d);
 }
 
 void role_update(struct daemon *d)
