@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""mute_server.py PORT: accepts every connection and never sends anything, until it is killed."""
+"""mute_server.py PORT [GREETING]: accepts every connection and sends nothing, or the greeting, until it is killed."""
 import asyncio
 import resource
 import sys
@@ -8,6 +8,8 @@ import sys
 
 async def mute(reader, writer):
     try:
+        if sys.argv[2:] > [""]:
+            writer.write(sys.argv[2].encode() + b"\r\n")
         await reader.read()
     except OSError:
         pass

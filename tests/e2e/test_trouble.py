@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from evidence import Told
 from mishaps import greet_late
 from lab import HERE, OXFORD, SERVERS, VIP, Traffic, children, command, wait_until
 
@@ -172,10 +173,10 @@ def test_a_probe_child_that_is_killed_again_and_again_changes_no_verdict(lab, ba
     assert re.findall(r"the next in (\d+) ms", balancer.log()) == ["100", "200", "400"], balancer.log()
 
 
-def mute_servers(lab):
-    """500 addresses of oxford-a, where port 2525 of the VIP accepts connections and sends nothing; the configuration's
-    lines for them."""
-    addresses = [f"10.64.{i >> 8}.{i & 255}" for i in range(1, N_MUTE + 1)]
+def mute_servers(lab, n=N_MUTE, greeting=""):
+    """So many addresses of oxford-a, where port 2525 of the VIP accepts connections and sends this, or nothing; the
+    configuration's lines for them."""
+    addresses = [f"10.64.{i >> 8}.{i & 255}" for i in range(1, n + 1)]
     lab.undo.callback(lab.within, "lb", "ip", "address", "del", "10.64.3.254/22", "dev", "eth0")
     lab.within("lb", "ip", "address", "add", "10.64.3.254/22", "dev", "eth0")
     lab.undo.callback(lab.within, "oxford-a", "ip", "-batch", "-", input="".join(
@@ -183,12 +184,38 @@ def mute_servers(lab):
     lab.within("oxford-a", "ip", "-batch", "-", input="".join(f"address add {a}/32 dev eth0\n" for a in addresses))
     lab.undo.callback(lab.within, "oxford-a", "ip", "route", "del", "10.64.3.254")
     lab.within("oxford-a", "ip", "route", "add", "10.64.3.254", "dev", "eth0")
-    server = lab.popen("exec", "oxford-a", "/usr/bin/python3", "-B", str(HERE / "mute_server.py"), "2525",
+    server = lab.popen("exec", "oxford-a", "/usr/bin/python3", "-B", str(HERE / "mute_server.py"), "2525", greeting,
                        stdout=subprocess.PIPE)
     lab.undo.callback(server.wait)
     lab.undo.callback(server.kill)
     assert server.stdout.readline() == b"ready\n"
     return "".join(f"        mute-{i}: {{address: {a}}}\n" for i, a in enumerate(addresses))
+
+
+def test_many_servers_that_refuse_the_probe_alone_delay_no_other_verdict(lab, balancer, measured):
+    """More of them, with lower ids, than one pass over the flow table has room for."""
+    lines = mute_servers(lab, 100, "554 5.7.1 your address is not welcome")
+    balancer.configure(replace={"tls: encryption-only": "tls: none", "services:\n": f"""  picky: {{interval: 1s, fast-interval: 1s, tls: none}}
+services:
+  picky:
+    address: {VIP}
+    port: 2525
+    interface: eth0
+    probe: picky
+    tiers:
+      10:
+{lines}"""})
+    with Told(lab) as told:
+        balancer.start()
+        balancer.wait_all_up(("hybrid-mail",))
+        wait_until(lambda: {(b["warning"] or {}).get("reason") for t in balancer.service("picky")["tiers"] for b in t["servers"]} ==
+                   {"source_refused"}, 30, "all refuse the probe")
+        probes = balancer.info("Probes")
+        wait_until(lambda: balancer.info("Probes") > probes + 300, 30, "and again")
+        began = time.monotonic()
+        told.tell(["oxford-a"], {"all": {"greeting": "421 4.3.2 Service shutting down"}})
+        balancer.wait_for({"oxford-a": "draining", "oxford-b": "up"}, 15)
+        measured(f"draining after {time.monotonic() - began:.2f} s")
 
 
 def test_five_hundred_slow_servers_delay_no_probe(lab, balancer, measured):

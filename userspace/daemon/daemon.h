@@ -62,6 +62,9 @@ struct evidence { /* evidence.c */
 	ev_timer timer;
 	struct flow_places left; /* still to be scanned */
 	bool running, wanted;
+	uint32_t pass; /* over the table */
+	uint32_t
+		last_id; /* the last server of a pass that was full; the next one begins behind it */
 	struct evidence_slot *slots;
 	struct evidence_place *was,
 		*is; /* connections that had just ended at the last look, at this one */

@@ -28,6 +28,8 @@ struct refusal {
 	struct probe_result result;
 	uint64_t suspect_ms; /* since when the server is only suspected; 0: its probe was refused */
 	bool looked;	     /* the table was scanned since then */
+	uint32_t pass;	     /* the last one for this server */
+	bool again; /* the one before was for it, too: what has ended since then is known */
 	struct passive_volumes before; /* of connections that had ended at the first scan */
 	struct passive_volumes fresh;  /* of connections that ended between two scans */
 };
@@ -88,7 +90,7 @@ static void evidence_add(void *ctx, uint64_t place, uint32_t server_id, uint16_t
 
 	if (!e->slot_of[server_id] || !refused)
 		return;
-	if (idle_s <= FRESH_S && is_fresh(e, place, units) && refused->looked)
+	if (idle_s <= FRESH_S && is_fresh(e, place, units) && refused->looked && refused->again)
 		passive_add(&refused->fresh, units);
 	v = volumes_of(&e->slots[e->slot_of[server_id] - 1], idle_s);
 	if (v)
@@ -118,25 +120,35 @@ static void choose_places(struct daemon *d)
 	e->left = datapath_family_places(d->datapath, v4, v6);
 }
 
+static void take_slot_of(struct evidence *e, struct watch *w)
+{
+	struct evidence_slot *s = &e->slots[e->n_slots];
+	uint64_t since_ms = w->refused->suspect_ms ?: w->refused_ms;
+	uint64_t since_s = (clock_now().mono_ms - since_ms) / 1000 + 1;
+
+	memset(s, 0, sizeof(*s));
+	s->id = w->id;
+	s->since_s = since_s < UINT16_MAX ? (uint16_t)since_s : UINT16_MAX;
+	w->refused->again = w->refused->pass == e->pass - 1;
+	w->refused->pass = e->pass;
+	e->slot_of[w->id] = (uint8_t)++e->n_slots;
+}
+
 static void evidence_begin(struct daemon *d)
 {
 	struct evidence *e = &d->evidence;
-	uint64_t now_ms = clock_now().mono_ms, since_ms;
 
 	e->n_slots = 0;
+	e->pass++;
 	memset(e->slot_of, 0, sizeof(e->slot_of));
-	for (uint32_t id = 1; id < MXLB_MAX_SERVERS && e->n_slots < EVIDENCE_SLOTS; id++) {
-		struct watch *w = &d->watches[id];
-		struct evidence_slot *s = &e->slots[e->n_slots];
+	for (uint32_t i = 1; i < MXLB_MAX_SERVERS && e->n_slots < EVIDENCE_SLOTS; i++) {
+		uint32_t id = (e->last_id + i - 1) % (MXLB_MAX_SERVERS - 1) + 1;
 
-		if (!w->id || !w->refused)
-			continue;
-		memset(s, 0, sizeof(*s));
-		s->id = id;
-		since_ms = w->refused->suspect_ms ?: w->refused_ms;
-		s->since_s = (uint16_t)((now_ms - since_ms) / 1000 % 30000 + 1);
-		e->slot_of[id] = (uint8_t)++e->n_slots;
+		if (d->watches[id].id && d->watches[id].refused)
+			take_slot_of(e, &d->watches[id]);
 	}
+	if (e->n_slots == EVIDENCE_SLOTS) /* there may be more: they come next */
+		e->last_id = e->slots[e->n_slots - 1].id;
 	choose_places(d);
 	memcpy(e->was, e->is, e->n_is * sizeof(*e->was));
 	e->n_was = e->n_is;
@@ -245,7 +257,7 @@ static uint64_t evidence_judge(struct daemon *d, struct evidence_slot *s)
 static void evidence_end(struct daemon *d)
 {
 	struct evidence *e = &d->evidence;
-	uint64_t next_ms = 0;
+	uint64_t next_ms = e->n_slots == EVIDENCE_SLOTS ? AGAIN_MS : 0;
 
 	e->running = false;
 	for (unsigned i = 0; i < e->n_slots; i++) {
