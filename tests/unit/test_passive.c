@@ -186,6 +186,27 @@ static void clients_tell_by_how_much_they_send(void **state)
 	}
 }
 
+/* A message each 20 to 40 s while the probe is refused: a scanner's connections between two show nothing. */
+static void messages_are_missing_when_none_came_for_unusually_long(void **state)
+{
+	struct passive_takes t = {0};
+	uint64_t ms = 100000;
+
+	(void)state;
+	assert_true(passive_takes_missing(&t, ms)); /* none since the refusals began */
+	for (unsigned i = 0; i < 50; i++) {
+		passive_takes_note(&t, 80000, ms);
+		assert_false(passive_takes_missing(&t, ms));
+		ms += 20000 + i * 7919 % 20000;
+		assert_false(passive_takes_missing(&t, ms));
+	}
+	assert_true(passive_takes_missing(&t, ms + 81000));
+	for (unsigned i = 0; i < 100; i++) /* then one each second */
+		passive_takes_note(&t, 80000, ms += 1000);
+	assert_false(passive_takes_missing(&t, ms + 2900));
+	assert_true(passive_takes_missing(&t, ms + 3000));
+}
+
 static void clients_that_connect_and_say_nothing_are_counted_from_the_first(void **state)
 {
 	struct passive_silence s = {0};
@@ -437,6 +458,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clients_tell_by_how_much_they_send),
+		cmocka_unit_test(messages_are_missing_when_none_came_for_unusually_long),
 		cmocka_unit_test(clients_that_connect_and_say_nothing_are_counted_from_the_first),
 		cmocka_unit_test(a_server_that_greets_late_is_given_more_time),
 		cmocka_unit_test(

@@ -28,6 +28,9 @@
  *      three times the longest usual one plus RUN_MS, and not for longer than RUN_MAX_MS. A refused client has sent an
  *      acknowledgement at least. While clients send nothing (rule 4), they wait for a server that gets no CPU, and what
  *      they carry shows nothing. A run begins again after such a silence that was long enough for a hint.
+ *   9. While a refusal of the probe stands that clients have contradicted, scanners are not its clients' usual mixture:
+ *      a few short connections between two messages show nothing. So REFUSES also needs that messages are missing, for
+ *      TAKES_TIMES the longest usual time between two plus TAKES_MS.
  */
 #include "core/passive.h"
 
@@ -42,13 +45,16 @@
 #define PACE_KNOWN  5 /* rows, before one of them can be unusual */
 #define PACE_STEP \
 	16 /* what is usual follows by such a part, so that half of the rows are above it */
-#define RUN_MS	   200
-#define RUN_MAX_MS 10000
-#define RUN_FADE   64 /* the longest usual run is forgotten by such a part at each that ends */
-#define UNIT_BYTES 256
-#define CLIENTS	   3
-#define LAST_TIMES 3
-#define LATE_MS	   25 /* a loop turn later than that was starved */
+#define RUN_MS	    200
+#define RUN_MAX_MS  10000
+#define RUN_FADE    64 /* the longest usual run is forgotten by such a part at each that ends */
+#define UNIT_BYTES  256
+#define TAKES_TIMES 2
+#define TAKES_MS    1000 /* between two scans */
+#define TAKES_FADE  16	 /* the longest usual time is forgotten by such a part at each message */
+#define CLIENTS	    3
+#define LAST_TIMES  3
+#define LATE_MS	    25 /* a loop turn later than that was starved */
 
 void passive_add(struct passive_volumes *v, uint32_t units)
 {
@@ -133,6 +139,22 @@ enum passive_finding passive_judge(const struct passive_flows *f, bool early,
 	if (passive_all_refused(is, &f->usual, doubt))
 		return PASSIVE_REFUSES;
 	return is->n ? PASSIVE_UNCLEAR : PASSIVE_NONE;
+}
+
+/* Rule 9. */
+void passive_takes_note(struct passive_takes *t, uint64_t since_ms, uint64_t now_ms)
+{
+	uint64_t ms = now_ms - (t->last_ms ? t->last_ms : since_ms);
+
+	t->usual_ms -= t->usual_ms / TAKES_FADE;
+	if (ms > t->usual_ms)
+		t->usual_ms = ms;
+	t->last_ms = now_ms;
+}
+
+bool passive_takes_missing(const struct passive_takes *t, uint64_t now_ms)
+{
+	return !t->last_ms || now_ms - t->last_ms >= TAKES_TIMES * t->usual_ms + TAKES_MS;
 }
 
 /* Rule 4. */

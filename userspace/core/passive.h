@@ -51,6 +51,17 @@ bool passive_all_refused(const struct passive_volumes *is, const struct passive_
 			 enum passive_doubt doubt);
 bool passive_any_taken(const struct passive_volumes *is, const struct passive_volumes *usual);
 
+/* How often clients whose probe is refused deliver a message. Zero it when the refusals begin. */
+struct passive_takes {
+	uint64_t last_ms;  /* the last one; 0: none since the refusals began */
+	uint64_t usual_ms; /* the longest usual time between two */
+};
+
+/* A client has delivered one; since_ms: when the refusals began. */
+void passive_takes_note(struct passive_takes *t, uint64_t since_ms, uint64_t now_ms);
+/* Whether none has for unusually long, or since the refusals began. */
+bool passive_takes_missing(const struct passive_takes *t, uint64_t now_ms);
+
 /* Detects that clients open connections and then send nothing. */
 struct passive_silence {
 	uint64_t opened, spoken; /* the counters as last seen */

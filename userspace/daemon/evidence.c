@@ -32,6 +32,7 @@ struct refusal {
 	bool again; /* the one before was for it, too: what has ended since then is known */
 	struct passive_volumes before; /* of connections that had ended at the first scan */
 	struct passive_volumes fresh;  /* of connections that ended between two scans */
+	struct passive_takes takes;
 };
 
 /* An entry with another volume is another connection; an equal one is counted once. */
@@ -191,12 +192,22 @@ static void carry_out(struct watch *w, struct probe_result *r, enum blame_act ac
 }
 
 /* Connections that ended between two scans count at once, without the doubtful second; so does a run of them. */
+static bool is_refused_now(const struct watch *w, const struct passive_volumes *usual,
+			   enum passive_doubt doubt)
+{
+	return passive_all_refused(&w->refused->fresh, usual, doubt) ||
+	       (doubt != PASSIVE_STANDING &&
+		passive_run_refused(&w->pace, &w->silence, usual, doubt, w->daemon->quiet.ms));
+}
+
 static enum passive_finding evidence_find(const struct watch *w, struct passive_flows *f,
 					  bool waited)
 {
 	struct refusal *refused = w->refused;
 	struct passive_volumes *fresh = &refused->fresh;
 	enum passive_doubt doubt = PASSIVE_STANDING;
+	enum passive_finding found;
+	uint64_t now_ms = clock_now().mono_ms;
 
 	if (!waited)
 		doubt = refusal_names_server(refused->result.text) ? PASSIVE_EXPECTED
@@ -210,13 +221,16 @@ static enum passive_finding evidence_find(const struct watch *w, struct passive_
 	refused->looked = true;
 	if (!passive_is_known(&f->usual))
 		f->usual = refused->before;
-	if (passive_all_refused(fresh, &f->usual, doubt) ||
-	    (!waited &&
-	     passive_run_refused(&w->pace, &w->silence, &f->usual, doubt, w->daemon->quiet.ms)))
-		return PASSIVE_REFUSES;
+	found = is_refused_now(w, &f->usual, doubt)
+			? PASSIVE_REFUSES
+			: passive_judge(f, refused->result.stage < STAGE_MAIL_FROM, doubt);
+	if (passive_any_taken(fresh, &f->usual))
+		passive_takes_note(&refused->takes, w->refused_ms, now_ms);
 	if (passive_any_taken(fresh, &f->usual) || fresh->n > FRESH_MAX)
 		memset(fresh, 0, sizeof(*fresh));
-	return passive_judge(f, refused->result.stage < STAGE_MAIL_FROM, doubt);
+	if (waited && found == PASSIVE_REFUSES && !passive_takes_missing(&refused->takes, now_ms))
+		return PASSIVE_UNCLEAR;
+	return found;
 }
 
 /* Returns when to scan again, in ms; 0: not for this server. */
