@@ -174,6 +174,9 @@ static void an_unanswered_syn_from_before_a_good_probe_refutes_nothing(void **st
 	assert_int_equal(m->services[0].tier.state, SERVICE_PANIC);
 	model_clients(m, 1, false, true, 23000); /* a client of now does */
 	ticks(m, 24000);
+	assert_int_equal(m->services[0].tier.state, SERVICE_PANIC);
+	model_clients(m, 1, false, true, 24000); /* when it sends its SYN again */
+	ticks(m, 24500);
 	assert_int_equal(m->services[0].tier.state, SERVICE_DOWN);
 	model_free(m);
 	free_config(c);
@@ -254,6 +257,7 @@ static void a_restart_keeps_what_panic_mode_kept(void **state)
 	ticks(m, 20000);
 	assert_string_equal(ring(m), "oxford-b");
 	model_clients(m, 2, false, true, 20000);
+	model_clients(m, 2, false, true, 21000);
 	ticks(m, 23000);
 	assert_string_equal(ring(m), "reset");
 	model_free(m);

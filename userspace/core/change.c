@@ -32,7 +32,10 @@ void model_clients(struct model *m, uint32_t server_id, bool opened, bool tried,
 	if (opened) {
 		b->opened_ms = now_ms;
 		b->tried_ms = 0;
-	} else if (tried && !b->tried_ms) {
+		b->tried_again = false;
+	} else if (tried && b->tried_ms) {
+		b->tried_again = true;
+	} else if (tried) {
 		b->tried_ms = now_ms;
 	}
 }

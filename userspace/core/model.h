@@ -93,7 +93,8 @@ struct server {
 	 * and since a probe reached it; 0: never
 	 */
 	uint64_t began_ms, failed_ms, reached_ms, opened_ms, tried_ms;
-	bool was_up; /* by a probe of this mxlbd, or adopted */
+	bool tried_again; /* another SYN was sent after .tried_ms */
+	bool was_up;	  /* by a probe of this mxlbd, or adopted */
 	struct nexthop nexthop;
 	bool gone; /* unreachable, and its next hop has failed a second time: its flows are lost */
 	bool in_ring;

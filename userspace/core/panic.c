@@ -10,9 +10,10 @@
  *      were never up since mxlbd started or since they left maint, are dead.
  *   4. Proof: a client's connection to one of them was established after its probes began to fail to reach it. Then
  *      this box is at fault, and those that are not refuted (rule 5) are kept, whatever their reasons.
- *   5. A server that was sent a SYN at least TRIED_MS ago, after the last probe that reached it, and has established no
- *      connection since is refuted: it does not take mail. After a proof this takes as long as the proof lasted, but at
- *      least PROVEN_MS and at most PROVEN_MAX_MS, because SYNs are easily forged or lost.
+ *   5. A server that was sent a SYN at least TRIED_MS ago, and another one later, both after the last probe that
+ *      reached it, and has established no connection since, is refuted: it does not take mail. A single one may be a
+ *      scanner's, or lost; clients send theirs again. After a proof this takes as long as the proof lasted, but at
+ *      least PROVEN_MS and at most PROVEN_MAX_MS, because SYNs are easily forged.
  *   6. Without proof, if any server is refuted, the servers are at fault.
  *   7. Without proof, a refusal (RST) is a definite answer, and so is a host that answers but not on the VIP. But if
  *      clients connected within CLIENTS_MS before it, they have REFUSED_MS to prove the opposite; meanwhile they get
@@ -59,7 +60,7 @@ static bool is_refuted(const struct panic_view *v, uint64_t now_ms)
 		ms = PROVEN_MS;
 	if (ms > PROVEN_MAX_MS)
 		ms = PROVEN_MAX_MS;
-	return v->tried_ms && now_ms - v->tried_ms >= ms;
+	return v->tried_ms && v->tried_again && now_ms - v->tried_ms >= ms;
 }
 
 struct found {
