@@ -162,7 +162,7 @@ $(B)/mxlbctl: $(call obj,$(SRC_mxlbctl))
 # Unit tests: tests/unit/test_X.c, each with the real .c files it tests, under the sanitizers.
 core = $(1:%=userspace/core/%.c)
 UNIT = addr diff conf confforeign confkeys conffile confcert confwrite wire_frame allow copies endpoints core health tier tally override maglev reach model plan ids reload reply dialog probe certname certpolicy certpath diagnosis control listen status stat cmd_admin cmd_flows ctl forgery schedule connlog hook
-UNIT += http metrics blame passive panic kept texts
+UNIT += http metrics blame passive panic kept play texts
 unit_srcs_addr   = $(SRC_util)
 unit_srcs_conf   = $(SRC_util) $(call core,config certname dns domain tlsa) $(SRC_conf) tests/unit/conf_bench.c
 unit_srcs_conffile = $(unit_srcs_conf)
@@ -217,6 +217,7 @@ unit_srcs_passive = $(unit_srcs_blame)
 unit_srcs_blame  = $(call core,blame refusal passive panic verdict)
 unit_srcs_texts  = $(unit_srcs_model)
 unit_srcs_kept   = $(unit_srcs_model)
+unit_srcs_play   = $(unit_srcs_model) userspace/core/schedule.c
 unit_srcs_reach  = $(call core,reach)
 unit_srcs_certname = userspace/util/utf8.c $(patsubst %,userspace/probe/%.c,certfacts certpolicy certpath) $(call core,certname domain tlsa)
 unit_srcs_certpolicy = tests/unit/cert_maker.c $(unit_srcs_certname) userspace/probe/wallclock.c $(call core,verdict)
