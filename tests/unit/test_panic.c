@@ -131,6 +131,44 @@ static void what_refutes_a_proof_lasts_as_long_as_the_proof(void **state)
 	}
 }
 
+/* This box is well again: the first good probe is no verdict yet, but no reason to refuse mail either. */
+static void a_probe_that_reaches_a_server_ends_no_panic(void **state)
+{
+	struct panic_view v[2];
+	unsigned kept;
+
+	(void)state;
+	v[0] = failed(10, REASON_refused, 9000);
+	v[1] = failed(20, REASON_refused, 9000);
+	v[0].opened_ms = NOW - 20;
+	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
+	v[0].began_ms = 0;
+	v[0].reached_ms = NOW - 10;
+	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
+	assert_int_equal(kept, 1);
+	v[0].began_ms = NOW - 5; /* not yet: it is refused again */
+	assert_int_equal(judge(v, 2, &kept), PANIC_HOLD);
+	v[0].began_ms = NOW - 700;
+	v[0].opened_ms = NOW - 701;
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
+}
+
+static void a_server_that_was_taken_out_is_a_proof_for_the_others(void **state)
+{
+	struct panic_view v[2];
+	unsigned kept;
+
+	(void)state;
+	v[0] = failed(10, REASON_refused, 9000);
+	v[1] = failed(20, REASON_refused, 9000);
+	v[0].opened_ms = NOW - 20;
+	v[0].offered = false;
+	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
+	assert_int_equal(kept, 2);
+	v[0].failed_ms = NOW - 60000; /* rule 3 */
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
+}
+
 /* Every combination of three servers in every order, against invariants. */
 static const enum reason panic_reasons[] = {REASON_connect_timeout, REASON_refused,
 					    REASON_greeting_silent};
@@ -198,6 +236,8 @@ int main(void)
 		cmocka_unit_test(clients_prove_and_refute_a_panic),
 		cmocka_unit_test(a_refusal_is_definite_unless_clients_prove_otherwise_soon),
 		cmocka_unit_test(what_refutes_a_proof_lasts_as_long_as_the_proof),
+		cmocka_unit_test(a_probe_that_reaches_a_server_ends_no_panic),
+		cmocka_unit_test(a_server_that_was_taken_out_is_a_proof_for_the_others),
 		cmocka_unit_test(panic_is_the_same_in_all_orders_and_never_against_an_answer),
 	};
 

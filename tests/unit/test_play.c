@@ -3,7 +3,7 @@
  * Plays the model at random: servers die, refuse, refuse the probe alone and return; this box fails to reach any of
  * them; operators and restarts interfere; scanners send SYNs. Whatever happened before,
  *
- *   1. while this box is at fault, and all servers take mail, some server stays in the ring;
+ *   1. while this box is at fault, and afterwards, if all servers take mail, some server stays in the ring;
  *   2. servers that are all dead leave the ring, even if this box is at fault, too;
  *   3. a dead server leaves the ring if another one is up;
  *   4. a server that takes mail is up, unless this box is at fault.
@@ -27,12 +27,12 @@ struct actor {
 	uint64_t since_ms, due_ms, ends_ms; /* .ends_ms 0: no probe is running */
 	enum reason result;
 	bool hinted;
-	bool fit; /* up and untouched since the fault began */
+	bool fit; /* it was up when a fault began, and nobody has touched it since */
 };
 
 struct play {
 	unsigned long seed;
-	uint64_t random, ms, change_ms, fault_ms, order_ms;
+	uint64_t random, ms, change_ms, hit_ms, fault_ms, order_ms; /* .hit_ms: a fault began */
 	enum fault fault;
 	unsigned n;
 	struct config *config;
@@ -133,11 +133,12 @@ static void order(struct play *p)
 
 static void set_fault(struct play *p, enum fault fault)
 {
-	for (unsigned i = 0; i < p->n; i++) {
+	for (unsigned i = 0; fault && i < p->n; i++) {
 		const struct server *b = of(p, i);
 
-		p->actors[i].fit = b->in_ring && health_effective(&b->health) == VERDICT_UP;
+		p->actors[i].fit |= b->in_ring && health_effective(&b->health) == VERDICT_UP;
 	}
+	p->hit_ms = fault ? p->ms : p->hit_ms;
 	p->fault = fault;
 	p->fault_ms = p->ms;
 }
@@ -145,6 +146,7 @@ static void set_fault(struct play *p, enum fault fault)
 static void set_truth(struct play *p, unsigned i, enum truth truth)
 {
 	p->actors[i].truth = truth;
+	p->actors[i].fit = false;
 	p->actors[i].since_ms = p->ms;
 }
 
@@ -281,7 +283,7 @@ static void check(struct play *p)
 		any_in_ring |= of(p, i)->in_ring;
 		changed_ms = a->since_ms > changed_ms ? a->since_ms : changed_ms;
 	}
-	if (p->fault && all_take && any_fit && changed_ms + SETTLED_MS < p->fault_ms)
+	if (all_take && any_fit && changed_ms + SETTLED_MS < p->hit_ms)
 		must_hold(p, any_in_ring, "a fault of this box leaves the ring");
 	since_ms = changed_ms > since_ms ? changed_ms : since_ms;
 	if (none_takes && is_past(p, since_ms, DEAD_MS))

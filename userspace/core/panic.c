@@ -8,16 +8,19 @@
  *      after the probes of the others began to fail. A server that has not been probed yet is no evidence.
  *   3. Only servers that failed within window_ms before the last failure are considered. Those that failed earlier, or
  *      were never up since mxlbd started or since they left maint, are dead.
- *   4. Proof: a client's connection to one of them was established after its probes began to fail to reach it. Then
- *      this box is at fault, and those that are not refuted (rule 5) are kept, whatever their reasons.
+ *   4. Proof: a client's connection to one of them was established after its probes began to fail to reach it, or the
+ *      last probe has reached it, which does not make it up yet. Then this box is at fault, or was, and those that are
+ *      not refuted (rule 5) are kept, whatever their reasons. A server that an operator took out since is not kept, but
+ *      proves it, too.
  *   5. A server that was sent a SYN at least TRIED_MS ago, and another one later, both after the last probe that
  *      reached it, and has established no connection since, is refuted: it does not take mail. A single one may be a
  *      scanner's, or lost; clients send theirs again. After a proof this takes as long as the proof lasted, but at
  *      least PROVEN_MS and at most PROVEN_MAX_MS, because SYNs are easily forged.
  *   6. Without proof, if any server is refuted, the servers are at fault.
  *   7. Without proof, a refusal (RST) is a definite answer, and so is a host that answers but not on the VIP. But if
- *      clients connected within CLIENTS_MS before it, they have REFUSED_MS to prove the opposite; meanwhile they get
- *      the server's own RST. With the delay of the next call and BGP's own the route is withdrawn within a second.
+ *      clients connected within CLIENTS_MS before it, they have REFUSED_MS to prove the opposite, and again after a
+ *      probe that reached one; meanwhile they get the server's own RST. With the delay of the next call and BGP's own
+ *      the route is withdrawn within a second.
  *   8. Otherwise no client is trying. The ring is kept until one does; nothing is refused that would not be refused
  *      anyway.
  *   9. Of the servers that are kept, those of the best tier form the ring.
@@ -34,31 +37,33 @@
 
 static bool is_not_reached(const struct panic_view *v)
 {
-	return v->offered && v->failed_ms && reason_is_connect(v->reason);
+	return v->failed_ms && reason_is_connect(v->reason);
 }
 
 /* Rule 3. */
 static bool counts(const struct panic_view *v, uint64_t last_ms, uint32_t window_ms)
 {
-	return is_not_reached(v) && last_ms - v->failed_ms <= window_ms;
+	return is_not_reached(v) && v->failed_ms + window_ms >= last_ms;
 }
 
-/* Rule 4. */
-static bool is_proven(const struct panic_view *v)
+/* Rule 4: for how long; 0: there is no proof. */
+static uint64_t proven_ms(const struct panic_view *v)
 {
-	return v->began_ms && v->opened_ms > v->began_ms;
+	if (!v->began_ms) /* the last probe reached it */
+		return v->reached_ms ? PROVEN_MS : 0;
+	return v->opened_ms > v->began_ms ? v->opened_ms - v->began_ms : 0;
 }
 
 /* Rule 5. */
 static bool is_refuted(const struct panic_view *v, uint64_t now_ms)
 {
-	uint64_t ms = TRIED_MS;
+	uint64_t ms = proven_ms(v);
 
-	if (is_proven(v))
-		ms = v->opened_ms - v->began_ms;
-	if (is_proven(v) && ms < PROVEN_MS)
+	if (!ms)
+		ms = TRIED_MS;
+	else if (ms < PROVEN_MS)
 		ms = PROVEN_MS;
-	if (ms > PROVEN_MAX_MS)
+	else if (ms > PROVEN_MAX_MS)
 		ms = PROVEN_MAX_MS;
 	return v->tried_ms && v->tried_again && now_ms - v->tried_ms >= ms;
 }
@@ -66,6 +71,7 @@ static bool is_refuted(const struct panic_view *v, uint64_t now_ms)
 struct found {
 	uint64_t last_ms;  /* when the last one failed */
 	uint64_t first_ms; /* when the probes of the first one began to fail */
+	uint64_t began_ms; /* the same of the last one */
 	unsigned n;
 	bool proof, refuted, refused, clients;
 };
@@ -86,17 +92,22 @@ static bool panic_survey(const struct panic_view *views, unsigned n, uint32_t wi
 {
 	memset(f, 0, sizeof(*f));
 	for (unsigned i = 0; i < n; i++)
-		if (is_not_reached(&views[i]) && views[i].failed_ms > f->last_ms)
+		if (views[i].offered && is_not_reached(&views[i]) &&
+		    views[i].failed_ms > f->last_ms)
 			f->last_ms = views[i].failed_ms;
 	for (unsigned i = 0; i < n; i++) {
 		const struct panic_view *v = &views[i];
 
 		if (!counts(v, f->last_ms, window_ms))
 			continue;
+		f->proof |= proven_ms(v) && !is_refuted(v, now_ms);
+		if (!v->offered)
+			continue;
 		f->n++;
 		if (v->began_ms && (!f->first_ms || v->began_ms < f->first_ms))
 			f->first_ms = v->began_ms;
-		f->proof |= is_proven(v) && !is_refuted(v, now_ms);
+		if (v->began_ms > f->began_ms)
+			f->began_ms = v->began_ms;
 		f->refuted |= is_refuted(v, now_ms);
 		f->refused |= v->reason == REASON_refused || v->reason == REASON_vip_missing ||
 			      v->reason == REASON_not_on_link || v->reason == REASON_tunnel_silent;
@@ -114,7 +125,7 @@ static void keep_best(const struct panic_view *views, unsigned n, const struct f
 	for (unsigned i = 0; i < n; i++) {
 		const struct panic_view *v = &views[i];
 
-		keep[i] = counts(v, f->last_ms, window_ms) && !is_refuted(v, now_ms);
+		keep[i] = v->offered && counts(v, f->last_ms, window_ms) && !is_refuted(v, now_ms);
 		if (keep[i] && (!best || v->preference < best->preference))
 			best = v;
 	}
@@ -134,7 +145,9 @@ enum panic_says panic_judge(const struct panic_view *views, unsigned n, uint32_t
 	if (!f.proof && f.refuted) /* rule 6 */
 		return PANIC_NO;
 	if (!f.proof && f.refused) { /* rule 7 */
-		if (!f.clients || now_ms - f.last_ms >= REFUSED_MS)
+		uint64_t since_ms = f.began_ms > f.last_ms ? f.began_ms : f.last_ms;
+
+		if (!f.clients || now_ms - since_ms >= REFUSED_MS)
 			return PANIC_NO;
 		says = PANIC_HOLD;
 	}
