@@ -228,6 +228,32 @@ while time.monotonic() < end:
 """
 
 
+# Twenty connections that hear the greeting and leave.
+SCANNER = """
+import socket, sys
+for _ in range(20):
+    with socket.create_connection((sys.argv[1], 25), 5) as s: s.recv(99)
+"""
+
+
+def test_a_scanner_takes_out_no_server_that_refuses_the_probe_alone(balancer, told, lab):
+    """Where mail is rare, so that nobody delivers any while it scans."""
+    start(balancer, told)
+    with Mail(lab) as mail:
+        mail.wait_taken_by(OXFORD)
+        wait_until(lambda: len(mail.deliveries()) > 200, 30, "what is usual is known")
+    seq = last_seq(balancer)
+    with Mail(lab, every_s=1.5) as mail:
+        told.tell(OXFORD, {"probe": {"greeting": "554 5.7.1 your address is not welcome"}})
+        wait_until(lambda: set(warned(balancer, OXFORD).values()) == {"source_refused"}, 12, "warnings")
+        for done in range(4, 20, 4):
+            wait_until(lambda: len({d.server for d in mail.deliveries()}) == 2 and len(mail.deliveries()) > done, 40, "mail")
+            command(*lab.nsenter("client"), "/usr/bin/python3", "-c", SCANNER, VIP, timeout=60)
+            assert not moved(balancer, seq)
+    told.tell(SERVERS, {})
+    assert not moved(balancer, seq)
+
+
 def test_a_server_that_always_greets_after_six_seconds_stays_up(balancer, told, lab):
     """This is the default of postscreen_greet_wait, and clients wait for it."""
     start(balancer, told, {"timeout: 10s": "timeout: 20s"}, {"wait": 6})
@@ -265,6 +291,28 @@ def test_the_boxs_own_firewall_refuses_no_mail(balancer, told, lab, measured, ru
         assert re.search(r"<3>event=service_state service=hybrid-mail .*to=panic|event=service_state .*to=panic", balancer.log())
         text = lab("ctl", "check", status=2)
         assert "CRITICAL" in text and "panic mode" in text
+        lab.within("lb", "nft", "delete", "table", "inet", "slip")
+        wait_until(lambda: balancer.service()["state"] == "up", 20, "all is well again")
+
+
+def test_a_restart_in_panic_mode_refuses_no_mail(balancer, told, lab, measured):
+    if not shutil.which("nft"):
+        pytest.skip("no nft: run scripts/install-deps test")
+    start(balancer, told)
+    lab.undo.callback(lab.within, "lb", "nft", "delete", "table", "inet", "slip", status=None)
+    with Mail(lab, every_s=0.1) as mail:
+        mail.wait_taken_by(OXFORD)
+        kept_through(balancer, mail, lambda: lab.within(
+            "lb", "nft", "-f", "-", input="table inet slip { chain output { type filter hook output priority 0; "
+                                          "tcp dport 25 reject with tcp reset; }; }\n"), 3)
+        since = time.monotonic()
+        balancer.stop()
+        balancer.start()
+        wait_until(lambda: len(mail.deliveries(since)) > 50, 60, "connections")
+        assert balancer.service()["state"] == "panic"
+        failed = [d for d in mail.deliveries(since) if d.error]
+        measured(f"{len(failed)} of {len(mail.deliveries(since))} failed")
+        assert not failed, failed[:3]
         lab.within("lb", "nft", "delete", "table", "inet", "slip")
         wait_until(lambda: balancer.service()["state"] == "up", 20, "all is well again")
 
