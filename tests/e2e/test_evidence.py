@@ -228,6 +228,27 @@ while time.monotonic() < end:
 """
 
 
+def test_a_refusal_after_unanswered_connects_is_not_probed_without_pause(balancer, told, lab, measured):
+    """The refusal waits two seconds for evidence from clients, and the series of failures before it is open."""
+    if not shutil.which("nft"):
+        pytest.skip("no nft: run scripts/install-deps test")
+    start(balancer, told, {"fall: 2": "fall: 3"})
+    lab.undo.callback(lab.within, "oxford-a", "nft", "delete", "table", "inet", "slip", status=None)
+    with Mail(lab) as mail:
+        mail.wait_taken_by(OXFORD)
+        lab.within("oxford-a", "nft", "-f", "-", input="table inet slip { chain input { type filter hook input priority 0; "
+                                                       "ip saddr 203.0.113.5 tcp dport 25 drop; }; }\n")
+        told.tell(["oxford-a"], {"probe": {"greeting": "421 hm"}})
+        wait_until(lambda: balancer.backend("oxford-a")["last_probe"]["stage"] == "connect", 10, "a connect that is not answered")
+        lab.within("oxford-a", "nft", "delete", "table", "inet", "slip")
+        probes, since = balancer.info("Probes"), time.monotonic()
+        wait_until(lambda: warned(balancer, ["oxford-a"]) == {"oxford-a": "probe_refused"}, 12, lambda: f"a warning\n{balancer.log()}")
+        each_s = (balancer.info("Probes") - probes) / (time.monotonic() - since)
+        measured(f"{each_s:.0f} probes a second of six servers")
+        assert each_s < 60
+    told.tell(SERVERS, {})
+
+
 # Twenty connections that hear the greeting and leave.
 SCANNER = """
 import socket, sys
