@@ -155,7 +155,8 @@ class Boxes:
                 for path in pin.iterdir():
                     path.unlink()
                 pin.rmdir()
-            (self[host].dir / "mxlb.yaml").unlink(missing_ok=True)
+            for file in ("mxlb.yaml", "ha/priority.role"):
+                (self[host].dir / file).unlink(missing_ok=True)
             for file in (self.lab.run / f"state-{host}").glob("orders*"):
                 file.unlink()
         self.lab.mend()

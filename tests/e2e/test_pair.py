@@ -497,6 +497,17 @@ def test_an_order_makes_the_other_box_active_and_its_end_moves_nothing(pair):
     assert pair.active() == ["lb-b"]
 
 
+def test_a_box_without_a_peer_stays_active_over_a_detach(pair):
+    """keepalived stays MASTER, because there is no other box, and reports no change to the mxlbd that starts."""
+    pair["lb-b"].end()
+    box = pair["lb"]
+    box.ctl("detach")
+    assert box.mxlbd.wait(10) == 0
+    box.start()
+    wait_until(box.is_ready, 20, "every server is up")
+    assert box.ha()["role"] == "active" and box.ha()["source"] == "lease"
+
+
 def test_the_line_after_a_full_fifo_counts(pair):
     """What waited in a full FIFO is discarded, because its end may be missing. What keepalived writes next is not."""
     box = pair["lb-b"]

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "conf/digest.h"
 #include "daemon/daemon.h"
+#include "daemon/ha_files.h"
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -93,25 +94,6 @@ uint64_t role_leases_expired(const struct daemon *d)
 
 /* --- the priority file --- */
 
-static int replace(const char *path, int number)
-{
-	char next[CONFIG_PATH_SIZE + 8], text[16];
-	int fd, err = 0, len = snprintf(text, sizeof(text), "%d\n", number);
-
-	snprintf(next, sizeof(next), "%s.new", path);
-	fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, (size_t)len) != len || fchmod(fd, 0644))
-		err = errno ? -errno : -EIO;
-	close(fd);
-	if (!err && rename(next, path))
-		err = -errno;
-	if (err)
-		unlink(next);
-	return err;
-}
-
 static void ha_role_write_priority(struct role_keeper *k)
 {
 	const struct ha_conf *conf = conf_of(k);
@@ -119,7 +101,7 @@ static void ha_role_write_priority(struct role_keeper *k)
 
 	if (!follows(k) || (k->has_written && k->written == k->state.priority))
 		return;
-	err = replace(conf->priority_file, k->state.priority);
+	err = ha_files_write_priority(conf, k->state.priority);
 	k->has_written = !err;
 	k->written = k->state.priority;
 	if (err && err != k->written_err)
@@ -214,6 +196,7 @@ static void ha_role_decide(struct role_keeper *k)
 		ha_role_note(k, EVENT_ROLE, role_name(was), role_name(k->state.role),
 			     k->state.source == ROLE_FROM_OPERATOR ? k->state.order.who : "", why);
 		ha_role_write_word(k);
+		ha_files_keep_role(conf_of(k), k->state.role);
 		if (k->state.role == ROLE_ACTIVE) {
 			model_restart_holds(d->model, clock_now());
 			daemon_changed(d);
@@ -521,6 +504,21 @@ static void init_watchers(struct role_keeper *k)
 	k->tick.data = k->due.data = k->refresh.data = k->poll.data = k->readable.data = k;
 }
 
+/*
+ * Before keepalived's first line. Without pins (mxlbd was detached) a keepalived that runs may have nothing to report:
+ * its state is the one that was reported before.
+ */
+static void resume_role(struct role_keeper *k)
+{
+	bool runs = follows(k) && k->fd >= 0 && !k->ended_ms;
+
+	if (!datapath_was_there(k->daemon->datapath) && runs && k->state.vrrp == VRRP_OTHER)
+		k->state.role = ha_files_kept_role(conf_of(k));
+	if (conf_of(k)->given)
+		ha_files_keep_role(conf_of(k), k->state.role);
+	ha_role_write_word(k);
+}
+
 int role_start(struct daemon *d)
 {
 	struct role_keeper *k = calloc(1, sizeof(*k));
@@ -538,6 +536,7 @@ int role_start(struct daemon *d)
 	ha_role_write_word(k);
 	viproutes_start(d);
 	start_timers(k);
+	resume_role(k);
 	return 0;
 }
 
