@@ -560,7 +560,7 @@ def test_one_box_becomes_two_without_an_interruption(site, measured):
             second.start()  # 3
             wait_until(second.is_ready, 20, "every server is up")
             assert first.ha()["digest"] == second.ha()["digest"]
-            for box, role in ((first, "active"), (second, "standby")):  # 5
+            for box, role in ((first, "active"), (second, "standby")):  # 6, 7
                 rewrite(box, lambda text, role=role: text.replace(f"role: {role}", "role: keepalived"))
                 box.start_keepalived()
                 wait_until(lambda box=box: f"Entering {'MASTER' if box is first else 'BACKUP'} STATE" in box.keepalived_log.read_text(),
@@ -568,7 +568,7 @@ def test_one_box_becomes_two_without_an_interruption(site, measured):
                 box.ctl("reload")
                 wait_until(lambda box=box: box.ha()["source"] == "keepalived", 10, "mxlbd hears keepalived")
                 assert site.active() == ["lb"]
-            first.ctl("role", "standby", "--for", "5m")  # 6
+            first.ctl("role", "standby", "--for", "5m")  # 8
             wait_until(lambda: site.active() == ["lb-b"], 5, "lb-b is active")
         assert failures(traffic) == []
         assert first.log().count("event=role from=active to=standby") == 1
