@@ -84,7 +84,7 @@ DATAPATH += rejected_map.c pinned_view.c
 CONTROL += cmd_role.c cmd_notify.c cmd_rejected.c cmd_zone.c
 HAPROXY  = stat_row.c stat_words.c show_stat.c show_info.c typed.c
 WEB      = http.c documents.c page.c history.c metrics.c metrics_service.c metrics_server.c metrics_ha.c metrics_zone.c exposition.c
-DAEMON  += ha_role.c ha_files.c ha_routes.c rejected_log.c pinned_answers.c zones.c zones_draft.c zones_plan.c zones_tlsa.c zone_box.c
+DAEMON  += ha_role.c ha_files.c preview.c ha_routes.c rejected_log.c pinned_answers.c zones.c zones_draft.c zones_plan.c zones_tlsa.c zone_box.c
 ZONE     = message.c resolver_child.c resolver.c lookup.c zone_store.c
 
 SRC_util     = $(UTIL:%=userspace/util/%)

@@ -15,7 +15,7 @@ static const char *plan_of(struct model *m, const struct config *next)
 	char before[256];
 
 	snprintf(before, sizeof(before), "%s", ring(m));
-	assert_int_equal(compare_config(m, next, at(9000), &out), 0);
+	assert_int_equal(compare_config(m, next, NULL, 0, at(9000), &out), 0);
 	snprintf(text, sizeof(text), "%s", out.data ?: "");
 	buf_free(&out);
 	assert_string_equal(ring(m), before);
@@ -33,6 +33,35 @@ static void an_unchanged_configuration_moves_no_connection(void **state)
 	model_free(m);
 	free_config(c);
 	free_config(next);
+}
+
+/* As a reload does: with the overrides of servers that come back, and before new ones are up. */
+static void a_plan_has_the_tier_and_the_overrides_that_a_reload_would_have(void **state)
+{
+	struct model_adopted left = adopted("oxford-c", 14, 9, VERDICT_UP, REASON_ok);
+	const struct server_conf more[] = {server("oxford-a", 11, 10), server("oxford-b", 12, 10),
+					   server("oxford-c", 14, 10), server("nuneaton", 13, 20)};
+	struct config *c = oxford(), *next = make_config(more, 4), *manual = oxford();
+	struct model *m = running(c);
+	struct buf out = {0};
+
+	(void)state;
+	left.admin = left.admin_after = ADMIN_MAINT;
+	assert_int_equal(compare_config(m, next, &left, 1, at(9000), &out), 0);
+	assert_non_null(strstr(out.data, " 0.0 % of new connections"));
+	buf_free(&out);
+
+	/* the only server of the active tier becomes one of a better tier, and another takes its place */
+	manual->services[0].failback = FAILBACK_MANUAL;
+	manual->services[0].servers[0] = server("nuneaton", 13, 10);
+	manual->services[0].servers[1] = server("oxford-a", 11, 10);
+	manual->services[0].servers[2] = server("oxford-d", 15, 20);
+	m->services[0].tier.active = 20;
+	assert_non_null(strstr(plan_of(m, manual), "tier 10 would be active, now 20"));
+	model_free(m);
+	free_config(c);
+	free_config(next);
+	free_config(manual);
 }
 
 static void each_setting_and_server_that_differs_is_a_line(void **state)
@@ -112,6 +141,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_unchanged_configuration_moves_no_connection),
+		cmocka_unit_test(a_plan_has_the_tier_and_the_overrides_that_a_reload_would_have),
 		cmocka_unit_test(each_setting_and_server_that_differs_is_a_line),
 		cmocka_unit_test(services_come_and_go_and_tiers_change),
 		cmocka_unit_test(a_removed_server_moves_its_own_share_and_hardly_more),

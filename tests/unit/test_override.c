@@ -49,7 +49,7 @@ static void a_plan_tells_of_the_weight_that_is_in_force(void **state)
 
 	(void)state;
 	model_weight(m, 1, 3, "alice", at(2000));
-	assert_int_equal(compare_config(m, c, at(2000), &out), 0);
+	assert_int_equal(compare_config(m, c, NULL, 0, at(2000), &out), 0);
 	assert_non_null(strstr(out.data, "server hybrid-mail/oxford-a: weight 1, now 3\n"));
 	assert_non_null(strstr(out.data, "service hybrid-mail: 2"));
 	assert_non_null(strstr(out.data, "% of new connections "));

@@ -437,17 +437,20 @@ static void take_to_be_up(struct server *b, struct now now)
 	b->nexthop.source = b->conf.address; /* any */
 }
 
-int model_preview(const struct model *m, const struct config *config, struct now now,
+int model_preview(const struct model *m, const struct config *config,
+		  const struct model_adopted *adopted, unsigned n_adopted, struct now now,
 		  struct model **out)
 {
-	struct source src = {.old = m};
+	struct source src = {.old = m, .adopted = adopted, .n_adopted = n_adopted};
 	int err = build(config, &src, now, out);
 
+	if (!err)
+		decide_all(*out, "preview", now); /* new servers are not up yet */
 	for (unsigned i = 0; !err && i < (*out)->n_services; i++) {
 		struct service *s = &(*out)->services[i];
 
 		for (unsigned j = 0; j < s->n_servers; j++)
-			if (!m->by_id[s->servers[j].id].server)
+			if (!old_server(old_service(&src, &s->conf), &s->servers[j].conf))
 				take_to_be_up(&s->servers[j], now);
 	}
 	if (!err)

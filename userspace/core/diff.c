@@ -203,11 +203,12 @@ static int compare_models(const struct model *m, const struct model *next, struc
 	return err;
 }
 
-int compare_config(const struct model *m, const struct config *config, struct now now,
+int compare_config(const struct model *m, const struct config *config,
+		   const struct model_adopted *adopted, unsigned n_adopted, struct now now,
 		   struct buf *out)
 {
 	struct model *next;
-	int err = model_preview(m, config, now, &next);
+	int err = model_preview(m, config, adopted, n_adopted, now, &next);
 
 	if (err)
 		return err;

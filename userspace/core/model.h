@@ -175,8 +175,9 @@ int model_create(const struct config *config, const struct model_adopted *adopte
  */
 int model_reload(struct model *m, const struct config *config, const struct model_adopted *adopted,
 		 unsigned n_adopted, const char *who, struct now now);
-/* The result of model_reload() if every new server were up: a separate model, without events. */
-int model_preview(const struct model *m, const struct config *config, struct now now,
+/* The result of model_reload() once every new server is up: a separate model, without events. */
+int model_preview(const struct model *m, const struct config *config,
+		  const struct model_adopted *adopted, unsigned n_adopted, struct now now,
 		  struct model **out);
 void model_free(struct model *m);
 

@@ -227,6 +227,8 @@ void on_cost(void *ctx, uint32_t server_id, bool expensive, uint32_t cpu_ms);
 int daemon_reload(struct daemon *d, const char *who, struct buf *errors);
 /* Brings another configuration into force, whose zones are filled in here. 0: it is the daemon's; or -errno. */
 int daemon_replace_config(struct daemon *d, const char *who, struct config *config);
+/* Appends the lines of compare_config() about this configuration. 0 or -errno. */
+int daemon_compare(struct daemon *d, const struct config *next, struct buf *out);
 /* What this text would change as a configuration. 0 and the lines, or -errno and the errors. */
 int daemon_plan(struct daemon *d, const char *name, const struct buf *text, struct buf *out);
 /* Whether this system can run the configuration: 0, or -errno and a logged line with the remedy. */

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "conf/conf.h"
-#include "core/diff.h"
 #include "daemon/daemon.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -237,7 +236,7 @@ int daemon_plan(struct daemon *d, const char *name, const struct buf *text, stru
 	table_refresh(d);
 	if (!err) {
 		compare_others(d->config, config, out);
-		err = compare_config(d->model, config, clock_now(), out);
+		err = daemon_compare(d, config, out);
 		zones_plan(d, zones, config, out);
 	}
 	zones_drop(zones);

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include "core/diff.h"
 #include "core/zone_finding.h"
 #include "daemon/zones_parts.h"
 #include "util/log.h"
@@ -532,7 +531,7 @@ void zones_held(struct daemon *d, const char *service, struct buf *out)
 		next->from_zone = true;
 		zone_servers(set, &next->services[i], box, zones_room_for(next, i), map);
 		if (!zones_set_servers(&next->services[i], map->servers, map->n))
-			compare_config(d->model, next, clock_now(), out);
+			daemon_compare(d, next, out);
 	}
 out:
 	config_free(next);
