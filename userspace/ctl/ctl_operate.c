@@ -5,7 +5,7 @@
  *
  *   1. No flow counts as the last before SETTLE_MS have passed: a client that was connecting when the state changed
  *      has no entry yet, and its SYN may have to be retransmitted (after 1 s, RFC 6298). A connection whose client has
- *      sent nothing for a minute carries no mail and may be forged: it is reported but not waited for.
+ *      never sent data carries no mail and may be forged: mxlbd counts it for a minute, then it is reported instead.
  *   2. If another operator sets another state meanwhile, the wait ends, because the flows may never end.
  */
 #include "ctl/ctl_operate.h"
@@ -91,7 +91,7 @@ static void ctl_operate_report(const struct ctl *ctl, const struct flows_seen *s
 		printf("%s: %s%s, %lld flows; %s: %s\n", s->name, s->admin, s->until, s->flows,
 		       s->service, s->state);
 		if (!s->flows && s->empty)
-			printf("%s: did not wait for %lld connections whose client has sent no data for a minute\n",
+			printf("%s: did not wait for %lld connections whose client has never sent data\n",
 			       s->name, s->empty);
 		return;
 	}
