@@ -487,7 +487,7 @@ install: all
 	install -m 644 userspace/man/*.8 $(MAN_TO)/man8
 	install -D -m 644 userspace/etc/mxlb.schema.json $(DESTDIR)$(PREFIX)/share/mxlb/mxlb.schema.json
 	install -D -t $(DESTDIR)$(PREFIX)/share/doc/mxlb/examples/ha -m 644 scripts/ha/*
-	install -m 644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/mxlb
+	install -m 644 README.md CHANGELOG.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/mxlb
 	sed 's,$$schema=,&$(PREFIX)/share/mxlb/,' userspace/etc/mxlb.yaml >$(DESTDIR)$(PREFIX)/share/doc/mxlb/examples/mxlb.yaml
 
 deb:
