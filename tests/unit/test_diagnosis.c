@@ -409,6 +409,9 @@ static const struct {
 	 "the zone",
 	 "see what it would change: mxlbctl zone hybrid-mail; if that is intended: mxlbctl "
 	 "zone hybrid-mail accept"},
+	{ZONE_HELD, DNS_OK, "no exchanger has an address; set addresses below servers",
+	 FINDING_WARNING, "zone_held", "no exchanger has an address",
+	 "set addresses below servers, then mxlbctl zone hybrid-mail read"},
 };
 
 static void the_zones_states_have_their_cause_and_next_step(void **state)

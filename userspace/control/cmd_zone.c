@@ -207,7 +207,10 @@ void zone_set(struct request *r)
 			      r->args[0], strerror(-err), *process_remedy(err) ? "; " : "",
 			      process_remedy(err));
 	else if (err)
-		command_error(r, "Nothing is held back of the zone of service %s.\n", r->args[0]);
+		command_error(r,
+			      "Nothing that gives a server is held back of the zone of service %s; "
+			      "see mxlbctl zone.\n",
+			      r->args[0]);
 	else if (!read)
 		tell_accepted(r);
 }

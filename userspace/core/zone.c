@@ -168,7 +168,9 @@ static const char *objection(const struct zone *z, const struct zone_view *v,
 	unsigned left = 0;
 
 	if (!next->n && v->service->n_servers) {
-		snprintf(why, ZONE_WHY_SIZE, "no exchanger has an address that can be used");
+		snprintf(why, ZONE_WHY_SIZE,
+			 "no exchanger has an address that can be used; correct the zone, or set "
+			 "addresses below servers");
 		return why;
 	}
 	for (unsigned i = 0; i < z->in_force.n; i++)
@@ -432,7 +434,10 @@ unsigned zone_accept(struct zone *z, const struct zone_view *v, struct zone_map 
 	if (next && was && zone_held(z, next)) {
 		*was = *map;
 		servers_of(next, v, map);
-		act = zone_apply(z, v, next, was, map, false);
+		if (map->n || !v->service->n_servers)
+			act = zone_apply(z, v, next, was, map, false);
+		else /* it would be without servers at the next start */
+			*map = *was;
 	}
 	free(next);
 	free(was);

@@ -116,7 +116,7 @@ unsigned zone_answered(struct zone *z, const struct zone_answer *a, const struct
 		       struct zone_map *map);
 /* .again_ms is there. */
 unsigned zone_consider(struct zone *z, const struct zone_view *v, struct zone_map *map);
-/* Applies what is held back. 0: nothing is. */
+/* Applies what is held back. 0: nothing is, or it gives no server. */
 unsigned zone_accept(struct zone *z, const struct zone_view *v, struct zone_map *map);
 /* The set as it would be after zone_accept(). False: nothing is held back. */
 bool zone_held(const struct zone *z, struct zone_set *out);

@@ -67,7 +67,7 @@ static void put_step(enum dns_result r, const char *why, const char *service,
 char *zone_next_step(const struct zone *z, const char *service, char out[FINDING_NEXT_SIZE])
 {
 	out[0] = '\0';
-	if (z->state == ZONE_HELD)
+	if (z->state == ZONE_HELD && !own_remedy(z->why))
 		snprintf(out, FINDING_NEXT_SIZE,
 			 "see what it would change: mxlbctl zone %s; if that is intended: mxlbctl "
 			 "zone %s accept",

@@ -33,7 +33,7 @@ void zones_stop(struct daemon *d);
 void zones_probed(struct daemon *d, const char *probe);
 void zones_addresses_changed(struct daemon *d);		  /* of this box */
 const struct zone_report *zones_report(struct daemon *d); /* NULL: nothing comes from DNS */
-/* 0, -ENOENT: the service has nothing from DNS; zones_accept() -EAGAIN: nothing is held back; or -errno. */
+/* 0, -ENOENT: the service has nothing from DNS; zones_accept() -EAGAIN: zone_accept() gave 0; or -errno. */
 int zones_read(struct daemon *d, const char *service);
 int zones_accept(struct daemon *d, const char *service, const char *who);
 /* What zones_accept() would change, line by line. */
