@@ -176,7 +176,9 @@ static void an_unanswered_syn_from_before_a_good_probe_refutes_nothing(void **st
 	ticks(m, 24000);
 	assert_int_equal(m->services[0].tier.state, SERVICE_PANIC);
 	model_clients(m, 1, false, true, 24000); /* when it sends its SYN again */
-	ticks(m, 24500);
+	ticks(m, 24400);			 /* half a second for an answer */
+	assert_int_equal(m->services[0].tier.state, SERVICE_PANIC);
+	ticks(m, 24800);
 	assert_int_equal(m->services[0].tier.state, SERVICE_DOWN);
 	model_free(m);
 	free_config(c);

@@ -21,7 +21,7 @@ static struct panic_view failed(uint16_t preference, enum reason reason, uint64_
 				   .began_ms = NOW - ago_ms - 1000,
 				   .failed_ms = NOW - ago_ms,
 				   .reached_ms = NOW - ago_ms,
-				   .tried_again = true};
+				   .again_ms = 1};
 }
 
 static enum panic_says judge(const struct panic_view *v, unsigned n, unsigned *kept)
@@ -77,9 +77,11 @@ static void clients_prove_and_refute_a_panic(void **state)
 	v[1].tried_ms = NOW - 400; /* rule 5: not yet */
 	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
 	v[1].tried_ms = NOW - 500; /* rule 6 */
-	v[1].tried_again = false;
+	v[1].again_ms = 0;
 	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP); /* it may be a scanner's */
-	v[1].tried_again = true;
+	v[1].again_ms = NOW - 490; /* of a connection that is about to be established */
+	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
+	v[1].again_ms = NOW - 500;
 	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
 	v[0].opened_ms = NOW - 100; /* rule 4 */
 	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
@@ -169,6 +171,38 @@ static void a_server_that_was_taken_out_is_a_proof_for_the_others(void **state)
 	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
 }
 
+/* One server hangs, as for days, and this box drops the probes to the others, whose clients connect. */
+static void a_server_that_is_ill_does_not_refute_what_clients_prove(void **state)
+{
+	struct panic_view v[2];
+	unsigned kept;
+
+	(void)state;
+	v[0] = failed(10, REASON_connect_timeout, 2000);
+	v[1] = failed(10, REASON_greeting_silent, 1000);
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO); /* rule 2 */
+	v[0].opened_ms = NOW - 100;			/* rule 4 */
+	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
+	assert_int_equal(kept, 1);
+}
+
+/* The only proof is by a server that gets no connections, and the one that gets them is refuted. */
+static void panic_without_a_server_is_none(void **state)
+{
+	struct panic_view v[2];
+	unsigned kept;
+
+	(void)state;
+	v[0] = failed(10, REASON_connect_timeout, 2000);
+	v[1] = failed(10, REASON_connect_timeout, 2000);
+	v[0].opened_ms = NOW - 1000;
+	v[0].offered = false;
+	assert_int_equal(judge(v, 2, &kept), PANIC_KEEP);
+	v[1].tried_ms = NOW - 600;
+	assert_int_equal(judge(v, 2, &kept), PANIC_NO);
+	assert_int_equal(kept, 0);
+}
+
 /* Every combination of three servers in every order, against invariants. */
 static const enum reason panic_reasons[] = {REASON_connect_timeout, REASON_refused,
 					    REASON_greeting_silent};
@@ -196,12 +230,12 @@ static void check_panic(const struct panic_view *v)
 
 	for (unsigned i = 0; i < 3; i++) {
 		reached |= v[i].reason == REASON_greeting_silent;
-		proof |= v[i].opened_ms != 0;
+		proof |= v[i].opened_ms && reason_is_connect(v[i].reason);
 		if (kept & 1u << i)
 			assert_int_equal(v[i].tried_ms, 0);
 	}
 	assert_int_equal(kept == 0, says == PANIC_NO);
-	if (reached)
+	if (reached && !proof)
 		assert_int_equal(says, PANIC_NO);
 	if (says == PANIC_HOLD)
 		assert_false(proof);
@@ -238,6 +272,8 @@ int main(void)
 		cmocka_unit_test(what_refutes_a_proof_lasts_as_long_as_the_proof),
 		cmocka_unit_test(a_probe_that_reaches_a_server_ends_no_panic),
 		cmocka_unit_test(a_server_that_was_taken_out_is_a_proof_for_the_others),
+		cmocka_unit_test(a_server_that_is_ill_does_not_refute_what_clients_prove),
+		cmocka_unit_test(panic_without_a_server_is_none),
 		cmocka_unit_test(panic_is_the_same_in_all_orders_and_never_against_an_answer),
 	};
 

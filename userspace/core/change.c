@@ -31,10 +31,9 @@ void model_clients(struct model *m, uint32_t server_id, bool opened, bool tried,
 		return;
 	if (opened) {
 		b->opened_ms = now_ms;
-		b->tried_ms = 0;
-		b->tried_again = false;
+		b->tried_ms = b->again_ms = 0;
 	} else if (tried && b->tried_ms) {
-		b->tried_again = true;
+		b->again_ms = b->again_ms ?: now_ms;
 	} else if (tried) {
 		b->tried_ms = now_ms;
 	}

@@ -81,8 +81,7 @@ void decide_note_result(struct server *b, enum reason r, uint64_t now_ms)
 	if (reason_is_connect(r)) {
 		b->began_ms = b->began_ms ?: now_ms;
 	} else if (reason_verdict(r) != VERDICT_UNKNOWN || reason_is_client(r)) {
-		b->began_ms = b->tried_ms = 0;
-		b->tried_again = false;
+		b->began_ms = b->tried_ms = b->again_ms = 0;
 		b->reached_ms = now_ms;
 	}
 	if (up)
@@ -94,8 +93,8 @@ void decide_note_result(struct server *b, enum reason r, uint64_t now_ms)
 
 void decide_forget_results(struct server *b)
 {
-	b->began_ms = b->failed_ms = b->reached_ms = b->tried_ms = 0;
-	b->was_up = b->tried_again = false;
+	b->began_ms = b->failed_ms = b->reached_ms = b->tried_ms = b->again_ms = 0;
+	b->was_up = false;
 }
 
 static struct panic_view panic_view_of(const struct server *b, const struct tier_view *v)
@@ -109,7 +108,7 @@ static struct panic_view panic_view_of(const struct server *b, const struct tier
 		.reached_ms = b->reached_ms,
 		.opened_ms = b->opened_ms,
 		.tried_ms = b->tried_ms,
-		.tried_again = b->tried_again,
+		.again_ms = b->again_ms,
 	};
 }
 

@@ -89,12 +89,11 @@ struct server {
 	} reason_told;
 	/*
 	 * for panic.c, monotonic: the first of the consecutive probes that did not reach it; when it stopped being up;
-	 * when a probe last reached it; when a client's connection was last established, and the first SYN since then
-	 * and since a probe reached it; 0: never
+	 * when a probe last reached it; when a client's connection was last established, and the first two SYNs since
+	 * then and since a probe reached it; 0: never
 	 */
-	uint64_t began_ms, failed_ms, reached_ms, opened_ms, tried_ms;
-	bool tried_again; /* another SYN was sent after .tried_ms */
-	bool was_up;	  /* by a probe of this mxlbd, or adopted */
+	uint64_t began_ms, failed_ms, reached_ms, opened_ms, tried_ms, again_ms;
+	bool was_up; /* by a probe of this mxlbd, or adopted */
 	struct nexthop nexthop;
 	bool gone; /* unreachable, and its next hop has failed a second time: its flows are lost */
 	bool in_ring;

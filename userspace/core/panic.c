@@ -4,18 +4,19 @@
  *
  *   1. Called only when no server would take new connections.
  *   2. A server that failed at another stage than the connect (a greeting, a reply, TLS, silence after the connect)
- *      was reached, so this box can reach servers and the servers are at fault. No panic. But only if it was reached
- *      after the probes of the others began to fail. A server that has not been probed yet is no evidence.
+ *      was reached, so this box can reach servers and the servers are at fault. No panic, unless there is proof (rule
+ *      4). But only if it was reached after the probes of the others began to fail. A server that has not been probed
+ *      yet is no evidence.
  *   3. Only servers that failed within window_ms before the last failure are considered. Those that failed earlier, or
  *      were never up since mxlbd started or since they left maint, are dead.
  *   4. Proof: a client's connection to one of them was established after its probes began to fail to reach it, or the
  *      last probe has reached it, which does not make it up yet. Then this box is at fault, or was, and those that are
  *      not refuted (rule 5) are kept, whatever their reasons. A server that an operator took out since is not kept, but
  *      proves it, too.
- *   5. A server that was sent a SYN at least TRIED_MS ago, and another one later, both after the last probe that
+ *   5. A server that was sent two SYNs at different times, both at least TRIED_MS ago and after the last probe that
  *      reached it, and has established no connection since, is refuted: it does not take mail. A single one may be a
- *      scanner's, or lost; clients send theirs again. After a proof this takes as long as the proof lasted, but at
- *      least PROVEN_MS and at most PROVEN_MAX_MS, because SYNs are easily forged.
+ *      scanner's, or lost; clients send theirs again. After a proof the first one must be older: as old as the proof
+ *      lasted, but at least PROVEN_MS and at most PROVEN_MAX_MS, because SYNs are easily forged.
  *   6. Without proof, if any server is refuted, the servers are at fault.
  *   7. Without proof, a refusal (RST) is a definite answer, and so is a host that answers but not on the VIP. But if
  *      clients connected within CLIENTS_MS before it, they have REFUSED_MS to prove the opposite, and again after a
@@ -23,7 +24,7 @@
  *      the route is withdrawn within a second.
  *   8. Otherwise no client is trying. The ring is kept until one does; nothing is refused that would not be refused
  *      anyway.
- *   9. Of the servers that are kept, those of the best tier form the ring.
+ *   9. Of the servers that are kept, those of the best tier form the ring. If none is kept, there is no panic.
  */
 #include <string.h>
 #include "core/panic.h"
@@ -65,7 +66,8 @@ static bool is_refuted(const struct panic_view *v, uint64_t now_ms)
 		ms = PROVEN_MS;
 	else if (ms > PROVEN_MAX_MS)
 		ms = PROVEN_MAX_MS;
-	return v->tried_ms && v->tried_again && now_ms - v->tried_ms >= ms;
+	return v->tried_ms && v->again_ms && now_ms - v->tried_ms >= ms &&
+	       now_ms - v->again_ms >= TRIED_MS;
 }
 
 struct found {
@@ -86,8 +88,7 @@ static bool is_reached(const struct panic_view *views, unsigned n, uint64_t sinc
 	return false;
 }
 
-/* False: rule 2 or 3. */
-static bool panic_survey(const struct panic_view *views, unsigned n, uint32_t window_ms,
+static void panic_survey(const struct panic_view *views, unsigned n, uint32_t window_ms,
 			 uint64_t now_ms, struct found *f)
 {
 	memset(f, 0, sizeof(*f));
@@ -113,11 +114,10 @@ static bool panic_survey(const struct panic_view *views, unsigned n, uint32_t wi
 			      v->reason == REASON_not_on_link || v->reason == REASON_tunnel_silent;
 		f->clients |= v->opened_ms && now_ms - v->opened_ms < CLIENTS_MS;
 	}
-	return f->n && !is_reached(views, n, f->first_ms);
 }
 
-/* Rules 4 and 9. */
-static void keep_best(const struct panic_view *views, unsigned n, const struct found *f,
+/* Rules 4 and 9. False: none. */
+static bool keep_best(const struct panic_view *views, unsigned n, const struct found *f,
 		      uint32_t window_ms, uint64_t now_ms, bool *keep)
 {
 	const struct panic_view *best = NULL;
@@ -131,6 +131,7 @@ static void keep_best(const struct panic_view *views, unsigned n, const struct f
 	}
 	for (unsigned i = 0; i < n; i++)
 		keep[i] = keep[i] && views[i].preference == best->preference;
+	return best;
 }
 
 enum panic_says panic_judge(const struct panic_view *views, unsigned n, uint32_t window_ms,
@@ -140,9 +141,10 @@ enum panic_says panic_judge(const struct panic_view *views, unsigned n, uint32_t
 	struct found f;
 
 	memset(keep, 0, n * sizeof(*keep));
-	if (!panic_survey(views, n, window_ms, now_ms, &f)) /* rules 2, 3 */
+	panic_survey(views, n, window_ms, now_ms, &f);
+	if (!f.n) /* rule 3 */
 		return PANIC_NO;
-	if (!f.proof && f.refuted) /* rule 6 */
+	if (!f.proof && (f.refuted || is_reached(views, n, f.first_ms))) /* rules 2, 6 */
 		return PANIC_NO;
 	if (!f.proof && f.refused) { /* rule 7 */
 		uint64_t since_ms = f.began_ms > f.last_ms ? f.began_ms : f.last_ms;
@@ -151,6 +153,5 @@ enum panic_says panic_judge(const struct panic_view *views, unsigned n, uint32_t
 			return PANIC_NO;
 		says = PANIC_HOLD;
 	}
-	keep_best(views, n, &f, window_ms, now_ms, keep); /* rules 4, 8 */
-	return says;
+	return keep_best(views, n, &f, window_ms, now_ms, keep) ? says : PANIC_NO; /* rules 4, 8 */
 }

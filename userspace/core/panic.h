@@ -19,7 +19,7 @@ struct panic_view {   /* one server */
 	uint64_t opened_ms;  /* when a client's connection to it was last established; 0: never */
 	uint64_t
 		tried_ms; /* the first SYN sent to it since then and since a probe reached it; 0: none */
-	bool tried_again; /* another one was sent later */
+	uint64_t again_ms; /* the first one at a later time than that; 0: none */
 };
 
 enum panic_says {
