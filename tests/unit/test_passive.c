@@ -207,6 +207,19 @@ static void messages_are_missing_when_none_came_for_unusually_long(void **state)
 	assert_true(passive_takes_missing(&t, ms + 3000));
 }
 
+/* While the server is only suspected: a time since 0 would be that since the boot. */
+static void messages_from_before_the_refusals_are_not_noted(void **state)
+{
+	struct passive_takes t = {0};
+
+	(void)state;
+	passive_takes_note(&t, 0, 2592000000);
+	assert_true(passive_takes_missing(&t, 2592000001));
+	passive_takes_note(&t, 2592000000, 2592003000);
+	assert_false(passive_takes_missing(&t, 2592009000));
+	assert_true(passive_takes_missing(&t, 2592010000));
+}
+
 static void clients_that_connect_and_say_nothing_are_counted_from_the_first(void **state)
 {
 	struct passive_silence s = {0};
@@ -459,6 +472,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clients_tell_by_how_much_they_send),
 		cmocka_unit_test(messages_are_missing_when_none_came_for_unusually_long),
+		cmocka_unit_test(messages_from_before_the_refusals_are_not_noted),
 		cmocka_unit_test(clients_that_connect_and_say_nothing_are_counted_from_the_first),
 		cmocka_unit_test(a_server_that_greets_late_is_given_more_time),
 		cmocka_unit_test(

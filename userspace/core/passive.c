@@ -146,6 +146,8 @@ void passive_takes_note(struct passive_takes *t, uint64_t since_ms, uint64_t now
 {
 	uint64_t ms = now_ms - (t->last_ms ? t->last_ms : since_ms);
 
+	if (!since_ms)
+		return;
 	t->usual_ms -= t->usual_ms / TAKES_FADE;
 	if (ms > t->usual_ms)
 		t->usual_ms = ms;

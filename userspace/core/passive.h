@@ -57,7 +57,7 @@ struct passive_takes {
 	uint64_t usual_ms; /* the longest usual time between two */
 };
 
-/* A client has delivered one; since_ms: when the refusals began. */
+/* A client has delivered one; since_ms: when the refusals began; 0: not yet, so it is not noted. */
 void passive_takes_note(struct passive_takes *t, uint64_t since_ms, uint64_t now_ms);
 /* Whether none has for unusually long, or since the refusals began. */
 bool passive_takes_missing(const struct passive_takes *t, uint64_t now_ms);

@@ -27,6 +27,7 @@
 struct refusal {
 	struct probe_result result;
 	uint64_t suspect_ms; /* since when the server is only suspected; 0: its probe was refused */
+	uint64_t held_ms;    /* since when it is held; 0: only suspected */
 	bool looked;	     /* the table was scanned since then */
 	uint32_t pass;	     /* the last one for this server */
 	bool again; /* the one before was for it, too: what has ended since then is known */
@@ -225,7 +226,7 @@ static enum passive_finding evidence_find(const struct watch *w, struct passive_
 			? PASSIVE_REFUSES
 			: passive_judge(f, refused->result.stage < STAGE_MAIL_FROM, doubt);
 	if (passive_any_taken(fresh, &f->usual))
-		passive_takes_note(&refused->takes, w->refused_ms, now_ms);
+		passive_takes_note(&refused->takes, refused->held_ms, now_ms);
 	if (passive_any_taken(fresh, &f->usual) || fresh->n > FRESH_MAX)
 		memset(fresh, 0, sizeof(*fresh));
 	if (waited && found == PASSIVE_REFUSES && !passive_takes_missing(&refused->takes, now_ms))
@@ -330,6 +331,8 @@ bool evidence_take(struct daemon *d, struct watch *w, const struct server *b,
 		return false;
 	if (!w->refused_ms)
 		w->refused_ms = clock_now().mono_ms;
+	if (!w->refused->held_ms)
+		w->refused->held_ms = clock_now().mono_ms;
 	w->refused->suspect_ms = 0;
 	w->refused->result = *r;
 	w->judged = false;
