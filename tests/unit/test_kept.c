@@ -125,19 +125,45 @@ static void servers_that_this_box_cannot_probe_or_keeps_in_panic_take_mail(void 
 	const struct service *s = m->services;
 
 	(void)state;
-	assert_true(model_takes_mail(s, &s->servers[0]));
-	assert_false(model_takes_mail(s, &s->servers[2])); /* the next tier */
+	assert_true(model_takes_mail(&s->servers[0]));
+	assert_false(model_takes_mail(&s->servers[2])); /* the next tier */
 	for (uint32_t id = 1; id <= 3; id++)
 		result(m, id, REASON_local_error, 2000);
-	assert_true(model_takes_mail(s, &s->servers[0]));
-	assert_false(model_takes_mail(s, &s->servers[2]));
+	assert_true(model_takes_mail(&s->servers[0]));
+	assert_false(model_takes_mail(&s->servers[2]));
 	cut(m, 1, 3, 100000);
 	assert_int_equal(s->tier.state, SERVICE_PANIC);
-	assert_true(model_takes_mail(s, &s->servers[0]));
+	assert_true(model_takes_mail(&s->servers[0]));
 	for (unsigned i = 0; i < 3 * FALL; i++) /* they answer, so it is not this box */
 		refuse(m, 1 + i % 3, REASON_greeting_5xx, 200000 + i);
 	assert_int_equal(s->tier.state, SERVICE_DOWN);
-	assert_false(model_takes_mail(s, &s->servers[0]));
+	assert_false(model_takes_mail(&s->servers[0]));
+	model_free(m);
+	free_config(c);
+}
+
+/* The state differs while panic mode is not decided, and while packets bypass the program of this box. */
+static void servers_that_are_kept_take_mail_whatever_the_services_state_is(void **state)
+{
+	struct config *c = oxford();
+	struct model *m = running(c);
+	const struct service *s = m->services;
+
+	(void)state;
+	for (uint32_t id = 1; id <= 3; id++) {
+		model_clients(m, id, true, false, 99000);
+		result(m, id, REASON_refused, 100000);
+	}
+	assert_int_equal(s->tier.state, SERVICE_UP);
+	assert_true(model_takes_mail(&s->servers[0]));
+	assert_false(model_takes_mail(&s->servers[2])); /* the next tier */
+	model_clients(m, 1, true, false, 100200);
+	ticks(m, 101000);
+	assert_int_equal(s->tier.state, SERVICE_PANIC);
+	model_blind(m, 0, true, "eth0", at(102000));
+	assert_int_equal(s->tier.state, SERVICE_BLIND);
+	assert_true(model_takes_mail(&s->servers[0]));
+	assert_false(model_takes_mail(&s->servers[2]));
 	model_free(m);
 	free_config(c);
 }
@@ -274,6 +300,7 @@ int main(void)
 		cmocka_unit_test(
 			a_permanent_refusal_of_the_probe_shows_that_a_temporary_failure_is_over),
 		cmocka_unit_test(servers_that_this_box_cannot_probe_or_keeps_in_panic_take_mail),
+		cmocka_unit_test(servers_that_are_kept_take_mail_whatever_the_services_state_is),
 		cmocka_unit_test(connections_from_before_a_recovery_are_no_proof),
 		cmocka_unit_test(an_unanswered_syn_from_before_a_good_probe_refutes_nothing),
 		cmocka_unit_test(a_server_that_leaves_maint_and_does_not_answer_is_dead),

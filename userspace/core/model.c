@@ -21,10 +21,15 @@ bool model_has_way(const struct server *b)
 	       (b->conf.forward != FORWARD_IPIP || (nh->mtu && !addr_is_zero(&nh->source)));
 }
 
-bool model_takes_mail(const struct service *s, const struct server *b)
+bool model_is_kept(const struct server *b)
 {
-	return b->in_ring &&
-	       (health_effective(&b->health) == VERDICT_UP || s->tier.state == SERVICE_PANIC);
+	return b->in_ring && health_effective(&b->health) == VERDICT_DOWN &&
+	       !reason_is_certificate(b->health.before_reason);
+}
+
+bool model_takes_mail(const struct server *b)
+{
+	return b->in_ring && (health_effective(&b->health) == VERDICT_UP || model_is_kept(b));
 }
 
 static bool may_take_mail(const struct server *b)

@@ -187,8 +187,10 @@ bool model_has_way(const struct server *b);
 /* Whether another server of its service is up, reachable, ready and has a weight. */
 bool model_has_other(struct model *m, uint32_t id);
 
+/* By panic mode, or until it is decided, whatever the service's state. A server with a bad certificate needs neither. */
+bool model_is_kept(const struct server *b);
 /* Whether mail goes to it and is accepted, as far as is known: also while this box cannot probe it, or is at fault. */
-bool model_takes_mail(const struct service *s, const struct server *b);
+bool model_takes_mail(const struct server *b);
 
 /* Events. Each function returns true if the plan may have changed. */
 bool model_probe_result(struct model *m, uint32_t server_id, const struct probe_result *r,

@@ -170,7 +170,7 @@ static unsigned find_takers(const struct daemon *d, const char *name,
 	unsigned n = 0;
 
 	for (unsigned i = 0; s && i < s->n_servers && n < ZONE_MAX_SERVERS; i++)
-		if (model_takes_mail(s, &s->servers[i]))
+		if (model_takes_mail(&s->servers[i]))
 			takers[n++] = s->servers[i].conf;
 	return n;
 }

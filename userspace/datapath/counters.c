@@ -98,13 +98,6 @@ static __u32 seconds(int64_t wall_ms)
 	return wall_ms > 0 ? (__u32)((wall_ms + 999) / 1000) : 0;
 }
 
-/* By panic mode, or until it is decided. A server with a bad certificate needs neither. */
-static bool record_is_kept(const struct server *b)
-{
-	return b->in_ring && health_effective(&b->health) == VERDICT_DOWN &&
-	       !reason_is_certificate(b->health.before_reason);
-}
-
 static void remember_orders(struct mxlb_record *r, const struct service *s, const struct server *b)
 {
 	r->admin_since = seconds(b->order.since_wall_ms);
@@ -119,7 +112,7 @@ static void remember_orders(struct mxlb_record *r, const struct service *s, cons
 		   (s->tier.has_active ? MXLB_RECORD_ACTIVE : 0) |
 		   (b->admin_after == ADMIN_DRAIN ? MXLB_RECORD_DRAIN : 0) |
 		   (b->admin_after == ADMIN_MAINT ? MXLB_RECORD_MAINT : 0) |
-		   (record_is_kept(b) ? MXLB_RECORD_KEPT : 0);
+		   (model_is_kept(b) ? MXLB_RECORD_KEPT : 0);
 }
 
 void datapath_remember(struct datapath *dp, const struct service *s, const struct server *b)
