@@ -62,6 +62,7 @@ struct evidence { /* evidence.c */
 	ev_timer timer;
 	struct flow_places left; /* still to be scanned */
 	bool running, wanted;
+	bool left_out; /* more servers refuse than one pass has slots for */
 	uint32_t pass; /* over the table */
 	uint32_t
 		last_id; /* the last server of a pass that was full; the next one begins behind it */

@@ -143,13 +143,18 @@ static void evidence_begin(struct daemon *d)
 	e->n_slots = 0;
 	e->pass++;
 	memset(e->slot_of, 0, sizeof(e->slot_of));
-	for (uint32_t i = 1; i < MXLB_MAX_SERVERS && e->n_slots < EVIDENCE_SLOTS; i++) {
+	e->left_out = false;
+	for (uint32_t i = 1; i < MXLB_MAX_SERVERS && !e->left_out; i++) {
 		uint32_t id = (e->last_id + i - 1) % (MXLB_MAX_SERVERS - 1) + 1;
 
-		if (d->watches[id].id && d->watches[id].refused)
+		if (!d->watches[id].id || !d->watches[id].refused)
+			continue;
+		if (e->n_slots < EVIDENCE_SLOTS)
 			take_slot_of(e, &d->watches[id]);
+		else
+			e->left_out = true;
 	}
-	if (e->n_slots == EVIDENCE_SLOTS) /* there may be more: they come next */
+	if (e->left_out) /* they come next */
 		e->last_id = e->slots[e->n_slots - 1].id;
 	choose_places(d);
 	memcpy(e->was, e->is, e->n_is * sizeof(*e->was));
@@ -201,6 +206,18 @@ static bool is_refused_now(const struct watch *w, const struct passive_volumes *
 		passive_run_refused(&w->pace, &w->silence, usual, doubt, w->daemon->quiet.ms));
 }
 
+/*
+ * Whether a client has delivered a message since the last scan. If that was for other servers, a message counts once
+ * in the time for which it is among those of now.
+ */
+static bool has_taken(const struct refusal *refused, const struct passive_flows *f, uint64_t now_ms)
+{
+	if (refused->again)
+		return passive_any_taken(&refused->fresh, &f->usual);
+	return now_ms - refused->held_ms >= WAIT_MS && now_ms - refused->takes.last_ms >= WAIT_MS &&
+	       passive_any_taken(&f->now, &f->usual);
+}
+
 static enum passive_finding evidence_find(const struct watch *w, struct passive_flows *f,
 					  bool waited)
 {
@@ -209,6 +226,7 @@ static enum passive_finding evidence_find(const struct watch *w, struct passive_
 	enum passive_doubt doubt = PASSIVE_STANDING;
 	enum passive_finding found;
 	uint64_t now_ms = clock_now().mono_ms;
+	bool taken;
 
 	if (!waited)
 		doubt = refusal_names_server(refused->result.text) ? PASSIVE_EXPECTED
@@ -225,9 +243,10 @@ static enum passive_finding evidence_find(const struct watch *w, struct passive_
 	found = is_refused_now(w, &f->usual, doubt)
 			? PASSIVE_REFUSES
 			: passive_judge(f, refused->result.stage < STAGE_MAIL_FROM, doubt);
-	if (passive_any_taken(fresh, &f->usual))
+	taken = has_taken(refused, f, now_ms);
+	if (taken)
 		passive_takes_note(&refused->takes, refused->held_ms, now_ms);
-	if (passive_any_taken(fresh, &f->usual) || fresh->n > FRESH_MAX)
+	if (taken || fresh->n > FRESH_MAX)
 		memset(fresh, 0, sizeof(*fresh));
 	if (waited && found == PASSIVE_REFUSES && !passive_takes_missing(&refused->takes, now_ms))
 		return PASSIVE_UNCLEAR;
@@ -272,7 +291,7 @@ static uint64_t evidence_judge(struct daemon *d, struct evidence_slot *s)
 static void evidence_end(struct daemon *d)
 {
 	struct evidence *e = &d->evidence;
-	uint64_t next_ms = e->n_slots == EVIDENCE_SLOTS ? AGAIN_MS : 0;
+	uint64_t next_ms = e->left_out ? AGAIN_MS : 0;
 
 	e->running = false;
 	for (unsigned i = 0; i < e->n_slots; i++) {
