@@ -257,6 +257,7 @@ static enum passive_finding evidence_find(const struct watch *w, struct passive_
 static uint64_t evidence_judge(struct daemon *d, struct evidence_slot *s)
 {
 	struct watch *w = &d->watches[s->id];
+	const struct server *b = model_server(d->model, s->id, NULL);
 	uint64_t now_ms = clock_now().mono_ms;
 	bool waited = now_ms - w->refused_ms >= WAIT_MS;
 	struct clients_seen seen;
@@ -265,6 +266,11 @@ static uint64_t evidence_judge(struct daemon *d, struct evidence_slot *s)
 
 	if (!w->id || !w->refused)
 		return 0;
+	/* Its health starts again with the first probe after maint. */
+	if (!b || b->admin == ADMIN_MAINT || !b->health.settled) {
+		evidence_drop(w);
+		return 0;
+	}
 	r = w->refused->result;
 	if (w->refused->suspect_ms) {
 		evidence_find(w, &s->flows, false);
