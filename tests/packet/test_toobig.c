@@ -149,14 +149,18 @@ static void test_C29_no_IPv6_packet_of_1280_bytes_is_too_big(void **state)
 static void test_C29_too_big_is_answered_512_times_at_once_and_others_are_not_hurt(void **state)
 {
 	struct frame in, other, reset;
+	unsigned hurt = 0;
 
 	(void)state;
 	narrow(4, 1400);
 	frame_data(&in, 4, 900, 1381);
-	frame_data(&other, 4, 901, 1381);
 	frame_syn(&reset, 4, 24, 900);
 	expect_limited(&in, MXLB_COUNT_too_big);
-	assert_int_equal(bench_send(&other), XDP_TX);
+	for (unsigned client = 901; client <= 904; client++) {
+		frame_data(&other, 4, client, 1381);
+		hurt += bench_send(&other) != XDP_TX;
+	}
+	assert_true(hurt <= 1);	     /* one in 1,024 has the same bucket */
 	for (int i = 0; i < 50; i++) /* another kind of answer uses another bucket */
 		assert_int_equal(bench_send(&reset), XDP_TX);
 	bench_plan();
