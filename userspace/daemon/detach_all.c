@@ -24,10 +24,10 @@ enum exit_code daemon_detach_left(struct config *config)
 	struct netlink *n = NULL;
 	int err = netlink_new(NULL, config, NULL, &n);
 
-	if (!err && config->ha.given)
-		netlink_vip_routes_purge(n, &config->ha.route);
 	if (!err)
 		err = datapath_lock(&config->datapath, &dp);
+	if (!err && config->ha.given)
+		netlink_vip_routes_purge(n, &config->ha.route);
 	if (!err)
 		err = datapath_detach(dp, n);
 	datapath_close(dp);
