@@ -292,6 +292,34 @@ static void a_restart_keeps_what_panic_mode_kept(void **state)
 	free_config(c);
 }
 
+/* All refuse connections while clients come, so that panic.c waits for a proof: it comes, or does not. */
+static void what_ends_the_wait_for_a_proof_is_the_cause(void **state)
+{
+	(void)state;
+	for (unsigned proof = 0; proof < 2; proof++) {
+		struct config *c = oxford();
+		struct model *m = running(c);
+		uint64_t seq;
+
+		model_clients(m, 1, true, false, 99000);
+		for (uint32_t id = 3; id >= 1; id--)
+			result(m, id, REASON_refused, 100000);
+		assert_int_equal(m->services[0].tier.state, SERVICE_UP);
+		seq = m->events.next_seq;
+		model_clients(m, 1, proof, !proof, 100100);
+		ticks(m, 102000);
+		check_events(m, seq,
+			     proof ? "event=service_state service=hybrid-mail from=up to=panic "
+				     "cause=\"clients can connect\"\n"
+				   : "event=service_state service=hybrid-mail from=up to=down "
+				     "cause=\"clients cannot connect either\"\n"
+				     "event=service_tier service=hybrid-mail from=10 to=- "
+				     "cause=\"clients cannot connect either\"\n");
+		model_free(m);
+		free_config(c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +335,7 @@ int main(void)
 		cmocka_unit_test(a_server_without_a_result_ends_no_panic),
 		cmocka_unit_test(a_server_that_has_been_broken_for_long_prevents_no_panic),
 		cmocka_unit_test(a_restart_keeps_what_panic_mode_kept),
+		cmocka_unit_test(what_ends_the_wait_for_a_proof_is_the_cause),
 	};
 
 	return cmocka_run_group_tests_name("kept", tests, NULL, NULL);

@@ -253,14 +253,9 @@ bool model_tick(struct model *m, struct now now)
 
 	for (unsigned i = 0; i < m->n_services; i++) {
 		struct service *s = &m->services[i];
-		const char *cause = s->tier.state == SERVICE_NOT_READY
-					    ? "the time limit of the first probes has passed"
-				    : s->tier.state == SERVICE_PANIC
-					    ? "clients cannot connect either"
-					    : "failback-hold is over";
 
 		if (s->ask_again_ms && s->ask_again_ms <= now.mono_ms)
-			changed = decide_service(m, s, cause, now) || changed;
+			changed = decide_service(m, s, NULL, now) || changed;
 		changed = override_expire(m, s, now) || changed;
 	}
 	return changed;

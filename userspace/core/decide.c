@@ -49,6 +49,17 @@ static const char *forced_text(const struct service *s, char *to, size_t size, c
 	return to;
 }
 
+/* Why the service decided again though nothing happened. asked: panic.c had asked for it. */
+static const char *time_text(const struct service *s, const struct tier_state *was, bool asked)
+{
+	if (asked)
+		return s->tier.state == SERVICE_PANIC && was->state != SERVICE_PANIC
+			       ? "clients can connect"
+			       : "clients cannot connect either";
+	return was->state == SERVICE_NOT_READY ? "the time limit of the first probes has passed"
+					       : "failback-hold is over";
+}
+
 static struct tier_view view_of(const struct server *b)
 {
 	return (struct tier_view){
@@ -131,6 +142,7 @@ static void panic(struct service *s, const struct tier_state *was, struct now no
 		if (s->chosen[i])
 			s->tier.active = s->servers[i].conf.preference;
 	s->ask_again_ms = now.mono_ms + PANIC_AGAIN_MS;
+	s->panic_asks = true;
 }
 
 bool decide_service(struct model *m, struct service *s, const char *cause, struct now now)
@@ -145,9 +157,11 @@ bool decide_service(struct model *m, struct service *s, const char *cause, struc
 		.forced = s->forced,
 	};
 	const struct tier_state was = s->tier;
+	const bool asked = s->panic_asks;
 	char text[EVENT_TEXT_SIZE];
 	bool changed;
 
+	s->panic_asks = false;
 	for (unsigned i = 0; i < s->n_servers; i++)
 		s->views[i] = view_of(&s->servers[i]);
 	s->ask_again_ms =
@@ -161,6 +175,7 @@ bool decide_service(struct model *m, struct service *s, const char *cause, struc
 		changed = changed || s->servers[i].in_ring != s->chosen[i];
 		s->servers[i].in_ring = s->chosen[i];
 	}
+	cause = cause ?: time_text(s, &was, asked);
 	note_service(m, s, &was, forced_text(s, text, sizeof(text), cause), now);
 	tally(s, &was, now);
 	return changed;

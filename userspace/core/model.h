@@ -111,6 +111,7 @@ struct service {
 	uint16_t forced;	/* the tier that the operator wants */
 	struct order order;	/* of .forced */
 	uint64_t ask_again_ms;	/* monotonic time of the next call of tier_choose(); 0: none */
+	bool panic_asks;	/* that call is for panic.c */
 	struct server *servers; /* by preference, then as in the file */
 	unsigned n_servers;
 	struct service_tally tally;
