@@ -11,6 +11,7 @@
  *   4. A refusal of the probe alone shows that a server has passed the stages before it. If it is permanent (5xx), as
  *      those of an address or a sender are, it also shows that the server is no longer silent, or does no longer
  *      refuse temporarily, at this stage. A temporary one, such as a limit, may come from an overloaded server.
+ *      Silence before the greeting is a failure of the connect, so any refusal at the greeting shows that it is over.
  *   5. A warning ends after `rise` consecutive probes that were not refused, or when the server gets another verdict
  *      than up.
  */
