@@ -279,7 +279,9 @@ struct mxlb_record {
 	__u8 verdict; /* enum verdict */
 	__u8 admin;   /* enum admin_state */
 	__u8 flags;   /* MXLB_RECORD_* */
-	__u8 mac[8];  /* the last one known; zero: none */
+	__u8 mac[6];  /* the last one known; zero: none */
+	/* Of the result that made it not up: enum probe_stage and the first digit of the reply. 0, 0: not known. */
+	__u8 cause_stage, cause_digit;
 	/* Operators' overrides; times in s since 1970, until 0: permanent. All zero in records of older versions. */
 	__u32 admin_since, admin_until;
 	__u32 forced_since,

@@ -72,6 +72,20 @@ static void a_server_that_came_back_refusing_the_probe_is_not_dead(void **state)
 	free_config(c);
 }
 
+/* By the pinned records. Those of older versions have no cause, so the stage of a timeout is not known. */
+static struct model *restarted(const struct config *c, struct model *m, bool has_cause)
+{
+	const struct server *b = m->services[0].servers;
+	struct model_adopted a =
+		adopted("oxford-a", 11, 1, health_effective(&b->health), b->health.before_reason);
+
+	if (has_cause)
+		a.cause = b->cause;
+	model_free(m);
+	assert_int_equal(model_create(c, &a, 1, at(2500), &m), 0);
+	return m;
+}
+
 /*
  * A server that always refuses the probe's address, and clients take no notice, comes back after whatever took it out,
  * but not because a server that is too busy for its clients has a limit, too.
@@ -89,6 +103,10 @@ static void a_permanent_refusal_of_the_probe_shows_that_a_temporary_failure_is_o
 		 VERDICT_UP},
 		{RESULT(greeting_silent, GREETING, 0), RESULT(per_source_limit, GREETING, 421),
 		 VERDICT_UP},
+		{RESULT(tunnel_silent, CONNECT, 0), RESULT(per_source_limit, GREETING, 421),
+		 VERDICT_UP},
+		{RESULT(not_on_link, CONNECT, 0), RESULT(per_source_limit, GREETING, 421),
+		 VERDICT_UP},
 		{RESULT(greeting_421, GREETING, 421), RESULT(per_source_limit, GREETING, 421),
 		 VERDICT_DRAINING},
 		{RESULT(greeting_5xx, GREETING, 554), RESULT(source_refused, GREETING, 554),
@@ -99,19 +117,24 @@ static void a_permanent_refusal_of_the_probe_shows_that_a_temporary_failure_is_o
 		 VERDICT_UP},
 #undef RESULT
 	};
+	enum { RUNS_ON, RESTARTS, IS_UPGRADED, TIMES };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < TIMES * sizeof(rows) / sizeof(*rows); i++) {
+		size_t row = i / TIMES;
 		struct config *c = oxford();
 		struct model *m = running(c);
 
 		for (unsigned k = 0; k < FALL; k++)
-			model_probe_result(m, 1, &rows[i].cause, at(2000 + k));
+			model_probe_result(m, 1, &rows[row].cause, at(2000 + k));
 		assert_int_not_equal(m->services[0].servers[0].health.verdict, VERDICT_UP);
+		if (i % TIMES != RUNS_ON)
+			m = restarted(c, m, i % TIMES == RESTARTS);
 		for (unsigned k = 0; k < FALL; k++)
-			model_probe_result(m, 1, &rows[i].then, at(3000 + k));
-		if (m->services[0].servers[0].health.verdict != rows[i].verdict)
-			fail_msg("row %zu", i);
+			model_probe_result(m, 1, &rows[row].then, at(3000 + k));
+		if (m->services[0].servers[0].health.verdict != rows[row].verdict &&
+		    (i % TIMES != IS_UPGRADED || rows[row].cause.reason != REASON_timeout))
+			fail_msg("row %zu, %zu", row, i % TIMES);
 		model_free(m);
 		free_config(c);
 	}

@@ -110,6 +110,7 @@ static void restart(struct play *p)
 
 		left[i] = adopted(b->conf.name, (uint8_t)(i + 1), b->id,
 				  health_effective(&b->health), b->health.before_reason);
+		left[i].cause = b->cause;
 		left[i].admin = left[i].admin_after = b->admin;
 		left[i].kept = b->in_ring && left[i].verdict == VERDICT_DOWN;
 		p->actors[i].ends_ms = 0;

@@ -19,6 +19,7 @@
 #include <string.h>
 #include "core/decide.h"
 #include "core/override.h"
+#include "core/warning.h"
 
 #define NO_SERVICE_ID UINT32_MAX
 
@@ -127,6 +128,7 @@ static void adopt_verdict(struct service *s, struct server *b, const struct mode
 	if (a->verdict == VERDICT_UNKNOWN)
 		return;
 	health_adopt(&b->health, a->verdict, a->reason, now.mono_ms);
+	b->cause = a->cause.stage ? a->cause : warning_cause_of(a->reason);
 	s->tier.served = true;
 	b->was_up = a->verdict == VERDICT_UP;
 }

@@ -149,6 +149,7 @@ struct model_adopted {
 	uint32_t service_id, server_id;
 	enum verdict verdict; /* unknown: only the ids are reserved */
 	enum reason reason;
+	struct server_cause cause; /* of the verdict; stage NONE: not known */
 	enum admin_state admin;
 	bool kept;	    /* panic mode kept it in the ring */
 	struct mac mac;	    /* zero: none */

@@ -100,6 +100,8 @@ enum probe_stage reason_stage(enum reason r)
 	case REASON_refused:
 	case REASON_connect_timeout:
 	case REASON_vip_missing:
+	case REASON_not_on_link:
+	case REASON_tunnel_silent:
 	case REASON_greeting_silent:
 		return STAGE_CONNECT;
 	case REASON_ehlo_421:

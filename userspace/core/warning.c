@@ -113,13 +113,19 @@ void warning_note_cause(struct server *b, const struct probe_result *r)
 	b->cause.code = r->smtp_code;
 }
 
+struct server_cause warning_cause_of(enum reason r)
+{
+	bool permanent =
+		r == REASON_greeting_5xx || r == REASON_ehlo_refused || r == REASON_mail_refused;
+
+	return (struct server_cause){.stage = reason_stage(r), .code = permanent ? 500 : 0};
+}
+
 /* Rule 4. */
 bool warning_passes(const struct server *b, const struct probe_result *r)
 {
 	const struct server_cause *was = &b->cause;
 
-	if (!was->stage) /* adopted */
-		return reason_stage(b->health.before_reason) < r->stage;
 	return was->stage < r->stage ||
 	       (was->stage == r->stage && r->smtp_code / 100 == 5 && was->code / 100 != 5);
 }

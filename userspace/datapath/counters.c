@@ -128,6 +128,10 @@ void datapath_remember(struct datapath *dp, const struct service *s, const struc
 	memcpy(r.address, b->conf.address.b, sizeof(r.address));
 	if (b->nexthop.has_mac)
 		memcpy(r.mac, b->nexthop.mac.b, sizeof(b->nexthop.mac.b));
+	if (health_effective(&b->health) != VERDICT_UP) {
+		r.cause_stage = (__u8)b->cause.stage;
+		r.cause_digit = (__u8)(b->cause.code / 100);
+	}
 	remember_orders(&r, s, b);
 	if (memcmp(&dp->records[b->id], &r, sizeof(r)))
 		dp->records[b->id] = r;
@@ -185,6 +189,8 @@ static bool record_read(const struct datapath *dp, uint32_t id, struct model_ado
 	out->server_id = id;
 	out->verdict = r.verdict;
 	out->reason = reason_by_name(r.reason);
+	if (r.cause_stage <= STAGE_DONE)
+		out->cause = (struct server_cause){r.cause_stage, r.cause_digit * 100};
 	out->admin = r.admin;
 	memcpy(out->mac.b, r.mac, sizeof(out->mac.b));
 	out->interface = dp->backends[id].way.port;
