@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -140,6 +141,19 @@ static void what_this_box_could_not_ask_says_nothing_of_the_zone(void **state)
 	assert_string_equal(tlsaset_exchange_online(&s), "defers with 5.7.324");
 }
 
+/* The next step is at the end. */
+static void the_longest_cause_of_a_resolver_is_not_cut(void **state)
+{
+	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
+	struct tlsaset s = {.state = TLSASET_KEPT};
+	char cause[DNS_CAUSE_SIZE];
+
+	(void)state;
+	snprintf(cause, sizeof(cause), "%*s", (int)sizeof(cause) - 1, "; set dns.resolvers");
+	tlsaset_answered(&s, NULL, cause, &v);
+	assert_non_null(strstr(s.why, "; set dns.resolvers"));
+}
+
 static void more_records_than_fit_are_an_error_of_the_zone(void **state)
 {
 	struct tlsaset_view v = {.dns = &dns, .now_ms = 1000};
@@ -223,7 +237,6 @@ static void a_key_is_compared_where_it_can_be(void **state)
 	assert_int_equal(tlsaset_matches(&s, &tls), TLSASET_UNKNOWN);
 }
 
-/* One that is up, whose last probe ended before TLS, may be the one that matches. */
 /* Usage 2 is judged by a probe that began with these records, whatever the wall clock does meanwhile. */
 static void records_of_usage_2_are_judged_by_the_first_probe_that_began_with_them(void **state)
 {
@@ -258,6 +271,7 @@ static void records_of_usage_2_are_judged_by_the_first_probe_that_began_with_the
 	}
 }
 
+/* One that is up, whose last probe ended before TLS, may be the one that matches. */
 static void no_key_matches_only_if_no_server_that_is_up_may_have_one(void **state)
 {
 	const struct {
@@ -292,6 +306,7 @@ int main(void)
 		cmocka_unit_test(an_answer_is_judged_bogus_first),
 		cmocka_unit_test(tlsa_records_are_judged_as_exchange_online_does),
 		cmocka_unit_test(what_this_box_could_not_ask_says_nothing_of_the_zone),
+		cmocka_unit_test(the_longest_cause_of_a_resolver_is_not_cut),
 		cmocka_unit_test(more_records_than_fit_are_an_error_of_the_zone),
 		cmocka_unit_test(a_bogus_answer_keeps_the_last_good_records),
 		cmocka_unit_test(a_key_is_compared_where_it_can_be),

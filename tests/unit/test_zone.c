@@ -52,6 +52,18 @@ static void errors_keep_the_set_and_are_retried_faster_at_first(void **state)
 	}
 }
 
+/* The next step is at the end. */
+static void the_longest_cause_behind_a_long_name_is_not_cut(void **state)
+{
+	struct zone_answer *a = failure(DNS_LOCAL);
+
+	(void)state;
+	memset(service.zone.mx, 'm', 200);
+	snprintf(a->why, sizeof(a->why), "%*s", DNS_CAUSE_SIZE - 1, "; set dns.resolvers");
+	give(a, M);
+	assert_non_null(strstr(zone.why, "; set dns.resolvers"));
+}
+
 static void an_empty_zone_never_empties_a_service(void **state)
 {
 	static const enum dns_result empty[] = {DNS_NODATA, DNS_NXDOMAIN, DNS_NULL_MX};
@@ -404,6 +416,7 @@ int main(void)
 		T(the_first_answer_is_applied_as_it_is),
 		T(the_same_answer_changes_nothing),
 		T(errors_keep_the_set_and_are_retried_faster_at_first),
+		T(the_longest_cause_behind_a_long_name_is_not_cut),
 		T(an_empty_zone_never_empties_a_service),
 		T(without_a_set_errors_give_no_servers),
 		T(what_is_added_comes_at_once),

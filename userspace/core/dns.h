@@ -13,6 +13,7 @@
 
 #define DNS_NAME_SIZE	256
 #define DNS_WHY_SIZE	160
+#define DNS_CAUSE_SIZE	280 /* why this box could not ask, and the next step: resolver.h */
 #define DNS_RECORDS_MAX 256
 
 enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_AAAA = 28, DNS_TLSA = 52 };

@@ -14,7 +14,7 @@ enum tlsaset_state { TLSASET_CURRENT, TLSASET_NONE, TLSASET_KEPT, TLSASET_STATES
 
 struct tlsaset {
 	enum tlsaset_state state;
-	char why[DNS_WHY_SIZE + 64];
+	char why[DNS_CAUSE_SIZE + 64];
 	bool warn; /* of state none: there are records, but no usable one */
 	struct tlsa list[CONFIG_MAX_TLSA];
 	unsigned n;	     /* in force; 0: TLS without authentication */

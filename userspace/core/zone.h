@@ -13,7 +13,7 @@
 #define ZONE_MAX_EXCHANGERS 64
 #define ZONE_MAX_ADDRESSES  16
 #define ZONE_MAX_SERVERS    255
-#define ZONE_WHY_SIZE	    320
+#define ZONE_WHY_SIZE	    448
 
 enum zone_state { ZONE_CURRENT, ZONE_KEPT, ZONE_HELD, ZONE_REFUSED, ZONE_STATES };
 
@@ -51,7 +51,7 @@ struct zone_answer { /* of all lookups for a service */
 	enum dns_result mx;
 	bool secure;	/* all of them */
 	uint32_t ttl_s; /* the lowest */
-	char why[DNS_WHY_SIZE];
+	char why[DNS_CAUSE_SIZE];
 	struct zone_set set;
 };
 

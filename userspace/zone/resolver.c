@@ -25,7 +25,6 @@
 #define LOOKUPS_MAX   8192
 #define ANCHORS_MAX   64 /* records in all files */
 #define GRACE_MS      200
-#define WHY_SIZE      280
 #define NO_ANCHOR     "no trust anchor; install dns-root-data, or set dns.trust-anchors"
 
 struct lookup {
@@ -52,7 +51,7 @@ struct resolver {
 	struct leaving leaving;
 	struct lookups queued, sent;
 	unsigned n, n_sent, n_anchors; /* lookups; records sent to this child */
-	char why[WHY_SIZE];	       /* of -ENODATA */
+	char why[DNS_CAUSE_SIZE];      /* of -ENODATA */
 	uint32_t last_id;
 	struct message_answer answer;
 	struct dns_answer parsed;
@@ -238,7 +237,7 @@ static void resolver_go_on(struct resolver *r)
 
 static void take_ready(struct resolver *r)
 {
-	char why[WHY_SIZE];
+	char why[DNS_CAUSE_SIZE];
 
 	if (!r->parsed.why[0]) {
 		r->ready = true;
@@ -314,7 +313,7 @@ static int resolver_start_child(struct resolver *r)
 static void fail_start(struct resolver *r, int err)
 {
 	const char *remedy = process_remedy(err);
-	char why[WHY_SIZE];
+	char why[DNS_CAUSE_SIZE];
 
 	snprintf(why, sizeof(why), "the resolver child could not be started: %s%s%s",
 		 strerror(-err), *remedy ? "; " : "", remedy);
