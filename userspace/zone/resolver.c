@@ -78,7 +78,16 @@ static int send_forward(struct resolver *r, const char *address, unsigned port)
 	return resolver_send_request(r, MESSAGE_FORWARD, 0, 0, text);
 }
 
-/* The name servers of resolv.conf(5). */
+static int fail_resolv_conf(struct resolver *r, int err)
+{
+	const char *remedy = process_remedy(err);
+
+	snprintf(r->why, sizeof(r->why), RESOLV_CONF ": %s; %s", strerror(-err),
+		 *remedy ? remedy : "set dns.resolvers");
+	return -ENODATA;
+}
+
+/* The name servers of resolv.conf(5). -ENOENT: none; -ENODATA: it cannot be read, and .why reports it. */
 static int send_system_forwards(struct resolver *r)
 {
 	FILE *f = fopen(RESOLV_CONF, "re");
@@ -94,7 +103,7 @@ static int send_system_forwards(struct resolver *r)
 		n++;
 	}
 	if (!f && errno != ENOENT)
-		return -errno;
+		return fail_resolv_conf(r, -errno);
 	if (f)
 		fclose(f);
 	return err ?: n ? 0 : -ENOENT;
