@@ -4,6 +4,7 @@ open sessions. `make games` holds more sessions open, and runs each three times,
 import contextlib
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -506,6 +507,26 @@ def test_a_box_without_a_peer_stays_active_over_a_detach(pair):
     box.start()
     wait_until(box.is_ready, 20, "every server is up")
     assert box.ha()["role"] == "active" and box.ha()["source"] == "lease"
+
+
+def test_a_start_that_ended_early_after_a_detach_makes_no_standby_box_active(pair):
+    """It leaves maps whose role word nothing has set."""
+    box = pair["lb-b"]
+    assert box.role() == "standby"
+    box.ctl("detach")
+    assert box.mxlbd.wait(10) == 0
+    place = box.dir / "mxlb.sock"
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    try:
+        with box.log_file.open("a") as log:
+            box.mxlbd = pair.lab.popen("box", box.host, stdin=subprocess.DEVNULL, stderr=log)
+        assert box.mxlbd.wait(20) != 0
+    finally:
+        place.rmdir()
+    box.start()
+    assert box.role() == "standby" and box.ha()["source"] == "lease"
+    assert pair.active() == ["lb"]
 
 
 def test_the_line_after_a_full_fifo_counts(pair):

@@ -486,10 +486,13 @@ static void start_timers(struct role_keeper *k)
 	}
 }
 
-/* The role before a restart, from the word. A box that was there without a lease was active. */
+/*
+ * The role before a restart, from the word: a box that was attached without a lease was active. The word of maps that
+ * were never attached may be from a start that ended before it set one.
+ */
 static enum role kept_role(const struct daemon *d)
 {
-	return datapath_was_there(d->datapath) && datapath_role(d->datapath) != ROLE_WORD_NEVER
+	return datapath_was_attached(d->datapath) && datapath_role(d->datapath) != ROLE_WORD_NEVER
 		       ? ROLE_ACTIVE
 		       : ROLE_STANDBY;
 }
@@ -505,14 +508,14 @@ static void init_watchers(struct role_keeper *k)
 }
 
 /*
- * Before keepalived's first line. Without pins (mxlbd was detached) a keepalived that runs may have nothing to report:
- * its state is the one that was reported before.
+ * Before keepalived's first line. If no program was attached (mxlbd was detached) a keepalived that runs may have
+ * nothing to report: its state is the one that was reported before.
  */
 static void resume_role(struct role_keeper *k)
 {
 	bool runs = follows(k) && k->fd >= 0 && !k->ended_ms;
 
-	if (!datapath_was_there(k->daemon->datapath) && runs && k->state.vrrp == VRRP_OTHER)
+	if (!datapath_was_attached(k->daemon->datapath) && runs && k->state.vrrp == VRRP_OTHER)
 		k->state.role = ha_files_kept_role(conf_of(k));
 	if (conf_of(k)->given)
 		ha_files_keep_role(conf_of(k), k->state.role);

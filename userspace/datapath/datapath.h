@@ -145,8 +145,8 @@ uint64_t datapath_role(const struct datapath *dp);
 void datapath_hash_key_text(const struct datapath *dp, char text[DATAPATH_KEY_TEXT_SIZE]);
 /* The 16 bytes of the hash key in force. */
 const uint8_t *datapath_hash_key(const struct datapath *dp);
-/* Whether the maps existed before this mxlbd. */
-bool datapath_was_there(const struct datapath *dp);
+/* Whether a program was attached before this mxlbd; else the role word in the maps says nothing. */
+bool datapath_was_attached(const struct datapath *dp);
 
 /* Records the state of a server for the next mxlbd. */
 void datapath_remember(struct datapath *dp, const struct service *s, const struct server *b);

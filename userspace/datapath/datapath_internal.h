@@ -81,7 +81,8 @@ struct datapath {
 	unsigned mount_looks;
 	bool followed, unmounted; /* the pins' mount followed one outside; and does no more */
 	struct mxlb_bpf *skel;
-	bool adopted; /* the maps were there already */
+	bool adopted;	   /* the maps were there already */
+	bool was_attached; /* and a link */
 	int n_cpus;
 	void *cpu_values; /* room for DATAPATH_BATCH values of a per-CPU map, of every CPU */
 
@@ -145,6 +146,7 @@ int front_build(const struct datapath *dp, const struct plan *plan, struct mxlb_
 int migrate_begin(struct datapath *dp); /* before maps are loaded */
 int migrate_keys(struct datapath *dp);	/* before they are used */
 void migrate_end(struct datapath *dp);	/* all links are moved */
+bool migrate_has_links(const char *dir);
 
 /* load_refusal.c: keeps what libbpf and the verifier say, for refusal_explain(). */
 void refusal_listen(void);

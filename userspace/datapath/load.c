@@ -238,9 +238,9 @@ const uint8_t *datapath_hash_key(const struct datapath *dp)
 	return (const uint8_t *)dp->control->hash_key;
 }
 
-bool datapath_was_there(const struct datapath *dp)
+bool datapath_was_attached(const struct datapath *dp)
 {
-	return dp->adopted;
+	return dp->was_attached;
 }
 
 static void adopt_rings(struct datapath *dp)
@@ -400,6 +400,7 @@ int datapath_open(const struct datapath_conf *conf, struct datapath **out)
 		err = make_dir(dp);
 	if (!err)
 		err = migrate_begin(dp);
+	dp->was_attached = dp->old[0] || migrate_has_links(dp->dir);
 	if (!err)
 		err = load_load(dp, conf);
 	if (!err)

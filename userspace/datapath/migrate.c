@@ -34,7 +34,7 @@ static int get_kept(const char *dir, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-static bool has_links(const char *path)
+bool migrate_has_links(const char *path)
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;
@@ -91,7 +91,7 @@ static int find_others(struct datapath *dp)
 		snprintf(path, sizeof(path), "%s/v%u", dp->pins, layout);
 		if (layout == MXLB_LAYOUT)
 			continue;
-		if (!has_links(path)) {
+		if (!migrate_has_links(path)) {
 			remove_dir(path);
 			continue;
 		}
@@ -168,7 +168,7 @@ int migrate_begin(struct datapath *dp)
 		return n;
 	if (n > 1)
 		return migrate_refuse(dp, "more than one other layout is in force");
-	if (has_links(dp->dir))
+	if (migrate_has_links(dp->dir))
 		return go_on(dp);
 	err = empty_dir(dp->dir);
 	if (!err)
