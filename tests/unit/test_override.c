@@ -149,6 +149,36 @@ static void an_order_lasts_no_longer_because_the_clock_was_set_back(void **state
 	}
 }
 
+/* A reboot with a wrong clock, which NTP sets right later, and then a restart. */
+static void an_order_lasts_as_long_as_given_after_a_wrong_clock_was_set_right(void **state)
+{
+	static const int64_t days[] = {-2200, -1, 0, 1, 2200};
+	const int64_t day_ms = 86400000;
+	struct config *c = oxford();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+		struct model *m = running(c);
+		struct server *b = model_server(m, 1, NULL);
+		struct now now = at(2000), right = now;
+		struct order was;
+
+		now.wall_ms += days[i] * day_ms;
+		model_admin_for(m, 1, ADMIN_MAINT, "alice", 7 * (uint64_t)day_ms, now);
+		model_force(m, m->services[0].id, 20, "alice", 7 * (uint64_t)day_ms, now);
+		assert_false(model_follow_clock(m, now));
+		assert_int_equal(model_follow_clock(m, right), days[i] != 0);
+		assert_false(model_follow_clock(m, right));
+		was = b->order;
+		assert_int_equal(override_adopt(&was, right).until_ms, b->order.until_ms);
+		was = m->services[0].order;
+		assert_int_equal(override_adopt(&was, right).until_ms, b->order.until_ms);
+		assert_int_equal(model_server(m, 2, NULL)->order.until_wall_ms, 0); /* none */
+		model_free(m);
+	}
+	free_config(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +187,7 @@ int main(void)
 		cmocka_unit_test(an_operators_weight_ends_with_a_reload_which_reports_it),
 		cmocka_unit_test(of_an_order_from_before_a_reboot_the_permanent_one_is_left),
 		cmocka_unit_test(an_order_lasts_no_longer_because_the_clock_was_set_back),
+		cmocka_unit_test(an_order_lasts_as_long_as_given_after_a_wrong_clock_was_set_right),
 	};
 
 	return cmocka_run_group_tests_name("order", tests, NULL, NULL);

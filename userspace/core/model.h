@@ -232,6 +232,8 @@ bool model_force(struct model *m, uint32_t service_id, uint16_t preference, cons
 		 uint64_t for_ms, struct now now);
 /* Ends a forced tier and activates the best tier without a hold; so it is also the manual failback. */
 bool model_auto(struct model *m, uint32_t service_id, const char *who, struct now now);
+/* The wall clock may have been set. True: the expiry of an override, by the wall clock, has changed. */
+bool model_follow_clock(struct model *m, struct now now);
 /* This box takes over: what its peer has not served for failback-hold yet is held here from now on. */
 void model_restart_holds(struct model *m, struct now now);
 /* A weight of 0 to MXLB_MAX_WEIGHT, until the next reload or start. */

@@ -7,12 +7,16 @@
  *   2. When a temporary override expires, the last permanent setting applies again; for a forced tier, none.
  *   3. States and tiers survive a reload and a restart, and (daemon/kept_overrides.c) a detach and a reboot. Weights do not,
  *      as in HAProxy: the file sets them again. A change of the zone does not read the file, and ends no weight.
+ *   4. A temporary override lasts as long as it was given for, whatever steps the wall clock makes. Its expiry is stored
+ *      by the wall clock, so that follows each step.
  */
 #include <stdio.h>
 #include <string.h>
 #include "core/override.h"
 #include "core/decide.h"
 #include "core/model_event.h"
+
+#define CLOCK_STEP_MS 1000 /* smaller steps are not worth a write */
 
 static struct order order_of(const char *who, uint64_t for_ms, struct now now)
 {
@@ -43,6 +47,32 @@ struct order override_adopt(const struct order *o, struct now now)
 	else if (out.until_wall_ms)
 		out.until_ms = now.mono_ms;
 	return out;
+}
+
+bool override_follow_clock(struct order *o, struct now now)
+{
+	int64_t until_wall_ms = now.wall_ms + (int64_t)(o->until_ms - now.mono_ms);
+	int64_t off_ms = until_wall_ms - o->until_wall_ms;
+
+	if (!o->until_ms || (off_ms < CLOCK_STEP_MS && off_ms > -CLOCK_STEP_MS))
+		return false;
+	o->since_wall_ms += off_ms;
+	o->until_wall_ms = until_wall_ms;
+	return true;
+}
+
+bool model_follow_clock(struct model *m, struct now now)
+{
+	bool stepped = false;
+
+	for (unsigned i = 0; i < m->n_services; i++) {
+		struct service *s = &m->services[i];
+
+		stepped |= override_follow_clock(&s->order, now);
+		for (unsigned j = 0; j < s->n_servers; j++)
+			stepped |= override_follow_clock(&s->servers[j].order, now);
+	}
+	return stepped;
 }
 
 static void order_text(struct event *e, const struct order *o, const char *who)

@@ -10,6 +10,8 @@
  * given for, even if the clock has been set back.
  */
 struct order override_adopt(const struct order *o, struct now now);
+/* Rule 4. True: the wall clock's times have changed. */
+bool override_follow_clock(struct order *o, struct now now);
 /* Ends expired overrides. True if there were any. */
 bool override_expire(struct model *m, struct service *s, struct now now);
 void override_note_weight(struct model *m, const struct service *s, const struct server *b,

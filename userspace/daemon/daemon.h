@@ -78,6 +78,7 @@ struct settling {	/* settle.c */
 	bool changed;	/* the plan may differ from the one in force */
 	uint64_t ready; /* services that were ready at the last plan, one bit each */
 	ev_timer tick, again;
+	struct periodic clock;
 	ev_prepare settle;
 	ev_check woken;
 	uint64_t woken_ms;	 /* when the loop last woke; 0: it has not, or sleeps */

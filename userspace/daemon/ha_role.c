@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "conf/digest.h"
+#include "core/override.h"
 #include "daemon/daemon.h"
 #include "daemon/ha_files.h"
 #include "util/clock.h"
@@ -427,6 +428,8 @@ static void on_ha_role_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	ha_role_write_word(k);
 	ha_role_write_priority(k);
 	viproutes_update(k->daemon);
+	if (override_follow_clock(&k->state.order, clock_now()))
+		orders_save(k->daemon);
 }
 
 static void on_ha_role_due(struct ev_loop *loop, ev_timer *timer, int events)

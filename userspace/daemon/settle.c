@@ -8,6 +8,7 @@
 
 #define STOP_APPLY_MS	500
 #define FAILED_AGAIN_MS 1000
+#define CLOCK_S		1.0
 
 _Static_assert(MXLB_MAX_SERVICES <= 64, "a bit each");
 
@@ -135,6 +136,13 @@ static void on_settle_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	set_tick(d);
 }
 
+/* Else the next mxlbd would end overrides early, or late, if a wrong clock was set right. */
+static void follow_clock(struct daemon *d)
+{
+	if (model_follow_clock(d->model, clock_now()))
+		daemon_changed(d);
+}
+
 void settle_init(struct daemon *d)
 {
 	struct settling *s = &d->settling;
@@ -151,5 +159,6 @@ void settle_start(struct daemon *d)
 {
 	ev_prepare_start(d->loop, &d->settling.settle);
 	ev_check_start(d->loop, &d->settling.woken);
+	periodic_start(&d->settling.clock, d, follow_clock, CLOCK_S);
 	daemon_changed(d);
 }
