@@ -213,7 +213,10 @@ static void a_zone_that_gives_no_server_is_not_accepted(void **state)
 	assert_int_equal(zone_accept(&zone, &view, &map), 0);
 	assert_int_equal(zone.state, ZONE_HELD);
 	assert_string_equal(servers(), ARTICLE_);
+	assert_false(zone_may_have(&service, &(struct zone_map){.n = 0}));
+	assert_true(zone_may_have(&service, &(struct zone_map){.n = 1}));
 	service.n_servers = 0;
+	assert_true(zone_may_have(&service, &(struct zone_map){.n = 0}));
 }
 
 static void another_reason_to_hold_puts_no_reminder_off(void **state)

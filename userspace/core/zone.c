@@ -161,13 +161,18 @@ static const struct server_conf *at_address(const struct zone_map *map, const st
 	return NULL;
 }
 
+bool zone_may_have(const struct service_conf *conf, const struct zone_map *map)
+{
+	return map->n || !conf->n_servers;
+}
+
 /* Rule 5. NULL: it may be applied. */
 static const char *objection(const struct zone *z, const struct zone_view *v,
 			     const struct zone_map *next, char why[ZONE_WHY_SIZE])
 {
 	unsigned left = 0;
 
-	if (!next->n && v->service->n_servers) {
+	if (!zone_may_have(v->service, next)) {
 		snprintf(why, ZONE_WHY_SIZE,
 			 "no exchanger has an address that can be used; correct the zone, or set "
 			 "addresses below servers");
@@ -434,7 +439,7 @@ unsigned zone_accept(struct zone *z, const struct zone_view *v, struct zone_map 
 	if (next && was && zone_held(z, next)) {
 		*was = *map;
 		servers_of(next, v, map);
-		if (map->n || !v->service->n_servers)
+		if (zone_may_have(v->service, map))
 			act = zone_apply(z, v, next, was, map, false);
 		else /* it would be without servers at the next start */
 			*map = *was;

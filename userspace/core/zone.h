@@ -118,6 +118,8 @@ unsigned zone_answered(struct zone *z, const struct zone_answer *a, const struct
 unsigned zone_consider(struct zone *z, const struct zone_view *v, struct zone_map *map);
 /* Applies what is held back. 0: nothing is, or it gives no server. */
 unsigned zone_accept(struct zone *z, const struct zone_view *v, struct zone_map *map);
+/* A service that has servers is not left without. */
+bool zone_may_have(const struct service_conf *conf, const struct zone_map *map);
 /* The set as it would be after zone_accept(). False: nothing is held back. */
 bool zone_held(const struct zone *z, struct zone_set *out);
 /* Does the set in force differ from the zone, or is that not known? */

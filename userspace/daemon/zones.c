@@ -530,7 +530,8 @@ void zones_held(struct daemon *d, const char *service, struct buf *out)
 			continue;
 		next->from_zone = true;
 		zone_servers(set, &next->services[i], box, zones_room_for(next, i), map);
-		if (!zones_set_servers(&next->services[i], map->servers, map->n))
+		if (zone_may_have(&next->services[i], map) &&
+		    !zones_set_servers(&next->services[i], map->servers, map->n))
 			daemon_compare(d, next, out);
 	}
 out:

@@ -36,7 +36,7 @@ const struct zone_report *zones_report(struct daemon *d); /* NULL: nothing comes
 /* 0, -ENOENT: the service has nothing from DNS; zones_accept() -EAGAIN: zone_accept() gave 0; or -errno. */
 int zones_read(struct daemon *d, const char *service);
 int zones_accept(struct daemon *d, const char *service, const char *who);
-/* What zones_accept() would change, line by line. */
+/* What zones_accept() would change, line by line. Nothing if it cannot be accepted. */
 void zones_held(struct daemon *d, const char *service, struct buf *out);
 
 #endif
