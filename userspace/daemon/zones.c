@@ -291,6 +291,8 @@ static int zones_decide(struct daemon *d, struct zone_entry *e, const struct zon
 	unsigned act;
 	int err = make_view(d, e, &v, &box, takers);
 
+	if (err && who) /* told to the operator; nothing is tried again */
+		return err;
 	if (err && (!a || a->mx == DNS_OK)) { /* others are judged without it */
 		note_applied(d, err);
 		if (e->zone.again_ms)
