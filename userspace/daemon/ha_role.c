@@ -41,6 +41,7 @@ struct role_keeper {
 	char line[ROLE_LINE_SIZE];
 	size_t len;
 	bool skip;		  /* the rest of a line that was too long */
+	bool discarded;		  /* a backlog, which may have had a change of the role */
 	int opened_err;		  /* as last logged */
 	int written_err, written; /* of the priority file */
 	bool has_written;
@@ -297,6 +298,7 @@ static void discard_backlog(struct role_keeper *k)
 		k->skip = bytes[n - 1] != '\n'; /* else the next line is whole */
 	}
 	k->len = 0;
+	k->discarded = true;
 	ha_role_note(k, EVENT_ROLE_SOURCE, "", "keepalived", "",
 		     "a full FIFO was discarded: the role stays until keepalived's next change");
 }
@@ -512,13 +514,15 @@ static void init_watchers(struct role_keeper *k)
 
 /*
  * Before keepalived's first line. If no program was attached (mxlbd was detached) a keepalived that runs may have
- * nothing to report: its state is the one that was reported before.
+ * nothing to report: its state is the one that was reported before. But if lines were discarded, it may have become
+ * BACKUP in them, and two boxes would answer.
  */
 static void resume_role(struct role_keeper *k)
 {
 	bool runs = follows(k) && k->fd >= 0 && !k->ended_ms;
+	bool silent = k->state.vrrp == VRRP_OTHER && !k->discarded;
 
-	if (!datapath_was_attached(k->daemon->datapath) && runs && k->state.vrrp == VRRP_OTHER)
+	if (!datapath_was_attached(k->daemon->datapath) && runs && silent)
 		k->state.role = ha_files_kept_role(conf_of(k));
 	if (conf_of(k)->given)
 		ha_files_keep_role(conf_of(k), k->state.role);
