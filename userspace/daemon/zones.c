@@ -113,6 +113,7 @@ void zones_commit(struct daemon *d, struct zones_draft *draft, zones_replace_fn 
 {
 	bool needed = config_needs_dns(d->config);
 
+	zones_log_left_out(draft);
 	if (!d->zones && needed && !make_zones(d))
 		log_error("event=zone_failed error=\"no memory\" note=\"reload to try again\"");
 	if (!d->zones) {

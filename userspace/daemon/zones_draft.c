@@ -40,7 +40,8 @@ static const struct service_conf *running_service(const struct daemon *d, const 
 }
 
 /* Servers that are not from an answer are checked as one is: VIPs and this box's addresses may be others by now. */
-static void leave_out_unusable(struct service_conf *s, const struct zone_box *box)
+static void leave_out_unusable(struct service_conf *s, const struct zone_box *box,
+			       struct buf *left_out)
 {
 	char text[ADDR_TEXT_SIZE];
 	unsigned kept = 0;
@@ -50,9 +51,9 @@ static void leave_out_unusable(struct service_conf *s, const struct zone_box *bo
 		const char *why = zone_unusable(box, &b->address);
 
 		if (why)
-			log_warn(
-				"event=zone_server_left_out service=%s server=%s error=\"its address is %s, %s\"",
-				s->name, b->name, addr_text(&b->address, text), why);
+			buf_printf(left_out,
+				   "service=%s server=%s error=\"its address is %s, %s\"\n",
+				   s->name, b->name, addr_text(&b->address, text), why);
 		else
 			s->servers[kept++] = *b;
 	}
@@ -66,6 +67,7 @@ static int fill_service(struct daemon *d, struct config *c, unsigned i, struct z
 	struct zone_entry *e = draft->entries[i];
 	struct service_conf *s = &c->services[i];
 	const struct service_conf *was = running_service(d, s->name);
+	const struct zone_box vips = {.vips = box->vips, .n_vips = box->n_vips};
 	int err = 0;
 
 	if (e->zone.has_set) {
@@ -78,13 +80,18 @@ static int fill_service(struct daemon *d, struct config *c, unsigned i, struct z
 		if (draft->maps[i]->n)
 			return zones_set_servers(s, draft->maps[i]->servers, draft->maps[i]->n);
 	}
-	/* Rule 3, and servers in force are not given up for a set that gives none. */
-	if (was && was != s && addr_equal(&was->address, &s->address))
+	/*
+	 * Rule 3, and servers in force are not given up for a set that gives none, nor for an address that this box has
+	 * by mistake.
+	 */
+	if (was && was != s && addr_equal(&was->address, &s->address)) {
 		err = zones_set_servers(s, was->servers, was->n_servers);
-	else if (!d->model && !e->zone.has_set && e->map.n <= zones_room_for(c, i))
+		box = &vips;
+	} else if (!d->model && !e->zone.has_set && e->map.n <= zones_room_for(c, i)) {
 		err = zones_set_servers(s, e->map.servers, e->map.n); /* of the last run */
+	}
 	if (!err)
-		leave_out_unusable(s, box);
+		leave_out_unusable(s, box, &draft->left_out);
 	return err;
 }
 
@@ -207,6 +214,16 @@ int zones_draft(struct daemon *d, struct config *config, struct zones_draft **ou
 	return err;
 }
 
+void zones_log_left_out(const struct zones_draft *draft)
+{
+	const char *line = draft->left_out.data;
+
+	for (size_t len; line && *line; line += len + (line[len] == '\n')) {
+		len = strcspn(line, "\n");
+		log_warn("event=zone_server_left_out %.*s", (int)len, line);
+	}
+}
+
 void zones_drop(struct zones_draft *draft)
 {
 	for (unsigned i = 0; draft && i < MXLB_MAX_SERVICES; i++)
@@ -219,5 +236,7 @@ void zones_drop(struct zones_draft *draft)
 		free(draft->maps[i]);
 		free(draft->sets[i]);
 	}
+	if (draft)
+		buf_free(&draft->left_out);
 	free(draft);
 }

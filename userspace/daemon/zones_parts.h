@@ -55,6 +55,7 @@ struct zones_draft {
 		*maps[MXLB_MAX_SERVICES]; /* the entries' own, once committed; NULL: as before */
 	struct zone_set *sets[MXLB_MAX_SERVICES]; /* the sets of those maps, with names */
 	bool new_entry[MXLB_MAX_SERVICES], new_tlsa[CONFIG_MAX_PROBES];
+	struct buf left_out; /* for the log: servers with unusable addresses, line by line */
 };
 
 /* zone_box.c: this box by a configuration, on the heap because it is large. seen NULL: as it is now. 0 or -errno. */
@@ -63,6 +64,7 @@ void zone_box_free(struct zone_box *box); /* NULL is fine */
 
 /* zones_draft.c: how many servers a service may have beside those of others. */
 unsigned zones_room_for(const struct config *c, unsigned service);
+void zones_log_left_out(const struct zones_draft *draft);
 /* Copied. 0 or -ENOMEM. */
 int zones_set_servers(struct service_conf *s, const struct server_conf *list, unsigned n);
 
