@@ -3,6 +3,7 @@
 open sessions. `make games` holds more sessions open, and runs each three times, again by IPv6, and once more through tunnels."""
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -560,6 +561,25 @@ def test_an_order_that_has_expired_is_no_longer_stored(pair):
 def rewrite(box, change):
     file = box.dir / "mxlb.yaml"
     file.write_text(change(file.read_text()))
+
+
+def set_role(box, role):
+    rewrite(box, lambda text: re.sub(r"role: \w+", f"role: {role}", text))
+    box.ctl("reload")
+
+
+def test_what_keepalived_reported_before_another_role_does_not_count_once_it_has_ended(pair):
+    box = pair["lb"]
+    kill_keepalived(pair)
+    wait_until(lambda: box.ha()["keepalived_lost"], 10, "lb knows that keepalived is gone")
+    assert "keepalived_lost" in [p["name"] for p in box.status()["problems"]]
+    wait_until(pair["lb-b"].is_active, 10, "lb-b is active")
+    set_role(box, "standby")
+    assert not box.ha()["keepalived_lost"]
+    assert "keepalived_lost" not in [p["name"] for p in box.status()["problems"]]
+    set_role(box, "keepalived")
+    assert box.ha()["source"] == "lease"
+    assert pair.active() == ["lb-b"]
 
 
 def test_one_box_becomes_two_without_an_interruption(site, measured):

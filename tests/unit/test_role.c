@@ -120,6 +120,54 @@ static void a_renamed_instance_is_followed_once_the_old_one_has_ended(void **sta
 	}
 }
 
+static enum role after_a_time_with_role_active(const struct ha_conf *conf, const char *next)
+{
+	struct role_state r = begin(conf, ROLE_STANDBY);
+
+	role_line(&r, conf, "INSTANCE \"mxlb\" MASTER 200");
+	role_decide(&r, conf, 0, at(1));
+	role_unfollow(&r, conf);
+	role_decide(&r, &by_file, 0, at(2));
+	if (next)
+		role_line(&r, conf, next);
+	role_decide(&r, conf, 0, at(3));
+	return r.role;
+}
+
+static void after_a_time_with_another_role_a_renamed_instance_is_followed(void **state)
+{
+	static const struct ha_conf named = {
+		.given = true, .role = HA_ROLE_KEEPALIVED, .instance = "mxlb"};
+	static const char *const renamed = "INSTANCE \"pair\" BACKUP 200";
+
+	(void)state;
+	assert_int_equal(after_a_time_with_role_active(&by_keepalived, NULL), ROLE_ACTIVE);
+	assert_int_equal(after_a_time_with_role_active(&by_keepalived, renamed), ROLE_STANDBY);
+	assert_int_equal(after_a_time_with_role_active(&named, renamed), ROLE_ACTIVE);
+	assert_int_equal(after_a_time_with_role_active(&named, "INSTANCE \"mxlb\" BACKUP 200"),
+			 ROLE_STANDBY);
+}
+
+/* keepalived was MASTER and does not run: its peer is MASTER now. */
+static void a_line_that_is_forgotten_leaves_the_role_as_it_is(void **state)
+{
+	static const struct ha_conf standby = {.given = true, .role = HA_ROLE_STANDBY};
+	struct role_state r = begin(&by_keepalived, ROLE_STANDBY);
+
+	(void)state;
+	role_line(&r, &by_keepalived, "INSTANCE \"mxlb\" MASTER 200");
+	role_decide(&r, &by_keepalived, 0, at(1));
+	role_set_lost(&r, &by_keepalived, true);
+	role_unfollow(&r, &standby);
+	assert_false(r.lost);
+	role_decide(&r, &standby, 0, at(2));
+	assert_int_equal(r.role, ROLE_STANDBY);
+	role_forget_line(&r, &by_keepalived);
+	assert_false(role_decide(&r, &by_keepalived, 0, at(3)));
+	assert_int_equal(r.role, ROLE_STANDBY);
+	assert_int_equal(r.source, ROLE_FROM_LEASE);
+}
+
 static void before_the_first_line_the_role_is_kept(void **state)
 {
 	struct role_state r = begin(&by_keepalived, ROLE_ACTIVE);
@@ -308,6 +356,8 @@ int main(void)
 		cmocka_unit_test(each_state_of_keepalived_leads_to_its_role),
 		cmocka_unit_test(lines_that_say_nothing_of_the_instance_change_nothing),
 		cmocka_unit_test(a_renamed_instance_is_followed_once_the_old_one_has_ended),
+		cmocka_unit_test(after_a_time_with_another_role_a_renamed_instance_is_followed),
+		cmocka_unit_test(a_line_that_is_forgotten_leaves_the_role_as_it_is),
 		cmocka_unit_test(before_the_first_line_the_role_is_kept),
 		cmocka_unit_test(an_order_decides_without_keepalived_and_ends_by_itself),
 		cmocka_unit_test(an_order_from_before_a_restart_holds_and_is_not_new),

@@ -98,11 +98,30 @@ static enum vrrp_state state_of(const char *word)
 	return VRRP_OTHER;
 }
 
+/* The next keepalived may have another one. */
+static void forget_instance(struct role_state *r, const struct ha_conf *conf)
+{
+	if (!conf->instance[0])
+		r->instance[0] = '\0';
+}
+
 void role_set_lost(struct role_state *r, const struct ha_conf *conf, bool lost)
 {
 	r->lost = lost;
-	if (lost && !conf->instance[0]) /* the next keepalived may have another one */
-		r->instance[0] = '\0';
+	if (lost)
+		forget_instance(r, conf);
+}
+
+void role_unfollow(struct role_state *r, const struct ha_conf *conf)
+{
+	r->lost = false;
+	forget_instance(r, conf);
+}
+
+void role_forget_line(struct role_state *r, const struct ha_conf *conf)
+{
+	forget_instance(r, conf);
+	r->vrrp = VRRP_OTHER;
 }
 
 static bool follows_none(const struct role_state *r)

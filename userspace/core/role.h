@@ -83,6 +83,13 @@ void role_init(struct role_state *r, const struct ha_conf *conf, enum role kept,
 /* Rule 3. Without a configured instance the next line's is followed. */
 void role_set_lost(struct role_state *r, const struct ha_conf *conf, bool lost);
 /*
+ * A reload to another `role`: the FIFO is no longer read, so its next line may be that of a keepalived with another
+ * instance. Nothing is lost then (rule 3).
+ */
+void role_unfollow(struct role_state *r, const struct ha_conf *conf);
+/* Lines may have been missed since the last one: the role stays until the next one, whose instance is as after a loss. */
+void role_forget_line(struct role_state *r, const struct ha_conf *conf);
+/*
  * Takes one line of the FIFO without its newline. Returns its event for the instance followed, else VRRP_OTHER. Without
  * a configured instance the first one is followed, until it ends: it may then come back under another name.
  */

@@ -299,6 +299,7 @@ static void discard_backlog(struct role_keeper *k)
 	}
 	k->len = 0;
 	k->discarded = true;
+	role_forget_line(&k->state, conf_of(k));
 	ha_role_note(k, EVENT_ROLE_SOURCE, "", "keepalived", "",
 		     "a full FIFO was discarded: the role stays until keepalived's next change");
 }
@@ -550,20 +551,28 @@ int role_start(struct daemon *d)
 	return 0;
 }
 
+static void unfollow(struct role_keeper *k)
+{
+	ev_timer_stop(k->daemon->loop, &k->poll);
+	close_fifo(k);
+	k->ended_ms = 0;
+	role_unfollow(&k->state, conf_of(k));
+	own_problem(k->daemon, "keepalived_lost", "", false, NULL);
+}
+
 void role_reload(struct daemon *d)
 {
 	struct role_keeper *k = d->role;
 	struct ev_loop *loop = d->loop;
+	bool opens = follows(k) && k->fd < 0;
 
 	ev_timer_stop(loop, &k->tick);
 	ev_timer_stop(loop, &k->refresh);
-	if (!follows(k)) {
-		ev_timer_stop(loop, &k->poll);
-		close_fifo(k);
-		k->ended_ms = 0;
-		k->state.lost = false;
-	}
+	if (!follows(k))
+		unfollow(k);
 	start_timers(k);
+	if (opens && (k->fd < 0 || k->ended_ms)) /* lines wait in it while keepalived runs */
+		role_forget_line(&k->state, conf_of(k));
 	ha_role_decide(k);
 	ha_role_write_word(k);
 }
