@@ -2,6 +2,7 @@
 /*
  * What addresses from DNS are judged by: the VIPs, the addresses and the networks of this box. A network that an
  * interface has lost still counts until mxlbd ends, because that is a fault of this box and says nothing of the zone.
+ * A lost address counts only where a change of addresses is judged: in an answer it may be another machine's by now.
  */
 #include <errno.h>
 #include <ifaddrs.h>
@@ -15,7 +16,7 @@
 
 struct box {
 	struct zone_box view; /* first: the others see only this */
-	struct addr vips[MXLB_MAX_SERVICES], locals[LOCALS_MAX];
+	struct addr vips[MXLB_MAX_SERVICES], locals[LOCALS_MAX + ZONE_NETWORKS_MAX];
 	struct prefix networks[LOCALS_MAX + ZONE_NETWORKS_MAX];
 };
 
@@ -67,6 +68,18 @@ static void remember(struct zone_networks *seen, const char *interface, const st
 	seen->list[seen->n++].network = *p;
 }
 
+/* As remember(). */
+static void remember_address(struct zone_networks *seen, const struct addr *a)
+{
+	for (unsigned i = 0; i < seen->n_addresses; i++)
+		if (addr_equal(&seen->addresses[i], a))
+			return;
+	if (seen->n_addresses == ZONE_NETWORKS_MAX)
+		memmove(seen->addresses, seen->addresses + 1,
+			--seen->n_addresses * sizeof(*seen->addresses));
+	seen->addresses[seen->n_addresses++] = *a;
+}
+
 static void add_local(struct box *b, const struct config *c, struct zone_networks *seen,
 		      const struct ifaddrs *i)
 {
@@ -79,6 +92,8 @@ static void add_local(struct box *b, const struct config *c, struct zone_network
 	memcpy(&ss, i->ifa_addr, v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
 	addr_from_sockaddr(&ss, &a);
 	b->locals[b->view.n_locals++] = a;
+	if (seen)
+		remember_address(seen, &a);
 	if (!i->ifa_netmask || !is_configured(c, i->ifa_name) || addr_is_martian(&a))
 		return;
 	p->addr = a;
@@ -125,6 +140,14 @@ int zone_box_make(const struct config *c, struct zone_networks *seen, struct zon
 	b->view.networks = b->networks;
 	*out = &b->view;
 	return 0;
+}
+
+void zone_box_add_lost(struct zone_box *box, const struct zone_networks *seen)
+{
+	struct box *b = (struct box *)box;
+
+	for (unsigned i = 0; i < seen->n_addresses; i++) /* some of them are there already */
+		b->locals[b->view.n_locals++] = seen->addresses[i];
 }
 
 void zone_box_free(struct zone_box *box)

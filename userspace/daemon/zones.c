@@ -10,7 +10,7 @@
  *   4. Without such services and probes nothing of this exists: no timer, no child, no library.
  *   5. At a boot the interfaces may have no addresses yet, and then everything is outside `within`. When their addresses
  *      change, a set in force that gives more servers than before is applied again. It takes none away: a lost address
- *      is no change of the zone, and its network still counts (zone_box.c).
+ *      is no change of the zone, and its network still counts (zone_box.c). An address that this box had gives none.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -353,6 +353,7 @@ static bool has_more_now(const struct daemon *d, unsigned i)
 
 	if (set && map && !zone_box_make(d->config, &d->zones->seen, &box)) {
 		*set = e->zone.in_force;
+		zone_box_add_lost(box, &d->zones->seen);
 		zone_servers(set, &d->config->services[i], box, zones_room_for(d->config, i), map);
 		has = map->n > e->map.n && zone_has_servers(map, &e->map);
 	}

@@ -34,6 +34,8 @@ struct zone_networks { /* that interfaces have or had */
 		struct prefix network;
 	} list[ZONE_NETWORKS_MAX];
 	unsigned n;
+	struct addr addresses[ZONE_NETWORKS_MAX]; /* of all interfaces */
+	unsigned n_addresses;
 };
 
 struct zones {
@@ -60,6 +62,8 @@ struct zones_draft {
 
 /* zone_box.c: this box by a configuration, on the heap because it is large. seen NULL: as it is now. 0 or -errno. */
 int zone_box_make(const struct config *c, struct zone_networks *seen, struct zone_box **out);
+/* Once: addresses that this box had are its own in this view, too. */
+void zone_box_add_lost(struct zone_box *box, const struct zone_networks *seen);
 void zone_box_free(struct zone_box *box); /* NULL is fine */
 
 /* zones_draft.c: how many servers a service may have beside those of others. */
