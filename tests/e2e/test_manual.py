@@ -155,5 +155,5 @@ def test_the_numbers_of_the_flow_rules_are_the_codes():
     assert {rule: numbers for rule, numbers in found.items() if numbers} == expected
     rules = " ".join(rules.split())
     assert defined["EPOCHS_EMPTY"] == 60 and "one minute" in rules
-    assert defined["FLOW_SETTLED"] == 2 and "first two entries of a line with DATA" in rules
+    assert defined["FLOW_SETTLED"] == 2 and "first two entries that have DATA" in rules
     assert f"upper {32 - unit} bits" in layout and f"units of {1 << unit} bytes" in layout
