@@ -530,6 +530,19 @@ def test_a_start_that_ended_early_after_a_detach_makes_no_standby_box_active(pai
     assert pair.active() == ["lb"]
 
 
+def test_a_role_that_could_not_be_stored_is_stored_once_it_can_be(pair):
+    """A start after a detach would use an earlier one."""
+    box = pair["lb-b"]
+    stored, obstacle = box.dir / "ha/priority.role", box.dir / "ha/priority.role.new"
+    assert stored.read_text() == "standby"
+    obstacle.mkdir()
+    box.ctl("role", "active")
+    wait_until(box.is_active, 10, "lb-b is active")
+    wait_until(lambda: not stored.exists(), 10, "no earlier role is left")
+    obstacle.rmdir()
+    wait_until(lambda: stored.exists() and stored.read_text() == "active", 10, "the role is stored")
+
+
 def test_the_line_after_a_full_fifo_counts(pair):
     """What waited in a full FIFO is discarded, because its end may be missing. What keepalived writes next is not."""
     box = pair["lb-b"]

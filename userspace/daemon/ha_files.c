@@ -44,12 +44,16 @@ static void role_path(const struct ha_conf *conf, char path[PATH_SIZE])
 	snprintf(path, PATH_SIZE, "%s.role", conf->priority_file);
 }
 
-void ha_files_keep_role(const struct ha_conf *conf, enum role role)
+int ha_files_keep_role(const struct ha_conf *conf, enum role role)
 {
 	char path[PATH_SIZE];
+	int err;
 
 	role_path(conf, path);
-	replace(path, role_name(role));
+	err = replace(path, role_name(role));
+	if (err)
+		unlink(path);
+	return err;
 }
 
 enum role ha_files_kept_role(const struct ha_conf *conf)

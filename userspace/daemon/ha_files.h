@@ -8,10 +8,10 @@
 /* 0 or -errno. */
 int ha_files_write_priority(const struct ha_conf *conf, int priority);
 /*
- * The role, for a start without pins (after a detach): keepalived reports only changes. Without the directory it is not
- * kept.
+ * The role, for a start after a detach: keepalived reports only changes. Without the directory it is not kept.
+ * 0 or -errno: the earlier role is then removed, if possible.
  */
-void ha_files_keep_role(const struct ha_conf *conf, enum role role);
+int ha_files_keep_role(const struct ha_conf *conf, enum role role);
 /* ROLE_STANDBY: it is not known. */
 enum role ha_files_kept_role(const struct ha_conf *conf);
 

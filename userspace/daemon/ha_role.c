@@ -44,7 +44,8 @@ struct role_keeper {
 	bool discarded;		  /* a backlog, which may have had a change of the role */
 	int opened_err;		  /* as last logged */
 	int written_err, written; /* of the priority file */
-	bool has_written;
+	bool has_written, is_kept;
+	enum role kept;	  /* if .is_kept: the role as stored */
 	uint64_t expired; /* leases that ended while this process ran */
 };
 
@@ -112,6 +113,15 @@ static void ha_role_write_priority(struct role_keeper *k)
 			"make its directory writable for mxlbd (tmpfiles.d of scripts/ha)\"",
 			conf->priority_file, strerror(-err));
 	k->written_err = err;
+}
+
+/* Without an error of its own: the priority file is in the same directory. */
+static void ha_role_keep(struct role_keeper *k)
+{
+	if (!conf_of(k)->given || (k->is_kept && k->kept == k->state.role))
+		return;
+	k->is_kept = !ha_files_keep_role(conf_of(k), k->state.role);
+	k->kept = k->state.role;
 }
 
 /* --- decisions --- */
@@ -198,7 +208,7 @@ static void ha_role_decide(struct role_keeper *k)
 		ha_role_note(k, EVENT_ROLE, role_name(was), role_name(k->state.role),
 			     k->state.source == ROLE_FROM_OPERATOR ? k->state.order.who : "", why);
 		ha_role_write_word(k);
-		ha_files_keep_role(conf_of(k), k->state.role);
+		ha_role_keep(k);
 		if (k->state.role == ROLE_ACTIVE) {
 			model_restart_holds(d->model, clock_now());
 			daemon_changed(d);
@@ -429,6 +439,7 @@ static void on_ha_role_tick(struct ev_loop *loop, ev_timer *timer, int events)
 		}
 	}
 	ha_role_write_word(k);
+	ha_role_keep(k);
 	ha_role_write_priority(k);
 	viproutes_update(k->daemon);
 	if (override_follow_clock(&k->state.order, clock_now()))
@@ -492,10 +503,7 @@ static void start_timers(struct role_keeper *k)
 	}
 }
 
-/*
- * The role before a restart, from the word: a box that was attached without a lease was active. The word of maps that
- * were never attached may be from a start that ended before it set one.
- */
+/* The role before a restart, from the word, which is set before a program is attached. Without a lease it was active. */
 static enum role kept_role(const struct daemon *d)
 {
 	return datapath_was_attached(d->datapath) && datapath_role(d->datapath) != ROLE_WORD_NEVER
@@ -525,8 +533,7 @@ static void resume_role(struct role_keeper *k)
 
 	if (!datapath_was_attached(k->daemon->datapath) && runs && silent)
 		k->state.role = ha_files_kept_role(conf_of(k));
-	if (conf_of(k)->given)
-		ha_files_keep_role(conf_of(k), k->state.role);
+	ha_role_keep(k);
 	ha_role_write_word(k);
 }
 
@@ -563,11 +570,10 @@ static void unfollow(struct role_keeper *k)
 void role_reload(struct daemon *d)
 {
 	struct role_keeper *k = d->role;
-	struct ev_loop *loop = d->loop;
 	bool opens = follows(k) && k->fd < 0;
 
-	ev_timer_stop(loop, &k->tick);
-	ev_timer_stop(loop, &k->refresh);
+	ev_timer_stop(d->loop, &k->tick);
+	ev_timer_stop(d->loop, &k->refresh);
 	if (!follows(k))
 		unfollow(k);
 	start_timers(k);
