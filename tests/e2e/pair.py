@@ -272,3 +272,8 @@ class Router:
         lines = re.findall(rf"^\[(\S+)\] (Deleted )?{re.escape(vip)} ", self.file.read_text(), re.M)
         times = [(datetime.fromisoformat(at).timestamp(), "deleted" if deleted else "added") for at, deleted in lines]
         return [(at, what) for at, what in times if at >= since]
+
+
+def rewrite(box, change):
+    file = box.dir / "mxlb.yaml"
+    file.write_text(change(file.read_text()))
