@@ -27,7 +27,7 @@
  *  11. A client sends as much as clients usually do: the server refuses this client alone. A warning, whatever the
  *      text; but only after a wait, because the client may have begun before the refusals did.
  *  12. A text that names a state of the server acts.
- *  13. Any other text waits, for a limited time, for evidence from clients, if clients connect.
+ *  13. With any other text the decision waits a limited time for evidence from clients, if clients connect.
  *  14. Without evidence it acts, unless all servers of the tier say the same at once. Then the probe is what they have
  *      in common, and acting would move all mail: a warning.
  */

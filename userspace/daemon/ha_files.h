@@ -8,7 +8,7 @@
 /* 0 or -errno. */
 int ha_files_write_priority(const struct ha_conf *conf, int priority);
 /*
- * The role, for a start after a detach: keepalived reports only changes. Without the directory it is not kept.
+ * Stores the role for a start after a detach, because keepalived reports only changes. Needs the directory.
  * 0 or -errno: the earlier role is then removed, if possible.
  */
 int ha_files_keep_role(const struct ha_conf *conf, enum role role);
