@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """mxlbctl server-setup: the script is run on an unprepared server, and mail flows."""
+import re
 import subprocess
 
 import pytest
@@ -86,6 +87,8 @@ def test_the_script_of_a_tunnels_end_names_its_device_and_the_segment_that_fits(
     text = script(lab, "linux", "hybrid-mail/oxford-b")
     assert "type ipip local 203.0.113.12 remote 203.0.113.5\n" in text and "advmss 1440" in text
     assert ".rp_filter=2\n" in text
+    device = re.search(r"link add (mx44-[0-9a-f]{8}) ", text)[1]  # of this edge box: the other box's script keeps its own files
+    assert f"\nstart=/usr/local/lib/mxlb/server-hybrid-mail-{device}\nunit=mxlb-server-hybrid-mail-{device}.service\n" in text
     for whose in ("hybrid-mail/oxford-b", "hybrid-mail/oxford-a", "hybrid-mail6"):
         subprocess.run(["sh", "-n"], input=script(lab, "linux", whose), text=True, check=True)
         shell = subprocess.run(["shellcheck", "-"], input=script(lab, "linux", whose), text=True, stdout=subprocess.PIPE,

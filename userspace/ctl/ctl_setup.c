@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The values of the scripts in setup_text.h. Values that a shell could misinterpret are refused, because the script
+ * The values of the scripts in setup_scripts.h. Values that a shell could misinterpret are refused, because the script
  * runs as root.
  *
  *   1. A script is the same for all servers of a service in the edge box's own network. A server behind a tunnel must
  *      be given.
- *   2. A tunnel's device is named after its families and the edge box, so that two boxes have two. Over IPv6 the
- *      kernel has one device per pair of addresses: it unpacks both families, and all services of that edge box share
- *      it.
+ *   2. A tunnel's device is named after its families and the edge box, so that two boxes have two. The file and the unit
+ *      that create it at each start have the device's name in theirs: each box's script leaves those of the other alone.
+ *      Over IPv6 the kernel has one device per pair of addresses: it unpacks both families, and all services of that
+ *      edge box share it.
  *   3. A segment that fits: the MTU of the path to the server, less the outer header (20, IPv6: 40), the inner one,
  *      and TCP's 20.
  */
@@ -77,10 +78,11 @@ static bool set_address(struct setup *s, const char *word, const json_t *object,
 }
 
 /* Rule 2; FNV-1a. */
-static void set_device(struct setup *s, bool outer_v4, const struct addr *remote)
+static void set_device(struct setup *s, const char *service, bool outer_v4,
+		       const struct addr *remote)
 {
 	uint32_t hash = 2166136261u;
-	char text[40];
+	char text[40], unit[80];
 
 	for (size_t i = 0; i < sizeof(remote->b); i++)
 		hash = (hash ^ remote->b[i]) * 16777619u;
@@ -90,12 +92,14 @@ static void set_device(struct setup *s, bool outer_v4, const struct addr *remote
 			     : '6',
 		 outer_v4 ? '4' : '6', hash);
 	set(s, "DEVICE", text);
+	snprintf(unit, sizeof(unit), "%.60s-%.16s", service, text);
+	set(s, "UNIT", unit);
 	snprintf(text, sizeof(text), "mx46-%08x mx66-%08x", hash, hash);
 	set(s, "FORMER", text);
 }
 
 /* False: mxlbd does not know the tunnel yet. */
-static bool set_tunnel(struct setup *s, const json_t *tunnel)
+static bool set_tunnel(struct setup *s, const char *service, const json_t *tunnel)
 {
 	struct addr local, remote;
 	long long mtu = field_number(tunnel, "mtu") ?: MTU_DEFAULT;
@@ -109,7 +113,7 @@ static bool set_tunnel(struct setup *s, const json_t *tunnel)
 	set(s, "MODULE", !outer_v4 ? "ip6_tunnel" : s->vip_v4 ? "ipip" : "sit");
 	set(s, "TYPE", outer_v4 ? (s->vip_v4 ? "ipip" : "sit") : "ip6tnl mode any encaplimit none");
 	s->outer_v4 = outer_v4;
-	set_device(s, outer_v4, &remote);
+	set_device(s, service, outer_v4, &remote);
 	snprintf(text, sizeof(text), "%lld",
 		 mtu - (outer_v4 ? 20 : 40) - (s->vip_v4 ? 20 : 40) - TCP_HEADER); /* rule 3 */
 	set(s, "MSS", text);
@@ -144,7 +148,10 @@ static bool setup_fill(struct setup *s, const struct ctl_found *f, const char *w
 	set(s, "DEFAULT", s->vip_v4 ? "0.0.0.0/0" : "::/0");
 	set(s, "UNDO", s->tunnel ? " and the tunnel's device" : "");
 	set(s, "HOW", s->tunnel ? "through a tunnel (ipip)" : "in the edge box's own network (l2)");
-	return !s->tunnel || set_tunnel(s, json_object_get(f->server, "tunnel"));
+	if (s->tunnel)
+		return set_tunnel(s, service, json_object_get(f->server, "tunnel"));
+	set(s, "UNIT", service);
+	return true;
 }
 
 static void write_linux(const struct setup *s, struct buf *out)

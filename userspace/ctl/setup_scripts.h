@@ -13,8 +13,8 @@ static const char linux_begin[] =
 	"# As root on the server, for instance: mxlbctl server-setup linux @WHOSE@ | ssh root@@SERVER@ sh\n"
 	"# It may be run repeatedly. The mail server must also listen on the VIP (Postfix: inet_interfaces = all).\n"
 	"set -eu\n"
-	"start=/usr/local/lib/mxlb/server-@SERVICE@\n"
-	"unit=mxlb-server-@SERVICE@.service\n"
+	"start=/usr/local/lib/mxlb/server-@UNIT@\n"
+	"unit=mxlb-server-@UNIT@.service\n"
 	"\n"
 	"mkdir -p /usr/local/lib/mxlb /etc/sysctl.d /etc/systemd/system\n"
 	"cat >\"$start\" <<'END'\n"
@@ -96,7 +96,7 @@ static const char linux_end[] =
 	"\techo \"There is no systemd here: have $start run at each start.\" >&2\n"
 	"fi\n"
 	"echo \"Done. On the edge box: mxlbctl probe @SERVICE@/@SERVER@\"\n"
-	"# To undo: systemctl disable mxlb-server-@SERVICE@; ip address del @VIP@/@LENGTH@ dev lo; remove the files@UNDO@.\n";
+	"# To undo: systemctl disable mxlb-server-@UNIT@; ip address del @VIP@/@LENGTH@ dev lo; remove the files@UNDO@.\n";
 
 static const char windows_tunnel[] =
 	"# mxlb reaches this server through a tunnel (forward: ipip), which Windows cannot unpack. Put a second mxlb on its\n"
