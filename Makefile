@@ -110,7 +110,7 @@ SRC_probing  = $(SRC_probe) $(addprefix userspace/core/,reply.c dialog.c refusal
 SRC_mxlbctl  = userspace/mxlbctl.c userspace/core/config.c userspace/core/endpoints_judge.c $(SRC_conf) $(SRC_ctl) $(SRC_probing) $(SRC_util)
 obj = $(1:%.c=$(B)/%.o)
 
-.PHONY: FORCE version all refused clean install check unit packet e2e games chaos demo demo-ha lint bench model mutations fuzz fuzz-packet e2e-ipip bench-instructions bench-mail deb deb-check survive kernels-build check-kernels check-boot check-trixie
+.PHONY: FORCE version all refused other-layout clean install check unit packet e2e games chaos demo demo-ha lint bench model mutations fuzz fuzz-packet e2e-ipip bench-instructions bench-mail deb deb-check survive kernels-build check-kernels check-boot check-trixie
 all: have-tools $(B)/mxlbd $(B)/mxlbctl
 
 .PHONY: have-tools
@@ -367,12 +367,17 @@ $(B)/forge-packets: $(call obj,tests/tools/forge-packets.c)
 refused:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/refused BPF_MAIN=tests/kernels/refused.bpf.c all
 
+# Programs whose maps have another layout, for upgrades.
+other-layout:
+	$(Q)+layout=$$(awk '/define MXLB_LAYOUT/ {print $$3 + 1}' include/mxlb/abi.h) && \
+		$(MAKE) --no-print-directory B=$(B)/layout$$layout CPPFLAGS=-DMXLB_LAYOUT=$$layout all
+
 lint: all
 	$(Q)tests/run lint
 
 # Several pytests run beside each other: what both need is built before.
 TOOLS = $(addprefix $(B)/,probe-once san/probe-once netlink-drive forge-packets)
-e2e: all refused $(TOOLS)
+e2e: all refused other-layout $(TOOLS)
 	$(Q)MXLB_B=$(B) tests/run e2e
 
 # Mail, failover and flows once more, all of them through tunnels: of the VIP's family, and of the other.
@@ -428,18 +433,17 @@ packet: $(PACKET:%=$(B)/packet/test_%)
 TESTS_unit   = $(UNIT:%=$(B)/unit/test_%)
 TESTS_packet = $(PACKET:%=$(B)/packet/test_%)
 TESTS_fuzz   = $(FUZZ:%=$(B)/fuzz/fuzz_%)
-FULL_KERNELS = $(filter-out %:load,$(KERNELS)) # those on which more is done than to load the program
+# Those on which more is done than to load the program. (No comment behind it: make would keep the space before it.)
+FULL_KERNELS = $(filter-out %:load,$(KERNELS))
 check:
 	$(Q)scripts/install-deps build lab test deb $(KERNELS:%=vm)
-	$(Q)$(MAKE) --no-print-directory all refused $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz) $(TOOLS) $(and $(FULL_KERNELS),kernels-build)
+	$(Q)$(MAKE) --no-print-directory all refused other-layout $(TESTS_unit) $(TESTS_packet) $(TESTS_fuzz) $(TOOLS) $(and $(FULL_KERNELS),kernels-build)
 	$(Q)MXLB_B=$(B) tests/run lint unit $(TESTS_unit) packet $(TESTS_packet) fuzz $(TESTS_fuzz) e2e $(and $(KERNELS),kernels $(if $(FULL_KERNELS),$(VMS),$(B)) $(KERNELS))
 
 # What the VMs run: the package, a build with another layout, and the packet tests without sanitizers, which are too slow there.
 VMS = $(B)/kernels
 kernels-build:
-	$(Q)$(MAKE) --no-print-directory B=$(VMS) SAN='-O2 -g' all refused $(TESTS_packet:$(B)/%=$(VMS)/%)
-	$(Q)+layout=$$(awk '/define MXLB_LAYOUT/ {print $$3 + 1}' include/mxlb/abi.h) && \
-		$(MAKE) --no-print-directory B=$(VMS)/layout$$layout CPPFLAGS=-DMXLB_LAYOUT=$$layout all
+	$(Q)$(MAKE) --no-print-directory B=$(VMS) SAN='-O2 -g' all refused other-layout $(TESTS_packet:$(B)/%=$(VMS)/%)
 	$(Q)rm -rf $(VMS)/deb
 	$(Q)MAKEFLAGS= DEB_BUILD_OPTIONS=noautodbgsym scripts/make-deb $(VMS)/deb >/dev/null
 
