@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The fast path for most packets. A packet that is not for a VIP passes to the kernel. A segment in the middle of a
- * flow goes to the flow's server if it is IPv4 or IPv6 without options, extension headers, tag or tunnel; it has ACK
- * and none of SYN, FIN and RST; and the only entry of its tuple is settled, was used in this epoch, and is near the
- * segment's sequence number. If the server is reached at layer 2 through the interface on which the packet arrived,
- * everything stays in registers: no call, no struct packet, one line of the flow table.
+ * flow goes to the flow's server if all of this is true:
  *
- * Only the first service of a VIP has it. It has no rules of its own. Every other packet takes the general path (mxlb.bpf.c), which has the rules; without
- * fast_path all packets do, with the same bytes, counters and entries: test_mutations.c checks that.
+ *   - It arrived as IPv4 or IPv6 without options, extension headers, VLAN tag or outer header.
+ *   - It is for the first service of its VIP, and has ACK and none of SYN, FIN and RST.
+ *   - The only entry of its tuple is settled, was already used in this epoch, and is near the segment's sequence number.
+ *
+ * How the server is reached does not matter. At layer 2 through the interface on which the segment arrived, everything
+ * stays in registers: no call, no struct packet, one line of the flow table. Through a tunnel or another interface
+ * (fast_elsewhere()), struct packet is filled in and forward() called as on the general path; only parsing and the
+ * choice of the server are skipped.
+ *
+ * The fast path has no rules of its own. Every other packet takes the general path (mxlb.bpf.c), which has the rules.
+ * Without fast_path all packets do, with the same bytes, counters and entries: test_mutations.c checks that.
  */
 #ifndef MXLB_FAST_H
 #define MXLB_FAST_H
