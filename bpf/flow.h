@@ -9,15 +9,15 @@
  *      follow it and change nothing, because a client that resumes continues where it stopped. The first FLOW_SETTLED
  *      entries of a line with DATA become SETTLED: nothing displaces them until they are closed or old, so millions of
  *      forged connections displace only each other. FIN, RST, and segments that are answered with RST, set CLOSED only
- *      within FLOW_CLOSE. So a sender that does not know the sequence number can hardly close and never replace a live
+ *      within FLOW_CLOSE. So a sender that does not know the sequence number can hardly close and never replace an open
  *      flow.
  *   1. A SYN is placed by the ring and noted. It changes no entry.
- *   2. The same SYN again follows its note. A late copy whose note is gone follows the live entry within FLOW_SAME of
+ *   2. The same SYN again follows its note. A late copy whose note is gone follows the open entry within FLOW_SAME of
  *      it, and writes nothing. If that server is down, rule 1 applies to both.
  *   3. Of several entries of a tuple the nearest counts; of equally near ones the one without BESIDE, then the first.
  *      If it has the note's server and lies within FLOW_SAME, it is the note's flow: rule 4. Otherwise the segment
  *      behind a noted SYN promotes the note to an entry: in place of the tuple's nearest closed entry, else of its
- *      entry marked BESIDE, else by rule 5. The new entry is marked BESIDE if another live one of the tuple remains.
+ *      entry marked BESIDE, else by rule 5. The new entry is marked BESIDE if another open one of the tuple remains.
  *      So blindly forged handshakes replace each other and (except by rule 5 in a full line) not the real flow. The
  *      note stays. A segment a little further on follows the note if the tuple has no entry, a closed one, or one
  *      beyond FLOW_MOVE.
@@ -25,7 +25,7 @@
  *      if the line has a slot that is free, closed, old or was made this way.
  *   5. Which entry is displaced in a full line: flow_rank().
  *   6. A slot is taken by compare-and-swap of its word. Readers of entries and notes load the word, the key and the
- *      word again; if the word changed, it is a miss.
+ *      word again. It is a miss if the entry's server, or any part of a note's word, changed.
  */
 #ifndef MXLB_FLOW_H
 #define MXLB_FLOW_H
