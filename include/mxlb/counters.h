@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Every packet that is not forwarded ends in exactly one of these reasons; a forwarded packet is counted with its server
- * (struct mxlb_traffic). The names appear in JSON and metrics and must not change.
+ * (struct mxlb_traffic). The names appear in JSON and metrics and must not change from 1.0 on.
  */
 #ifndef MXLB_COUNTERS_H
 #define MXLB_COUNTERS_H
