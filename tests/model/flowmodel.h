@@ -142,7 +142,7 @@ struct flowmodel_world {
 	X(miss_rst, "4  a RST without entry: the ring, no entry is made")                       \
 	X(miss_full, "4  without entry: the ring, the line is full of better ones")             \
 	X(miss_nobody, "4  without entry: nobody")                                              \
-	X(way_free, "5  a free slot is taken")                                                 \
+	X(way_free, "5  a free slot is taken")                                                  \
 	X(way_closed_unused, "5  a closed one, unused for two epochs, gives way")               \
 	X(way_old, "5  one unused for 30 minutes gives way")                                    \
 	X(way_closed, "5  another closed one gives way")                                        \
