@@ -9,6 +9,8 @@ import time
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from lab import patience, wait_until
+
 CLONE_NEWNET = 0x40000000
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
          "--disable-background-networking", "--disable-extensions", "--no-proxy-server", "--hide-scrollbars")
@@ -20,7 +22,7 @@ class Browser:
         self.driver = self(start, profile)
 
     def __call__(self, function, *arguments):
-        return self.thread.submit(function, *arguments).result(120)
+        return self.thread.submit(function, *arguments).result(120 * patience())
 
     def close(self):
         try:
@@ -37,11 +39,7 @@ class Browser:
 
     def wait(self, script, seconds, what):
         """The first true value of a script in the page, and the time at which it was seen (time.monotonic())."""
-        deadline = time.monotonic() + seconds
-        while not (value := self.run(script)):
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}\n{self.text()}"
-            time.sleep(0.05)
-        return value, time.monotonic()
+        return wait_until(lambda: self.run(script), seconds, lambda: f"{what}\n{self.text()}"), time.monotonic()
 
     def text(self):
         return self.run("return document.body.innerText")

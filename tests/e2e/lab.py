@@ -29,15 +29,22 @@ FORGET_PROBES = "rule flush proto 157\nroute flush table all proto 157\nneigh fl
 SLOW = float(os.environ.get("MXLB_SLOW", "1"))  # time limits are multiplied by it: a machine may be emulated
 
 
+def patience():
+    """How many times as long as on a machine of its own a thing may take: processes that wait for a CPU, now or in the last minute,
+    delay all others."""
+    load, _, _, running, *_ = Path("/proc/loadavg").read_text(encoding="ascii").replace("/", " ").split()
+    return SLOW * max(1, float(load) / os.cpu_count(), int(running) / os.cpu_count())
+
+
 def wait_until(condition, seconds, what):
     """Returns the first true value of condition(), or fails with the name of what did not happen (a function is called
-    then, so that it can describe what there is instead). Processes that wait for a CPU delay all that is waited for, and the
-    deadline as well."""
-    began = time.monotonic()
+    then, so that it can describe what there is instead)."""
+    began, slowest = time.monotonic(), 1
     while True:
         if value := condition():
             return value
-        if (waited := time.monotonic() - began) > seconds * SLOW * max(1, os.getloadavg()[0] / os.cpu_count()):
+        slowest = max(slowest, patience())
+        if (waited := time.monotonic() - began) > seconds * slowest:
             raise AssertionError(f"not within {waited:.1f} s: {what() if callable(what) else what}")
         time.sleep(0.02)
 
@@ -45,7 +52,7 @@ def wait_until(condition, seconds, what):
 def command(*argv, status=0, **options):
     """Runs a command and returns its output; fails unless its exit status is as expected."""
     options = {"text": True, "timeout": 120, **options}
-    options["timeout"] *= SLOW
+    options["timeout"] *= patience()
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
     assert status in (None, done.returncode), f"{' '.join(argv)}: status {done.returncode}: {done.stdout}"
     return done.stdout
@@ -198,7 +205,7 @@ class Lab:
 def ask(path, line):
     """The answer of mxlbd's socket."""
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(5 * SLOW)
+        s.settimeout(5 * patience())
         s.connect(str(path))
         s.sendall(line.encode() + b"\n")
         return b"".join(iter(lambda: s.recv(65536), b"")).decode()
@@ -237,7 +244,7 @@ class Balancer:
     def stop(self, seconds=10):
         """Returns the exit status."""
         self.process.terminate()
-        return self.process.wait(seconds * SLOW)
+        return self.process.wait(seconds * patience())
 
     def kill(self):
         self.process.kill()
@@ -312,9 +319,11 @@ class Balancer:
         path."""
         files = []
         for pid in (self.process.pid, *children(self.process.pid)):
-            with contextlib.suppress(FileNotFoundError):
-                links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
-                         if os.path.islink(f"/proc/{pid}/fd/{fd}")]
+            with contextlib.suppress(FileNotFoundError):  # the process has ended
+                links = []
+                for fd in os.listdir(f"/proc/{pid}/fd"):
+                    with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+                        links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
                 tables = {kind: Path(f"/proc/{pid}/net/{kind}").read_text() for kind in SOCKET_KINDS} \
                     if any(link.startswith("socket:") for link in links) else {}
                 files += [socket_kind(tables, link) if link.startswith("socket:") else re.sub(r"^pipe:.*", "pipe", link)

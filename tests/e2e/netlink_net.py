@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from lab import patience, wait_until
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("MXLB_B", "build")
 DRIVER = os.path.join(ROOT, BUILD, "netlink-drive")
@@ -106,7 +108,7 @@ class Lines:
 
     def expect(self, pattern, seconds=PATIENCE):
         """The match of the next line that fits; lines before it are dropped."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * patience()
         while True:
             try:
                 line = self.lines.get(timeout=max(0.01, end - time.monotonic()))
@@ -128,7 +130,7 @@ class Lines:
         if self.p.poll() is None:
             self.p.stdin.close()
             try:
-                return self.p.wait(PATIENCE)
+                return self.p.wait(PATIENCE * patience())
             except subprocess.TimeoutExpired:
                 self.p.kill()
         return self.p.wait()
@@ -145,7 +147,7 @@ class Driver(Lines):
     def answer(self):
         """The answer to a command. Events that come before it can still be expected."""
         early = []
-        while not (line := self.lines.get(timeout=PATIENCE)).startswith("= "):
+        while not (line := self.lines.get(timeout=PATIENCE * patience())).startswith("= "):
             early.append(line)
         for event in early + self.waiting():
             self.lines.put(event)
@@ -229,10 +231,7 @@ class Net:
 
 
 def wait_for(condition, seconds=PATIENCE):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition never came"
-        time.sleep(0.05)
+    wait_until(condition, seconds, "the condition")
 
 
 def frames(sniffer, wanted):

@@ -209,10 +209,13 @@ def test_top_shows_rates_on_a_screen_moves_resizes_and_leaves_the_terminal_as_it
         assert not re.search(r"[^\r\n\033]{80}\033\[[JK]", drawn), "the cursor is still on their last character: it would be erased"
         fcntl.ioctl(keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", 6, 40, 0, 0))
         os.killpg(process.pid, signal.SIGWINCH)
-        wait_until(lambda: len(frames(read())[-1]) == 6, 5, "the small screen is drawn at once")
-        top = frames(read())[-1]
+
+        def small():
+            """The last whole frame of the small screen."""
+            return next((frame for frame in reversed(frames(read())) if len(frame) == 6 and max(map(len, frame)) <= 40), None)
+        top = wait_until(small, 5, "the small screen is drawn at once")
         os.write(keyboard, b"j")
-        wait_until(lambda: frames(read())[-1][2:] != top[2:] and frames(read())[-1][1] == top[1], 5, "the lines move, not the head")
+        wait_until(lambda: (now := small())[2:] != top[2:] and now[1] == top[1], 5, "the lines move, not the head")
         os.write(keyboard, b"q")
         assert process.wait(5) == 0
         assert read().rstrip().endswith("\033[?1049l")

@@ -102,7 +102,7 @@ def test_a_start_at_which_all_refuse_the_probe_ends_up_by_what_clients_meet(bala
     with Mail(lab) as mail:
         balancer.wait_for({host: "up" for host in OXFORD}, 15)
         wait_until(lambda: balancer.service()["state"] == "up", 5, "the service is up")
-        assert set(warned(balancer, OXFORD).values()) == {"probe_refused"}
+        wait_until(lambda: set(warned(balancer, OXFORD).values()) == {"probe_refused"}, 5, "the warnings")
         told.tell(["oxford-a"], {"all": {"greeting": "421 4.3.2 Service not available"}})
         balancer.wait_for({"oxford-a": "draining", "oxford-b": "up"})
         told.tell(SERVERS, {})

@@ -144,7 +144,7 @@ def test_C25_a_new_connection_by_the_same_port_as_a_flow_to_a_server_that_is_dow
     assert greeted() == server, "the ring is a function of the port"
     lab.remove_vip(server)
     balancer.wait_for({server: "down"})
-    assert balancer.backend(server)["flows"] == 1, "the first flow was never closed"
+    wait_until(lambda: balancer.backend(server)["flows"] == 1, 5, "the first flow was never closed")
     assert greeted() in set(OXFORD) - {server}
     assert balancer.backend(server)["flows"] == 1, "and stands"
 

@@ -63,18 +63,18 @@ def test_a_force_and_a_drain_for_a_time_end_by_themselves_over_a_restart(lab, ba
     balancer.start()
     balancer.wait_all_up()
     with Traffic(lab) as traffic:
-        lab("ctl", "tier", "hybrid-mail", "force", "20", "--for", "6s")
-        lab("ctl", "drain", "hybrid-mail/oxford-a", "--for", "12s")
+        lab("ctl", "tier", "hybrid-mail", "force", "20", "--for", "20s")
+        lab("ctl", "drain", "hybrid-mail/oxford-a", "--for", "40s")
         ordered = time.monotonic()
-        traffic.wait_seen({"nuneaton"}, 4)
+        traffic.wait_seen({"nuneaton"}, 10)
         restart(balancer, kill=True)
         assert balancer.service()["forced"]["until"]
         order = json.loads(lab("ctl", "--json", "show", "hybrid-mail/oxford-a"))[0]["admin_order"]
         assert order["who"] == "root" and order["until"] > order["since"]
-        wait_until(lambda: not balancer.service()["forced"], 10, "the force ends")
+        wait_until(lambda: not balancer.service()["forced"], 25, "the force ends")
         wait_until(lambda: "oxford-b" in traffic.seen(ordered), 5, "tier 10 serves")
         assert "oxford-a" not in traffic.seen(ordered)
-        wait_until(lambda: balancer.backend("oxford-a")["admin"] == "ready", 15, "the drain ends")
+        wait_until(lambda: balancer.backend("oxford-a")["admin"] == "ready", 45, "the drain ends")
         traffic.wait_seen(OXFORD)
     assert "expired" in lab("ctl", "events")
 

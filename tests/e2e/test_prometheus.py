@@ -53,13 +53,12 @@ def test_it_accepts_all_and_the_dashboard_has_data_and_a_fault_becomes_an_alert(
     with Traffic(lab) as traffic:
         traffic.wait_seen(OXFORD)
         wait_until(lambda: [r["value"][1] for r in prometheus('count_over_time(up{job="mxlb"}[1m]) > 3')], 60, "it scrapes")
-        assert {r["value"][1] for r in prometheus('up{job="mxlb"}')} == {"1"}
+        wait_until(lambda: {r["value"][1] for r in prometheus('up{job="mxlb"}')} == {"1"}, 20, "it is scraped")
         panels = json.loads((ROOT / "scripts/grafana/mxlb.json").read_text())["panels"]
         for expression in [target["expr"] for panel in panels for target in panel["targets"]]:
             for name, value in VARIABLES.items():
                 expression = expression.replace(name, value)
-            found = prometheus(expression)
-            assert found or any(word in expression for word in RARE), expression
+            wait_until(lambda: any(word in expression for word in RARE) or prometheus(expression), 20, expression)
     assert prometheus('ALERTS{alertstate="firing",alertname!="MxlbUnreachable"}') == []  # a busy machine may miss a scrape
     lab.stop("oxford-a")
     fired = wait_until(lambda: prometheus('ALERTS{alertname="MxlbBackendDown",alertstate="firing"}'), 30, "the alert fires")

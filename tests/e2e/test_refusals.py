@@ -191,7 +191,7 @@ def test_systemd_starts_it_where_only_root_may_enter_the_directory_of_pins(build
         system("systemctl", "start", "mxlb")
         assert shown(system, "SubState", "NRestarts") == ["running", "0"]
         system("systemctl", "restart", "mxlb")
-        assert "event=adopted" in system("journalctl", "-u", "mxlb", "-o", "cat")
+        wait_until(lambda: "event=adopted" in system("journalctl", "-u", "mxlb", "-o", "cat"), 20, "the journal has it")
     finally:
         system.end()
         Balancer(lab).end()  # what it leaves in the lab

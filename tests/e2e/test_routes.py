@@ -154,8 +154,8 @@ def test_with_the_interface_the_route_goes_and_comes(site, measured, program, vi
     since = time.time()
     site.lab.take_down("lb")
     gone = wait_change(site, vip, "deleted", since) - since
-    assert VIP not in table(site) and VIP6 not in table(site)
-    assert any("table 109" in text for text in route_findings(site, "error"))
+    wait_until(lambda: VIP not in table(site) and VIP6 not in table(site), 5, "the table is empty")
+    wait_until(lambda: any("table 109" in text for text in route_findings(site, "error")), 10, "doctor reports it")
     since = time.time()
     site.lab.mend()
     back = wait_change(site, vip, "added", since) - since
@@ -214,7 +214,7 @@ def table(site):
 def test_a_reload_without_advertise_and_a_detach_leave_no_route(site):
     site["lb"].start()
     wait_until(site["lb"].is_ready, WAIT_S, "every server is up")
-    assert f"{VIP} " in table(site) and f"{VIP6} " in table(site)
+    wait_until(lambda: f"{VIP} " in table(site) and f"{VIP6} " in table(site), 5, "both routes")
     assert "event=route service=hybrid-mail from=withdrawn to=advertised" in site["lb"].log()
     site.lab.within("lb", "ip", "route", "add", "192.0.2.77/32", "dev", "eth0", "table", "109", "proto", "static")
     try:

@@ -32,7 +32,7 @@ def run(lab, text, then=""):
     output of both."""
     done = subprocess.run([*lab.nsenter(SERVER), "unshare", "-m", "sh", "-c", f"{PRIVATE}cat >/usr/local/lib/script; "
                            f"sh /usr/local/lib/script; {then}"], input=text, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=30, check=False)
+                          stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout
     return done.stdout
 

@@ -67,8 +67,8 @@ def test_an_exchanger_more_gets_mail_once_its_probes_pass_and_leaves_when_it_is_
         with Sessions(site.lab, "203.0.113.25") as sessions:
             held = sessions.open(24, 0)
             assert {s.server for s in held} == {*OXFORD, "nuneaton"}
-            site.dns.change(RECORDS)
             since = time.monotonic()
+            site.dns.change(RECORDS)
             wait_until(lambda: site.exchangers()["oxford-c"]["zone_preference"] is None, 30, "it is missing")
             assert "oxford-c" in site.tiers()[10], "missing once is not gone"
             assert site.zone()["differs"]

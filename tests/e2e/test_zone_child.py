@@ -48,6 +48,14 @@ def resolver_child(balancer):
                      if b"--resolver-child" in Path(f"/proc/{pid}/cmdline").read_bytes()), None)
 
 
+def walled_child(site):
+    """A child that has just been found may be at its end."""
+    def found():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return (child := resolver_child(site.balancer)) and is_walled(site, child) and child
+    return wait_until(found, 30, "a child is in its sandbox")
+
+
 @contextlib.contextmanager
 def slow_resolver(site):
     """Unbound stands still, and holds the child of each lookup."""
@@ -61,8 +69,7 @@ def slow_resolver(site):
 
 def test_the_child_of_a_slow_resolver_has_no_rights_and_its_death_moves_nothing(site):
     with slow_resolver(site):
-        child = wait_until(lambda: resolver_child(site.balancer), 30, "a lookup is under way")
-        wait_until(lambda: is_walled(site, child), 5, "the child is in its sandbox")
+        child = walled_child(site)
         assert len(list(Path(f"/proc/{child}/task").iterdir())) == 2, "with the library's thread"
         os.kill(child, signal.SIGKILL)
         site.wait_state("kept")
@@ -99,9 +106,7 @@ def test_the_child_is_killed_at_any_moment_and_no_mail_moves(site, measured):
 
 def sandboxed_child(site):
     site.read()
-    child = wait_until(lambda: resolver_child(site.balancer), 30, "a lookup is under way")
-    wait_until(lambda: is_walled(site, child), 5, "the child is in its sandbox")
-    return child
+    return walled_child(site)
 
 
 def test_the_child_opens_and_runs_nothing_behind_its_walls(site, tmp_path):
