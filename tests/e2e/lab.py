@@ -30,21 +30,18 @@ SLOW = float(os.environ.get("MXLB_SLOW", "1"))  # time limits are multiplied by 
 
 
 def patience():
-    """How many times as long as on a machine of its own a thing may take: processes that wait for a CPU, now or in the last minute,
-    delay all others."""
-    load, _, _, running, *_ = Path("/proc/loadavg").read_text(encoding="ascii").replace("/", " ").split()
-    return SLOW * max(1, float(load) / os.cpu_count(), int(running) / os.cpu_count())
+    """How many times as long as on a machine of its own a thing may take: processes that wait for a CPU delay all others."""
+    return SLOW * max(1, os.getloadavg()[0] / os.cpu_count())
 
 
 def wait_until(condition, seconds, what):
     """Returns the first true value of condition(), or fails with the name of what did not happen (a function is called
     then, so that it can describe what there is instead)."""
-    began, slowest = time.monotonic(), 1
+    began = time.monotonic()
     while True:
         if value := condition():
             return value
-        slowest = max(slowest, patience())
-        if (waited := time.monotonic() - began) > seconds * slowest:
+        if (waited := time.monotonic() - began) > seconds * patience():
             raise AssertionError(f"not within {waited:.1f} s: {what() if callable(what) else what}")
         time.sleep(0.02)
 
