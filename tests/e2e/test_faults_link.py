@@ -137,7 +137,7 @@ def test_pins_that_are_removed_are_put_back_and_the_next_mxlbd_takes_them_over(l
         wait_until(lambda: directory.exists() and {path.name for path in directory.iterdir()} == before, PATIENCE_S,
                    "the pins are back")
         took = time.monotonic() - since
-        assert f"event=pins_put_back pins={len(before)}" in running.log()
+        wait_until(lambda: f"event=pins_put_back pins={len(before)}" in running.log(), 5, "it is in the log")
         running.process.kill()
         running.process.wait()
         assert lab.xdp(), "the kernel goes on"

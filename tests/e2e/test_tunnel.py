@@ -367,5 +367,5 @@ def test_the_probes_filter_and_mtu_go_with_the_last_tunnel_and_other_filters_sta
 def test_a_filter_removed_by_another_process_is_restored(lab, running):
     lab.within("lb", "tc", "qdisc", "del", "dev", "eth0", "clsact")
     wait_until(lambda: len(ours(lab)) == 1, 2, "the filter is back")
-    assert "event=put_back to=1" in running.log()
+    wait_until(lambda: "event=put_back to=1" in running.log(), 5, "it is in the log")
     running.wait_all_up()

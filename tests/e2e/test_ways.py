@@ -91,7 +91,7 @@ def test_a_tunnel_is_as_narrow_as_the_narrowest_link_that_a_router_tells_of(lab,
     lab.within("router", "ip", "link", "set", "dev", "wan", "mtu", "1400")
     lab.within("lb", "/usr/bin/python3", "-c", OUTER, "4", way["source"], CLIENT)
     wait_until(lambda: balancer.backend("nuneaton")["tunnel"] == {**way, "mtu": 1400}, 5, "the router's word is taken")
-    assert "source 203.0.113.5, mtu 1400" in balancer.log()
+    wait_until(lambda: "source 203.0.113.5, mtu 1400" in balancer.log(), 5, "it is in the log")
     assert f"from 203.0.113.5 to {CLIENT}, MTU 1400" in lab("ctl", "show", "hybrid-mail/nuneaton")
 
     balancer.configure()
