@@ -311,6 +311,14 @@ class Balancer:
         """The number of open files of mxlbd and its children; 0 for a process that is just ending."""
         return len(self.open_files())
 
+    def fewest_files(self, seconds, enough=0):
+        """The open files when they were fewest: running probes hold sockets. Ends early once there are `enough`."""
+        least, end = self.open_files(), time.monotonic() + seconds
+        while len(least) > enough and time.monotonic() < end:
+            self.ask("show info")  # takes its time, too
+            least = min(least, self.open_files(), key=len)
+        return least
+
     def open_files(self):
         """The kind of each open file of mxlbd and its children, sorted: "tcp socket", "anon_inode:[eventpoll]", a
         path."""

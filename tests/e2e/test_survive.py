@@ -102,15 +102,7 @@ def anonymous_kb(pid):
 def held(balancer):
     """Open files of mxlbd and its child (the lowest number during more than a probe's time, since probes hold some) and
     the memory of each in kB."""
-    return fewest_files(balancer, PROBE_S), memory_kb(balancer)
-
-
-def fewest_files(balancer, seconds, enough=0):
-    least, end = balancer.open_files(), time.monotonic() + seconds
-    while len(least) > enough and time.monotonic() < end:
-        balancer.ask("show info")  # takes its time, too
-        least = min(least, balancer.open_files(), key=len)
-    return least
+    return balancer.fewest_files(PROBE_S), memory_kb(balancer)
 
 
 def memory_kb(balancer):
@@ -119,7 +111,7 @@ def memory_kb(balancer):
 
 def assert_flat(before, balancer):
     """A probe of a busy Postfix may hold its socket until it times out; a lost descriptor stays for ever."""
-    after = fewest_files(balancer, SETTLED_S, enough=len(before[0])), memory_kb(balancer)
+    after = balancer.fewest_files(SETTLED_S, enough=len(before[0])), memory_kb(balancer)
     more = Counter(after[0]) - Counter(before[0])
     assert len(after[0]) <= len(before[0]), f"{len(before[0])} descriptors became {len(after[0])}: {dict(more)}"
     grown = [b - a for a, b in zip(before[1], after[1])]
