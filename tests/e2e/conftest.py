@@ -19,6 +19,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "kernels: make check-kernels runs it on each kernel, in a VM")
     config.addinivalue_line("markers", "long: not in a short selection for the kernels")
     config.addinivalue_line("markers", "traffic: is about mail on its way, by the clock")
+    config.addinivalue_line("markers", "alone: uses up what all labs share")
 
 
 def pytest_collection_modifyitems(config, items):

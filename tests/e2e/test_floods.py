@@ -170,6 +170,7 @@ def keep_neighbours_elsewhere(lab):
                 lab.within(host, "ip", family, "neigh", "replace", *where, "lladdr", entry["lladdr"], "nud", "permanent")
 
 
+@pytest.mark.alone  # the kernel has one neighbour table of each family for all network namespaces
 @pytest.mark.parametrize("kind, address, vip", [("arp", LB4, VIP), ("nd", LB6, VIP6)])
 def test_a_neighbour_that_fills_the_kernels_tables_moves_no_mail(lab, running, measured, kind, address, vip):
     lab.undo.callback(forget_neighbours, lab)
