@@ -43,7 +43,7 @@ class Zone:
     def __init__(self, lab):
         self.lab = lab
         for program, package in (("knotd", "knot"), ("unbound", "unbound")):
-            if not shutil.which(program, path="/usr/sbin:/usr/bin"):
+            if not shutil.which(program, path=f"/usr/sbin:/var/cache/mxlb-lab/{package}/usr/sbin"):
                 pytest.skip(f"{program} is missing: scripts/install-deps test")
         self.anchor = lab.run / "zone/anchor"
         self.start()
