@@ -10,6 +10,8 @@ import signal
 import sys
 import time
 
+import in_time
+
 SLOW = float(os.environ.get("MXLB_SLOW", "1"))
 EVERY_S = 0.025 * SLOW
 CONNECT_S = 0.9 * SLOW  # below the second after which Linux sends a SYN again
@@ -19,7 +21,7 @@ GREETING_S = 15 * SLOW
 async def attempt(address, connect_s):
     at, server, error, stage = time.monotonic(), None, "", "connect"
     try:
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(address, 25), connect_s)
+        reader, writer = await in_time.connect(address, 25, connect_s)
         stage = "greeting"
         try:
             line = (await asyncio.wait_for(reader.readline(), GREETING_S)).decode(errors="replace")
