@@ -2,6 +2,8 @@
 """For test_netlink*.py: a balancer and two backends on one bridge, each a namespace, and tests/tools/netlink-drive.c
 in the balancer's, with CAP_NET_ADMIN and CAP_NET_RAW and nothing else."""
 
+import collections
+import contextlib
 import os
 import queue
 import re
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +40,7 @@ CLIENT = """
 import socket, sys
 vip, mark = sys.argv[1], int(sys.argv[2], 0)
 s = socket.socket(socket.AF_INET6 if ":" in vip else socket.AF_INET)
-s.settimeout(5)
+s.settimeout(10)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
 try:
     s.connect((vip, 2525))
@@ -64,7 +67,7 @@ print("ready", flush=True)
 
 
 OUTER = """
-import socket, struct, sys
+import errno, socket, struct, sys
 protocol, source, target = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 if ":" in target:
     s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
@@ -74,7 +77,11 @@ else:
     s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     header = struct.pack("!BBHHHBBH", 0x45, 0, 1500, 0, 0x4000, 64, protocol, 0)
     header += socket.inet_aton(source) + socket.inet_aton(target)
-s.sendto(header.ljust(1500, b"E"), (target, 0))
+try:
+    s.sendto(header.ljust(1500, b"E"), (target, 0))
+except OSError as e:
+    if e.errno != errno.EMSGSIZE:  # an earlier one has lowered the MTU
+        raise
 print("ready", flush=True)
 """
 TOO_BIG = """
@@ -93,11 +100,42 @@ print("ready", flush=True)
 """
 
 
+class OwnTime:
+    """The time in which a process could have run: while it waits for a CPU, the clock stands still. So a limit holds for what
+    the process does, and not for when it gets its turn."""
+
+    def __init__(self, pid):
+        self.pid, self.began = pid, time.monotonic()
+        self.waited = self._waited()
+
+    def _waited(self):
+        """schedstat: the time on a CPU, the time of waiting for one, in ns (Documentation/scheduler/sched-stats.rst)."""
+        return sum(int(text.split()[1]) for text in self._threads(self.pid, "schedstat")) / 1e9
+
+    @staticmethod
+    def _threads(pid, file):
+        """The text of this file for each thread, but not for the one that asks."""
+        for task in Path(f"/proc/{pid}/task").glob("[0-9]*"):
+            if task.name != str(threading.get_native_id()):
+                with contextlib.suppress(OSError):  # it has ended
+                    yield (task / file).read_text()
+
+    def over(self, seconds):
+        """Not while a thread, or a reader of lines here, has a CPU or waits for one: that wait is not counted yet."""
+        passed = time.monotonic() - self.began
+        if passed <= seconds or passed > seconds + PATIENCE * patience():
+            return passed > seconds
+        stats = [text for pid in (self.pid, os.getpid()) for text in self._threads(pid, "stat")]
+        if any(text.rpartition(")")[2].split()[0] == "R" for text in stats):
+            return False
+        return passed - max(0.0, self._waited() - self.waited) > seconds
+
+
 class Lines:
     """A child process with output to wait for, line by line."""
 
     def __init__(self, argv, stderr=None):
-        self.lines, self.seen = queue.Queue(), []
+        self.lines, self.held, self.seen = queue.Queue(), collections.deque(), []
         self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
                                   text=True, bufsize=1)
         threading.Thread(target=self._read, daemon=True).start()
@@ -108,12 +146,14 @@ class Lines:
 
     def expect(self, pattern, seconds=PATIENCE):
         """The match of the next line that fits; lines before it are dropped."""
-        end = time.monotonic() + seconds * patience()
+        own = OwnTime(self.p.pid)
         while True:
+            late = own.over(seconds * patience())  # known before the last look
             try:
-                line = self.lines.get(timeout=max(0.01, end - time.monotonic()))
+                line = self.held.popleft() if self.held else self.lines.get(timeout=0.01 if late else 0.05)
             except queue.Empty:
-                raise AssertionError(f"no line like {pattern!r} in {seconds} s; seen: {self.seen}") from None
+                assert not late, f"no line like {pattern!r} in {seconds} s; seen: {self.seen}"
+                continue
             self.seen.append(line)
             m = re.fullmatch(pattern, line)
             if m:
@@ -121,10 +161,27 @@ class Lines:
 
     def waiting(self):
         """The lines that have arrived."""
-        out = []
+        out = list(self.held)
+        self.held.clear()
         while not self.lines.empty():
             out.append(self.lines.get())
         return out
+
+    def wait_for(self, condition, seconds):
+        """Until condition() holds, in this process's own time."""
+        own = OwnTime(self.p.pid)
+        while True:
+            late = own.over(seconds * patience())  # known before the last look
+            if condition():
+                return
+            assert not late, f"the condition does not hold in {seconds} s; seen: {self.seen}"
+            time.sleep(0.02)
+
+    def rest(self, seconds):
+        """Lets the process have so much time of its own."""
+        own = OwnTime(self.p.pid)
+        while not own.over(seconds):
+            time.sleep(0.02)
 
     def stop(self):
         if self.p.poll() is None:
@@ -145,12 +202,9 @@ class Driver(Lines):
         self.p.stdin.write(command + "\n")
 
     def answer(self):
-        """The answer to a command. Events that come before it can still be expected."""
-        early = []
+        """The answer to a command. Events that come before it can still be expected, in their order."""
         while not (line := self.lines.get(timeout=PATIENCE * patience())).startswith("= "):
-            early.append(line)
-        for event in early + self.waiting():
-            self.lines.put(event)
+            self.held.append(line)
         return int(line[2:])
 
     def resolve(self, backend, address, mac):
@@ -234,13 +288,25 @@ def wait_for(condition, seconds=PATIENCE):
     wait_until(condition, seconds, "the condition")
 
 
-def frames(sniffer, wanted):
-    """The frames on the wire, as bytes, for which wanted() holds, until PATIENCE is over."""
-    end = time.monotonic() + PATIENCE
+def frames(sniffer, wanted, seconds=PATIENCE):
+    """The frames on the wire, as bytes, for which wanted() holds. Fails when the time is over."""
+    end = time.monotonic() + seconds * patience()
     while time.monotonic() < end:
-        frame = bytes.fromhex(sniffer.expect("[0-9a-f]+")[0])
+        frame = bytes.fromhex(sniffer.expect("[0-9a-f]+", seconds)[0])
         if wanted(frame):
             yield frame
+    raise AssertionError(f"no such frame in {seconds} s")
+
+
+def repeat(send, heard, tries=3):
+    """What heard() returns after send(). Both are repeated if heard() fails, because a busy kernel may lose a single frame."""
+    for left in reversed(range(tries)):
+        send()
+        try:
+            return heard()
+        except AssertionError:
+            if not left:
+                raise
 
 
 @pytest.fixture(scope="session")

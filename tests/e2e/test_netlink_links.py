@@ -9,7 +9,7 @@ import time
 import pytest
 
 from netlink_net import (A4, A6, BEHIND, LB4, LB6, MAC, SNIFFER, VIP4, VIP6, driver_built, frames, net,
-                         wait_for)  # noqa: F401 (fixtures)
+                         repeat, wait_for)  # noqa: F401 (fixtures)
 
 
 # Links
@@ -38,8 +38,8 @@ def test_an_interface_deleted_and_made_again_is_followed_with_its_groups_and_tim
     net.run("lb", f"ip addr add {LB4}/24 dev eth0")
     d.expect("link eth0 ifindex=[1-9].* up carrier .* since=1")
     d.expect(f"nexthop 5 resolved {MAC['a']} eth0")
-    assert "ff02::1:ff00:25" in net.run("lb", "ip maddr show dev eth0")
-    assert net.run("lb", "sysctl -n net.ipv4.neigh.eth0.retrans_time_ms").strip() == "200"
+    wait_for(lambda: "ff02::1:ff00:25" in net.run("lb", "ip maddr show dev eth0"))
+    wait_for(lambda: net.run("lb", "sysctl -n net.ipv4.neigh.eth0.retrans_time_ms").strip() == "200")
 
 
 def test_an_interface_that_is_missing_at_the_start_is_reported_when_it_appears(net):
@@ -114,7 +114,7 @@ def tagged(net):
         net.run("lb", f"ip addr add {address}/{length} dev tagged0 {extra}")
     d = net.driver("eth0:7", stderr=subprocess.STDOUT)
     d.expect(".*event=no_vlan_device interface=eth0 vlan=7 advice=\"ip link add link eth0 name eth0.7 type vlan id 7.*")
-    time.sleep(1.1)  # a tick: it has looked once more, and at the real device
+    d.rest(1.1)  # a tick: it has looked once more, and at the real device
     return d, int(net.run("lb", "ip -o link show tagged0").partition(":")[0])
 
 
@@ -159,33 +159,41 @@ def test_timers_groups_and_announcements_of_a_tagged_interface_are_its_vlan_devi
     assert net.run("lb", "sysctl -n net.ipv4.neigh.eth0.retrans_time_ms").strip() == "1000"
     for vip in (VIP4, VIP6):
         sniffer = net.start("lb", SNIFFER, "tagged0")
-        assert d.do(f"announce 0 {vip}") == 0
         mac, raw = bytes.fromhex(MAC["lb"].replace(":", "")), socket.inet_pton(
             socket.AF_INET6 if ":" in vip else socket.AF_INET, vip)
-        next(frames(sniffer, lambda f: f[6:12] == mac and raw in f))
+        announced(d, vip, sniffer, lambda f: f[6:12] == mac and raw in f)
 
 
 # Announcements
 
 
+def announced(d, vip, sniffer, wanted, number=1):
+    """The frames of one announcement."""
+    def send():
+        assert d.do(f"announce 0 {vip}") == 0
+
+    def heard():
+        seen = frames(sniffer, wanted, 5)
+        return [next(seen) for _ in range(number)]
+    return repeat(send, heard)
+
+
 def test_gratuitous_arp_is_a_request_and_a_reply_from_and_to_the_vip(net):
     sniffer = net.start("a", SNIFFER)
     d = net.driver()
-    assert d.do(f"announce 0 {VIP4}") == 0
     mac, vip = bytes.fromhex(MAC["lb"].replace(":", "")), bytes([203, 0, 113, 25])
-    seen = frames(sniffer, lambda f: f[12:14] == b"\x08\x06" and vip in f)
+    request, reply = announced(d, VIP4, sniffer, lambda f: f[12:14] == b"\x08\x06" and vip in f, 2)
     head = b"\xff" * 6 + mac + b"\x08\x06" + b"\x00\x01\x08\x00\x06\x04"
-    assert next(seen) == head + b"\x00\x01" + mac + vip + b"\x00" * 6 + vip
-    assert next(seen) == head + b"\x00\x02" + mac + vip + mac + vip
+    assert request == head + b"\x00\x01" + mac + vip + b"\x00" * 6 + vip
+    assert reply == head + b"\x00\x02" + mac + vip + mac + vip
 
 
 def test_the_unsolicited_advertisement_overrides_and_has_a_right_checksum(net):
     sniffer = net.start("a", SNIFFER)
     d = net.driver()
-    assert d.do(f"announce 0 {VIP6}") == 0
     mac = bytes.fromhex(MAC["lb"].replace(":", ""))
     vip = bytes.fromhex("20010db8002500000000000000000025")
-    f = next(frames(sniffer, lambda f: f[12:14] == b"\x86\xdd" and f[54:55] == b"\x88" and vip in f))
+    f, = announced(d, VIP6, sniffer, lambda f: f[12:14] == b"\x86\xdd" and f[54:55] == b"\x88" and vip in f)
     all_nodes = bytes.fromhex("ff020000000000000000000000000001")
     assert f[:14] == bytes.fromhex("333300000001") + mac + b"\x86\xdd"
     assert f[14:54] == b"\x60\0\0\0\0\x20\x3a\xff" + vip + all_nodes
@@ -204,8 +212,9 @@ def test_neighbours_believe_the_announcement(net):
     time.sleep(1.1)  # locktime: the kernel believes no ARP within 1 s of the last change
     d = net.driver()
     for address in strangers:
-        assert d.do(f"announce 0 {address}") == 0
-        wait_for(lambda: MAC["lb"] in net.run("b", f"ip neigh show {address}"))
+        def send():
+            assert d.do(f"announce 0 {address}") == 0
+        repeat(send, lambda: wait_for(lambda: MAC["lb"] in net.run("b", f"ip neigh show {address}"), 3))
 
 
 def test_a_solicited_node_group_is_left_with_the_last_vip_that_needs_it(net):

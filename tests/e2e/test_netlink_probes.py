@@ -128,7 +128,7 @@ def test_what_is_taken_from_a_probes_way_is_put_back_at_once_and_reported(net, n
     before = everything(net)
     net.run("lb", take.format(f="-6" if vip == VIP6 else "-4"))
     d.expect(rf"put back {kind} \d+", 1)
-    wait_for(lambda: sorted("".join(everything(net)).splitlines()) == sorted("".join(before).splitlines()), 1)
+    d.wait_for(lambda: sorted("".join(everything(net)).splitlines()) == sorted("".join(before).splitlines()), 1)
     assert d.do("way 11") == WHOLE and d.do("since 11") == DISTURBED
     assert net.connect(vip, 11) == "a" and net.connect(vip, 12) == "b"
 
@@ -156,10 +156,10 @@ def test_a_vip_that_becomes_an_address_of_this_box_is_known_until_it_goes(net, v
     assert d.do(f"route 11 {vip}") == 0
     for add, delete in (("addr add {} dev lo", "addr del {} dev lo"), ("route add local {} dev lo", "route del local {} dev lo")):
         net.run("lb", "ip " + add.format(f"{vip}/{128 if vip == VIP6 else 32}"))
-        wait_for(lambda: d.do("known 11") == VIP_LOCAL, 1)
+        d.wait_for(lambda: d.do("known 11") == VIP_LOCAL, 1)
         assert d.do("way 11") == VIP_LOCAL
         net.run("lb", "ip " + delete.format(f"{vip}/{128 if vip == VIP6 else 32}"))
-        wait_for(lambda: d.do("known 11") == WHOLE, 1)
+        d.wait_for(lambda: d.do("known 11") == WHOLE, 1)
 
 
 @pytest.mark.parametrize("vip", [VIP4, VIP6])
@@ -170,9 +170,9 @@ def test_a_foreign_rule_in_front_of_the_probes_is_noticed_and_its_end_too(net, v
     family = "-6" if vip == VIP6 else "-4"
     net.run("lb", f"ip {family} route add default via {B6 if vip == VIP6 else B4} dev eth0 table 77")
     net.run("lb", f"ip {family} rule add pref 100 lookup 77")
-    wait_for(lambda: d.do("known 11") == ASTRAY, 1)
+    d.wait_for(lambda: d.do("known 11") == ASTRAY, 1)
     net.run("lb", f"ip {family} rule del pref 100")
-    wait_for(lambda: d.do("known 11") == WHOLE, 1)
+    d.wait_for(lambda: d.do("known 11") == WHOLE, 1)
 
 
 def test_a_link_that_goes_down_loses_its_routes_and_no_server_is_blamed(net):

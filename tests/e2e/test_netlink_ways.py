@@ -8,7 +8,7 @@ import time
 import pytest
 
 from netlink_net import (A4, A6, BEHIND, BEHIND6, LB4, LB6, MAC, OUTER, SNIFFER, TOO_BIG, VIP4, VIP6, frames,
-                         driver_built, net)  # noqa: F401 (fixtures)
+                         driver_built, net, repeat, wait_for)  # noqa: F401 (fixtures)
 
 
 @pytest.mark.parametrize("address, source", [(A4, LB4), (A6, LB6)])
@@ -90,6 +90,15 @@ def narrow(net):
         net.run("lb", f"sysctl -qw net.{family}.route.mtu_expires=3")
 
 
+def learn(net, target, mtu, *sender):
+    """Sends what causes or is an error about a packet to the target, until the kernel has learned the MTU from it."""
+    family = "-6" if ":" in target else "-4"
+
+    def learned():
+        return re.search(rf"\bmtu {mtu}\b", net.run("lb", f"ip {family} route get {target}"))
+    repeat(lambda: net.start(*sender), lambda: wait_for(learned, 2))
+
+
 @pytest.mark.parametrize("protocol, source, target", TUNNELS)
 def test_a_too_big_error_about_an_outer_packet_lowers_the_mtu_until_it_expires(net, protocol, source, target):
     narrow(net)
@@ -98,7 +107,7 @@ def test_a_too_big_error_about_an_outer_packet_lowers_the_mtu_until_it_expires(n
     assert d.do(f"watch 5 {target}") == 0
     d.expect(f"way 5 routed source={source} mtu=1500")
     for _ in range(2):  # the second is learned as the first was
-        net.start("lb", OUTER, str(protocol), source, target)
+        learn(net, target, 1400, "lb", OUTER, str(protocol), source, target)
         d.expect(f"way 5 routed source={source} mtu=1400", seconds=1.5)
         d.expect(f"way 5 routed source={source} mtu=1500")
         assert d.do("mtu 1") == 0
@@ -113,8 +122,7 @@ def test_a_router_that_has_no_route_for_an_outer_packet_is_heard(net, protocol, 
     assert d.do("mtu 1") == 0
     assert d.do(f"watch 5 {target}") == 0
     d.expect("way 5 routed .* mtu=1500")
-    net.start("lb", OUTER, str(protocol), source, target)
-    d.expect("unreachable 5")
+    repeat(lambda: net.start("lb", OUTER, str(protocol), source, target), lambda: d.expect("unreachable 5", 5))
 
 
 def raw_sockets(net):
@@ -136,12 +144,11 @@ def test_errors_are_listened_to_only_while_there_are_tunnels(net):
     assert d.do(f"watch 5 {BEHIND}") == 0
     d.expect("way 5 routed .* mtu=1500")
     sniffer = net.start("lb", SNIFFER)
-    net.start("lb", OUTER, "4", LB4, BEHIND)
-    next(frames(sniffer, lambda f: f[23:24] == b"\x01" and f[34:36] == b"\x03\x04"))  # the error has come
+    repeat(lambda: net.start("lb", OUTER, "4", LB4, BEHIND),
+           lambda: next(frames(sniffer, lambda f: f[23:24] == b"\x01" and f[34:36] == b"\x03\x04", 5)))  # the error has come
     assert "1400" not in net.run("lb", f"ip route get {BEHIND}")  # and nobody told the kernel
     assert d.do("mtu 1") == 0
-    net.start("lb", OUTER, "4", LB4, BEHIND)
-    d.expect("way 5 routed .* mtu=1400")
+    repeat(lambda: net.start("lb", OUTER, "4", LB4, BEHIND), lambda: d.expect("way 5 routed .* mtu=1400", 5))
 
 
 def wakeups(pid):
@@ -158,7 +165,7 @@ def test_a_flood_of_errors_is_listened_to_once_a_second(net):
     net.start("a", TOO_BIG, LB4, BEHIND, "1400", "100000")
     d.expect("way 5 routed .* mtu=1400")
     assert wakeups(d.p.pid) - before < 200  # and not for each error
-    net.start("a", TOO_BIG, LB4, BEHIND, "1300", "1")
+    learn(net, BEHIND, 1300, "a", TOO_BIG, LB4, BEHIND, "1300", "1")
     d.expect("way 5 routed .* mtu=1300", seconds=1.5)
 
 
@@ -168,8 +175,7 @@ def test_a_forged_error_lowers_the_mtu_no_further_than_mail_can_live_with(net):
     assert d.do("mtu 1") == 0
     assert d.do(f"watch 5 {BEHIND}") == 0
     d.expect("way 5 routed .* mtu=1500")
-    net.start("a", TOO_BIG, LB4, BEHIND, "68", "1")
-    d.expect("way 5 routed .* mtu=572")
+    repeat(lambda: net.start("a", TOO_BIG, LB4, BEHIND, "68", "1"), lambda: d.expect("way 5 routed .* mtu=572", 5))
     d.do(f"route 5 {VIP6}")
     assert d.do(f"watch 5 {BEHIND}") == 0
     d.expect("way 5 routed .* mtu=1300")

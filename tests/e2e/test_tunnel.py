@@ -8,11 +8,12 @@ import re
 
 import pytest
 
-from lab import CLIENT, CLIENT6, FAR, HERE, OXFORD, SERVERS, VIP, VIP6, Traffic, wait_until
+from lab import CLIENT, CLIENT6, FAR, HERE, OXFORD, SERVERS, VIP, VIP6, Traffic, patience, wait_until
+from netlink_net import repeat
 
 FAR4, FAR6 = "192.0.2.13", "2001:db8:2::13"
 SIZE = 25_000_000
-STALL_S = 2.0
+STALL_S = 2.0  # seen by a sender that has the CPU when it wants it
 VIPS = pytest.mark.parametrize("vip, service", [(VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")], ids=["IPv4", "IPv6"])
 TUNNELS = pytest.mark.parametrize("forward", ["ipip", "ipip6"], indirect=True)
 
@@ -96,7 +97,7 @@ def test_a_message_of_25_MB_in_full_segments_passes_the_tunnel_whole_and_without
     sent = send_message(lab, vip, f"{vip} 1500")
     too_big = running.status()["drops"]["too_big"] - before
     assert sent["pmtu"] == 1500 - overhead(running.backend("oxford-a", service)["address"])
-    assert sent["longest_s"] < STALL_S
+    assert sent["longest_s"] < STALL_S * patience()
     assert too_big > 0, "the counter says why the path's MTU is smaller"
     measured(f"{figures(sent)}, too_big {too_big}")
 
@@ -120,9 +121,9 @@ def test_a_message_of_25_MB_passes_a_link_of_1400_bytes_two_hops_behind_the_tunn
     narrow_the_second_hop(lab, 1400)
     sent = send_message(lab, vip, f"{vip} {address} 1400")
     assert sent["pmtu"] == 1400 - overhead(address)
-    assert sent["longest_s"] < STALL_S
-    assert balancer.backend(FAR, service)["tunnel"]["mtu"] == 1400
-    assert balancer.verdicts(service)[FAR] == "up"
+    assert sent["longest_s"] < STALL_S * patience()
+    wait_until(lambda: balancer.backend(FAR, service)["tunnel"]["mtu"] == 1400, 5, "the tunnel's MTU is 1400")
+    balancer.wait_for({FAR: "up"}, 5, service)
     measured(f"{figures(sent)}, too_big {balancer.status()['drops']['too_big']}")
 
 
@@ -163,12 +164,17 @@ def test_a_forged_error_about_a_tunnels_packets_slows_mail_and_a_locked_mtu_refu
     mtu = lambda: balancer.backend(FAR)["tunnel"]["mtu"]  # noqa: E731
     assert mtu() == 1500
     for forged in (68, 600):
-        forge_too_big(lab, forged)
-        if not locked:
-            wait_until(lambda: mtu() == max(forged, LEAST_MTU) or forged > mtu() >= LEAST_MTU, 10, f"{forged} is believed as far as it goes")
+        def believed():
+            wait_until(lambda: mtu() == max(forged, LEAST_MTU) or forged > mtu() >= LEAST_MTU, 4,
+                       f"{forged} is believed as far as it goes")
+        if locked:
+            for _ in range(3):  # one may be lost
+                forge_too_big(lab, forged)
+        else:
+            repeat(lambda: forge_too_big(lab, forged), believed)
     sent = send_message(lab, VIP, f"forged {locked}")
     assert mtu() == (1500 if locked else LEAST_MTU)
-    assert balancer.verdicts()[FAR] == "up"
+    balancer.wait_for({FAR: "up"}, 5)
     measured(f"{'mtu lock' if locked else 'believed'}: {figures(sent)}")
 
 
@@ -263,7 +269,8 @@ for _ in range(40):
     with contextlib.suppress(OSError):
         s.sendto(b"x", (sys.argv[1], 9))
 """
-ONE_SYN = "import socket, sys; s = socket.socket(); s.settimeout(0.5); s.connect_ex((sys.argv[1], 25))"
+# Closed at once, because the kernel would send the SYN again after a second.
+ONE_SYN = "import socket, sys; s = socket.socket(); s.setblocking(False); s.connect_ex((sys.argv[1], 25)); s.close()"
 
 
 def exhaust_icmp(lab):
@@ -351,7 +358,7 @@ def test_the_probes_filter_and_mtu_go_with_the_last_tunnel_and_other_filters_sta
     lab("ctl", "reload")
     wait_until(lambda: not ours(lab), 10, "no tunnel, no filter")
     assert filters(lab) == foreign
-    assert probe_mtus(lab) == {""}
+    wait_until(lambda: probe_mtus(lab) == {""}, 10, "the routes for probes have the interface's MTU again")
     balancer.wait_all_up()
     lab.config_file.write_text(text)
     lab("ctl", "reload")
