@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Scripted servers in the lab and mail through the balancer: shared by the tests of the rules of evidence."""
+import contextlib
 import json
 import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
-from lab import HERE, SERVERS, VIP, wait_until
+from lab import HERE, SERVERS, VIP, children, patience, wait_until
 
 
 class Told:
@@ -75,7 +78,7 @@ class Mail:
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(40)
+        self.process.wait(40 * patience())
 
     def deliveries(self, since=0.0):
         with self.file.open() as lines:
@@ -97,6 +100,27 @@ def moved(balancer, since_seq, service="hybrid-mail"):
     entries = [json.loads(line) for line in balancer.ask("show events json").splitlines() if line]
     return [e for e in entries if e["seq"] > since_seq and e["service"] == service and
             (e["event"] in ("service_state", "service_tier") or (e["event"] == "backend_verdict" and e["from"] != e["to"]))]
+
+
+def seconds_until(balancer, since_seq, since, **fields):
+    """From this time of the wall clock to the first of those events with these fields, by mxlbd's own clock: the test may see it
+    late."""
+    event = next(e for e in moved(balancer, since_seq) if fields.items() <= e.items())
+    return datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp() - since
+
+
+def scheduled(pid):
+    """How long a process has run, and has waited for a CPU (the kernel's sched-stats.rst): nanoseconds."""
+    return [int(field) for field in Path(f"/proc/{pid}/schedstat").read_text().split()[:2]]
+
+
+def waited_s(balancer, *processes):
+    """How long mxlbd, its children and these processes have waited for a CPU: what other programs take is not mxlbd's fault."""
+    total = 0
+    for pid in (balancer.process.pid, *children(balancer.process.pid), *(process.pid for process in processes)):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a child may have ended
+            total += scheduled(pid)[1]
+    return total / 1e9
 
 
 def last_seq(balancer):

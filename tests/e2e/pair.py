@@ -12,7 +12,8 @@ from datetime import datetime
 
 import pytest
 
-from lab import Lab, ask, children, command, wait_until
+from evidence import scheduled
+from lab import Lab, ask, children, command, patience, wait_until
 
 BOXES = ("lb", "lb-b")
 START_S = 20
@@ -107,13 +108,28 @@ class Box:
         """All processes of this host: no other process is in its network namespace."""
         return [int(pid) for pid in command("ip", "netns", "pids", f"{self.lab.name}-{self.host}").split()]
 
+    def became(self, role, since):
+        """Seconds from this time of the wall clock until it took the role, by its own clock. (The test may see it late.)"""
+        events = [json.loads(line) for line in self.ask("show events json").splitlines() if line]
+        times = [datetime.fromisoformat(e["time"].replace("Z", "+00:00")).timestamp() - since for e in events
+                 if e["event"] == "role" and e["to"] == role]
+        return min(at for at in times if at > -0.01)  # it is shown in milliseconds
+
+    def waits(self):
+        """{pid: seconds that the process has waited for a CPU}"""
+        found = {}
+        for pid in self.pids():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found[pid] = scheduled(pid)[1] / 1e9
+        return found
+
     def end(self):
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for process in (self.keepalived, self.router, self.mxlbd):
             if process:
-                process.wait(10)
+                process.wait(10 * patience())
         wait_until(lambda: not self.pids(), 10, f"nothing runs on {self.host}")
         self.lab.within(self.host, "ip", "address", "del", MARKER, "dev", "lo", status=None)
         for family in ("-4", "-6"):  # likewise mxlbd's and FRR's routes
@@ -147,6 +163,13 @@ class Boxes:
 
     def active(self):
         return [host for host in self.hosts if self[host].is_active()]
+
+    def waits(self):
+        return {pid: seconds for host in self.hosts for pid, seconds in self[host].waits().items()}
+
+    def waited_since(self, before):
+        """How long the boxes' processes have waited for a CPU since waits(): what other programs take is not their fault."""
+        return sum(seconds - before.get(pid, 0) for pid, seconds in self.waits().items())
 
     def end_boxes(self):
         for host in self.hosts:
@@ -246,7 +269,7 @@ class Router:
     def __exit__(self, *_):
         for process in (self.bird, self.monitor):
             process.terminate()
-            process.wait(10)
+            process.wait(10 * patience())
 
     def birdc(self, *words):
         control = str(self.lab.run / "bird-router/bird.ctl")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import patience
 from smtp_peer import (BUILD, EHLO, GRACE_S, ROOT, Connection, children, drip, flood, garbage, reply, reset, silent, smtp,
                        then_close)
 from tls_peer import handshake, serve
@@ -122,7 +123,7 @@ PLAIN = {  # name: script, options, reason, stage
         (smtp(ehlo=b"250 mx\r\n", mail=flood(b"250-A\r\n" * 1000, 10 << 20)), "-t none", "reply_too_long", "mail-from"),
     "an endless answer to QUIT":
         (smtp(ehlo=b"250 mx\r\n", quit_=flood(b"221-A\r\n" * 1000, 10 << 20)), "-t none", "ok", "done"),
-    "one byte a second": (drip, "-T 2000", "greeting_silent", "greeting"),
+    "one byte a second": (drip, "-T 4000", "greeting_silent", "greeting"),
     "NULs": (smtp(greeting=b"\0" * 100000), "", "malformed", "greeting"),
     "8-bit junk": (smtp(greeting=junk(1, 100000)), "", "malformed", "greeting"),
     "a STARTTLS injection": (smtp(starttls=b"220 go\r\n250-evil\r\n", handshake=silent), "", "starttls_injection", "starttls"),
@@ -130,7 +131,7 @@ PLAIN = {  # name: script, options, reason, stage
         (smtp(starttls=b"220 go\r\n" + b"250 ok\r\n" * 10000, handshake=silent), "", "starttls_injection", "starttls"),
     "RST in the handshake": (smtp(handshake=reset), "", "tls_handshake", "tls"),
     "closed in the handshake": (smtp(handshake=then_close(b"")), "", "tls_handshake", "tls"),
-    "a black hole behind the ClientHello": (smtp(handshake=silent), "-T 1000", "timeout", "tls"),
+    "a black hole behind the ClientHello": (smtp(handshake=silent), "-T 4000", "timeout", "tls"),
     "empty records for ever": (smtp(handshake=garbage(records((HANDSHAKE, b""), times=200000))), "", "tls_handshake", "tls"),
     "warnings for ever": (smtp(handshake=garbage(records((ALERT, WARNING), times=100000))), "", "tls_handshake", "tls"),
     "a handshake message of 16 MB":
@@ -152,8 +153,8 @@ IN_TLS = {  # name: certificate, version, what follows the handshake, options, r
         ("sound", TLS1_2, again_and_again(lambda s: s.ask_to_renegotiate(), 1), "", "tls_handshake", "mail-from"),
     "endless wishes to renegotiate":
         ("sound", TLS1_2, endless(lambda s: s.ask_to_renegotiate()), "", "reply_too_long", "ehlo-tls"),
-    "one byte a second in TLS": ("sound", TLS1_3, drip_handshake, "-T 2000", "timeout", "ehlo-tls"),
-    "half a record, then silence": ("sound", TLS1_3, half_a_record, "-T 1000", "timeout", "ehlo-tls"),
+    "one byte a second in TLS": ("sound", TLS1_3, drip_handshake, "-T 4000", "timeout", "ehlo-tls"),
+    "half a record, then silence": ("sound", TLS1_3, half_a_record, "-T 4000", "timeout", "ehlo-tls"),
     "a record that was changed on its way": ("sound", TLS1_3, lies_in_a_record, "", "tls_handshake", "ehlo-tls"),
     "closed in TLS without close_notify": ("sound", TLS1_3, close_instead_of_mail, "", "closed_early", "ehlo-tls"),
     "no close_notify after 221": ("sound", TLS1_3, no_close_notify, "", "ok", "done"),
@@ -192,7 +193,7 @@ def attack(probe_once, script, options, sound):
         process = await asyncio.create_subprocess_exec(probe_once, "-r", "3", *options.split(), "127.0.0.1", str(port),
                                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         started.set()
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), 60 * patience())
         server.close()
         for task in seen:
             task.cancel()
@@ -214,7 +215,7 @@ def check(probe_once, script, options, reason, stage, sound, measured):
     assert (results[1]["reason"], results[1]["stage"]) == (reason, stage), results[1]
     assert [r["restarts"] for r in results] == [0, 0, 0]
     timeout = int(options.split("-T ")[1]) / 1000
-    assert seconds < timeout + GRACE_S
+    assert seconds < timeout + GRACE_S * patience()
     measured(f"{memory_kb} KB, {cpu_ms:.1f} ms of CPU")
     assert memory_kb < MEMORY_KB and cpu_ms < CPU_MS
 

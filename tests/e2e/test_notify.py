@@ -35,9 +35,15 @@ def configure(balancer, command_line):
 
 
 def told(file):
-    """The events that a program has appended to a file."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines]
+    """The events that a program has appended to a file, without one that is being written."""
+    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def words_of(file):
+    """What a program has written to a file, once its last line is whole: each run may begin it again."""
+    text = file.read_text() if file.exists() else ""
+    return text.split() if text.endswith("\n") else []
 
 
 def test_each_event_is_passed_once_in_order_from_start_to_stop_and_a_reload_changes_the_program(lab, balancer):
@@ -49,8 +55,10 @@ def test_each_event_is_passed_once_in_order_from_start_to_stop_and_a_reload_chan
     balancer.wait_all_up()
     lab("ctl", "drain", "hybrid-mail/oxford-a")
     wait_until(lambda: any(e["event"] == "backend_admin" for e in told(out)), 10, "the drain is told")
-    assert {line.split("=")[0] for line in (lab.run / "told.env").read_text().splitlines()} <= {"PATH", "PWD", "SHLVL", "_"}
-    pid, group = (lab.run / "told.group").read_text().split()
+    env = wait_until(lambda: words_of(lab.run / "told.env"), 10, "its environment is written")
+    assert {word.split("=")[0] for word in env} <= {"PATH", "PWD", "SHLVL", "_"}
+    pid, group = wait_until(lambda: len(words := words_of(lab.run / "told.group")) == 2 and words, 10,
+                            "its process group is written")
     assert pid == group
     configure(balancer, f"{program(lab, 'cat >>$1', 'tell2')} {other}")
     lab("ctl", "reload")
@@ -64,7 +72,8 @@ def test_each_event_is_passed_once_in_order_from_start_to_stop_and_a_reload_chan
 
 def test_a_program_that_hangs_holds_up_nothing_and_one_that_fails_is_logged(lab, balancer, measured):
     started = lab.run / "started"
-    started.unlink(missing_ok=True)
+    for file in (started, lab.run / "late"):
+        file.unlink(missing_ok=True)
     configure(balancer, program(lab, f"echo $$ >>{started}; sleep 612.5 & wait"))
     balancer.start()
     balancer.wait_all_up()
@@ -73,7 +82,8 @@ def test_a_program_that_hangs_holds_up_nothing_and_one_that_fails_is_logged(lab,
         balancer.ask("set server hybrid-mail/oxford-a state ready")
     lab.stop("oxford-b")
     balancer.wait_for({"oxford-b": "down"}, 5)
-    assert len(started.read_text().split()) == 1, "one at a time"
+    wait_until(lambda: words_of(started), 10, "the program runs")
+    assert len(words_of(started)) == 1, "one at a time"
     configure(balancer, program(lab, "echo no such thing >&2; exit 3"))
     lab("ctl", "reload")
     command("kill", "-9", started.read_text().split()[0])
@@ -119,10 +129,10 @@ def test_it_cannot_open_the_pinned_maps(lab, balancer):
     assert balancer.stop() == 0
     configure(balancer, f"/usr/bin/python3 {script} {out} {path} {BPF}")
     balancer.start()
-    wait_until(lambda: out.exists() and out.read_text(), 10, "the program ran")
+    said = wait_until(lambda: out.exists() and out.read_text(), 10, "the program ran")  # it is written again at each event
     uid, _ = lab.owner()
     assert uid and path.stat().st_uid == uid, "what it was refused is the call"
-    assert out.read_text() == f"{uid} Operation not permitted"
+    assert said == f"{uid} Operation not permitted"
 
 
 def test_a_missing_program_is_reported_and_mail_goes_on(lab, balancer):
@@ -166,12 +176,14 @@ def test_notify_test_reports_a_missing_program_and_one_that_hangs(lab, balancer)
     assert "No notify program is configured" in lab("ctl", "notify-test", status=1)
     assert balancer.status()["notify"] is None
     hung = lab.run / "hung"
+    hung.unlink(missing_ok=True)
     configure(balancer, program(lab, f"echo $$ >{hung}; exec sleep 613.5"))
     lab("ctl", "reload")
     assert "has not ended in time" in lab("ctl", "notify-test", "--timeout", "1s", status=1)
+    pid, = wait_until(lambda: words_of(hung), 10, "the program runs")
     balancer.configure()
     lab("ctl", "reload")
-    command("kill", "-9", hung.read_text().strip())
+    command("kill", "-9", pid)
 
 
 # The recipes.

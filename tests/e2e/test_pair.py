@@ -10,7 +10,7 @@ import time
 import pytest
 
 from games import Capture, Sessions, assert_alive, assert_ended_well
-from lab import OXFORD, VIP, VIP6, Traffic, wait_until
+from lab import OXFORD, VIP, VIP6, Traffic, patience, wait_until
 from pair import BOXES, Pair, drop, pass_again, rewrite, second_cables
 
 ROUNDS = int(os.environ.get("MXLB_PAIR_ROUNDS", 3 if "MXLB_GAMES_S" in os.environ else 1))
@@ -109,30 +109,30 @@ def test_the_other_box_takes_over_and_no_open_session_breaks(pair, measured, fau
     with Sessions(pair.lab, vip) as sessions, Traffic(pair.lab, vip) as traffic:
         sessions.open(IDLE, BUSY)
         traffic.wait_seen(OXFORD)
-        since = time.monotonic()
+        since, at, waits = time.monotonic(), time.time(), pair.waits()
         act(pair)
         wait_until(pair["lb-b"].is_active, moved + 5, lambda: f"lb-b is active\n{pair['lb-b'].log()}")
-        took = time.monotonic() - since
+        took, waited = pair["lb-b"].became("active", at), pair.waited_since(waits)
         wait_until(lambda: len(traffic.attempts(time.monotonic() - 1)) > 10, 10, "connections go on")
         traffic.wait_seen(OXFORD)
         assert_alive(sessions.noop())
         assert_ended_well(sessions.quit())
     failed = last_failure(traffic, since)
-    assert took <= moved, f"lb-b was active only after {took:.2f} s"
-    assert failed <= gap, f"a connection failed {failed:.2f} s after the fault"
+    assert took <= moved + waited, f"lb-b was active only after {took:.2f} s, and waited {waited:.2f} s for a CPU"
+    assert failed <= gap + waited, f"a connection failed {failed:.2f} s after the fault; boxes waited {waited:.2f} s for a CPU"
     assert "event=role from=standby to=active" in pair["lb-b"].log()
     measured(f"lb-b active after {took:.2f} s, last refused connection at {failed:.2f} s, {IDLE + BUSY} sessions: 0 broken")
 
 
 def stop_and_start(box):
     box.mxlbd.terminate()
-    assert box.mxlbd.wait(10) == 0
+    assert box.mxlbd.wait(10 * patience()) == 0
     box.start()
 
 
 def crash_and_start(box):
     box.signal_mxlbd(signal.SIGKILL)
-    box.mxlbd.wait(10)
+    box.mxlbd.wait(10 * patience())
     box.start()
 
 
@@ -163,7 +163,7 @@ def test_without_a_peer_a_box_without_keepalived_stays_active_and_its_stop_is_re
     """A stop of keepalived is an order: the box then yields, also to nobody."""
     pair["lb-b"].end()
     kill_keepalived(pair)
-    pair["lb"].keepalived.wait(5)
+    pair["lb"].keepalived.wait(5 * patience())
     wait_until(lambda: pair["lb"].ha()["keepalived_lost"], 5, "lb knows that keepalived is gone")
     with under_load(pair, vip) as traffic:
         assert pair["lb"].role() == "active"
@@ -176,21 +176,26 @@ def test_without_a_peer_a_box_without_keepalived_stays_active_and_its_stop_is_re
     wait_until(lambda: pair["lb"].role() == "standby", 5, "lb yields")
 
 
+def troubles(box):
+    return {f["check"] for f in box.doctor() if f["level"] in ("error", "warning")}
+
+
 @in_games_by_both
 def test_the_repaired_box_stays_standby(pair, vip):
     kill_keepalived(pair)
     wait_until(pair["lb-b"].is_active, 5, "lb-b is active")
-    pair["lb"].keepalived.wait(5)
+    pair["lb"].keepalived.wait(5 * patience())
     wait_until(lambda: pair["lb"].ha()["keepalived_lost"], 5, "lb knows that keepalived is gone")
-    assert "event=role_source from=keepalived to=lost" in pair["lb"].log()
+    wait_until(lambda: "event=role_source from=keepalived to=lost" in pair["lb"].log(), 5, "it is logged")
     pair["lb"].start_keepalived()
-    wait_until(lambda: pair["lb"].ha()["role"] == "standby", 10, "lb yields")
-    assert not pair["lb"].ha()["keepalived_lost"]
-    assert "event=role_source from=lost to=keepalived" in pair["lb"].log()
+    wait_until(lambda: (ha := pair["lb"].ha())["role"] == "standby" and not ha["keepalived_lost"], 10, "lb yields")
+    wait_until(lambda: "event=role_source from=lost to=keepalived" in pair["lb"].log(), 5, "it is logged")
     for host in BOXES:
-        assert pair[host].ctl("check").startswith("MXLB OK"), "nothing is left of it"
-        found = {f["check"] for f in pair[host].doctor() if f["level"] in ("error", "warning")}
-        assert found <= {"clock", "socket"}, found  # the machine's clock, and that the lab's group has no name
+        box = pair[host]
+        wait_until(lambda box=box: box.ctl("check", status=None).startswith("MXLB OK"), 20,
+                   lambda box=box: f"nothing is left of it: {box.ctl('check', status=None)}")
+        usual = {"clock", "socket"}  # the machine's clock, and that the lab's group has no name
+        wait_until(lambda box=box, usual=usual: troubles(box) <= usual, 30, lambda box=box: troubles(box))
     with Traffic(pair.lab, vip) as traffic:
         traffic.wait_seen(OXFORD)
         assert pair.active() == ["lb-b"]
@@ -267,6 +272,12 @@ def failures(traffic, since=0.0):
     return [a for a in traffic.attempts(since) if not a.server]
 
 
+def the_active_one(pair):
+    """None if both or neither are, or if one does not answer at the moment."""
+    roles = {pair[host].role(): host for host in BOXES}
+    return roles["active"] if set(roles) == {"active", "standby"} else None
+
+
 def gratuitous(pair, host, folder):
     """The router's view of the announcements that this box sends."""
     return Capture(pair.lab, "router", "lan", folder, f"arp and ether src {pair.lab.mac(host)} and arp[14:4] = arp[24:4]")
@@ -282,15 +293,14 @@ def test_both_are_active_while_vrrp_is_blocked_and_one_after_the_heal(pair, meas
         wait_until(lambda: pair.active() == list(BOXES), 5, "both are active")
         both = time.monotonic() - began
         wait_until(lambda: any("event=vip_conflict" in pair[host].log() for host in BOXES), 40, "the second owner is reported")
+        began, healed = time.monotonic(), time.time()
         for host in BOXES:
             pass_again(pair.lab, host)
-        began, healed = time.monotonic(), time.time()
-        wait_until(lambda: len(pair.active()) == 1, 5, "one is active")
-        one = time.monotonic() - began
-        winner, = pair.active()
-        wait_until(lambda: time.monotonic() - began > 3, 10, "three seconds of announcements")
+        winner = wait_until(lambda: the_active_one(pair), 5, "one is active")
+        one, quiet = time.monotonic() - began, time.monotonic() + 3
+        wait_until(lambda: time.monotonic() > quiet, 10, "three seconds of announcements")
     assert failures(traffic) == []
-    assert [at for at in captures[winner].times() if healed <= at < healed + 3], f"{winner} announces the VIP again"
+    assert [at for at in captures[winner].times() if healed <= at < healed + one + 3], f"{winner} announces the VIP again"
     measured(f"{winner} announces after the heal; both active {both:.2f} s after the block, one {one:.2f} s after the heal, {IDLE + BUSY} sessions and "
              f"{len(traffic.attempts())} new connections: 0 broken")
 
@@ -304,7 +314,7 @@ def test_a_box_that_was_paused_yields_or_makes_the_other_yield(pair, measured, v
         pair["lb"].signal_mxlbd(signal.SIGCONT)
         pair["lb"].signal_keepalived(signal.SIGCONT)
         began = time.monotonic()
-        wait_until(lambda: len(pair.active()) == 1, 5, "one is active")
+        wait_until(lambda: the_active_one(pair), 5, "one is active")
         took = time.monotonic() - began
     assert failures(traffic) == []
     measured(f"one active {took:.2f} s after the pause, {IDLE + BUSY} sessions: 0 broken")
@@ -320,15 +330,16 @@ def test_a_path_to_the_best_tier_that_fails_further_on_moves_the_vip(pair, measu
     """Open sessions may wait or be reset meanwhile: only this box knows no way to their servers."""
     with Traffic(pair.lab, vip) as traffic:
         traffic.wait_seen(OXFORD)
+        waits = pair.waits()
         cut_the_path(pair, "lb")
-        since = time.monotonic()
+        since, at = time.monotonic(), time.time()
         wait_until(pair["lb-b"].is_active, 15, lambda: f"lb-b is active\n{pair['lb'].log()}")
-        moved = time.monotonic() - since
+        moved, waited = pair["lb-b"].became("active", at), pair.waited_since(waits)
         wait_for_priority(pair["lb"], -40)
         traffic.wait_seen(OXFORD)
     others = [a.at - since for a in traffic.attempts(since) if a.server == "nuneaton"]
     late = max(others, default=0.0)
-    assert moved <= 10 and late <= 10, (moved, late)
+    assert moved <= 10 + waited and late <= 10 + waited, (moved, late, waited)
     pass_again(pair.lab, "lb")
     wait_until(pair["lb"].is_ready, 20, "lb sees every server up again")
     assert pair.active() == ["lb-b"]
@@ -372,15 +383,15 @@ def test_a_cut_cable_to_the_servers_moves_the_vip_and_the_next_tier_gets_nothing
         second_cables(site.lab)
         site.start(SECOND_NETWORK)
         with under_load(site, vip) as traffic:
-            since = time.monotonic()
+            since, at, waits = time.monotonic(), time.time(), site.waits()
             site.lab.within("switch", "ip", "link", "set", "lb-2", "down")
             wait_until(site["lb-b"].is_active, 5, lambda: f"lb-b is active\n{site['lb'].log()}")
-            took = time.monotonic() - since
+            took, waited = site["lb-b"].became("active", at), site.waited_since(waits)
             wait_until(lambda: len(traffic.attempts(since + 4)) > 10, 15, "connections go on for 4 s")
         failed = last_failure(traffic, since)
         assert traffic.seen(since) <= {*OXFORD, None}, "nuneaton got nothing"
-        assert took <= 3 and failed <= 3
-        assert site["lb"].priority() == -100
+        assert took <= 3 + waited and failed <= 3 + waited, (took, failed, waited)
+        wait_for_priority(site["lb"], -100)
         measured(f"lb-b active after {took:.2f} s, last refused connection at {failed:.2f} s, nuneaton got nothing, "
                  f"{IDLE + BUSY} sessions: 0 broken")
     finally:
@@ -397,12 +408,13 @@ def test_the_other_box_takes_over_with_tunnels_too(site, measured, fault):
     try:
         site.start()
         with under_load(site) as traffic:
-            since = time.monotonic()
+            since, waits = time.monotonic(), site.waits()
             act(site)
             wait_until(site["lb-b"].is_active, moved + 5, "lb-b is active")
+            waited = site.waited_since(waits)
             wait_until(lambda: len(traffic.attempts(time.monotonic() - 1)) > 10, 10, "connections go on")
         failed = last_failure(traffic, since)
-        assert failed <= gap, f"a connection failed {failed:.2f} s after the fault"
+        assert failed <= gap + waited, f"a connection failed {failed:.2f} s after the fault; waited {waited:.2f} s for a CPU"
         measured(f"last refused connection at {failed:.2f} s, {IDLE + BUSY} sessions: 0 broken")
     finally:
         site.end_boxes()

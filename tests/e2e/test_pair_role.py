@@ -4,7 +4,7 @@ stores decides."""
 import re
 import subprocess
 
-from lab import wait_until
+from lab import patience, wait_until
 from pair import rewrite
 from test_pair import kill_keepalived, pair, site  # noqa: F401 (fixtures)
 
@@ -14,7 +14,7 @@ def test_a_box_without_a_peer_stays_active_over_a_detach(pair):
     pair["lb-b"].end()
     box = pair["lb"]
     box.ctl("detach")
-    assert box.mxlbd.wait(10) == 0
+    assert box.mxlbd.wait(10 * patience()) == 0
     box.start()
     wait_until(box.is_ready, 20, "every server is up")
     assert box.ha()["role"] == "active" and box.ha()["source"] == "lease"
@@ -25,14 +25,14 @@ def test_a_start_that_ended_early_after_a_detach_makes_no_standby_box_active(pai
     box = pair["lb-b"]
     assert box.role() == "standby"
     box.ctl("detach")
-    assert box.mxlbd.wait(10) == 0
+    assert box.mxlbd.wait(10 * patience()) == 0
     place = box.dir / "mxlb.sock"
     place.unlink(missing_ok=True)
     place.mkdir()
     try:
         with box.log_file.open("a") as log:
             box.mxlbd = pair.lab.popen("box", box.host, stdin=subprocess.DEVNULL, stderr=log)
-        assert box.mxlbd.wait(20) != 0
+        assert box.mxlbd.wait(20 * patience()) != 0
     finally:
         place.rmdir()
     box.start()
@@ -57,10 +57,10 @@ def test_the_line_after_a_full_fifo_counts(pair):
     """What waited in a full FIFO is discarded, because its end may be missing. What keepalived writes next is not."""
     box = pair["lb-b"]
     box.keepalived.terminate()
-    box.keepalived.wait(10)
+    box.keepalived.wait(10 * patience())
     wait_until(lambda: box.ha()["keepalived_lost"], 10, "keepalived is lost")
     box.mxlbd.terminate()
-    assert box.mxlbd.wait(10) == 0
+    assert box.mxlbd.wait(10 * patience()) == 0
     line = b'INSTANCE "mxlb" BACKUP 200\n'
     with open(box.dir / "ha/vrrp", "r+b", buffering=0) as fifo:
         for _ in range(62 * 1024 // len(line)):

@@ -7,6 +7,7 @@ import socket
 import time
 from pathlib import Path
 
+from lab import patience
 from smtp_peer import (GRACE_S, Peer, Running, children, probe, probe_once, run_probe, smtp, tls_context,
                        wait_for)  # noqa: F401 (fixtures)
 
@@ -50,9 +51,10 @@ def test_a_probe_whose_children_are_killed_repeatedly_is_a_local_error(probe_onc
     """It is restarted once and not again, because its server may be the cause."""
     with Running(probe_once, "-r 2 -T 2000") as running:
         os.kill(running.child, signal.SIGKILL)
-        second, = wait_for(lambda: [pid for pid in children(running.process.pid) if pid != running.child], 5, "a new child")
+        second, = wait_for(lambda: [pid for pid in children(running.process.pid) if pid != running.child], 5 * patience(),
+                           "a new child")
         again = running.listener.accept()  # the probe has begun again ...
-        wait_for(lambda: running.sockets_of(second) == 2, 10, "... and the new child has it")
+        wait_for(lambda: running.sockets_of(second) == 2, 10 * patience(), "... and the new child has it")
         os.kill(second, signal.SIGKILL)
         first, other = running.results()
         assert (first["reason"], first["text"], first["verdict"]) == ("local_error", "ended", "unknown")
@@ -72,7 +74,7 @@ def test_a_child_that_hangs_is_killed_and_replaced(probe_once):
 def test_a_child_that_was_stopped_does_not_blame_the_server(probe_once):
     with Running(probe_once, "-T 1000") as running:
         os.kill(running.child, signal.SIGSTOP)
-        time.sleep(2)
+        time.sleep(1.6)  # more than 1.25 s is a stall; it is killed after 3 s
         os.kill(running.child, signal.SIGCONT)
         result, = running.results()
         assert (result["reason"], result["restarts"]) == ("local_stall", 0)
@@ -90,7 +92,7 @@ def test_a_stopped_daemon_does_not_blame_the_server_nor_the_child(probe_once):
 def test_a_child_does_not_outlive_its_parent(probe_once):
     with Running(probe_once, "-T 20000") as running:
         running.process.kill()
-        wait_for(lambda: not alive(running.child), 5, "the child lives on")
+        wait_for(lambda: not alive(running.child), 5 * patience(), "the child lives on")
 
 
 def test_probes_at_once_do_not_wait_for_each_other_and_leak_nothing(probe_once, tls_context):
@@ -102,7 +104,7 @@ def test_probes_at_once_do_not_wait_for_each_other_and_leak_nothing(probe_once, 
 
     results, seconds = asyncio.run(main())
     assert [r["reason"] for r in results] == ["ok"] * 300
-    assert seconds < 20
+    assert seconds < 20 * patience()
 
 
 def test_a_thousand_silent_servers_end_together(probe_once):
@@ -110,5 +112,5 @@ def test_a_thousand_silent_servers_end_together(probe_once):
     began = time.monotonic()
     results = asyncio.run(run_probe(probe_once, listener.getsockname()[1], "-n 1000 -T 2000"))
     assert [r["reason"] for r in results] == ["greeting_silent"] * 1000
-    assert time.monotonic() - began < 2 + GRACE_S
-    assert max(r["total_ms"] for r in results) < 2500
+    assert time.monotonic() - began < 2 + GRACE_S * patience()
+    assert max(r["total_ms"] for r in results) < 2000 + 500 * patience()
