@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Scripted servers in the lab and mail through the balancer: shared by the tests of the rules of evidence."""
-import contextlib
 import json
 import signal
 import subprocess
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from lab import HERE, SERVERS, VIP, children, patience, wait_until
+from lab import HERE, SERVERS, VIP, patience, wait_until
 
 
 class Told:
@@ -112,15 +111,6 @@ def seconds_until(balancer, since_seq, since, **fields):
 def scheduled(pid):
     """How long a process has run, and has waited for a CPU (the kernel's sched-stats.rst): nanoseconds."""
     return [int(field) for field in Path(f"/proc/{pid}/schedstat").read_text().split()[:2]]
-
-
-def waited_s(balancer, *processes):
-    """How long mxlbd, its children and these processes have waited for a CPU: what other programs take is not mxlbd's fault."""
-    total = 0
-    for pid in (balancer.process.pid, *children(balancer.process.pid), *(process.pid for process in processes)):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a child may have ended
-            total += scheduled(pid)[1]
-    return total / 1e9
 
 
 def last_seq(balancer):

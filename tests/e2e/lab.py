@@ -397,12 +397,13 @@ class Traffic:
         return {a.server for a in self.attempts(since)}
 
     def wait_seen(self, servers, seconds=10):
-        """Waits until exactly these servers greet all of the last 30 new connections, or of the first dozen. A lost SYN or a late
-        probe on a busy machine delays this."""
+        """Waits until exactly these servers greet all of a dozen new connections; one SYN may be lost. In an emulated machine a probe
+        may fail because it is late, and another server take mail for a while: there, the last 30 are looked at."""
         since = time.monotonic()
         def met():
-            attempts = self.attempts(since)[-30:]
-            return len(attempts) > 12 and {a.server for a in attempts} == set(servers)
+            attempts = self.attempts(since)[-30 if SLOW != 1 else 0:]
+            greeted = [a.server for a in attempts if a.server]
+            return len(greeted) > 12 and len(attempts) - len(greeted) <= 1 and set(greeted) == set(servers)
         wait_until(met, seconds, f"greetings from {servers} and no others")
 
 

@@ -12,7 +12,6 @@ from datetime import datetime
 
 import pytest
 
-from evidence import scheduled
 from lab import Lab, ask, children, command, patience, wait_until
 
 BOXES = ("lb", "lb-b")
@@ -115,14 +114,6 @@ class Box:
                  if e["event"] == "role" and e["to"] == role]
         return min(at for at in times if at > -0.01)  # it is shown in milliseconds
 
-    def waits(self):
-        """{pid: seconds that the process has waited for a CPU}"""
-        found = {}
-        for pid in self.pids():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                found[pid] = scheduled(pid)[1] / 1e9
-        return found
-
     def end(self):
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
@@ -163,13 +154,6 @@ class Boxes:
 
     def active(self):
         return [host for host in self.hosts if self[host].is_active()]
-
-    def waits(self):
-        return {pid: seconds for host in self.hosts for pid, seconds in self[host].waits().items()}
-
-    def waited_since(self, before):
-        """How long the boxes' processes have waited for a CPU since waits(): what other programs take is not their fault."""
-        return sum(seconds - before.get(pid, 0) for pid, seconds in self.waits().items())
 
     def end_boxes(self):
         for host in self.hosts:

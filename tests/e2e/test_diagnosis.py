@@ -15,7 +15,6 @@ import pytest
 from another_program import another_program
 from lab import CLIENT, HERE, OXFORD, SLOW, VIP, Traffic, children, wait_until
 from pki import Pki
-from test_doctor import answer_time
 from watching import URL
 
 MAIL = "/O=Contoso/CN=mail.contoso.com"
@@ -171,11 +170,11 @@ class Tools:
     """What each of them says at about one time; .steady: nothing changed meanwhile."""
 
     def __init__(self, lab, balancer, browser):
-        shown = balancer.status()
-        self.findings, self.services = shown["diagnosis"], shown["services"]
+        self.findings = balancer.status()["diagnosis"]
+        self.services = balancer.status()["services"]
         self.status = plain(lab("ctl", "status"))
         ctl = [str(lab.run / "bin/mxlbctl"), "-s", str(lab.run / "mxlb.sock"), "--json"]
-        self.doctor = json.loads(lab.within("lb", *ctl, "--timeout", answer_time(), "doctor", status=None))["findings"]
+        self.doctor = json.loads(lab.within("lb", *ctl, "--timeout", "1s", "doctor", status=None))["findings"]
         self.check = json.loads(lab.within("lb", *ctl, "check", status=None))
         self.page = self.status
         if browser:
@@ -210,34 +209,14 @@ class Tools:
         return missing
 
 
-def wait_judged(look, judge):
-    """Waits for Tools of a quiet moment in which the judge finds nothing wrong, because late probes on a busy machine are
-    findings, too."""
-    wrong = {}
-
-    def met():
-        tools = look()
-        wrong.clear()
-        wrong.update(judge(tools) if tools.steady else {"steady": "what is wrong changed meanwhile"})
-        return not wrong and tools
-    return wait_until(met, 60, lambda: "\n".join(f"{what}: {why}" for what, why in wrong.items()))
-
-
-def said_of_a_healthy_site(tools, browser):
-    """Whatever is said is wrong."""
-    marks = browser.run("return [...document.querySelectorAll('.next, .note')].map((e) => e.textContent).join('')")
-    found = {"findings": tools.findings, "check": tools.check["problems"] or tools.check["state"] != "OK", "page's marks": marks,
-             "status": "->" in tools.status and tools.status,
-             "page": "Accepting mail; all 6 servers are up." not in tools.page and tools.page,
-             "doctor": [f for f in tools.doctor if f["check"] in ("services", "servers", "problems", "rejected", "config-file")
-                        and f["level"] != "ok"]}
-    return {tool: what for tool, what in found.items() if what}
-
-
 def test_a_healthy_site_has_nothing_to_say(lab, balancer, browser):
     balancer.start()
     balancer.wait_all_up()
-    wait_judged(lambda: Tools(lab, balancer, browser), lambda tools: said_of_a_healthy_site(tools, browser))
+    tools = Tools(lab, balancer, browser)
+    assert tools.findings == [] and (tools.check["state"], tools.check["problems"]) == ("OK", [])
+    assert "->" not in tools.status and "Accepting mail; all 6 servers are up." in tools.page
+    assert browser.run("return [...document.querySelectorAll('.next, .note')].map((e) => e.textContent).join('')") == ""
+    assert [f for f in tools.doctor if f["check"] in ("services", "servers", "problems", "rejected", "config-file") and f["level"] != "ok"] == []
 
 
 def seen(balancer):
@@ -289,15 +268,6 @@ def judged(tools):
     return wrong
 
 
-def wait_explained(lab, reason, words):
-    said = []
-
-    def met():
-        said[:] = [plain(lab("ctl", "explain", name_of(reason), CLIENT))]
-        return reason in said[0] and words in said[0]
-    wait_until(met, 20, lambda: f"{reason} and {words!r} in {said}")
-
-
 def test_all_tools_name_the_same_cause_and_the_same_next_step(lab, balancer, browser, pki, measured):
     began = time.monotonic()
     lab.config_file.write_text(configuration(lab, pki))
@@ -309,11 +279,13 @@ def test_all_tools_name_the_same_cause_and_the_same_next_step(lab, balancer, bro
             raise AssertionError(f"{late}: {not_yet(balancer)}") from None
         operate(lab, balancer)
         wait_until(lambda: any(f["code"] == "vip_local" for f in balancer.status()["diagnosis"]), 10, "the VIP is local")
-        tools = wait_judged(lambda: Tools(lab, balancer, browser), judged)
-        for reason, *_, words in SERVERS:
-            if not tools.backend(name_of(reason), "bad")["in_ring"]:  # else it says that mail goes there
-                wait_explained(lab, reason, words)
-    for reason, *_ in SERVERS:
+        tools = wait_until(lambda: (now := Tools(lab, balancer, browser)).steady and now, 60, "a quiet moment")
+        explained = {reason: plain(lab("ctl", "explain", name_of(reason), CLIENT)) for reason, *_ in SERVERS}
+    wrong = judged(tools)
+    assert not wrong, "\n".join(f"{what}: {why}" for what, why in wrong.items())
+    for reason, *_, words in SERVERS:
+        if not tools.backend(name_of(reason), "bad")["in_ring"]:  # else it says that mail goes there
+            assert reason in explained[reason] and words in explained[reason], explained[reason]
         if reason not in WARNINGS:
             assert re.search(rf'event=backend_verdict service={name_of(reason)} backend=bad .*cause="{reason}: ', balancer.log()), reason
     measured(f"{len(SERVERS) + len(OTHERS)} defects, {len(tools.findings)} findings, {time.monotonic() - began:.0f} s")
@@ -358,20 +330,17 @@ BOX_FAULTS = {  # what it is called, of the service or (with a reason) of a serv
 
 def all_tools_name(lab, balancer, browser, code, reason, words):
     """Waits until it is found, and returns the findings. All tools have the same."""
-    def is_it(f):
-        return f["code"] == code and f["service"] == "hybrid-mail" and (reason or "") in f["text"] and words in f["next"]
-
     def found():
         lab.within("router", "ip", "neigh", "flush", "dev", "lan", status=None)  # asks by ARP again: what a blind box would see
         lab.within("router", "ping", "-c1", "-W1", "203.0.113.5", status=None)
-        return any(map(is_it, balancer.status()["diagnosis"]))
-
-    def judge(tools):
-        missing = {(f["service"], f["server"], f["code"]): missing for f in tools.findings if (missing := tools.missing_from(f))}
-        return missing if any(map(is_it, tools.findings)) else {**missing, code: f"not among {tools.findings}"}
+        return [f for f in balancer.status()["diagnosis"] if f["code"] == code and f["service"] == "hybrid-mail" and
+                (reason or "") in f["text"] and words in f["next"]]
 
     wait_until(found, 60, f"{reason or code} is found")
-    return wait_judged(lambda: Tools(lab, balancer, browser), judge).findings
+    tools = wait_until(lambda: (now := Tools(lab, balancer, browser)).steady and now, 60, "a quiet moment")
+    wrong = {(f["service"], f["server"], f["code"]): missing for f in tools.findings if (missing := tools.missing_from(f))}
+    assert not wrong, wrong
+    return tools.findings
 
 
 @pytest.mark.parametrize("fault", BOX_FAULTS)

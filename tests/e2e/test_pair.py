@@ -109,17 +109,17 @@ def test_the_other_box_takes_over_and_no_open_session_breaks(pair, measured, fau
     with Sessions(pair.lab, vip) as sessions, Traffic(pair.lab, vip) as traffic:
         sessions.open(IDLE, BUSY)
         traffic.wait_seen(OXFORD)
-        since, at, waits = time.monotonic(), time.time(), pair.waits()
+        since, at = time.monotonic(), time.time()
         act(pair)
         wait_until(pair["lb-b"].is_active, moved + 5, lambda: f"lb-b is active\n{pair['lb-b'].log()}")
-        took, waited = pair["lb-b"].became("active", at), pair.waited_since(waits)
+        took = pair["lb-b"].became("active", at)
         wait_until(lambda: len(traffic.attempts(time.monotonic() - 1)) > 10, 10, "connections go on")
         traffic.wait_seen(OXFORD)
         assert_alive(sessions.noop())
         assert_ended_well(sessions.quit())
     failed = last_failure(traffic, since)
-    assert took <= moved + waited, f"lb-b was active only after {took:.2f} s, and waited {waited:.2f} s for a CPU"
-    assert failed <= gap + waited, f"a connection failed {failed:.2f} s after the fault; boxes waited {waited:.2f} s for a CPU"
+    assert took <= moved, f"lb-b was active only after {took:.2f} s"
+    assert failed <= gap, f"a connection failed {failed:.2f} s after the fault"
     assert "event=role from=standby to=active" in pair["lb-b"].log()
     measured(f"lb-b active after {took:.2f} s, last refused connection at {failed:.2f} s, {IDLE + BUSY} sessions: 0 broken")
 
@@ -330,16 +330,15 @@ def test_a_path_to_the_best_tier_that_fails_further_on_moves_the_vip(pair, measu
     """Open sessions may wait or be reset meanwhile: only this box knows no way to their servers."""
     with Traffic(pair.lab, vip) as traffic:
         traffic.wait_seen(OXFORD)
-        waits = pair.waits()
         cut_the_path(pair, "lb")
         since, at = time.monotonic(), time.time()
         wait_until(pair["lb-b"].is_active, 15, lambda: f"lb-b is active\n{pair['lb'].log()}")
-        moved, waited = pair["lb-b"].became("active", at), pair.waited_since(waits)
+        moved = pair["lb-b"].became("active", at)
         wait_for_priority(pair["lb"], -40)
         traffic.wait_seen(OXFORD)
     others = [a.at - since for a in traffic.attempts(since) if a.server == "nuneaton"]
     late = max(others, default=0.0)
-    assert moved <= 10 + waited and late <= 10 + waited, (moved, late, waited)
+    assert moved <= 10 and late <= 10, (moved, late)
     pass_again(pair.lab, "lb")
     wait_until(pair["lb"].is_ready, 20, "lb sees every server up again")
     assert pair.active() == ["lb-b"]
@@ -383,14 +382,14 @@ def test_a_cut_cable_to_the_servers_moves_the_vip_and_the_next_tier_gets_nothing
         second_cables(site.lab)
         site.start(SECOND_NETWORK)
         with under_load(site, vip) as traffic:
-            since, at, waits = time.monotonic(), time.time(), site.waits()
+            since, at = time.monotonic(), time.time()
             site.lab.within("switch", "ip", "link", "set", "lb-2", "down")
             wait_until(site["lb-b"].is_active, 5, lambda: f"lb-b is active\n{site['lb'].log()}")
-            took, waited = site["lb-b"].became("active", at), site.waited_since(waits)
+            took = site["lb-b"].became("active", at)
             wait_until(lambda: len(traffic.attempts(since + 4)) > 10, 15, "connections go on for 4 s")
         failed = last_failure(traffic, since)
         assert traffic.seen(since) <= {*OXFORD, None}, "nuneaton got nothing"
-        assert took <= 3 + waited and failed <= 3 + waited, (took, failed, waited)
+        assert took <= 3 and failed <= 3, (took, failed)
         wait_for_priority(site["lb"], -100)
         measured(f"lb-b active after {took:.2f} s, last refused connection at {failed:.2f} s, nuneaton got nothing, "
                  f"{IDLE + BUSY} sessions: 0 broken")
@@ -408,13 +407,12 @@ def test_the_other_box_takes_over_with_tunnels_too(site, measured, fault):
     try:
         site.start()
         with under_load(site) as traffic:
-            since, waits = time.monotonic(), site.waits()
+            since = time.monotonic()
             act(site)
             wait_until(site["lb-b"].is_active, moved + 5, "lb-b is active")
-            waited = site.waited_since(waits)
             wait_until(lambda: len(traffic.attempts(time.monotonic() - 1)) > 10, 10, "connections go on")
         failed = last_failure(traffic, since)
-        assert failed <= gap + waited, f"a connection failed {failed:.2f} s after the fault; waited {waited:.2f} s for a CPU"
+        assert failed <= gap, f"a connection failed {failed:.2f} s after the fault"
         measured(f"last refused connection at {failed:.2f} s, {IDLE + BUSY} sessions: 0 broken")
     finally:
         site.end_boxes()

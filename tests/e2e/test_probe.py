@@ -140,7 +140,7 @@ def test_each_behaviour_of_a_server_has_its_reason(probe_once, tls_context, case
     if heard is not None:
         assert [line.split()[0] for line in connection.heard] == heard
     timeout = int(options.split("-T ")[1]) / 1000 if "-T" in options else 3
-    assert seconds < timeout + GRACE_S * patience()
+    assert seconds < timeout + GRACE_S
     assert result["restarts"] == 0
     assert result["text"].isprintable() and len(result["text"]) < 256
 
@@ -220,7 +220,7 @@ def test_a_host_that_does_not_answer_is_a_connect_timeout_with_a_hint_before(pro
     listener, fillers = black_hole("127.0.0.1")
     result, = asyncio.run(run_probe(probe_once, listener.getsockname()[1], "-C 700"))
     assert (result["reason"], result["stage"], result["slow"]) == ("connect_timeout", "connect", 1)
-    assert 690 <= result["connect_ms"] < 700 + 800 * patience()
+    assert 690 <= result["connect_ms"] < 1500
     del fillers
 
 
@@ -229,16 +229,16 @@ def test_silence_at_any_stage_is_reported_while_the_probe_goes_on(probe_once, tl
     """A host may die during a probe: its next hop is then resolved at once, not when the probe times out."""
     script = {"greeting": silent, "ehlo": smtp(ehlo=silent), "tls": smtp(handshake=silent),
               "ehlo-tls": smtp(ehlo_tls=silent), "mail-from": smtp(mail=silent)}[stage]
-    result, _, _ = probe(probe_once, script, "-T 4000", tls_context)
+    result, _, _ = probe(probe_once, script, "-T 2000", tls_context)
     assert result["stage"] == stage
-    assert 1 <= result["slow"] <= 12  # HINTS_MAX
+    assert 1 <= result["slow"] <= 8
 
 
 def test_a_silent_vip_on_a_host_that_answers_is_missing(probe_once):
     listener, fillers = black_hole("127.0.0.1")
     result, = asyncio.run(run_probe(probe_once, listener.getsockname()[1], "-C 700 -f 127.0.0.2"))
     assert (result["reason"], result["text"]) == ("vip_missing", "127.0.0.2 answers, but not for the VIP")
-    assert result["connect_ms"] < 700 + 800 * patience()
+    assert result["connect_ms"] < 1500
     del fillers
 
 

@@ -104,7 +104,7 @@ def test_probes_at_once_do_not_wait_for_each_other_and_leak_nothing(probe_once, 
 
     results, seconds = asyncio.run(main())
     assert [r["reason"] for r in results] == ["ok"] * 300
-    assert seconds < 20 * patience()
+    assert seconds < 20
 
 
 def test_a_thousand_silent_servers_end_together(probe_once):
@@ -112,5 +112,5 @@ def test_a_thousand_silent_servers_end_together(probe_once):
     began = time.monotonic()
     results = asyncio.run(run_probe(probe_once, listener.getsockname()[1], "-n 1000 -T 2000"))
     assert [r["reason"] for r in results] == ["greeting_silent"] * 1000
-    assert time.monotonic() - began < 2 + GRACE_S * patience()
-    assert max(r["total_ms"] for r in results) < 2000 + 500 * patience()
+    assert time.monotonic() - began < 2 + GRACE_S
+    assert max(r["total_ms"] for r in results) < 2500

@@ -46,7 +46,7 @@ def test_the_whole_dialogue_is_shown_in_its_order_with_times(mxlbctl, tls_contex
         ("probe", "QUIT"), ("server", "221 2.0.0 bye")]
     times = [line["ms"] for line in report["dialogue"]]
     assert times == sorted(times)
-    assert times[1] >= 90 and times[0] < 90 * patience()  # the peer waits 100 ms with its greeting
+    assert times[1] >= 90 > times[0]  # the peer waits 100 ms with its greeting
     assert report["healthy"] and (report["verdict"], report["reason"], report["exo_code"]) == ("up", "ok", "")
     assert {p["policy"]: p["ok"] for p in report["policies"]}["encryption-only"]
 

@@ -8,12 +8,12 @@ import re
 
 import pytest
 
-from lab import CLIENT, CLIENT6, FAR, HERE, OXFORD, SERVERS, VIP, VIP6, Traffic, patience, wait_until
+from lab import CLIENT, CLIENT6, FAR, HERE, OXFORD, SERVERS, VIP, VIP6, Traffic, wait_until
 from netlink_net import repeat
 
 FAR4, FAR6 = "192.0.2.13", "2001:db8:2::13"
 SIZE = 25_000_000
-STALL_S = 2.0  # seen by a sender that has the CPU when it wants it
+STALL_S = 2.0
 VIPS = pytest.mark.parametrize("vip, service", [(VIP, "hybrid-mail"), (VIP6, "hybrid-mail6")], ids=["IPv4", "IPv6"])
 TUNNELS = pytest.mark.parametrize("forward", ["ipip", "ipip6"], indirect=True)
 
@@ -97,7 +97,7 @@ def test_a_message_of_25_MB_in_full_segments_passes_the_tunnel_whole_and_without
     sent = send_message(lab, vip, f"{vip} 1500")
     too_big = running.status()["drops"]["too_big"] - before
     assert sent["pmtu"] == 1500 - overhead(running.backend("oxford-a", service)["address"])
-    assert sent["longest_s"] < STALL_S * patience()
+    assert sent["longest_s"] < STALL_S
     assert too_big > 0, "the counter says why the path's MTU is smaller"
     measured(f"{figures(sent)}, too_big {too_big}")
 
@@ -121,9 +121,9 @@ def test_a_message_of_25_MB_passes_a_link_of_1400_bytes_two_hops_behind_the_tunn
     narrow_the_second_hop(lab, 1400)
     sent = send_message(lab, vip, f"{vip} {address} 1400")
     assert sent["pmtu"] == 1400 - overhead(address)
-    assert sent["longest_s"] < STALL_S * patience()
+    assert sent["longest_s"] < STALL_S
     wait_until(lambda: balancer.backend(FAR, service)["tunnel"]["mtu"] == 1400, 5, "the tunnel's MTU is 1400")
-    balancer.wait_for({FAR: "up"}, 5, service)
+    assert balancer.verdicts(service)[FAR] == "up"
     measured(f"{figures(sent)}, too_big {balancer.status()['drops']['too_big']}")
 
 
@@ -174,7 +174,7 @@ def test_a_forged_error_about_a_tunnels_packets_slows_mail_and_a_locked_mtu_refu
             repeat(lambda: forge_too_big(lab, forged), believed)
     sent = send_message(lab, VIP, f"forged {locked}")
     assert mtu() == (1500 if locked else LEAST_MTU)
-    balancer.wait_for({FAR: "up"}, 5)
+    assert balancer.verdicts()[FAR] == "up"
     measured(f"{'mtu lock' if locked else 'believed'}: {figures(sent)}")
 
 
